@@ -1,0 +1,24 @@
+"""Shared by all tests: Hypothesis is deterministic in CI; data that is not there is skipped by name."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
+
+SHARED = Path(__file__).parent.parent.parent / "shared"
+
+
+@pytest.fixture
+def shared_trace(request: pytest.FixtureRequest) -> Path:
+    """A file of the shared recordings; the test is skipped where they are not beside the project."""
+    path = SHARED / "traces" / str(request.param)
+    if not path.is_file():
+        pytest.skip(f"shared/traces/{request.param} is not beside this checkout")
+    return path

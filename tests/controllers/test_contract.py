@@ -1,0 +1,207 @@
+"""What every law in the dict promises; a new controller is tested here without a word."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import inspect
+import math
+from typing import Any
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from tpssim.controllers import CONTROLLERS
+from tpssim.core import InputError, Observation, checked, ranges, replaced
+
+LAWS = pytest.mark.parametrize("name", CONTROLLERS)
+TICK = 2.0**-20  # times in multiples of it are added and subtracted without rounding
+
+
+def finite(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.floats(low, high, allow_nan=False)
+
+
+@st.composite
+def records(draw: st.DrawFn, name: str) -> Any:
+    """A record with every parameter drawn from its range (from the useful part of an endless one)."""
+    law = CONTROLLERS[name]
+    values = {}
+    for field, allowed in ranges(law).items():
+        value = draw(finite(allowed.low, min(allowed.high, 1e4)))
+        assume(allowed.holds(value))
+        values[field] = value
+    record = law()._replace(**values)
+    assume(not (hasattr(record, "conflict") and record.conflict()))
+    return checked(record, name)
+
+
+@st.composite
+def observations(draw: st.DrawFn, target: float) -> list[Observation]:
+    """A history: time never runs back; refusals, failures and sums among plain completions."""
+    now = 0.0
+    history = []
+    for _ in range(draw(st.integers(1, 30))):
+        now += draw(st.integers(0, 2**24)) * TICK
+        count = float(draw(st.sampled_from([0, 1, 1, 1, 5])))
+        latency = math.nan if count == 0.0 else draw(st.integers(0, 2**26)) * TICK
+        history.append(
+            Observation(
+                now,
+                target,
+                latency,
+                draw(finite(0.0, 1e6)),
+                count,
+                draw(finite(0.0, count)),
+                draw(finite(1.0, 1e6)),
+                0.0,
+                1.0 if count == 0.0 else 0.0,
+                draw(finite(0.0, 1e6)),
+                draw(finite(0.0, 0.999)),
+            )
+        )
+    return history
+
+
+TARGETS = finite(1e-3, 1e6)
+
+
+def states(law: Any, target: float, history: list[Observation]) -> list[Any]:
+    state = law.init(target)
+    seen = [state]
+    for obs in history:
+        state = law.update(state, obs)
+        seen.append(state)
+    return seen
+
+
+@LAWS
+@given(st.data(), TARGETS)
+@settings(max_examples=60, deadline=None)
+def test_equal_inputs_give_equal_bits(name: str, data: st.DataObject, target: float) -> None:
+    law = data.draw(records(name))
+    history = data.draw(observations(target))
+    assert repr(states(law, target, history)) == repr(states(law, target, history))
+
+
+@LAWS
+@given(st.data(), TARGETS)
+@settings(max_examples=100, deadline=None)
+def test_states_are_floats_and_begin_with_the_valves(name: str, data: st.DataObject, target: float) -> None:
+    law = data.draw(records(name))
+    for state in states(law, target, data.draw(observations(target))):
+        assert state._fields[:3] == ("rate", "limit", "reject")
+        assert all(type(value) is float for value in state), state
+        assert not math.isnan(state.rate)
+        assert 0.0 < state.rate <= max(target, getattr(law, "min_rate", 0.0))
+        assert state.rate >= min(target, getattr(law, "min_rate", target))
+        assert state.limit >= 1.0
+        assert 0.0 <= state.reject <= 1.0
+
+
+@LAWS
+@given(st.data(), TARGETS)
+@settings(max_examples=100, deadline=None)
+def test_update_never_raises_on_finite_news(name: str, data: st.DataObject, target: float) -> None:
+    law = data.draw(records(name))
+    extreme = st.sampled_from([0.0, 5e-324, 1e-300, 1e-9, 1.0, 1e9, 1e300])
+    state = law.init(target)
+    for _ in range(8):
+        latency = data.draw(extreme | st.just(math.nan))
+        now, lag, new_target = data.draw(extreme), data.draw(extreme), data.draw(st.floats(1e-3, 1e9))
+        state = law.update(state, Observation(now, new_target, latency, lag))
+        assert state.rate > 0.0
+
+
+@LAWS
+@given(st.data(), TARGETS, st.integers(0, 2**30))
+@settings(max_examples=60, deadline=None)
+def test_the_origin_of_time_does_not_matter(
+    name: str, data: st.DataObject, target: float, shift: int
+) -> None:
+    law = data.draw(records(name))
+    history = data.draw(observations(target))
+    moved = [obs._replace(now=obs.now + shift * TICK) for obs in history]
+    here, there = states(law, target, history), states(law, target, moved)
+    assert [state[:3] for state in here] == [state[:3] for state in there]
+
+
+@LAWS
+@given(st.data(), TARGETS)
+@settings(max_examples=40, deadline=None)
+def test_a_local_refusal_changes_no_valve(name: str, data: st.DataObject, target: float) -> None:
+    law = data.draw(records(name))
+    state = states(law, target, data.draw(observations(target)))[-1]
+    refusal = Observation(1e3, target, math.nan, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0)
+    assert law.update(state, refusal)[:3] == state[:3]
+
+
+@LAWS
+def test_the_rate_starts_at_the_target(name: str) -> None:
+    assert CONTROLLERS[name]().init(123.0).rate == 123.0
+
+
+@LAWS
+def test_defaults_and_search_ranges_lie_inside_the_range(name: str) -> None:
+    law = CONTROLLERS[name]()
+    assert checked(law, name) == law
+    for field, allowed in ranges(law).items():
+        low, high = allowed.search or (allowed.low, allowed.high)
+        assert low < high, field
+        assert allowed.low <= low, field
+        assert high <= allowed.high, field
+        assert low <= getattr(law, field) <= high, field
+        assert low > 0.0 or not allowed.log, field
+
+
+@LAWS
+def test_bad_parameters_are_refused_by_name(name: str) -> None:
+    law = CONTROLLERS[name]()
+    for field, allowed in ranges(law).items():
+        bad = [math.nan, math.inf, -math.inf, allowed.low - 1.0, True, "1"]
+        bad += [allowed.high + 1.0, *([] if allowed.closed_low else [allowed.low])]
+        for value in bad:
+            with pytest.raises(InputError, match=field) as error:
+                checked(law._replace(**{field: value}), name)
+            assert str(allowed) in str(error.value)
+            assert "\n" not in str(error.value)
+
+
+@LAWS
+def test_an_unknown_parameter_is_refused(name: str) -> None:
+    with pytest.raises(InputError, match="no parameter 'nothing'"):
+        replaced(CONTROLLERS[name](), name, {"nothing": 1.0})
+
+
+@LAWS
+def test_whole_numbers_become_floats(name: str) -> None:
+    law = CONTROLLERS[name]()
+    for field, allowed in ranges(law).items():
+        if allowed.holds(1):
+            assert type(getattr(checked(law._replace(**{field: 1}), name), field)) is float
+
+
+@LAWS
+def test_the_docstring_teaches_the_law(name: str) -> None:
+    law = CONTROLLERS[name]
+    text = inspect.getdoc(law) or ""
+    assert ">>>" in text
+    for field in ranges(law):
+        assert field in text, f"{name} does not explain {field}"
+    module = importlib.import_module(law.__module__)
+    assert doctest.testmod(module).attempted > 0
+
+
+@LAWS
+@given(st.data(), TARGETS)
+@settings(max_examples=40, deadline=None)
+def test_why_is_one_line(name: str, data: st.DataObject, target: float) -> None:
+    law = data.draw(records(name))
+    before = law.init(target)
+    for obs in data.draw(observations(target)):
+        after = law.update(before, obs)
+        reason = law.why(before, obs, after)
+        assert reason
+        assert "\n" not in reason
+        before = after

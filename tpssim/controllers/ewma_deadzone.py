@@ -1,0 +1,86 @@
+"""Smoothed interval with a dead zone: throttle 5 of the article, meant to converge."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, NamedTuple
+
+from tpssim.core import Observation, Range
+
+
+class EwmaDeadzoneState(NamedTuple):
+    rate: float
+    limit: float
+    reject: float
+    last: float  #: time of the last return, s; nan before the first
+    ewma: float  #: smoothed time between returns, s; nan before the second return
+
+
+class EwmaDeadzone(NamedTuple):
+    """Compare the smoothed time between returns with the commanded interval; act outside a dead zone.
+
+    With `measured = (now - last) / count` and `interval = 1 / rate`::
+
+        ewma  <- alpha * measured + (1 - alpha) * ewma        (the first time: measured)
+        ratio  = ewma / interval
+        ratio > deadzone:  rate <- dec_rate * rate
+        ratio < low:       rate <- rate + inc_step
+        between:           hold
+        rate <- max(min_rate, min(rate, target))
+
+    **It does not recover.** Released on time, two returns lie one commanded interval apart whatever the
+    service could do, so `ratio` is 1 by construction and the dead zone holds the rate for ever. Only while
+    a backlog is worked off is there news of spare capacity. `Headroom` mends this.
+
+    Source: throttle 5 of the article. Deviations: as in `Aimd` (`count`, refusals, targets below
+    `min_rate`); with one call an observation it is the printed law to the bit.
+
+    >>> law = EwmaDeadzone()
+    >>> state = law.init(100.0)
+    >>> for now in (0.01, 0.03):  # 20 ms between two returns where 10 ms were commanded
+    ...     state = law.update(state, Observation(now, 100.0, 0.02, 0.0))
+    >>> state.rate
+    90.0
+    """
+
+    alpha: Annotated[float, Range(0.0, 1.0, "", False, search=(0.02, 0.6), log=True)] = 0.2
+    deadzone: Annotated[float, Range(0.0, 100.0, "x interval", False, search=(1.0, 2.0))] = 1.1
+    low: Annotated[float, Range(0.0, 100.0, "x interval", search=(0.5, 1.0))] = 0.95
+    dec_rate: Annotated[float, Range(0.0, 1.0, "x", False, False, search=(0.5, 0.99))] = 0.9
+    inc_step: Annotated[float, Range(0.0, 1e6, "1/s per call", search=(0.01, 10.0), log=True)] = 1.0
+    min_rate: Annotated[float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True)] = 1.0
+
+    def conflict(self) -> str:
+        if self.low > self.deadzone:
+            return f"low={self.low:g} lies above deadzone={self.deadzone:g}; allowed: low <= deadzone"
+        return ""
+
+    def init(self, target: float) -> EwmaDeadzoneState:
+        return EwmaDeadzoneState(target, math.inf, 0.0, math.nan, math.nan)
+
+    def update(self, state: EwmaDeadzoneState, obs: Observation) -> EwmaDeadzoneState:
+        if obs.count < 1.0:
+            return state
+        rate = state.rate
+        ewma = state.ewma
+        if not math.isnan(state.last):
+            measured = (obs.now - state.last) / obs.count
+            ewma = measured if math.isnan(ewma) else self.alpha * measured + (1.0 - self.alpha) * ewma
+            interval = 1.0 / rate
+            ratio = ewma / interval
+            if ratio > self.deadzone:
+                rate = rate * self.dec_rate
+            elif ratio < self.low:
+                rate = rate + self.inc_step
+            rate = max(self.min_rate, min(rate, obs.target))
+        return EwmaDeadzoneState(rate, state.limit, state.reject, obs.now, ewma)
+
+    def why(self, before: EwmaDeadzoneState, obs: Observation, after: EwmaDeadzoneState) -> str:
+        if math.isnan(after.ewma):
+            return "no interval yet"
+        ratio = after.ewma * before.rate
+        if ratio > self.deadzone:
+            return f"smoothed interval {ratio:.2f} of the commanded one, above the dead zone"
+        if ratio < self.low:
+            return f"smoothed interval {ratio:.2f} of the commanded one, below the dead zone"
+        return f"smoothed interval {ratio:.2f} of the commanded one, inside the dead zone"
