@@ -1,0 +1,229 @@
+"""Waiting: the wall clock, and a virtual clock whose timer is as imperfect as a real one.
+
+A clock answers three calls: `now()`, `sleep(seconds)` and `wait(deadline, spin)`, the loop "sleep until
+`spin` before the deadline, then read the clock until it is there". This room knows when code wakes up; it
+does not know why anybody waits. Times in seconds.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
+
+from tpssim.core import Range
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Clock(Protocol):
+    """What waiting code may ask for."""
+
+    def now(self) -> float: ...
+    def sleep(self, seconds: float) -> None: ...
+    def wait(self, deadline: float, spin: float) -> float: ...
+
+
+class WallClock:
+    """Real time: `perf_counter` and `time.sleep`."""
+
+    def now(self) -> float:
+        return time.perf_counter()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+    def wait(self, deadline: float, spin: float) -> float:
+        """Return at the deadline or just after it; the last `spin` seconds are spent reading the clock."""
+        while True:
+            now = time.perf_counter()
+            remaining = deadline - now
+            if remaining <= 0.0:
+                return now
+            if remaining > spin:
+                time.sleep(remaining - spin)
+
+
+class TimerModel(NamedTuple):
+    """How late a sleep ends, and what a look at the clock costs.
+
+    A sleep of `d` seconds begun at `t` ends at::
+
+        t' = t + (d rounded up to a multiple of granularity) + min(proportional * d, most) + late
+        t' rounded up to a multiple of tick
+
+    where `late = median * exp(sigma * z)` with z standard normal, and with probability `spike` instead a
+    uniform draw between `spike_low` and `spike_high`. It is drawn once per sleep, indexed by the sleep's
+    number. Reading the clock takes `read_cost`.
+    """
+
+    median: Annotated[float, Range(0.0, 1.0, "s")] = 0.0
+    sigma: Annotated[float, Range(0.0, 5.0, "of log")] = 0.0
+    proportional: Annotated[float, Range(0.0, 1.0, "of the sleep")] = 0.0
+    most: Annotated[float, Range(0.0, 1.0, "s")] = 0.0
+    spike: Annotated[float, Range(0.0, 1.0, "probability")] = 0.0
+    spike_low: Annotated[float, Range(0.0, 10.0, "s")] = 0.0
+    spike_high: Annotated[float, Range(0.0, 10.0, "s")] = 0.0
+    granularity: Annotated[float, Range(0.0, 1.0, "s")] = 0.0
+    tick: Annotated[float, Range(0.0, 1.0, "s")] = 0.0
+    read_cost: Annotated[float, Range(0.0, 1e-3, "s")] = 0.0
+
+
+IDEAL = TimerModel()
+
+#: Medians and 99th percentiles of measured sleeps; sigma = ln(p99 / median) / 2.326.
+TIMERS = {
+    "ideal": IDEAL,
+    "linux": TimerModel(125e-6, 0.23, spike=1e-3, spike_low=0.5e-3, spike_high=4.3e-3, read_cost=60e-9),
+    "linux-slack1": TimerModel(70e-6, 0.31, spike=1e-3, spike_low=0.5e-3, spike_high=4.3e-3, read_cost=60e-9),
+    "macos": TimerModel(5e-6, 0.3, proportional=0.13, most=1.02e-3, read_cost=60e-9),
+    "windows-hr": TimerModel(150e-6, 0.4, read_cost=60e-9),
+    "windows-1ms": TimerModel(1.1e-3, 0.43, read_cost=60e-9),
+    "windows-tick": TimerModel(tick=15.625e-3, read_cost=60e-9),
+    "asyncio-epoll": TimerModel(125e-6, 0.23, granularity=1e-3, read_cost=60e-9),
+}
+
+
+def late_wakeups(timer: TimerModel, normal: NDArray, uniform: NDArray) -> NDArray:  # type: ignore[type-arg]
+    """How late each sleep ends, s, from standard normal and uniform draws: the term `late` of the model."""
+    import numpy as np
+
+    late = timer.median * np.exp(timer.sigma * normal)
+    if timer.spike > 0.0:
+        spikes = timer.spike_low + (timer.spike_high - timer.spike_low) * (uniform / timer.spike)
+        late = np.where(uniform < timer.spike, spikes, late)
+    return late
+
+
+def sleep_end(timer: TimerModel, start: float, seconds: float, late: float) -> float:
+    """When a sleep begun at `start` ends, s (the first law of `TimerModel`)."""
+    end = seconds
+    if timer.granularity > 0.0:
+        end = math.ceil(seconds / timer.granularity) * timer.granularity
+    end = start + (end + min(timer.proportional * seconds, timer.most) + late)
+    if timer.tick > 0.0:
+        end = math.ceil(end / timer.tick) * timer.tick
+    return end
+
+
+def reads_until(base: float, reads: int, cost: float, deadline: float) -> int:
+    """How many reads, counted from `base`, a spin loop has made when it sees the deadline passed.
+
+    Read n shows `base + n * cost`; the loop stops at the first n > `reads` with
+    `deadline - (base + n * cost) <= 0`. Solved for, with the loop's own comparison at the end, so the
+    answer is the loop's to the bit; `cost` must be positive.
+    """
+    n = max(reads + 1, math.ceil((deadline - base) / cost))
+    while n > reads + 1 and deadline - (base + (n - 1) * cost) <= 0.0:
+        n -= 1
+    while deadline - (base + n * cost) > 0.0:
+        n += 1
+    return n
+
+
+class Wait(NamedTuple):
+    """How a wait goes: `base + reads * read_cost` is its end, `spun` of it was spent reading the clock, s."""
+
+    base: float
+    reads: int
+    sleeps: int  #: number of the next sleep
+    spun: float
+
+
+def plan_wait(
+    timer: TimerModel,
+    base: float,
+    reads: int,
+    deadline: float,
+    spin: float,
+    late: Sequence[float],
+    sleeps: int,
+) -> Wait:
+    """The loop of `WallClock.wait`, begun after `reads` looks at a clock that stood at `base`, foreseen.
+
+    `late[i]` is how late sleep i ends (empty: none is late). The spin at the end is solved for
+    (`reads_until`). Under the ideal timer, or with a clock that costs nothing, a spin ends on the deadline.
+    """
+    if timer == IDEAL:
+        if deadline > base:
+            return Wait(deadline, 0, sleeps, min(spin, deadline - base))
+        return Wait(base, reads, sleeps, 0.0)
+    cost = timer.read_cost
+    while True:
+        reads += 1
+        now = base + reads * cost
+        remaining = deadline - now
+        if remaining <= 0.0:
+            return Wait(base, reads, sleeps, 0.0)
+        if remaining > spin:
+            base = sleep_end(timer, now, remaining - spin, late[sleeps] if late else 0.0)
+            reads = 0
+            sleeps += 1
+        elif cost > 0.0:
+            reads = reads_until(base, reads, cost, deadline)
+            return Wait(base, reads, sleeps, base + reads * cost - now)
+        else:
+            return Wait(deadline, 0, sleeps, remaining)
+
+
+class VirtualClock:
+    """Virtual time for code that waits: `base + reads * read_cost`, so looking at the clock takes time.
+
+    `late[i]` is how late sleep i ends (`late_wakeups`); `advance(t)` is called whenever the code gives
+    time away, and must return when virtual time is t. Without it the clock is alone in its world.
+    `spun` sums up the seconds spent reading the clock in `wait`: the CPU that a spin loop burns.
+
+    >>> clock = VirtualClock(TIMERS["linux"], late=[100e-6] * 10)
+    >>> clock.sleep(0.002)  # 100 us late
+    >>> round(clock.time(), 6)
+    0.0021
+    """
+
+    def __init__(
+        self,
+        timer: TimerModel = IDEAL,
+        late: Sequence[float] = (),
+        advance: Callable[[float], None] | None = None,
+    ) -> None:
+        self.timer = timer
+        self.late = late
+        self.advance = advance
+        self.base = 0.0
+        self.reads = 0
+        self.sleeps = 0
+        self.spun = 0.0
+        self.deadline = math.nan  #: the last one that was waited for
+
+    def time(self) -> float:
+        """The time, for the world around: looking this way costs nothing."""
+        return self.base + self.reads * self.timer.read_cost
+
+    def set(self, now: float) -> None:
+        """Continue at `now`: something other than waiting took the time."""
+        self.base = now
+        self.reads = 0
+
+    def now(self) -> float:
+        self.reads += 1
+        return self.time()
+
+    def sleep(self, seconds: float) -> None:
+        late = self.late[self.sleeps] if self.late else 0.0
+        self.sleeps += 1
+        self.set(sleep_end(self.timer, self.time(), seconds, late))
+        self._give()
+
+    def wait(self, deadline: float, spin: float) -> float:
+        """As `WallClock.wait`, in virtual time (`plan_wait`)."""
+        self.deadline = deadline
+        plan = plan_wait(self.timer, self.base, self.reads, deadline, spin, self.late, self.sleeps)
+        self.base, self.reads, self.sleeps = plan.base, plan.reads, plan.sleeps
+        self.spun += plan.spun
+        self._give()
+        return self.time()
+
+    def _give(self) -> None:
+        if self.advance is not None:
+            self.advance(self.time())
