@@ -1,0 +1,68 @@
+"""The log of one run: NumPy columns, one row a call, and what made it.
+
+This room holds results; it computes no metric and starts no run.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tpssim.scenarios import Scenario, frame
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+COLUMNS = ("scheduled", "released", "completed", "latency", "rate", "limit", "in_flight", "outcome")
+
+
+class Trace(NamedTuple):
+    """One run. Every column has one entry a call, in the order of release; times in s since the start."""
+
+    scheduled: NDArray[np.float64]  #: when the schedule wanted the release
+    released: NDArray[np.float64]  #: when the call was released; nan if it was refused locally
+    completed: NDArray[np.float64]  #: when its work was done; nan if it was not before the end
+    latency: NDArray[np.float64]  #: what the law saw: completion (or end of the hand-off) - release
+    rate: NDArray[np.float64]  #: rate valve in force at the release, 1/s; nan if the throttle hides it
+    limit: NDArray[np.float64]  #: limit valve in force at the release, calls
+    in_flight: NDArray[np.float64]  #: calls in flight at the release, this one included
+    outcome: NDArray[np.int8]  #: index into `tpssim.core.OUTCOMES`
+    scenario: Scenario
+    meta: Mapping[str, Any]  #: controller, parameters, seed, replication, engine, version, spun (CPU s)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The columns by name."""
+        return {name: getattr(self, name) for name in COLUMNS}
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write a header and one row a call; numbers read back to the same bits."""
+        with open(path, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(COLUMNS)
+            writer.writerows(zip(*(column.tolist() for column in self.columns().values()), strict=True))
+
+    def to_npz(self, path: str | Path) -> None:
+        """Write the columns and, as JSON in `meta`, what made them."""
+        meta = json.dumps({"scenario": self.scenario.name, **self.meta}, sort_keys=True)
+        with open(path, "wb") as file:
+            np.savez_compressed(file, allow_pickle=False, meta=np.array(meta), **self.columns())
+
+    def to_pandas(self) -> Any:
+        """The columns as a DataFrame (needs pandas)."""
+        import pandas
+
+        return pandas.DataFrame(self.columns())
+
+    def plot(self) -> Figure:
+        """The rate over time against what was achievable."""
+        from tpssim import plots
+
+        title = f"{self.scenario.name}: {self.meta['controller']}"
+        panel = plots.Panel("", self.released, self.rate, self.completed)
+        return plots.rate_figure(title, [panel], plots.Frame(*frame(self.scenario)))
