@@ -1,0 +1,188 @@
+"""Every measure on runs small enough to be worked by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tpssim.clock import IDEAL
+from tpssim.core import OK, REFUSED, UNFINISHED
+from tpssim.metrics import METRICS, commanded_rate, long_phases, measure, measure_phases
+from tpssim.scenarios import Async, Blocking, Scenario, Step
+from tpssim.services import Constant
+from tpssim.traces import Trace
+
+
+def trace(scenario: Scenario, released: Any, completed: Any, rate: Any, scheduled: Any = None) -> Trace:
+    sent = np.asarray(released, dtype=np.float64)
+    done = np.asarray(completed, dtype=np.float64)
+    return Trace(
+        sent if scheduled is None else np.asarray(scheduled, dtype=np.float64),
+        sent,
+        done,
+        done - sent,
+        np.broadcast_to(np.asarray(rate, dtype=np.float64), sent.shape),
+        np.full(len(sent), math.inf),
+        np.ones(len(sent)),
+        np.where(np.isnan(done), UNFINISHED, OK).astype(np.int8),
+        scenario,
+        {"spun": 0.0},
+    )
+
+
+def steady(duration: float, tps: float, service: float, target: float | None = None) -> Trace:
+    """A perfect schedule: `tps` calls a second, each taking `service` seconds."""
+    released = np.arange(round(duration * tps)) / tps
+    plant = Scenario("s", Constant(service), target or tps, duration)
+    return trace(plant, released, released + service, tps)
+
+
+def test_every_measure_has_a_unit_a_definition_and_a_source() -> None:
+    assert all(metric.unit and metric.definition and metric.source for metric in METRICS.values())
+    assert list(measure(steady(10.0, 4.0, 0.125))) == list(METRICS)
+
+
+def test_a_perfect_run() -> None:
+    got = measure(steady(16.0, 4.0, 0.125))
+    assert got["throughput"] == 4.0
+    assert got["achieved"] == got["worst_phase"] == 1.0
+    assert got["utilisation"] == 0.5  # 4/s of 8/s
+    zeros = ("steady_error", "overshoot", "settling_time", "swing", "total_variation", "iae", "itae", "drift")
+    assert all(got[name] == 0.0 for name in (*zeros, "lag_p99", "lag_max", "lateness_p50", "lateness_p99"))
+    assert got["response_p50"] == got["response_p99"] == got["response_p999"] == 0.125
+    assert got["burst_10ms"] == got["burst_100ms"] == 1.0
+    assert math.isnan(got["recovery_time"])
+    assert math.isnan(got["period"])
+
+
+def test_half_of_the_achievable() -> None:
+    # 2/s delivered where 4/s were wanted and 8/s possible, for 16 s: 2 calls short each second.
+    got = measure(steady(16.0, 2.0, 0.125, target=4.0))
+    assert got["achieved"] == got["worst_phase"] == got["steady_error"] == 0.5
+    assert got["utilisation"] == 0.25
+    assert got["iae"] == 32.0
+    # sum over the seconds 0.5, 1.5, ... 15.5 of t x 2 = 2 x 128.
+    assert got["itae"] == 256.0
+
+
+DROP = Scenario("d", Constant(0.25), 4.0, 32.0, Blocking(), (Step(8.0, 16.0, 2.0),))
+
+
+def test_a_storm_does_not_make_up_for_a_phase_that_was_lost() -> None:
+    # Achievable 4, 2, 4/s in [0, 8), [8, 16), [16, 32): 32 + 16 + 64 = 112 calls. Delivered 32, 8 and 72.
+    done = np.concatenate([np.arange(32) / 4.0, 8.0 + np.arange(8.0), 16.0 + np.arange(72) / 4.5])
+    run = trace(DROP, done, done, 4.0)
+    got = measure(run)
+    assert got["throughput"] == 112 / 32.0
+    assert got["achieved"] == (32 + 8 + 64) / 112
+    assert got["worst_phase"] == 0.5
+    assert [row.share for row in measure_phases(run)] == [1.0, 0.5, 1.125]
+    assert [row.capacity for row in measure_phases(run)] == [4.0, 2.0, 4.0]
+
+
+def test_recovery_counts_from_the_rise_of_the_capacity() -> None:
+    times = np.arange(128) / 4.0
+    # Commanded 2/s from 8 s on; 3.7/s (92.5 %) from 18 s; 3.8/s (95 %) from 20 s: 4 s after the rise at 16 s.
+    rate = np.select([times < 8.0, times < 18.0, times < 20.0], [4.0, 2.0, 3.7], 3.8)
+    assert measure(trace(DROP, times, times, rate))["recovery_time"] == 4.0
+    never = np.where(times < 8.0, 4.0, 2.0)
+    assert measure(trace(DROP, times, times, never))["recovery_time"] == math.inf
+
+
+def test_settling_counts_from_the_last_exit_in_the_last_phase() -> None:
+    times = np.arange(128) / 4.0
+    # Last phase 16..32 s, its second half at 4/s: the band is 3.6..4.4. Left for good at 19 s.
+    rate = np.select([times < 17.0, times < 18.0, times < 19.0], [2.0, 4.0, 3.5], 4.0)
+    assert measure(trace(DROP, times, times, rate))["settling_time"] == pytest.approx(3.0, abs=0.01)
+
+
+def test_overshoot_is_the_densest_second_of_the_last_phase() -> None:
+    # 4/s, and at 20 s five calls more at one instant: 4 + 5 in the second from 20 s; 9 / 4 - 1.
+    times = np.sort(np.concatenate([np.arange(128) / 4.0, np.full(5, 20.0)]))
+    got = measure(trace(DROP, times, times, 4.0))
+    assert got["overshoot"] == 1.25
+    assert got["burst_10ms"] == got["burst_100ms"] == 6.0
+
+
+def test_swing_and_period_of_a_square_wave() -> None:
+    # The rate alternates between 3 and 5 each second: p95 - p5 = 2, mean 4; period 2 s.
+    times = np.arange(256) / 4.0
+    rate = np.where(np.floor(times) % 2 == 0, 3.0, 5.0)
+    got = measure(trace(Scenario("s", Constant(0.1), 5.0, 64.0), times, times, rate))
+    assert got["swing"] == pytest.approx(0.5, rel=0.01)
+    assert got["regularity"] > 0.5
+    assert got["period"] == pytest.approx(2.0, rel=0.02)
+    # 63 changes of 2 in 64 s.
+    assert got["total_variation"] == pytest.approx(63 * 2 / 64)
+
+
+def test_response_counts_from_the_schedule_and_lag_to_the_release() -> None:
+    # 100 calls on time but for the last, which is 2 s late and takes 0.5 s more.
+    scheduled = np.arange(100.0)
+    released = scheduled.copy()
+    released[-1] += 2.0
+    plant = Scenario("s", Constant(0.5), 1.0, 110.0)
+    got = measure(trace(plant, released, released + 0.5, 1.0, scheduled))
+    assert got["response_p50"] == 0.5
+    assert got["lag_max"] == 2.0
+    # Linear interpolation at 0.99 x 99 = 98.01: 0.5 + 0.01 x 2.
+    assert got["response_p99"] == pytest.approx(0.52)
+    assert got["lag_p99"] == pytest.approx(0.02)
+
+
+def test_lateness_leaves_out_the_calls_that_a_busy_consumer_held_back() -> None:
+    # Calls of 1.5 s every second: only the first release is the timer's own doing.
+    scheduled = np.arange(8.0)
+    released = np.array([0.25, *(0.25 + 1.5 * np.arange(1, 8))])
+    got = measure(trace(Scenario("s", Constant(1.5), 1.0, 20.0), released, released + 1.5, 1.0, scheduled))
+    assert got["lateness_p50"] == got["lateness_p99"] == 0.25
+
+
+def test_drift_is_lag_that_is_never_made_up() -> None:
+    # Lag grows by 1 ms each second: 1000 ppm. One late call changes nothing, since the least lag counts.
+    scheduled = np.arange(400) / 10.0
+    released = scheduled * 1.001
+    released[350] += 0.05
+    got = measure(trace(Scenario("s", Constant(0.01), 10.0, 40.0), released, released, 10.0, scheduled))
+    assert got["drift"] == pytest.approx(1000.0, rel=0.01)
+
+
+def test_refused_slots_and_unfinished_calls_are_no_completions() -> None:
+    base = steady(16.0, 4.0, 0.125)
+    outcome = base.outcome.copy()
+    outcome[::2] = REFUSED
+    released = np.where(outcome == REFUSED, math.nan, base.released)
+    completed = np.where(outcome == REFUSED, math.nan, base.completed)
+    got = measure(base._replace(outcome=outcome, released=released, completed=completed))
+    assert got["throughput"] == 2.0
+    assert got["achieved"] == 0.5
+    cut = base.completed.copy()
+    cut[-1] = math.nan
+    last = base.outcome.copy()
+    last[-1] = UNFINISHED
+    assert measure(base._replace(completed=cut, outcome=last))["throughput"] == 63 / 16.0
+
+
+def test_async_capacity_is_that_of_the_hand_off() -> None:
+    released = np.arange(40) / 4.0
+    plant = Scenario("s", Constant(9.0), 4.0, 10.0, Async(0.125))
+    got = measure(trace(plant, released, released + 0.125, 4.0))
+    assert got["utilisation"] == 0.5
+    free = plant._replace(consumer=Async(0.0))
+    assert measure(trace(free, released, released, 4.0))["utilisation"] == 0.0
+
+
+def test_the_commanded_rate_is_held_until_the_next_release() -> None:
+    run = trace(Scenario("s", Constant(0.1), 4.0, 8.0), [0.0, 2.0], [0.1, 2.1], [4.0, 1.0])
+    assert commanded_rate(run, np.array([0.0, 1.99, 2.0, 7.0])).tolist() == [4.0, 4.0, 1.0, 1.0]
+
+
+def test_long_phases() -> None:
+    plant = Scenario(
+        "s", Constant(0.1), 4.0, 30.0, Blocking(), (Step(10.0, 12.0, 9.0), Step(20.0, 90.0, 2.0))
+    )
+    assert long_phases(plant) == [(0.0, 10.0), (12.0, 20.0), (20.0, 30.0)]
+    assert long_phases(Scenario("s", Constant(0.1), 4.0, 2.0, Blocking(), (), IDEAL)) == [(0.0, 2.0)]

@@ -1,0 +1,53 @@
+"""Plain-text tables and numbers for people. Knows strings and estimates only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tpssim.statistics import Estimate
+
+LONGEST_LABEL = 16
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The rows under their header: the first two columns to the left, the others to the right.
+
+    A label longer than `LONGEST_LABEL` gets a line of its own, so that the columns stay narrow.
+    """
+    fitting = [header, *(row for row in rows if len(row[0]) <= LONGEST_LABEL)]
+    widths = [max(len(row[0]) for row in fitting)]
+    widths += [max(len(row[i]) for row in [header, *rows]) for i in range(1, len(header))]
+    lines = []
+    for row in [header, *rows]:
+        first = row[0]
+        if len(first) > widths[0]:
+            lines.append(first)
+            first = ""
+        cells = [
+            cell.ljust(width) if i < 2 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip([first, *row[1:]], widths, strict=True))
+        ]
+        # Numbers stand close: with their headers the nine columns of a comparison then fit 100 characters.
+        lines.append(("  ".join(cells[:3]) + "".join(f" {cell}" for cell in cells[3:])).rstrip())
+    lines.insert(1, "-" * max(len(line) for line in lines))
+    return "\n".join(lines)
+
+
+def number(value: Estimate, scale: float, digits: int) -> str:
+    """A mean in a unit of choice; "-" where there is none, "never" where every replication was infinite."""
+    if value.mean is None:
+        return "never" if value.never else "-"
+    text = f"{value.mean * scale:.{digits}f}"
+    if float(text) == 0.0:
+        text = text.lstrip("-")
+    return f"{text}*" if value.never else text
+
+
+def interval(value: Estimate, scale: float, digits: int) -> str:
+    """A mean with the half-width of its confidence interval."""
+    text = number(value, scale, digits)
+    if value.mean is None or value.high is None:
+        return text
+    return f"{text} ±{(value.high - value.mean) * scale:.{digits}f}"

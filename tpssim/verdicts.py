@@ -1,0 +1,79 @@
+"""One word for a run, with its reason. The rules, in the order in which they are tried on each long phase:
+
+- `oscillates`: the commanded rate swings by more than half of its mean in the steady window, or by more
+  than a tenth in a regular cycle (R > 0.5 and r > 1). Noise makes an AIMD swing without a fixed period, so
+  regularity alone would miss it.
+- `saturated`: it asks for over 110 % of the capacity while the consumer is at 90 % or more of it: the backlog
+  grows for as long as this lasts.
+- `drifts`: the lag behind the schedule grows by more than 1000 ppm although the consumer is below 90 %.
+- `stuck`: settled, but below 80 % of the achievable.
+- `converges`: settled at 80 % of the achievable or above.
+
+The word for the run is the worst of its phases: stuck, oscillates, saturated, drifts, converges. The word
+for several replications is that of the majority (the worse one in a tie), with its share.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+from tpssim.metrics import measure_phases
+
+if TYPE_CHECKING:
+    from tpssim.metrics import Phase
+    from tpssim.traces import Trace
+
+#: The words, worst first.
+WORDS = ("stuck", "oscillates", "saturated", "drifts", "converges")
+
+SWING, REGULAR_SWING = 0.5, 0.1
+OVERLOAD, BUSY = 1.1, 0.9
+DRIFT = 1000.0  # ppm
+STUCK = 0.8
+
+
+class Verdict(NamedTuple):
+    word: str
+    reason: str
+
+
+def judge_phase(phase: Phase) -> Verdict:
+    """The verdict on one phase."""
+    when = f"{phase.start:g}-{phase.end:g} s"
+    regular = phase.period == phase.period and phase.swing > REGULAR_SWING
+    if phase.swing > SWING or regular:
+        cycle = f", period {phase.period:.2g} s" if regular else ""
+        return Verdict("oscillates", f"{when}: the rate swings by {phase.swing:.0%} of its mean{cycle}")
+    if phase.steady_load >= BUSY and phase.commanded > OVERLOAD * phase.capacity:
+        return Verdict(
+            "saturated",
+            f"{when}: asks for {phase.commanded:.4g}/s of a consumer that bears {phase.capacity:.4g}/s",
+        )
+    if phase.steady_load < BUSY and phase.drift > DRIFT:
+        return Verdict("drifts", f"{when}: falls behind its schedule by {phase.drift:.3g} ppm")
+    if phase.steady_share < STUCK:
+        return Verdict(
+            "stuck", f"{when}: settled at {phase.steady_share:.0%} of the achievable {phase.achievable:.4g}/s"
+        )
+    return Verdict(
+        "converges", f"{when}: {phase.steady_share:.0%} of the achievable {phase.achievable:.4g}/s"
+    )
+
+
+def judge(trace: Trace) -> Verdict:
+    """The verdict on one run: the worst of its phases, the later one if two are alike."""
+    every = [judge_phase(phase) for phase in measure_phases(trace)]
+    return min(reversed(every), key=lambda verdict: WORDS.index(verdict.word))
+
+
+def majority(words: Sequence[str]) -> tuple[str, float]:
+    """The most frequent word and its share; the worse one in a tie.
+
+    >>> majority(["stuck", "stuck", "converges"])
+    ('stuck', 0.6666666666666666)
+    """
+    counts = Counter(words)
+    word = max(WORDS, key=lambda w: (counts[w], -WORDS.index(w)))
+    return word, counts[word] / len(words)
