@@ -1,0 +1,227 @@
+"""The command line as a user meets it: output, files, errors, interruption."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tpssim.cli import main
+from tpssim.metrics import METRICS
+
+FEW = ["--replications", "2", "--workers", "1"]
+SHORT = ["--scenarios", "blocking-steady:duration=5,cv=1", *FEW]
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_compare_writes_table_pictures_summaries_and_traces(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "result"
+    assert main(["compare", *SHORT, "--controllers", "aimd", "printed-aimd", "--out", str(out)]) == 0
+    name = "blocking-steady_duration=5_cv=1"
+    assert files(out) == {
+        f"{name}.png",
+        "summary.json",
+        "summary.csv",
+        "run.json",
+        f"traces/{name}--aimd--0.npz",
+        f"traces/{name}--printed-aimd--0.npz",
+    }
+    printed = capsys.readouterr().out
+    assert "the same trajectory to the bit in 2 of 2 runs" in printed
+    assert max(len(line) for line in printed.splitlines()) <= 100 + len(str(tmp_path))
+    rows = list(csv.DictReader((out / "summary.csv").read_text(encoding="utf-8").splitlines()))
+    assert [row["throttle"] for row in rows] == ["aimd", "printed-aimd"]
+    assert rows[0]["command"].startswith("python -m tpssim compare --scenarios")
+    document = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert document["seed"] == 0
+    assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_json_is_one_document_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "r"
+    assert main(["compare", *SHORT, "--controllers", "fixed", "--json", "--out", str(out)]) == 0
+    text = capsys.readouterr().out
+    assert json.loads(text) == json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert str(tmp_path) not in text
+
+
+def test_equal_runs_write_equal_bytes_wherever_they_are_put(tmp_path: Path) -> None:
+    base = ["compare", *SHORT, "--controllers", "aimd", "headroom"]
+    assert main([*base, "--out", str(tmp_path / "a")]) == 0
+    assert main([*base, "--out", str(tmp_path / "b"), "--workers", "2"]) == 0
+    assert main([*base, "--out", str(tmp_path / "c"), "--seed", "1"]) == 0
+    a, b, c = ((tmp_path / name / "summary.json").read_bytes() for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_an_earlier_result_is_replaced_and_other_files_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "r"
+    base = ["compare", *SHORT, "--controllers", "fixed", "--out", str(out)]
+    assert main(base) == 0
+    (out / "stale.txt").write_text("old", encoding="utf-8")
+    assert main(base) == 0
+    assert "stale.txt" not in files(out)
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "thesis.txt").write_text("years", encoding="utf-8")
+    assert main([*base[:-1], str(precious)]) == 2
+    assert files(precious) == {"thesis.txt"}
+    assert "holds files that are not tpssim's" in capsys.readouterr().err
+
+
+def test_compare_reads_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recording = tmp_path / "calls.csv"
+    recording.write_text("id,took\n" + "".join(f"{i},{10 + i % 7}\n" for i in range(50)), encoding="utf-8")
+    options = ["--trace", str(recording), "--column", "took", "--unit", "ms", "--tps", "50", *FEW]
+    out = str(tmp_path / "r")
+    assert main(["compare", *options, "--controllers", "headroom", "--out", out]) == 0
+    assert "trace: wanted 50/s" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("shared_trace", ["azure_llm_code_2023.csv"], indirect=True)
+def test_compare_reads_the_azure_recording(
+    shared_trace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "r")
+    assert (
+        main(["compare", "--trace", str(shared_trace), "--controllers", "headroom", *FEW, "--out", out]) == 0
+    )
+    assert "8819 recorded service times" in capsys.readouterr().out
+
+
+def test_simulate_writes_one_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "r"
+    assert main(["simulate", "blocking-steady:duration=5", "aimd", "--out", str(out)]) == 0
+    assert files(out) == {"rate.png", "run.json", "summary.json", "trace.csv", "trace.npz"}
+    printed = capsys.readouterr().out
+    assert "aimd on blocking-steady:duration=5: oscillates" in printed
+    assert all(name in printed for name in METRICS)
+    assert main(["simulate", "blocking-steady:duration=5", "aimd", "--json", "--out", str(out)]) == 0
+    assert json.loads(capsys.readouterr().out)["verdict"]["word"] == "oscillates"
+
+
+def test_list_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in ("headroom", "printed-ewma", "degrade-recover", "swing"))
+    assert max(len(line) for line in printed.splitlines()) <= 100
+    assert main(["list", "controllers", "ewma-deadzone"]) == 0
+    printed = capsys.readouterr().out
+    assert "(0, 1]" in printed
+    assert "ratio" in printed
+    for kind in ("controllers", "scenarios", "metrics"):
+        assert main(["list", kind, "--json"]) == 0
+        document = json.loads(capsys.readouterr().out)
+        for name in document[kind]:
+            assert main(["list", kind, name]) == 0
+            assert name in capsys.readouterr().out
+
+
+BAD: list[tuple[list[str], str]] = [
+    ([], "VERB"),
+    (["dance"], "invalid choice: 'dance'"),
+    (["compare", "--scenarios", "nowhere"], "no scenario 'nowhere'; allowed: fast-async"),
+    (["compare", "--controllers", "nothing"], "no controller 'nothing'; allowed: fixed"),
+    (["compare", "--controllers", "ewma-deadzone:alpha=0"], "alpha=0 is out of range; allowed: (0, 1]"),
+    (["compare", "--controllers", "aimd:inc_step=nan"], "inc_step=nan is out of range"),
+    (["compare", "--controllers", "aimd:inc_step"], "is not of the form key=number"),
+    (["compare", "--tps", "-1"], "target=-1 is out of range"),
+    (["compare", "--tps", "nan"], "target=nan is out of range"),
+    (["compare", "--tps", "many"], "invalid float value: 'many'"),
+    (["compare", "--replications", "0"], "replications=0; allowed: a whole number >= 1"),
+    (["compare", "--workers", "0"], "workers=0; allowed: a whole number >= 1"),
+    (["compare", "--seed", "-1"], "seed=-1; allowed: a whole number >= 0"),
+    (["compare", "--trace", "nothing.csv"], "'nothing.csv' cannot be read"),
+    (["compare", "--column", "x"], "--column and --unit belong to --trace"),
+    (["simulate", "aimd"], "give either a scenario or --trace FILE"),
+    (["simulate", "spikes", "aimd", "--trace", "x.csv"], "give either a scenario or --trace FILE"),
+    (["list", "scenarios", "nowhere"], "no 'nowhere' among the scenarios; allowed: fast-async"),
+    (["list", "animals"], "invalid choice: 'animals'"),
+]
+
+
+@pytest.mark.parametrize(("argv", "message"), BAD, ids=lambda value: " ".join(value)[:60])
+def test_bad_input_gets_exit_code_2_and_one_line(
+    argv: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(argv) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert files(tmp_path) == set()
+
+
+@pytest.mark.parametrize("where", ["file", "below-a-file"])
+def test_an_unwritable_out_is_refused_before_anything_runs(
+    where: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocker = tmp_path / "blocker"
+    blocker.write_text("x", encoding="utf-8")
+    out = blocker if where == "file" else blocker / "deep" / "result"
+    assert main(["compare", "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "--out" in error
+    assert files(tmp_path) == {"blocker"}
+
+
+def test_a_failure_while_writing_leaves_the_earlier_result_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "r"
+    base = ["compare", *SHORT, "--controllers", "fixed", "--out", str(out)]
+    assert main(base) == 0
+    before = files(out)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("tpssim.plots.save", full)
+    assert main(base) == 2
+    assert files(out) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["r"]
+
+
+def test_an_interrupt_stops_at_once_and_writes_nothing(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tpssim", "compare", "--replications", "200", "--out", "r"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    )
+    time.sleep(3.0)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error.splitlines()[-1] == "tpssim: interrupted; nothing was written"
+    assert "Traceback" not in error
+    assert files(tmp_path) == set()
+
+
+def test_help_and_version(capsys: pytest.CaptureFixture[str]) -> None:
+    for argv in (["--help"], ["compare", "--help"], ["--version"]):
+        with pytest.raises(SystemExit) as end:
+            main(argv)
+        assert end.value.code == 0
+    assert "degrade-recover" in capsys.readouterr().out

@@ -1,0 +1,129 @@
+"""The walls: imports point downward, every outside thing has one door, nothing heavy comes early."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "tpssim"
+
+#: Rooms from the ground up. A room may import rooms on lower floors only.
+FLOORS = (
+    {"core"},
+    {"clock", "controllers", "pacing", "plots", "recordings", "services", "signals", "statistics", "tables"},
+    {"article", "artefacts", "scenarios"},
+    {"traces"},
+    {"metrics", "model"},
+    {"hosted", "verdicts"},
+    {"comparison"},
+    {"catalogue", "experiment"},
+    {"cli"},
+    {"__main__"},
+)
+HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
+
+#: Outside things and the only rooms that may import them.
+DOORS = {
+    "simpy": {"model", "cli"},  # cli reads its version number for the record of a run
+    "greenlet": {"hosted"},
+    "matplotlib": {"plots"},
+    "pandas": {"traces"},
+    "scipy": {"statistics"},
+    "numba": {"_jit"},
+}
+
+
+def rooms() -> Iterator[tuple[str, Path]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        if parts != ("__init__",) and path.name != "record_sqlite.py":
+            yield parts[0], path
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names imported at run time anywhere in a file; what only a type checker reads is left out."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    hidden = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in hidden:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path.name}: imports are absolute"
+            assert node.module is not None
+            if node.module == "tpssim":
+                yield from (f"tpssim.{alias.name}" for alias in node.names)
+            else:
+                yield node.module
+
+
+@pytest.mark.parametrize(("room", "path"), list(rooms()), ids=lambda value: str(value).rpartition("/")[2])
+def test_imports_point_downward(room: str, path: Path) -> None:
+    for name in imports(path):
+        top, _, rest = name.partition(".")
+        other = rest.partition(".")[0]
+        if top == "tpssim" and other and other != room:
+            assert HEIGHT[other] < HEIGHT[room], f"{path.name} imports {name}, which is not below it"
+
+
+@pytest.mark.parametrize(("room", "path"), list(rooms()), ids=lambda value: str(value).rpartition("/")[2])
+def test_outside_things_have_one_door(room: str, path: Path) -> None:
+    for name in imports(path):
+        top = name.partition(".")[0]
+        if top in DOORS:
+            assert room in DOORS[top], f"{path.name} imports {top}, whose door is {DOORS[top]}"
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {room for room, _ in rooms()} == set(HEIGHT)
+
+
+def test_an_upward_import_would_be_seen(tmp_path: Path) -> None:
+    bad = tmp_path / "core.py"
+    bad.write_text(
+        "def f():\n    from tpssim import cli\n    from tpssim.model import World\n", encoding="utf-8"
+    )
+    assert list(imports(bad)) == ["tpssim.cli", "tpssim.model"]
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"import sys\n{statement}\nprint(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import tpssim", "import tpssim.controllers, tpssim.clock, tpssim.article", "import tpssim.cli"],
+)
+def test_importing_loads_only_the_standard_library(statement: str) -> None:
+    bare = loaded_by("pass")
+    foreign = loaded_by(statement) - bare - set(sys.stdlib_module_names) - {"tpssim"}
+    assert foreign == set()
+
+
+def test_the_law_of_the_live_throttle_needs_no_numpy() -> None:
+    law = "law = tpssim.CONTROLLERS['aimd']()"
+    update = "law.update(law.init(1.0), tpssim.Observation(0, 1, 0, 0))"
+    assert "numpy" not in loaded_by(f"import tpssim\n{law}\n{update}")
+
+
+def test_every_public_name_is_there() -> None:
+    import tpssim
+
+    for name in tpssim.__all__:
+        assert getattr(tpssim, name) is not None
+    assert dir(tpssim) == sorted(tpssim.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = tpssim.nothing

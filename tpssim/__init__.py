@@ -1,0 +1,64 @@
+"""tpssim: a bench for the controllers that decide how fast a Python program calls something.
+
+Importing this package loads nothing outside the standard library; what is heavier is loaded when it is
+first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tpssim.comparison import Comparison
+    from tpssim.controllers import CONTROLLERS
+    from tpssim.core import InputError, Observation
+    from tpssim.experiment import compare, simulate
+    from tpssim.metrics import METRICS, measure
+    from tpssim.scenarios import SCENARIOS, Scenario, trace_scenario
+    from tpssim.traces import Trace
+    from tpssim.verdicts import judge
+
+__version__ = "0.1.0"
+
+_ROOMS = {
+    "CONTROLLERS": "controllers",
+    "Comparison": "comparison",
+    "InputError": "core",
+    "METRICS": "metrics",
+    "Observation": "core",
+    "SCENARIOS": "scenarios",
+    "Scenario": "scenarios",
+    "Trace": "traces",
+    "compare": "experiment",
+    "judge": "verdicts",
+    "measure": "metrics",
+    "simulate": "experiment",
+    "trace_scenario": "scenarios",
+}
+
+__all__ = [
+    "CONTROLLERS",
+    "METRICS",
+    "SCENARIOS",
+    "Comparison",
+    "InputError",
+    "Observation",
+    "Scenario",
+    "Trace",
+    "compare",
+    "judge",
+    "measure",
+    "simulate",
+    "trace_scenario",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,8 @@
+"""`python -m tpssim`."""
+
+import sys
+
+from tpssim.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

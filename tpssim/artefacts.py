@@ -1,0 +1,82 @@
+"""Results folders: complete or absent. This room knows files, not what is in them."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tpssim.core import InputError
+
+#: A folder with this file was made by tpssim and may be replaced by it.
+MARK = "run.json"
+
+
+def check_out(out: Path) -> None:
+    """Refuse early what could not be written or must not be replaced; raises `InputError`."""
+    if out.exists():
+        if not out.is_dir():
+            raise InputError(
+                f"--out {str(out)!r} is a file; allowed: a folder that is new, empty or tpssim's"
+            )
+        if any(out.iterdir()) and not (out / MARK).is_file():
+            raise InputError(
+                f"--out {str(out)!r} holds files that are not tpssim's; "
+                "allowed: a folder that is new, empty or an earlier result"
+            )
+    with _staging(out) as folder:
+        folder.rmdir()
+
+
+@contextlib.contextmanager
+def _staging(out: Path) -> Iterator[Path]:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        folder.chmod(0o755)
+    except OSError as error:
+        raise InputError(
+            f"--out {str(out)!r} cannot be written: {error.strerror}; allowed: a folder that can be made"
+        ) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def results_folder(out: Path) -> Iterator[Path]:
+    """A new folder to fill, put in the place of `out` in one step when the block ends well.
+
+    An earlier result there is replaced; if the block fails, it stays as it was.
+    """
+    check_out(out)
+    with _staging(out) as folder:
+        try:
+            yield folder
+            with tempfile.TemporaryDirectory(prefix=f".{out.name}.old.", dir=out.parent) as old:
+                if out.exists():
+                    os.rename(out, Path(old) / "old")
+                os.rename(folder, out)
+        except OSError as error:
+            raise InputError(f"--out {str(out)!r} cannot be written: {error.strerror}") from error
+
+
+def write_json(path: Path, document: Mapping[str, Any]) -> None:
+    """Write one JSON document with a final newline."""
+    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows of equal keys under a header; None becomes an empty cell."""
+    listed = list(rows)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, listed[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(listed)

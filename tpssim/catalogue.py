@@ -1,0 +1,109 @@
+"""What there is, for `tpssim list`: read from the dicts, the records and their docstrings."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from tpssim.article import PRINTED, TWINS
+from tpssim.controllers import CONTROLLERS
+from tpssim.core import InputError, ranges
+from tpssim.scenarios import SCENARIOS, capacity, phases
+
+KINDS = ("controllers", "scenarios", "metrics")
+
+
+def _first_line(thing: Any) -> str:
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
+
+
+def _controllers() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, law in CONTROLLERS.items():
+        defaults: dict[str, float] = law._field_defaults
+        parameters = {
+            field: {"default": defaults[field], "allowed": str(allowed), "unit": allowed.unit}
+            for field, allowed in ranges(law).items()
+        }
+        found[name] = {"summary": _first_line(law), "law": inspect.getdoc(law), "parameters": parameters}
+    for name, throttle in PRINTED.items():
+        twin = f" Equals {TWINS[name]} to the bit on the ideal timer." if name in TWINS else ""
+        found[name] = {
+            "summary": _first_line(throttle),
+            "law": _first_line(throttle) + twin,
+            "parameters": {},
+        }
+    return found
+
+
+def _scenarios() -> dict[str, Any]:
+    found = {}
+    for name, scenario in SCENARIOS.items():
+        records = (scenario, scenario.service, scenario.consumer, scenario.timer)
+        parameters = {
+            field: {"default": getattr(record, field), "allowed": str(allowed), "unit": allowed.unit}
+            for record in records
+            for field, allowed in ranges(record).items()
+        }
+        bears = [
+            {"start": start, "end": end, "capacity": capacity(scenario, start)}
+            for start, end in phases(scenario)
+        ]
+        law = (
+            f"{scenario.summary}\n\nconsumer: {scenario.consumer}\nservice: {type(scenario.service).__name__}"
+        )
+        found[name] = {"summary": scenario.summary, "law": law, "parameters": parameters, "capacity": bears}
+    return found
+
+
+def _metrics() -> dict[str, Any]:
+    from tpssim.metrics import METRICS
+
+    return {
+        name: {"summary": metric.definition, "unit": metric.unit, "source": metric.source}
+        for name, metric in METRICS.items()
+    }
+
+
+def entries(kind: str | None, name: str | None) -> dict[str, Any]:
+    """The entries of one kind (or of all), or one entry, by name; raises `InputError`."""
+    makers = {"controllers": _controllers, "scenarios": _scenarios, "metrics": _metrics}
+    found = {k: makers[k]() for k in KINDS if kind in (None, k)}
+    if name is None:
+        return found
+    (known,) = found.values()
+    if name not in known:
+        raise InputError(f"there is no {name!r} among the {kind}; allowed: {', '.join(known)}")
+    return {str(kind): {name: known[name]}}
+
+
+def text(document: Mapping[str, Any], name: str | None) -> str:
+    """The entries for people, 100 columns wide: a line each, or one in full."""
+    if name is not None:
+        ((entry,),) = (tuple(known.values()) for known in document.values())
+        return _full(name, entry)
+    parts = []
+    for kind, known in document.items():
+        width = max(len(key) for key in known)
+        lines = [f"{kind}:"]
+        for key, entry in known.items():
+            unit = f" [{entry['unit']}]" if "unit" in entry else ""
+            indent = " " * (width + 4)
+            lines.append(
+                textwrap.fill(f"  {key:{width}}  {entry['summary']}{unit}", 100, subsequent_indent=indent)
+            )
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _full(name: str, entry: Mapping[str, Any]) -> str:
+    lines = [name, "", entry.get("law", entry["summary"])]
+    if "source" in entry:
+        lines += [f"unit: {entry['unit']}", f"source: {entry['source']}"]
+    if entry.get("parameters"):
+        lines += ["", "parameters:"]
+        for field, about in entry["parameters"].items():
+            lines.append(f"  {field:16}{about['default']:>10g}   {about['allowed']}")
+    return "\n".join(lines)

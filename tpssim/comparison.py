@@ -1,0 +1,238 @@
+"""The result of `compare`: what each throttle did on each scenario, as table, pictures, JSON and CSV.
+
+It reads finished runs and can start none.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tpssim import tables
+from tpssim.article import TWINS
+from tpssim.clock import IDEAL
+from tpssim.core import ranges
+from tpssim.metrics import METRICS, Phase
+from tpssim.scenarios import Scenario, frame
+from tpssim.statistics import CONFIDENCE, Estimate, estimate
+from tpssim.verdicts import Verdict, majority
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tpssim.traces import Trace
+
+
+class Run(NamedTuple):
+    """One replication of one throttle on one scenario."""
+
+    measures: dict[str, float]
+    phases: list[Phase]
+    verdict: Verdict
+    calls: int
+    digest: str  #: SHA-256 of the columns scheduled, released, completed and rate
+    trace: Trace | None
+
+
+class Cell(NamedTuple):
+    """All replications of one throttle on one scenario."""
+
+    controller: str
+    parameters: Mapping[str, float]
+    runs: list[Run]
+
+    def estimate(self, metric: str) -> Estimate:
+        """Mean and confidence interval of a measure."""
+        return estimate([run.measures[metric] for run in self.runs])
+
+    def verdict(self) -> tuple[str, float]:
+        """The word of the majority and its share."""
+        return majority([run.verdict.word for run in self.runs])
+
+    def reason(self) -> str:
+        """Why: the reason given for the first replication of the majority."""
+        word, _ = self.verdict()
+        return next(run.verdict.reason for run in self.runs if run.verdict.word == word)
+
+    def phase_estimates(self) -> list[dict[str, Any]]:
+        """One entry a long phase: its bounds and the estimate of every measure in it."""
+        fixed = ("start", "end", "achievable", "capacity")
+        rows = []
+        for same in zip(*(run.phases for run in self.runs), strict=True):
+            row: dict[str, Any] = {name: _plain(getattr(same[0], name)) for name in fixed}
+            for name in Phase._fields:
+                if name not in fixed:
+                    row[name] = estimate([getattr(phase, name) for phase in same])._asdict()
+            rows.append(row)
+        return rows
+
+
+class Comparison(NamedTuple):
+    """Scenarios by name, and a cell for each (scenario, throttle), in the order in which they were given."""
+
+    scenarios: dict[str, Scenario]
+    cells: dict[tuple[str, str], Cell]
+    seed: int
+    replications: int
+
+    def of(self, scenario: str) -> dict[str, Cell]:
+        """The cells of one scenario by throttle."""
+        return {label: cell for (name, label), cell in self.cells.items() if name == scenario}
+
+    def table(self) -> str:
+        """One plain-text table a scenario, 100 columns wide."""
+        parts = [self._scenario_table(scenario) for scenario in self.scenarios.values()]
+        return "\n\n".join([*parts, *([twins] if (twins := self._twin_lines()) else [])])
+
+    def plot(self, scenario: str | None = None) -> Figure:
+        """The rate over time of every throttle on one scenario (by default the first)."""
+        from tpssim import plots
+
+        arena = self.scenarios[scenario or next(iter(self.scenarios))]
+        panels = [
+            plots.Panel(f"{label}: {_share(cell)}", trace.released, trace.rate, trace.completed)
+            for label, cell in self.of(arena.name).items()
+            if (trace := cell.runs[0].trace) is not None
+        ]
+        title = f"{arena.name}: {arena.summary}" if arena.summary else arena.name
+        return plots.rate_figure(title, panels, plots.Frame(*frame(arena)))
+
+    def to_json(self, **extra: Any) -> str:
+        """Everything but the traces as JSON; `extra` is put in front. Equal runs give equal text."""
+        document = {
+            **extra,
+            "seed": self.seed,
+            "replications": self.replications,
+            "confidence": CONFIDENCE,
+            "metrics": {name: metric._asdict() for name, metric in METRICS.items()},
+            "scenarios": {name: self._scenario_json(arena) for name, arena in self.scenarios.items()},
+            "twins": [pair._asdict() for pair in self.twins()],
+        }
+        return json.dumps(document, indent=1, allow_nan=False)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """One flat row for each scenario and throttle: verdict, then mean, low and high of every measure."""
+        for (name, label), cell in self.cells.items():
+            word, share = cell.verdict()
+            row: dict[str, Any] = {"scenario": name, "throttle": label, "verdict": word, "share": share}
+            for metric in METRICS:
+                value = cell.estimate(metric)
+                row |= {metric: value.mean, f"{metric}_low": value.low, f"{metric}_high": value.high}
+            yield row
+
+    def twins(self) -> list[Twins]:
+        """Printed throttles and the parameterised laws that should equal them, where both ran."""
+        found = []
+        for printed, law in TWINS.items():
+            arenas = [
+                name
+                for name, arena in self.scenarios.items()
+                if arena.timer == IDEAL and {(name, printed), (name, law)} <= self.cells.keys()
+            ]
+            pairs = [
+                pair
+                for name in arenas
+                for pair in zip(self.cells[name, printed].runs, self.cells[name, law].runs, strict=True)
+            ]
+            if pairs:
+                equal = sum(a.digest == b.digest for a, b in pairs)
+                calls = sum(a.calls for a, _ in pairs)
+                found.append(Twins(printed, law, len(arenas), len(pairs), equal, calls))
+        return found
+
+    def _twin_lines(self) -> str:
+        return "\n".join(
+            f"{t.printed} and {t.law}: the same trajectory to the bit in {t.equal} of {t.runs} runs "
+            f"({t.calls:,} calls)"
+            for t in self.twins()
+        )
+
+    def _scenario_table(self, scenario: Scenario) -> str:
+        header = (
+            "throttle",
+            "verdict",
+            "achieved %",
+            "steady %",
+            "swing %",
+            "recovers s",
+            "p99 s",
+            "drift ppm",
+            "spin %",
+        )
+        rows = [
+            (
+                label,
+                _share(cell),
+                tables.interval(cell.estimate("achieved"), 100.0, 1),
+                _steady(cell),
+                tables.number(cell.estimate("swing"), 100.0, 0),
+                tables.number(cell.estimate("recovery_time"), 1.0, 2),
+                tables.number(cell.estimate("response_p99"), 1.0, 3),
+                tables.number(cell.estimate("drift"), 1.0, 0),
+                tables.number(cell.estimate("spin_cpu"), 100.0, 1),
+            )
+            for label, cell in self.of(scenario.name).items()
+        ]
+        about = f"{scenario.summary}\n" if scenario.summary else ""
+        wanted = f"wanted {scenario.target:g}/s for {scenario.duration:g} s, {self.replications} replications"
+        return f"{scenario.name}: {wanted}\n{about}{tables.aligned(header, rows)}"
+
+    def _scenario_json(self, scenario: Scenario) -> dict[str, Any]:
+        service = {
+            "kind": type(scenario.service).__name__,
+            **{name: getattr(scenario.service, name) for name in ranges(scenario.service)},
+            "mean": scenario.service.mean,
+        }
+        return {
+            "summary": scenario.summary,
+            "target": scenario.target,
+            "duration": scenario.duration,
+            "consumer": type(scenario.consumer).__name__,
+            "service": service,
+            "timer": scenario.timer._asdict(),
+            "spin_threshold": scenario.spin_threshold,
+            "throttles": {label: _cell_json(cell) for label, cell in self.of(scenario.name).items()},
+        }
+
+
+class Twins(NamedTuple):
+    """How a printed throttle and its parameterised twin agree."""
+
+    printed: str
+    law: str
+    scenarios: int
+    runs: int
+    equal: int
+    calls: int
+
+
+def _share(cell: Cell) -> str:
+    word, share = cell.verdict()
+    return f"{word} {round(share * len(cell.runs))}/{len(cell.runs)}"
+
+
+def _steady(cell: Cell) -> str:
+    """Share of the achievable in the steady window of each long phase, in %; the extremes of many."""
+    shares = [100.0 * row["steady_share"]["mean"] for row in cell.phase_estimates()]
+    if len(shares) > 3:
+        return f"{min(shares):.0f}..{max(shares):.0f}"
+    return "/".join(f"{share:.0f}" for share in shares)
+
+
+def _plain(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _cell_json(cell: Cell) -> dict[str, Any]:
+    word, share = cell.verdict()
+    words: Sequence[str] = [run.verdict.word for run in cell.runs]
+    return {
+        "controller": cell.controller,
+        "parameters": dict(cell.parameters),
+        "verdict": {"word": word, "share": share, "reason": cell.reason(), "replications": words},
+        "calls": [run.calls for run in cell.runs],
+        "metrics": {name: cell.estimate(name)._asdict() for name in METRICS},
+        "phases": cell.phase_estimates(),
+    }

@@ -1,0 +1,227 @@
+"""Runs: one (`simulate`), or every throttle on every scenario with common random numbers (`compare`)."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from typing import Any, NamedTuple
+
+import tpssim
+from tpssim import hosted, model
+from tpssim.article import PRINTED
+from tpssim.comparison import Cell, Comparison, Run
+from tpssim.controllers import CONTROLLERS
+from tpssim.core import Controller, InputError, checked, format_spec, parse_spec, ranges, replaced
+from tpssim.metrics import measure, measure_phases
+from tpssim.scenarios import SCENARIOS, Scenario, checked_scenario, with_parameters
+from tpssim.traces import Trace
+from tpssim.verdicts import judge
+
+#: What may be given as a controller: a record, its class, or "NAME:key=value,..." (printed throttles too).
+ControllerLike = Controller[Any] | type[Controller[Any]] | str
+ENGINES = ("auto", "simpy")
+
+
+class Contender(NamedTuple):
+    """A throttle on the bench: a law with its parameters, or a printed one (law None)."""
+
+    label: str
+    name: str
+    law: Any
+
+    def parameters(self) -> dict[str, float]:
+        """The parameters of the law by name; those of a printed throttle are what the article printed."""
+        return {} if self.law is None else {name: getattr(self.law, name) for name in ranges(self.law)}
+
+
+def contender(given: ControllerLike) -> Contender:
+    """What was given as a controller, checked; raises `InputError`."""
+    if isinstance(given, str):
+        name, parameters = parse_spec(given)
+        if name in PRINTED:
+            if parameters:
+                twins = "its constants are the article's; allowed: a parameterised law such as aimd"
+                raise InputError(f"{name} takes no parameters: {twins}")
+            return Contender(name, name, None)
+        if name not in CONTROLLERS:
+            raise InputError(
+                f"there is no controller {name!r}; allowed: {', '.join([*CONTROLLERS, *PRINTED])}"
+            )
+        law = replaced(CONTROLLERS[name](), name, parameters)
+        return Contender(format_spec(name, parameters), name, law)
+    record: Any = given() if isinstance(given, type) else given
+    cls = type(record)
+    name = next((known for known, law in CONTROLLERS.items() if law is cls), cls.__name__)
+    record = checked(record, name)
+    default = cls._field_defaults
+    changed = {f: getattr(record, f) for f in ranges(record) if getattr(record, f) != default.get(f)}
+    return Contender(format_spec(name, changed), name, record)
+
+
+def scenario_named(given: Scenario | str) -> Scenario:
+    """A scenario, or the built-in one of that name with parameters; raises `InputError`."""
+    if not isinstance(given, str):
+        return checked_scenario(given)
+    name, parameters = parse_spec(given)
+    if name not in SCENARIOS:
+        raise InputError(f"there is no scenario {name!r}; allowed: {', '.join(SCENARIOS)}")
+    scenario = with_parameters(SCENARIOS[name], parameters)
+    return scenario._replace(name=format_spec(name, parameters))
+
+
+def simulate(
+    scenario: Scenario | str,
+    controller: ControllerLike,
+    *,
+    seed: int = 0,
+    replication: int = 0,
+    engine: str = "auto",
+) -> Trace:
+    """One run. Equal arguments give equal bits; `replication` picks the noise of one run of `compare`.
+
+    Raises `InputError` for anything that cannot be used.
+
+    >>> trace = simulate("blocking-steady:duration=2", "aimd")
+    >>> trace.scenario.duration
+    2.0
+    """
+    if engine not in ENGINES:
+        raise InputError(f"there is no engine {engine!r}; allowed: {', '.join(ENGINES)}")
+    _check_count("seed", seed, 0)
+    _check_count("replication", replication, 0)
+    return _run(scenario_named(scenario), contender(controller), seed, replication)
+
+
+def _check_count(name: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{name}={value!r}; allowed: a whole number >= {least}")
+
+
+def _run(scenario: Scenario, rival: Contender, seed: int, replication: int) -> Trace:
+    meta = {
+        "controller": rival.name,
+        "parameters": rival.parameters(),
+        "seed": seed,
+        "replication": replication,
+        "engine": "simpy",
+        "version": tpssim.__version__,
+    }
+    if rival.law is None:
+        return hosted.simulate(scenario, PRINTED[rival.name], seed, replication, meta)
+    return model.simulate(scenario, rival.law, seed, replication, meta)
+
+
+def _measured(scenario: Scenario, rival: Contender, seed: int, replications: int, keep: int) -> list[Run]:
+    """All replications of one pair, reduced to measures; the first `keep` traces are kept."""
+    runs = []
+    for replication in range(replications):
+        trace = _run(scenario, rival, seed, replication)
+        digest = hashlib.sha256()
+        for column in (trace.scheduled, trace.released, trace.completed, trace.rate):
+            digest.update(column.tobytes())
+        runs.append(
+            Run(
+                measure(trace),
+                measure_phases(trace),
+                judge(trace),
+                len(trace.released),
+                digest.hexdigest(),
+                trace if replication < keep else None,
+            )
+        )
+    return runs
+
+
+def compare(
+    scenarios: Iterable[Scenario | str] | Scenario | str | None = None,
+    controllers: Iterable[ControllerLike] | ControllerLike | None = None,
+    *,
+    replications: int = 5,
+    seed: int = 0,
+    keep: int = 1,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Every controller on every scenario, `replications` times, all of them under the same noise.
+
+    `None` means all built-in scenarios, or all laws and printed throttles. The traces of the first `keep`
+    replications are kept. With `workers` > 1 the pairs run in that many processes (a script needs the usual
+    `if __name__ == "__main__"`); the result does not depend on it. `progress(done, total)` is called as
+    pairs end. Raises `InputError` before anything runs.
+    """
+    _check_count("replications", replications, 1)
+    _check_count("seed", seed, 0)
+    _check_count("workers", workers, 1)
+    arenas = [scenario_named(s) for s in _listed(scenarios, SCENARIOS, Scenario)]
+    rivals = [contender(c) for c in _listed(controllers, [*PRINTED, *CONTROLLERS], tuple)]
+    _check_distinct("scenario", [arena.name for arena in arenas])
+    _check_distinct("controller", [rival.label for rival in rivals])
+    pairs = [(arena, rival) for arena in arenas for rival in rivals]
+    jobs = [(arena, rival, seed, replications, keep) for arena, rival in pairs]
+    if workers == 1:
+        results = _in_turn(jobs, progress)
+    else:
+        results = _in_processes(min(workers, len(jobs)), jobs, progress)
+    cells = {
+        (arena.name, rival.label): Cell(rival.name, rival.parameters(), runs)
+        for (arena, rival), runs in zip(pairs, results, strict=True)
+    }
+    return Comparison({arena.name: arena for arena in arenas}, cells, seed, replications)
+
+
+Job = tuple[Scenario, Contender, int, int, int]
+
+
+def _in_turn(jobs: Sequence[Job], progress: Callable[[int, int], None] | None) -> list[list[Run]]:
+    results = []
+    for job in jobs:
+        results.append(_measured(*job))
+        if progress is not None:
+            progress(len(results), len(jobs))
+    return results
+
+
+def _in_processes(
+    workers: int, jobs: Sequence[Job], progress: Callable[[int, int], None] | None
+) -> list[list[Run]]:
+    # spawn: a fork of a program with threads (a notebook) may deadlock.
+    context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts) as pool:
+        futures = [pool.submit(_measured, *job) for job in jobs]
+        try:
+            for done, future in enumerate(as_completed(futures), start=1):
+                future.result()  # an error ends the comparison at once
+                if progress is not None:
+                    progress(done, len(jobs))
+        except BaseException:
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()
+            pool.shutdown(cancel_futures=True)
+            raise
+        return [future.result() for future in futures]
+
+
+def _leave_interrupts() -> None:
+    """Ctrl-C reaches every process of a terminal; the parent alone answers it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _listed(given: Any, default: Iterable[str], single: type) -> Iterator[Any]:
+    if given is None:
+        yield from default
+    elif isinstance(given, str | type | single):
+        yield given
+    else:
+        yield from given
+
+
+def _check_distinct(kind: str, names: Sequence[str]) -> None:
+    if not names:
+        raise InputError(f"no {kind} was given; allowed: at least one")
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{kind} {name!r} is given twice; allowed: once")
