@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tpssim.core import VERSION
+
 if TYPE_CHECKING:
     from tpssim.comparison import Comparison
     from tpssim.controllers import CONTROLLERS
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from tpssim.traces import Trace
     from tpssim.verdicts import judge
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _ROOMS = {
     "CONTROLLERS": "controllers",

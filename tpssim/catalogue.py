@@ -51,9 +51,9 @@ def _scenarios() -> dict[str, Any]:
             {"start": start, "end": end, "capacity": capacity(scenario, start)}
             for start, end in phases(scenario)
         ]
-        law = (
-            f"{scenario.summary}\n\nconsumer: {scenario.consumer}\nservice: {type(scenario.service).__name__}"
-        )
+        kinds = f"consumer: {scenario.consumer}\nservice: {type(scenario.service).__name__}"
+        stretches = [f"  {b['start']:g}-{b['end']:g} s: {b['capacity']:.4g}/s" for b in bears]
+        law = "\n".join([scenario.summary, "", kinds, "capacity:", *stretches])
         found[name] = {"summary": scenario.summary, "law": law, "parameters": parameters, "capacity": bears}
     return found
 

@@ -15,8 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import tpssim
-from tpssim.core import InputError
+from tpssim.core import VERSION, InputError
 
 if TYPE_CHECKING:
     from tpssim.comparison import Comparison
@@ -44,7 +43,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"tpssim {tpssim.__version__}")
+    parser.add_argument("--version", action="version", version=f"tpssim {VERSION}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True, parser_class=_Parser)
 
     compare = verbs.add_parser(
@@ -148,7 +147,7 @@ def _run_record(args: argparse.Namespace, began: float, engine: str) -> dict[str
     import simpy
 
     return {
-        "tpssim": tpssim.__version__,
+        "tpssim": VERSION,
         "command": _command(args),
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(time.perf_counter() - began, 3),
@@ -204,7 +203,7 @@ def _compare(args: argparse.Namespace) -> int:
         workers=(os.cpu_count() or 1) if args.workers is None else args.workers,
         progress=_Progress(),
     )
-    document = result.to_json(tpssim=tpssim.__version__, command=_command(args))
+    document = result.to_json(tpssim=VERSION, command=_command(args))
     with results_folder(out) as folder:
         _write_comparison(folder, result, document, args, began)
     if args.json:
@@ -221,9 +220,9 @@ def _write_comparison(
     from tpssim import plots
     from tpssim.artefacts import MARK, write_csv, write_json
 
-    made = f"{_command(args)} (tpssim {tpssim.__version__})"
+    made = f"{_command(args)} (tpssim {VERSION})"
     (folder / "summary.json").write_text(document + "\n", encoding="utf-8")
-    origin = {"seed": args.seed, "tpssim": tpssim.__version__, "command": _command(args)}
+    origin = {"seed": args.seed, "tpssim": VERSION, "command": _command(args)}
     write_csv(folder / "summary.csv", ({**row, **origin} for row in result.rows()))
     for scenario in result.scenarios:
         plots.save(result.plot(scenario), folder / f"{_file_name(scenario)}.png", made)
@@ -254,7 +253,7 @@ def _simulate(args: argparse.Namespace) -> int:
     import math
 
     document = {
-        "tpssim": tpssim.__version__,
+        "tpssim": VERSION,
         "command": _command(args),
         "scenario": scenario.name,
         "controller": trace.meta["controller"],
@@ -270,7 +269,7 @@ def _simulate(args: argparse.Namespace) -> int:
         write_json(folder / "summary.json", document)
         trace.to_csv(folder / "trace.csv")
         trace.to_npz(folder / "trace.npz")
-        plots.save(trace.plot(), folder / "rate.png", f"{_command(args)} (tpssim {tpssim.__version__})")
+        plots.save(trace.plot(), folder / "rate.png", f"{_command(args)} (tpssim {VERSION})")
         write_json(folder / MARK, _run_record(args, began, trace.meta["engine"]))
     if args.json:
         import json

@@ -9,6 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar, cast, get_type_hints
 
+VERSION = "0.1.0"
+
 #: Outcome of a call, as it stands in a trace.
 OK, FAILED, TIMED_OUT, REJECTED, REFUSED, UNFINISHED = range(6)
 OUTCOMES = ("ok", "failed", "timed out", "rejected by the service", "refused locally", "unfinished")

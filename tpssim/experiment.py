@@ -9,12 +9,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
-import tpssim
 from tpssim import hosted, model
 from tpssim.article import PRINTED
 from tpssim.comparison import Cell, Comparison, Run
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import Controller, InputError, checked, format_spec, parse_spec, ranges, replaced
+from tpssim.core import VERSION, Controller, InputError, checked, format_spec, parse_spec, ranges, replaced
 from tpssim.metrics import measure, measure_phases
 from tpssim.scenarios import SCENARIOS, Scenario, checked_scenario, with_parameters
 from tpssim.traces import Trace
@@ -107,7 +106,7 @@ def _run(scenario: Scenario, rival: Contender, seed: int, replication: int) -> T
         "seed": seed,
         "replication": replication,
         "engine": "simpy",
-        "version": tpssim.__version__,
+        "version": VERSION,
     }
     if rival.law is None:
         return hosted.simulate(scenario, PRINTED[rival.name], seed, replication, meta)

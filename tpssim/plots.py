@@ -100,6 +100,8 @@ def _draw(ax: Axes, panel: Panel, frame: Frame) -> None:
             fontsize=8,
             color=BLUE,
             ha="right" if right else "left",
+            bbox={"facecolor": "white", "alpha": 0.8, "pad": 1, "lw": 0},
+            zorder=5,
         )
 
 

@@ -3,8 +3,9 @@
 - `oscillates`: the commanded rate swings by more than half of its mean in the steady window, or by more
   than a tenth in a regular cycle (R > 0.5 and r > 1). Noise makes an AIMD swing without a fixed period, so
   regularity alone would miss it.
-- `saturated`: it asks for over 110 % of the capacity while the consumer is at 90 % or more of it: the backlog
-  grows for as long as this lasts.
+- `saturated`: the lag behind the schedule grows by more than 1 % of the time while the consumer is at 90 % or
+  more of its capacity: it asks for more than the consumer bears, and the backlog grows for as long as this
+  lasts.
 - `drifts`: the lag behind the schedule grows by more than 1000 ppm although the consumer is below 90 %.
 - `stuck`: settled, but below 80 % of the achievable.
 - `converges`: settled at 80 % of the achievable or above.
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 WORDS = ("stuck", "oscillates", "saturated", "drifts", "converges")
 
 SWING, REGULAR_SWING = 0.5, 0.1
-OVERLOAD, BUSY = 1.1, 0.9
-DRIFT = 1000.0  # ppm
+BUSY = 0.9
+OVERLOAD, DRIFT = 10_000.0, 1000.0  # ppm
 STUCK = 0.8
 
 
@@ -46,10 +47,11 @@ def judge_phase(phase: Phase) -> Verdict:
     if phase.swing > SWING or regular:
         cycle = f", period {phase.period:.2g} s" if regular else ""
         return Verdict("oscillates", f"{when}: the rate swings by {phase.swing:.0%} of its mean{cycle}")
-    if phase.steady_load >= BUSY and phase.commanded > OVERLOAD * phase.capacity:
+    if phase.steady_load >= BUSY and phase.drift > OVERLOAD:
         return Verdict(
             "saturated",
-            f"{when}: asks for {phase.commanded:.4g}/s of a consumer that bears {phase.capacity:.4g}/s",
+            f"{when}: asks for {phase.commanded:.4g}/s of a consumer that bears {phase.capacity:.4g}/s; "
+            f"the lag grows by {phase.drift / 1e4:.2g} %",
         )
     if phase.steady_load < BUSY and phase.drift > DRIFT:
         return Verdict("drifts", f"{when}: falls behind its schedule by {phase.drift:.3g} ppm")

@@ -122,6 +122,9 @@ def test_headroom_ignores_a_call_without_busy_time() -> None:
     law = Headroom()
     state = law.update(law.init(10.0), Observation(0.0, 10.0, 0.05, 0.0))
     assert law.update(state, Observation(1.0, 10.0, math.nan, 0.0)) == state
+    failed = Observation(1.0, 10.0, 9.0, 0.0, 1.0, errors=1.0)
+    assert law.update(state, failed) == state
+    assert law.update(state, failed._replace(drops=1.0)).busy > state.busy  # a timeout kept the consumer busy
 
 
 @pytest.mark.parametrize("record", [EwmaDeadzone(low=1.2), Headroom(low=0.99, high=0.9)])

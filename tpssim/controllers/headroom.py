@@ -33,8 +33,8 @@ class Headroom(NamedTuple):
 
     Source: ours; the smallest mend of throttle 5. Where it holds: a blocking consumer, or a hand-off.
     With many calls in flight `latency` is no longer the consumer's time per call, and the law is too
-    careful by a factor of the calls in flight. A failed or refused call carries no busy time and is
-    ignored.
+    careful by a factor of the calls in flight. Refused calls, and failed ones that are no drops, carry no
+    busy time and are ignored.
 
     >>> law = Headroom()
     >>> state = law.update(law.init(100.0), Observation(0.02, 100.0, 0.02, 0.0))
@@ -58,7 +58,7 @@ class Headroom(NamedTuple):
         return HeadroomState(target, math.inf, 0.0, math.nan)
 
     def update(self, state: HeadroomState, obs: Observation) -> HeadroomState:
-        if obs.count < 1.0 or math.isnan(obs.latency):
+        if obs.count < 1.0 or obs.errors - obs.drops >= obs.count or math.isnan(obs.latency):
             return state
         busy = state.busy
         busy = obs.latency if math.isnan(busy) else self.alpha * obs.latency + (1.0 - self.alpha) * busy
