@@ -5,12 +5,14 @@
 Each call is one transaction (`journal_mode=DELETE`, `synchronous=FULL`): it returns when the operating
 system says that the row is on the disk. `--neighbour` starts a second process that commits to a database of
 its own in bursts on the same disk, as another tenant would. `--directory` must lie on a real disk: on a RAM
-disk a commit costs a few microseconds and nothing is learnt. Standard library only.
+disk nothing waits for a device, a commit costs some 20 microseconds and nothing is learnt (`df -T DIR` tells;
+/tmp is a RAM disk on some systems). Standard library only.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import csv
 import multiprocessing
 import os
@@ -43,10 +45,11 @@ def commit(connection: sqlite3.Connection, size: int = 1) -> None:
 
 
 def disturb(path: Path) -> None:
-    """The neighbour: bursts of large commits with pauses between them, until it is stopped."""
+    """The neighbour: bursts of large commits with pauses between them, until its recorder ends."""
     connection = open_database(path)
     dice = random.Random(1)
-    while True:
+    recorder = multiprocessing.parent_process()
+    while recorder is not None and recorder.is_alive():
         for _ in range(dice.randrange(1, 10)):
             commit(connection, 8000)
         time.sleep(dice.expovariate(1 / 0.3))
@@ -71,34 +74,58 @@ def write(path: Path, rows: list[tuple[float, float]]) -> None:
     with tempfile.NamedTemporaryFile(
         "w", dir=path.parent, delete=False, newline="", encoding="utf-8"
     ) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("start_s", "service_s"))
-        writer.writerows((f"{start:.4f}", f"{service:.7f}") for start, service in rows)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+        staged = Path(file.name)
+        try:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(("start_s", "service_s"))
+            writer.writerows((f"{start:.4f}", f"{service:.7f}") for start, service in rows)
+            file.close()
+            staged.chmod(0o644)
+            staged.replace(path)
+        except BaseException:
+            staged.unlink(missing_ok=True)
+            raise
+
+
+@contextlib.contextmanager
+def neighbourhood(path: Path, wanted: bool) -> Iterator[None]:
+    """The neighbour, if wanted; it is gone before its folder is removed, also after an error."""
+    if not wanted:
+        yield
+        return
+    neighbour = multiprocessing.Process(target=disturb, args=(path,), daemon=True)
+    neighbour.start()
+    try:
+        yield
+    finally:
+        neighbour.terminate()
+        neighbour.join()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--calls", type=int, default=4000)
+    parser.add_argument("--calls", type=int, default=4000, help="number of commits (default: 4000)")
     parser.add_argument("--neighbour", action="store_true", help="a second process commits in bursts")
     parser.add_argument("--directory", type=Path, help="where the databases live; default: a temporary one")
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="the CSV file to write")
     args = parser.parse_args()
-    with tempfile.TemporaryDirectory(dir=args.directory) as folder:
-        neighbour = multiprocessing.Process(
-            target=disturb, args=(Path(folder) / "neighbour.db",), daemon=True
-        )
-        if args.neighbour:
-            neighbour.start()
+    if args.calls < 2:
+        parser.error(f"--calls {args.calls}; allowed: 2 or more")
+    if args.out.is_dir() or not os.access(args.out.parent, os.W_OK):
+        parser.error(f"--out {str(args.out)!r} cannot be written; allowed: a file in a folder that exists")
+    if args.directory is not None and not args.directory.is_dir():
+        parser.error(f"--directory {str(args.directory)!r}; allowed: a folder that exists, on a real disk")
+    with (
+        tempfile.TemporaryDirectory(dir=args.directory) as folder,
+        neighbourhood(Path(folder) / "neighbour.db", args.neighbour),
+    ):
         connection = open_database(Path(folder) / "recorded.db")
-        rows = list(record(connection, args.calls))
-        connection.close()
-        if args.neighbour:
-            neighbour.terminate()
-            neighbour.join()
+        try:
+            rows = list(record(connection, args.calls))
+        finally:
+            connection.close()
     write(args.out, rows)
     times = [service for _, service in rows]
     cuts = quantiles(times, n=1000, method="inclusive")
