@@ -16,7 +16,8 @@ from tpssim.core import InputError, Range, format_spec, parse_spec
     [
         (Range(0.0, 1.0), [0.0, 0.5, 1.0], [-0.1, 1.1, math.nan]),
         (Range(0.0, 1.0, "", False, False), [1e-300, 0.999], [0.0, 1.0]),
-        (Range(0.0, math.inf), [0.0, 1e308], [math.inf, -1.0]),
+        (Range(0.0, math.inf), [0.0, 1e308, math.inf], [-1.0, math.nan]),
+        (Range(0.0, math.inf, closed_high=False), [0.0, 1e308], [math.inf, -1.0]),
     ],
 )
 def test_a_range_holds_what_it_says(allowed: Range, inside: list[float], outside: list[float]) -> None:
@@ -26,7 +27,7 @@ def test_a_range_holds_what_it_says(allowed: Range, inside: list[float], outside
 
 def test_a_range_is_written_as_an_interval() -> None:
     assert str(Range(0.0, 1.0, "s", closed_low=False)) == "(0, 1] s"
-    assert str(Range(0.0, math.inf)) == "[0, inf)"
+    assert str(Range(0.0, math.inf)) == "[0, inf]"
 
 
 names = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1)

@@ -15,11 +15,13 @@ PACKAGE = Path(__file__).parent.parent / "tpssim"
 #: Rooms from the ground up. A room may import rooms on lower floors only.
 FLOORS = (
     {"core"},
-    {"clock", "controllers", "pacing", "plots", "recordings", "services", "signals", "statistics", "tables"},
+    {"clock", "controllers", "pacing", "plots", "recordings", "sensor", "services", "signals", "statistics"},
+    {"tables", "disturbances", "plant"},
     {"article", "artefacts", "scenarios"},
     {"traces"},
-    {"metrics", "model"},
-    {"hosted", "verdicts"},
+    {"metrics", "world"},
+    {"serving", "verdicts"},
+    {"hosted", "model"},
     {"comparison"},
     {"catalogue", "experiment"},
     {"cli"},
@@ -29,11 +31,11 @@ HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 
 #: Outside things and the only rooms that may import them.
 DOORS = {
-    "simpy": {"model", "cli"},  # cli reads its version number for the record of a run
+    "simpy": {"world", "cli"},  # cli reads its version number for the record of a run
     "greenlet": {"hosted"},
     "matplotlib": {"plots"},
     "pandas": {"traces"},
-    "scipy": {"statistics"},
+    "scipy": {"statistics", "services"},
     "numba": {"_jit"},
 }
 

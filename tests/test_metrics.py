@@ -10,8 +10,10 @@ import pytest
 
 from tpssim.clock import IDEAL
 from tpssim.core import OK, REFUSED, UNFINISHED
+from tpssim.disturbances import Step
 from tpssim.metrics import METRICS, commanded_rate, long_phases, measure, measure_phases
-from tpssim.scenarios import Async, Blocking, Scenario, Step
+from tpssim.plant import Async, Blocking
+from tpssim.scenarios import Scenario
 from tpssim.services import Constant
 from tpssim.traces import Trace
 
@@ -28,8 +30,9 @@ def trace(scenario: Scenario, released: Any, completed: Any, rate: Any, schedule
         np.full(len(sent), math.inf),
         np.ones(len(sent)),
         np.where(np.isnan(done), UNFINISHED, OK).astype(np.int8),
+        np.zeros(len(sent), dtype=np.int32),
         scenario,
-        {"spun": 0.0},
+        {"spun": 0.0, "caught_up": 0.0, "re_anchored": 0.0, "dropped": 0.0, "held": 0.0},
     )
 
 

@@ -10,41 +10,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from laws import Valve, Valves, run
 
-from tpssim import hosted, model
+from tpssim import hosted
 from tpssim.article import PRINTED, TWINS, OnRate
-from tpssim.clock import IDEAL, TIMERS, Clock
+from tpssim.clock import TIMERS, Clock
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import OK, REFUSED, UNFINISHED, Observation
-from tpssim.scenarios import Async, Blocking, Scenario, Step, Swap
+from tpssim.disturbances import Stall, Step, Swap
+from tpssim.plant import Async, Backend, Blocking, Retry
+from tpssim.scenarios import Scenario
 from tpssim.services import Constant, Lognormal, draws
-from tpssim.traces import COLUMNS, Trace
-
-FIXED = CONTROLLERS["fixed"]()
-
-
-def run(scenario: Scenario, law: Any = FIXED, seed: int = 0, replication: int = 0) -> Trace:
-    return model.simulate(scenario, law, seed, replication, {})
-
-
-class Valves(NamedTuple):
-    rate: float
-    limit: float
-    reject: float
-
-
-class Valve(NamedTuple):
-    """A law that sets the valves once and for all."""
-
-    rate: float = math.inf
-    limit: float = math.inf
-    reject: float = 0.0
-
-    def init(self, target: float) -> Valves:
-        return Valves(self.rate, self.limit, self.reject)
-
-    def update(self, state: Valves, obs: Observation) -> Valves:
-        return state
+from tpssim.traces import COLUMNS
 
 
 def test_a_fast_blocking_call_keeps_the_schedule() -> None:
@@ -199,18 +176,25 @@ def test_the_timer_makes_releases_late_and_spinning_cures_it() -> None:
     assert awake.meta["spun"] == pytest.approx(5000 * (500e-6 - 128e-6), rel=0.02)
 
 
+BACKENDS = st.builds(
+    lambda servers, slope, failure: Backend(servers=servers, slope=slope, failure=failure),
+    st.sampled_from([1.0, 3.0, math.inf]),
+    st.sampled_from([0.0, 0.1]),
+    st.sampled_from([0.0, 0.2]),
+)
 PLANTS = st.builds(
-    Scenario,
-    st.just("drawn"),
+    lambda *parts: Scenario("drawn", *parts[:-3])._replace(
+        backend=parts[-3], timeout=parts[-2], retry=Retry(attempts=parts[-1], base=0.01)
+    ),
     st.builds(Lognormal, st.floats(1e-4, 0.1), st.floats(0.0, 2.0))
     | st.builds(Constant, st.floats(1e-4, 0.1)),
     st.floats(1.0, 500.0),
     st.just(4.0),
     st.sampled_from([Blocking(), Async(), Async(0.0)]),
-    st.sampled_from([(), (Step(1.0, 2.0, 20.0),), (Swap(1.0, 3.0, Lognormal(0.02, 0.5)),)]),
-    st.just(IDEAL),
-    st.just(0.0005),
-    st.just(""),
+    st.sampled_from([(), (Step(1.0, 2.0, 20.0),), (Swap(1.0, 3.0, Lognormal(0.02, 0.5)), Stall(2.0, 2.5))]),
+    BACKENDS,
+    st.sampled_from([0.03, math.inf]),
+    st.sampled_from([0.0, 2.0]),
 )
 
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from tpssim.core import InputError
+from tpssim.disturbances import Sine, Step, Swap
+from tpssim.pacing import Late
+from tpssim.plant import Async, Backend, Blocking, Pool, Retry
 from tpssim.recordings import SQLITE_COMMITS, read_service_times
 from tpssim.scenarios import (
     SCENARIOS,
-    Async,
-    Blocking,
+    Producer,
     Scenario,
-    Step,
-    Swap,
     achievable,
     capacity,
     checked_scenario,
@@ -79,14 +79,36 @@ def test_parameters_reach_scenario_service_consumer_and_timer() -> None:
         ),
         (
             PLAIN._replace(disturbances=(Step(3.0, 3.0, 2.0),)),
-            "a disturbance from 3 to 3 s; allowed: 0 <= start",
+            "a step from 3 to 3 s; allowed: 0 <= start",
         ),
         (
             PLAIN._replace(disturbances=(Step(10.0, 12.0, 2.0),)),
-            "a disturbance at 10 s, after the end of the run",
+            "a step at 10 s, after the end of the run",
         ),
         (PLAIN._replace(disturbances=(Step(1.0, 2.0, 0.0),)), "factor=0 is out of range"),
         (PLAIN._replace(disturbances=(Swap(1.0, 2.0, Constant(0.0)),)), "mean=0 is out of range"),
+        (
+            PLAIN._replace(disturbances=(Sine(1.0, 2.0, 1.0, 1.0),)),
+            r"amplitude=1 is out of range; allowed: \[0, 1\)",
+        ),
+        (PLAIN._replace(consumer=Pool(0.0)), r"workers=0 is out of range; allowed: \[1, "),
+        (PLAIN._replace(consumer=Pool(1.5)), "workers=1.5 is no whole number; allowed: 1, 2, 3"),
+        (PLAIN._replace(consumer=Pool(2.0, -1.0)), "queue=-1 is out of range"),
+        (
+            PLAIN._replace(backend=Backend(limit=5.0)),
+            "limit=5 on one blocking producer, which never has more than one call in flight; "
+            "allowed: an async consumer, a pool or several producers",
+        ),
+        (PLAIN._replace(backend=Backend(servers=2.5)), "servers=2.5 is no whole number"),
+        (PLAIN._replace(backend=Backend(failure=1.0)), "failure=1: nothing would ever succeed"),
+        (PLAIN._replace(backend=Backend(rate=5.0, silent=1.0)), "would wait for ever; allowed: a timeout"),
+        (PLAIN._replace(timeout=0.0), "timeout=0 is out of range"),
+        (PLAIN._replace(retry=Retry(-1.0)), "attempts=-1 is out of range"),
+        (PLAIN._replace(producers=()), "no producer; allowed: at least one"),
+        (PLAIN._replace(producers=(Producer(2.0, 1.0),)), "a producer from 2 to 1 s in a run of 10 s"),
+        (PLAIN._replace(producers=(Producer(10.0),)), "a producer from 10 to inf s in a run of 10 s"),
+        (PLAIN._replace(late=Late(-1.0)), "keep=-1 is out of range"),
+        (PLAIN._replace(grid=1.0), "grid=1 is out of range"),
     ],
 )
 def test_impossible_scenarios_are_refused_in_one_line(scenario: Scenario, message: str) -> None:
@@ -97,9 +119,22 @@ def test_impossible_scenarios_are_refused_in_one_line(scenario: Scenario, messag
 
 def test_an_unknown_parameter_names_the_known_ones() -> None:
     with pytest.raises(
-        InputError, match="no parameter 'color'; allowed: target, duration, spin_threshold, mean"
+        InputError,
+        match=r"no parameter 'color'; allowed: target, duration, spin_threshold, timeout, .*, mean",
     ):
         with_parameters(PLAIN, {"color": 1.0})
+
+
+def test_a_part_can_be_named() -> None:
+    scenario = PLAIN._replace(consumer=Async(0.0))
+    changed = with_parameters(
+        scenario, {"backend.rate": 5.0, "servers": 2.0, "retry.base": 0.5, "timeout": 1.0}
+    )
+    assert changed.backend == Backend(servers=2.0, rate=5.0)
+    assert changed.retry == Retry(base=0.5)
+    assert changed.timeout == 1.0
+    with pytest.raises(InputError, match=r"no parameter 'timer\.rate'"):
+        with_parameters(scenario, {"timer.rate": 5.0})
 
 
 def test_a_plain_scenario_is_blocking_on_the_ideal_timer() -> None:

@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 
 from tpssim.core import InputError, checked
-from tpssim.services import STREAMS, Constant, Exponential, Lognormal, Pareto, Recorded, draws
+from tpssim.services import (
+    STREAMS,
+    Constant,
+    Exponential,
+    Gamma,
+    Lognormal,
+    Pareto,
+    Recorded,
+    TwoPhase,
+    draws,
+)
 
 N = 100_000
 
@@ -28,12 +38,16 @@ def times(service: Any, n: int = N, replication: int = 0) -> Any:
         (Lognormal(0.02, 0.0), 0.02, 0.0),
         # Pareto of index a: CV = 1 / sqrt(a (a - 2)) = 1 / sqrt(15) for a = 5.
         (Pareto(0.02, 5.0), 0.02, 1.0 / math.sqrt(15.0)),
+        (Gamma(0.02, 0.5), 0.02, 0.5),
+        (Gamma(0.02, 2.0), 0.02, 2.0),
+        # Hyperexponential: E[S] = 0.9 x 0.01 + 0.1 x 0.1, E[S^2] = 2 (0.9 x 0.01^2 + 0.1 x 0.1^2).
+        (TwoPhase(0.01, 0.1, 0.1), 0.019, math.sqrt(0.00218 - 0.019**2) / 0.019),
     ],
     ids=str,
 )
 def test_mean_and_variation_are_those_of_theory(service: Any, mean: float, cv: float) -> None:
     drawn = times(service)
-    assert service.mean == mean
+    assert service.mean == pytest.approx(mean, rel=1e-15)
     assert drawn.mean() == pytest.approx(mean, abs=5.0 * cv * mean / math.sqrt(N) + 1e-12)
     assert drawn.std() / drawn.mean() == pytest.approx(cv, rel=0.05, abs=1e-12)
 
@@ -44,6 +58,17 @@ def test_a_pareto_has_its_least_value_and_its_tail() -> None:
     assert drawn.min() == pytest.approx(1.0, rel=1e-3)
     assert drawn.min() >= 1.0
     assert (drawn > 4.0).mean() == pytest.approx(0.125, abs=0.005)
+
+
+def test_a_gamma_of_cv_1_is_exponential() -> None:
+    # P(S > 2 E[S]) = exp(-2).
+    assert (times(Gamma(1.0, 1.0)) > 2.0).mean() == pytest.approx(math.exp(-2.0), abs=0.005)
+
+
+def test_the_slow_phase_has_its_share() -> None:
+    # Nearly all calls above 100 fast means are slow ones: 0.25 x exp(-100 / 1000).
+    drawn = times(TwoPhase(1.0, 1000.0, 0.25))
+    assert (drawn > 100.0).mean() == pytest.approx(0.25 * math.exp(-0.1), abs=0.007)
 
 
 def test_a_lognormal_has_its_median() -> None:
@@ -85,6 +110,8 @@ def test_every_key_has_its_own_numbers() -> None:
         (Lognormal(math.nan, 0.1), "mean"),
         (Pareto(0.02, 1.0), "shape"),
         (Exponential(-1.0), "mean"),
+        (Gamma(0.02, 0.0), "cv"),
+        (TwoPhase(0.01, 0.1, 1.0), "share"),
     ],
 )
 def test_impossible_services_are_refused(service: Any, field: str) -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import math
 import textwrap
 from collections.abc import Mapping
 from typing import Any
 
 from tpssim.article import PRINTED, TWINS
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import InputError, ranges
-from tpssim.scenarios import SCENARIOS, capacity, phases
+from tpssim.core import InputError, Range, ranges
+from tpssim.scenarios import PARTS, SCENARIOS, capacity, phases
 
 KINDS = ("controllers", "scenarios", "metrics")
 
@@ -19,14 +20,17 @@ def _first_line(thing: Any) -> str:
     return (inspect.getdoc(thing) or "").partition("\n")[0]
 
 
+def _parameter(default: float, allowed: Range) -> dict[str, Any]:
+    # JSON has no inf.
+    value = default if math.isfinite(default) else str(default)
+    return {"default": value, "allowed": str(allowed), "unit": allowed.unit}
+
+
 def _controllers() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, law in CONTROLLERS.items():
         defaults: dict[str, float] = law._field_defaults
-        parameters = {
-            field: {"default": defaults[field], "allowed": str(allowed), "unit": allowed.unit}
-            for field, allowed in ranges(law).items()
-        }
+        parameters = {field: _parameter(defaults[field], allowed) for field, allowed in ranges(law).items()}
         found[name] = {"summary": _first_line(law), "law": inspect.getdoc(law), "parameters": parameters}
     for name, throttle in PRINTED.items():
         twin = f" Equals {TWINS[name]} to the bit on the ideal timer." if name in TWINS else ""
@@ -41,12 +45,16 @@ def _controllers() -> dict[str, Any]:
 def _scenarios() -> dict[str, Any]:
     found = {}
     for name, scenario in SCENARIOS.items():
-        records = (scenario, scenario.service, scenario.consumer, scenario.timer)
         parameters = {
-            field: {"default": getattr(record, field), "allowed": str(allowed), "unit": allowed.unit}
-            for record in records
-            for field, allowed in ranges(record).items()
+            field: _parameter(getattr(scenario, field), allowed)
+            for field, allowed in ranges(scenario).items()
         }
+        for part in PARTS:
+            record = getattr(scenario, part)
+            for field, allowed in ranges(record).items():
+                # A name that an earlier part has too must be qualified.
+                known = f"{part}.{field}" if field in parameters else field
+                parameters[known] = _parameter(getattr(record, field), allowed)
         bears = [
             {"start": start, "end": end, "capacity": capacity(scenario, start)}
             for start, end in phases(scenario)
@@ -105,5 +113,5 @@ def _full(name: str, entry: Mapping[str, Any]) -> str:
     if entry.get("parameters"):
         lines += ["", "parameters:"]
         for field, about in entry["parameters"].items():
-            lines.append(f"  {field:16}{about['default']:>10g}   {about['allowed']}")
+            lines.append(f"  {field:16}{float(about['default']):>10g}   {about['allowed']}")
     return "\n".join(lines)

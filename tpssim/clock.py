@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
 
 from tpssim.core import Range
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+class Draws(Protocol):
+    """Numbers by index: a list, or noise that is drawn when it is asked for."""
+
+    def __getitem__(self, index: int, /) -> float: ...
 
 
 class Clock(Protocol):
@@ -138,7 +144,7 @@ def plan_wait(
     reads: int,
     deadline: float,
     spin: float,
-    late: Sequence[float],
+    late: Draws,
     sleeps: int,
 ) -> Wait:
     """The loop of `WallClock.wait`, begun after `reads` looks at a clock that stood at `base`, foreseen.
@@ -184,7 +190,7 @@ class VirtualClock:
     def __init__(
         self,
         timer: TimerModel = IDEAL,
-        late: Sequence[float] = (),
+        late: Draws = (),
         advance: Callable[[float], None] | None = None,
     ) -> None:
         self.timer = timer

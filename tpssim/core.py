@@ -49,14 +49,14 @@ class Range(NamedTuple):
     log: bool = False  #: search on a logarithmic scale
 
     def holds(self, value: float) -> bool:
-        """Whether the value lies inside; nan never does, nor does an infinite bound."""
+        """Whether the value lies inside; nan never does, inf only where inf is a closed bound."""
         above = value >= self.low if self.closed_low else value > self.low
         below = value <= self.high if self.closed_high else value < self.high
-        return above and below and math.isfinite(value)
+        return above and below
 
     def __str__(self) -> str:
         left = "[" if self.closed_low else "("
-        right = "]" if self.closed_high and math.isfinite(self.high) else ")"
+        right = "]" if self.closed_high else ")"
         return f"{left}{self.low:g}, {self.high:g}{right}" + (f" {self.unit}" if self.unit else "")
 
 

@@ -15,37 +15,60 @@ import greenlet
 
 from tpssim.article import PrintedThrottle
 from tpssim.clock import VirtualClock
-from tpssim.model import RELEASE, World
+from tpssim.core import InputError
 from tpssim.scenarios import Scenario
+from tpssim.serving import Call, Serving
 from tpssim.traces import Trace
+from tpssim.world import RELEASE, World
 
 
 def simulate(
     scenario: Scenario, throttle: PrintedThrottle, seed: int, replication: int, meta: Mapping[str, Any]
 ) -> Trace:
-    """One run of a printed throttle: `for item in throttle(items, tps, total): call(item)`."""
+    """One run of a printed throttle: `for item in throttle(items, tps, total): call(item)`.
+
+    A throttle keeps its own schedule, so a late policy, random gaps or several producers are refused.
+    """
     world = World(scenario, seed, replication)
+    serving = Serving(world)
     env = world.env
     hub = greenlet.getcurrent()
     rate = math.nan
+    flying = 0
 
     def advance(time: float) -> None:
         if time > env.now:
             world.at(time, RELEASE + len(world.released), resume)
             hub.switch()
 
-    clock = VirtualClock(scenario.timer, world.late, advance)
+    clock = VirtualClock(scenario.timer, world.late(), advance)
 
     def note(commanded: float) -> None:
         nonlocal rate
         rate = float(commanded)
 
-    def call(index: int) -> None:
+    def settled(_: Call) -> None:
+        nonlocal flying
+        flying -= 1
+
+    free = True  # whether the producer's thread is
+
+    def freed(_: Call) -> None:
+        nonlocal free
+        free = True
+        if greenlet.getcurrent() is not guest:
+            guest.switch()
+
+    def call(slot: int) -> None:
+        nonlocal flying, free
+        flying += 1
+        free = False
         # A throttle that keeps no schedule is measured against the one it was asked for.
-        scheduled = index / scenario.target if math.isnan(clock.deadline) else clock.deadline
-        world.spun = clock.spun
-        world.begin(world.release(scheduled, rate, math.inf), resume, None)
-        hub.switch()
+        scheduled = slot / scenario.target if math.isnan(clock.deadline) else clock.deadline
+        world.counters["spun"] = clock.spun
+        serving.begin(Call(0, slot, world.log(0, scheduled, rate, math.inf, flying), freed, settled))
+        if not free:
+            hub.switch()
         clock.set(env.now)
 
     def loop() -> None:
@@ -63,3 +86,18 @@ def simulate(
     if not guest.dead:
         guest.throw()  # the run is over: the generator is closed where it stands
     return world.trace(meta)
+
+
+def refuse_unhosted(scenario: Scenario, name: str) -> None:
+    """Raise `InputError` for what only a parameterised law can be asked to do."""
+    asked = {
+        f"late={scenario.late}": str(scenario.late) != "burst",
+        "poisson=1": scenario.poisson > 0.0,
+        f"{len(scenario.producers)} producers": len(scenario.producers) > 1,
+    }
+    for what, is_asked in asked.items():
+        if is_asked:
+            raise InputError(
+                f"scenario {scenario.name}: {what}, but {name} keeps its own schedule; "
+                "allowed: parameterised laws"
+            )

@@ -16,7 +16,8 @@ import numpy as np
 
 from tpssim import signals
 from tpssim.core import OK, REFUSED
-from tpssim.scenarios import Async, achievable, capacity, phases
+from tpssim.plant import Async, Pool
+from tpssim.scenarios import achievable, capacity, mean_over, phases
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 LONG = 5.0  # s; a shorter phase is over before a law can settle
 RECOVERED = 0.95  # of the achievable
+FAIR = 0.9  # Jain index
 
 
 class Metric(NamedTuple):
@@ -112,6 +114,24 @@ METRICS = {
     "burst_10ms": Metric("calls", "most releases in any 10 ms", "MoonGen, vayu"),
     "burst_100ms": Metric("calls", "most releases in any 100 ms", "MoonGen, vayu"),
     "spin_cpu": Metric("share", "time spent reading the clock while waiting / duration", _OURS),
+    "errors": Metric(
+        "share", "1 - calls completed / calls released (unfinished ones count)", "SRE book, ch. 4"
+    ),
+    "refused": Metric("calls", "slots whose call was refused locally", "SRE book, ch. 21"),
+    "caught_up": Metric("calls", "releases made an interval or more behind the schedule", "tokio: Burst"),
+    "re_anchored": Metric("times", "how often the schedule was restarted or cut short", "tokio: Delay"),
+    "dropped": Metric("slots", "slots that were missed and dropped", "tokio: Skip; k6: dropped iterations"),
+    "fairness": Metric(
+        "1",
+        "Jain index (sum x)^2 / (n sum x^2) of the producers' throughput in the second half of the time "
+        "after the last one came or left",
+        "Jain, Chiu & Hawe 1984",
+    ),
+    "time_to_fairness": Metric(
+        "s",
+        "from then to the end of the last second with a Jain index below 0.9; inf if that is the last of all",
+        _OURS,
+    ),
 }
 
 
@@ -134,13 +154,35 @@ class Phase(NamedTuple):
 
 
 def commanded_rate(trace: Trace, t: Array) -> Array:
-    """The commanded rate at times t: that of the last release at or before each."""
+    """The commanded rate at times t: of each producer that of its last release at or before, in sum.
+
+    A rate valve that is left open commands the target; one that is hidden (foreign code) is replaced by the
+    releases of the last second.
+    """
+    total = np.zeros(len(t))
+    for index, (start, end) in enumerate(trace.scenario.producers):
+        mine = (trace.producer == index) & (trace.outcome != REFUSED)
+        times, rates = trace.released[mine], np.minimum(trace.rate[mine], trace.scenario.target)
+        if not len(times):
+            continue
+        if np.isnan(rates).all():
+            since = np.minimum(np.maximum(t - start, 1e-9), 1.0)
+            counts = np.searchsorted(times, t, side="right") - np.searchsorted(times, t - since, side="right")
+            held = counts / since
+        else:
+            held = rates[np.maximum(np.searchsorted(times, t, side="right") - 1, 0)]
+        total += np.where((t >= start) & (t < end), held, 0.0)
+    return total
+
+
+def commanded(trace: Trace, t: Array) -> Array:
+    """What the law commands: its rate, or its limit if it leaves the rate valve open and sets a limit."""
     sent = trace.outcome != REFUSED
-    times, rates = trace.released[sent], trace.rate[sent]
-    if not len(times):
-        return np.full(len(t), np.nan)
-    commanded: Array = rates[np.maximum(np.searchsorted(times, t, side="right") - 1, 0)]
-    return commanded
+    times, limits = trace.released[sent], trace.limit[sent]
+    if len(times) and np.isinf(trace.rate[sent]).all() and np.isfinite(limits).all():
+        held: Array = limits[np.maximum(np.searchsorted(times, t, side="right") - 1, 0)]
+        return held
+    return commanded_rate(trace, t)
 
 
 def throughput_bins(trace: Trace, width: float) -> tuple[Array, Array]:
@@ -175,24 +217,25 @@ def measure_phases(trace: Trace) -> list[Phase]:
     rows = []
     for start, end in long_phases(scenario):
         middle = (start + end) / 2.0
-        best = achievable(scenario, start)
+        best = mean_over(scenario, achievable, start, end)
+        bears = mean_over(scenario, capacity, start, end)
         count = _count(completed, start, end)
         steady = _count(completed, middle, end) / (end - middle)
         grid = np.linspace(middle, end, 1000, endpoint=False)
-        rate = commanded_rate(trace, grid)
+        rate = commanded(trace, grid)
         mean = float(np.mean(rate))
-        spread = float(np.subtract(*np.quantile(rate, (0.95, 0.05)))) / mean
+        spread = float(np.subtract(*np.quantile(rate, (0.95, 0.05)))) / mean if mean > 0.0 else 0.0
         _, period = signals.regular_cycle(rate)
         rows.append(
             Phase(
                 start,
                 end,
                 best,
-                capacity(scenario, start),
+                bears,
                 count / (end - start),
-                count / (best * (end - start)),
-                steady / best,
-                steady / capacity(scenario, start),
+                count / (best * (end - start)) if best > 0.0 else 1.0,
+                steady / best if best > 0.0 else 1.0,
+                steady / bears if bears > 0.0 else 1.0,
                 mean,
                 spread,
                 signals.miao_seborg(rate),
@@ -215,13 +258,18 @@ def _drift(trace: Trace, start: float, end: float) -> float:
 
 def _lateness(trace: Trace) -> Array:
     """Lag of the releases for which the producer's thread was free when they were due."""
-    sent = trace.outcome != REFUSED
-    released, scheduled = trace.released[sent], trace.scheduled[sent]
     consumer = trace.scenario.consumer
-    busy = consumer.handoff if isinstance(consumer, Async) else trace.latency[sent][:-1]
-    free = np.concatenate(([0.0], released[:-1] + busy))
-    late: Array = (released - scheduled)[free <= scheduled]
-    return late
+    parts = []
+    for index in range(len(trace.scenario.producers)):
+        mine = (trace.producer == index) & (trace.outcome != REFUSED)
+        released, scheduled = trace.released[mine], trace.scheduled[mine]
+        if isinstance(consumer, Async):
+            busy = np.full(max(len(released) - 1, 0), consumer.handoff)
+        else:
+            busy = 0.0 * released[:-1] if isinstance(consumer, Pool) else trace.latency[mine][:-1]
+        free = np.concatenate(([0.0], released[:-1] + busy))[: len(released)]
+        parts.append((released - scheduled)[free <= scheduled])
+    return np.concatenate(parts)
 
 
 def _recovery(trace: Trace) -> float:
@@ -232,16 +280,48 @@ def _recovery(trace: Trace) -> float:
         best = achievable(scenario, edge)
         if best <= achievable(scenario, before):
             continue
-        within = (trace.released >= edge) & (trace.released < following) & (trace.rate >= RECOVERED * best)
-        took = float(trace.released[within][0]) - edge if within.any() else math.inf
+        times = trace.released[(trace.released >= edge) & (trace.released < following)]
+        enough = times[commanded_rate(trace, times) >= RECOVERED * best]
+        took = float(enough[0]) - edge if len(enough) else math.inf
         longest = took if math.isnan(longest) else max(longest, took)
     return longest
+
+
+def _variation(trace: Trace) -> float:
+    total = 0.0
+    for index in range(len(trace.scenario.producers)):
+        rates = trace.rate[(trace.producer == index) & (trace.outcome != REFUSED)]
+        total += signals.total_variation(rates[np.isfinite(rates)])
+    return total
+
+
+def _fairness(trace: Trace) -> tuple[float, float]:
+    """(Jain index, time to fairness) from the last time that a producer came or left."""
+    scenario = trace.scenario
+    if len(scenario.producers) < 2:
+        return math.nan, math.nan
+    edges = [edge for producer in scenario.producers for edge in producer if edge < scenario.duration]
+    start = max(edges)
+    here = [i for i, producer in enumerate(scenario.producers) if producer.start <= start < producer.end]
+    if len(here) < 2:
+        return math.nan, math.nan
+    done = trace.outcome == OK
+    n = max(1, math.floor(scenario.duration - start))
+    bins = start + np.arange(n + 1) * (scenario.duration - start) / n
+    counts = np.array([np.histogram(trace.completed[done & (trace.producer == i)], bins)[0] for i in here])
+    index = signals.jain(counts)
+    total = float(signals.jain(counts[:, n // 2 :].sum(axis=1, keepdims=True))[0])
+    unfair = np.flatnonzero(index < FAIR)
+    if not len(unfair):
+        return total, 0.0
+    last = int(unfair[-1]) + 1
+    return total, float(bins[last] - start) if last < n else math.inf
 
 
 def _settling(trace: Trace, phase: Phase) -> float:
     t = np.linspace(phase.start, phase.end, 2000, endpoint=False)
     band = 0.1 * phase.commanded
-    return signals.settling_time(t, commanded_rate(trace, t), phase.commanded, band)
+    return signals.settling_time(t, commanded(trace, t), phase.commanded, band)
 
 
 def _quantile(values: Array, q: float) -> float:
@@ -260,9 +340,12 @@ def measure(trace: Trace) -> dict[str, float]:
     last = rows[-1]
     widest = max(rows, key=lambda row: row.swing)
 
-    every = [(start, end, achievable(scenario, start) * (end - start)) for start, end in phases(scenario)]
+    every = [
+        (start, end, mean_over(scenario, achievable, start, end) * (end - start))
+        for start, end in phases(scenario)
+    ]
     got = math.fsum(min(_count(completed, start, end), best) for start, end, best in every)
-    bears = math.fsum(capacity(scenario, start) * (end - start) for start, end in phases(scenario))
+    bears = math.fsum(mean_over(scenario, capacity, a, b) * (b - a) for a, b in phases(scenario))
     middle, rate = throughput_bins(trace, min(1.0, duration))
     error = np.abs(np.array([achievable(scenario, t) for t in middle]) - rate) * min(1.0, duration)
     final = released[(released >= last.start) & (released < last.end)]
@@ -275,15 +358,15 @@ def measure(trace: Trace) -> dict[str, float]:
         len(completed) / duration,
         got / math.fsum(best for _, _, best in every),
         min(row.share for row in rows),
-        len(completed) / bears,
+        len(completed) / bears if bears > 0.0 else math.nan,
         1.0 - last.steady_share,
-        max(0.0, peak / last.achievable - 1.0),
+        max(0.0, peak / last.achievable - 1.0) if last.achievable > 0.0 else math.nan,
         _settling(trace, last),
         _recovery(trace),
         widest.swing,
         widest.regularity,
         widest.period,
-        signals.total_variation(trace.rate[sent]) / duration,
+        _variation(trace) / duration,
         float(error.sum()),
         float((middle * error).sum()),
         *(_quantile(response, q) for q in (0.5, 0.99, 0.999)),
@@ -295,5 +378,9 @@ def measure(trace: Trace) -> dict[str, float]:
         float(signals.most_in_window(released, 0.01)),
         float(signals.most_in_window(released, 0.1)),
         trace.meta["spun"] / duration,
+        1.0 - float(ok.sum()) / len(released) if len(released) else math.nan,
+        float(len(trace.outcome) - sent.sum()),
+        *(float(trace.meta[name]) for name in ("caught_up", "re_anchored", "dropped")),
+        *_fairness(trace),
     )
     return dict(zip(METRICS, values, strict=True))

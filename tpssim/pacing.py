@@ -3,13 +3,76 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated, NamedTuple
+
+from tpssim.core import InputError, Range
 
 
-def next_due(previous: float, rate: float, target: float) -> float:
-    """The release rule: `previous + 1 / min(rate, target)`, s; a closed rate valve is due at inf.
+class Late(NamedTuple):
+    """What becomes of the slots that were missed when the schedule has fallen behind.
+
+    `keep` of them are caught up at once, the schedule forgets the others: `BURST` keeps all, `DELAY` none (it
+    restarts from now), `capped(n)` n. `SKIP` stays on the old schedule's ticks and drops what was missed.
+    """
+
+    keep: Annotated[float, Range(0.0, math.inf, "slots")] = math.inf
+    skip: Annotated[float, Range(0.0, 1.0, "0 or 1")] = 0.0
+
+    def __str__(self) -> str:
+        if self.skip:
+            return "skip"
+        if self.keep == 0.0:
+            return "delay"
+        return "burst" if self.keep == math.inf else f"capped({self.keep:g})"
+
+
+BURST = Late()
+DELAY = Late(0.0)
+SKIP = Late(0.0, 1.0)
+
+
+def capped(n: float) -> Late:
+    """Catch up n slots at most."""
+    return Late(n)
+
+
+def late_policy(text: str) -> Late:
+    """`burst`, `delay`, `skip` or `capped(N)` as a policy; raises `InputError`.
+
+    >>> late_policy("capped(5)")
+    Late(keep=5.0, skip=0.0)
+    """
+    named = {"burst": BURST, "delay": DELAY, "skip": SKIP}
+    if text in named:
+        return named[text]
+    if text.startswith("capped(") and text.endswith(")") and text[7:-1].isdigit():
+        return capped(float(text[7:-1]))
+    raise InputError(f"there is no late policy {text!r}; allowed: burst, capped(N), delay, skip")
+
+
+def next_due(previous: float, rate: float, target: float, gap: float = 1.0) -> float:
+    """The release rule: `previous + gap / min(rate, target)`, s; a closed rate valve is due at inf.
+
+    `gap` is 1 for an even schedule, or a draw of mean 1.
 
     >>> next_due(10.0, 50.0, 200.0)
     10.02
     """
     speed = min(rate, target)
-    return previous + 1.0 / speed if speed > 0.0 else math.inf
+    return previous + gap / speed if speed > 0.0 else math.inf
+
+
+def anchor(late: Late, due: float, now: float, interval: float) -> tuple[float, float]:
+    """(where the schedule continues from after a release at `now`, slots that were dropped).
+
+    `skip`: the last tick at or before now; else `max(due, now - keep * interval)`.
+
+    >>> anchor(SKIP, 1.0, 1.7, 0.25)
+    (1.5, 2.0)
+    """
+    if late.skip > 0.0:
+        missed = math.floor((now - due) / interval) if now > due else 0
+        return due + missed * interval, float(missed)
+    if late.keep == math.inf:
+        return due, 0.0
+    return max(due, now - late.keep * interval), 0.0

@@ -7,51 +7,32 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from tpssim.clock import IDEAL, TIMERS, TimerModel
 from tpssim.core import InputError, Range, checked, ranges, replaced
+from tpssim.disturbances import (
+    CONSTANT,
+    Disturbance,
+    Stall,
+    Step,
+    Swap,
+    checked_disturbance,
+    factor_at,
+)
+from tpssim.pacing import BURST, Late
+from tpssim.plant import Async, Backend, Blocking, Consumer, Pool, Retry, backend_capacity
 from tpssim.recordings import SQLITE_COMMITS, read_service_times
 from tpssim.services import Constant, Lognormal, Pareto, Recorded, Service
 
 
-class Blocking(NamedTuple):
-    """One call at a time, on the producer's own thread: while it runs nothing is released."""
+class Producer(NamedTuple):
+    """One of several sources of calls, each with its own throttle: when it comes and when it leaves, s."""
 
-
-class Async(NamedTuple):
-    """The producer hands a call over in `handoff` seconds; any number may be in flight.
-
-    `feedback` is what the law sees: "handoff" (the return of the hand-off, as the article's throttles do)
-    or "completion" (the end of the work).
-    """
-
-    handoff: Annotated[float, Range(0.0, 10.0, "s")] = 20e-6
-    feedback: str = "handoff"
-
-
-Consumer = Blocking | Async
-
-
-class Step(NamedTuple):
-    """Every service time is multiplied by `factor` for calls begun in [start, end)."""
-
-    start: float
-    end: float
-    factor: Annotated[float, Range(0.0, 1e6, "x", closed_low=False)]
-
-
-class Swap(NamedTuple):
-    """Another service takes over for calls begun in [start, end)."""
-
-    start: float
-    end: float
-    service: Service
-
-
-Disturbance = Step | Swap
+    start: Annotated[float, Range(0.0, 1e6, "s")] = 0.0
+    end: Annotated[float, Range(0.0, math.inf, "s")] = math.inf
 
 
 class Scenario(NamedTuple):
@@ -59,57 +40,78 @@ class Scenario(NamedTuple):
 
     name: str
     service: Service
-    target: Annotated[float, Range(0.0, 1e6, "1/s", closed_low=False)]  #: the wanted TPS
+    target: Annotated[float, Range(0.0, 1e6, "1/s", closed_low=False)]  #: the wanted TPS of each producer
     duration: Annotated[float, Range(0.0, 1e6, "s", closed_low=False)]
     consumer: Consumer = Blocking()
     disturbances: tuple[Disturbance, ...] = ()
     timer: TimerModel = IDEAL
     spin_threshold: Annotated[float, Range(0.0, 1.0, "s")] = 0.0005
     summary: str = ""
+    backend: Backend = Backend()
+    #: the caller's, for each attempt
+    timeout: Annotated[float, Range(0.0, math.inf, "s", closed_low=False)] = math.inf
+    retry: Retry = Retry()
+    late: Late = BURST
+    poisson: Annotated[float, Range(0.0, 1.0, "0 or 1")] = 0.0  #: 1: exponential gaps between slots
+    producers: tuple[Producer, ...] = (Producer(),)
+    tick: Annotated[float, Range(0.0, 1.0, "s")] = 0.0  #: a latency is rounded up to a multiple, plus one
+    grid: Annotated[float, Range(0.0, 1e-3, "s")] = 0.0  #: times of events are rounded to a multiple
 
 
 def checked_scenario(scenario: Scenario) -> Scenario:
     """The scenario with every number a float inside its range; raises `InputError` naming the field."""
     owner = f"scenario {scenario.name}"
+    scenario = checked(scenario, owner)
     consumer = checked(scenario.consumer, owner)
     if isinstance(consumer, Async) and consumer.feedback not in ("handoff", "completion"):
         raise InputError(f"{owner}: feedback={consumer.feedback!r}; allowed: handoff, completion")
-    for disturbance in scenario.disturbances:
-        if not 0.0 <= disturbance.start < disturbance.end:
+    if isinstance(consumer, Pool) and consumer.workers != int(consumer.workers):
+        raise InputError(f"{owner}: workers={consumer.workers:g} is no whole number; allowed: 1, 2, 3, ...")
+    backend = checked(scenario.backend, owner)
+    if backend.silent and math.isinf(scenario.timeout):
+        raise InputError(
+            f"{owner}: silent=1 with timeout=inf: a call would wait for ever; allowed: a timeout"
+        )
+    if not scenario.producers:
+        raise InputError(f"{owner}: no producer; allowed: at least one")
+    alone = len(scenario.producers) == 1
+    if isinstance(consumer, Blocking) and alone and math.isfinite(backend.limit):
+        raise InputError(
+            f"{owner}: limit={backend.limit:g} on one blocking producer, which never has more than one call "
+            "in flight; allowed: an async consumer, a pool or several producers"
+        )
+    for producer in scenario.producers:
+        checked(producer, owner)
+        if not producer.start < min(producer.end, scenario.duration):
             raise InputError(
-                f"{owner}: a disturbance from {disturbance.start:g} to {disturbance.end:g} s; "
-                "allowed: 0 <= start < end"
+                f"{owner}: a producer from {producer.start:g} to {producer.end:g} s in a run of "
+                f"{scenario.duration:g} s; allowed: start < end, start < duration"
             )
-        if disturbance.start >= scenario.duration:
-            raise InputError(
-                f"{owner}: a disturbance at {disturbance.start:g} s, after the end of the run at "
-                f"{scenario.duration:g} s; allowed: a longer duration"
-            )
-    disturbances = tuple(
-        checked(d, owner) if isinstance(d, Step) else d._replace(service=checked(d.service, owner))
-        for d in scenario.disturbances
-    )
-    return checked(scenario, owner)._replace(
+    return scenario._replace(
         consumer=consumer,
-        disturbances=disturbances,
+        disturbances=tuple(checked_disturbance(d, scenario.duration, owner) for d in scenario.disturbances),
         service=checked(scenario.service, owner),
         timer=checked(scenario.timer, owner),
+        backend=backend,
+        retry=checked(scenario.retry, owner),
+        late=checked(scenario.late, owner),
     )
+
+
+#: The records inside a scenario whose numbers can be changed by name.
+PARTS = ("service", "consumer", "backend", "retry", "timer")
 
 
 def with_parameters(scenario: Scenario, parameters: Mapping[str, float]) -> Scenario:
-    """The scenario with some numbers changed: its own, its service's, its consumer's, its timer's.
+    """The scenario with some numbers changed: its own or those of one of its parts.
 
-    A name is looked up in that order; raises `InputError` with the names that are there.
+    A name is looked up in the scenario, then in its `PARTS` in that order; a part can be named:
+    `backend.rate`. Raises `InputError` with the names that are there.
 
     >>> with_parameters(SCENARIOS["blocking-steady"], {"mean": 0.05, "cv": 1.0}).service
     Lognormal(mean=0.05, cv=1.0)
     """
-    parts: dict[str, Any] = {
-        "service": scenario.service,
-        "consumer": scenario.consumer,
-        "timer": scenario.timer,
-    }
+    parts: dict[str, Any] = {name: getattr(scenario, name) for name in PARTS}
     owner = f"scenario {scenario.name}"
     own: dict[str, Any] = {}
     inner: dict[str, dict[str, float]] = {part: {} for part in parts}
@@ -117,12 +119,13 @@ def with_parameters(scenario: Scenario, parameters: Mapping[str, float]) -> Scen
     for part in parts.values():
         known += [name for name in ranges(part) if name not in known]
     for name, value in parameters.items():
+        qualifier, dot, plain = name.rpartition(".")
         if name in ranges(scenario):
             own[name] = value
             continue
         for part, record in parts.items():
-            if name in ranges(record):
-                inner[part][name] = value
+            if plain in ranges(record) and (part == qualifier or not dot):
+                inner[part][plain] = value
                 break
         else:
             raise InputError(f"{owner}: there is no parameter {name!r}; allowed: {', '.join(known)}")
@@ -131,51 +134,83 @@ def with_parameters(scenario: Scenario, parameters: Mapping[str, float]) -> Scen
 
 
 def phases(scenario: Scenario) -> list[tuple[float, float]]:
-    """The stretches of time between two edges of the disturbances, s."""
+    """The stretches of time, s, between two edges: of disturbances, and of producers coming and leaving."""
     edges = {0.0, scenario.duration}
-    for disturbance in scenario.disturbances:
-        edges |= {min(disturbance.start, scenario.duration), min(disturbance.end, scenario.duration)}
-    ordered = sorted(edges)
-    return list(itertools.pairwise(ordered))
+    for thing in (*scenario.disturbances, *scenario.producers):
+        edges |= {min(thing.start, scenario.duration), min(thing.end, scenario.duration)}
+    return list(itertools.pairwise(sorted(edges)))
 
 
 def mean_service(scenario: Scenario, t: float) -> float:
-    """The expected service time of a call begun at t, s."""
+    """The expected service time of a call begun at t, s; inf during a stall."""
     mean = scenario.service.mean
-    factor = 1.0
+    factors = []
     for disturbance in scenario.disturbances:
         if disturbance.start <= t < disturbance.end:
-            if isinstance(disturbance, Step):
-                factor *= disturbance.factor
-            else:
+            if isinstance(disturbance, Stall):
+                return math.inf
+            if isinstance(disturbance, Swap):
                 mean = disturbance.service.mean
-    return mean * factor
+            else:
+                factors.append(disturbance)
+    return mean * factor_at(factors, t)
+
+
+def active(scenario: Scenario, t: float) -> int:
+    """How many producers are there at t."""
+    return sum(producer.start <= t < producer.end for producer in scenario.producers)
 
 
 def capacity(scenario: Scenario, t: float) -> float:
-    """What the consumer can take at time t, 1/s.
+    """What the plant can take from the producers that are there at time t, successful calls per second.
 
-    Blocking: `1 / E[service time]`, one call after the other. Async: `1 / handoff`, since nothing behind
-    the hand-off is limited (inf if it costs nothing).
+    The least of what the callers can make (blocking: one call each at a time; a pool: `workers` each; async:
+    `1 / handoff` each) and of what the backend bears (`backend_capacity`). With hand-off feedback nothing
+    waits for the backend, which then only bounds what is delivered. inf if nothing is limited.
     """
-    if isinstance(scenario.consumer, Async):
-        return 1.0 / scenario.consumer.handoff if scenario.consumer.handoff > 0.0 else math.inf
-    return 1.0 / mean_service(scenario, t)
+    mean = mean_service(scenario, t)
+    n = active(scenario, t)
+    if mean == math.inf or n == 0:
+        return 0.0
+    consumer = scenario.consumer
+    if isinstance(consumer, Async):
+        made = n / consumer.handoff if consumer.handoff > 0.0 else math.inf
+    else:
+        workers = 1.0 if isinstance(consumer, Blocking) else consumer.workers
+        made = n * workers / mean * (1.0 - scenario.backend.failure)
+    return min(made, backend_capacity(scenario.backend, mean))
 
 
 def achievable(scenario: Scenario, t: float) -> float:
-    """`min(target, capacity(t))`, 1/s: what a perfect throttle would deliver."""
-    return min(scenario.target, capacity(scenario, t))
+    """`min(sum of targets, capacity(t))` of the producers that are there, 1/s: the best to deliver."""
+    return min(active(scenario, t) * scenario.target, capacity(scenario, t))
 
 
-def frame(
-    scenario: Scenario,
-) -> tuple[list[tuple[float, float, float]], list[tuple[float, float]], float, float]:
-    """What a picture needs: (start, end, achievable) of the phases, (start, end) of the disturbances, target,
-    duration."""
-    steps = [(start, end, achievable(scenario, start)) for start, end in phases(scenario)]
+def mean_over(
+    scenario: Scenario, what: Callable[[Scenario, float], float], start: float, end: float
+) -> float:
+    """The mean of `capacity` or `achievable` over a stretch without edges."""
+    if all(isinstance(d, CONSTANT) or d.end <= start or d.start >= end for d in scenario.disturbances):
+        return what(scenario, start)
+    n = 200  # mid-points; a ramp or a sine is smooth
+    return math.fsum(what(scenario, start + (i + 0.5) * (end - start) / n) for i in range(n)) / n
+
+
+Steps = list[tuple[float, float, float]]
+
+
+def frame(scenario: Scenario) -> tuple[Steps, list[tuple[float, float]], float, float]:
+    """What a picture needs: (start, end, achievable), when disturbances act, target of all, duration."""
+    steps: Steps = []
+    for start, end in phases(scenario):
+        n = 1 if mean_over(scenario, achievable, start, end) == achievable(scenario, start) else 50
+        width = (end - start) / n
+        for i in range(n):
+            a = start + i * width
+            steps.append((a, a + width, achievable(scenario, a + width / 2.0)))
     shades = [(d.start, min(d.end, scenario.duration)) for d in scenario.disturbances]
-    return steps, shades, scenario.target, scenario.duration
+    most = max(active(scenario, start) for start, _ in phases(scenario))
+    return steps, shades, most * scenario.target, scenario.duration
 
 
 def _two_digits(value: float) -> float:

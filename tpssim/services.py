@@ -73,6 +73,48 @@ class Lognormal(NamedTuple):
         return times
 
 
+class Gamma(NamedTuple):
+    """Gamma service times of shape `1 / cv^2`, by inversion of one uniform draw; CV `cv`."""
+
+    mean: Annotated[float, MEAN]
+    cv: Annotated[float, Range(0.0, 20.0, "std / mean", closed_low=False)]
+
+    def noise(self) -> str:
+        return "uniform"
+
+    def times(self, draws: Array) -> Array:
+        import numpy as np
+        from scipy.special import gammaincinv
+
+        shape = 1.0 / (self.cv * self.cv)
+        times: Array = np.asarray(self.mean / shape * gammaincinv(shape, draws), dtype=np.float64)
+        return times
+
+
+class TwoPhase(NamedTuple):
+    """Exponential of mean `fast`, or with probability `share` of mean `slow`, from one uniform draw."""
+
+    fast: Annotated[float, MEAN]
+    slow: Annotated[float, MEAN]
+    share: Annotated[float, Range(0.0, 1.0, "of the calls", closed_low=False, closed_high=False)]
+
+    @property
+    def mean(self) -> float:
+        return (1.0 - self.share) * self.fast + self.share * self.slow
+
+    def noise(self) -> str:
+        return "uniform"
+
+    def times(self, draws: Array) -> Array:
+        import numpy as np
+
+        # A draw below `share` picks the slow phase; divided by it, it is uniform again.
+        slow = draws < self.share
+        left = np.where(slow, draws / self.share, (draws - self.share) / (1.0 - self.share))
+        times: Array = -np.log1p(-left) * np.where(slow, self.slow, self.fast)
+        return times
+
+
 class Pareto(NamedTuple):
     """Pareto service times of tail index `shape`: `m * U^(-1/shape)`, `m = mean * (shape - 1) / shape`."""
 
@@ -122,6 +164,8 @@ STREAMS = {
     "timer.uniform": 4,
     "law.uniform": 5,
     "reject.uniform": 6,
+    "failure.uniform": 7,
+    "gap.exponential": 8,
 }
 
 

@@ -94,6 +94,19 @@ def settling_time(t: Array, y: Array, final: float, band: float) -> float:
     return float(t[last + 1] - t[0]) if last + 1 < len(t) else math.nan
 
 
+def jain(shares: Array) -> Array:
+    """Jain's index of each column, `(sum x)^2 / (n sum x^2)`: 1 if all are alike, 1 / n if one has all.
+
+    >>> jain(np.array([[10.0], [90.0]])).round(4).tolist()
+    [0.6098]
+    """
+    squares = len(shares) * (shares**2).sum(axis=0)
+    index: Array = np.where(
+        squares > 0.0, shares.sum(axis=0) ** 2 / np.where(squares > 0.0, squares, 1.0), 1.0
+    )
+    return index
+
+
 def total_variation(u: Array) -> float:
     """`sum |u_(k+1) - u_k|`: how much a signal moves.
 

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-COLUMNS = ("scheduled", "released", "completed", "latency", "rate", "limit", "in_flight", "outcome")
+COLUMNS = (
+    "scheduled",
+    "released",
+    "completed",
+    "latency",
+    "rate",
+    "limit",
+    "in_flight",
+    "outcome",
+    "producer",
+)
 
 
 class Trace(NamedTuple):
@@ -33,6 +43,7 @@ class Trace(NamedTuple):
     limit: NDArray[np.float64]  #: limit valve in force at the release, calls
     in_flight: NDArray[np.float64]  #: calls in flight at the release, this one included
     outcome: NDArray[np.int8]  #: index into `tpssim.core.OUTCOMES`
+    producer: NDArray[np.int32]  #: which of the producers released it
     scenario: Scenario
     meta: Mapping[str, Any]  #: controller, parameters, seed, replication, engine, version, spun (CPU s)
 

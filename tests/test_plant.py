@@ -1,0 +1,227 @@
+"""Consumers, backend, retries by hand. All times are sums of powers of two, so equality is exact."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from laws import Valve, run, told
+
+from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED
+from tpssim.plant import (
+    Async,
+    Backend,
+    Blocking,
+    Consumer,
+    Pool,
+    Retry,
+    backend_capacity,
+    retry_wait,
+    slowdown,
+)
+from tpssim.scenarios import Producer, Scenario
+from tpssim.services import Constant, draws
+
+
+def plant(
+    mean: float, target: float, duration: float, consumer: Consumer | None = None, **more: Any
+) -> Scenario:
+    return Scenario("s", Constant(mean), target, duration, consumer or Blocking())._replace(**more)
+
+
+def test_a_pool_runs_as_many_calls_as_it_has_workers_and_queues_the_rest() -> None:
+    trace = run(plant(0.5, 8.0, 1.0, Pool(2.0)))
+    # Eight releases a second go out on time; two at once are worked on.
+    assert trace.released.tolist() == [k / 8.0 for k in range(8)]
+    assert trace.completed[:2].tolist() == [0.5, 0.625]
+    assert trace.outcome.tolist() == [OK, OK] + [UNFINISHED] * 6
+    longer = run(plant(0.5, 8.0, 2.0, Pool(2.0)))
+    assert longer.completed[:6].tolist() == [0.5, 0.625, 1.0, 1.125, 1.5, 1.625]
+    # What the law is told counts the wait in the queue.
+    assert longer.latency[:4].tolist() == [0.5, 0.5, 0.75, 0.75]
+    assert longer.in_flight[:5].tolist() == [1.0, 2.0, 3.0, 4.0, 4.0]  # the fifth comes as the first ends
+
+
+def test_a_full_queue_holds_the_producer_back() -> None:
+    trace = run(plant(0.5, 8.0, 2.0, Pool(2.0, 1.0)))
+    # 0 and 1/8 begin, 2/8 waits, 3/8 finds the queue full: the producer stands until 0.5.
+    assert trace.released[:6].tolist() == [0.0, 0.125, 0.25, 0.375, 0.5, 0.625]
+    assert trace.scheduled[:6].tolist() == [0.0, 0.125, 0.25, 0.375, 0.5, 0.625]
+    assert trace.released[6] == 1.0  # the call of 0.625 found no place before then
+    assert trace.in_flight.max() == 4.0  # two at work, one in the queue, one on the producer's hands
+    unbounded = run(plant(0.5, 8.0, 2.0, Pool(2.0)))
+    assert unbounded.in_flight.max() > 8.0
+
+
+@pytest.mark.parametrize(("servers", "done"), [(1.0, [0.5, 1.0, 1.5]), (2.0, [0.5, 0.625, 1.0])])
+def test_servers_work_first_come_first_served(servers: float, done: list[float]) -> None:
+    scenario = plant(0.5, 8.0, 2.0, Async(0.0, "completion"), backend=Backend(servers=servers))
+    assert run(scenario).completed[:3].tolist() == done
+
+
+def test_places_bound_the_line_in_front_of_the_servers() -> None:
+    scenario = plant(0.5, 8.0, 1.0, Async(0.0, "completion"), backend=Backend(servers=1.0, places=1.0))
+    trace = run(scenario)
+    # 0 is served until 1/2, 1/8 waits until then; 1/4 and 3/8 find two in the backend.
+    assert trace.outcome.tolist()[:5] == [OK, UNFINISHED, REJECTED, REJECTED, UNFINISHED]
+    assert trace.completed[2:4].tolist() == [0.75, 0.875]  # an error after the plain service time
+
+
+def test_latency_grows_linearly_with_the_calls_inside() -> None:
+    scenario = plant(0.25, 8.0, 2.0, Async(0.0, "completion"), backend=Backend(slope=0.5))
+    # 0: alone; 1/8: two inside, x 1.5; 1/4: the first has ended, two inside.
+    assert (run(scenario).completed - run(scenario).released)[:3].tolist() == [0.25, 0.375, 0.375]
+
+
+def test_latency_explodes_behind_the_knee() -> None:
+    backend = Backend(knee=2.0, exponent=2.0)
+    assert [slowdown(backend, n) for n in (1.0, 2.0, 3.0, 4.0)] == [1.0, 1.0, 2.0, 4.0]
+    assert slowdown(backend, 1e9) == 2.0**150  # and stays a number
+    # The reference's server: delay (1 + scale (n - 1) + [e^max(0, n - k) - 1]), scale .1, e 1.1, k 10, n 12.
+    assert slowdown(Backend(slope=0.1, knee=10.0, exponent=1.1), 12.0) == pytest.approx(1.0 + 1.1 + 0.21)
+    scenario = plant(0.5, 8.0, 2.0, Async(0.0, "completion"), backend=backend)
+    assert (run(scenario).completed - run(scenario).released)[:3].tolist() == [0.5, 0.5, 1.0]
+
+
+def test_calls_fail_with_the_given_probability_and_by_their_own_noise() -> None:
+    scenario = plant(0.001, 100.0, 100.0, backend=Backend(failure=0.25))
+    trace = run(scenario)
+    failed = trace.outcome == FAILED
+    assert failed.sum() == pytest.approx(2500, abs=5 * math.sqrt(10_000 * 0.25 * 0.75))
+    assert failed.tolist() == (draws("failure.uniform", 10_000, 0, 0) < 0.25).tolist()
+    observed = told(scenario._replace(duration=1.0))
+    assert [obs.errors for obs in observed] == failed[:100].tolist()
+    assert all(obs.drops == 0.0 for obs in observed)
+
+
+def test_a_caller_gives_up_and_the_server_works_on() -> None:
+    scenario = plant(0.5, 8.0, 1.0, Async(0.0, "completion"), backend=Backend(servers=1.0), timeout=0.5625)
+    trace = run(scenario)
+    # Call 1 begins at 1/2 and would end at 1; its caller leaves at 1/8 + 9/16. Call 2 still waits for it.
+    assert trace.outcome[:2].tolist() == [OK, TIMED_OUT]
+    assert trace.completed[:3].tolist() == [0.5, 0.6875, 0.8125]
+    assert trace.outcome[2] == TIMED_OUT
+    last = told(scenario)[1]
+    assert (last.now, last.latency, last.errors, last.drops) == (0.6875, 0.5625, 1.0, 1.0)
+
+
+def test_an_answer_at_the_instant_of_the_timeout_counts() -> None:
+    trace = run(plant(0.5, 1.0, 1.0, timeout=0.5))
+    assert trace.outcome.tolist() == [OK]
+
+
+def test_a_blocking_caller_is_free_when_it_gives_up() -> None:
+    trace = run(plant(0.5, 8.0, 1.0, timeout=0.25))
+    assert trace.released.tolist() == [0.0, 0.25, 0.5, 0.75]
+    assert set(trace.outcome[:3].tolist()) == {TIMED_OUT}
+
+
+@pytest.mark.parametrize("silent", [0.0, 1.0])
+def test_above_its_limit_the_backend_rejects_with_an_error_or_in_silence(silent: float) -> None:
+    scenario = plant(
+        0.5, 4.0, 2.0, Async(0.0, "completion"), backend=Backend(limit=1.0, silent=silent), timeout=0.875
+    )
+    trace = run(scenario)
+    outcome, after = (TIMED_OUT, 0.875) if silent else (REJECTED, 0.5)
+    # 0 is inside until 1/2, so 1/4 is rejected; 1/2 finds it empty.
+    assert trace.outcome[:3].tolist() == [OK, outcome, OK]
+    assert trace.completed[1] - trace.released[1] == after
+
+
+def test_above_its_rate_the_backend_rejects() -> None:
+    trace = run(plant(0.125, 4.0, 2.5, backend=Backend(rate=2.0)))
+    # At most two beginnings in the last second, rejected ones counted: after two none is ever accepted.
+    assert trace.outcome[:-1].tolist() == [OK, OK] + [REJECTED] * 7
+    calm = run(plant(0.125, 2.0, 2.5, backend=Backend(rate=2.0)))
+    assert set(calm.outcome.tolist()) == {OK}
+
+
+def test_retry_waits_are_fibonacci_or_exponential_and_capped() -> None:
+    assert [retry_wait(Retry(9, 0.5), n) for n in range(1, 7)] == [0.5, 1.0, 1.5, 2.5, 4.0, 6.5]
+    assert [retry_wait(Retry(9, 0.5, 2.0, 3.0), n) for n in range(1, 6)] == [0.5, 1.0, 2.0, 3.0, 3.0]
+    assert retry_wait(Retry(1000, 1.0, 100.0), 1000) == 30.0
+
+
+def test_a_caller_tries_again_and_its_latency_counts_all_of_it() -> None:
+    scenario = plant(0.125, 1.0, 1.5, timeout=0.0625, retry=Retry(2.0, 0.25, 2.0))
+    trace = run(scenario)
+    # Attempts at 0, 5/16, 14/16 (1/16 until the timeout, then 1/4, then 1/2); given up at 15/16.
+    assert trace.completed[0] == 0.9375
+    assert trace.latency[0] == 0.9375
+    assert trace.outcome[0] == TIMED_OUT
+    assert trace.released[1] == 1.0
+    # A second chance: two of three attempts fail by their own draws, so fewer calls fail in the end.
+    flaky = plant(0.001, 50.0, 100.0, backend=Backend(failure=0.5), retry=Retry(1.0, 0.001))
+    failed = (run(flaky).outcome == FAILED).sum()
+    assert failed == pytest.approx(1250, abs=5 * math.sqrt(5000 * 0.25 * 0.75))
+
+
+def test_the_tick_rounds_latencies_up_and_adds_one() -> None:
+    trace = run(plant(0.1, 1.0, 2.0, tick=0.25))
+    assert trace.completed[0] == 0.5
+    assert run(plant(0.25, 1.0, 2.0, tick=0.25)).completed[0] == 0.5
+    # A retry's wait as well: timeout at 1/16, wait 1/8 -> 1/2, done a tick and a tick later.
+    again = run(plant(0.125, 1.0, 2.0, tick=0.25, timeout=0.0625, retry=Retry(1.0, 0.125)))
+    assert again.completed[0] == 0.0625 + 0.5 + 0.0625
+
+
+def test_the_grid_rounds_the_times_of_events() -> None:
+    trace = run(plant(0.0104, 3.0, 2.0, Async(0.0, "completion"), grid=0.001))
+    assert trace.released[:4].tolist() == pytest.approx([0.0, 0.333, 0.667, 1.0], abs=1e-12)
+    assert trace.completed[:2].tolist() == pytest.approx([0.010, 0.343], abs=1e-12)
+
+
+def test_producers_share_the_servers_and_come_and_go() -> None:
+    scenario = plant(0.5, 1.0, 4.0, backend=Backend(servers=1.0))._replace(
+        producers=(Producer(), Producer(1.0, 2.5))
+    )
+    trace = run(scenario)
+    assert trace.released[trace.producer == 0].tolist() == [0.0, 1.0, 2.0, 3.0]
+    assert trace.released[trace.producer == 1].tolist() == [1.0, 2.0]
+    # At equal times the first producer comes first; the other waits for the only server.
+    assert trace.latency[trace.producer == 0].tolist() == [0.5] * 4
+    assert trace.latency[trace.producer == 1].tolist() == [1.0] * 2
+    # A law's time starts when its producer does.
+    assert told(scenario._replace(producers=(Producer(1.0),)))[0].now == 0.5
+
+
+def test_every_producer_has_its_own_law_and_noise() -> None:
+    scenario = plant(0.01, 50.0, 10.0, backend=Backend(failure=0.5))._replace(
+        producers=(Producer(), Producer())
+    )
+    trace = run(scenario)
+    one, two = (trace.outcome[trace.producer == i] == FAILED for i in (0, 1))
+    assert one.tolist() == (draws("failure.uniform", len(one), 0, 0) < 0.5).tolist()
+    assert two.tolist() == (draws("failure.uniform", len(two), 0, 0, 1) < 0.5).tolist()
+    assert not np.array_equal(one, two)
+
+
+def test_random_gaps_are_exponential_and_indexed_by_slot() -> None:
+    trace = run(plant(0.0001, 100.0, 100.0, Async(0.0))._replace(poisson=1.0))
+    gaps = draws("gap.exponential", len(trace.scheduled), 0, 0) / 100.0
+    assert trace.scheduled.tolist() == pytest.approx(np.cumsum(gaps).tolist(), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("backend", "bears"),
+    [
+        (Backend(), math.inf),
+        (Backend(servers=4.0), 400.0),
+        (Backend(servers=4.0, failure=0.25), 300.0),
+        (Backend(rate=50.0), 50.0),
+        (Backend(limit=3.0), 300.0),
+        (Backend(slope=0.5), 200.0),  # n / (1 + (n - 1) / 2) approaches 2 as n grows
+        (Backend(servers=3.0, slope=0.5), 150.0),  # 3 / 2
+        (Backend(knee=2.0, exponent=2.0), 200.0),  # 2 / 1; 3 / 2 and 4 / 4 are less
+    ],
+)
+def test_what_a_backend_bears_at_10_ms(backend: Backend, bears: float) -> None:
+    assert backend_capacity(backend, 0.01) == pytest.approx(bears, rel=1e-12)
+
+
+def test_a_limit_valve_in_a_pool_counts_the_queue() -> None:
+    trace = run(plant(0.5, 8.0, 2.0, Pool(1.0)), Valve(limit=2.0))
+    assert trace.in_flight.max() == 2.0
+    assert trace.meta["held"] > 0.0

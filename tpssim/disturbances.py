@@ -1,0 +1,122 @@
+"""Changes of the service that no throttle causes: factors on the service time, stalls, another service.
+
+Each is a record with a start and an end; it acts on calls whose work begins in [start, end), a stall on all
+work in that time. Any number may be composed: factors multiply, the last swap wins.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, NamedTuple
+
+from tpssim.core import InputError, Range, checked
+from tpssim.services import Service
+
+FACTOR = Range(0.0, 1e6, "x", closed_low=False)
+
+
+class Step(NamedTuple):
+    """The service time is multiplied by `factor`."""
+
+    start: float
+    end: float
+    factor: Annotated[float, FACTOR]
+
+    def at(self, t: float) -> float:
+        return self.factor
+
+
+class Ramp(NamedTuple):
+    """The factor rises (or falls) linearly from 1 at the start to `factor` at the end."""
+
+    start: float
+    end: float
+    factor: Annotated[float, FACTOR]
+
+    def at(self, t: float) -> float:
+        return 1.0 + (self.factor - 1.0) * (t - self.start) / (self.end - self.start)
+
+
+class Spike(NamedTuple):
+    """The factor jumps to `factor` and decays to 1: `1 + (factor - 1) exp(-5 x)`, x from 0 to 1."""
+
+    start: float
+    end: float
+    factor: Annotated[float, FACTOR]
+
+    def at(self, t: float) -> float:
+        return 1.0 + (self.factor - 1.0) * math.exp(-5.0 * (t - self.start) / (self.end - self.start))
+
+
+class Sine(NamedTuple):
+    """The factor swings: `1 + amplitude sin(2 pi (t - start) / period)`."""
+
+    start: float
+    end: float
+    amplitude: Annotated[float, Range(0.0, 1.0, "x", closed_high=False)]
+    period: Annotated[float, Range(0.0, 1e6, "s", closed_low=False)]
+
+    def at(self, t: float) -> float:
+        return 1.0 + self.amplitude * math.sin(2.0 * math.pi * (t - self.start) / self.period)
+
+
+class Stall(NamedTuple):
+    """The service stands still: no work is done between start and end, and none is lost."""
+
+    start: float
+    end: float
+
+
+class Swap(NamedTuple):
+    """Another service takes over."""
+
+    start: float
+    end: float
+    service: Service
+
+
+Factor = Step | Ramp | Spike | Sine
+Disturbance = Factor | Stall | Swap
+
+#: Those whose effect is the same from start to end.
+CONSTANT = (Step, Stall, Swap)
+
+
+def checked_disturbance(disturbance: Disturbance, duration: float, owner: str) -> Disturbance:
+    """The disturbance with its numbers checked; raises `InputError`."""
+    start, end = disturbance.start, disturbance.end
+    kind = type(disturbance).__name__.lower()
+    if not 0.0 <= start < end:
+        raise InputError(f"{owner}: a {kind} from {start:g} to {end:g} s; allowed: 0 <= start < end")
+    if start >= duration:
+        raise InputError(
+            f"{owner}: a {kind} at {start:g} s, after the end of the run at {duration:g} s; "
+            "allowed: a longer duration"
+        )
+    if isinstance(disturbance, Swap):
+        return disturbance._replace(service=checked(disturbance.service, owner))
+    return checked(disturbance, owner)
+
+
+def factor_at(disturbances: Sequence[Factor], t: float) -> float:
+    """The product of the factors in force at t."""
+    factor = 1.0
+    for disturbance in disturbances:
+        if disturbance.start <= t < disturbance.end:
+            factor *= disturbance.at(t)
+    return factor
+
+
+def finish(stalls: Sequence[Stall], begin: float, work: float) -> float:
+    """When work of that length begun at `begin` is done, given stalls in order of their start, s.
+
+    >>> finish([Stall(1.0, 3.0)], 0.5, 1.0)
+    3.5
+    """
+    for stall in stalls:
+        if stall.start <= begin < stall.end:
+            begin = stall.end
+        elif begin < stall.start < begin + work:
+            work += stall.end - stall.start
+    return begin + work

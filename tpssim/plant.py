@@ -1,0 +1,136 @@
+"""What stands behind a throttle: how calls are made, what serves them, what happens when it does not.
+
+Records and arithmetic; events and time are the model's business.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Annotated, NamedTuple
+
+from tpssim.core import Range
+
+MOST = 150.0  # the largest power that is taken: 100^150 is still a float
+
+
+class Blocking(NamedTuple):
+    """One call at a time, on the producer's own thread: while it runs nothing is released."""
+
+
+class Async(NamedTuple):
+    """The producer hands a call over in `handoff` seconds; any number may be in flight.
+
+    `feedback` is what the law sees: "handoff" (the return of the hand-off, as the article's throttles do)
+    or "completion" (the end of the work).
+    """
+
+    handoff: Annotated[float, Range(0.0, 10.0, "s")] = 20e-6
+    feedback: str = "handoff"
+
+
+class Pool(NamedTuple):
+    """`workers` threads make blocking calls; at most `queue` released calls wait for one.
+
+    A full queue holds the producer back.
+    """
+
+    workers: Annotated[float, Range(1.0, 1e6, "calls")]
+    queue: Annotated[float, Range(0.0, math.inf, "calls")] = math.inf
+
+
+Consumer = Blocking | Async | Pool
+
+
+class Backend(NamedTuple):
+    """The serving side, shared by all producers.
+
+    `servers` work first come, first served; `places` more calls may wait, others are rejected. Work takes the
+    service time times `1 + slope (n - 1) + exponent^max(0, n - knee) - 1` with n calls in the backend, the
+    new one included (the last two terms with a finite knee only). A call is rejected if n > `limit`, or if
+    more than `rate` calls, itself included, began in the last second: with an error after the plain service
+    time, or (`silent` 1) by never answering. Work fails with probability `failure` when it is done.
+    """
+
+    servers: Annotated[float, Range(1.0, math.inf, "calls")] = math.inf
+    places: Annotated[float, Range(0.0, math.inf, "calls")] = math.inf
+    slope: Annotated[float, Range(0.0, 1e3, "per call")] = 0.0
+    knee: Annotated[float, Range(1.0, math.inf, "calls")] = math.inf
+    exponent: Annotated[float, Range(1.0, 10.0)] = 1.0
+    failure: Annotated[float, Range(0.0, 1.0, "probability")] = 0.0
+    limit: Annotated[float, Range(1.0, math.inf, "calls")] = math.inf
+    rate: Annotated[float, Range(1.0, math.inf, "1/s")] = math.inf
+    silent: Annotated[float, Range(0.0, 1.0, "0 or 1")] = 0.0
+
+    def conflict(self) -> str:
+        for name in ("servers", "places", "limit", "silent"):
+            value = getattr(self, name)
+            if value < math.inf and value != int(value):
+                return f"{name}={value:g} is no whole number"
+        if self.failure == 1.0:
+            return "failure=1: nothing would ever succeed; allowed: below 1"
+        return ""
+
+
+class Retry(NamedTuple):
+    """How often a caller tries again after a failure, and how long it waits before.
+
+    Wait n: `base` times 1, 2, 3, 5, 8, ... (`growth` 0: Fibonacci) or `base * growth^(n - 1)`; at most `cap`.
+    """
+
+    attempts: Annotated[float, Range(0.0, 1000.0, "retries")] = 0.0
+    base: Annotated[float, Range(0.0, 1e4, "s")] = 1.0
+    growth: Annotated[float, Range(0.0, 100.0, "x; 0: Fibonacci")] = 0.0
+    cap: Annotated[float, Range(0.0, 1e6, "s")] = 30.0
+
+
+def retry_wait(retry: Retry, n: int) -> float:
+    """How long the caller waits before retry n = 1, 2, ..., s.
+
+    >>> [retry_wait(Retry(9, 1.0, 0.0, 30.0), n) for n in range(1, 9)]
+    [1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 30.0]
+    """
+    if retry.growth > 0.0:
+        longer: float = retry.growth ** min(n - 1.0, MOST)
+        return min(retry.base * longer, retry.cap)
+    one, other = 1.0, 2.0
+    for _ in range(n - 1):
+        one, other = other, one + other
+    return min(retry.base * one, retry.cap)
+
+
+def slowdown(backend: Backend, n: float) -> float:
+    """By what the service time is multiplied with n calls in the backend.
+
+    >>> slowdown(Backend(knee=10.0, exponent=2.0), 12.0)
+    4.0
+    """
+    factor = 1.0 + backend.slope * (n - 1.0)
+    if backend.knee < math.inf:
+        beyond: float = backend.exponent ** min(max(0.0, n - backend.knee), MOST)
+        factor += beyond - 1.0
+    return factor
+
+
+@functools.lru_cache(maxsize=256)
+def _best_crowd(backend: Backend) -> float:
+    """The best throughput over n calls at once, in units of 1 / mean service time."""
+    bound = min(backend.servers, backend.limit)
+    if backend.knee == math.inf:
+        if bound < math.inf:
+            return bound / slowdown(backend, bound)
+        return 1.0 / backend.slope if backend.slope > 0.0 else math.inf
+    # Far behind the knee the power explodes, so the best crowd is near it.
+    most = int(min(backend.limit, backend.knee + MOST))
+    return max(min(n, backend.servers) / slowdown(backend, float(n)) for n in range(1, most + 1))
+
+
+def backend_capacity(backend: Backend, mean: float) -> float:
+    """Successful calls per second that the backend bears at a mean service time; inf if nothing limits it.
+
+    The best over n at once of `min(n, servers) / (mean * slowdown(n))`, up to the rate limit, less failures.
+
+    >>> backend_capacity(Backend(servers=4.0, failure=0.5), 0.01)
+    200.0
+    """
+    return min(_best_crowd(backend) / mean, backend.rate) * (1.0 - backend.failure)

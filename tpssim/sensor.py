@@ -1,0 +1,108 @@
+"""A window over completions: many become one Observation. Pure, and no part of any law.
+
+A law says which window it wants by `sensor() -> Sensor(...)`, so window settings are fields of its record.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import Annotated, NamedTuple
+
+from tpssim.core import Observation, Range
+
+CAPACITY = 4096  # latencies of a window that are kept for its quantile; later ones are not
+
+
+class Sensor(NamedTuple):
+    """A window lasts `rtts` times its least latency, but between `period` and `longest` seconds.
+
+    At its end, with `least` completions or more, it becomes an Observation; with fewer it is thrown away
+    (`discard` 1) or goes on until it has them (`discard` 0). With `period` 0 it ends by count alone.
+    `latency` is the mean, or the `quantile` (nearest rank) if that is above 0.
+    """
+
+    period: Annotated[float, Range(0.0, 1e6, "s")] = 0.0
+    longest: Annotated[float, Range(0.0, 1e6, "s")] = 0.0
+    rtts: Annotated[float, Range(0.0, 1e6, "x least latency")] = 0.0
+    least: Annotated[float, Range(1.0, 1e6, "completions")] = 1.0
+    discard: Annotated[float, Range(0.0, 1.0, "0 or 1")] = 0.0
+    quantile: Annotated[float, Range(0.0, 1.0)] = 0.0
+
+
+class Window(NamedTuple):
+    """What a window has collected so far."""
+
+    start: float  #: s
+    calls: float  #: completions, failed ones too
+    errors: float
+    drops: float
+    timed: float  #: completions whose latency counts
+    total: float  #: their sum, s
+    least: float  #: the least of them, s
+    lag: float  #: sum, s
+    in_flight: float  #: largest of any observed call
+    peak: float
+
+
+def opened(start: float) -> Window:
+    """An empty window."""
+    return Window(start, 0.0, 0.0, 0.0, 0.0, 0.0, math.inf, 0.0, 0.0, 0.0)
+
+
+def collected(window: Window, obs: Observation, memory: array[float]) -> Window:
+    """The window with one more completion; its latency is put in `memory`."""
+    timed, total, least = window.timed, window.total, window.least
+    # A failed call that is no drop carries no latency news.
+    if obs.errors - obs.drops < obs.count and not math.isnan(obs.latency):
+        if timed < CAPACITY:
+            memory[int(timed)] = obs.latency
+        timed += 1.0
+        total += obs.latency
+        least = min(least, obs.latency)
+    return Window(
+        window.start,
+        window.calls + obs.count,
+        window.errors + obs.errors,
+        window.drops + obs.drops,
+        timed,
+        total,
+        least,
+        window.lag + obs.lag,
+        max(window.in_flight, obs.in_flight),
+        max(window.peak, obs.peak),
+    )
+
+
+def window_end(sensor: Sensor, window: Window) -> float:
+    """When the window ends, s, as far as it is known now; its start if it ends by count alone."""
+    length = sensor.period
+    if sensor.rtts > 0.0 and window.least < math.inf:
+        length = min(max(sensor.rtts * window.least, sensor.period), max(sensor.longest, sensor.period))
+    return window.start + length
+
+
+def summed_up(
+    sensor: Sensor, window: Window, memory: array[float], now: float, target: float, u: float
+) -> Observation:
+    """The window as one Observation at `now`."""
+    latency = math.nan
+    if window.timed > 0.0:
+        latency = window.total / window.timed
+        if sensor.quantile > 0.0:
+            kept = min(int(window.timed), CAPACITY)
+            ranked = sorted(memory[:kept])
+            latency = ranked[max(math.ceil(sensor.quantile * kept) - 1, 0)]
+    return Observation(
+        now,
+        target,
+        latency,
+        window.lag / window.calls,
+        window.calls,
+        window.errors,
+        window.in_flight,
+        window.drops,
+        0.0,
+        window.peak,
+        u,
+    )

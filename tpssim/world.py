@@ -1,0 +1,188 @@
+"""One run in progress: virtual time on simpy's event list, the noise, and the log of calls.
+
+Ties are broken as everywhere in tpssim: end of the run, completion, timeout, end of a window, retry, release;
+then by producer and slot. Every event is scheduled at an absolute time, because `now + (t - now)` need not
+be `t`. simpy's door, together with the rooms that build on this one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from heapq import heappush
+from typing import Any
+
+import numpy as np
+import simpy
+
+from tpssim import services
+from tpssim.clock import late_wakeups
+from tpssim.core import REFUSED, UNFINISHED
+from tpssim.disturbances import Stall, Swap, factor_at, finish
+from tpssim.scenarios import Scenario
+from tpssim.traces import Trace
+
+# Priorities at equal times. simpy's own wake-ups are 0 and 1; producer and slot are added to these.
+END, COMPLETION, TIMEOUT, WINDOW, RETRY, RELEASE = (kind << 64 for kind in range(2, 8))
+Action = Callable[[Any], None]
+
+
+class Noise:
+    """Draws by number, made in blocks as they are asked for; a longer request continues a shorter one."""
+
+    def __init__(self, make: Callable[[int], Any], expected: int) -> None:
+        self.make = make
+        self.size = max(16, expected)
+        self.values: list[float] = []
+
+    def __getitem__(self, k: int) -> float:
+        try:
+            return self.values[k]
+        except IndexError:
+            while k >= self.size:
+                self.size *= 2
+            self.values = self.make(self.size).tolist()
+            return self.values[k]
+
+
+class World:
+    """Virtual time, noise and log of one run."""
+
+    def __init__(self, scenario: Scenario, seed: int, replication: int) -> None:
+        self.scenario = scenario
+        self.seed = seed
+        self.replication = replication
+        self.env = simpy.Environment()
+        # A slot lies at least 1 / target after the one before (unless gaps are random).
+        self.slots = math.ceil(max(scenario.target, 1.0) * scenario.duration) + 2
+        self.services = [scenario.service]
+        self.swaps: list[tuple[float, float, int]] = []
+        for d in scenario.disturbances:
+            if isinstance(d, Swap):
+                self.swaps.append((d.start, d.end, len(self.services)))
+                self.services.append(d.service)
+        self.factors = [d for d in scenario.disturbances if not isinstance(d, Swap | Stall)]
+        self.stalls = sorted(d for d in scenario.disturbances if isinstance(d, Stall))
+        self.times: dict[tuple[int, int, int], Noise] = {}
+        self.counters = {"spun": 0.0, "caught_up": 0.0, "re_anchored": 0.0, "dropped": 0.0, "held": 0.0}
+        self.scheduled: list[float] = []
+        self.released: list[float] = []
+        self.completed: list[float] = []
+        self.latency: list[float] = []
+        self.rate: list[float] = []
+        self.limit: list[float] = []
+        self.in_flight: list[int] = []
+        self.outcome: list[int] = []
+        self.producer: list[int] = []
+
+    def noise(self, stream: str, producer: int = 0, attempt: int = 0) -> Noise:
+        """The draws of a stream."""
+
+        def make(n: int) -> Any:
+            return services.draws(stream, n, self.seed, self.replication, producer, attempt)
+
+        return Noise(make, self.slots)
+
+    def late(self, producer: int = 0) -> Noise | tuple[()]:
+        """How late each sleep of a producer ends, s; nothing if none is."""
+        timer = self.scenario.timer
+        if timer.median == 0.0 and timer.spike == 0.0:
+            return ()
+
+        def make(n: int) -> Any:
+            key = (self.seed, self.replication, producer)
+            normal, uniform = (services.draws(s, n, *key) for s in ("timer.normal", "timer.uniform"))
+            return late_wakeups(timer, normal, uniform)
+
+        return Noise(make, self.slots)
+
+    def work(self, producer: int, slot: int, attempt: int, begin: float) -> float:
+        """Service time of a call whose work begins at `begin`, s, under the disturbances in force."""
+        which = 0
+        for start, end, other in self.swaps:
+            if start <= begin < end:
+                which = other
+        key = (which, producer, attempt)
+        times = self.times.get(key)
+        if times is None:
+            times = self.times[key] = self._times(*key)
+        time = times[slot]
+        return time * factor_at(self.factors, begin) if self.factors else time
+
+    def _times(self, which: int, producer: int, attempt: int) -> Noise:
+        service = self.services[which]
+
+        def make(n: int) -> Any:
+            noise = services.draws(service.noise(), n, self.seed, self.replication, producer, attempt)
+            return service.times(noise)
+
+        return Noise(make, self.slots)
+
+    def finish(self, begin: float, work: float) -> float:
+        """When work begun at `begin` is done, s, stalls and the tick of the scenario included."""
+        return finish(self.stalls, begin, work) if self.stalls else begin + work
+
+    def ticked(self, wait: float) -> float:
+        """A latency or a retry's wait on the scenario's tick: rounded up to a multiple, plus one."""
+        tick = self.scenario.tick
+        return math.ceil(wait / tick) * tick + tick if tick > 0.0 else wait
+
+    def at(self, time: float, priority: int, action: Action) -> simpy.Event:
+        """Call `action` at an absolute time, on the scenario's grid; at equal times in order of priority."""
+        env = self.env
+        grid = self.scenario.grid
+        if grid > 0.0:
+            time = math.floor(time / grid + 0.5) * grid
+        event = simpy.Event(env)
+        event._ok = True
+        event._value = None
+        event.callbacks.append(action)
+        entry: Any = (time, priority, next(env._eid), event)
+        heappush(env._queue, entry)
+        return event
+
+    def log(self, producer: int, scheduled: float, rate: float, limit: float, in_flight: int) -> int:
+        """Log a release now; returns the number of its row."""
+        self.producer.append(producer)
+        self.scheduled.append(scheduled)
+        self.released.append(self.env.now)
+        self.completed.append(math.nan)
+        self.latency.append(math.nan)
+        self.rate.append(rate)
+        self.limit.append(limit)
+        self.in_flight.append(in_flight)
+        self.outcome.append(UNFINISHED)
+        return len(self.released) - 1
+
+    def log_refusal(self, producer: int, scheduled: float, rate: float, limit: float, in_flight: int) -> None:
+        """Log a slot whose call was refused locally."""
+        row = self.log(producer, scheduled, rate, limit, in_flight)
+        self.released[row] = math.nan
+        self.outcome[row] = REFUSED
+
+    def run(self) -> None:
+        """Run to the end of the scenario: whatever lies at that instant or after it does not happen."""
+
+        def stop(event: Any) -> None:
+            raise simpy.core.StopSimulation(None)
+
+        self.at(self.scenario.duration, END, stop)
+        self.env.run()
+
+    def trace(self, meta: Mapping[str, Any]) -> Trace:
+        def column(values: Sequence[float]) -> Any:
+            return np.array(values, dtype=np.float64)
+
+        return Trace(
+            column(self.scheduled),
+            column(self.released),
+            column(self.completed),
+            column(self.latency),
+            column(self.rate),
+            column(self.limit),
+            column(self.in_flight),
+            np.array(self.outcome, dtype=np.int8),
+            np.array(self.producer, dtype=np.int32),
+            self.scenario,
+            {**meta, **self.counters},
+        )
