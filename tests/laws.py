@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from tpssim import model
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import Observation
-from tpssim.scenarios import Scenario
+from tpssim.scenario import Scenario
 from tpssim.sensor import Sensor
 from tpssim.traces import Trace
 

@@ -9,7 +9,7 @@ from laws import run
 
 from tpssim.disturbances import Disturbance, Ramp, Sine, Spike, Stall, Step, Swap, factor_at, finish
 from tpssim.plant import Async, Backend
-from tpssim.scenarios import Scenario, achievable, capacity, mean_over, phases
+from tpssim.scenario import Scenario, achievable, capacity, mean_over, phases
 from tpssim.services import Constant
 
 

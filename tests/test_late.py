@@ -8,7 +8,7 @@ from laws import Valve, run
 from tpssim.core import InputError
 from tpssim.disturbances import Stall
 from tpssim.pacing import BURST, DELAY, SKIP, Late, anchor, capped, late_policy
-from tpssim.scenarios import Scenario
+from tpssim.scenario import Scenario
 from tpssim.services import Constant
 from tpssim.traces import Trace
 

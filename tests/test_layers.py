@@ -17,11 +17,13 @@ FLOORS = (
     {"core"},
     {"clock", "controllers", "pacing", "plots", "recordings", "sensor", "services", "signals", "statistics"},
     {"tables", "disturbances", "plant"},
-    {"article", "artefacts", "scenarios"},
-    {"traces"},
+    {"article", "artefacts", "scenario"},
+    {"scenarios", "traces"},
     {"metrics", "world"},
-    {"serving", "verdicts"},
-    {"hosted", "model"},
+    {"serving", "strands", "verdicts"},
+    {"hosted", "model", "virtual_loop", "virtual_threads"},
+    {"rebinding"},
+    {"foreign"},
     {"comparison"},
     {"catalogue", "experiment"},
     {"cli"},
@@ -32,7 +34,7 @@ HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 #: Outside things and the only rooms that may import them.
 DOORS = {
     "simpy": {"world", "cli"},  # cli reads its version number for the record of a run
-    "greenlet": {"hosted"},
+    "greenlet": {"strands"},
     "matplotlib": {"plots"},
     "pandas": {"traces"},
     "scipy": {"statistics", "services"},

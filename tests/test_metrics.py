@@ -13,7 +13,7 @@ from tpssim.core import OK, REFUSED, UNFINISHED
 from tpssim.disturbances import Step
 from tpssim.metrics import METRICS, commanded_rate, long_phases, measure, measure_phases
 from tpssim.plant import Async, Blocking
-from tpssim.scenarios import Scenario
+from tpssim.scenario import Scenario
 from tpssim.services import Constant
 from tpssim.traces import Trace
 

@@ -21,7 +21,7 @@ from tpssim.plant import (
     retry_wait,
     slowdown,
 )
-from tpssim.scenarios import Producer, Scenario
+from tpssim.scenario import Producer, Scenario
 from tpssim.services import Constant, draws
 
 

@@ -15,8 +15,7 @@ from tpssim.disturbances import Sine, Step, Swap
 from tpssim.pacing import Late
 from tpssim.plant import Async, Backend, Blocking, Pool, Retry
 from tpssim.recordings import SQLITE_COMMITS, read_service_times
-from tpssim.scenarios import (
-    SCENARIOS,
+from tpssim.scenario import (
     Producer,
     Scenario,
     achievable,
@@ -24,9 +23,9 @@ from tpssim.scenarios import (
     checked_scenario,
     mean_service,
     phases,
-    trace_scenario,
     with_parameters,
 )
+from tpssim.scenarios import SCENARIOS, trace_scenario
 from tpssim.services import Constant, Lognormal
 
 PLAIN = Scenario("s", Constant(0.25), 8.0, 10.0)

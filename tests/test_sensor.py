@@ -10,7 +10,7 @@ from laws import Valve, Valves, run, told
 
 from tpssim.core import Observation
 from tpssim.plant import Async, Backend
-from tpssim.scenarios import Scenario
+from tpssim.scenario import Scenario
 from tpssim.sensor import CAPACITY, Sensor, collected, opened, summed_up, window_end
 from tpssim.services import Constant
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from tpssim.core import InputError, Observation
     from tpssim.experiment import compare, simulate
     from tpssim.metrics import METRICS, measure
-    from tpssim.scenarios import SCENARIOS, Scenario, trace_scenario
+    from tpssim.scenario import Scenario
+    from tpssim.scenarios import SCENARIOS, trace_scenario
     from tpssim.traces import Trace
     from tpssim.verdicts import judge
 
@@ -30,7 +31,7 @@ _ROOMS = {
     "METRICS": "metrics",
     "Observation": "core",
     "SCENARIOS": "scenarios",
-    "Scenario": "scenarios",
+    "Scenario": "scenario",
     "Trace": "traces",
     "compare": "experiment",
     "judge": "verdicts",

@@ -11,7 +11,8 @@ from typing import Any
 from tpssim.article import PRINTED, TWINS
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import InputError, Range, ranges
-from tpssim.scenarios import PARTS, SCENARIOS, capacity, phases
+from tpssim.scenario import PARTS, capacity, phases
+from tpssim.scenarios import SCENARIOS
 
 KINDS = ("controllers", "scenarios", "metrics")
 

@@ -19,7 +19,8 @@ from tpssim.core import VERSION, InputError
 
 if TYPE_CHECKING:
     from tpssim.comparison import Comparison
-    from tpssim.scenarios import Scenario
+    from tpssim.pacing import Late
+    from tpssim.scenario import Scenario
 
 EPILOG = """\
 throttles and scenarios take parameters: NAME:key=value,key=value
@@ -60,6 +61,18 @@ def _parser() -> argparse.ArgumentParser:
         action="extend",
         help="default: all laws and printed throttles",
     )
+    compare.add_argument(
+        "--throttle",
+        metavar="FILE.py:callable",
+        action="append",
+        help="a throttle of your own beside them, called as (items, tps, total); or package.module:callable",
+    )
+    compare.add_argument(
+        "--late",
+        metavar="POLICY",
+        action="append",
+        help="what becomes of missed slots: burst, capped(N), delay or skip; several are compared",
+    )
     _add_trace(compare)
     compare.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s, in every scenario")
     compare.add_argument("--replications", type=int, default=5, metavar="N", help="default: 5")
@@ -88,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_trace(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--timer", metavar="NAME", help="a timer model for every scenario, such as linux")
     parser.add_argument("--trace", metavar="FILE", help="a scenario from a CSV of recorded service times")
     parser.add_argument("--column", metavar="NAME", help="its column; default: a known one, or the only one")
     parser.add_argument(
@@ -113,8 +127,10 @@ def _scenario_specs(given: Sequence[str]) -> list[str]:
 
 
 def _scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Scenario]:
+    from tpssim.clock import TIMERS
     from tpssim.experiment import scenario_named
-    from tpssim.scenarios import SCENARIOS, trace_scenario, with_parameters
+    from tpssim.scenario import with_parameters
+    from tpssim.scenarios import SCENARIOS, trace_scenario
 
     if args.trace is None and (args.column is not None or args.unit is not None):
         raise InputError("--column and --unit belong to --trace FILE, which is missing; allowed: all three")
@@ -124,6 +140,10 @@ def _scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Sc
         arenas.append(trace_scenario(args.trace, column=args.column, unit=args.unit))
     if args.tps is not None:
         arenas = [with_parameters(arena, {"target": args.tps}) for arena in arenas]
+    if args.timer is not None:
+        if args.timer not in TIMERS:
+            raise InputError(f"there is no timer model {args.timer!r}; allowed: {', '.join(TIMERS)}")
+        arenas = [arena._replace(timer=TIMERS[args.timer]) for arena in arenas]
     return arenas
 
 
@@ -185,9 +205,33 @@ def _file_name(*parts: str) -> str:
     return "".join(c if c.isalnum() or c in "-_.=" else "_" for c in text)[:150]
 
 
+def _policies(given: Sequence[str] | None) -> list[Late]:
+    from tpssim.pacing import late_policy
+
+    return [late_policy(word.strip()) for text in given or () for word in text.split(",")]
+
+
+def _controllers(args: argparse.Namespace) -> list[Any] | None:
+    """What was asked for; a throttle of one's own stands beside the default ones if no others are named."""
+    from tpssim.article import PRINTED
+    from tpssim.controllers import CONTROLLERS
+    from tpssim.foreign import Foreign
+
+    if args.throttle is None:
+        return args.controllers  # type: ignore[no-any-return]
+    named = [*PRINTED, *CONTROLLERS] if args.controllers is None else args.controllers
+    return [*named, *(Foreign(spec) for spec in args.throttle)]
+
+
 def _compare(args: argparse.Namespace) -> int:
     began = time.perf_counter()
+    from tpssim.scenario import with_late
+
     scenarios = _scenarios(args, None if args.scenarios is None else _scenario_specs(args.scenarios))
+    policies = _policies(args.late)
+    if policies:
+        scenarios = [variant for arena in scenarios for variant in with_late(arena, policies)]
+    controllers = _controllers(args)
     name = _file_name("+".join(s.name for s in scenarios) if args.scenarios or args.trace else "core")
     out = args.out or Path("results") / f"compare-{name}"
     from tpssim.artefacts import check_out, results_folder
@@ -196,7 +240,7 @@ def _compare(args: argparse.Namespace) -> int:
     check_out(out)
     result = compare(
         scenarios,
-        args.controllers,
+        controllers,
         replications=args.replications,
         seed=args.seed,
         keep=args.replications if args.traces == "all" else 1,

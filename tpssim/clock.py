@@ -74,6 +74,7 @@ class TimerModel(NamedTuple):
     spike_high: Annotated[float, Range(0.0, 10.0, "s")] = 0.0
     granularity: Annotated[float, Range(0.0, 1.0, "s")] = 0.0
     tick: Annotated[float, Range(0.0, 1.0, "s")] = 0.0
+    nearest: Annotated[float, Range(0.0, 1.0, "0 or 1")] = 0.0  #: asyncio timers alone: as libuv rounds them
     read_cost: Annotated[float, Range(0.0, 1e-3, "s")] = 0.0
 
 
@@ -89,6 +90,7 @@ TIMERS = {
     "windows-1ms": TimerModel(1.1e-3, 0.43, read_cost=60e-9),
     "windows-tick": TimerModel(tick=15.625e-3, read_cost=60e-9),
     "asyncio-epoll": TimerModel(125e-6, 0.23, granularity=1e-3, read_cost=60e-9),
+    "asyncio-uvloop": TimerModel(125e-6, 0.23, granularity=1e-3, nearest=1.0, read_cost=60e-9),
 }
 
 

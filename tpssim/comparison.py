@@ -15,7 +15,7 @@ from tpssim.article import TWINS
 from tpssim.clock import IDEAL
 from tpssim.core import ranges
 from tpssim.metrics import METRICS, Phase
-from tpssim.scenarios import Scenario, frame
+from tpssim.scenario import Scenario, frame
 from tpssim.statistics import CONFIDENCE, Estimate, estimate
 from tpssim.verdicts import Verdict, majority
 

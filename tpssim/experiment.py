@@ -9,27 +9,32 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
-from tpssim import hosted, model
+from tpssim import foreign, hosted, model
 from tpssim.article import PRINTED
 from tpssim.comparison import Cell, Comparison, Run
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import VERSION, Controller, InputError, checked, format_spec, parse_spec, ranges, replaced
+from tpssim.foreign import Foreign, ThrottleFunction
 from tpssim.metrics import measure, measure_phases
-from tpssim.scenarios import SCENARIOS, Scenario, checked_scenario, with_parameters
+from tpssim.pacing import BURST
+from tpssim.scenario import Scenario, checked_scenario, with_parameters
+from tpssim.scenarios import SCENARIOS
 from tpssim.traces import Trace
 from tpssim.verdicts import judge
 
-#: What may be given as a controller: a record, its class, or "NAME:key=value,..." (printed throttles too).
-ControllerLike = Controller[Any] | type[Controller[Any]] | str
+#: What may be given as a controller: a record, its class, "NAME:key=value,..." (printed throttles too), or a
+#: throttle of one's own: a callable `(items, tps, total)`, or where it stands, "FILE.py:callable".
+ControllerLike = Controller[Any] | type[Controller[Any]] | str | Foreign | ThrottleFunction
 ENGINES = ("auto", "simpy")
 
 
 class Contender(NamedTuple):
-    """A throttle on the bench: a law with its parameters, or a printed one (law None)."""
+    """A throttle on the bench: a law with its parameters, a printed one, or foreign code."""
 
     label: str
     name: str
-    law: Any
+    law: Any = None
+    code: Foreign | ThrottleFunction | None = None
 
     def parameters(self) -> dict[str, float]:
         """The parameters of the law by name; those of a printed throttle are what the article printed."""
@@ -38,19 +43,27 @@ class Contender(NamedTuple):
 
 def contender(given: ControllerLike) -> Contender:
     """What was given as a controller, checked; raises `InputError`."""
+    if isinstance(given, str) and _names_code(given):
+        given = Foreign(given)
+    if isinstance(given, Foreign):
+        given.load()  # refuse early what cannot be loaded
+        return Contender(given.label, given.spec, code=given)
     if isinstance(given, str):
         name, parameters = parse_spec(given)
         if name in PRINTED:
             if parameters:
                 twins = "its constants are the article's; allowed: a parameterised law such as aimd"
                 raise InputError(f"{name} takes no parameters: {twins}")
-            return Contender(name, name, None)
+            return Contender(name, name)
         if name not in CONTROLLERS:
             raise InputError(
                 f"there is no controller {name!r}; allowed: {', '.join([*CONTROLLERS, *PRINTED])}"
             )
         law = replaced(CONTROLLERS[name](), name, parameters)
         return Contender(format_spec(name, parameters), name, law)
+    if callable(given) and not isinstance(given, type) and not hasattr(given, "update"):
+        name = getattr(given, "__name__", type(given).__name__)
+        return Contender(name, name, code=given)
     record: Any = given() if isinstance(given, type) else given
     cls = type(record)
     name = next((known for known, law in CONTROLLERS.items() if law is cls), cls.__name__)
@@ -58,6 +71,12 @@ def contender(given: ControllerLike) -> Contender:
     default = cls._field_defaults
     changed = {f: getattr(record, f) for f in ranges(record) if getattr(record, f) != default.get(f)}
     return Contender(format_spec(name, changed), name, record)
+
+
+def _names_code(text: str) -> bool:
+    """Whether it is `FILE.py:callable` or `package.module:callable` rather than a law with parameters."""
+    place, colon, name = text.rpartition(":")
+    return bool(colon) and "." in place and name.replace(".", "").isidentifier()
 
 
 def scenario_named(given: Scenario | str) -> Scenario:
@@ -91,12 +110,19 @@ def simulate(
         raise InputError(f"there is no engine {engine!r}; allowed: {', '.join(ENGINES)}")
     _check_count("seed", seed, 0)
     _check_count("replication", replication, 0)
-    return _run(scenario_named(scenario), contender(controller), seed, replication)
+    arena, rival = scenario_named(scenario), contender(controller)
+    _check_hostable(arena, rival)
+    return _run(arena, rival, seed, replication)
 
 
 def _check_count(name: str, value: int, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InputError(f"{name}={value!r}; allowed: a whole number >= {least}")
+
+
+def _check_hostable(scenario: Scenario, rival: Contender) -> None:
+    if rival.law is None:
+        hosted.refuse_unhosted(scenario, rival.label)
 
 
 def _run(scenario: Scenario, rival: Contender, seed: int, replication: int) -> Trace:
@@ -108,8 +134,11 @@ def _run(scenario: Scenario, rival: Contender, seed: int, replication: int) -> T
         "engine": "simpy",
         "version": VERSION,
     }
+    if rival.code is not None:
+        function = rival.code.load() if isinstance(rival.code, Foreign) else rival.code
+        return foreign.simulate(scenario, function, seed, replication, meta)
     if rival.law is None:
-        return hosted.simulate(scenario, PRINTED[rival.name], seed, replication, meta)
+        return hosted.simulate(scenario, hosted.printed(PRINTED[rival.name]), seed, replication, meta)
     return model.simulate(scenario, rival.law, seed, replication, meta)
 
 
@@ -146,7 +175,8 @@ def compare(
 ) -> Comparison:
     """Every controller on every scenario, `replications` times, all of them under the same noise.
 
-    `None` means all built-in scenarios, or all laws and printed throttles. The traces of the first `keep`
+    `None` means all built-in scenarios, or all laws and (with the late policy `burst`, which is all that they
+    know) all printed throttles. The traces of the first `keep`
     replications are kept. With `workers` > 1 the pairs run in that many processes (a script needs the usual
     `if __name__ == "__main__"`); the result does not depend on it. `progress(done, total)` is called as
     pairs end. Raises `InputError` before anything runs.
@@ -154,11 +184,15 @@ def compare(
     _check_count("replications", replications, 1)
     _check_count("seed", seed, 0)
     _check_count("workers", workers, 1)
+    _check_count("keep", keep, 1)
     arenas = [scenario_named(s) for s in _listed(scenarios, SCENARIOS, Scenario)]
-    rivals = [contender(c) for c in _listed(controllers, [*PRINTED, *CONTROLLERS], tuple)]
+    printed = PRINTED if all(arena.late == BURST and not arena.poisson for arena in arenas) else ()
+    rivals = [contender(c) for c in _listed(controllers, [*printed, *CONTROLLERS], tuple)]
     _check_distinct("scenario", [arena.name for arena in arenas])
     _check_distinct("controller", [rival.label for rival in rivals])
     pairs = [(arena, rival) for arena in arenas for rival in rivals]
+    for pair in pairs:
+        _check_hostable(*pair)
     jobs = [(arena, rival, seed, replications, keep) for arena, rival in pairs]
     if workers == 1:
         results = _in_turn(jobs, progress)
@@ -212,7 +246,7 @@ def _leave_interrupts() -> None:
 def _listed(given: Any, default: Iterable[str], single: type) -> Iterator[Any]:
     if given is None:
         yield from default
-    elif isinstance(given, str | type | single):
+    elif isinstance(given, str | type | single) or callable(given):
         yield given
     else:
         yield from given

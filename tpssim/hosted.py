@@ -1,100 +1,110 @@
-"""Blocking code under virtual time, beside the model: the article's generators run here as they are.
+"""Code that waits by itself under virtual time, beside the model: the article's generators, and foreign code.
 
-A blocking generator cannot be a simpy process, so it runs in a greenlet. When it waits, or while its call
-is being served, control goes back to simpy, which switches to it again when virtual time has come.
+A throttle is called as the article's, `for item in throttle(items, tps, total): call(item)`, in a strand of
+its own for each producer.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import greenlet
-
 from tpssim.article import PrintedThrottle
-from tpssim.clock import VirtualClock
 from tpssim.core import InputError
-from tpssim.scenarios import Scenario
+from tpssim.scenario import Scenario
 from tpssim.serving import Call, Serving
+from tpssim.strands import Strand, current
 from tpssim.traces import Trace
-from tpssim.world import RELEASE, World
+from tpssim.world import World
+
+#: What a producer's code does, given the producer: it calls `guest.call(slot)` for every release.
+Body = Callable[["Guest"], None]
 
 
-def simulate(
-    scenario: Scenario, throttle: PrintedThrottle, seed: int, replication: int, meta: Mapping[str, Any]
-) -> Trace:
-    """One run of a printed throttle: `for item in throttle(items, tps, total): call(item)`.
+class Guest:
+    """One producer whose code keeps its own schedule."""
 
-    A throttle keeps its own schedule, so a late policy, random gaps or several producers are refused.
-    """
+    def __init__(self, world: World, serving: Serving, index: int, body: Body) -> None:
+        self.world = world
+        self.serving = serving
+        self.index = index
+        self.start, self.end = world.scenario.producers[index]
+        self.rate = math.nan  # as far as the code makes it known
+        self.flying = 0
+        self.free = True  # whether the producer's thread is
+        self.slot = 0
+        self.spun = 0.0  # up to the last release
+        self.strand = Strand(world, index, 0, lambda: body(self))
+        self.strand.clock.set(self.start)
+
+    def note(self, rate: float) -> None:
+        """The code commands another rate."""
+        self.rate = float(rate)
+
+    def call(self) -> None:
+        """The code released a call; returns when the producer's thread is free again."""
+        world, clock = self.world, self.strand.clock
+        self.strand.catch_up()
+        if world.env.now >= self.end:
+            self.strand.pause()  # the producer has left
+        self.spun = clock.spun
+        slot = self.slot
+        self.slot += 1
+        self.flying += 1
+        self.free = False
+        # A throttle that makes no deadline known is measured against the schedule it was asked for.
+        scheduled = clock.deadline
+        if not scheduled <= world.env.now:
+            scheduled = self.start + slot / world.scenario.target
+        clock.deadline = math.nan
+        row = world.log(self.index, scheduled, self.rate, math.inf, self.flying)
+        self.serving.begin(Call(self.index, slot, row, self._freed, self._settled))
+        if not self.free:
+            self.strand.away()
+        clock.set(world.env.now)
+
+    def _freed(self, _: Call) -> None:
+        self.free = True
+        if current() is not self.strand:
+            self.strand.switch()
+
+    def _settled(self, _: Call) -> None:
+        self.flying -= 1
+
+
+def printed(throttle: PrintedThrottle) -> Body:
+    """The body of a producer with one of the article's throttles, on the injected clock."""
+
+    def body(guest: Guest) -> None:
+        world = guest.world
+        clock = guest.strand.clock
+        items = range(world.slots)
+        for _ in throttle(items, world.scenario.target, world.slots, clock=clock, on_rate=guest.note):
+            guest.call()
+
+    return body
+
+
+def simulate(scenario: Scenario, body: Body, seed: int, replication: int, meta: Mapping[str, Any]) -> Trace:
+    """One run in which every producer runs `body`."""
     world = World(scenario, seed, replication)
     serving = Serving(world)
-    env = world.env
-    hub = greenlet.getcurrent()
-    rate = math.nan
-    flying = 0
-
-    def advance(time: float) -> None:
-        if time > env.now:
-            world.at(time, RELEASE + len(world.released), resume)
-            hub.switch()
-
-    clock = VirtualClock(scenario.timer, world.late(), advance)
-
-    def note(commanded: float) -> None:
-        nonlocal rate
-        rate = float(commanded)
-
-    def settled(_: Call) -> None:
-        nonlocal flying
-        flying -= 1
-
-    free = True  # whether the producer's thread is
-
-    def freed(_: Call) -> None:
-        nonlocal free
-        free = True
-        if greenlet.getcurrent() is not guest:
-            guest.switch()
-
-    def call(slot: int) -> None:
-        nonlocal flying, free
-        flying += 1
-        free = False
-        # A throttle that keeps no schedule is measured against the one it was asked for.
-        scheduled = slot / scenario.target if math.isnan(clock.deadline) else clock.deadline
-        world.counters["spun"] = clock.spun
-        serving.begin(Call(0, slot, world.log(0, scheduled, rate, math.inf, flying), freed, settled))
-        if not free:
-            hub.switch()
-        clock.set(env.now)
-
-    def loop() -> None:
-        items = itertools.count()
-        for item in throttle(items, scenario.target, world.slots, clock=clock, on_rate=note):
-            call(item)
-
-    guest = greenlet.greenlet(loop)
-
-    def resume(_: Any) -> None:
-        guest.switch()
-
-    world.at(0.0, RELEASE, resume)
-    world.run()
-    if not guest.dead:
-        guest.throw()  # the run is over: the generator is closed where it stands
+    guests = [Guest(world, serving, index, body) for index in range(len(scenario.producers))]
+    for guest in guests:
+        guest.strand.start()
+    try:
+        world.run()
+    finally:
+        for guest in guests:
+            guest.strand.close()
+    world.counters["spun"] = math.fsum(guest.spun for guest in guests)
     return world.trace(meta)
 
 
 def refuse_unhosted(scenario: Scenario, name: str) -> None:
     """Raise `InputError` for what only a parameterised law can be asked to do."""
-    asked = {
-        f"late={scenario.late}": str(scenario.late) != "burst",
-        "poisson=1": scenario.poisson > 0.0,
-        f"{len(scenario.producers)} producers": len(scenario.producers) > 1,
-    }
+    asked = {f"late={scenario.late}": str(scenario.late) != "burst", "poisson=1": scenario.poisson > 0.0}
     for what, is_asked in asked.items():
         if is_asked:
             raise InputError(

@@ -17,12 +17,12 @@ import numpy as np
 from tpssim import signals
 from tpssim.core import OK, REFUSED
 from tpssim.plant import Async, Pool
-from tpssim.scenarios import achievable, capacity, mean_over, phases
+from tpssim.scenario import achievable, capacity, mean_over, phases
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tpssim.scenarios import Scenario
+    from tpssim.scenario import Scenario
     from tpssim.traces import Trace
 
     Array = NDArray[np.float64]

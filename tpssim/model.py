@@ -10,7 +10,7 @@ from typing import Any
 from tpssim.clock import plan_wait
 from tpssim.core import FAILED, REJECTED, TIMED_OUT, Controller, Observation
 from tpssim.pacing import anchor, next_due
-from tpssim.scenarios import Scenario
+from tpssim.scenario import Scenario
 from tpssim.sensor import CAPACITY, Sensor, collected, opened, summed_up, window_end
 from tpssim.serving import Call, Serving
 from tpssim.traces import Trace

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim.scenarios import Scenario, frame
+from tpssim.scenario import Scenario, frame
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -1,4 +1,7 @@
-"""One word for a run, with its reason. The rules, in the order in which they are tried on each long phase:
+"""One word for a run, with its reason.
+
+`inert`: the law leaves the rate valve open, and its limit held no call back and it refused none: the run
+shows the schedule, not the law. Else the rules, in the order in which they are tried on each long phase:
 
 - `oscillates`: the commanded rate swings by more than half of its mean in the steady window, or by more
   than a tenth in a regular cycle (R > 0.5 and r > 1). Noise makes an AIMD swing without a fixed period, so
@@ -16,18 +19,21 @@ for several replications is that of the majority (the worse one in a tie), with 
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from tpssim.core import REFUSED
 from tpssim.metrics import measure_phases
+from tpssim.plant import Async, Blocking
 
 if TYPE_CHECKING:
     from tpssim.metrics import Phase
     from tpssim.traces import Trace
 
 #: The words, worst first.
-WORDS = ("stuck", "oscillates", "saturated", "drifts", "converges")
+WORDS = ("inert", "stuck", "oscillates", "saturated", "drifts", "converges")
 
 SWING, REGULAR_SWING = 0.5, 0.1
 BUSY = 0.9
@@ -64,8 +70,31 @@ def judge_phase(phase: Phase) -> Verdict:
     )
 
 
+def inertia(trace: Trace) -> str:
+    """Why no valve of the law acted in a run; "" if one did."""
+    open_rate = len(trace.rate) > 0 and bool((trace.rate == math.inf).all())
+    if not open_rate or trace.meta["held"] > 0.0 or bool((trace.outcome == REFUSED).any()):
+        return ""
+    least, most = float(trace.limit.min()), float(trace.in_flight.max())
+    if least == math.inf:
+        return "the law left every valve open"
+    calls = "call was" if most == 1.0 else "calls were"
+    why = ""
+    if isinstance(trace.scenario.consumer, Blocking):
+        why = ": a blocking producer makes one call at a time"
+    elif isinstance(trace.scenario.consumer, Async) and trace.scenario.consumer.feedback == "handoff":
+        why = ": with hand-off feedback a call is over when it has been handed over"
+    return (
+        f"the law left the rate valve open, and its limit, never below {least:g}, held no call back; "
+        f"at most {most:g} {calls} in flight{why}"
+    )
+
+
 def judge(trace: Trace) -> Verdict:
-    """The verdict on one run: the worst of its phases, the later one if two are alike."""
+    """The verdict on one run: inert, or the worst of its phases, the later one if two are alike."""
+    idle = inertia(trace)
+    if idle:
+        return Verdict("inert", idle)
     every = [judge_phase(phase) for phase in measure_phases(trace)]
     return min(reversed(every), key=lambda verdict: WORDS.index(verdict.word))
 

@@ -19,7 +19,7 @@ from tpssim import services
 from tpssim.clock import late_wakeups
 from tpssim.core import REFUSED, UNFINISHED
 from tpssim.disturbances import Stall, Swap, factor_at, finish
-from tpssim.scenarios import Scenario
+from tpssim.scenario import Scenario
 from tpssim.traces import Trace
 
 # Priorities at equal times. simpy's own wake-ups are 0 and 1; producer and slot are added to these.

@@ -1,0 +1,216 @@
+"""The record of a scenario: everything about a run except the law and the seed.
+
+Its rules, its phases, what the plant can take. This room runs nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, NamedTuple
+
+from tpssim.clock import IDEAL, TimerModel
+from tpssim.core import InputError, Range, checked, ranges, replaced
+from tpssim.disturbances import (
+    CONSTANT,
+    Disturbance,
+    Stall,
+    Swap,
+    checked_disturbance,
+    factor_at,
+)
+from tpssim.pacing import BURST, Late
+from tpssim.plant import Async, Backend, Blocking, Consumer, Pool, Retry, backend_capacity
+from tpssim.services import Service
+
+
+class Producer(NamedTuple):
+    """One of several sources of calls, each with its own throttle: when it comes and when it leaves, s."""
+
+    start: Annotated[float, Range(0.0, 1e6, "s")] = 0.0
+    end: Annotated[float, Range(0.0, math.inf, "s")] = math.inf
+
+
+class Scenario(NamedTuple):
+    """Everything about a run except the law and the seed. Changed with `_replace`."""
+
+    name: str
+    service: Service
+    target: Annotated[float, Range(0.0, 1e6, "1/s", closed_low=False)]  #: the wanted TPS of each producer
+    duration: Annotated[float, Range(0.0, 1e6, "s", closed_low=False)]
+    consumer: Consumer = Blocking()
+    disturbances: tuple[Disturbance, ...] = ()
+    timer: TimerModel = IDEAL
+    spin_threshold: Annotated[float, Range(0.0, 1.0, "s")] = 0.0005
+    summary: str = ""
+    backend: Backend = Backend()
+    #: the caller's, for each attempt
+    timeout: Annotated[float, Range(0.0, math.inf, "s", closed_low=False)] = math.inf
+    retry: Retry = Retry()
+    late: Late = BURST
+    poisson: Annotated[float, Range(0.0, 1.0, "0 or 1")] = 0.0  #: 1: exponential gaps between slots
+    producers: tuple[Producer, ...] = (Producer(),)
+    tick: Annotated[float, Range(0.0, 1.0, "s")] = 0.0  #: a latency is rounded up to a multiple, plus one
+    grid: Annotated[float, Range(0.0, 1e-3, "s")] = 0.0  #: times of events are rounded to a multiple
+
+
+def checked_scenario(scenario: Scenario) -> Scenario:
+    """The scenario with every number a float inside its range; raises `InputError` naming the field."""
+    owner = f"scenario {scenario.name}"
+    scenario = checked(scenario, owner)
+    consumer = checked(scenario.consumer, owner)
+    if isinstance(consumer, Async) and consumer.feedback not in ("handoff", "completion"):
+        raise InputError(f"{owner}: feedback={consumer.feedback!r}; allowed: handoff, completion")
+    if isinstance(consumer, Pool) and consumer.workers != int(consumer.workers):
+        raise InputError(f"{owner}: workers={consumer.workers:g} is no whole number; allowed: 1, 2, 3, ...")
+    backend = checked(scenario.backend, owner)
+    if backend.silent and math.isinf(scenario.timeout):
+        raise InputError(
+            f"{owner}: silent=1 with timeout=inf: a call would wait for ever; allowed: a timeout"
+        )
+    if not scenario.producers:
+        raise InputError(f"{owner}: no producer; allowed: at least one")
+    alone = len(scenario.producers) == 1
+    if isinstance(consumer, Blocking) and alone and math.isfinite(backend.limit):
+        raise InputError(
+            f"{owner}: limit={backend.limit:g} on one blocking producer, which never has more than one call "
+            "in flight; allowed: an async consumer, a pool or several producers"
+        )
+    for producer in scenario.producers:
+        checked(producer, owner)
+        if not producer.start < min(producer.end, scenario.duration):
+            raise InputError(
+                f"{owner}: a producer from {producer.start:g} to {producer.end:g} s in a run of "
+                f"{scenario.duration:g} s; allowed: start < end, start < duration"
+            )
+    return scenario._replace(
+        consumer=consumer,
+        disturbances=tuple(checked_disturbance(d, scenario.duration, owner) for d in scenario.disturbances),
+        service=checked(scenario.service, owner),
+        timer=checked(scenario.timer, owner),
+        backend=backend,
+        retry=checked(scenario.retry, owner),
+        late=checked(scenario.late, owner),
+    )
+
+
+#: The records inside a scenario whose numbers can be changed by name.
+PARTS = ("service", "consumer", "backend", "retry", "timer")
+
+
+def with_parameters(scenario: Scenario, parameters: Mapping[str, float]) -> Scenario:
+    """The scenario with some numbers changed: its own or those of one of its parts.
+
+    A name is looked up in the scenario, then in its `PARTS` in that order; a part can be named:
+    `backend.rate`. Raises `InputError` with the names that are there.
+
+    >>> from tpssim.services import Lognormal
+    >>> with_parameters(Scenario("s", Lognormal(0.02, 0.5), 100.0, 60.0), {"mean": 0.05}).service
+    Lognormal(mean=0.05, cv=0.5)
+    """
+    parts: dict[str, Any] = {name: getattr(scenario, name) for name in PARTS}
+    owner = f"scenario {scenario.name}"
+    own: dict[str, Any] = {}
+    inner: dict[str, dict[str, float]] = {part: {} for part in parts}
+    known = list(ranges(scenario))
+    for part in parts.values():
+        known += [name for name in ranges(part) if name not in known]
+    for name, value in parameters.items():
+        qualifier, dot, plain = name.rpartition(".")
+        if name in ranges(scenario):
+            own[name] = value
+            continue
+        for part, record in parts.items():
+            if plain in ranges(record) and (part == qualifier or not dot):
+                inner[part][plain] = value
+                break
+        else:
+            raise InputError(f"{owner}: there is no parameter {name!r}; allowed: {', '.join(known)}")
+    changed = {part: replaced(record, owner, inner[part]) for part, record in parts.items()}
+    return checked_scenario(scenario._replace(**changed, **own))
+
+
+def with_late(scenario: Scenario, policies: Sequence[Late]) -> list[Scenario]:
+    """The scenario once for each late policy, under a name that says which."""
+    return [scenario._replace(name=f"{scenario.name} late={late}", late=late) for late in policies]
+
+
+def phases(scenario: Scenario) -> list[tuple[float, float]]:
+    """The stretches of time, s, between two edges: of disturbances, and of producers coming and leaving."""
+    edges = {0.0, scenario.duration}
+    for thing in (*scenario.disturbances, *scenario.producers):
+        edges |= {min(thing.start, scenario.duration), min(thing.end, scenario.duration)}
+    return list(itertools.pairwise(sorted(edges)))
+
+
+def mean_service(scenario: Scenario, t: float) -> float:
+    """The expected service time of a call begun at t, s; inf during a stall."""
+    mean = scenario.service.mean
+    factors = []
+    for disturbance in scenario.disturbances:
+        if disturbance.start <= t < disturbance.end:
+            if isinstance(disturbance, Stall):
+                return math.inf
+            if isinstance(disturbance, Swap):
+                mean = disturbance.service.mean
+            else:
+                factors.append(disturbance)
+    return mean * factor_at(factors, t)
+
+
+def active(scenario: Scenario, t: float) -> int:
+    """How many producers are there at t."""
+    return sum(producer.start <= t < producer.end for producer in scenario.producers)
+
+
+def capacity(scenario: Scenario, t: float) -> float:
+    """What the plant can take from the producers that are there at time t, successful calls per second.
+
+    The least of what the callers can make (blocking: one call each at a time; a pool: `workers` each; async:
+    `1 / handoff` each) and of what the backend bears (`backend_capacity`). With hand-off feedback nothing
+    waits for the backend, which then only bounds what is delivered. inf if nothing is limited.
+    """
+    mean = mean_service(scenario, t)
+    n = active(scenario, t)
+    if mean == math.inf or n == 0:
+        return 0.0
+    consumer = scenario.consumer
+    if isinstance(consumer, Async):
+        made = n / consumer.handoff if consumer.handoff > 0.0 else math.inf
+    else:
+        workers = 1.0 if isinstance(consumer, Blocking) else consumer.workers
+        made = n * workers / mean * (1.0 - scenario.backend.failure)
+    return min(made, backend_capacity(scenario.backend, mean))
+
+
+def achievable(scenario: Scenario, t: float) -> float:
+    """`min(sum of targets, capacity(t))` of the producers that are there, 1/s: the best to deliver."""
+    return min(active(scenario, t) * scenario.target, capacity(scenario, t))
+
+
+def mean_over(
+    scenario: Scenario, what: Callable[[Scenario, float], float], start: float, end: float
+) -> float:
+    """The mean of `capacity` or `achievable` over a stretch without edges."""
+    if all(isinstance(d, CONSTANT) or d.end <= start or d.start >= end for d in scenario.disturbances):
+        return what(scenario, start)
+    n = 200  # mid-points; a ramp or a sine is smooth
+    return math.fsum(what(scenario, start + (i + 0.5) * (end - start) / n) for i in range(n)) / n
+
+
+Steps = list[tuple[float, float, float]]
+
+
+def frame(scenario: Scenario) -> tuple[Steps, list[tuple[float, float]], float, float]:
+    """What a picture needs: (start, end, achievable), when disturbances act, target of all, duration."""
+    steps: Steps = []
+    for start, end in phases(scenario):
+        n = 1 if mean_over(scenario, achievable, start, end) == achievable(scenario, start) else 50
+        width = (end - start) / n
+        for i in range(n):
+            a = start + i * width
+            steps.append((a, a + width, achievable(scenario, a + width / 2.0)))
+    shades = [(d.start, min(d.end, scenario.duration)) for d in scenario.disturbances]
+    most = max(active(scenario, start) for start, _ in phases(scenario))
+    return steps, shades, most * scenario.target, scenario.duration

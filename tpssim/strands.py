@@ -1,0 +1,253 @@
+"""Strands, flows of control in virtual time: code that waits by itself, and each thread that it starts.
+
+A blocking function cannot be a simpy process, so it runs in a greenlet. When it waits, control goes back to
+simpy, which switches to it again when virtual time has come. greenlet's door.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any
+
+import greenlet
+
+from tpssim.clock import IDEAL, VirtualClock, reads_until, sleep_end
+from tpssim.core import InputError
+from tpssim.world import RELEASE, World
+
+#: The strand of every greenlet that is one.
+_strands: dict[Any, Strand] = {}
+
+Place = tuple[tuple[CodeType, int], ...]
+DEPTH = 5  # callers by which two looks at the clock are told apart
+
+FREE_READS = 100  # looks at the ideal clock without a wait; after that each takes a microsecond
+STUCK_READ = 1e-6  # s
+
+
+def current() -> Strand | None:
+    """The strand that is running; None in code that is not hosted."""
+    return _strands.get(greenlet.getcurrent())
+
+
+class Strand:
+    """One flow of control: a greenlet with its own view of virtual time."""
+
+    def __init__(self, world: World, producer: int, number: int, body: Callable[[], None]) -> None:
+        self.world = world
+        self.producer = producer
+        self.body = body
+        self.priority = RELEASE + (producer << 40) + number
+        # Every strand has its own timer noise; the first of a producer has that of the producer.
+        self.clock = VirtualClock(world.scenario.timer, world.late(producer + (number << 20)), self._until)
+        self.clock.set(world.env.now)
+        parent = current()
+        self.hub: Any = greenlet.getcurrent() if parent is None else parent.hub
+        self.greenlet = greenlet.greenlet(self._run, self.hub)
+        self.waits = 0  # number of the wait in progress: a wake-up for an earlier one is stale
+        self.until = math.nan  # when the wait in progress ends by itself
+        self.woken = False
+        self.closing = False
+        self.started: list[Strand] = []
+        self.root = self  # the strand of the producer; it knows all threads that were started
+        self.reads = 0  # looks at the clock since the last wait
+        self.seen: Place = ()  # where the code looked at the clock last
+        self.deadline = math.nan  # the instant to come with which its last look was compared
+
+    def start(self) -> None:
+        """Begin at the present instant, as soon as the hub is back."""
+        _strands[self.greenlet] = self
+        self.world.at(self.clock.time(), self.priority, lambda _: self.switch())
+
+    def _run(self) -> None:
+        try:
+            self.body()
+        finally:
+            _strands.pop(greenlet.getcurrent(), None)
+
+    def switch(self) -> None:
+        """Let it run until it waits; called from the hub."""
+        if not self.greenlet.dead:
+            self.greenlet.switch()
+
+    def pause(self, until: float = math.inf) -> bool:
+        """Give control away until that time, or until `wake`; whether it was woken."""
+        if self.closing:
+            raise greenlet.GreenletExit
+        self.waits += 1
+        number = self.waits
+        self.until = until
+        self.woken = False
+        if until < math.inf:
+            self.world.at(until, self.priority, lambda _: self._resume(number))
+        self.away()
+        self.until = math.nan
+        self.clock.set(max(self.world.env.now, self.clock.time()))
+        return self.woken
+
+    def away(self) -> None:
+        """Switch to the hub, and come back when it says so. A running event loop of ours stays ours."""
+        asyncio = sys.modules.get("asyncio.events")
+        if asyncio is None:
+            self.hub.switch()
+        else:
+            loop = asyncio._get_running_loop()
+            asyncio._set_running_loop(None)
+            try:
+                self.hub.switch()
+            finally:
+                asyncio._set_running_loop(loop)
+        self.reads = 0
+        self.deadline = math.nan
+
+    def _resume(self, number: int) -> None:
+        if number == self.waits:
+            self.waits += 1
+            self.switch()
+
+    def wake(self) -> None:
+        """End its wait, as soon as the hub is back; called by whoever is running."""
+        waker = current()
+        now = self.world.env.now if waker is None else waker.clock.time()
+        number = self.waits
+        self.woken = True
+        self.world.at(max(now, self.world.env.now), self.priority, lambda _: self._resume(number))
+
+    def catch_up(self) -> None:
+        """Let the world come to where this strand's clock stands."""
+        self._until(self.clock.time())
+
+    def _until(self, time: float) -> None:
+        """Virtual time goes on to that instant (what the clock asks for)."""
+        if time > self.world.env.now and not self.closing:
+            self.waits += 1
+            number = self.waits
+            self.until = time
+            self.world.at(time, self.priority, lambda _: self._resume(number))
+            self.away()
+            self.until = math.nan
+
+    def wait(self, seconds: float | None) -> bool:
+        """Wait that long (None: for ever) or until woken; the timer makes it late. Whether woken."""
+        if seconds is None:
+            return self.pause()
+        clock = self.clock
+        late = clock.late[clock.sleeps] if clock.late else 0.0
+        clock.sleeps += 1
+        return self.pause(sleep_end(clock.timer, clock.time(), max(seconds, 0.0), late))
+
+    def sleep(self, seconds: float) -> None:
+        """As `time.sleep`; on the ideal timer a sleep of `deadline - now` ends on the deadline to the bit."""
+        if seconds < 0.0:
+            raise ValueError("sleep length must be non-negative")
+        began, deadline = self.clock.time(), self.deadline
+        if isinstance(seconds, Span) and self.clock.timer == IDEAL and deadline > began:
+            self.clock.set(deadline)
+            self._until(deadline)
+        else:
+            self.clock.sleep(seconds)
+        self.reads = 0
+        self.deadline = math.nan
+        if self.clock.time() == began:
+            # Too short to be seen, on an ideal timer: the loop around it is a spin loop.
+            self.reads, self.deadline = 1, deadline
+
+    def now(self, frame: FrameType) -> Instant:
+        """What the clock shows to the code in that frame.
+
+        The same place looking again without a wait in between, its last look having been compared with an
+        instant to come, is a spin loop: the number of its looks is solved for, as in `plan_wait`.
+        """
+        clock = self.clock
+        cost = clock.timer.read_cost
+        place = _place(frame)
+        if place == self.seen and self.reads and self.deadline > clock.time():
+            began = clock.time()
+            if cost > 0.0:
+                clock.reads = reads_until(clock.base, clock.reads, cost, self.deadline)
+            else:
+                clock.set(self.deadline)
+            clock.spun += clock.time() - began
+            self._until(clock.time())
+        else:
+            clock.reads += 1
+            if cost == 0.0 and self.reads >= FREE_READS:
+                clock.set(clock.time() + STUCK_READ)
+                self._until(clock.time())
+        self.reads += 1
+        self.seen = place
+        self.deadline = math.nan
+        return Instant(clock.time())
+
+    def fail(self, message: str) -> None:
+        """End the run with an error that the hosted code cannot catch."""
+        self.hub.throw(InputError(message))
+
+    def close(self) -> None:
+        """The run is over: the code ends where it stands; its own clean-up may not wait."""
+        for strand in self.started:
+            strand.close()
+        self.closing = True
+        if self.greenlet and not self.greenlet.dead:
+            self.greenlet.throw()
+        _strands.pop(self.greenlet, None)
+
+
+def _place(frame: FrameType) -> Place:
+    """Where in the code a frame is, callers included."""
+    place: list[tuple[CodeType, int]] = []
+    at: FrameType | None = frame
+    while at is not None and len(place) < DEPTH:
+        place.append((at.f_code, at.f_lasti))
+        at = at.f_back
+    return tuple(place)
+
+
+def _notice(deadline: float) -> None:
+    strand = current()
+    if strand is not None:
+        strand.clock.deadline = deadline
+        if deadline > strand.clock.time():
+            strand.deadline = deadline
+
+
+class Span(float):
+    """A difference of an instant to come and now, unchanged since it was taken."""
+
+    __slots__ = ()
+
+
+class Instant(float):
+    """A look at the virtual clock; it notices the instant to come with which it is compared."""
+
+    __slots__ = ()
+
+    def __sub__(self, other: float) -> float:
+        if isinstance(other, Instant):
+            if float(self) > float(other):
+                _notice(float(self))
+            return Span(float(self) - float(other))
+        return float(self) - other
+
+    def __rsub__(self, other: float) -> float:
+        _notice(float(other))
+        return Span(float(other) - float(self))
+
+    def __lt__(self, other: float) -> bool:
+        _notice(float(other))
+        return float(self) < other
+
+    def __le__(self, other: float) -> bool:
+        _notice(float(other))
+        return float(self) <= other
+
+    def __gt__(self, other: float) -> bool:
+        _notice(float(other))
+        return float(self) > other
+
+    def __ge__(self, other: float) -> bool:
+        _notice(float(other))
+        return float(self) >= other

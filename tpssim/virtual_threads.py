@@ -1,0 +1,141 @@
+"""Locks and threads in virtual time. `threading`'s Condition, Event, Semaphore and Queue are made of them.
+
+A thread that hosted code starts becomes a strand of the same producer. Threads take turns where they wait,
+so what happens between two waits is atomic, and equal runs are equal.
+"""
+
+from __future__ import annotations
+
+import queue
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from tpssim.strands import Strand, current
+
+
+class Lock:
+    """As `threading.Lock`; it is handed to the strand that waited longest."""
+
+    def __init__(self) -> None:
+        self._locked = False
+        self._waiting: deque[Strand] = deque()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        if not self._locked:
+            self._locked = True
+            return True
+        strand = current()
+        if not blocking or timeout == 0:
+            return False
+        if strand is None:
+            raise RuntimeError("a lock made by hosted code is waited for outside of it")
+        self._waiting.append(strand)
+        strand.wait(None if timeout < 0 else timeout)
+        if strand in self._waiting:
+            self._waiting.remove(strand)
+            return False
+        return True
+
+    def release(self) -> None:
+        if not self._locked:
+            raise RuntimeError("release unlocked lock")
+        if self._waiting:
+            self._waiting.popleft().wake()  # it stays locked, in other hands
+        else:
+            self._locked = False
+
+    def locked(self) -> bool:
+        return self._locked
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class _Running:
+    """What is known of a thread that became a strand."""
+
+    def __init__(self, strand: Strand) -> None:
+        self.strand = strand
+        self.done = Lock()  # held as long as it runs
+        self.done.acquire()
+
+
+_running: dict[threading.Thread, _Running] = {}
+_threads: dict[Strand, threading.Thread] = {}
+
+
+def _begin(strand: Strand, body: Callable[[], None]) -> Strand:
+    root = strand.root
+    new = Strand(strand.world, strand.producer, len(root.started) + 1, body)
+    new.root = root
+    new.clock.set(strand.clock.time())
+    root.started.append(new)
+    new.start()
+    return new
+
+
+def start(strand: Strand, thread: threading.Thread) -> None:
+    """`Thread.start` in hosted code."""
+    if thread in _running or thread.ident is not None:
+        raise RuntimeError("threads can only be started once")
+
+    def body() -> None:
+        try:
+            thread.run()
+        except Exception:
+            threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
+        finally:
+            _threads.pop(new, None)
+            running.done.release()
+
+    new = _begin(strand, body)
+    running = _running[thread] = _Running(new)
+    _threads[new] = thread
+    thread._ident = id(new)  # type: ignore[attr-defined]
+    thread._started.set()  # type: ignore[attr-defined]
+
+
+def join(strand: Strand, thread: threading.Thread, timeout: float | None = None) -> None:
+    """`Thread.join` in hosted code."""
+    running = _running.get(thread)
+    if running is None:
+        raise RuntimeError("cannot join a thread that hosted code has not started")
+    if running.done.acquire(timeout=-1 if timeout is None else max(timeout, 0.0)):
+        running.done.release()
+
+
+def is_alive(strand: Strand, thread: threading.Thread) -> bool:
+    """`Thread.is_alive` in hosted code."""
+    running = _running.get(thread)
+    return running is not None and running.done.locked()
+
+
+def start_new_thread(
+    strand: Strand,
+    function: Callable[..., object],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None = None,
+) -> int:
+    """`_thread.start_new_thread` in hosted code."""
+    return id(_begin(strand, lambda: (function(*args, **(kwargs or {})), None)[1]))
+
+
+def identity(strand: Strand) -> int:
+    """`threading.get_ident` in hosted code."""
+    return id(strand)
+
+
+def current_thread(strand: Strand) -> threading.Thread:
+    """`threading.current_thread` in hosted code."""
+    return _threads.get(strand) or threading.main_thread()
+
+
+def simple_queue(strand: Strand) -> Any:
+    """`queue.SimpleQueue` in hosted code: the one written in Python, made of a semaphore."""
+    return queue._PySimpleQueue()  # type: ignore[attr-defined]
