@@ -120,8 +120,15 @@ def _run_async(guest: Guest, flow: Any) -> None:
     try:
         loop.run_until_complete(consume())
     finally:
-        for task in asyncio.all_tasks(loop):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]  # the run is over
+        # As `asyncio.run` ends: tasks are cancelled and may clean up.
+        asyncio._set_running_loop(None)
+        guest.strand.closing = True
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
         loop.close()
 
 

@@ -34,8 +34,9 @@ class Guest:
         self.flying = 0
         self.free = True  # whether the producer's thread is
         self.slot = 0
+        self.left = False
         self.spun = 0.0  # up to the last release
-        self.strand = Strand(world, index, 0, lambda: body(self))
+        self.strand = Strand(world, index, lambda: body(self))
         self.strand.clock.set(self.start)
 
     def note(self, rate: float) -> None:
@@ -47,7 +48,8 @@ class Guest:
         world, clock = self.world, self.strand.clock
         self.strand.catch_up()
         if world.env.now >= self.end:
-            self.strand.pause()  # the producer has left
+            self.left = True
+            self.strand.pause()
         self.spun = clock.spun
         slot = self.slot
         self.slot += 1
@@ -95,6 +97,12 @@ def simulate(scenario: Scenario, body: Body, seed: int, replication: int, meta: 
         guest.strand.start()
     try:
         world.run()
+        for guest in guests:
+            if guest.strand.stuck() and not guest.left:
+                raise InputError(
+                    f"producer {guest.index} waits for ever since {guest.strand.clock.time():.6g} s: for a "
+                    "lock, an event or a task that nobody will end; allowed: waits that end"
+                )
     finally:
         for guest in guests:
             guest.strand.close()

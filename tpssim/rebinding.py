@@ -108,7 +108,7 @@ def _event_loop(strand: Strand) -> asyncio.AbstractEventLoop:
 
 def _refused(name: str) -> Callable[..., Any]:
     def refuse(strand: Strand, *args: Any, **kwargs: Any) -> Any:
-        frame = _caller(2)
+        frame = _caller()
         where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
         strand.fail(
             f"the hosted code waits by {name} ({where}), which has no virtual twin; "

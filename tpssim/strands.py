@@ -14,7 +14,7 @@ from typing import Any
 
 import greenlet
 
-from tpssim.clock import IDEAL, VirtualClock, reads_until, sleep_end
+from tpssim.clock import IDEAL, Draws, VirtualClock, reads_until, sleep_end
 from tpssim.core import InputError
 from tpssim.world import RELEASE, World
 
@@ -24,7 +24,7 @@ _strands: dict[Any, Strand] = {}
 Place = tuple[tuple[CodeType, int], ...]
 DEPTH = 5  # callers by which two looks at the clock are told apart
 
-FREE_READS = 100  # looks at the ideal clock without a wait; after that each takes a microsecond
+FREE_READS = 100  # looks at a clock that costs nothing, without a wait; after that each takes a microsecond
 STUCK_READ = 1e-6  # s
 
 
@@ -33,17 +33,37 @@ def current() -> Strand | None:
     return _strands.get(greenlet.getcurrent())
 
 
+class _InTurn:
+    """Noise that all threads of a producer share: each wait takes the next draw."""
+
+    def __init__(self, noise: Draws) -> None:
+        self.noise = noise
+        self.taken = 0
+
+    def __getitem__(self, _: int) -> float:
+        self.taken += 1
+        return self.noise[self.taken - 1]
+
+
 class Strand:
     """One flow of control: a greenlet with its own view of virtual time."""
 
-    def __init__(self, world: World, producer: int, number: int, body: Callable[[], None]) -> None:
+    def __init__(
+        self, world: World, producer: int, body: Callable[[], None], root: Strand | None = None
+    ) -> None:
         self.world = world
         self.producer = producer
         self.body = body
-        self.priority = RELEASE + (producer << 40) + number
-        # Every strand has its own timer noise; the first of a producer has that of the producer.
-        self.clock = VirtualClock(world.scenario.timer, world.late(producer + (number << 20)), self._until)
-        self.clock.set(world.env.now)
+        self.root = root or self  # the strand of the producer; it knows all threads that were started
+        self.started: list[Strand] = []
+        self.priority = RELEASE + (producer << 40) + len(self.root.started)
+        late: Draws = world.late(producer) if root is None else root.threads_late
+        self.clock = VirtualClock(world.scenario.timer, late, self._until)
+        if root is None:
+            self.threads_late: Draws = late and _InTurn(world.late(producer + (1 << 20)))
+            self.clock.set(world.env.now)
+        else:
+            root.started.append(self)
         parent = current()
         self.hub: Any = greenlet.getcurrent() if parent is None else parent.hub
         self.greenlet = greenlet.greenlet(self._run, self.hub)
@@ -51,10 +71,8 @@ class Strand:
         self.until = math.nan  # when the wait in progress ends by itself
         self.woken = False
         self.closing = False
-        self.started: list[Strand] = []
-        self.root = self  # the strand of the producer; it knows all threads that were started
         self.reads = 0  # looks at the clock since the last wait
-        self.seen: Place = ()  # where the code looked at the clock last
+        self.seen: set[Place] = set()  # where the code has looked at the clock since the last wait
         self.deadline = math.nan  # the instant to come with which its last look was compared
 
     def start(self) -> None:
@@ -100,7 +118,11 @@ class Strand:
                 self.hub.switch()
             finally:
                 asyncio._set_running_loop(loop)
+        self._waited()
+
+    def _waited(self) -> None:
         self.reads = 0
+        self.seen.clear()
         self.deadline = math.nan
 
     def _resume(self, number: int) -> None:
@@ -149,11 +171,12 @@ class Strand:
             self._until(deadline)
         else:
             self.clock.sleep(seconds)
-        self.reads = 0
-        self.deadline = math.nan
-        if self.clock.time() == began:
+        if self.clock.time() > began:
+            self._waited()
+        else:
             # Too short to be seen, on an ideal timer: the loop around it is a spin loop.
-            self.reads, self.deadline = 1, deadline
+            self.reads += 1
+            self.dawdle()
 
     def now(self, frame: FrameType) -> Instant:
         """What the clock shows to the code in that frame.
@@ -164,7 +187,7 @@ class Strand:
         clock = self.clock
         cost = clock.timer.read_cost
         place = _place(frame)
-        if place == self.seen and self.reads and self.deadline > clock.time():
+        if place in self.seen and self.deadline > clock.time():
             began = clock.time()
             if cost > 0.0:
                 clock.reads = reads_until(clock.base, clock.reads, cost, self.deadline)
@@ -174,13 +197,25 @@ class Strand:
             self._until(clock.time())
         else:
             clock.reads += 1
-            if cost == 0.0 and self.reads >= FREE_READS:
-                clock.set(clock.time() + STUCK_READ)
-                self._until(clock.time())
+            if cost == 0.0:
+                self.dawdle()
         self.reads += 1
-        self.seen = place
+        self.seen.add(place)
         self.deadline = math.nan
         return Instant(clock.time())
+
+    def dawdle(self) -> None:
+        """Code that goes on without waiting while no time passes takes some, or the run would never end."""
+        if self.reads >= FREE_READS:
+            reads, seen, deadline = self.reads, self.seen.copy(), self.deadline
+            self.clock.set(self.clock.time() + STUCK_READ)
+            self.catch_up()
+            self.reads, self.seen, self.deadline = reads, seen, deadline
+
+    def stuck(self) -> bool:
+        """Whether it waits without end, and so does everything that it has started."""
+        alive = [strand for strand in (self, *self.started) if not strand.greenlet.dead]
+        return bool(alive) and all(strand.until == math.inf for strand in alive)
 
     def fail(self, message: str) -> None:
         """End the run with an error that the hosted code cannot catch."""

@@ -14,8 +14,10 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
-from tpssim.clock import TimerModel
+from tpssim.clock import IDEAL, TimerModel
 from tpssim.strands import Strand
+
+TURN = 2e-6  # s; a turn of the loop with nothing to wait for: measured 1.8 us (asyncio), 0.8 us (uvloop)
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -53,7 +55,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def wait(self, timeout: float | None) -> None:
         """The loop has nothing to do for so long."""
         strand = self.strand
-        if timeout is None:
+        if strand.closing and timeout is not None:
+            strand.clock.set(
+                strand.clock.time() + timeout
+            )  # the run is over: clean-up takes no time of the world
+        elif timeout is None:
             strand.pause()
         elif timeout > 0.0:
             if self._nearest > 0.0:
@@ -65,6 +71,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
                     strand.clock.timer = model
             else:
                 strand.wait(timeout)
+        elif strand.clock.timer == IDEAL:
+            strand.reads += 1
+            strand.dawdle()
+        else:
+            strand.clock.set(strand.clock.time() + TURN)
+            strand.catch_up()
         if self._nearest > 0.0:
             self._look()
 

@@ -50,6 +50,9 @@ class Lock:
     def locked(self) -> bool:
         return self._locked
 
+    def _at_fork_reinit(self) -> None:
+        self._locked = False
+
     def __enter__(self) -> bool:
         return self.acquire()
 
@@ -71,11 +74,8 @@ _threads: dict[Strand, threading.Thread] = {}
 
 
 def _begin(strand: Strand, body: Callable[[], None]) -> Strand:
-    root = strand.root
-    new = Strand(strand.world, strand.producer, len(root.started) + 1, body)
-    new.root = root
+    new = Strand(strand.world, strand.producer, body, strand.root)
     new.clock.set(strand.clock.time())
-    root.started.append(new)
     new.start()
     return new
 
@@ -93,12 +93,22 @@ def start(strand: Strand, thread: threading.Thread) -> None:
         finally:
             _threads.pop(new, None)
             running.done.release()
+            _mark_ended(thread)
 
     new = _begin(strand, body)
     running = _running[thread] = _Running(new)
     _threads[new] = thread
     thread._ident = id(new)  # type: ignore[attr-defined]
     thread._started.set()  # type: ignore[attr-defined]
+
+
+def _mark_ended(thread: threading.Thread) -> None:
+    """For whoever joins it later in real time, such as the interpreter when it ends."""
+    handle = getattr(thread, "_handle", None)
+    if handle is not None:  # Python 3.13
+        handle._set_done()
+    else:
+        thread._is_stopped = True  # type: ignore[attr-defined]
 
 
 def join(strand: Strand, thread: threading.Thread, timeout: float | None = None) -> None:

@@ -1,0 +1,466 @@
+"""Code that is not ours, unmodified, under virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import functools
+import queue
+import select
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from pathlib import Path
+from time import monotonic, perf_counter_ns, sleep
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tpssim import InputError, compare, foreign, simulate
+from tpssim.clock import TIMERS
+from tpssim.core import OK
+from tpssim.pacing import SKIP
+from tpssim.plant import Async, Pool
+from tpssim.scenario import Producer, Scenario
+from tpssim.scenarios import SCENARIOS
+from tpssim.services import Constant
+from tpssim.traces import Trace
+
+THROTTLES = Path(__file__).parent / "throttles"
+QUICK = Scenario("quick", Constant(0.001), 100.0, 2.0)
+EVEN = [k / 100.0 for k in range(200)]
+PASTED = {
+    "sleeping": "printed-sleep",
+    "schedule": "printed-schedule",
+    "spin": "printed-spin",
+    "aimd": "printed-aimd",
+    "ewma": "printed-ewma",
+}
+
+
+def library(name: str, **changes: Any) -> Trace:
+    scenario = SCENARIOS["fast-async"]._replace(**changes)
+    return simulate(scenario, f"{THROTTLES / 'libraries.py'}:with_{name}")
+
+
+@pytest.mark.parametrize("scenario", ["degrade-recover", "blocking-steady", "spikes", "join-leave"])
+@pytest.mark.parametrize("pasted", PASTED)
+def test_the_article_pasted_into_a_file_is_the_article_to_the_bit(scenario: str, pasted: str) -> None:
+    theirs = simulate(scenario, f"{THROTTLES / 'pasted.py'}:{pasted}", seed=3)
+    ours = simulate(scenario, PASTED[pasted], seed=3)
+    assert len(theirs.released) > 500
+    for column in ("scheduled", "released", "completed", "latency", "in_flight", "producer"):
+        assert np.array_equal(getattr(theirs, column), getattr(ours, column), equal_nan=True), column
+
+
+def test_on_an_imperfect_timer_it_spins_and_oversleeps_as_the_article_does() -> None:
+    scenario = SCENARIOS["degrade-recover"]._replace(timer=TIMERS["linux"])
+    theirs = simulate(scenario, f"{THROTTLES / 'pasted.py'}:aimd")
+    ours = simulate(scenario, "printed-aimd")
+    assert np.array_equal(theirs.released, ours.released)
+    assert theirs.meta["spun"] == ours.meta["spun"] > 0.0
+
+
+def as_throttle(wait: Callable[[float], None]) -> Callable[..., Iterator[Any]]:
+    """A throttle on an even schedule that waits for each slot by `wait(seconds)`."""
+
+    def throttle(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
+        began = time.perf_counter()
+        for k, item in enumerate(items):
+            left = began + k / tps - time.perf_counter()
+            if left > 0.0:
+                wait(left)
+            yield item
+
+    return throttle
+
+
+class Instance:
+    pause = sleep  # a class attribute
+
+    def __init__(self) -> None:
+        self.sleeper = time.sleep
+
+    def by_attribute(self, seconds: float) -> None:
+        self.sleeper(seconds)
+
+    def by_class(self, seconds: float) -> None:
+        type(self).pause(seconds)
+
+
+def closure() -> Callable[[float], None]:
+    bound = time.sleep
+    return lambda seconds: bound(seconds)
+
+
+def in_nanoseconds(seconds: float) -> None:
+    until = perf_counter_ns() + round(seconds * 1e9)
+    while perf_counter_ns() < until:
+        sleep(1e-4)
+
+
+def by_default_argument(seconds: float, nap: Callable[[float], None] = time.sleep) -> None:
+    nap(seconds)
+
+
+def by_keyword_default(seconds: float, *, nap: Callable[[float], None] = time.sleep) -> None:
+    nap(seconds)
+
+
+def by_condition(seconds: float) -> None:
+    condition = threading.Condition()
+    with condition:
+        assert not condition.wait(seconds)
+
+
+def by_lock(seconds: float) -> None:
+    lock = threading.Lock()
+    assert lock.acquire()
+    assert not lock.acquire(timeout=seconds)
+
+
+def by_queue(seconds: float) -> None:
+    with pytest.raises(queue.Empty):
+        queue.Queue[int]().get(timeout=seconds)
+
+
+def by_thread(seconds: float) -> None:
+    done = threading.Event()
+
+    def nap() -> None:
+        time.sleep(seconds)
+        done.set()
+
+    thread = threading.Thread(target=nap)
+    thread.start()
+    assert thread.is_alive()
+    assert done.wait(seconds + 1.0)
+    thread.join()
+    assert not thread.is_alive()
+
+
+def by_timer(seconds: float) -> None:
+    done = threading.Event()
+    threading.Timer(seconds, done.set).start()
+    done.wait()
+
+
+def by_executor(seconds: float) -> None:
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(time.sleep, seconds).result()
+        assert pool.submit(lambda: threading.current_thread().name).result().endswith("_0")
+
+
+def by_rlock(seconds: float) -> None:
+    lock = threading.RLock()
+
+    def hold() -> None:
+        with lock, lock:
+            time.sleep(seconds)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    time.sleep(0.0)
+    with lock:
+        pass
+    thread.join()
+
+
+def by_asyncio_run(seconds: float) -> None:
+    asyncio.run(asyncio.sleep(seconds))
+
+
+KEPT = Instance()
+WAITS: dict[str, Callable[[float], None]] = {
+    "time.sleep": lambda seconds: time.sleep(seconds),
+    "from time import sleep": lambda seconds: sleep(seconds),
+    "partial": functools.partial(time.sleep),
+    "an instance": KEPT.by_attribute,
+    "a class": KEPT.by_class,
+    "a closure": closure(),
+    "a default argument": by_default_argument,
+    "a keyword default": by_keyword_default,
+    "Condition": by_condition,
+    "Event": lambda seconds: (threading.Event().wait(seconds), None)[1],
+    "Lock": by_lock,
+    "RLock": by_rlock,
+    "Queue": by_queue,
+    "Thread": by_thread,
+    "Timer": by_timer,
+    "ThreadPoolExecutor": by_executor,
+    "asyncio.run": by_asyncio_run,
+}
+
+
+@pytest.mark.parametrize("name", WAITS)
+def test_every_way_to_wait_takes_virtual_time(name: str) -> None:
+    trace = simulate(QUICK, as_throttle(WAITS[name]))
+    assert trace.released.tolist() == pytest.approx(EVEN, abs=1e-9)
+    assert set(trace.outcome.tolist()) == {OK}
+
+
+def test_nanosecond_clocks_are_virtual() -> None:
+    trace = simulate(QUICK, as_throttle(in_nanoseconds))
+    assert np.abs(trace.released[:200] - np.array(EVEN)).max() < 2e-4
+
+
+def test_a_spin_on_a_clock_that_costs_nothing_ends_on_the_deadline() -> None:
+    def spinning(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
+        due = monotonic()
+        for item in items:
+            while monotonic() < due:
+                pass
+            yield item
+            due += 1.0 / tps
+
+    trace = simulate(QUICK, spinning)
+    assert trace.released.tolist() == pytest.approx(EVEN, abs=1e-12)
+
+
+def test_nothing_leaks_out() -> None:
+    seen: list[Any] = []
+
+    def curious(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
+        for item in items:
+            seen.append((time.perf_counter(), time.time(), threading.get_ident()))
+            time.sleep(0.5)
+            yield item
+
+    before = {name: getattr(time, name) for name in dir(time)}
+    lock, start = threading.Lock, threading.Thread.start
+    ticks: list[float] = []
+    stop = threading.Event()
+
+    def real_thread() -> None:
+        while not stop.wait(0.001):
+            ticks.append(time.perf_counter())
+
+    outside = threading.Thread(target=real_thread)
+    outside.start()
+    began = time.perf_counter()
+    simulate(QUICK._replace(duration=50.0), curious)
+    took = time.perf_counter() - began
+    stop.set()
+    outside.join()
+    assert {name: getattr(time, name) for name in dir(time)} == before
+    assert (threading.Lock, threading.Thread.start) == (lock, start)
+    assert KEPT.sleeper is time.sleep
+    assert by_default_argument.__defaults__ == (time.sleep,)
+    # Inside, time began at 0 on a fixed day and went on for 50 s; outside it was real all the while.
+    assert seen[0][:2] == (0.0, 1_767_225_600.0)
+    assert seen[10][0] == pytest.approx(5.01, abs=1e-9)
+    assert ticks
+    assert ticks[-1] - ticks[0] <= took < 50.0
+
+
+def test_equal_runs_are_equal_although_threads_take_part() -> None:
+    scenario = SCENARIOS["blocking-steady"]._replace(duration=5.0, timer=TIMERS["linux"])
+    one, two = (simulate(scenario, as_throttle(by_thread), seed=1) for _ in range(2))
+    assert np.array_equal(one.released, two.released)
+
+
+def connect(seconds: float) -> None:
+    with socket.socket() as plug:
+        plug.settimeout(seconds)
+        plug.connect(("127.0.0.1", 9))
+
+
+@pytest.mark.parametrize(
+    ("name", "wait"),
+    [
+        ("select.select", lambda seconds: select.select([], [], [], seconds)),
+        ("subprocess.Popen", lambda seconds: subprocess.run(["sleep", str(seconds)], check=True)),
+        ("socket.connect", connect),
+    ],
+)
+def test_what_cannot_be_hosted_is_named(name: str, wait: Callable[[float], None]) -> None:
+    def swallowing(seconds: float) -> None:
+        try:
+            wait(seconds)
+        except Exception:
+            raise AssertionError("the hosted code must not see it") from None
+
+    with pytest.raises(
+        InputError, match=rf"waits by {name} \(.*\), which has no virtual twin; allowed: time"
+    ):
+        simulate(QUICK, as_throttle(swallowing))
+
+
+def test_a_wait_in_real_time_by_other_means_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    ctypes = pytest.importorskip("ctypes")
+    monkeypatch.setattr(foreign, "PATIENCE", 0.5)
+    monkeypatch.setattr(foreign, "PACE", 0.0)
+    libc = ctypes.CDLL(None)
+
+    def wait_in_c(seconds: float) -> None:
+        libc.usleep(20_000)
+
+    with pytest.raises(InputError, match=r"it waits in real time, .* \(wait_in_c, .*test_foreign.py:\d+\)"):
+        simulate(QUICK._replace(duration=1e4), as_throttle(wait_in_c))
+
+
+def test_a_wait_without_end_is_named() -> None:
+    def forgetful(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
+        yield from list(items)[:3]
+        threading.Event().wait()
+
+    with pytest.raises(InputError, match=r"producer 0 waits for ever since 0.003 s"):
+        simulate(QUICK, forgetful)
+
+
+async def napping(items: Iterable[Any], tps: float, total: int) -> AsyncIterator[Any]:
+    for item in items:
+        yield item
+        await asyncio.sleep(1.0 / tps)
+
+
+@pytest.mark.parametrize(
+    ("timer", "tps", "period"),
+    [
+        ("ideal", 500.0, 0.002),
+        # epoll rounds up to whole milliseconds: 1.43 ms takes 2; 125 us (the median) too late.
+        ("asyncio-epoll", 500.0, 0.002 + 128e-6),
+        ("asyncio-epoll", 700.0, 0.002 + 128e-6),
+        # libuv rounds to the nearest one: 1.43 ms takes 1.
+        ("asyncio-uvloop", 700.0, 0.001 + 128e-6),
+    ],
+)
+def test_asyncio_timers_have_the_granularity_of_their_loop(timer: str, tps: float, period: float) -> None:
+    plain = TIMERS[timer]._replace(spike=0.0)
+    scenario = Scenario("s", Constant(0.001), tps, 10.0, Async(0.0), timer=plain)
+    trace = simulate(scenario, napping)
+    assert np.diff(trace.released).mean() == pytest.approx(period, rel=0.02)
+
+
+def test_tasks_events_and_threads_of_a_loop_are_served() -> None:
+    async def busy(items: Iterable[Any], tps: float, total: int) -> AsyncIterator[Any]:
+        permits: asyncio.Queue[int] = asyncio.Queue()
+
+        async def issue() -> None:
+            for k in range(total):
+                permits.put_nowait(k)
+                await asyncio.to_thread(time.sleep, 1.0 / tps)
+
+        task = asyncio.create_task(issue())
+        for item in items:
+            await asyncio.wait_for(permits.get(), 1.0)
+            yield item
+        await task
+
+    trace = simulate(QUICK._replace(consumer=Async(0.0)), busy)
+    assert trace.released.tolist() == pytest.approx(EVEN, abs=1e-9)
+
+
+def test_a_network_in_an_event_loop_is_named() -> None:
+    async def networked(items: Iterable[Any], tps: float, total: int) -> AsyncIterator[Any]:
+        await asyncio.open_connection("127.0.0.1", 9)
+        yield None
+
+    with pytest.raises(InputError, match="waits by the event loop's create_connection"):
+        simulate(QUICK, networked)
+
+
+def test_aiolimiter_falls_short_by_what_was_measured_live() -> None:
+    # Measured with 500/s on epoll: 456 to 464/s, 7 to 9 % short (timing reference, section 9).
+    trace = library("aiolimiter", timer=TIMERS["asyncio-epoll"])
+    short = 1.0 - (len(trace.released) - 1) / np.ptp(trace.released) / 500.0
+    assert 0.07 - 0.02 <= short <= 0.09 + 0.02
+    assert short > 0.05
+
+
+def test_ratelimit_lets_a_window_through_in_one_burst() -> None:
+    # `limits(500, 1)`: 500 calls at the start of each second, as fast as they can be handed over (20 us).
+    trace = library("ratelimit", duration=3.0)
+    assert [int(((trace.released >= k) & (trace.released < k + 0.02)).sum()) for k in range(3)] == [500] * 3
+
+
+def test_pyrate_limiter_and_its_thread_are_served() -> None:
+    alive = threading.active_count()
+    trace = library("pyrate_limiter", duration=3.0)
+    # Bursts of 500 a second, on a clock of whole milliseconds and with a buffer of 50 ms.
+    assert len(trace.released) == 1500
+    assert threading.active_count() == alive
+
+
+def test_botocore_waits_on_its_condition_and_follows_its_cubic() -> None:
+    # A blocking service of 500/s; throttled after 0.5 s. The measured rate is 0.8 x 500 = 400, its smoothing
+    # being 0.8 of the first half second; the cubic then grows 0.4 (t - K)^3 + 400, K = cbrt(400 x 0.3 / 0.4).
+    scenario = Scenario("s", Constant(0.002), 500.0, 8.0)
+    trace = simulate(scenario, f"{THROTTLES / 'libraries.py'}:with_botocore")
+    k = (400.0 * 0.3 / 0.4) ** (1.0 / 3.0)
+    for second in (3.0, 5.0, 7.0):
+        expected = 0.4 * (second - 0.5 - k) ** 3 + 400.0
+        got = ((trace.released >= second - 0.5) & (trace.released < second + 0.5)).sum()
+        assert got == pytest.approx(expected, rel=0.05), second
+
+
+def test_a_pool_takes_calls_of_hosted_code_too() -> None:
+    scenario = Scenario("s", Constant(0.05), 100.0, 2.0, Pool(10.0))
+    assert len(simulate(scenario, f"{THROTTLES / 'pasted.py'}:spin").released) == 200
+
+
+def test_producers_of_hosted_code_have_a_clock_each() -> None:
+    scenario = QUICK._replace(producers=(Producer(), Producer(0.5, 1.5)))
+    trace = simulate(scenario, f"{THROTTLES / 'pasted.py'}:spin")
+    assert trace.released[trace.producer == 1].tolist() == pytest.approx(
+        [0.5 + k / 100.0 for k in range(100)]
+    )
+    two_loops = simulate(scenario, napping)
+    assert {0, 1} == set(two_loops.producer.tolist())
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("nowhere.py:throttle", "throttle file '.*nowhere.py' is not there"),
+        ("no.such.module:throttle", "cannot be loaded: ModuleNotFoundError: No module named 'no'"),
+        (f"{THROTTLES / 'pasted.py'}:nothing", "has no callable 'nothing'; allowed: .*aimd, ewma"),
+        (f"{THROTTLES / 'pasted.py'}:ALPHA", "has no callable 'ALPHA'"),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused_in_one_line(spec: str, message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        simulate(QUICK, spec)
+    assert "\n" not in str(error.value)
+
+
+def raises(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
+    yield 1
+    raise ZeroDivisionError("oh")
+
+
+@pytest.mark.parametrize(
+    ("throttle", "message"),
+    [
+        (raises, r"the throttle raises failed: ZeroDivisionError: oh \(test_foreign.py:\d+\)"),
+        (lambda items, tps, total: None, "it gave NoneType, not an iterable or an async iterable"),
+        (lambda items: items, "takes 1 positional argument but 3 were given"),
+    ],
+)
+def test_an_error_in_hosted_code_is_one_line_with_its_place(
+    throttle: Callable[..., Any], message: str
+) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        simulate(QUICK, throttle)
+    assert error.value.__cause__ is not None
+
+
+def test_it_stands_beside_ours_in_a_comparison() -> None:
+    result = compare(
+        "blocking-steady:duration=5", ["aimd", f"{THROTTLES / 'pasted.py'}:aimd"], replications=2, workers=2
+    )
+    ours, theirs = result.of("blocking-steady:duration=5").values()
+    assert theirs.controller.endswith("pasted.py:aimd")
+    assert [run.measures["throughput"] for run in theirs.runs] == [
+        run.measures["throughput"] for run in ours.runs
+    ]
+
+
+def test_a_late_policy_is_not_for_code_with_its_own_schedule() -> None:
+    with pytest.raises(
+        InputError, match=r"late=skip, but .*keeps its own schedule; allowed: parameterised laws"
+    ):
+        simulate(QUICK._replace(late=SKIP), raises)
