@@ -15,6 +15,8 @@ from tpssim import InputError, Observation, compare, measure, simulate
 from tpssim.controllers.aimd import Aimd, AimdState
 from tpssim.core import format_spec
 from tpssim.metrics import METRICS
+from tpssim.pacing import late_policy
+from tpssim.scenario import with_late
 from tpssim.scenarios import SCENARIOS
 from tpssim.traces import COLUMNS
 
@@ -205,3 +207,43 @@ def test_pictures_say_what_they_show() -> None:
 def test_labels_tell_apart_what_differs() -> None:
     result = compare(SHORT, ["aimd", Aimd(inc_step=2.0)], replications=1)
     assert list(result.of(SHORT)) == ["aimd", format_spec("aimd", {"inc_step": 2.0})]
+
+
+def test_late_policies_are_compared_and_the_storm_is_seen() -> None:
+    variants = with_late(
+        SCENARIOS["stall"], [late_policy(word) for word in ("burst", "delay", "skip", "capped(20)")]
+    )
+    result = compare(variants, ["fixed", "headroom"], replications=2)
+    storms = {
+        arena.late: result.cells[arena.name, "fixed"].estimate("burst_100ms").mean for arena in variants
+    }
+    # 1 ms a call: after the stall 100 go out in 0.1 s instead of 20; capped(20) adds at most 20.
+    assert storms[late_policy("burst")] == pytest.approx(100.0, rel=0.1)
+    assert storms[late_policy("delay")] == pytest.approx(20.0, abs=2.0)
+    assert storms[late_policy("skip")] == pytest.approx(20.0, abs=2.0)
+    assert storms[late_policy("capped(20)")] == pytest.approx(40.0, abs=2.0)
+    (group,) = result.late_variants()
+    assert [str(arena.late) for arena in group] == ["burst", "delay", "skip", "capped(20)"]
+    text = result.table().partition("stall: what becomes of missed slots")[2]
+    assert [line.split()[:2] for line in text.splitlines()[4:6]] == [["fixed", "burst"], ["fixed", "delay"]]
+    # 2 s at 200/s are missed; the call in the stall is one of them, and one is late itself.
+    dropped = result.cells["stall late=skip", "fixed"].estimate("dropped").mean
+    assert dropped == pytest.approx(399.0, abs=1.0)
+    (figure,) = result.plot_late("fixed")
+    assert len(figure.axes) == 4
+
+
+def test_printed_throttles_are_left_out_where_they_cannot_run() -> None:
+    late = with_late(SCENARIOS["stall"]._replace(duration=11.0), [late_policy("skip")])
+    labels = set(compare(late, replications=1).of("stall late=skip"))
+    assert "fixed" in labels
+    assert not any(label.startswith("printed") for label in labels)
+    with pytest.raises(InputError, match="late=skip, but printed-spin keeps its own schedule"):
+        compare(late, ["fixed", "printed-spin"], replications=1)
+
+
+def test_producers_share_and_the_table_says_how_fairly() -> None:
+    result = compare("join-leave", ["fixed", "headroom"], replications=2)
+    assert "fairness" in result.table()
+    # First come, first served: two blocking callers of one server take turns.
+    assert result.of("join-leave")["fixed"].estimate("fairness").mean == pytest.approx(1.0, abs=1e-3)

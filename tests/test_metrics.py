@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from laws import Valve
+from laws import run as run_law
 
 from tpssim.clock import IDEAL
 from tpssim.core import OK, REFUSED, UNFINISHED
 from tpssim.disturbances import Step
-from tpssim.metrics import METRICS, commanded_rate, long_phases, measure, measure_phases
-from tpssim.plant import Async, Blocking
-from tpssim.scenario import Scenario
+from tpssim.metrics import METRICS, long_phases, measure, measure_phases
+from tpssim.plant import Async, Backend, Blocking
+from tpssim.scenario import Producer, Scenario
 from tpssim.services import Constant
 from tpssim.traces import Trace
 
@@ -180,7 +182,55 @@ def test_async_capacity_is_that_of_the_hand_off() -> None:
 
 def test_the_commanded_rate_is_held_until_the_next_release() -> None:
     run = trace(Scenario("s", Constant(0.1), 4.0, 8.0), [0.0, 2.0], [0.1, 2.1], [4.0, 1.0])
-    assert commanded_rate(run, np.array([0.0, 1.99, 2.0, 7.0])).tolist() == [4.0, 4.0, 1.0, 1.0]
+    assert run.commanded(np.array([0.0, 1.99, 2.0, 7.0])).tolist() == [4.0, 4.0, 1.0, 1.0]
+
+
+def test_a_rate_above_the_target_or_hidden_is_what_it_comes_to() -> None:
+    plant = Scenario("s", Constant(0.1), 4.0, 8.0)
+    assert trace(plant, [0.0], [0.1], math.inf).commanded(np.array([5.0])).tolist() == [4.0]
+    hidden = trace(plant, [0.0, 0.5, 2.0, 2.25], [0.1, 0.6, 2.1, 2.35], math.nan)
+    # Releases in (t - 1, t], or since the start.
+    assert hidden.commanded(np.array([0.5, 1.25, 2.5, 7.0])).tolist() == [4.0, 1.0, 2.0, 0.0]
+
+
+def shared(completed: dict[int, Any]) -> Trace:
+    """Producers 0 from the start and 1 from 4 s until 8 s; calls of no duration at the given times."""
+    plant = Scenario("s", Constant(0.001), 4.0, 8.0)._replace(
+        producers=(Producer(), Producer(4.0)), backend=Backend(servers=1.0)
+    )
+    rows = sorted((t, who) for who, times in completed.items() for t in times)
+    times = [t for t, _ in rows]
+    return trace(plant, times, times, 2.0)._replace(
+        producer=np.array([who for _, who in rows], dtype=np.int32)
+    )
+
+
+def test_fairness_is_jain_s_index_after_the_last_one_came() -> None:
+    even = np.arange(0.0, 8.0, 0.25) + 0.1
+    got = measure(shared({0: even, 1: even[even > 4.0]}))
+    assert (got["fairness"], got["time_to_fairness"]) == (1.0, 0.0)
+    # 4 and 1 a second in the first two seconds: (4 + 1)^2 / (2 (16 + 1)) = 0.735; then 4 and 3: 49 / 50.
+    late = [4.1, 5.1, 6.1, 6.3, 6.5, 7.1, 7.3, 7.5]
+    got = measure(shared({0: even, 1: late}))
+    assert got["fairness"] == pytest.approx(14.0**2 / (2.0 * (8.0**2 + 6.0**2)))
+    assert got["time_to_fairness"] == 2.0
+    assert measure(shared({0: even, 1: [4.1]}))["time_to_fairness"] == math.inf
+    assert math.isnan(measure(steady(16.0, 4.0, 0.125))["fairness"])
+
+
+def test_the_rates_of_producers_add_up() -> None:
+    run = shared({0: [0.0, 5.0], 1: [4.5]})
+    assert run.commanded(np.array([3.0, 4.75])).tolist() == [2.0, 4.0]
+
+
+def test_errors_refusals_and_counters_are_counted() -> None:
+    scenario = Scenario("s", Constant(0.01), 100.0, 100.0, backend=Backend(failure=0.25))
+    got = measure(run_law(scenario, Valve(reject=0.5)))
+    # Half of 10,000 slots refused, a quarter of the rest failed; binomial, 5 standard deviations.
+    assert got["refused"] == pytest.approx(5000.0, abs=250.0)
+    assert got["errors"] == pytest.approx(0.25, abs=5.0 * math.sqrt(0.25 * 0.75 / 5000.0))
+    held = run_law(Scenario("s", Constant(0.5), 8.0, 1.0, Async(0.0, "completion")), Valve(limit=2.0))
+    assert measure(held)["held"] == 3.0  # each slot after the first two finds two in flight
 
 
 def test_long_phases() -> None:

@@ -6,9 +6,13 @@ import math
 from typing import Any
 
 import pytest
+from laws import Valve, run
 
 from tpssim.experiment import simulate
 from tpssim.metrics import Phase
+from tpssim.plant import Async, Blocking, Consumer, Pool
+from tpssim.scenario import Scenario
+from tpssim.services import Constant
 from tpssim.verdicts import WORDS, judge, judge_phase, majority
 
 GOOD = Phase(0.0, 60.0, 100.0, 200.0, 100.0, 1.0, 1.0, 0.5, 100.0, 0.0, 0.1, math.nan, 0.0)
@@ -46,6 +50,48 @@ def test_the_majority_decides_and_the_worse_word_wins_a_tie() -> None:
     assert majority(["converges", "converges", "stuck"]) == ("converges", 2 / 3)
     assert majority(["converges", "stuck"]) == ("stuck", 0.5)
     assert WORDS[:2] == ("inert", "stuck")
+
+
+@pytest.mark.parametrize(
+    ("consumer", "valve", "word", "reason"),
+    [
+        (
+            Blocking(),
+            Valve(limit=1.0),
+            "inert",
+            "the law left the rate valve open, and its limit, never below 1, held no call back; "
+            "at most 1 call was in flight: a blocking producer makes one call at a time",
+        ),
+        (
+            Async(0.0),
+            Valve(limit=3.0),
+            "inert",
+            "with hand-off feedback a call is over when it has been handed",
+        ),
+        (
+            Async(0.0, "completion"),
+            Valve(limit=30.0),
+            "inert",
+            "never below 30, held no call back; at most 2",
+        ),
+        (Async(0.0, "completion"), Valve(limit=3.0), "stuck", "settled at 60% of the achievable"),
+        (Pool(20.0), Valve(limit=3.0), "stuck", "settled at"),
+        (Blocking(), Valve(), "inert", "the law left every valve open"),
+        (Blocking(), Valve(rate=200.0), "converges", "of the achievable"),
+        (Blocking(), Valve(limit=1.0, reject=0.5), "stuck", "settled at 51% of the achievable"),
+    ],
+)
+def test_a_law_none_of_whose_valves_acts_is_inert(
+    consumer: Consumer, valve: Valve, word: str, reason: str
+) -> None:
+    # 0.2 s of work, so 20 in flight at 100/s; a blocking producer gets 0.002 s.
+    service = Constant(0.002 if isinstance(consumer, Blocking) else 0.2)
+    scenario = Scenario("s", service, 100.0, 20.0, consumer)
+    if isinstance(consumer, Async | Pool) and word == "stuck":
+        scenario = scenario._replace(service=Constant(0.05))
+    verdict = judge(run(scenario, valve))
+    assert verdict.word == word
+    assert reason in verdict.reason
 
 
 @pytest.mark.parametrize(

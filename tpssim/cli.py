@@ -270,6 +270,10 @@ def _write_comparison(
     write_csv(folder / "summary.csv", ({**row, **origin} for row in result.rows()))
     for scenario in result.scenarios:
         plots.save(result.plot(scenario), folder / f"{_file_name(scenario)}.png", made)
+    if result.late_variants():
+        for throttle in dict.fromkeys(label for _, label in result.cells):
+            for figure in result.plot_late(throttle):
+                plots.save(figure, folder / f"{_file_name('late', throttle)}.png", made)
     (folder / "traces").mkdir()
     for (scenario, label), cell in result.cells.items():
         for replication, run in enumerate(cell.runs):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tpssim import tables
 from tpssim.article import TWINS
 from tpssim.clock import IDEAL
-from tpssim.core import ranges
 from tpssim.metrics import METRICS, Phase
+from tpssim.pacing import BURST
 from tpssim.scenario import Scenario, frame
 from tpssim.statistics import CONFIDENCE, Estimate, estimate
 from tpssim.verdicts import Verdict, majority
@@ -84,7 +84,15 @@ class Comparison(NamedTuple):
     def table(self) -> str:
         """One plain-text table a scenario, 100 columns wide."""
         parts = [self._scenario_table(scenario) for scenario in self.scenarios.values()]
+        parts += [self._late_table(variants) for variants in self.late_variants()]
         return "\n\n".join([*parts, *([twins] if (twins := self._twin_lines()) else [])])
+
+    def late_variants(self) -> list[list[Scenario]]:
+        """Scenarios that differ in nothing but the late policy (and the name), where there are several."""
+        groups: dict[Scenario, list[Scenario]] = {}
+        for scenario in self.scenarios.values():
+            groups.setdefault(scenario._replace(name="", late=BURST), []).append(scenario)
+        return [group for group in groups.values() if len(group) > 1]
 
     def plot(self, scenario: str | None = None) -> Figure:
         """The rate over time of every throttle on one scenario (by default the first)."""
@@ -92,12 +100,30 @@ class Comparison(NamedTuple):
 
         arena = self.scenarios[scenario or next(iter(self.scenarios))]
         panels = [
-            plots.Panel(f"{label}: {_share(cell)}", trace.released, trace.rate, trace.completed)
+            trace.panel(f"{label}: {_share(cell)}")
             for label, cell in self.of(arena.name).items()
             if (trace := cell.runs[0].trace) is not None
         ]
         title = f"{arena.name}: {arena.summary}" if arena.summary else arena.name
         return plots.rate_figure(title, panels, plots.Frame(*frame(arena)))
+
+    def plot_late(self, throttle: str) -> list[Figure]:
+        """The rate over time of one throttle under each late policy: a figure for each group of variants."""
+        from tpssim import plots
+
+        figures = []
+        for group in self.late_variants():
+            panels = []
+            for arena in group:
+                cell = self.cells[arena.name, throttle]
+                trace = cell.runs[0].trace
+                assert trace is not None
+                storm = _storm(cell, arena)
+                title = f"{arena.late}: {storm:.2g} x the target in the busiest 0.1 s"
+                panels.append(trace.panel(title))
+            title = f"{_base(group[0])}, {throttle}: what becomes of missed slots"
+            figures.append(plots.rate_figure(title, panels, plots.Frame(*frame(group[0]))))
+        return figures
 
     def to_json(self, **extra: Any) -> str:
         """Everything but the traces as JSON; `extra` is put in front. Equal runs give equal text."""
@@ -150,6 +176,7 @@ class Comparison(NamedTuple):
         )
 
     def _scenario_table(self, scenario: Scenario) -> str:
+        shared = len(scenario.producers) > 1
         header = (
             "throttle",
             "verdict",
@@ -158,8 +185,7 @@ class Comparison(NamedTuple):
             "swing %",
             "recovers s",
             "p99 s",
-            "drift ppm",
-            "spin %",
+            *(("fairness", "fair s") if shared else ("drift ppm", "spin %")),
         )
         rows = [
             (
@@ -170,8 +196,17 @@ class Comparison(NamedTuple):
                 tables.number(cell.estimate("swing"), 100.0, 0),
                 tables.number(cell.estimate("recovery_time"), 1.0, 2),
                 tables.number(cell.estimate("response_p99"), 1.0, 3),
-                tables.number(cell.estimate("drift"), 1.0, 0),
-                tables.number(cell.estimate("spin_cpu"), 100.0, 1),
+                *(
+                    (
+                        tables.number(cell.estimate("fairness"), 1.0, 3),
+                        tables.number(cell.estimate("time_to_fairness"), 1.0, 1),
+                    )
+                    if shared
+                    else (
+                        tables.number(cell.estimate("drift"), 1.0, 0),
+                        tables.number(cell.estimate("spin_cpu"), 100.0, 1),
+                    )
+                ),
             )
             for label, cell in self.of(scenario.name).items()
         ]
@@ -179,18 +214,44 @@ class Comparison(NamedTuple):
         wanted = f"wanted {scenario.target:g}/s for {scenario.duration:g} s, {self.replications} replications"
         return f"{scenario.name}: {wanted}\n{about}{tables.aligned(header, rows)}"
 
+    def _late_table(self, variants: Sequence[Scenario]) -> str:
+        header = ("throttle", "late", "achieved %", "storm x", "caught up", "re-anchored", "dropped", "p99 s")
+        rows = []
+        for label in self.of(variants[0].name):
+            for arena in variants:
+                cell = self.cells[arena.name, label]
+                rows.append(
+                    (
+                        label,
+                        str(arena.late),
+                        tables.interval(cell.estimate("achieved"), 100.0, 1),
+                        f"{_storm(cell, arena):.1f}",
+                        *(
+                            tables.number(cell.estimate(name), 1.0, 0)
+                            for name in ("caught_up", "re_anchored", "dropped")
+                        ),
+                        tables.number(cell.estimate("response_p99"), 1.0, 3),
+                    )
+                )
+        about = "storm: releases in the busiest 0.1 s, as a multiple of the wanted rate"
+        return f"{_base(variants[0])}: what becomes of missed slots\n{about}\n{tables.aligned(header, rows)}"
+
     def _scenario_json(self, scenario: Scenario) -> dict[str, Any]:
-        service = {
-            "kind": type(scenario.service).__name__,
-            **{name: getattr(scenario.service, name) for name in ranges(scenario.service)},
-            "mean": scenario.service.mean,
-        }
         return {
             "summary": scenario.summary,
             "target": scenario.target,
             "duration": scenario.duration,
-            "consumer": type(scenario.consumer).__name__,
-            "service": service,
+            "consumer": _json(scenario.consumer),
+            "backend": _json(scenario.backend),
+            "timeout": _plain(scenario.timeout),
+            "retry": _json(scenario.retry),
+            "late": str(scenario.late),
+            "poisson": scenario.poisson,
+            "producers": [_json(producer) for producer in scenario.producers],
+            "disturbances": [_json(disturbance) for disturbance in scenario.disturbances],
+            "tick": scenario.tick,
+            "grid": scenario.grid,
+            "service": _json(scenario.service),
             "timer": scenario.timer._asdict(),
             "spin_threshold": scenario.spin_threshold,
             "throttles": {label: _cell_json(cell) for label, cell in self.of(scenario.name).items()},
@@ -208,6 +269,15 @@ class Twins(NamedTuple):
     calls: int
 
 
+def _base(scenario: Scenario) -> str:
+    return scenario.name.partition(" late=")[0]
+
+
+def _storm(cell: Cell, scenario: Scenario) -> float:
+    """Releases in the busiest 0.1 s as a multiple of the wanted rate."""
+    return (cell.estimate("burst_100ms").mean or 0.0) / (0.1 * scenario.target * len(scenario.producers))
+
+
 def _share(cell: Cell) -> str:
     word, share = cell.verdict()
     return f"{word} {round(share * len(cell.runs))}/{len(cell.runs)}"
@@ -219,6 +289,19 @@ def _steady(cell: Cell) -> str:
     if len(shares) > 3:
         return f"{min(shares):.0f}..{max(shares):.0f}"
     return "/".join(f"{share:.0f}" for share in shares)
+
+
+def _json(record: Any) -> dict[str, Any]:
+    """A record of numbers by name; inf, which JSON does not have, becomes null; a recording its mean."""
+    found: dict[str, Any] = {"kind": type(record).__name__}
+    for name, value in record._asdict().items():
+        if isinstance(value, float | int):
+            found[name] = _plain(float(value))
+        elif isinstance(value, str):
+            found[name] = value
+        elif hasattr(value, "_asdict"):
+            found[name] = _json(value)
+    return found | ({"mean": record.mean} if hasattr(record, "mean") else {})
 
 
 def _plain(value: float) -> float | None:

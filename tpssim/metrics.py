@@ -118,6 +118,7 @@ METRICS = {
         "share", "1 - calls completed / calls released (unfinished ones count)", "SRE book, ch. 4"
     ),
     "refused": Metric("calls", "slots whose call was refused locally", "SRE book, ch. 21"),
+    "held": Metric("slots", "slots that the limit valve held back", _OURS),
     "caught_up": Metric("calls", "releases made an interval or more behind the schedule", "tokio: Burst"),
     "re_anchored": Metric("times", "how often the schedule was restarted or cut short", "tokio: Delay"),
     "dropped": Metric("slots", "slots that were missed and dropped", "tokio: Skip; k6: dropped iterations"),
@@ -153,36 +154,19 @@ class Phase(NamedTuple):
     drift: float
 
 
-def commanded_rate(trace: Trace, t: Array) -> Array:
-    """The commanded rate at times t: of each producer that of its last release at or before, in sum.
-
-    A rate valve that is left open commands the target; one that is hidden (foreign code) is replaced by the
-    releases of the last second.
-    """
-    total = np.zeros(len(t))
-    for index, (start, end) in enumerate(trace.scenario.producers):
-        mine = (trace.producer == index) & (trace.outcome != REFUSED)
-        times, rates = trace.released[mine], np.minimum(trace.rate[mine], trace.scenario.target)
-        if not len(times):
-            continue
-        if np.isnan(rates).all():
-            since = np.minimum(np.maximum(t - start, 1e-9), 1.0)
-            counts = np.searchsorted(times, t, side="right") - np.searchsorted(times, t - since, side="right")
-            held = counts / since
-        else:
-            held = rates[np.maximum(np.searchsorted(times, t, side="right") - 1, 0)]
-        total += np.where((t >= start) & (t < end), held, 0.0)
-    return total
+def by_limit(trace: Trace) -> bool:
+    """Whether the law leaves the rate valve open and commands by its limit."""
+    return bool(np.isinf(trace.rate).all() and np.isfinite(trace.limit).all() and len(trace.limit))
 
 
 def commanded(trace: Trace, t: Array) -> Array:
     """What the law commands: its rate, or its limit if it leaves the rate valve open and sets a limit."""
-    sent = trace.outcome != REFUSED
-    times, limits = trace.released[sent], trace.limit[sent]
-    if len(times) and np.isinf(trace.rate[sent]).all() and np.isfinite(limits).all():
+    if by_limit(trace):
+        sent = trace.outcome != REFUSED
+        times, limits = trace.released[sent], trace.limit[sent]
         held: Array = limits[np.maximum(np.searchsorted(times, t, side="right") - 1, 0)]
         return held
-    return commanded_rate(trace, t)
+    return trace.commanded(t)
 
 
 def throughput_bins(trace: Trace, width: float) -> tuple[Array, Array]:
@@ -247,6 +231,8 @@ def measure_phases(trace: Trace) -> list[Phase]:
 
 
 def _drift(trace: Trace, start: float, end: float) -> float:
+    if by_limit(trace):
+        return math.nan  # such a law keeps no schedule
     quarter = (end - start) / 4.0
     lag = trace.released - trace.scheduled
     first = lag[(trace.released >= start) & (trace.released < start + quarter)]
@@ -281,7 +267,7 @@ def _recovery(trace: Trace) -> float:
         if best <= achievable(scenario, before):
             continue
         times = trace.released[(trace.released >= edge) & (trace.released < following)]
-        enough = times[commanded_rate(trace, times) >= RECOVERED * best]
+        enough = times[trace.commanded(times) >= RECOVERED * best]
         took = float(enough[0]) - edge if len(enough) else math.inf
         longest = took if math.isnan(longest) else max(longest, took)
     return longest
@@ -380,7 +366,7 @@ def measure(trace: Trace) -> dict[str, float]:
         trace.meta["spun"] / duration,
         1.0 - float(ok.sum()) / len(released) if len(released) else math.nan,
         float(len(trace.outcome) - sent.sum()),
-        *(float(trace.meta[name]) for name in ("caught_up", "re_anchored", "dropped")),
+        *(float(trace.meta[name]) for name in ("held", "caught_up", "re_anchored", "dropped")),
         *_fairness(trace),
     )
     return dict(zip(METRICS, values, strict=True))

@@ -74,9 +74,9 @@ class Driver:
             return
         self.due = due
         self.armed = None
-        if due >= self.end:
-            return
         now = world.env.now
+        if max(due, now) >= self.end:
+            return
         timer = world.scenario.timer
         wait = plan_wait(timer, now, 0, due, world.scenario.spin_threshold, self.late, self.sleeps)
         self.sleeps = wait.sleeps
@@ -86,10 +86,10 @@ class Driver:
 
     def release(self, event: Any) -> None:
         """A slot's time has come, unless its wait was given up for another deadline."""
-        if event is not self.armed:
-            return
         world = self.world
         now = world.env.now
+        if event is not self.armed or now >= self.end:
+            return
         self.armed = None
         world.counters["spun"] += self.spun
         if self.admit is not None:

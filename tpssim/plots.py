@@ -19,17 +19,19 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 BLUE, ORANGE, BLACK, GREY = "#0072B2", "#D55E00", "#000000", "#BBBBBB"
+PRODUCERS, DASHES = ("#009E73", "#CC79A7", "#56B4E9"), ("-", "--", ":")
 PER_ROW = 3
 POINTS = 1000  # of the commanded rate; more than a panel has pixels
 
 
 class Panel(NamedTuple):
-    """One run: when its calls were released and completed, s, and the commanded rate at each release, 1/s."""
+    """One run: the commanded rate, 1/s, at times t, s; when calls were completed, s: all, and by producer."""
 
     title: str
-    released: Array
-    rate: Array
+    t: Array
+    commanded: Array
     completed: Array
+    each: Sequence[Array] = ()
 
 
 class Frame(NamedTuple):
@@ -43,7 +45,7 @@ class Frame(NamedTuple):
 
 def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
     """Small multiples: the delivered and the commanded rate over time against what was achievable."""
-    columns = min(PER_ROW, len(panels))
+    columns = 2 if len(panels) == 4 else min(PER_ROW, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4.2 * columns, 1.1 + 2.1 * rows), layout="constrained", dpi=110)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
@@ -59,7 +61,14 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
         row[0].set_ylabel("calls per second")
     figure.suptitle(title, fontsize=12, fontweight="bold")
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False, fontsize=9)
+    figure.legend(
+        handles,
+        labels,
+        loc="outside lower center",
+        ncols=min(len(labels), 1 + 2 * columns),
+        frameon=False,
+        fontsize=9,
+    )
     return figure
 
 
@@ -76,21 +85,22 @@ def _draw(ax: Axes, panel: Panel, frame: Frame) -> None:
         ls="--",
         label="achievable",
     )
-    t = np.linspace(0.0, frame.duration, POINTS, endpoint=False)
-    if len(panel.released) and np.isfinite(panel.rate).any():
-        held = panel.rate[np.maximum(np.searchsorted(panel.released, t, side="right") - 1, 0)]
-        ax.plot(t, held, color=ORANGE, lw=0.9, zorder=3, label="commanded rate")
+    if np.isfinite(panel.commanded).any():
+        ax.plot(panel.t, panel.commanded, color=ORANGE, lw=0.9, zorder=3, label="commanded rate")
     width = max(frame.duration / 120.0, 1e-9)
-    bins = np.arange(0.0, frame.duration + width / 2.0, width)
-    delivered = np.histogram(panel.completed[np.isfinite(panel.completed)], bins)[0] / width
-    ax.plot(bins[:-1] + width / 2.0, delivered, color=BLUE, lw=2.2, label=f"delivered ({width:.2g} s means)")
+    middle, delivered = _binned(panel.completed, frame.duration, width)
+    ax.plot(middle, delivered, color=BLUE, lw=2.2, label=f"delivered ({width:.2g} s means)")
+    for i, completed in enumerate(panel.each):
+        middle, share = _binned(completed, frame.duration, 4.0 * width)
+        label = f"of producer {i + 1} ({4.0 * width:.2g} s means)"
+        ax.plot(middle, share, color=PRODUCERS[i % 3], ls=DASHES[i % 3], lw=1.5, label=label)
     top = 1.3 * frame.target
     ax.set_ylim(0.0, top)
     ax.set_xlim(0.0, frame.duration)
     ax.set_title(panel.title, fontsize=10)
     ax.spines[["top", "right"]].set_visible(False)
     if delivered.max() > top:
-        at = bins[int(delivered.argmax())]
+        at = width * int(delivered.argmax())
         right = at > frame.duration / 2.0
         ax.annotate(
             f"storm: {delivered.max():,.0f}/s",
@@ -103,6 +113,12 @@ def _draw(ax: Axes, panel: Panel, frame: Frame) -> None:
             bbox={"facecolor": "white", "alpha": 0.8, "pad": 1, "lw": 0},
             zorder=5,
         )
+
+
+def _binned(times: Array, duration: float, width: float) -> tuple[Array, Array]:
+    """Mid-points of bins, s, and events a second in each."""
+    bins = np.arange(0.0, duration + width / 2.0, width)
+    return bins[:-1] + width / 2.0, np.histogram(times, bins)[0] / width
 
 
 def save(figure: Figure, path: Path, description: str) -> None:

@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tpssim.core import OK, REFUSED
 from tpssim.scenario import Scenario, frame
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
+
+    from tpssim.plots import Panel
 
 COLUMNS = (
     "scheduled",
@@ -70,10 +73,39 @@ class Trace(NamedTuple):
 
         return pandas.DataFrame(self.columns())
 
+    def commanded(self, t: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The commanded rate at times t, 1/s: of each producer that of its last release, in sum.
+
+        A rate valve that is left open commands the target; one that is hidden (foreign code) is replaced by
+        the releases of the last second.
+        """
+        total = np.zeros(len(t))
+        for index, (start, end) in enumerate(self.scenario.producers):
+            mine = (self.producer == index) & (self.outcome != REFUSED)
+            times, rates = self.released[mine], np.minimum(self.rate[mine], self.scenario.target)
+            if not len(times):
+                continue
+            last = np.searchsorted(times, t, side="right")
+            if np.isnan(rates).all():
+                since = np.minimum(np.maximum(t - start, 1e-9), 1.0)
+                held = (last - np.searchsorted(times, t - 1.0, side="right")) / since
+            else:
+                held = rates[np.maximum(last - 1, 0)]
+            total += np.where((t >= start) & (t < end), held, 0.0)
+        return total
+
+    def panel(self, title: str) -> Panel:
+        """What a picture of rates needs of this run."""
+        from tpssim import plots
+
+        t = np.linspace(0.0, self.scenario.duration, plots.POINTS, endpoint=False)
+        done = self.outcome == OK
+        each = [self.completed[done & (self.producer == i)] for i in range(len(self.scenario.producers))]
+        return plots.Panel(title, t, self.commanded(t), self.completed[done], each if len(each) > 1 else [])
+
     def plot(self) -> Figure:
         """The rate over time against what was achievable."""
         from tpssim import plots
 
         title = f"{self.scenario.name}: {self.meta['controller']}"
-        panel = plots.Panel("", self.released, self.rate, self.completed)
-        return plots.rate_figure(title, [panel], plots.Frame(*frame(self.scenario)))
+        return plots.rate_figure(title, [self.panel("")], plots.Frame(*frame(self.scenario)))
