@@ -24,8 +24,8 @@ FLOORS = (
     {"hosted", "model", "virtual_loop", "virtual_threads"},
     {"rebinding"},
     {"foreign"},
-    {"comparison"},
-    {"catalogue", "experiment"},
+    {"comparison", "yardsticks"},
+    {"catalogue", "experiment", "validation"},
     {"cli"},
     {"__main__"},
 )

@@ -1,6 +1,7 @@
 """The command line: reads arguments, calls the library, prints and writes. No law and no measure lives here.
 
-Exit codes: 0 done; 2 bad input, with one line on stderr; 130 interrupted, with nothing half written.
+Exit codes: 0 done; 1 a case of `validate` fails; 2 bad input, with one line on stderr; 130 interrupted, with
+nothing half written.
 """
 
 from __future__ import annotations
@@ -92,6 +93,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_common(simulate)
     simulate.set_defaults(run=_simulate)
 
+    validate = verbs.add_parser(
+        "validate", help="is the simulation right? theory beside simulation, case by case"
+    )
+    validate.add_argument("--cases", metavar="NAME", nargs="+", action="extend", help="default: all")
+    _add_common(validate)
+    validate.set_defaults(run=_validate)
+
     listing = verbs.add_parser("list", help="what there is: controllers, scenarios, metrics")
     listing.add_argument("kind", nargs="?", choices=("controllers", "scenarios", "metrics"))
     listing.add_argument("name", nargs="?", help="one of them, with its law and parameters")
@@ -182,7 +190,8 @@ def _run_record(args: argparse.Namespace, began: float, engine: str) -> dict[str
 class _Progress:
     """Progress on stderr: one line that is redrawn on a terminal, a line every few seconds elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self.what = what
         self.began = self.shown = time.monotonic()
         self.live = sys.stderr.isatty()
 
@@ -192,7 +201,7 @@ class _Progress:
             return
         self.shown = now
         left = (now - self.began) * (total - done) / done
-        text = f"{done} of {total} pairs of scenario and throttle, about {left:.0f} s left"
+        text = f"{done} of {total} {self.what}, about {left:.0f} s left"
         sys.stderr.write(f"\r{text:<78}" if self.live else f"{text}\n")
         if self.live and done == total:
             sys.stderr.write(f"\r{'':<78}\r")
@@ -245,7 +254,7 @@ def _compare(args: argparse.Namespace) -> int:
         seed=args.seed,
         keep=args.replications if args.traces == "all" else 1,
         workers=(os.cpu_count() or 1) if args.workers is None else args.workers,
-        progress=_Progress(),
+        progress=_Progress("pairs of scenario and throttle"),
     )
     document = result.to_json(tpssim=VERSION, command=_command(args))
     with results_folder(out) as folder:
@@ -329,6 +338,40 @@ def _simulate(args: argparse.Namespace) -> int:
         print(f"{name:16}{value:>14.6g} {METRICS[name].unit}")
     print(f"\nWritten to {out}: rate.png, trace.csv, trace.npz, summary.json")
     return 0
+
+
+def _validate(args: argparse.Namespace) -> int:
+    began = time.perf_counter()
+    from tpssim.artefacts import MARK, check_out, results_folder, write_json
+    from tpssim.validation import CONFIDENCE, WIDEST, table, validate
+
+    if args.seed < 0:
+        raise InputError(f"seed={args.seed}; allowed: a whole number >= 0")
+    out = args.out or Path("results") / "validate"
+    check_out(out)
+    outcomes = validate(args.cases, seed=args.seed, progress=_Progress("cases"))
+    document = {
+        "tpssim": VERSION,
+        "command": _command(args),
+        "seed": args.seed,
+        "confidence": CONFIDENCE,
+        "widest": WIDEST,
+        "cases": {outcome.case: outcome._asdict() for outcome in outcomes},
+    }
+    with results_folder(out) as folder:
+        write_json(folder / "summary.json", document)
+        write_json(folder / MARK, _run_record(args, began, "simpy"))
+    failed = [outcome.case for outcome in outcomes if not outcome.holds]
+    if args.json:
+        import json
+
+        print(json.dumps(document, indent=1, allow_nan=False))
+    else:
+        print(table(outcomes))
+        calls = sum(outcome.calls for outcome in outcomes)
+        verdict = f"{len(failed)} of {len(outcomes)} fail: {', '.join(failed)}" if failed else "all hold"
+        print(f"\n{calls:,} calls, {len(outcomes)} cases: {verdict}. Written to {out}: summary.json")
+    return 1 if failed else 0
 
 
 def _list(args: argparse.Namespace) -> int:

@@ -21,8 +21,8 @@ class Estimate(NamedTuple):
     never: int
 
 
-def estimate(values: Sequence[float]) -> Estimate:
-    """Mean and 95 % interval `mean +- t(n - 1) s / sqrt(n)` of the finite values.
+def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+    """Mean and confidence interval `mean +- t(n - 1) s / sqrt(n)` of the finite values.
 
     No interval (None) with fewer than two finite values, no mean with none.
 
@@ -38,5 +38,5 @@ def estimate(values: Sequence[float]) -> Estimate:
     if n == 1:
         return Estimate(mean, None, None, 1, never)
     variance = math.fsum((value - mean) ** 2 for value in finite) / (n - 1)
-    half = float(stdtrit(n - 1, 0.5 + CONFIDENCE / 2.0)) * math.sqrt(variance / n)
+    half = float(stdtrit(n - 1, 0.5 + confidence / 2.0)) * math.sqrt(variance / n)
     return Estimate(mean, mean - half, mean + half, n, never)
