@@ -1,0 +1,115 @@
+"""What the model costs on top of simpy: calls per second beside a minimal hand-written pair of processes.
+
+The pair makes the same events (a release, a completion), draws the same service times and calls the same law;
+it has no valves but the rate, no late policies, no timer, no retries, and logs nothing but releases.
+
+    python benchmarks/simpy_overhead.py
+
+prints the ratio `model / pair` of calls per second, measured alternately in one run; it is meant to be 0.6 or
+more. Exit code 1 if it is not.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from typing import Any
+
+import simpy
+
+from tpssim import model
+from tpssim.controllers import CONTROLLERS
+from tpssim.core import Observation
+from tpssim.plant import Async, Blocking, Consumer
+from tpssim.scenario import Scenario
+from tpssim.services import Constant, Lognormal, draws
+
+ROUNDS = 9
+LEAST = 0.6
+#: What is compared: a loop that is paced, one that is held back by its calls, one that hands over.
+PLANTS: dict[str, tuple[Consumer, float, float]] = {
+    "blocking, paced": (Blocking(), 0.0005, 500.0),
+    "blocking, saturated": (Blocking(), 0.02, 200.0),
+    "async, completion feedback": (Async(0.0, "completion"), 0.005, 500.0),
+}
+
+
+def by_hand(law: Any, times: list[float], target: float, duration: float, blocking: bool) -> int:
+    """The pair of processes; the number of calls."""
+    env = simpy.Environment()
+    store = simpy.Store(env)
+    state = law.init(target)
+    released: list[float] = []
+
+    def update(latency: float, lag: float) -> None:
+        nonlocal state
+        state = law.update(state, Observation(env.now, target, latency, lag))
+
+    def producer() -> Any:
+        due, k = 0.0, 0
+        while True:
+            if due > env.now:
+                yield env.timeout(due - env.now)
+            released.append(env.now)
+            done = env.event()
+            yield store.put((env.now, due, times[k], done))
+            if blocking:
+                yield done
+            k += 1
+            due += 1.0 / min(state.rate, target)
+
+    def serve(call: Any) -> Any:
+        begun, due, work, done = call
+        yield env.timeout(work)
+        done.succeed()
+        update(env.now - begun, begun - due)
+
+    def consumer() -> Any:
+        while True:
+            call = yield store.get()
+            if blocking:
+                yield from serve(call)
+            else:
+                env.process(serve(call))
+
+    env.process(producer())
+    env.process(consumer())
+    env.run(duration)
+    return len(released)
+
+
+def rate(run: Any) -> float:
+    began = time.perf_counter()
+    calls = run()
+    return float(calls / (time.perf_counter() - began))
+
+
+def main() -> int:
+    law = CONTROLLERS["aimd"]()
+    worst = float("inf")
+    for name, (consumer, mean, target) in PLANTS.items():
+        service = Lognormal(mean, 0.5) if mean > 0.001 else Constant(mean)
+        duration = 20_000.0 / min(target, 1.0 / mean if isinstance(consumer, Blocking) else target)
+        scenario = Scenario("benchmark", service, target, duration, consumer)
+        n = int(target * duration) + 2
+        times = service.times(draws(service.noise(), n, 0, 0)).tolist()
+        blocking = isinstance(consumer, Blocking)
+        ratios, speeds = [], []
+        for _ in range(ROUNDS):
+            theirs = rate(lambda: by_hand(law, times, target, duration, blocking))
+            ours = rate(lambda: len(model.simulate(scenario, law, 0, 0, {}).released))
+            ratios.append(ours / theirs)
+            speeds.append(ours)
+        ratio = statistics.median(ratios)
+        worst = min(worst, ratio)
+        print(
+            f"{name:28} model / pair {ratio:.2f} ({min(ratios):.2f} to {max(ratios):.2f}), "
+            f"{statistics.median(speeds):,.0f} calls/s"
+        )
+    print(f"least ratio {worst:.2f}; wanted {LEAST} or more")
+    return 0 if worst >= LEAST else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
