@@ -199,6 +199,9 @@ def rebound() -> Iterator[None]:
             else:
                 undo.append(functools.partial(delattr, owner, name))
             setattr(owner, name, _method(real, virtual))
+        # Code that asks for the time when the garbage collector runs would be taken for hosted code.
+        undo.append(functools.partial(gc.callbacks.extend, gc.callbacks.copy()))
+        gc.callbacks.clear()
         yield
     finally:
         for step in reversed(undo):

@@ -257,8 +257,8 @@ def aimd_balance(mean: float, cv: float) -> float:
     `p` is the chance that a measured interval, `s_k + max(interval - s_(k-1), 0)` with lognormal service
     times `s`, is longer than 1.5 intervals.
 
-    >>> [round(aimd_balance(0.02, cv), 1) for cv in (0.5, 1.0)]
-    [30.1, 22.5]
+    >>> [round(aimd_balance(0.02, cv), 2) for cv in (0.5, 1.0)]
+    [30.17, 22.51]
     """
     sigma = math.sqrt(math.log(1.0 + cv * cv))
     centre = math.log(mean) - sigma * sigma / 2.0
