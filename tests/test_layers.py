@@ -19,13 +19,14 @@ FLOORS = (
     {"tables", "disturbances", "plant"},
     {"article", "artefacts", "scenario"},
     {"scenarios", "traces"},
-    {"metrics", "world"},
-    {"serving", "strands", "verdicts"},
+    {"phase_measures", "world"},
+    {"metrics", "serving", "strands", "verdicts"},
     {"hosted", "model", "virtual_loop", "virtual_threads"},
     {"rebinding"},
     {"foreign"},
     {"comparison", "yardsticks"},
     {"catalogue", "experiment", "validation"},
+    {"verbs"},
     {"cli"},
     {"__main__"},
 )
@@ -33,7 +34,7 @@ HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 
 #: Outside things and the only rooms that may import them.
 DOORS = {
-    "simpy": {"world", "cli"},  # cli reads its version number for the record of a run
+    "simpy": {"world", "verbs"},  # verbs reads its version number for the record of a run
     "greenlet": {"strands"},
     "matplotlib": {"plots"},
     "pandas": {"traces"},

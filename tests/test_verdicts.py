@@ -9,7 +9,7 @@ import pytest
 from laws import Valve, run
 
 from tpssim.experiment import simulate
-from tpssim.metrics import Phase
+from tpssim.phase_measures import Phase
 from tpssim.plant import Async, Blocking, Consumer, Pool
 from tpssim.scenario import Scenario
 from tpssim.services import Constant

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tpssim import tables
 from tpssim.article import TWINS
 from tpssim.clock import IDEAL
-from tpssim.metrics import METRICS, Phase
+from tpssim.metrics import METRICS
 from tpssim.pacing import BURST
+from tpssim.phase_measures import Phase
 from tpssim.scenario import Scenario, frame
 from tpssim.statistics import CONFIDENCE, Estimate, estimate
 from tpssim.verdicts import Verdict, majority

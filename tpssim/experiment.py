@@ -15,8 +15,9 @@ from tpssim.comparison import Cell, Comparison, Run
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import VERSION, Controller, InputError, checked, format_spec, parse_spec, ranges, replaced
 from tpssim.foreign import Foreign, ThrottleFunction
-from tpssim.metrics import measure, measure_phases
+from tpssim.metrics import measure
 from tpssim.pacing import BURST
+from tpssim.phase_measures import measure_phases
 from tpssim.scenario import Scenario, checked_scenario, with_parameters
 from tpssim.scenarios import SCENARIOS
 from tpssim.traces import Trace

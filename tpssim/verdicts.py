@@ -25,11 +25,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tpssim.core import REFUSED
-from tpssim.metrics import measure_phases
+from tpssim.phase_measures import measure_phases
 from tpssim.plant import Async, Blocking
 
 if TYPE_CHECKING:
-    from tpssim.metrics import Phase
+    from tpssim.phase_measures import Phase
     from tpssim.traces import Trace
 
 #: The words, worst first.
