@@ -39,13 +39,16 @@ PLANTS: dict[str, tuple[Consumer, float, float]] = {
 def by_hand(law: Any, times: list[float], target: float, duration: float, blocking: bool) -> int:
     """The pair of processes; the number of calls."""
     env = simpy.Environment()
-    store = simpy.Store(env)
     state = law.init(target)
     released: list[float] = []
+    inbox = env.event()  # the next call; a new one as soon as it is taken
 
-    def update(latency: float, lag: float) -> None:
+    def finished(event: Any) -> None:
         nonlocal state
-        state = law.update(state, Observation(env.now, target, latency, lag))
+        begun, due, done = event.value
+        state = law.update(state, Observation(env.now, target, env.now - begun, begun - due))
+        if blocking:
+            done.succeed()
 
     def producer() -> Any:
         due, k = 0.0, 0
@@ -54,28 +57,21 @@ def by_hand(law: Any, times: list[float], target: float, duration: float, blocki
                 yield env.timeout(due - env.now)
             released.append(env.now)
             done = env.event()
-            yield store.put((env.now, due, times[k], done))
+            inbox.succeed((env.now, due, times[k], done))
             if blocking:
                 yield done
             k += 1
             due += 1.0 / min(state.rate, target)
 
-    def serve(call: Any) -> Any:
-        begun, due, work, done = call
-        yield env.timeout(work)
-        done.succeed()
-        update(env.now - begun, begun - due)
-
     def consumer() -> Any:
+        nonlocal inbox
         while True:
-            call = yield store.get()
-            if blocking:
-                yield from serve(call)
-            else:
-                env.process(serve(call))
+            begun, due, work, done = yield inbox
+            inbox = env.event()
+            env.timeout(work, (begun, due, done)).callbacks.append(finished)
 
-    env.process(producer())
     env.process(consumer())
+    env.process(producer())
     env.run(duration)
     return len(released)
 

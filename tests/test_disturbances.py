@@ -7,7 +7,7 @@ import math
 import pytest
 from laws import run
 
-from tpssim.disturbances import Disturbance, Ramp, Sine, Spike, Stall, Step, Swap, factor_at, finish
+from tpssim.disturbances import Disturbance, Ramp, Sine, Spike, Stall, Step, Swap, factor_at, finish, merged
 from tpssim.plant import Async, Backend
 from tpssim.scenario import Scenario, achievable, capacity, mean_over, phases
 from tpssim.services import Constant
@@ -52,6 +52,14 @@ def test_a_stall_stops_all_work_and_loses_none() -> None:
     assert finish(stalls, 0.5, 1.5) == 3.5  # half a second before, half between, half after
     assert finish(stalls, 1.5, 0.5) == 2.5  # ends as the second begins
     assert finish(stalls, 1.5, 0.75) == 3.25
+
+
+def test_overlapping_stalls_are_one() -> None:
+    # Half a second of work before 1 s, the rest after 4 s.
+    assert finish(merged([Stall(2.0, 4.0), Stall(1.0, 3.0)]), 0.5, 1.0) == 4.5
+    assert merged([Stall(0.0, 5.0), Stall(1.0, 2.0), Stall(5.0, 6.0)]) == [Stall(0.0, 6.0)]
+    both = run(Scenario("s", Constant(1.0), 2.0, 6.0, Async(0.0), (Stall(2.0, 4.0), Stall(1.0, 3.0))))
+    assert both.completed[1] == 4.5
 
 
 def test_a_stall_is_a_phase_without_capacity() -> None:

@@ -9,6 +9,7 @@ import queue
 import select
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -61,7 +62,8 @@ def test_on_an_imperfect_timer_it_spins_and_oversleeps_as_the_article_does() -> 
     theirs = simulate(scenario, f"{THROTTLES / 'pasted.py'}:aimd")
     ours = simulate(scenario, "printed-aimd")
     assert np.array_equal(theirs.released, ours.released)
-    assert theirs.meta["spun"] == ours.meta["spun"] > 0.0
+    # The first looks of each wait, of 60 ns, are not yet known to be a spin.
+    assert theirs.meta["spun"] == pytest.approx(ours.meta["spun"], rel=0.005)
 
 
 def as_throttle(wait: Callable[[float], None]) -> Callable[..., Iterator[Any]]:
@@ -464,3 +466,164 @@ def test_a_late_policy_is_not_for_code_with_its_own_schedule() -> None:
         InputError, match=r"late=skip, but .*keeps its own schedule; allowed: parameterised laws"
     ):
         simulate(QUICK._replace(late=SKIP), raises)
+
+
+def windowed(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
+    """Ten calls a second at the start of each, all looks at the clock from one place."""
+    reset, used = 0.0, 0
+    for item in items:
+        while time.monotonic() < reset and used >= 10:
+            time.sleep(reset - time.monotonic())
+        if time.monotonic() >= reset:
+            reset, used = time.monotonic() + 1.0, 0
+        used += 1
+        yield item
+
+
+@pytest.mark.parametrize("consumer", [Async(0.0), Async(2e-5), Pool(10.0)])
+def test_looking_at_the_clock_before_every_call_is_no_spin(consumer: Any) -> None:
+    trace = simulate(QUICK._replace(duration=2.5, consumer=consumer), windowed)
+    assert [int(((trace.released >= k) & (trace.released < k + 0.5)).sum()) for k in (0, 1, 2)] == [
+        10,
+        10,
+        10,
+    ]
+
+
+def test_a_wake_up_for_the_loop_does_not_end_a_blocking_call() -> None:
+    async def noisy(items: Iterable[Any], tps: float, total: int) -> AsyncIterator[Any]:
+        async def background() -> None:
+            while True:
+                await asyncio.to_thread(time.sleep, 0.03)
+
+        task = asyncio.create_task(background())
+        for item in items:
+            await asyncio.sleep(0.01)
+            yield item
+        task.cancel()
+
+    trace = simulate(Scenario("s", Constant(0.5), 100.0, 3.0), noisy)
+    assert trace.in_flight.max() == 1.0
+    assert (np.diff(trace.released) >= 0.5).all()
+
+
+def test_clean_up_that_never_ends_is_left_behind() -> None:
+    def endless(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
+        try:
+            for item in items:
+                time.sleep(0.1)
+                yield item
+        finally:
+            while True:
+                time.sleep(0.01)
+
+    assert len(simulate(QUICK, endless).released) > 10
+
+
+def test_a_file_is_executed_afresh_for_every_run(tmp_path: Path) -> None:
+    path = tmp_path / "stateful.py"
+    path.write_text(
+        "import threading, time\nlast = time.perf_counter()\nlock = threading.RLock()\n"
+        "def throttle(items, tps, total):\n"
+        "    global last\n"
+        "    for item in items:\n"
+        "        with lock:\n"
+        "            last += 1 / tps\n"
+        "            time.sleep(max(0.0, last - time.perf_counter()))\n"
+        "        yield item\n",
+        encoding="utf-8",
+    )
+    one, two = (simulate(QUICK, f"{path}:throttle") for _ in range(2))
+    assert len(one.released) == 199
+    assert np.array_equal(one.released, two.released)
+    both = compare(QUICK, [f"{path}:throttle", f"{THROTTLES / 'pasted.py'}:spin"], replications=2)
+    assert {run.calls for run in both.of("quick")["stateful.py:throttle"].runs} == {199}
+
+
+def test_files_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    specs = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        path = tmp_path / folder / "mine.py"
+        path.write_text("def throttle(items, tps, total):\n    yield from ()\n", encoding="utf-8")
+        specs.append(f"{path}:throttle")
+    assert set(compare(QUICK, specs, replications=1).of("quick")) == set(specs)
+
+
+def test_a_token_bucket_is_measured_against_the_wanted_schedule() -> None:
+    def bucket(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
+        tokens, last = 1.0, time.monotonic()
+        for item in items:
+            while tokens < 1.0:
+                time.sleep((1.0 - tokens) / tps)
+                now = time.monotonic()
+                tokens, last = tokens + (now - last) * tps, now
+            tokens -= 1.0
+            yield item
+            now = time.monotonic()
+            tokens, last = tokens + (now - last) * tps, now
+
+    # 20 of 100 calls a second: after 2 s it is 1.6 s behind.
+    trace = simulate(Scenario("s", Constant(0.05), 100.0, 2.0), bucket)
+    assert (trace.released - trace.scheduled)[-1] == pytest.approx(1.6, abs=0.1)
+
+
+def test_the_event_loop_around_a_simulation_stays_as_it_was() -> None:
+    async def main() -> int:
+        n = len(simulate(QUICK, napping).released)
+        await asyncio.sleep(0.0)
+        assert asyncio.get_running_loop() is not None
+        return n
+
+    assert asyncio.run(main()) > 100
+
+
+def test_a_throttle_that_ends_early_may_leave_an_idle_thread() -> None:
+    def short(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
+        threading.Thread(target=queue.Queue[int]().get, daemon=True).start()
+        yield from list(items)[:7]
+
+    assert len(simulate(QUICK, short).released) == 7
+
+
+def test_an_exit_in_a_thread_ends_the_thread_alone() -> None:
+    def leaving(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
+        thread = threading.Thread(target=sys.exit, args=(3,))
+        thread.start()
+        thread.join()
+        yield from list(items)[:7]
+
+    assert len(simulate(QUICK, leaving).released) == 7
+
+
+def test_two_simulations_may_overlap_in_threads() -> None:
+    from tpssim.rebinding import rebound
+
+    real = time.sleep, threading.Thread.start
+    one, two = rebound(), rebound()
+    one.__enter__()
+    two.__enter__()
+    one.__exit__(None, None, None)
+    assert time.sleep is not real[0]
+    two.__exit__(None, None, None)
+    assert (time.sleep, threading.Thread.start) == real
+
+
+def test_nothing_of_a_run_is_kept() -> None:
+    import gc
+    import weakref
+
+    import tpssim.world
+
+    made: list[Any] = []
+    original = tpssim.world.World.__init__
+
+    def spy(self: Any, *args: Any) -> None:
+        original(self, *args)
+        made.append(weakref.ref(self))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tpssim.world.World, "__init__", spy)
+        simulate(QUICK, as_throttle(by_thread))
+    gc.collect()
+    assert made[0]() is None

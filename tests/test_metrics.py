@@ -12,10 +12,10 @@ from laws import run as run_law
 
 from tpssim.clock import IDEAL
 from tpssim.core import OK, REFUSED, UNFINISHED
-from tpssim.disturbances import Step
+from tpssim.disturbances import Ramp, Stall, Step
 from tpssim.metrics import METRICS, measure
 from tpssim.phase_measures import long_phases, measure_phases
-from tpssim.plant import Async, Backend, Blocking
+from tpssim.plant import Async, Backend, Blocking, Pool
 from tpssim.scenario import Producer, Scenario
 from tpssim.services import Constant
 from tpssim.traces import Trace
@@ -240,3 +240,29 @@ def test_long_phases() -> None:
     )
     assert long_phases(plant) == [(0.0, 10.0), (12.0, 20.0), (20.0, 30.0)]
     assert long_phases(Scenario("s", Constant(0.1), 4.0, 2.0, Blocking(), (), IDEAL)) == [(0.0, 2.0)]
+
+
+def test_a_stall_over_the_whole_run_leaves_nothing_to_achieve() -> None:
+    got = measure(run_law(Scenario("s", Constant(0.1), 4.0, 8.0, disturbances=(Stall(0.0, 8.0),))))
+    assert math.isnan(got["achieved"])
+
+
+def test_lateness_is_not_told_where_calls_are_held_back() -> None:
+    held = Scenario("s", Constant(0.05), 100.0, 4.0, Async(0.0, "completion"))
+    assert math.isnan(measure(run_law(held, Valve(limit=2.0)))["lateness_p99"])
+    assert math.isnan(measure(run_law(held._replace(consumer=Pool(1.0, 0.0))))["lateness_p99"])
+    assert measure(run_law(held._replace(consumer=Pool(1.0))))["lateness_p99"] == 0.0
+
+
+def test_the_capacity_may_rise_at_the_end_of_a_ramp() -> None:
+    # 100/s falls to 10/s at 20 s, and is back at once; the law never asks for less than 50.
+    ramp = Scenario("s", Constant(0.01), 50.0, 30.0, disturbances=(Ramp(10.0, 20.0, 10.0),))
+    assert measure(run_law(ramp))["recovery_time"] == pytest.approx(0.0, abs=0.2)
+
+
+def test_the_error_integral_sees_a_short_disturbance() -> None:
+    # Achieved as wanted but for half a second at a tenth of it: 5 calls are achievable there, 50 delivered.
+    short = Scenario("s", Constant(0.01), 100.0, 8.0, Async(0.0), (Step(2.0, 2.5, 10.0),))
+    plant = short._replace(backend=Backend(servers=1.0))
+    times = np.arange(800) / 100.0
+    assert measure(trace(plant, times, times, 100.0))["iae"] == pytest.approx(45.0, abs=1.0)

@@ -18,6 +18,7 @@ from tpssim.clock import TIMERS, Clock
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import OK, REFUSED, UNFINISHED, Observation
 from tpssim.disturbances import Stall, Step, Swap
+from tpssim.pacing import BURST, DELAY, SKIP, Late, capped
 from tpssim.plant import Async, Backend, Blocking, Retry
 from tpssim.scenario import Scenario
 from tpssim.services import Constant, Lognormal, draws
@@ -252,3 +253,24 @@ def test_equal_arguments_give_equal_bits_and_another_seed_does_not() -> None:
         assert getattr(one, name).tobytes() == getattr(two, name).tobytes()
     assert not np.array_equal(one.completed[:10], other.completed[:10])
     assert not np.array_equal(one.completed[:10], run(scenario, replication=1).completed[:10])
+
+
+class Closing(NamedTuple):
+    """A law that closes the rate valve at a late release, by `admit`."""
+
+    def init(self, target: float) -> Valves:
+        return Valves(math.inf, math.inf, 0.0)
+
+    def update(self, state: Valves, obs: Observation) -> Valves:
+        return state
+
+    def admit(self, state: Valves, now: float, lag: float, in_flight: float) -> Valves:
+        return Valves(0.0, math.inf, 0.0) if lag > 0.0 else state
+
+
+@pytest.mark.parametrize("late", [BURST, DELAY, SKIP, capped(2)], ids=str)
+def test_a_closed_rate_valve_is_due_never(late: Late) -> None:
+    scenario = Scenario("s", Constant(0.375), 4.0, 4.0, late=late)
+    assert run(scenario, Valve(rate=0.0)).released.tolist() == []
+    # The second release is late, so it is the last.
+    assert run(scenario, Closing()).released.tolist() == [0.0, 0.375]

@@ -21,7 +21,7 @@ from tpssim.plant import (
     retry_wait,
     slowdown,
 )
-from tpssim.scenario import Producer, Scenario
+from tpssim.scenario import Producer, Scenario, achievable
 from tpssim.services import Constant, draws
 
 
@@ -78,7 +78,8 @@ def test_latency_grows_linearly_with_the_calls_inside() -> None:
 def test_latency_explodes_behind_the_knee() -> None:
     backend = Backend(knee=2.0, exponent=2.0)
     assert [slowdown(backend, n) for n in (1.0, 2.0, 3.0, 4.0)] == [1.0, 1.0, 2.0, 4.0]
-    assert slowdown(backend, 1e9) == 2.0**150  # and stays a number
+    assert slowdown(Backend(knee=10.0, exponent=1.01), 1010.0) == pytest.approx(1.01**1000)
+    assert math.isfinite(slowdown(backend, 1e9))
     # The reference's server: delay (1 + scale (n - 1) + [e^max(0, n - k) - 1]), scale .1, e 1.1, k 10, n 12.
     assert slowdown(Backend(slope=0.1, knee=10.0, exponent=1.1), 12.0) == pytest.approx(1.0 + 1.1 + 0.21)
     scenario = plant(0.5, 8.0, 2.0, Async(0.0, "completion"), backend=backend)
@@ -205,20 +206,49 @@ def test_random_gaps_are_exponential_and_indexed_by_slot() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "bears"),
+    ("backend", "callers", "bears"),
     [
-        (Backend(), math.inf),
-        (Backend(servers=4.0), 400.0),
-        (Backend(servers=4.0, failure=0.25), 300.0),
-        (Backend(rate=50.0), 50.0),
-        (Backend(limit=3.0), 300.0),
-        (Backend(slope=0.5), 200.0),  # n / (1 + (n - 1) / 2) approaches 2 as n grows
-        (Backend(servers=3.0, slope=0.5), 150.0),  # 3 / 2
-        (Backend(knee=2.0, exponent=2.0), 200.0),  # 2 / 1; 3 / 2 and 4 / 4 are less
+        (Backend(), math.inf, math.inf),
+        (Backend(), 3.0, 300.0),
+        (Backend(servers=4.0), math.inf, 400.0),
+        (Backend(servers=4.0), 3.0, 300.0),
+        (Backend(rate=50.0), math.inf, 50.0),
+        (Backend(limit=3.0), math.inf, 300.0),
+        (Backend(slope=0.5), math.inf, 200.0),  # n / (1 + (n - 1) / 2) approaches 2 as n grows
+        (Backend(slope=2.0), math.inf, 100.0),  # and falls from 1 with a steeper slope
+        (Backend(slope=0.1), 10.0, 1000.0 / 1.9),
+        (Backend(servers=3.0, slope=0.5), math.inf, 150.0),  # 3 / 2
+        (Backend(knee=2.0, exponent=2.0), math.inf, 200.0),  # 2 / 1; 3 / 2 and 4 / 4 are less
+        (Backend(knee=2.0, exponent=2.0), 1.0, 100.0),
+        (Backend(knee=10.0), 50.0, 5000.0),  # an exponent of 1 is no knee
     ],
 )
-def test_what_a_backend_bears_at_10_ms(backend: Backend, bears: float) -> None:
-    assert backend_capacity(backend, 0.01) == pytest.approx(bears, rel=1e-12)
+def test_what_a_backend_bears_at_10_ms(backend: Backend, callers: float, bears: float) -> None:
+    assert backend_capacity(backend, 0.01, callers) == pytest.approx(bears, rel=1e-12)
+
+
+@pytest.mark.parametrize("exponent", [1.001, 1.02, 1.3])
+@pytest.mark.parametrize("slope", [0.0, 0.01])
+def test_the_best_crowd_behind_a_knee_is_found(exponent: float, slope: float) -> None:
+    backend = Backend(knee=7.0, exponent=exponent, slope=slope)
+    best = max(n / slowdown(backend, float(n)) for n in range(1, 5000))
+    assert backend_capacity(backend, 1.0) == pytest.approx(best, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        plant(0.01, 3000.0, 20.0, Pool(10.0), backend=Backend(slope=0.1)),
+        plant(0.01, 300.0, 20.0, backend=Backend(slope=2.0)),
+        plant(0.01, 300.0, 100.0, backend=Backend(failure=0.3)),
+        plant(0.01, 50.0, 200.0, backend=Backend(failure=0.3)),
+        plant(0.01, 300.0, 20.0, backend=Backend(servers=2.0), producers=(Producer(),) * 3),
+    ],
+)
+def test_what_is_achievable_is_achieved_by_asking_for_more(scenario: Scenario) -> None:
+    trace = run(scenario)
+    best = achievable(scenario, 0.0)
+    assert (trace.outcome == OK).sum() / scenario.duration == pytest.approx(best, rel=0.05)
 
 
 def test_a_limit_valve_in_a_pool_counts_the_queue() -> None:

@@ -108,8 +108,23 @@ def factor_at(disturbances: Sequence[Factor], t: float) -> float:
     return factor
 
 
+def merged(stalls: Sequence[Stall]) -> list[Stall]:
+    """The same time of standing still as stalls that do not overlap, in order.
+
+    >>> merged([Stall(2.0, 4.0), Stall(1.0, 3.0)])
+    [Stall(start=1.0, end=4.0)]
+    """
+    found: list[Stall] = []
+    for stall in sorted(stalls):
+        if found and stall.start <= found[-1].end:
+            found[-1] = Stall(found[-1].start, max(found[-1].end, stall.end))
+        else:
+            found.append(stall)
+    return found
+
+
 def finish(stalls: Sequence[Stall], begin: float, work: float) -> float:
-    """When work of that length begun at `begin` is done, given stalls in order of their start, s.
+    """When work of that length begun at `begin` is done, given stalls as `merged` gives them, s.
 
     >>> finish([Stall(1.0, 3.0)], 0.5, 1.0)
     3.5

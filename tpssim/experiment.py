@@ -136,8 +136,7 @@ def _run(scenario: Scenario, rival: Contender, seed: int, replication: int) -> T
         "version": VERSION,
     }
     if rival.code is not None:
-        function = rival.code.load() if isinstance(rival.code, Foreign) else rival.code
-        return foreign.simulate(scenario, function, seed, replication, meta)
+        return foreign.simulate(scenario, rival.code, seed, replication, meta)
     if rival.law is None:
         return hosted.simulate(scenario, hosted.printed(PRINTED[rival.name]), seed, replication, meta)
     return model.simulate(scenario, rival.law, seed, replication, meta)
@@ -189,6 +188,7 @@ def compare(
     arenas = [scenario_named(s) for s in _listed(scenarios, SCENARIOS, Scenario)]
     printed = PRINTED if all(arena.late == BURST and not arena.poisson for arena in arenas) else ()
     rivals = [contender(c) for c in _listed(controllers, [*printed, *CONTROLLERS], tuple)]
+    rivals = [_told_apart(rival, rivals) for rival in rivals]
     _check_distinct("scenario", [arena.name for arena in arenas])
     _check_distinct("controller", [rival.label for rival in rivals])
     pairs = [(arena, rival) for arena in arenas for rival in rivals]
@@ -251,6 +251,12 @@ def _listed(given: Any, default: Iterable[str], single: type) -> Iterator[Any]:
         yield given
     else:
         yield from given
+
+
+def _told_apart(rival: Contender, rivals: Sequence[Contender]) -> Contender:
+    """Files of the same name in two folders are named in full."""
+    alike = sum(other.label == rival.label for other in rivals)
+    return rival._replace(label=rival.name) if alike > 1 and rival.code is not None else rival
 
 
 def _check_distinct(kind: str, names: Sequence[str]) -> None:

@@ -7,8 +7,7 @@ item that comes out is a call. While one runs, real time, locks and threads are 
 from __future__ import annotations
 
 import contextlib
-import functools
-import importlib
+import hashlib
 import importlib.util
 import signal
 import sys
@@ -17,7 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import monotonic as real_time
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any, NamedTuple
 
 from tpssim import hosted
@@ -46,55 +45,62 @@ class Foreign(NamedTuple):
         return f"{Path(place).name}:{name}" if place.endswith(".py") else self.spec
 
     def load(self) -> ThrottleFunction:
-        """The function; raises `InputError`."""
-        return _loaded(self.spec)
+        """The function, from a module executed afresh; raises `InputError`.
+
+        Afresh, because virtual time begins anew with each run while a module's variables would not.
+        """
+        place, colon, name = self.spec.rpartition(":")
+        if not colon or not place or not name:
+            raise InputError(f"throttle {self.spec!r}: allowed: FILE.py:callable or package.module:callable")
+        found: Any = _fresh_module(self.spec, place)
+        known = sorted(n for n, v in vars(found).items() if callable(v) and not n.startswith("_"))
+        for part in name.split("."):
+            found = getattr(found, part, None)
+        if not callable(found):
+            raise InputError(
+                f"throttle {self.spec!r}: {place} has no callable {name!r}; "
+                f"allowed: {', '.join(known) or 'none'}"
+            )
+        function: ThrottleFunction = found
+        return function
 
 
-@functools.lru_cache(maxsize=64)
-def _loaded(spec: str) -> ThrottleFunction:
-    place, colon, name = spec.rpartition(":")
-    if not colon or not place or not name:
-        raise InputError(f"throttle {spec!r}: allowed: FILE.py:callable or package.module:callable")
+def _fresh_module(throttle: str, place: str) -> ModuleType:
+    path = Path(place).resolve()
+    is_file = place.endswith(".py")
+    if is_file and not path.is_file():
+        raise InputError(f"throttle file {place!r} is not there; allowed: a Python file")
     try:
-        module = (
-            _from_file(Path(place).resolve()) if place.endswith(".py") else importlib.import_module(place)
-        )
-    except InputError:
-        raise
+        if is_file:
+            name = f"throttle_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+            spec = importlib.util.spec_from_file_location(name, path)
+        else:
+            spec = importlib.util.find_spec(place)
+        if spec is None or spec.loader is None:
+            raise ModuleNotFoundError(f"No module named {place!r}")
+        module = importlib.util.module_from_spec(spec)
+        # What stands beside a file can be imported, as if it were run.
+        sys.path.insert(0, str(path.parent) if is_file else "")
+        before = sys.modules.get(spec.name)
+        sys.modules[spec.name] = module
+        try:
+            spec.loader.exec_module(module)
+        finally:
+            sys.path.pop(0)
+            if before is not None:
+                sys.modules[spec.name] = before
     except Exception as error:
         raise InputError(
-            f"throttle {spec!r} cannot be loaded: {type(error).__name__}: {error}; allowed: code that imports"
+            f"throttle {throttle!r} cannot be loaded: {type(error).__name__}: {error}; "
+            "allowed: code that imports"
         ) from error
-    function: Any = module
-    for part in name.split("."):
-        function = getattr(function, part, None)
-    if not callable(function):
-        known = sorted(n for n, v in vars(module).items() if callable(v) and not n.startswith("_"))
-        raise InputError(f"throttle {spec!r}: {place} has no callable {name!r}; allowed: {', '.join(known)}")
-    found: ThrottleFunction = function
-    return found
-
-
-@functools.lru_cache(maxsize=64)
-def _from_file(path: Path) -> Any:
-    if not path.is_file():
-        raise InputError(f"throttle file {str(path)!r} is not there; allowed: a Python file")
-    spec = importlib.util.spec_from_file_location(f"throttle_file_{path.stem}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    # What stands beside it can be imported, as if it were run.
-    sys.path.insert(0, str(path.parent))
-    try:
-        sys.modules[spec.name] = module
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.pop(0)
     return module
 
 
-def _body(function: ThrottleFunction) -> hosted.Body:
+def _body(code: Foreign | ThrottleFunction) -> hosted.Body:
     def body(guest: Guest) -> None:
+        # A file is executed here, in virtual time: so are its locks and its first looks at the clock.
+        function = code.load() if isinstance(code, Foreign) else code
         total = guest.world.slots
         flow = function(range(total), guest.world.scenario.target, total)
         if hasattr(flow, "__aiter__"):
@@ -116,7 +122,6 @@ def _run_async(guest: Guest, flow: Any) -> None:
             guest.call()
 
     loop = VirtualLoop(guest.strand)
-    asyncio._set_running_loop(None)
     try:
         loop.run_until_complete(consume())
     finally:
@@ -133,18 +138,22 @@ def _run_async(guest: Guest, flow: Any) -> None:
 
 
 def simulate(
-    scenario: Scenario, function: ThrottleFunction, seed: int, replication: int, meta: Mapping[str, Any]
+    scenario: Scenario,
+    code: Foreign | ThrottleFunction,
+    seed: int,
+    replication: int,
+    meta: Mapping[str, Any],
 ) -> Trace:
     """One run with a foreign throttle; an error in it becomes an `InputError` that says when and where."""
     with rebound(), _watched():
         try:
-            return hosted.simulate(scenario, _body(function), seed, replication, meta)
+            return hosted.simulate(scenario, _body(code), seed, replication, meta)
         except (InputError, KeyboardInterrupt):
             raise
         except Exception as error:
             last = traceback.extract_tb(error.__traceback__)[-1]
             raise InputError(
-                f"the throttle {meta.get('controller', function)} failed: {type(error).__name__}: {error} "
+                f"the throttle {meta.get('controller', code)} failed: {type(error).__name__}: {error} "
                 f"({Path(last.filename).name}:{last.lineno}); allowed: code that runs"
             ) from error
 
@@ -165,18 +174,18 @@ def _watched() -> Iterator[None]:
         if strand is None or frame is None:
             return
         took = real_time() - began
-        if took > PATIENCE + PACE * strand.clock.time():
+        if took > PATIENCE + PACE * strand.world.env.now:
             where = f"{frame.f_code.co_name}, {frame.f_code.co_filename}:{frame.f_lineno}"
             strand.fail(
-                f"the hosted code took {took:.0f} s for {strand.clock.time():.3g} virtual seconds: it waits "
+                f"the hosted code took {took:.0f} s for {strand.world.env.now:.3g} virtual seconds: it waits "
                 f"in real time, by a means that has no virtual twin ({where}); "
                 "allowed: time, threading, queue and asyncio timers"
             )
 
     before = signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, 1.0, 1.0)
+    timer = signal.setitimer(signal.ITIMER_REAL, 1.0, 1.0)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
         signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *timer)

@@ -65,6 +65,7 @@ class Guest:
         if not self.free:
             self.strand.away()
         clock.set(world.env.now)
+        self.strand.looked_enough()
 
     def _freed(self, _: Call) -> None:
         self.free = True

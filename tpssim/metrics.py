@@ -16,13 +16,14 @@ import numpy as np
 
 from tpssim import signals
 from tpssim.core import OK, REFUSED
-from tpssim.phase_measures import Phase, commanded, completions, count_in, measure_phases
+from tpssim.phase_measures import Phase, by_limit, commanded, completions, count_in, measure_phases
 from tpssim.plant import Async, Pool
 from tpssim.scenario import achievable, capacity, mean_over, phases
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from tpssim.scenario import Scenario
     from tpssim.traces import Trace
 
     Array = NDArray[np.float64]
@@ -68,7 +69,7 @@ METRICS = {
     "recovery_time": Metric(
         "s",
         "from each rise of the capacity until the commanded rate is at 95 % of the achievable, the longest; "
-        "inf if it never is before the next edge; nan if the capacity never rises",
+        "inf if it never is before the next edge; nan if the capacity never rises or a limit commands",
         _OURS,
     ),
     "swing": Metric(
@@ -88,7 +89,7 @@ METRICS = {
     "total_variation": Metric(
         "1/s per s", "sum of |change of the commanded rate| / duration", "Skogestad 2003"
     ),
-    "iae": Metric("calls", "integral of |achievable - throughput|, in bins of 1 s", _CONTROL),
+    "iae": Metric("calls", "integral of |achievable - throughput|, both in means of 1 s", _CONTROL),
     "itae": Metric(
         "calls s", "integral of t |achievable - throughput|, t since the start, in bins of 1 s", _CONTROL
     ),
@@ -100,7 +101,7 @@ METRICS = {
     "lateness_p50": Metric(
         "s",
         "median of release - scheduled release over the calls for which the producer was free in time: the "
-        "timer's part of the lag",
+        "timer's part of the lag; nan if a limit or a full queue held calls back",
         "cyclictest",
     ),
     "lateness_p99": Metric("s", "99th percentile of the same", "cyclictest"),
@@ -145,8 +146,10 @@ def throughput_bins(trace: Trace, width: float) -> tuple[Array, Array]:
 
 
 def _lateness(trace: Trace) -> Array:
-    """Lag of the releases for which the producer's thread was free when they were due."""
+    """Lag of the releases for which the producer's thread was free when due, if that can be told."""
     consumer = trace.scenario.consumer
+    if trace.meta["held"] > 0.0 or (isinstance(consumer, Pool) and consumer.queue < math.inf):
+        return np.array([])
     parts = []
     for index in range(len(trace.scenario.producers)):
         mine = (trace.producer == index) & (trace.outcome != REFUSED)
@@ -164,15 +167,26 @@ def _recovery(trace: Trace) -> float:
     scenario = trace.scenario
     longest = math.nan
     every = phases(scenario)
-    for (before, edge), (_, following) in itertools.pairwise(every):
+    for (_, edge), (_, following) in itertools.pairwise(every):
         best = achievable(scenario, edge)
-        if best <= achievable(scenario, before):
+        if best <= achievable(scenario, math.nextafter(edge, 0.0)) or by_limit(trace):
             continue
         times = trace.released[(trace.released >= edge) & (trace.released < following)]
         enough = times[trace.commanded(times) >= RECOVERED * best]
         took = float(enough[0]) - edge if len(enough) else math.inf
         longest = took if math.isnan(longest) else max(longest, took)
     return longest
+
+
+def _achievable_in(scenario: Scenario, middle: Array, width: float) -> Array:
+    """The mean of the achievable in each bin, 1/s."""
+    found = np.zeros(len(middle))
+    for start, end in phases(scenario):
+        for i, t in enumerate(middle):
+            a, b = max(start, t - width / 2.0), min(end, t + width / 2.0)
+            if a < b:
+                found[i] += mean_over(scenario, achievable, a, b, 20) * (b - a) / width
+    return found
 
 
 def _variation(trace: Trace) -> float:
@@ -233,9 +247,11 @@ def measure(trace: Trace) -> dict[str, float]:
         for start, end in phases(scenario)
     ]
     got = math.fsum(min(count_in(completed, start, end), best) for start, end, best in every)
+    wanted = math.fsum(best for _, _, best in every)
     bears = math.fsum(mean_over(scenario, capacity, a, b) * (b - a) for a, b in phases(scenario))
-    middle, rate = throughput_bins(trace, min(1.0, duration))
-    error = np.abs(np.array([achievable(scenario, t) for t in middle]) - rate) * min(1.0, duration)
+    width = min(1.0, duration)
+    middle, rate = throughput_bins(trace, width)
+    error = np.abs(_achievable_in(scenario, middle, width) - rate) * width
     final = released[(released >= last.start) & (released < last.end)]
     second = min(1.0, last.end - last.start)
     peak = signals.most_in_window(final, second) / second
@@ -244,7 +260,7 @@ def measure(trace: Trace) -> dict[str, float]:
     lateness = _lateness(trace)
     values = (
         len(completed) / duration,
-        got / math.fsum(best for _, _, best in every),
+        got / wanted if wanted > 0.0 else math.nan,
         min(row.share for row in rows),
         len(completed) / bears if bears > 0.0 else math.nan,
         1.0 - last.steady_share,

@@ -62,7 +62,7 @@ class Driver:
         if not math.isnan(self.previous):
             due = next_due(self.previous, state.rate, world.scenario.target, gap)
         elif self.gaps is None:
-            due = self.start
+            due = self.start if min(state.rate, world.scenario.target) > 0.0 else math.inf
         else:
             due = next_due(self.start, state.rate, world.scenario.target, gap)
         if self.flying + 1 > state.limit:
@@ -116,7 +116,8 @@ class Driver:
         self.slot += 1
         self.previous = self.due
         if now > self.due:
-            interval = 1.0 / min(rate, world.scenario.target)
+            speed = min(rate, world.scenario.target)
+            interval = 1.0 / speed if speed > 0.0 else math.inf
             counters = world.counters
             if now - self.due >= interval:
                 counters["caught_up"] += 1.0

@@ -70,9 +70,9 @@ def anchor(late: Late, due: float, now: float, interval: float) -> tuple[float, 
     >>> anchor(SKIP, 1.0, 1.7, 0.25)
     (1.5, 2.0)
     """
+    if late.keep == math.inf or interval == math.inf:
+        return due, 0.0
     if late.skip > 0.0:
         missed = math.floor((now - due) / interval) if now > due else 0
         return due + missed * interval, float(missed)
-    if late.keep == math.inf:
-        return due, 0.0
     return max(due, now - late.keep * interval), 0.0

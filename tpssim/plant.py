@@ -11,7 +11,7 @@ from typing import Annotated, NamedTuple
 
 from tpssim.core import Range
 
-MOST = 150.0  # the largest power that is taken: 100^150 is still a float
+MOST = 345.0  # powers stop growing at e^345, far from where a float ends
 
 
 class Blocking(NamedTuple):
@@ -37,6 +37,13 @@ class Pool(NamedTuple):
 
     workers: Annotated[float, Range(1.0, 1e6, "calls")]
     queue: Annotated[float, Range(0.0, math.inf, "calls")] = math.inf
+
+    def conflict(self) -> str:
+        for name in ("workers", "queue"):
+            value = getattr(self, name)
+            if value < math.inf and value != int(value):
+                return f"{name}={value:g} is no whole number; allowed: 1, 2, 3, ..."
+        return ""
 
 
 Consumer = Blocking | Async | Pool
@@ -84,6 +91,13 @@ class Retry(NamedTuple):
     cap: Annotated[float, Range(0.0, 1e6, "s")] = 30.0
 
 
+def _power(base: float, exponent: float) -> float:
+    if exponent * math.log(base) > MOST:
+        return math.exp(MOST)
+    power: float = base**exponent
+    return power
+
+
 def retry_wait(retry: Retry, n: int) -> float:
     """How long the caller waits before retry n = 1, 2, ..., s.
 
@@ -91,8 +105,7 @@ def retry_wait(retry: Retry, n: int) -> float:
     [1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 30.0]
     """
     if retry.growth > 0.0:
-        longer: float = retry.growth ** min(n - 1.0, MOST)
-        return min(retry.base * longer, retry.cap)
+        return min(retry.base * _power(retry.growth, n - 1.0), retry.cap)
     one, other = 1.0, 2.0
     for _ in range(n - 1):
         one, other = other, one + other
@@ -107,30 +120,50 @@ def slowdown(backend: Backend, n: float) -> float:
     """
     factor = 1.0 + backend.slope * (n - 1.0)
     if backend.knee < math.inf:
-        beyond: float = backend.exponent ** min(max(0.0, n - backend.knee), MOST)
-        factor += beyond - 1.0
+        factor += _power(backend.exponent, max(0.0, n - backend.knee)) - 1.0
     return factor
 
 
 @functools.lru_cache(maxsize=256)
-def _best_crowd(backend: Backend) -> float:
-    """The best throughput over n calls at once, in units of 1 / mean service time."""
-    bound = min(backend.servers, backend.limit)
-    if backend.knee == math.inf:
-        if bound < math.inf:
-            return bound / slowdown(backend, bound)
-        return 1.0 / backend.slope if backend.slope > 0.0 else math.inf
-    # Far behind the knee the power explodes, so the best crowd is near it.
-    most = int(min(backend.limit, backend.knee + MOST))
-    return max(min(n, backend.servers) / slowdown(backend, float(n)) for n in range(1, most + 1))
+def _best_crowd(backend: Backend, callers: float) -> float:
+    """The best of `min(n, servers) / slowdown(n)` over n <= callers: throughput in units of 1 / mean."""
+    most = min(backend.limit, callers)
+
+    def speed(n: float) -> float:
+        return min(n, backend.servers) / slowdown(backend, n)
+
+    if backend.knee == math.inf or backend.exponent == 1.0:
+        # n / (1 + slope (n - 1)) rises up to the number of servers if slope < 1, else it falls from n = 1.
+        top = min(most, backend.servers)
+        if top < math.inf:
+            return max(speed(1.0), speed(top))
+        return max(1.0, 1.0 / backend.slope) if backend.slope > 0.0 else math.inf
+    # Behind the knee the speed rises to one peak, no later than n = 1 / ln(exponent), and falls.
+    knee = math.floor(min(most, backend.knee))
+    low, high = knee, math.floor(min(most, max(backend.knee, 1.0 / math.log(backend.exponent)) + 2.0))
+    while high - low > 2:
+        third = (high - low) // 3
+        if speed(float(low + third)) < speed(float(high - third)):
+            low += third
+        else:
+            high -= third
+    beside = [1.0, float(knee), min(most, backend.servers, float(knee))]
+    return max(speed(n) for n in (*beside, *(float(n) for n in range(low, high + 1))))
 
 
-def backend_capacity(backend: Backend, mean: float) -> float:
-    """Successful calls per second that the backend bears at a mean service time; inf if nothing limits it.
+def backend_capacity(backend: Backend, mean: float, callers: float = math.inf) -> float:
+    """Answers per second that the backend bears at a mean service time; inf if nothing limits it.
 
-    The best over n at once of `min(n, servers) / (mean * slowdown(n))`, up to the rate limit, less failures.
+    The best over n <= callers at once of `min(n, servers) / (mean * slowdown(n))`, up to the rate limit.
 
-    >>> backend_capacity(Backend(servers=4.0, failure=0.5), 0.01)
-    200.0
+    >>> backend_capacity(Backend(servers=4.0), 0.01)
+    400.0
     """
-    return min(_best_crowd(backend) / mean, backend.rate) * (1.0 - backend.failure)
+    best: float = _best_crowd(backend, callers)
+    return min(best / mean, backend.rate)
+
+
+def success(backend: Backend, retry: Retry) -> float:
+    """The share of calls that succeed in the end: `1 - failure^(attempts + 1)`."""
+    lost: float = backend.failure ** (retry.attempts + 1.0)
+    return 1.0 - lost

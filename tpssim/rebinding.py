@@ -23,7 +23,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from types import BuiltinFunctionType, CellType, FunctionType
+from types import CellType, FunctionType
 from typing import Any
 
 from tpssim.strands import Strand, current
@@ -187,25 +187,40 @@ _by_identity = _replacements()
 
 @contextlib.contextmanager
 def rebound() -> Iterator[None]:
-    """While this lasts, hosted code lives in virtual time."""
-    undo: list[Callable[[], None]] = []
+    """While this lasts, hosted code lives in virtual time; two that overlap share the replacements."""
+    global _users
+    with _guard:
+        _users += 1
+        if _users == 1:
+            _rebind()
     try:
-        _rebind_modules(undo)
-        _rebind_objects(undo)
-        for owner, name, virtual in _METHODS:
-            real = getattr(owner, name)
-            if name in owner.__dict__:
-                undo.append(functools.partial(setattr, owner, name, real))
-            else:
-                undo.append(functools.partial(delattr, owner, name))
-            setattr(owner, name, _method(real, virtual))
-        # Code that asks for the time when the garbage collector runs would be taken for hosted code.
-        undo.append(functools.partial(gc.callbacks.extend, gc.callbacks.copy()))
-        gc.callbacks.clear()
         yield
     finally:
-        for step in reversed(undo):
-            step()
+        with _guard:
+            _users -= 1
+            if _users == 0:
+                while _undo:
+                    _undo.pop()()
+
+
+_guard = threading.Lock()
+_users = 0
+_undo: list[Callable[[], None]] = []
+
+
+def _rebind() -> None:
+    _rebind_modules(_undo)
+    _rebind_objects(_undo)
+    for owner, name, virtual in _METHODS:
+        real = getattr(owner, name)
+        if name in owner.__dict__:
+            _undo.append(functools.partial(setattr, owner, name, real))
+        else:
+            _undo.append(functools.partial(delattr, owner, name))
+        setattr(owner, name, _method(real, virtual))
+    # Code that asks for the time when the garbage collector runs would be taken for hosted code.
+    _undo.append(functools.partial(gc.callbacks.extend, gc.callbacks.copy()))
+    gc.callbacks.clear()
 
 
 def _method(real: Callable[..., Any], virtual: Callable[..., Any]) -> Callable[..., Any]:
@@ -233,7 +248,7 @@ def _put(space: Any, key: Any, new: Any, undo: list[Callable[[], None]]) -> None
 def _rebind_modules(undo: list[Callable[[], None]]) -> None:
     for module in list(sys.modules.values()):
         space = getattr(module, "__dict__", None)
-        if not isinstance(space, dict) or module.__name__.startswith("tpssim"):
+        if not isinstance(space, dict) or str(space.get("__name__", "")).startswith("tpssim"):
             continue
         for key, value in list(space.items()):
             replacement = _by_identity.get(id(value))
@@ -244,7 +259,7 @@ def _rebind_modules(undo: list[Callable[[], None]]) -> None:
 def _rebind_objects(undo: list[Callable[[], None]]) -> None:
     """References in default arguments, instances, classes, closures, lists and partials."""
     ours = {id(r.__dict__) for r in _by_identity.values()}
-    reals = [r.real for r in _by_identity.values() if isinstance(r.real, BuiltinFunctionType)]
+    reals = [r.real for r in _by_identity.values()]
     tuples = []
     for holder in gc.get_referrers(*reals):
         if id(holder) in ours or holder is reals:

@@ -21,7 +21,7 @@ from tpssim.disturbances import (
     factor_at,
 )
 from tpssim.pacing import BURST, Late
-from tpssim.plant import Async, Backend, Blocking, Consumer, Pool, Retry, backend_capacity
+from tpssim.plant import Async, Backend, Blocking, Consumer, Retry, backend_capacity, success
 from tpssim.services import Service
 
 
@@ -62,8 +62,6 @@ def checked_scenario(scenario: Scenario) -> Scenario:
     consumer = checked(scenario.consumer, owner)
     if isinstance(consumer, Async) and consumer.feedback not in ("handoff", "completion"):
         raise InputError(f"{owner}: feedback={consumer.feedback!r}; allowed: handoff, completion")
-    if isinstance(consumer, Pool) and consumer.workers != int(consumer.workers):
-        raise InputError(f"{owner}: workers={consumer.workers:g} is no whole number; allowed: 1, 2, 3, ...")
     backend = checked(scenario.backend, owner)
     if backend.silent and math.isinf(scenario.timeout):
         raise InputError(
@@ -168,8 +166,10 @@ def capacity(scenario: Scenario, t: float) -> float:
     """What the plant can take from the producers that are there at time t, successful calls per second.
 
     The least of what the callers can make (blocking: one call each at a time; a pool: `workers` each; async:
-    `1 / handoff` each) and of what the backend bears (`backend_capacity`). With hand-off feedback nothing
-    waits for the backend, which then only bounds what is delivered. inf if nothing is limited.
+    `1 / handoff` each) and of what the backend bears with that many callers (`backend_capacity`), times the
+    share that succeeds in the end. With hand-off feedback nothing waits for the backend, which then only
+    bounds what is delivered. Retries and their waits, which take callers' time, are left out. inf if nothing
+    is limited.
     """
     mean = mean_service(scenario, t)
     n = active(scenario, t)
@@ -177,25 +177,27 @@ def capacity(scenario: Scenario, t: float) -> float:
         return 0.0
     consumer = scenario.consumer
     if isinstance(consumer, Async):
+        callers = math.inf
         made = n / consumer.handoff if consumer.handoff > 0.0 else math.inf
     else:
-        workers = 1.0 if isinstance(consumer, Blocking) else consumer.workers
-        made = n * workers / mean * (1.0 - scenario.backend.failure)
-    return min(made, backend_capacity(scenario.backend, mean))
+        callers = n * (1.0 if isinstance(consumer, Blocking) else consumer.workers)
+        made = callers / mean
+    bears = min(made, backend_capacity(scenario.backend, mean, callers))
+    return bears * success(scenario.backend, scenario.retry)
 
 
 def achievable(scenario: Scenario, t: float) -> float:
-    """`min(sum of targets, capacity(t))` of the producers that are there, 1/s: the best to deliver."""
-    return min(active(scenario, t) * scenario.target, capacity(scenario, t))
+    """`min(sum of targets x share that succeeds, capacity(t))` of the producers that are there, 1/s."""
+    wanted = active(scenario, t) * scenario.target * success(scenario.backend, scenario.retry)
+    return min(wanted, capacity(scenario, t))
 
 
 def mean_over(
-    scenario: Scenario, what: Callable[[Scenario, float], float], start: float, end: float
+    scenario: Scenario, what: Callable[[Scenario, float], float], start: float, end: float, n: int = 200
 ) -> float:
-    """The mean of `capacity` or `achievable` over a stretch without edges."""
+    """The mean of `capacity` or `achievable` over a stretch without edges, at n mid-points if it varies."""
     if all(isinstance(d, CONSTANT) or d.end <= start or d.start >= end for d in scenario.disturbances):
         return what(scenario, start)
-    n = 200  # mid-points; a ramp or a sine is smooth
     return math.fsum(what(scenario, start + (i + 0.5) * (end - start) / n) for i in range(n)) / n
 
 

@@ -18,7 +18,8 @@ class Sensor(NamedTuple):
     """A window lasts `rtts` times its least latency, but between `period` and `longest` seconds.
 
     At its end, with `least` completions or more, it becomes an Observation; with fewer it is thrown away
-    (`discard` 1) or goes on until it has them (`discard` 0). With `period` 0 it ends by count alone.
+    (`discard` 1) or goes on until it has them (`discard` 0). With `period` 0 it ends with a completion, as
+    soon as there are enough.
     `latency` is the mean, or the `quantile` (nearest rank) if that is above 0.
     """
 

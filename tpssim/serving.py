@@ -21,7 +21,7 @@ from tpssim.world import COMPLETION, RETRY, TIMEOUT, Noise, World
 class Call:
     """A released call on its way; an attempt that was given up is told by its number."""
 
-    __slots__ = ("attempt", "errors", "freed", "number", "pending", "producer", "row", "settled", "slot")
+    __slots__ = ("attempt", "freed", "number", "pending", "producer", "row", "settled", "slot")
 
     def __init__(
         self,
@@ -52,12 +52,12 @@ class Serving:
         self.timeout = scenario.timeout
         self.retry = scenario.retry
         self.inside = 0  # calls in the backend
-        self.free = [0.0] * int(self.backend.servers) if self.backend.servers < math.inf else []
+        self.server_free_at = [0.0] * int(self.backend.servers) if self.backend.servers < math.inf else []
         self.begun: deque[float] = deque()  # begins of the last second, for a rate limit
         self.failures: dict[tuple[int, int], Noise] = {}
         n = len(scenario.producers)
         workers = int(self.consumer.workers) if isinstance(self.consumer, Pool) else 0
-        self.idle = [workers] * n
+        self.idle_workers = [workers] * n
         self.queues: list[deque[Call]] = [deque() for _ in range(n)]
 
     def begin(self, call: Call) -> None:
@@ -71,8 +71,8 @@ class Serving:
                 self.world.at(handed, COMPLETION + call.number, lambda _: self._hand_over(call))
             else:
                 self._hand_over(call)
-        elif self.idle[call.producer]:
-            self.idle[call.producer] -= 1
+        elif self.idle_workers[call.producer]:
+            self.idle_workers[call.producer] -= 1
             self._attempt(call)
             call.freed(call)
         else:
@@ -127,17 +127,17 @@ class Serving:
             return now + world.ticked(work), REJECTED, False
         self.inside = n
         start = now
-        lined_up = bool(self.free)
+        lined_up = bool(self.server_free_at)
         if lined_up:
             # First come, first served: the next server to be free takes the call, so its end is known now.
-            start = max(now, heappop(self.free))
+            start = max(now, heappop(self.server_free_at))
         work = world.work(call.producer, call.slot, call.attempt, start)
         work = work * slowdown(backend, float(n))
         done = world.finish(start, work)
         if world.scenario.tick > 0.0:
             done = now + world.ticked(done - now)
         if lined_up:
-            heappush(self.free, done)
+            heappush(self.server_free_at, done)
         return done, self._result(call), True
 
     def _too_fast(self, now: float) -> bool:
@@ -181,7 +181,7 @@ class Serving:
         """A worker of a pool is free: the call that waited longest begins."""
         queue = self.queues[producer]
         if not queue:
-            self.idle[producer] += 1
+            self.idle_workers[producer] += 1
             return
         last = queue[-1]
         full = isinstance(self.consumer, Pool) and len(queue) > self.consumer.queue

@@ -6,9 +6,10 @@ simpy, which switches to it again when virtual time has come. greenlet's door.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import CodeType, FrameType
 from typing import Any
 
@@ -20,9 +21,12 @@ from tpssim.world import RELEASE, World
 
 #: The strand of every greenlet that is one.
 _strands: dict[Any, Strand] = {}
+_abandoned: list[Strand] = []
 
 Place = tuple[tuple[CodeType, int], ...]
 DEPTH = 5  # callers by which two looks at the clock are told apart
+SPINS = 16  # looks from one place, compared with one instant, that make a spin loop
+LAST_WAITS = 1000  # waits that clean-up may make when the run is over
 
 FREE_READS = 100  # looks at a clock that costs nothing, without a wait; after that each takes a microsecond
 STUCK_READ = 1e-6  # s
@@ -69,11 +73,16 @@ class Strand:
         self.greenlet = greenlet.greenlet(self._run, self.hub)
         self.waits = 0  # number of the wait in progress: a wake-up for an earlier one is stale
         self.until = math.nan  # when the wait in progress ends by itself
+        self.wakeable = False
         self.woken = False
         self.closing = False
+        self.closed_waits = 0
+        self.thread: Any = None  # what the code knows this strand by, if it started it
+        self.threads: dict[Any, Any] = {}  # of a root: what is known of each thread that was started
         self.reads = 0  # looks at the clock since the last wait
-        self.seen: set[Place] = set()  # where the code has looked at the clock since the last wait
-        self.deadline = math.nan  # the instant to come with which its last look was compared
+        self.looks: dict[Place, tuple[float, int]] = {}  # by place: compared with what, how often in a row
+        self.last: Place = ()
+        self.deadline = math.nan  # the instant to come with which the last look was compared
 
     def start(self) -> None:
         """Begin at the present instant, as soon as the hub is back."""
@@ -87,51 +96,55 @@ class Strand:
             _strands.pop(greenlet.getcurrent(), None)
 
     def switch(self) -> None:
-        """Let it run until it waits; called from the hub."""
+        """Let it run until it waits; called from the hub, whose running event loop stays as it is."""
         if not self.greenlet.dead:
-            self.greenlet.switch()
+            with _running_loop_kept():
+                self.greenlet.switch()
 
-    def pause(self, until: float = math.inf) -> bool:
-        """Give control away until that time, or until `wake`; whether it was woken."""
+    def away(self) -> None:
+        """Switch to the hub, and come back when it says so; a running event loop of ours stays ours."""
         if self.closing:
-            raise greenlet.GreenletExit
+            self._abandon_if_restless()
+        with _running_loop_kept():
+            self.hub.switch()
+        self.looked_enough()
+
+    def looked_enough(self) -> None:
+        """Whatever the code saw of the clock, it has waited or released since: it does not spin."""
+        self.reads = 0
+        self.looks.clear()
+        self.last = ()
+        self.deadline = math.nan
+
+    def _give(self, until: float, wakeable: bool) -> None:
+        """Give control away until that time, or until `wake` if it may be woken."""
         self.waits += 1
         number = self.waits
-        self.until = until
-        self.woken = False
+        self.until, self.wakeable = until, wakeable
         if until < math.inf:
             self.world.at(until, self.priority, lambda _: self._resume(number))
         self.away()
-        self.until = math.nan
-        self.clock.set(max(self.world.env.now, self.clock.time()))
-        return self.woken
-
-    def away(self) -> None:
-        """Switch to the hub, and come back when it says so. A running event loop of ours stays ours."""
-        asyncio = sys.modules.get("asyncio.events")
-        if asyncio is None:
-            self.hub.switch()
-        else:
-            loop = asyncio._get_running_loop()
-            asyncio._set_running_loop(None)
-            try:
-                self.hub.switch()
-            finally:
-                asyncio._set_running_loop(loop)
-        self._waited()
-
-    def _waited(self) -> None:
-        self.reads = 0
-        self.seen.clear()
-        self.deadline = math.nan
+        self.until, self.wakeable = math.nan, False
 
     def _resume(self, number: int) -> None:
         if number == self.waits:
             self.waits += 1
             self.switch()
 
+    def pause(self, until: float = math.inf) -> bool:
+        """Wait until that time, or until `wake`; whether it was woken."""
+        if self.closing:
+            self._abandon_if_restless()
+            raise greenlet.GreenletExit
+        self.woken = False
+        self._give(until, wakeable=True)
+        self.clock.set(max(self.world.env.now, self.clock.time()))
+        return self.woken
+
     def wake(self) -> None:
-        """End its wait, as soon as the hub is back; called by whoever is running."""
+        """End its `pause`, if it is in one, as soon as the hub is back; called by whoever is running."""
+        if not self.wakeable:
+            return
         waker = current()
         now = self.world.env.now if waker is None else waker.clock.time()
         number = self.waits
@@ -144,13 +157,18 @@ class Strand:
 
     def _until(self, time: float) -> None:
         """Virtual time goes on to that instant (what the clock asks for)."""
-        if time > self.world.env.now and not self.closing:
-            self.waits += 1
-            number = self.waits
-            self.until = time
-            self.world.at(time, self.priority, lambda _: self._resume(number))
-            self.away()
-            self.until = math.nan
+        if self.closing:
+            self._abandon_if_restless()
+        elif time > self.world.env.now:
+            self._give(time, wakeable=False)
+
+    def _abandon_if_restless(self) -> None:
+        """The run is over. Clean-up that goes on and on is left where it stands, for good."""
+        self.closed_waits += 1
+        if self.closed_waits > LAST_WAITS:
+            _abandoned.append(self)
+            while True:
+                self.hub.switch()
 
     def wait(self, seconds: float | None) -> bool:
         """Wait that long (None: for ever) or until woken; the timer makes it late. Whether woken."""
@@ -172,7 +190,7 @@ class Strand:
         else:
             self.clock.sleep(seconds)
         if self.clock.time() > began:
-            self._waited()
+            self.looked_enough()
         else:
             # Too short to be seen, on an ideal timer: the loop around it is a spin loop.
             self.reads += 1
@@ -181,18 +199,22 @@ class Strand:
     def now(self, frame: FrameType) -> Instant:
         """What the clock shows to the code in that frame.
 
-        The same place looking again without a wait in between, its last look having been compared with an
-        instant to come, is a spin loop: the number of its looks is solved for, as in `plan_wait`.
+        When the same place has looked `SPINS` times without a wait in between, each time comparing with
+        the same instant to come, it is a spin loop: the looks left are solved for, as in `plan_wait`.
         """
         clock = self.clock
         cost = clock.timer.read_cost
+        # The last look is known by now to have been compared, or not.
+        deadline, times = self.looks.get(self.last, (math.nan, 0))
+        self.looks[self.last] = (self.deadline, times + 1 if deadline == self.deadline else 1)
         place = _place(frame)
-        if place in self.seen and self.deadline > clock.time():
+        deadline, times = self.looks.get(place, (math.nan, 0))
+        if times >= SPINS and deadline == self.deadline > clock.time():
             began = clock.time()
             if cost > 0.0:
-                clock.reads = reads_until(clock.base, clock.reads, cost, self.deadline)
+                clock.reads = reads_until(clock.base, clock.reads, cost, deadline)
             else:
-                clock.set(self.deadline)
+                clock.set(deadline)
             clock.spun += clock.time() - began
             self._until(clock.time())
         else:
@@ -200,22 +222,24 @@ class Strand:
             if cost == 0.0:
                 self.dawdle()
         self.reads += 1
-        self.seen.add(place)
+        self.last = place
         self.deadline = math.nan
         return Instant(clock.time())
 
     def dawdle(self) -> None:
         """Code that goes on without waiting while no time passes takes some, or the run would never end."""
         if self.reads >= FREE_READS:
-            reads, seen, deadline = self.reads, self.seen.copy(), self.deadline
+            kept = self.reads, self.looks.copy(), self.last, self.deadline
             self.clock.set(self.clock.time() + STUCK_READ)
             self.catch_up()
-            self.reads, self.seen, self.deadline = reads, seen, deadline
+            self.reads, self.looks, self.last, self.deadline = kept
 
     def stuck(self) -> bool:
         """Whether it waits without end, and so does everything that it has started."""
+        if self.greenlet.dead:
+            return False
         alive = [strand for strand in (self, *self.started) if not strand.greenlet.dead]
-        return bool(alive) and all(strand.until == math.inf for strand in alive)
+        return all(strand.until == math.inf for strand in alive)
 
     def fail(self, message: str) -> None:
         """End the run with an error that the hosted code cannot catch."""
@@ -227,8 +251,24 @@ class Strand:
             strand.close()
         self.closing = True
         if self.greenlet and not self.greenlet.dead:
-            self.greenlet.throw()
+            with _running_loop_kept():
+                self.greenlet.throw()
         _strands.pop(self.greenlet, None)
+
+
+@contextlib.contextmanager
+def _running_loop_kept() -> Iterator[None]:
+    """asyncio knows one running loop a thread: whoever is switched to begins with none, we get ours back."""
+    asyncio = sys.modules.get("asyncio.events")
+    if asyncio is None:
+        yield
+        return
+    loop = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(loop)
 
 
 def _place(frame: FrameType) -> Place:
@@ -241,11 +281,17 @@ def _place(frame: FrameType) -> Place:
     return tuple(place)
 
 
-def _notice(deadline: float) -> None:
+def _notice(deadline: float, scheduled: bool = False) -> None:
+    """The code compares now with that instant; it is what a release waits for if it is to come.
+
+    `scheduled`: even if it has passed, since it was asked how long there is left.
+    """
     strand = current()
     if strand is not None:
-        strand.clock.deadline = deadline
-        if deadline > strand.clock.time():
+        to_come = deadline > strand.clock.time()
+        if to_come or scheduled:
+            strand.clock.deadline = deadline
+        if to_come:
             strand.deadline = deadline
 
 
@@ -262,13 +308,12 @@ class Instant(float):
 
     def __sub__(self, other: float) -> float:
         if isinstance(other, Instant):
-            if float(self) > float(other):
-                _notice(float(self))
+            _notice(float(self))
             return Span(float(self) - float(other))
         return float(self) - other
 
     def __rsub__(self, other: float) -> float:
-        _notice(float(other))
+        _notice(float(other), scheduled=True)
         return Span(float(other) - float(self))
 
     def __lt__(self, other: float) -> bool:

@@ -87,7 +87,7 @@ class Trace(NamedTuple):
                 continue
             last = np.searchsorted(times, t, side="right")
             if np.isnan(rates).all():
-                since = np.minimum(np.maximum(t - start, 1e-9), 1.0)
+                since = np.minimum(np.maximum(t - start, 1.0 / self.scenario.target), 1.0)
                 held = (last - np.searchsorted(times, t - 1.0, side="right")) / since
             else:
                 held = rates[np.maximum(last - 1, 0)]

@@ -6,6 +6,7 @@ so what happens between two waits is atomic, and equal runs are equal.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import sys
 import threading
@@ -69,12 +70,12 @@ class _Running:
         self.done.acquire()
 
 
-_running: dict[threading.Thread, _Running] = {}
-_threads: dict[Strand, threading.Thread] = {}
-
-
 def _begin(strand: Strand, body: Callable[[], None]) -> Strand:
-    new = Strand(strand.world, strand.producer, body, strand.root)
+    def quiet() -> None:
+        with contextlib.suppress(SystemExit):  # which ends a thread and nothing else
+            body()
+
+    new = Strand(strand.world, strand.producer, quiet, strand.root)
     new.clock.set(strand.clock.time())
     new.start()
     return new
@@ -82,7 +83,8 @@ def _begin(strand: Strand, body: Callable[[], None]) -> Strand:
 
 def start(strand: Strand, thread: threading.Thread) -> None:
     """`Thread.start` in hosted code."""
-    if thread in _running or thread.ident is not None:
+    known = strand.root.threads
+    if thread in known or thread.ident is not None:
         raise RuntimeError("threads can only be started once")
 
     def body() -> None:
@@ -91,13 +93,12 @@ def start(strand: Strand, thread: threading.Thread) -> None:
         except Exception:
             threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
         finally:
-            _threads.pop(new, None)
             running.done.release()
             _mark_ended(thread)
 
     new = _begin(strand, body)
-    running = _running[thread] = _Running(new)
-    _threads[new] = thread
+    new.thread = thread
+    running = known[thread] = _Running(new)
     thread._ident = id(new)  # type: ignore[attr-defined]
     thread._started.set()  # type: ignore[attr-defined]
 
@@ -113,7 +114,7 @@ def _mark_ended(thread: threading.Thread) -> None:
 
 def join(strand: Strand, thread: threading.Thread, timeout: float | None = None) -> None:
     """`Thread.join` in hosted code."""
-    running = _running.get(thread)
+    running = strand.root.threads.get(thread)
     if running is None:
         raise RuntimeError("cannot join a thread that hosted code has not started")
     if running.done.acquire(timeout=-1 if timeout is None else max(timeout, 0.0)):
@@ -122,7 +123,7 @@ def join(strand: Strand, thread: threading.Thread, timeout: float | None = None)
 
 def is_alive(strand: Strand, thread: threading.Thread) -> bool:
     """`Thread.is_alive` in hosted code."""
-    running = _running.get(thread)
+    running = strand.root.threads.get(thread)
     return running is not None and running.done.locked()
 
 
@@ -143,7 +144,7 @@ def identity(strand: Strand) -> int:
 
 def current_thread(strand: Strand) -> threading.Thread:
     """`threading.current_thread` in hosted code."""
-    return _threads.get(strand) or threading.main_thread()
+    return strand.thread or threading.main_thread()
 
 
 def simple_queue(strand: Strand) -> Any:

@@ -18,7 +18,7 @@ import simpy
 from tpssim import services
 from tpssim.clock import late_wakeups
 from tpssim.core import REFUSED, UNFINISHED
-from tpssim.disturbances import Stall, Swap, factor_at, finish
+from tpssim.disturbances import Stall, Swap, factor_at, finish, merged
 from tpssim.scenario import Scenario
 from tpssim.traces import Trace
 
@@ -62,7 +62,7 @@ class World:
                 self.swaps.append((d.start, d.end, len(self.services)))
                 self.services.append(d.service)
         self.factors = [d for d in scenario.disturbances if not isinstance(d, Swap | Stall)]
-        self.stalls = sorted(d for d in scenario.disturbances if isinstance(d, Stall))
+        self.stalls = merged([d for d in scenario.disturbances if isinstance(d, Stall)])
         self.times: dict[tuple[int, int, int], Noise] = {}
         self.counters = {"spun": 0.0, "caught_up": 0.0, "re_anchored": 0.0, "dropped": 0.0, "held": 0.0}
         self.scheduled: list[float] = []

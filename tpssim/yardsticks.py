@@ -81,8 +81,8 @@ FIXED = CONTROLLERS["fixed"]()
 
 
 def _runs(scenario: Scenario, law: Any, seed: int, replications: int = REPLICATIONS) -> list[Trace]:
-    checked_scenario(scenario)
-    return [model.simulate(scenario, law, seed, replication, {}) for replication in range(replications)]
+    plant = checked_scenario(scenario)
+    return [model.simulate(plant, law, seed, replication, {}) for replication in range(replications)]
 
 
 def _queue(service: Any, rate: float, calls: int, poisson: float = 1.0, **backend: float) -> Scenario:
