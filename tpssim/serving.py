@@ -14,8 +14,8 @@ from heapq import heappop, heappush
 from typing import Any
 
 from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT
-from tpssim.plant import Async, Blocking, Pool, retry_wait, slowdown
-from tpssim.world import COMPLETION, RETRY, TIMEOUT, Noise, World
+from tpssim.plant import Async, Backend, Blocking, Pool, retry_wait, slowdown
+from tpssim.world import COMPLETED, COMPLETION, LATENCY, OUTCOME, RELEASED, RETRY, TIMEOUT, Noise, Row, World
 
 
 class Call:
@@ -27,7 +27,7 @@ class Call:
         self,
         producer: int,
         slot: int,
-        row: int,
+        row: Row,
         freed: Callable[[Call], None],
         settled: Callable[[Call], None],
     ) -> None:
@@ -51,6 +51,10 @@ class Serving:
         self.backend = scenario.backend
         self.timeout = scenario.timeout
         self.retry = scenario.retry
+        self.by_handoff = isinstance(self.consumer, Async) and self.consumer.feedback == "handoff"
+        self.pooled = isinstance(self.consumer, Pool)
+        self.blocking = isinstance(self.consumer, Blocking)
+        self.plain = self.backend == Backend() and scenario.tick == 0.0  # nothing but the service itself
         self.inside = 0  # calls in the backend
         self.server_free_at = [0.0] * int(self.backend.servers) if self.backend.servers < math.inf else []
         self.begun: deque[float] = deque()  # begins of the last second, for a rate limit
@@ -67,7 +71,7 @@ class Serving:
             self._attempt(call)
         elif isinstance(consumer, Async):
             if consumer.handoff > 0.0:
-                handed = self.world.env.now + consumer.handoff
+                handed = self.world.env._now + consumer.handoff
                 self.world.at(handed, COMPLETION + call.number, lambda _: self._hand_over(call))
             else:
                 self._hand_over(call)
@@ -84,18 +88,15 @@ class Serving:
     def _hand_over(self, call: Call) -> None:
         world = self.world
         self._attempt(call)
-        if self._by_handoff():
-            world.latency[call.row] = world.env.now - world.released[call.row]
+        if self.by_handoff:
+            call.row[LATENCY] = world.env._now - call.row[RELEASED]
             call.settled(call)
         call.freed(call)
-
-    def _by_handoff(self) -> bool:
-        return isinstance(self.consumer, Async) and self.consumer.feedback == "handoff"
 
     def _attempt(self, call: Call) -> None:
         """One attempt begins now."""
         world = self.world
-        now = world.env.now
+        now = world.env._now
         done, outcome, inside = self._serve(call, now)
         call.pending = True
         attempt = call.attempt
@@ -119,6 +120,9 @@ class Serving:
     def _serve(self, call: Call, now: float) -> tuple[float, int, bool]:
         """When the backend answers (inf: never), the outcome, and whether the call is inside until then."""
         world, backend = self.world, self.backend
+        if self.plain:
+            work = world.work(call.producer, call.slot, call.attempt, now)
+            return (world.finish(now, work) if world.stalls else now + work), OK, False
         n = self.inside + 1
         if n > backend.limit or n > backend.servers + backend.places or self._too_fast(now):
             if backend.silent:
@@ -163,18 +167,18 @@ class Serving:
         call.attempt += 1
         if outcome != OK and call.attempt <= self.retry.attempts:
             wait = world.ticked(retry_wait(self.retry, call.attempt))
-            world.at(world.env.now + wait, RETRY + call.number, lambda _: self._attempt(call))
+            world.at(world.env._now + wait, RETRY + call.number, lambda _: self._attempt(call))
             return
         row = call.row
-        world.outcome[row] = outcome
-        world.completed[row] = world.env.now
-        if self._by_handoff():
+        row[OUTCOME] = outcome
+        row[COMPLETED] = now = world.env._now
+        if self.by_handoff:
             return
-        world.latency[row] = world.env.now - world.released[row]
+        row[LATENCY] = now - row[RELEASED]
         call.settled(call)
-        if isinstance(self.consumer, Blocking):
+        if self.blocking:
             call.freed(call)
-        elif isinstance(self.consumer, Pool):
+        elif self.pooled:
             self._next(call.producer)
 
     def _next(self, producer: int) -> None:

@@ -8,7 +8,7 @@ be `t`. simpy's door, together with the rooms that build on this one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from heapq import heappush
 from typing import Any
 
@@ -20,11 +20,25 @@ from tpssim.clock import late_wakeups
 from tpssim.core import REFUSED, UNFINISHED
 from tpssim.disturbances import Stall, Swap, factor_at, finish, merged
 from tpssim.scenario import Scenario
-from tpssim.traces import Trace
+from tpssim.traces import COLUMNS, Trace
 
 # Priorities at equal times. simpy's own wake-ups are 0 and 1; producer and slot are added to these.
 END, COMPLETION, TIMEOUT, WINDOW, RETRY, RELEASE = (kind << 64 for kind in range(2, 8))
 Action = Callable[[Any], None]
+
+#: A row of the log, in the order of a trace's columns.
+Row = list[float]
+SCHEDULED, RELEASED, COMPLETED, LATENCY, _, _, IN_FLIGHT, OUTCOME, PRODUCER = range(len(COLUMNS))
+
+
+class Moment(simpy.Event):
+    """An event that has been triggered, with its one callback: what `simpy.Timeout` is for relative times."""
+
+    def __init__(self, env: simpy.Environment, action: Action) -> None:
+        self.env = env
+        self.callbacks = [action]
+        self._value = None
+        self._ok = True
 
 
 class Noise:
@@ -64,16 +78,10 @@ class World:
         self.factors = [d for d in scenario.disturbances if not isinstance(d, Swap | Stall)]
         self.stalls = merged([d for d in scenario.disturbances if isinstance(d, Stall)])
         self.times: dict[tuple[int, int, int], Noise] = {}
+        self.disturbed = bool(self.swaps or self.factors)
+        self.plain_times = [self._times(0, i, 0) for i in range(len(scenario.producers))]
         self.counters = {"spun": 0.0, "caught_up": 0.0, "re_anchored": 0.0, "dropped": 0.0, "held": 0.0}
-        self.scheduled: list[float] = []
-        self.released: list[float] = []
-        self.completed: list[float] = []
-        self.latency: list[float] = []
-        self.rate: list[float] = []
-        self.limit: list[float] = []
-        self.in_flight: list[int] = []
-        self.outcome: list[int] = []
-        self.producer: list[int] = []
+        self.rows: list[Row] = []
 
     def noise(self, stream: str, producer: int = 0, attempt: int = 0) -> Noise:
         """The draws of a stream."""
@@ -98,6 +106,8 @@ class World:
 
     def work(self, producer: int, slot: int, attempt: int, begin: float) -> float:
         """Service time of a call whose work begins at `begin`, s, under the disturbances in force."""
+        if attempt == 0 and not self.disturbed:
+            return self.plain_times[producer][slot]
         which = 0
         for start, end, other in self.swaps:
             if start <= begin < end:
@@ -133,32 +143,23 @@ class World:
         grid = self.scenario.grid
         if grid > 0.0:
             time = math.floor(time / grid + 0.5) * grid
-        event = simpy.Event(env)
-        event._ok = True
-        event._value = None
-        event.callbacks.append(action)
-        entry: Any = (time, priority, next(env._eid), event)
+        moment = Moment(env, action)
+        entry: Any = (time, priority, next(env._eid), moment)
         heappush(env._queue, entry)
-        return event
+        return moment
 
-    def log(self, producer: int, scheduled: float, rate: float, limit: float, in_flight: int) -> int:
-        """Log a release now; returns the number of its row."""
-        self.producer.append(producer)
-        self.scheduled.append(scheduled)
-        self.released.append(self.env.now)
-        self.completed.append(math.nan)
-        self.latency.append(math.nan)
-        self.rate.append(rate)
-        self.limit.append(limit)
-        self.in_flight.append(in_flight)
-        self.outcome.append(UNFINISHED)
-        return len(self.released) - 1
+    def log(self, producer: int, scheduled: float, rate: float, limit: float, in_flight: int) -> Row:
+        """Log a release now; returns its row, whose outcome is written in later."""
+        now = self.env._now
+        row: Row = [scheduled, now, math.nan, math.nan, rate, limit, in_flight, UNFINISHED, producer]
+        self.rows.append(row)
+        return row
 
     def log_refusal(self, producer: int, scheduled: float, rate: float, limit: float, in_flight: int) -> None:
         """Log a slot whose call was refused locally."""
         row = self.log(producer, scheduled, rate, limit, in_flight)
-        self.released[row] = math.nan
-        self.outcome[row] = REFUSED
+        row[RELEASED] = math.nan
+        row[OUTCOME] = REFUSED
 
     def run(self) -> None:
         """Run to the end of the scenario: whatever lies at that instant or after it does not happen."""
@@ -170,19 +171,9 @@ class World:
         self.env.run()
 
     def trace(self, meta: Mapping[str, Any]) -> Trace:
-        def column(values: Sequence[float]) -> Any:
-            return np.array(values, dtype=np.float64)
-
-        return Trace(
-            column(self.scheduled),
-            column(self.released),
-            column(self.completed),
-            column(self.latency),
-            column(self.rate),
-            column(self.limit),
-            column(self.in_flight),
-            np.array(self.outcome, dtype=np.int8),
-            np.array(self.producer, dtype=np.int32),
-            self.scenario,
-            {**meta, **self.counters},
-        )
+        table = np.array(self.rows, dtype=np.float64).reshape(-1, len(COLUMNS))
+        columns: Any = [np.ascontiguousarray(table[:, i]) for i in range(len(COLUMNS))]
+        columns[OUTCOME] = columns[OUTCOME].astype(np.int8)
+        columns[PRODUCER] = columns[PRODUCER].astype(np.int32)
+        columns += [self.scenario, {**meta, **self.counters}]
+        return Trace(*columns)
