@@ -73,7 +73,8 @@ class Backend(NamedTuple):
         for name in ("servers", "places", "limit", "silent"):
             value = getattr(self, name)
             if value < math.inf and value != int(value):
-                return f"{name}={value:g} is no whole number"
+                allowed = "0, 1" if name == "silent" else "1, 2, 3, ..."
+                return f"{name}={value:g} is no whole number; allowed: {allowed}"
         if self.failure == 1.0:
             return "failure=1: nothing would ever succeed; allowed: below 1"
         return ""

@@ -42,7 +42,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         if self._nearest > 0.0:
             return self._turn
-        return self.strand.now(sys._getframe(1))
+        # A plain number: the loop compares it with its own timers, which are no schedule of the code's.
+        return float(self.strand.now(sys._getframe(1)))
 
     def call_at(  # type: ignore[override]  # a looser signature
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
