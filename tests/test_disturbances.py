@@ -7,7 +7,19 @@ import math
 import pytest
 from laws import run
 
-from tpssim.disturbances import Disturbance, Ramp, Sine, Spike, Stall, Step, Swap, factor_at, finish, merged
+from tpssim.disturbances import (
+    Disturbance,
+    Ramp,
+    Sine,
+    Spike,
+    Stall,
+    Step,
+    Swap,
+    factor_at,
+    factor_row,
+    finish,
+    merged,
+)
 from tpssim.plant import Async, Backend
 from tpssim.scenario import Scenario, achievable, capacity, mean_over, phases
 from tpssim.services import Constant
@@ -41,7 +53,7 @@ def test_factors_multiply_and_the_last_swap_wins() -> None:
         Step(0.0, 2.0, 2.0), Step(0.5, 1.0, 3.0), Swap(0.5, 2.0, Constant(0.125)), Swap(1, 2, Constant(0.25))
     )
     assert both == pytest.approx([0.125, 0.125, 0.75, 0.75, 0.5, 0.5, 0.5, 0.5])
-    assert factor_at([Step(0.0, 1.0, 2.0), Step(0.5, 1.0, 3.0)], 0.5) == 6.0
+    assert factor_at([factor_row(Step(0.0, 1.0, 2.0)), factor_row(Step(0.5, 1.0, 3.0))], 0.5) == 6.0
 
 
 def test_a_stall_stops_all_work_and_loses_none() -> None:

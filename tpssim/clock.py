@@ -141,23 +141,13 @@ class Wait(NamedTuple):
 
 
 def plan_wait(
-    timer: TimerModel,
-    base: float,
-    reads: int,
-    deadline: float,
-    spin: float,
-    late: Draws,
-    sleeps: int,
+    timer: TimerModel, base: float, reads: int, deadline: float, spin: float, late: Draws, sleeps: int
 ) -> Wait:
     """The loop of `WallClock.wait`, begun after `reads` looks at a clock that stood at `base`, foreseen.
 
-    `late[i]` is how late sleep i ends (empty: none is late). The spin at the end is solved for
-    (`reads_until`). Under the ideal timer, or with a clock that costs nothing, a spin ends on the deadline.
+    `late[i]` is how late sleep i ends. The spin at the end is solved for (`reads_until`). With a clock that
+    costs nothing a spin ends on the deadline. Not for the ideal timer: `plan_ideal_wait`.
     """
-    if timer == IDEAL:
-        if deadline > base:
-            return Wait(deadline, 0, sleeps, min(spin, deadline - base))
-        return Wait(base, reads, sleeps, 0.0)
     cost = timer.read_cost
     while True:
         reads += 1
@@ -166,7 +156,7 @@ def plan_wait(
         if remaining <= 0.0:
             return Wait(base, reads, sleeps, 0.0)
         if remaining > spin:
-            base = sleep_end(timer, now, remaining - spin, late[sleeps] if late else 0.0)
+            base = sleep_end(timer, now, remaining - spin, late[sleeps])
             reads = 0
             sleeps += 1
         elif cost > 0.0:
@@ -174,6 +164,27 @@ def plan_wait(
             return Wait(base, reads, sleeps, base + reads * cost - now)
         else:
             return Wait(deadline, 0, sleeps, remaining)
+
+
+def plan_ideal_wait(now: float, deadline: float, spin: float) -> tuple[float, float]:
+    """(end, seconds of it spent reading the clock) of a wait on the ideal timer: on the deadline.
+
+    >>> plan_ideal_wait(1.0, 3.0, 0.5)
+    (3.0, 0.5)
+    """
+    if deadline > now:
+        return deadline, min(spin, deadline - now)
+    return now, 0.0
+
+
+class Punctual:
+    """Sleeps that end on time."""
+
+    def __getitem__(self, _: int) -> float:
+        return 0.0
+
+
+PUNCTUAL = Punctual()
 
 
 class VirtualClock:
@@ -192,7 +203,7 @@ class VirtualClock:
     def __init__(
         self,
         timer: TimerModel = IDEAL,
-        late: Draws = (),
+        late: Draws = PUNCTUAL,
         advance: Callable[[float], None] | None = None,
     ) -> None:
         self.timer = timer
@@ -218,7 +229,7 @@ class VirtualClock:
         return self.time()
 
     def sleep(self, seconds: float) -> None:
-        late = self.late[self.sleeps] if self.late else 0.0
+        late = self.late[self.sleeps]
         self.sleeps += 1
         self.set(sleep_end(self.timer, self.time(), seconds, late))
         self._give()
@@ -226,9 +237,13 @@ class VirtualClock:
     def wait(self, deadline: float, spin: float) -> float:
         """As `WallClock.wait`, in virtual time (`plan_wait`)."""
         self.deadline = deadline
-        plan = plan_wait(self.timer, self.base, self.reads, deadline, spin, self.late, self.sleeps)
-        self.base, self.reads, self.sleeps = plan.base, plan.reads, plan.sleeps
-        self.spun += plan.spun
+        if self.timer == IDEAL:
+            end, spun = plan_ideal_wait(self.time(), deadline, spin)
+            self.set(end)
+        else:
+            plan = plan_wait(self.timer, self.base, self.reads, deadline, spin, self.late, self.sleeps)
+            self.base, self.reads, self.sleeps, spun = plan
+        self.spun += spun
         self._give()
         return self.time()
 

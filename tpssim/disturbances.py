@@ -23,9 +23,6 @@ class Step(NamedTuple):
     end: float
     factor: Annotated[float, FACTOR]
 
-    def at(self, t: float) -> float:
-        return self.factor
-
 
 class Ramp(NamedTuple):
     """The factor rises (or falls) linearly from 1 at the start to `factor` at the end."""
@@ -33,9 +30,6 @@ class Ramp(NamedTuple):
     start: float
     end: float
     factor: Annotated[float, FACTOR]
-
-    def at(self, t: float) -> float:
-        return 1.0 + (self.factor - 1.0) * (t - self.start) / (self.end - self.start)
 
 
 class Spike(NamedTuple):
@@ -45,9 +39,6 @@ class Spike(NamedTuple):
     end: float
     factor: Annotated[float, FACTOR]
 
-    def at(self, t: float) -> float:
-        return 1.0 + (self.factor - 1.0) * math.exp(-5.0 * (t - self.start) / (self.end - self.start))
-
 
 class Sine(NamedTuple):
     """The factor swings: `1 + amplitude sin(2 pi (t - start) / period)`."""
@@ -56,9 +47,6 @@ class Sine(NamedTuple):
     end: float
     amplitude: Annotated[float, Range(0.0, 1.0, "x", closed_high=False)]
     period: Annotated[float, Range(0.0, 1e6, "s", closed_low=False)]
-
-    def at(self, t: float) -> float:
-        return 1.0 + self.amplitude * math.sin(2.0 * math.pi * (t - self.start) / self.period)
 
 
 class Stall(NamedTuple):
@@ -99,12 +87,38 @@ def checked_disturbance(disturbance: Disturbance, duration: float, owner: str) -
     return checked(disturbance, owner)
 
 
-def factor_at(disturbances: Sequence[Factor], t: float) -> float:
-    """The product of the factors in force at t."""
+#: A factor as numbers: (kind, start, end, a, b). Both engines reckon with these.
+Row = tuple[float, float, float, float, float]
+STEP, RAMP, SPIKE, SINE = 0.0, 1.0, 2.0, 3.0
+
+
+def factor_row(disturbance: Factor) -> Row:
+    """The factor as numbers."""
+    start, end = disturbance.start, disturbance.end
+    if isinstance(disturbance, Sine):
+        return SINE, start, end, disturbance.amplitude, disturbance.period
+    kind = {Step: STEP, Ramp: RAMP, Spike: SPIKE}[type(disturbance)]
+    return kind, start, end, disturbance.factor, 0.0
+
+
+def factor_at(rows: Sequence[Row], t: float) -> float:
+    """The product of the factors in force at t.
+
+    >>> factor_at([factor_row(Ramp(0.0, 10.0, 3.0))], 5.0)
+    2.0
+    """
     factor = 1.0
-    for disturbance in disturbances:
-        if disturbance.start <= t < disturbance.end:
-            factor *= disturbance.at(t)
+    for row in rows:
+        kind, start, end, a, b = row[0], row[1], row[2], row[3], row[4]
+        if start <= t < end:
+            if kind == STEP:
+                factor *= a
+            elif kind == RAMP:
+                factor *= 1.0 + (a - 1.0) * (t - start) / (end - start)
+            elif kind == SPIKE:
+                factor *= 1.0 + (a - 1.0) * math.exp(-5.0 * (t - start) / (end - start))
+            else:
+                factor *= 1.0 + a * math.sin(2.0 * math.pi * (t - start) / b)
     return factor
 
 
@@ -130,8 +144,9 @@ def finish(stalls: Sequence[Stall], begin: float, work: float) -> float:
     3.5
     """
     for stall in stalls:
-        if stall.start <= begin < stall.end:
-            begin = stall.end
-        elif begin < stall.start < begin + work:
-            work += stall.end - stall.start
+        start, end = stall[0], stall[1]
+        if start <= begin < end:
+            begin = end
+        elif begin < start < begin + work:
+            work += end - start
     return begin + work

@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Mapping
 from typing import Any
 
-from tpssim.clock import IDEAL, plan_wait
+from tpssim.clock import IDEAL, plan_ideal_wait, plan_wait
 from tpssim.core import FAILED, REJECTED, TIMED_OUT, Controller, Observation
 from tpssim.pacing import anchor, next_due
 from tpssim.scenario import Scenario
@@ -96,9 +96,8 @@ class Driver:
         now = world.env._now
         if max(due, now) >= self.end:
             return
-        if self.ideal:  # as `plan_wait` has it
-            time = due if due > now else now
-            self.spun = min(self.threshold, time - now)
+        if self.ideal:
+            time, self.spun = plan_ideal_wait(now, due, self.threshold)
         else:
             timer = world.scenario.timer
             wait = plan_wait(timer, now, 0, due, self.threshold, self.late, self.sleeps)

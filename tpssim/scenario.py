@@ -19,6 +19,7 @@ from tpssim.disturbances import (
     Swap,
     checked_disturbance,
     factor_at,
+    factor_row,
 )
 from tpssim.pacing import BURST, Late
 from tpssim.plant import Async, Backend, Blocking, Consumer, Retry, backend_capacity, success
@@ -153,7 +154,7 @@ def mean_service(scenario: Scenario, t: float) -> float:
             if isinstance(disturbance, Swap):
                 mean = disturbance.service.mean
             else:
-                factors.append(disturbance)
+                factors.append(factor_row(disturbance))
     return mean * factor_at(factors, t)
 
 

@@ -64,7 +64,7 @@ class Strand:
         late: Draws = world.late(producer) if root is None else root.threads_late
         self.clock = VirtualClock(world.scenario.timer, late, self._until)
         if root is None:
-            self.threads_late: Draws = late and _InTurn(world.late(producer + (1 << 20)))
+            self.threads_late: Draws = _InTurn(world.late(producer + (1 << 20)))
             self.clock.set(world.env.now)
         else:
             root.started.append(self)
@@ -175,7 +175,7 @@ class Strand:
         if seconds is None:
             return self.pause()
         clock = self.clock
-        late = clock.late[clock.sleeps] if clock.late else 0.0
+        late = clock.late[clock.sleeps]
         clock.sleeps += 1
         return self.pause(sleep_end(clock.timer, clock.time(), max(seconds, 0.0), late))
 

@@ -16,9 +16,9 @@ import numpy as np
 import simpy
 
 from tpssim import services
-from tpssim.clock import late_wakeups
+from tpssim.clock import PUNCTUAL, Draws, late_wakeups
 from tpssim.core import REFUSED, UNFINISHED
-from tpssim.disturbances import Stall, Swap, factor_at, finish, merged
+from tpssim.disturbances import Stall, Swap, factor_at, factor_row, finish, merged
 from tpssim.scenario import Scenario
 from tpssim.traces import COLUMNS, Trace
 
@@ -75,7 +75,7 @@ class World:
             if isinstance(d, Swap):
                 self.swaps.append((d.start, d.end, len(self.services)))
                 self.services.append(d.service)
-        self.factors = [d for d in scenario.disturbances if not isinstance(d, Swap | Stall)]
+        self.factors = [factor_row(d) for d in scenario.disturbances if not isinstance(d, Swap | Stall)]
         self.stalls = merged([d for d in scenario.disturbances if isinstance(d, Stall)])
         self.times: dict[tuple[int, int, int], Noise] = {}
         self.disturbed = bool(self.swaps or self.factors)
@@ -91,11 +91,11 @@ class World:
 
         return Noise(make, self.slots)
 
-    def late(self, producer: int = 0) -> Noise | tuple[()]:
-        """How late each sleep of a producer ends, s; nothing if none is."""
+    def late(self, producer: int = 0) -> Draws:
+        """How late each sleep of a producer ends, s."""
         timer = self.scenario.timer
         if timer.median == 0.0 and timer.spike == 0.0:
-            return ()
+            return PUNCTUAL
 
         def make(n: int) -> Any:
             key = (self.seed, self.replication, producer)
