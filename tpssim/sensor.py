@@ -83,6 +83,38 @@ def window_end(sensor: Sensor, window: Window) -> float:
     return window.start + length
 
 
+def ranked(memory: array[float], n: int, rank: int) -> float:
+    """The value of that rank (0: the least) among the first n, which are put in another order (quickselect).
+
+    Its own code, because sorting costs a compiler more time than all the rest of a law's loop.
+
+    >>> ranked(array("d", [3.0, 1.0, 2.0, 9.0]), 3, 1)
+    2.0
+    """
+    low, high = 0, n - 1
+    while low < high:
+        pivot = memory[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while memory[i] < pivot:
+                i += 1
+            while pivot < memory[j]:
+                j -= 1
+            if i <= j:
+                kept = memory[i]
+                memory[i] = memory[j]
+                memory[j] = kept
+                i += 1
+                j -= 1
+        if rank <= j:
+            high = j
+        elif rank >= i:
+            low = i
+        else:
+            break
+    return memory[rank]
+
+
 def summed_up(
     sensor: Sensor, window: Window, memory: array[float], now: float, target: float, u: float
 ) -> Observation:
@@ -92,8 +124,7 @@ def summed_up(
         latency = window.total / window.timed
         if sensor.quantile > 0.0:
             kept = min(int(window.timed), CAPACITY)
-            ranked = sorted(memory[:kept])
-            latency = ranked[max(math.ceil(sensor.quantile * kept) - 1, 0)]
+            latency = ranked(memory, kept, max(math.ceil(sensor.quantile * kept) - 1, 0))
     return Observation(
         now,
         target,

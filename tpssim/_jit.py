@@ -1,0 +1,123 @@
+"""The only door to numba: the kernel compiled, and the rules by which compiled code may be kept.
+
+A law's `update` is taken from its record's class when the kernel is compiled for that class. Compiled code is
+kept on disk under a name made of the package's own sources, because numba sees when the file of the kernel
+changes but not when a law's does; and only for records of this package, because a class of the user's may be
+redefined under the same name (in a notebook, say). Those are compiled anew in each process, and for each class.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import types
+from numba.extending import overload, register_jitable
+
+from tpssim import clock, disturbances, kernel, pacing, plant, sensor
+
+KEPT = 3  # caches of earlier versions of the sources
+
+_HELPERS: tuple[Callable[..., Any], ...] = (
+    clock.plan_ideal_wait,
+    clock.plan_wait,
+    clock.reads_until,
+    clock.sleep_end,
+    disturbances.factor_at,
+    disturbances.finish,
+    pacing.anchor,
+    pacing.next_due,
+    plant._power,
+    plant.slowdown,
+    sensor.collected,
+    sensor.opened,
+    sensor.ranked,
+    sensor.summed_up,
+    sensor.window_end,
+    kernel.on_grid,
+    kernel.pop,
+    kernel.push,
+    kernel.service_time,
+    kernel.ticked,
+)
+for _helper in _HELPERS:
+    register_jitable(_helper)
+
+
+@overload(kernel.law_update, strict=False)
+def _update(law: Any, state: Any, obs: Any, memory: Any) -> Any:
+    if not isinstance(law, types.BaseNamedTuple):
+        return None
+    update = register_jitable(law.instance_class.update)
+    if hasattr(law.instance_class, "memory"):
+        return lambda law, state, obs, memory: update(law, state, obs, memory)
+    return lambda law, state, obs, memory: update(law, state, obs)
+
+
+@overload(kernel.law_admit, strict=False)
+def _admit(law: Any, state: Any, now: Any, lag: Any, in_flight: Any, memory: Any) -> Any:
+    if not isinstance(law, types.BaseNamedTuple):
+        return None
+    cls = law.instance_class
+    if not hasattr(cls, "admit"):
+        return lambda law, state, now, lag, in_flight, memory: state
+    admit = register_jitable(cls.admit)
+    if hasattr(cls, "memory"):
+        return lambda law, state, now, lag, in_flight, memory: admit(law, state, now, lag, in_flight, memory)
+    return lambda law, state, now, lag, in_flight, memory: admit(law, state, now, lag, in_flight)
+
+
+def sources() -> str:
+    """A name for the package's sources as they are now."""
+    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Where compiled code is kept: one folder for each state of the sources, the newest few."""
+    base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    kept = Path(base) / "tpssim"
+    folder = kept / sources()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.utime(folder)
+    others = sorted((p for p in kept.iterdir() if p != folder), key=lambda p: p.stat().st_mtime)
+    for old in others[: -KEPT or None]:
+        shutil.rmtree(old, ignore_errors=True)
+    return folder
+
+
+@functools.cache
+def _kept_kernel() -> Callable[..., int]:
+    before = numba.config.CACHE_DIR
+    try:
+        numba.config.CACHE_DIR = str(cache_folder())
+        compiled: Callable[..., int] = numba.njit(cache=True, nogil=True)(kernel.run)
+    except OSError:
+        compiled = numba.njit(nogil=True)(kernel.run)  # nowhere to write: compiled anew in each process
+    finally:
+        numba.config.CACHE_DIR = before
+    return compiled
+
+
+@functools.lru_cache(maxsize=64)
+def _own_kernel(law: type) -> Callable[..., int]:
+    compiled: Callable[..., int] = numba.njit(nogil=True)(kernel.run)
+    return compiled
+
+
+def kernel_for(law: type) -> Callable[..., int]:
+    """The compiled kernel for a class of laws."""
+    return _kept_kernel() if law.__module__.startswith("tpssim.") else _own_kernel(law)
+
+
+#: What is raised when a law cannot be compiled.
+CompileError = numba.core.errors.NumbaError
