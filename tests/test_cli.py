@@ -157,8 +157,11 @@ BAD: list[tuple[list[str], str]] = [
     (["compare", "--seed", "-1"], "seed=-1; allowed: a whole number >= 0"),
     (["compare", "--trace", "nothing.csv"], "'nothing.csv' cannot be read"),
     (["compare", "--column", "x"], "--column and --unit belong to --trace"),
-    (["simulate", "aimd"], "give either a scenario or --trace FILE"),
-    (["simulate", "spikes", "aimd", "--trace", "x.csv"], "give either a scenario or --trace FILE"),
+    (["simulate", "aimd"], "give either SCENARIO CONTROLLER or --trace FILE CONTROLLER"),
+    (
+        ["simulate", "spikes", "aimd", "--trace", "x.csv"],
+        "give either SCENARIO CONTROLLER or --trace FILE CONTROLLER",
+    ),
     (["list", "scenarios", "nowhere"], "no 'nowhere' among the scenarios; allowed: fast-async"),
     (["list", "animals"], "invalid choice: 'animals'"),
 ]

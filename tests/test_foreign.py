@@ -436,6 +436,11 @@ def test_what_cannot_be_loaded_is_refused_in_one_line(spec: str, message: str) -
     assert "\n" not in str(error.value)
 
 
+def exits(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
+    yield 1
+    raise SystemExit("bye")
+
+
 def raises(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
     yield 1
     raise ZeroDivisionError("oh")
@@ -444,9 +449,11 @@ def raises(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
 @pytest.mark.parametrize(
     ("throttle", "message"),
     [
-        (raises, r"the throttle raises failed: ZeroDivisionError: oh \(test_foreign.py:\d+\)"),
-        (lambda items, tps, total: None, "it gave NoneType, not an iterable or an async iterable"),
-        (lambda items: items, "takes 1 positional argument but 3 were given"),
+        (raises, r"throttle raises failed: ZeroDivisionError: oh \(test_foreign.py:\d+\)"),
+        (exits, r"throttle exits failed: SystemExit: bye \(test_foreign.py:\d+\)"),
+        (lambda items, tps, total: None, "it gave NoneType; allowed: a generator or an async generator"),
+        (lambda items: items, r"it takes \(items\); allowed: called as \(items, tps, total\)"),
+        (lambda items, tps, total: items[:3], r"it ended after 3 of 202 items, at 0\.003 s"),
     ],
 )
 def test_an_error_in_hosted_code_is_one_line_with_its_place(
@@ -454,7 +461,31 @@ def test_an_error_in_hosted_code_is_one_line_with_its_place(
 ) -> None:
     with pytest.raises(InputError, match=message) as error:
         simulate(QUICK, throttle)
-    assert error.value.__cause__ is not None
+    assert "\n" not in str(error.value)
+
+
+def test_what_it_prints_is_not_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    def chatty(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
+        for item in items:
+            print("hello")
+            time.sleep(1.0 / tps)
+            yield item
+
+    simulate(QUICK, chatty)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("hello")
+
+
+def test_a_throttle_that_goes_too_fast_is_said_to() -> None:
+    for hasty in (
+        lambda items, tps, total: list(items),
+        lambda items, tps, total: as_throttle(time.sleep)(items, 2 * tps, total),
+    ):
+        trace = simulate(QUICK._replace(consumer=Async(0.0), duration=20.0), hasty)
+        assert judge(trace).word == "exceeds"
+        assert (trace.scheduled <= trace.released).all()
+    assert "released 2,002 calls in" in judge(trace).reason
 
 
 def test_it_stands_beside_ours_in_a_comparison() -> None:
@@ -552,7 +583,10 @@ def test_files_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         path = tmp_path / folder / "mine.py"
-        path.write_text("def throttle(items, tps, total):\n    yield from ()\n", encoding="utf-8")
+        path.write_text(
+            "import time\ndef throttle(items, tps, total):\n    time.sleep(1e3)\n    yield 1\n",
+            encoding="utf-8",
+        )
         specs.append(f"{path}:throttle")
     assert set(compare(QUICK, specs, replications=1).of("quick")) == set(specs)
 
@@ -585,10 +619,11 @@ def test_the_event_loop_around_a_simulation_stays_as_it_was() -> None:
     assert asyncio.run(main()) > 100
 
 
-def test_a_throttle_that_ends_early_may_leave_an_idle_thread() -> None:
+def test_an_idle_thread_is_not_waited_for() -> None:
     def short(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
         threading.Thread(target=queue.Queue[int]().get, daemon=True).start()
         yield from list(items)[:7]
+        time.sleep(1e3)
 
     assert len(simulate(QUICK, short).released) == 7
 
@@ -599,6 +634,7 @@ def test_an_exit_in_a_thread_ends_the_thread_alone() -> None:
         thread.start()
         thread.join()
         yield from list(items)[:7]
+        time.sleep(1e3)
 
     assert len(simulate(QUICK, leaving).released) == 7
 

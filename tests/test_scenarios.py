@@ -108,6 +108,11 @@ def test_parameters_reach_scenario_service_consumer_and_timer() -> None:
         (PLAIN._replace(producers=(Producer(10.0),)), "a producer from 10 to inf s in a run of 10 s"),
         (PLAIN._replace(late=Late(-1.0)), "keep=-1 is out of range"),
         (PLAIN._replace(grid=1.0), "grid=1 is out of range"),
+        (PLAIN._replace(poisson=0.5), r"poisson=0.5 is out of range; allowed: \[0, 1\] 0 or 1"),
+        (PLAIN._replace(service=0.03), "0.03 is not a record of numbers; allowed: such as Constant"),  # type: ignore[arg-type]
+        (PLAIN._replace(consumer="pool"), r"consumer='pool'; allowed: Blocking\(\), "),  # type: ignore[arg-type]
+        (PLAIN._replace(consumer=Pool), "consumer=<class .*Pool'>; allowed: Blocking"),  # type: ignore[arg-type]
+        (PLAIN._replace(disturbances=Step(1.0, 2.0, 3.0)), "allowed: a tuple of disturbances"),  # type: ignore[arg-type]
     ],
 )
 def test_impossible_scenarios_are_refused_in_one_line(scenario: Scenario, message: str) -> None:

@@ -3,7 +3,7 @@
 A law's `update` is taken from its record's class when the kernel is compiled for that class. Compiled code is
 kept on disk under a name made of the package's own sources, because numba sees when the file of the kernel
 changes but not when a law's does; and only for records of this package, because a class of the user's may be
-redefined under the same name (in a notebook, say). Those are compiled anew in each process, and for each class.
+redefined under the same name (in a notebook, say): those are compiled anew, for each class and process.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba.core import types
+from numba.core import config, types
 from numba.extending import overload, register_jitable
 
 from tpssim import clock, disturbances, kernel, pacing, plant, sensor
 
+settings: Any = config  # numba's, which a type checker does not know
 KEPT = 3  # caches of earlier versions of the sources
 
 _HELPERS: tuple[Callable[..., Any], ...] = (
@@ -55,8 +56,9 @@ for _helper in _HELPERS:
 def _update(law: Any, state: Any, obs: Any, memory: Any) -> Any:
     if not isinstance(law, types.BaseNamedTuple):
         return None
-    update = register_jitable(law.instance_class.update)
-    if hasattr(law.instance_class, "memory"):
+    cls: Any = getattr(law, "instance_class")  # noqa: B009
+    update = register_jitable(cls.update)
+    if hasattr(cls, "memory"):
         return lambda law, state, obs, memory: update(law, state, obs, memory)
     return lambda law, state, obs, memory: update(law, state, obs)
 
@@ -65,7 +67,7 @@ def _update(law: Any, state: Any, obs: Any, memory: Any) -> Any:
 def _admit(law: Any, state: Any, now: Any, lag: Any, in_flight: Any, memory: Any) -> Any:
     if not isinstance(law, types.BaseNamedTuple):
         return None
-    cls = law.instance_class
+    cls: Any = getattr(law, "instance_class")  # noqa: B009
     if not hasattr(cls, "admit"):
         return lambda law, state, now, lag, in_flight, memory: state
     admit = register_jitable(cls.admit)
@@ -84,7 +86,9 @@ def sources() -> str:
 
 def cache_folder() -> Path:
     """Where compiled code is kept: one folder for each state of the sources, the newest few."""
-    base = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    base = (
+        os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    )
     kept = Path(base) / "tpssim"
     folder = kept / sources()
     folder.mkdir(parents=True, exist_ok=True)
@@ -97,14 +101,14 @@ def cache_folder() -> Path:
 
 @functools.cache
 def _kept_kernel() -> Callable[..., int]:
-    before = numba.config.CACHE_DIR
+    before = settings.CACHE_DIR
     try:
-        numba.config.CACHE_DIR = str(cache_folder())
+        settings.CACHE_DIR = str(cache_folder())
         compiled: Callable[..., int] = numba.njit(cache=True, nogil=True)(kernel.run)
     except OSError:
         compiled = numba.njit(nogil=True)(kernel.run)  # nowhere to write: compiled anew in each process
     finally:
-        numba.config.CACHE_DIR = before
+        settings.CACHE_DIR = before
     return compiled
 
 

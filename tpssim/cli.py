@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    compare.add_argument("--scenarios", metavar="A,B", action="append", help="default: all built-in ones")
+    compare.add_argument(
+        "--scenarios", metavar="A,B", nargs="+", action="extend", help="default: all built-in ones"
+    )
     compare.add_argument(
         "--controllers",
         metavar="NAME",
@@ -58,7 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument(
         "--throttle",
         metavar="FILE.py:callable",
-        action="append",
+        nargs="+",
+        action="extend",
         help="a throttle of your own beside them, called as (items, tps, total); or package.module:callable",
     )
     compare.add_argument(

@@ -37,6 +37,10 @@ class Observation(NamedTuple):
     u: float = 0.5  #: a uniform draw of its own stream, for laws that probe at random
 
 
+#: The unit of a number that is a switch.
+FLAG = "0 or 1"
+
+
 class Range(NamedTuple):
     """Which values a parameter may take, its unit, and where a tuner should look."""
 
@@ -105,12 +109,16 @@ def checked(record: RecordT, owner: str) -> RecordT:
 
     A record may have a method `conflict() -> str` for rules between fields ("" when there is none).
     """
+    if isinstance(record, type) or not hasattr(record, "_fields"):
+        raise InputError(
+            f"{owner}: {record!r} is not a record of numbers; allowed: such as Constant(mean=0.02)"
+        )
     values = {}
     for field, allowed in ranges(record).items():
         given = getattr(record, field)
         if isinstance(given, bool) or not isinstance(given, int | float):
             raise InputError(f"{owner}: {field}={given!r} is not a number; allowed: {allowed}")
-        if not allowed.holds(given):
+        if not allowed.holds(given) or (allowed.unit == FLAG and given not in (0.0, 1.0)):
             raise InputError(f"{owner}: {field}={given:g} is out of range; allowed: {allowed}")
         values[field] = float(given)
     fixed: Any = record

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 from tpssim.core import InputError, Range, checked
 from tpssim.services import Service
@@ -101,8 +101,8 @@ def factor_row(disturbance: Factor) -> Row:
     return kind, start, end, disturbance.factor, 0.0
 
 
-def factor_at(rows: Sequence[Row], t: float) -> float:
-    """The product of the factors in force at t.
+def factor_at(rows: Any, t: float) -> float:
+    """The product of the factors (`Row`s, or a table of them) in force at t.
 
     >>> factor_at([factor_row(Ramp(0.0, 10.0, 3.0))], 5.0)
     2.0
@@ -137,8 +137,8 @@ def merged(stalls: Sequence[Stall]) -> list[Stall]:
     return found
 
 
-def finish(stalls: Sequence[Stall], begin: float, work: float) -> float:
-    """When work of that length begun at `begin` is done, given stalls as `merged` gives them, s.
+def finish(stalls: Any, begin: float, work: float) -> float:
+    """When work of that length begun at `begin` is done, given `merged` stalls or a table of them, s.
 
     >>> finish([Stall(1.0, 3.0)], 0.5, 1.0)
     3.5

@@ -1,6 +1,6 @@
 """The compiled engine: the same runs as `model`, to the bit, many times faster.
 
-It takes what `refusal` does not name, draws the noise beforehand and runs `kernel`, compiled if numba is there.
+It takes what `refusal` does not name and runs `kernel` on noise drawn beforehand, compiled if numba is there.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def _times(service: Any, n: int, seed: int, replication: int) -> Array:
 def _draws(scenario: Scenario, n: int, seed: int, replication: int) -> Draws:
     """The first n draws of every stream that the scenario needs."""
     swaps = [d.service for d in scenario.disturbances if isinstance(d, Swap)]
-    times = [_times(service, n, seed, replication) for service in (scenario.service, *swaps)]
+    every: list[Any] = [scenario.service, *swaps]
+    times = [_times(service, n, seed, replication) for service in every]
     none = np.zeros(1)
 
     def drawn(stream: str, needed: bool = True, length: int = n) -> Array:
@@ -167,8 +168,9 @@ def _simulate(
     tables = _tables(scenario.disturbances)
     n = math.ceil(max(scenario.target, 1.0) * scenario.duration) + 2
     while True:
-        columns = [np.empty(n) for _ in range(7)]
-        log = Log(*columns, np.empty(n, np.int8), np.zeros(len(COUNTERS)))
+        columns: list[Any] = [np.empty(n) for _ in range(7)]
+        columns += [np.empty(n, np.int8), np.zeros(len(COUNTERS))]
+        log = Log(*columns)
         rows = run(
             law,
             law.init(scenario.target),
@@ -189,6 +191,7 @@ def _simulate(
         memory[:] = 0.0
     outcome = log.outcome[:rows]
     outcome[outcome >= 16] = UNFINISHED
-    found: list[Any] = [column[:rows] for column in columns]
     counters = dict(zip(COUNTERS, log.counters.tolist(), strict=True))
-    return Trace(*found, outcome, np.zeros(rows, np.int32), scenario, {**meta, **counters})
+    found: list[Any] = [column[:rows] for column in columns[:7]]
+    found += [outcome, np.zeros(rows, np.int32), scenario, {**meta, **counters}]
+    return Trace(*found)

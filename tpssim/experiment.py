@@ -66,6 +66,11 @@ def contender(given: ControllerLike) -> Contender:
         name = getattr(given, "__name__", type(given).__name__)
         return Contender(name, name, code=given)
     record: Any = given() if isinstance(given, type) else given
+    if not hasattr(record, "update") or not hasattr(record, "init"):
+        raise InputError(
+            f"controller {given!r} has no init and update; "
+            "allowed: a name, a law's record, a throttle function"
+        )
     cls = type(record)
     name = next((known for known, law in CONTROLLERS.items() if law is cls), cls.__name__)
     record = checked(record, name)

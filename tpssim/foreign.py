@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.util
+import inspect
 import signal
 import sys
 import threading
@@ -101,6 +102,7 @@ def _body(code: Foreign | ThrottleFunction) -> hosted.Body:
     def body(guest: Guest) -> None:
         # A file is executed here, in virtual time: so are its locks and its first looks at the clock.
         function = code.load() if isinstance(code, Foreign) else code
+        _check_signature(function)
         total = guest.world.slots
         flow = function(range(total), guest.world.scenario.target, total)
         if hasattr(flow, "__aiter__"):
@@ -109,9 +111,25 @@ def _body(code: Foreign | ThrottleFunction) -> hosted.Body:
             for _ in flow:
                 guest.call()
         else:
-            raise TypeError(f"it gave {type(flow).__name__}, not an iterable or an async iterable")
+            raise InputError(f"it gave {type(flow).__name__}; allowed: a generator or an async generator")
+        if guest.slot < total:
+            raise InputError(
+                f"it ended after {guest.slot:,} of {total:,} items, at {guest.strand.clock.time():.4g} s; "
+                "allowed: as many items as are asked for, the given ones repeated if need be"
+            )
 
     return body
+
+
+def _check_signature(function: ThrottleFunction) -> None:
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):
+        return  # not every callable tells
+    try:
+        signature.bind([], 1.0, 1)
+    except TypeError:
+        raise InputError(f"it takes {signature}; allowed: called as (items, tps, total)") from None
 
 
 def _run_async(guest: Guest, flow: Any) -> None:
@@ -145,17 +163,29 @@ def simulate(
     meta: Mapping[str, Any],
 ) -> Trace:
     """One run with a foreign throttle; an error in it becomes an `InputError` that says when and where."""
-    with rebound(), _watched():
+    name = meta.get("controller", getattr(code, "__name__", code))
+    # What it prints is not the bench's answer.
+    with rebound(), contextlib.redirect_stdout(sys.stderr):
         try:
-            return hosted.simulate(scenario, _body(code), seed, replication, meta)
-        except (InputError, KeyboardInterrupt):
+            with _watched():
+                return hosted.simulate(scenario, _body(code), seed, replication, meta)
+        except InputError as error:
+            raise InputError(f"throttle {name}: {error}") from error.__cause__
+        except KeyboardInterrupt:
             raise
-        except Exception as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
+        except (Exception, SystemExit) as error:
             raise InputError(
-                f"the throttle {meta.get('controller', code)} failed: {type(error).__name__}: {error} "
-                f"({Path(last.filename).name}:{last.lineno}); allowed: code that runs"
+                f"throttle {name} failed: {type(error).__name__}: {error} ({_place(error)}); "
+                "allowed: code that runs to its end"
             ) from error
+
+
+def _place(error: BaseException) -> str:
+    """Where an error arose: the last line that is not the bench's."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = str(Path(__file__).parent)
+    last = next((f for f in reversed(frames) if not f.filename.startswith(ours)), frames[-1])
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 @contextlib.contextmanager

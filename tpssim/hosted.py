@@ -58,7 +58,7 @@ class Guest:
         # A throttle that makes no deadline known is measured against the schedule it was asked for.
         scheduled = clock.deadline
         if not scheduled <= world.env.now:
-            scheduled = self.start + slot / world.scenario.target
+            scheduled = min(self.start + slot / world.scenario.target, world.env.now)
         clock.deadline = math.nan
         row = world.log(self.index, scheduled, self.rate, math.inf, self.flying)
         self.serving.begin(Call(self.index, slot, row, self._freed, self._settled))

@@ -173,7 +173,10 @@ def run(
     room = len(log.scheduled)
     slots = draws.times.shape[1]
     counters = log.counters
-    # Completions: key = 4 row + 2 if it is a hand-over, + 1 if the call is inside the backend until then.
+    # Completions: key = 4 row + 2 if it is a hand-over, + 1 if the call is inside the backend until then. The
+    # first of them is kept apart, the others in a heap.
+    done_at, done_key = math.inf, 0
+    new_at, new_key = 0.0, -1
     heap_times, heap_keys = np.empty(room + 1), np.empty(room + 1, np.int64)
     heap = 0
     queue = np.empty(room if plan.consumer == POOL else 1, np.int64)  # rows that wait for a worker
@@ -236,13 +239,16 @@ def run(
                     armed = True
         arm = False
 
-        done_at = heap_times[0] if heap > 0 else math.inf
         if done_at <= look_at and done_at <= release_at:
             now = done_at
             if now >= plan.duration:
                 return rows
-            key = heap_keys[0]
-            heap = pop(heap_times, heap_keys, heap)
+            key = done_key
+            if heap > 0:
+                done_at, done_key = heap_times[0], heap_keys[0]
+                heap = pop(heap_times, heap_keys, heap)
+            else:
+                done_at = math.inf
             row = key >> 2
             if key & 2:
                 begin_row = row
@@ -336,8 +342,7 @@ def run(
                     begin_row = row
                 elif plan.consumer == ASYNC:
                     if plan.handoff > 0.0:
-                        handed = on_grid(now + plan.handoff, plan.grid)
-                        heap = push(heap_times, heap_keys, heap, handed, 4 * row + 2)
+                        new_at, new_key = on_grid(now + plan.handoff, plan.grid), 4 * row + 2
                     else:
                         begin_row = row
                 elif free_workers > 0.0:
@@ -377,7 +382,7 @@ def run(
                 if backend.failure > 0.0 and draws.failures[number] < backend.failure:
                     outcome = FAILED
             log.outcome[row] = 16 + outcome  # until it is known
-            heap = push(heap_times, heap_keys, heap, on_grid(done, plan.grid), 4 * row + within)
+            new_at, new_key = on_grid(done, plan.grid), 4 * row + within
             if plan.consumer == ASYNC:
                 if plan.by_handoff:
                     log.latency[row] = now - log.released[row]
@@ -385,6 +390,16 @@ def run(
                     heard, heard_row, error, drop = True, row, 0.0, 0.0
                 idle = True
                 arm = True
+
+        if new_key >= 0:
+            if done_at == math.inf:
+                done_at, done_key = new_at, new_key
+            elif new_at < done_at or (new_at == done_at and new_key < done_key):
+                heap = push(heap_times, heap_keys, heap, done_at, done_key)
+                done_at, done_key = new_at, new_key
+            else:
+                heap = push(heap_times, heap_keys, heap, new_at, new_key)
+            new_key = -1
 
         # News for the law, or for its window.
         tell = False

@@ -60,6 +60,17 @@ def checked_scenario(scenario: Scenario) -> Scenario:
     """The scenario with every number a float inside its range; raises `InputError` naming the field."""
     owner = f"scenario {scenario.name}"
     scenario = checked(scenario, owner)
+    if not isinstance(scenario.disturbances, tuple) or isinstance(scenario.disturbances, Disturbance):
+        raise InputError(f"{owner}: disturbances={scenario.disturbances!r}; allowed: a tuple of disturbances")
+    for thing in scenario.disturbances:
+        if not isinstance(thing, Disturbance):
+            raise InputError(
+                f"{owner}: {thing!r} is no disturbance; allowed: Step, Ramp, Spike, Sine, Stall, Swap"
+            )
+    if not isinstance(scenario.consumer, Consumer):
+        raise InputError(
+            f"{owner}: consumer={scenario.consumer!r}; allowed: Blocking(), Async(...), Pool(...)"
+        )
     consumer = checked(scenario.consumer, owner)
     if isinstance(consumer, Async) and consumer.feedback not in ("handoff", "completion"):
         raise InputError(f"{owner}: feedback={consumer.feedback!r}; allowed: handoff, completion")
@@ -113,8 +124,8 @@ def with_parameters(scenario: Scenario, parameters: Mapping[str, float]) -> Scen
     own: dict[str, Any] = {}
     inner: dict[str, dict[str, float]] = {part: {} for part in parts}
     known = list(ranges(scenario))
-    for part in parts.values():
-        known += [name for name in ranges(part) if name not in known]
+    for part, record in parts.items():
+        known += [f"{part}.{name}" if name in known else name for name in ranges(record)]
     for name, value in parameters.items():
         qualifier, dot, plain = name.rpartition(".")
         if name in ranges(scenario):

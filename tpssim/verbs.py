@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tpssim.scenario import Scenario
 
 
-def _scenario_specs(given: Sequence[str]) -> list[str]:
+def _specs(given: Sequence[str]) -> list[str]:
     """`A,B:x=1,y=2` as [A, B:x=1,y=2]: a part with a bare key=value belongs to the one before it."""
     specs: list[str] = []
     for part in ",".join(given).split(","):
@@ -126,9 +126,10 @@ def _controllers(args: argparse.Namespace) -> list[Any] | None:
     from tpssim.controllers import CONTROLLERS
     from tpssim.foreign import Foreign
 
+    named = None if args.controllers is None else _specs(args.controllers)
     if args.throttle is None:
-        return args.controllers  # type: ignore[no-any-return]
-    named = [*PRINTED, *CONTROLLERS] if args.controllers is None else args.controllers
+        return named
+    named = [*PRINTED, *CONTROLLERS] if named is None else named
     return [*named, *(Foreign(spec) for spec in args.throttle)]
 
 
@@ -136,7 +137,7 @@ def compare(args: argparse.Namespace) -> int:
     began = time.perf_counter()
     from tpssim.scenario import with_late
 
-    scenarios = _scenarios(args, None if args.scenarios is None else _scenario_specs(args.scenarios))
+    scenarios = _scenarios(args, None if args.scenarios is None else _specs(args.scenarios))
     policies = _policies(args.late)
     if policies:
         scenarios = [variant for arena in scenarios for variant in with_late(arena, policies)]
@@ -194,7 +195,9 @@ def _write_comparison(
 def simulate(args: argparse.Namespace) -> int:
     began = time.perf_counter()
     if (args.scenario is None) == (args.trace is None):
-        raise InputError("give either a scenario or --trace FILE; allowed: exactly one of them")
+        raise InputError(
+            "give either SCENARIO CONTROLLER or --trace FILE CONTROLLER; allowed: one of the two"
+        )
     (scenario,) = _scenarios(args, [] if args.scenario is None else [args.scenario])
     from tpssim import experiment
     from tpssim.artefacts import MARK, check_out, results_folder, write_json

@@ -1,7 +1,8 @@
 """One word for a run, with its reason.
 
 `inert`: the law leaves the rate valve open, and its limit held no call back and it refused none: the run
-shows the schedule, not the law. Else the rules, in the order in which they are tried on each long phase:
+shows the schedule, not the law. `exceeds`: foreign code released calls by more than a tenth faster than the
+wanted rate. Else the rules, in the order in which they are tried on each long phase:
 
 - `oscillates`: the commanded rate swings by more than half of its mean in the steady window, or by more
   than a tenth in a regular cycle (R > 0.5 and r > 1). Noise makes an AIMD swing without a fixed period, so
@@ -24,6 +25,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from tpssim.core import REFUSED
 from tpssim.phase_measures import measure_phases
 from tpssim.plant import Async, Blocking
@@ -33,12 +36,13 @@ if TYPE_CHECKING:
     from tpssim.traces import Trace
 
 #: The words, worst first.
-WORDS = ("inert", "stuck", "oscillates", "saturated", "drifts", "converges")
+WORDS = ("inert", "exceeds", "stuck", "oscillates", "saturated", "drifts", "converges")
 
 SWING, REGULAR_SWING = 0.5, 0.1
 BUSY = 0.9
 OVERLOAD, DRIFT = 10_000.0, 1000.0  # ppm
 STUCK = 0.8
+EXCESS = 1.1
 
 
 class Verdict(NamedTuple):
@@ -90,11 +94,26 @@ def inertia(trace: Trace) -> str:
     )
 
 
+def overrun(trace: Trace) -> str:
+    """By how much code that hides its rate went beyond the wanted one; "" if it did not."""
+    if not len(trace.rate) or not bool(np.isnan(trace.rate).all()):
+        return ""
+    wanted = trace.scenario.target * len(trace.scenario.producers)
+    calls, took = len(trace.released), float(trace.released.max())
+    # One second more: a window that is full at its start is no excess.
+    if calls <= EXCESS * wanted * (took + 1.0):
+        return ""
+    return f"released {calls:,} calls in {took:.3g} s, where {wanted:g}/s were wanted"
+
+
 def judge(trace: Trace) -> Verdict:
     """The verdict on one run: inert, or the worst of its phases, the later one if two are alike."""
     idle = inertia(trace)
     if idle:
         return Verdict("inert", idle)
+    excess = overrun(trace)
+    if excess:
+        return Verdict("exceeds", excess)
     every = [judge_phase(phase) for phase in measure_phases(trace)]
     return min(reversed(every), key=lambda verdict: WORDS.index(verdict.word))
 
