@@ -40,7 +40,7 @@ def test_compare_writes_table_pictures_summaries_and_traces(
         f"traces/{name}--printed-aimd--0.npz",
     }
     printed = capsys.readouterr().out
-    assert "the same trajectory to the bit in 2 of 2 runs" in printed
+    assert "the same trajectory to the bit in 1 of 1 runs" in printed
     assert max(len(line) for line in printed.splitlines()) <= 100 + len(str(tmp_path))
     rows = list(csv.DictReader((out / "summary.csv").read_text(encoding="utf-8").splitlines()))
     assert [row["throttle"] for row in rows] == ["aimd", "printed-aimd"]

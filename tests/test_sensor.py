@@ -115,3 +115,9 @@ def test_a_law_gets_its_memory_and_keeps_it() -> None:
 
     trace = run(SCENARIO, Ring())
     assert trace.limit.tolist() == [math.inf] + [100.0 + k for k in range(1, 16)]
+
+
+def test_a_window_on_a_grid_ends_where_its_end_is_rounded_to() -> None:
+    # A window of 0.1003 s on a grid of 1 ms: without the same rounding it would look for ever.
+    seen = told(SCENARIO._replace(grid=1e-3), Valve(), Sensor(period=0.1253))
+    assert [obs.now for obs in seen][:3] == pytest.approx([0.125, 0.25, 0.376], abs=2e-3)

@@ -42,11 +42,11 @@ _HELPERS: tuple[Callable[..., Any], ...] = (
     sensor.ranked,
     sensor.summed_up,
     sensor.window_end,
-    kernel.on_grid,
+    pacing.on_grid,
     kernel.pop,
     kernel.push,
     kernel.service_time,
-    kernel.ticked,
+    pacing.ticked,
 )
 for _helper in _HELPERS:
     register_jitable(_helper)

@@ -33,7 +33,7 @@ class Run(NamedTuple):
     phases: list[Phase]
     verdict: Verdict
     calls: int
-    digest: str  #: SHA-256 of the columns scheduled, released, completed and rate
+    digest: str  #: SHA-256 of the columns scheduled, released, completed and rate; "" if it is a twin's run
     trace: Trace | None
 
 
@@ -162,6 +162,7 @@ class Comparison(NamedTuple):
                 pair
                 for name in arenas
                 for pair in zip(self.cells[name, printed].runs, self.cells[name, law].runs, strict=True)
+                if pair[0].digest
             ]
             if pairs:
                 equal = sum(a.digest == b.digest for a, b in pairs)
@@ -170,9 +171,12 @@ class Comparison(NamedTuple):
         return found
 
     def _twin_lines(self) -> str:
+        borrowed = ""
+        if any(not run.digest for cell in self.cells.values() for run in cell.runs):
+            borrowed = "; other replications are the law's"
         return "\n".join(
             f"{t.printed} and {t.law}: the same trajectory to the bit in {t.equal} of {t.runs} runs "
-            f"({t.calls:,} calls)"
+            f"({t.calls:,} calls){borrowed}"
             for t in self.twins()
         )
 

@@ -9,6 +9,7 @@ import functools
 import importlib.util
 import math
 import warnings
+import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from tpssim.clock import IDEAL, late_wakeups
 from tpssim.core import UNFINISHED, Controller
 from tpssim.disturbances import Stall, Swap, factor_row, merged
 from tpssim.kernel import ASYNC, BLOCKING, POOL, SPARE, Draws, Log, Plan, Tables
+from tpssim.pacing import on_grid
 from tpssim.plant import Async, Backend, Blocking
 from tpssim.scenario import Scenario
 from tpssim.sensor import CAPACITY, Sensor
@@ -109,7 +111,7 @@ def plan_of(scenario: Scenario, law: Any) -> Plan:
         admits=hasattr(law, "admit"),
         plain=scenario.backend == Backend() and scenario.tick == 0.0,
         target=scenario.target,
-        duration=kernel.on_grid(scenario.duration, scenario.grid),
+        duration=on_grid(scenario.duration, scenario.grid),
         start=producer.start,
         end=producer.end,
         handoff=getattr(consumer, "handoff", 0.0),
@@ -125,20 +127,23 @@ def simulate(
     scenario: Scenario, law: Controller[Any], seed: int, replication: int, meta: Mapping[str, Any]
 ) -> Trace:
     """One run; `meta["engine"]` says whether it was compiled."""
-    run, engine = runner(type(law))
-    return _simulate(run, scenario, law, seed, replication, {**meta, "engine": engine})
+    trace = _simulate(runner(type(law)), scenario, law, seed, replication, meta)
+    compiled = compiles and type(law) not in _interpreted
+    return trace._replace(meta={**trace.meta, "engine": "compiled" if compiled else "interpreted"})
 
 
 @functools.lru_cache(maxsize=256)
-def runner(law: type) -> tuple[Callable[..., int], str]:
-    """The kernel for a class of laws, and the name of what it is."""
+def runner(law: type) -> Callable[..., int]:
+    """The kernel for a class of laws: compiled if numba is there and takes the law."""
     if not compiles:
-        return kernel.run, "interpreted"
+        return kernel.run
     from tpssim import _jit
 
     compiled = _jit.kernel_for(law)
 
     def run(*args: Any) -> int:
+        if law in _interpreted:
+            return kernel.run(*args)
         try:
             return compiled(*args)
         except _jit.CompileError as error:
@@ -147,10 +152,11 @@ def runner(law: type) -> tuple[Callable[..., int], str]:
             _interpreted.add(law)
             return kernel.run(*args)
 
-    return run, "compiled"
+    return run
 
 
-_interpreted: set[type] = set()
+#: Laws that numba did not take.
+_interpreted: weakref.WeakSet[type] = weakref.WeakSet()
 
 
 def _simulate(

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from typing import Any, NamedTuple
 
+from tpssim import engine as fast
 from tpssim import foreign, hosted, model
-from tpssim.article import PRINTED
+from tpssim.article import PRINTED, TWINS
+from tpssim.clock import IDEAL
 from tpssim.comparison import Cell, Comparison, Run
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import VERSION, Controller, InputError, checked, format_spec, parse_spec, ranges, replaced
@@ -26,7 +28,7 @@ from tpssim.verdicts import judge
 #: What may be given as a controller: a record, its class, "NAME:key=value,..." (printed throttles too), or a
 #: throttle of one's own: a callable `(items, tps, total)`, or where it stands, "FILE.py:callable".
 ControllerLike = Controller[Any] | type[Controller[Any]] | str | Foreign | ThrottleFunction
-ENGINES = ("auto", "simpy")
+ENGINES = ("auto", "simpy", "compiled")
 
 
 class Contender(NamedTuple):
@@ -106,7 +108,9 @@ def simulate(
 ) -> Trace:
     """One run. Equal arguments give equal bits; `replication` picks the noise of one run of `compare`.
 
-    Raises `InputError` for anything that cannot be used.
+    `engine`: `simpy` is the reference, `compiled` gives the same bits (and refuses by name what it cannot
+    express), `auto` takes the fast one where it can. `trace.meta["engine"]` tells which ran. Raises
+    `InputError` for anything that cannot be used.
 
     >>> trace = simulate("blocking-steady:duration=2", "aimd")
     >>> trace.scenario.duration
@@ -118,7 +122,9 @@ def simulate(
     _check_count("replication", replication, 0)
     arena, rival = scenario_named(scenario), contender(controller)
     _check_hostable(arena, rival)
-    return _run(arena, rival, seed, replication)
+    if engine == "compiled":
+        _check_compilable(arena, rival)
+    return _run(arena, rival, seed, replication, engine)
 
 
 def _check_count(name: str, value: int, least: int) -> None:
@@ -131,7 +137,20 @@ def _check_hostable(scenario: Scenario, rival: Contender) -> None:
         hosted.refuse_unhosted(scenario, rival.label)
 
 
-def _run(scenario: Scenario, rival: Contender, seed: int, replication: int) -> Trace:
+def _check_compilable(scenario: Scenario, rival: Contender) -> None:
+    if rival.law is None:
+        raise InputError(
+            f"{rival.label} waits by itself and cannot be compiled; allowed: engine simpy or auto"
+        )
+    what = fast.refusal(scenario)
+    if what:
+        raise InputError(
+            f"scenario {scenario.name}: {what}, which the compiled engine does not know; "
+            "allowed: engine simpy or auto"
+        )
+
+
+def _run(scenario: Scenario, rival: Contender, seed: int, replication: int, engine: str = "auto") -> Trace:
     meta = {
         "controller": rival.name,
         "parameters": rival.parameters(),
@@ -144,24 +163,45 @@ def _run(scenario: Scenario, rival: Contender, seed: int, replication: int) -> T
         return foreign.simulate(scenario, rival.code, seed, replication, meta)
     if rival.law is None:
         return hosted.simulate(scenario, hosted.printed(PRINTED[rival.name]), seed, replication, meta)
+    if engine == "compiled" or (engine == "auto" and fast.compiles and not fast.refusal(scenario)):
+        return fast.simulate(scenario, rival.law, seed, replication, meta)
     return model.simulate(scenario, rival.law, seed, replication, meta)
 
 
+def _has_twin(scenario: Scenario, rival: Contender) -> bool:
+    """Whether a printed throttle equals a law to the bit here, and the law can be compiled."""
+    return rival.name in TWINS and scenario.timer == IDEAL and fast.compiles and not fast.refusal(scenario)
+
+
+def _as_twin(scenario: Scenario, rival: Contender) -> Scenario:
+    """The scenario in which the twin does as the printed throttle: throttle 2 does not spin."""
+    return scenario._replace(spin_threshold=0.0) if rival.name == "printed-schedule" else scenario
+
+
 def _measured(scenario: Scenario, rival: Contender, seed: int, replications: int, keep: int) -> list[Run]:
-    """All replications of one pair, reduced to measures; the first `keep` traces are kept."""
+    """All replications of one pair, reduced to measures; the first `keep` traces are kept.
+
+    A printed throttle cannot be compiled: its first replication is hosted, and where it has a twin that
+    equals it to the bit, the others are the twin's (without a digest, since they prove nothing).
+    """
     runs = []
     for replication in range(replications):
-        trace = _run(scenario, rival, seed, replication)
+        hosted_here = replication == 0 or not _has_twin(scenario, rival)
+        if hosted_here:
+            trace = _run(scenario, rival, seed, replication)
+        else:
+            trace = _run(_as_twin(scenario, rival), contender(TWINS[rival.name]), seed, replication)
+        phases = measure_phases(trace)
         digest = hashlib.sha256()
         for column in (trace.scheduled, trace.released, trace.completed, trace.rate):
             digest.update(column.tobytes())
         runs.append(
             Run(
-                measure(trace),
-                measure_phases(trace),
-                judge(trace),
+                measure(trace, phases),
+                phases,
+                judge(trace, phases),
                 len(trace.released),
-                digest.hexdigest(),
+                digest.hexdigest() if hosted_here else "",
                 trace if replication < keep else None,
             )
         )

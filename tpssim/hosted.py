@@ -60,6 +60,9 @@ class Guest:
         if not scheduled <= world.env.now:
             scheduled = min(self.start + slot / world.scenario.target, world.env.now)
         clock.deadline = math.nan
+        speed = world.scenario.target if math.isnan(self.rate) else min(self.rate, world.scenario.target)
+        if world.env.now > scheduled and world.env.now - scheduled >= 1.0 / speed:
+            world.counters["caught_up"] += 1.0
         row = world.log(self.index, scheduled, self.rate, math.inf, self.flying)
         self.serving.begin(Call(self.index, slot, row, self._freed, self._settled))
         if not self.free:

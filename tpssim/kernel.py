@@ -15,7 +15,7 @@ import numpy as np
 from tpssim.clock import TimerModel, plan_ideal_wait, plan_wait
 from tpssim.core import FAILED, OK, REFUSED, REJECTED, UNFINISHED, Observation
 from tpssim.disturbances import factor_at, finish
-from tpssim.pacing import Late, anchor, next_due
+from tpssim.pacing import Late, anchor, next_due, on_grid, ticked
 from tpssim.plant import Backend, slowdown
 from tpssim.sensor import Sensor, collected, opened, summed_up, window_end
 
@@ -95,16 +95,6 @@ def law_admit(law: Any, state: Any, now: float, lag: float, in_flight: float, me
     if hasattr(law, "memory"):
         return law.admit(state, now, lag, in_flight, memory)
     return law.admit(state, now, lag, in_flight) if hasattr(law, "admit") else state
-
-
-def on_grid(time: float, grid: float) -> float:
-    """A time of an event on the scenario's grid."""
-    return math.floor(time / grid + 0.5) * grid if grid > 0.0 else time
-
-
-def ticked(wait: float, tick: float) -> float:
-    """A latency on the scenario's tick: rounded up to a multiple, plus one."""
-    return math.ceil(wait / tick) * tick + tick if tick > 0.0 else wait
 
 
 def push(times: Any, keys: Any, size: int, time: float, key: int) -> int:
@@ -281,7 +271,7 @@ def run(
             if now >= plan.duration:
                 return rows
             if sensor is not None:
-                if now < window_end(sensor, window):
+                if now < on_grid(window_end(sensor, window), plan.grid):
                     watch = True  # it began anew, or waits for more round trips
                 elif window.calls >= sensor.least:
                     close, watch, arm = True, True, True
@@ -423,7 +413,7 @@ def run(
                 tell = False
                 close = (
                     window.calls >= sensor.least
-                    and now >= window_end(sensor, window)
+                    and now >= on_grid(window_end(sensor, window), plan.grid)
                     and (sensor.period == 0.0 or sensor.discard == 0.0)
                 )
         if sensor is not None and close:

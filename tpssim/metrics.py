@@ -230,15 +230,15 @@ def _quantile(values: Array, q: float) -> float:
     return float(np.quantile(values, q)) if len(values) else math.nan
 
 
-def measure(trace: Trace) -> dict[str, float]:
-    """Every measure of `METRICS` for one run, in that order."""
+def measure(trace: Trace, rows: list[Phase] | None = None) -> dict[str, float]:
+    """Every measure of `METRICS` for one run, in that order; `rows` are its phases if they are known."""
     scenario = trace.scenario
     duration = scenario.duration
     sent = trace.outcome != REFUSED
     released = trace.released[sent]
     ok = trace.outcome == OK
     completed = completions(trace)
-    rows = measure_phases(trace)
+    rows = measure_phases(trace) if rows is None else rows
     last = rows[-1]
     widest = max(rows, key=lambda row: row.swing)
 

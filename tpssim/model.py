@@ -9,7 +9,7 @@ from typing import Any
 
 from tpssim.clock import IDEAL, plan_ideal_wait, plan_wait
 from tpssim.core import FAILED, REJECTED, TIMED_OUT, Controller, Observation
-from tpssim.pacing import anchor, next_due
+from tpssim.pacing import anchor, next_due, on_grid
 from tpssim.scenario import Scenario
 from tpssim.sensor import CAPACITY, Sensor, collected, opened, summed_up, window_end
 from tpssim.serving import Call, Serving
@@ -189,20 +189,25 @@ class Driver:
             return
         self.window = collected(self.window, obs, self.latencies)
         enough = self.window.calls >= self.sensor.least
-        late = self.world.env._now >= window_end(self.sensor, self.window)
+        late = self.world.env._now >= self._window_end()
         if enough and late and (self.sensor.period == 0.0 or self.sensor.discard == 0.0):
             self._sum_up()
+
+    def _window_end(self) -> float:
+        """When the window ends, on the grid of event times."""
+        assert self.sensor is not None
+        return on_grid(window_end(self.sensor, self.window), self.world.scenario.grid)
 
     def _watch(self) -> None:
         """Look at the window when it may end."""
         assert self.sensor is not None
-        end = max(window_end(self.sensor, self.window), self.world.env._now)
+        end = max(self._window_end(), self.world.env._now)
         self.world.at(end, WINDOW + self.index, self._look)
 
     def _look(self, _: Any) -> None:
         assert self.sensor is not None
         now = self.world.env._now
-        if now < window_end(self.sensor, self.window):
+        if now < self._window_end():
             self._watch()  # it began anew, or waits for more round trips
         elif self.window.calls >= self.sensor.least:
             self._sum_up()

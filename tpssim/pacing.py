@@ -76,3 +76,21 @@ def anchor(late: Late, due: float, now: float, interval: float) -> tuple[float, 
         missed = math.floor((now - due) / interval) if now > due else 0
         return due + missed * interval, float(missed)
     return max(due, now - late.keep * interval), 0.0
+
+
+def on_grid(time: float, grid: float) -> float:
+    """A time rounded to the nearest multiple of the grid; with grid 0 as it is.
+
+    >>> on_grid(1.26, 0.5)
+    1.5
+    """
+    return math.floor(time / grid + 0.5) * grid if grid > 0.0 else time
+
+
+def ticked(wait: float, tick: float) -> float:
+    """A latency rounded up to a multiple of the tick, plus one; with tick 0 as it is.
+
+    >>> ticked(0.3, 0.25)
+    0.75
+    """
+    return math.ceil(wait / tick) * tick + tick if tick > 0.0 else wait

@@ -6,10 +6,9 @@ simpy, which switches to it again when virtual time has come. greenlet's door.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import sys
-from collections.abc import Callable, Iterator
+from asyncio import _get_running_loop, _set_running_loop
+from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Any
 
@@ -98,15 +97,13 @@ class Strand:
     def switch(self) -> None:
         """Let it run until it waits; called from the hub, whose running event loop stays as it is."""
         if not self.greenlet.dead:
-            with _running_loop_kept():
-                self.greenlet.switch()
+            _switch_to(self.greenlet.switch)
 
     def away(self) -> None:
         """Switch to the hub, and come back when it says so; a running event loop of ours stays ours."""
         if self.closing:
             self._abandon_if_restless()
-        with _running_loop_kept():
-            self.hub.switch()
+        _switch_to(self.hub.switch)
         self.looked_enough()
 
     def looked_enough(self) -> None:
@@ -251,24 +248,23 @@ class Strand:
             strand.close()
         self.closing = True
         if self.greenlet and not self.greenlet.dead:
-            with _running_loop_kept():
-                self.greenlet.throw()
+            _switch_to(self.greenlet.throw)
         _strands.pop(self.greenlet, None)
 
 
-@contextlib.contextmanager
-def _running_loop_kept() -> Iterator[None]:
-    """asyncio knows one running loop a thread: whoever is switched to begins with none, we get ours back."""
-    asyncio = sys.modules.get("asyncio.events")
-    if asyncio is None:
-        yield
-        return
-    loop = asyncio._get_running_loop()
-    asyncio._set_running_loop(None)
+def _switch_to(other: Callable[[], Any]) -> None:
+    """Switch to another flow of control, and come back.
+
+    asyncio knows one running loop a thread: the other begins with none, and afterwards ours is ours again.
+    """
+    loop = _get_running_loop()
+    if loop is not None:
+        _set_running_loop(None)
     try:
-        yield
+        other()
     finally:
-        asyncio._set_running_loop(loop)
+        if _get_running_loop() is not loop:
+            _set_running_loop(loop)
 
 
 def _place(frame: FrameType) -> Place:

@@ -189,7 +189,7 @@ def _write_comparison(
         for replication, run in enumerate(cell.runs):
             if run.trace is not None:
                 run.trace.to_npz(folder / "traces" / f"{_file_name(scenario, label, str(replication))}.npz")
-    write_json(folder / MARK, _run_record(args, began, "simpy"))
+    write_json(folder / MARK, _run_record(args, began, "auto"))
 
 
 def simulate(args: argparse.Namespace) -> int:

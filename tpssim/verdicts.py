@@ -106,7 +106,7 @@ def overrun(trace: Trace) -> str:
     return f"released {calls:,} calls in {took:.3g} s, where {wanted:g}/s were wanted"
 
 
-def judge(trace: Trace) -> Verdict:
+def judge(trace: Trace, rows: list[Phase] | None = None) -> Verdict:
     """The verdict on one run: inert, or the worst of its phases, the later one if two are alike."""
     idle = inertia(trace)
     if idle:
@@ -114,7 +114,7 @@ def judge(trace: Trace) -> Verdict:
     excess = overrun(trace)
     if excess:
         return Verdict("exceeds", excess)
-    every = [judge_phase(phase) for phase in measure_phases(trace)]
+    every = [judge_phase(phase) for phase in (measure_phases(trace) if rows is None else rows)]
     return min(reversed(every), key=lambda verdict: WORDS.index(verdict.word))
 
 

@@ -19,6 +19,7 @@ from tpssim import services
 from tpssim.clock import PUNCTUAL, Draws, late_wakeups
 from tpssim.core import REFUSED, UNFINISHED
 from tpssim.disturbances import Stall, Swap, factor_at, factor_row, finish, merged
+from tpssim.pacing import on_grid, ticked
 from tpssim.scenario import Scenario
 from tpssim.traces import COLUMNS, Trace
 
@@ -133,16 +134,14 @@ class World:
         return finish(self.stalls, begin, work) if self.stalls else begin + work
 
     def ticked(self, wait: float) -> float:
-        """A latency or a retry's wait on the scenario's tick: rounded up to a multiple, plus one."""
-        tick = self.scenario.tick
-        return math.ceil(wait / tick) * tick + tick if tick > 0.0 else wait
+        """A latency or a retry's wait on the scenario's tick."""
+        return ticked(wait, self.scenario.tick)
 
     def at(self, time: float, priority: int, action: Action) -> simpy.Event:
         """Call `action` at an absolute time, on the scenario's grid; at equal times in order of priority."""
         env = self.env
-        grid = self.scenario.grid
-        if grid > 0.0:
-            time = math.floor(time / grid + 0.5) * grid
+        if self.scenario.grid > 0.0:
+            time = on_grid(time, self.scenario.grid)
         moment = Moment(env, action)
         entry: Any = (time, priority, next(env._eid), moment)
         heappush(env._queue, entry)

@@ -1,0 +1,370 @@
+"""The engine against the model: the same bits on everything that it accepts, listed and drawn."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import subprocess
+import sys
+import types
+from array import array
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from laws import Valve, Valves
+
+import tpssim
+from tpssim import InputError, engine, kernel, model, simulate
+from tpssim.clock import IDEAL, TIMERS, TimerModel
+from tpssim.controllers import CONTROLLERS
+from tpssim.core import Observation
+from tpssim.disturbances import Ramp, Sine, Spike, Stall, Step, Swap
+from tpssim.pacing import BURST, DELAY, SKIP, capped
+from tpssim.plant import Async, Backend, Blocking, Pool, Retry
+from tpssim.scenario import Producer, Scenario, checked_scenario
+from tpssim.scenarios import SCENARIOS
+from tpssim.sensor import Sensor
+from tpssim.services import Constant, Exponential, Lognormal, Pareto
+from tpssim.traces import COLUMNS, Trace
+
+needs_numba = pytest.mark.skipif(not engine.compiles, reason="numba is not installed")
+
+
+class Windowed(NamedTuple):
+    """Follows the 90th percentile of a window; sets all three valves."""
+
+    period: float = 0.2
+    least: float = 2.0
+    discard: float = 0.0
+
+    def sensor(self) -> Sensor:
+        return Sensor(self.period, 1.0, 3.0, self.least, self.discard, 0.9)
+
+    def init(self, target: float) -> Valves:
+        return Valves(target, 4.0, 0.0)
+
+    def update(self, state: Valves, obs: Observation) -> Valves:
+        if obs.count < 1.0:
+            return Valves(state.rate, state.limit, state.reject * 0.5)
+        slow = obs.latency > 0.03
+        rate = state.rate * 0.9 if slow else min(state.rate + 3.0, obs.target)
+        limit = max(state.limit - 1.0, 1.0) if slow else min(state.limit + 1.0, 20.0)
+        return Valves(rate, limit, 0.2 if obs.peak > 6.0 else 0.0)
+
+
+class Remembering(NamedTuple):
+    """Averages the last latencies in its memory; refuses and dithers at random."""
+
+    size: float = 5.0
+
+    def memory(self) -> int:
+        return int(self.size) + 1
+
+    def init(self, target: float) -> Valves:
+        return Valves(target, math.inf, 0.0)
+
+    def update(self, state: Valves, obs: Observation, memory: array[float]) -> Valves:
+        if obs.count < 1.0 or math.isnan(obs.latency):
+            return Valves(state.rate, state.limit, 0.0)
+        at = int(memory[int(self.size)])
+        memory[at] = obs.latency
+        memory[int(self.size)] = (at + 1) % int(self.size)
+        mean = 0.0
+        for i in range(int(self.size)):
+            mean += memory[i] / self.size
+        rate = max(1.0, min(obs.target, 0.8 / max(mean, 1e-3) + obs.u))
+        return Valves(rate, state.limit, 0.3 * obs.errors / obs.count)
+
+
+class Admitting(NamedTuple):
+    """Refuses what is late, at the moment of release."""
+
+    most: float = 0.05
+
+    def init(self, target: float) -> Valves:
+        return Valves(math.inf, 10.0, 0.0)
+
+    def update(self, state: Valves, obs: Observation) -> Valves:
+        return state
+
+    def admit(self, state: Valves, now: float, lag: float, in_flight: float) -> Valves:
+        return Valves(state.rate, state.limit, 0.8 if lag > self.most else 0.0)
+
+
+def same(one: Trace, other: Trace) -> bool:
+    return all(
+        np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True) for name in COLUMNS
+    ) and all(one.meta[name] == other.meta[name] for name in engine.COUNTERS)
+
+
+def interpreted(scenario: Scenario, law: Any, seed: int = 0) -> Trace:
+    return engine._simulate(kernel.run, scenario, law, seed, 0, {})
+
+
+@needs_numba
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_every_controller_on_every_scenario_to_the_bit(name: str) -> None:
+    law = CONTROLLERS[name]()
+    for scenario in SCENARIOS.values():
+        if not engine.refusal(scenario):
+            ours = engine.simulate(scenario, law, 5, 1, {})
+            assert ours.meta["engine"] == "compiled"
+            assert same(ours, model.simulate(scenario, law, 5, 1, {})), scenario.name
+
+
+SERVICES = st.sampled_from(
+    [Constant(0.0625), Constant(0.01), Exponential(0.02), Lognormal(0.02, 1.0), Pareto(0.01, 1.5)]
+)
+DISTURBANCES = st.lists(
+    st.sampled_from(
+        [
+            Step(0.5, 1.0, 8.0),
+            Ramp(0.25, 1.5, 4.0),
+            Spike(1.0, 1.5, 20.0),
+            Sine(0.0, 2.0, 0.5, 0.7),
+            Stall(0.75, 1.25),
+            Stall(1.0, 1.5),
+            Swap(0.5, 1.5, Exponential(0.05)),
+            Swap(1.0, 2.0, Constant(0.03125)),
+        ]
+    ),
+    max_size=3,
+    unique=True,
+).map(tuple)
+BACKENDS = st.builds(
+    lambda servers, places, slope, knee, failure, limit: Backend(
+        servers, places, slope, knee, 1.5, failure, limit
+    ),
+    st.sampled_from([math.inf, 1.0, 3.0]),
+    st.sampled_from([math.inf, 0.0, 2.0]),
+    st.sampled_from([0.0, 0.1]),
+    st.sampled_from([math.inf, 3.0]),
+    st.sampled_from([0.0, 0.2]),
+    st.sampled_from([math.inf, 4.0]),
+)
+TIMER_MODELS = st.sampled_from(
+    [
+        IDEAL,
+        TIMERS["linux"],
+        TIMERS["asyncio-epoll"],
+        TIMERS["windows-tick"],
+        TimerModel(proportional=0.1, most=1e-3),
+    ]
+)
+PLANTS = st.builds(
+    lambda service, target, consumer, disturbances, timer, backend, late, poisson, tick, grid: Scenario(
+        "drawn", service, target, 2.5, consumer, disturbances, timer
+    )._replace(backend=backend, late=late, poisson=poisson, tick=tick, grid=grid),
+    SERVICES,
+    st.sampled_from([4.0, 16.0, 50.0, 123.456, 400.0]),
+    st.sampled_from(
+        [
+            Blocking(),
+            Async(),
+            Async(0.0),
+            Async(0.0, "completion"),
+            Async(0.0625, "completion"),
+            Pool(2.0),
+            Pool(3.0, 0.0),
+            Pool(2.0, 4.0),
+        ]
+    ),
+    DISTURBANCES,
+    TIMER_MODELS,
+    BACKENDS,
+    st.sampled_from([BURST, DELAY, SKIP, capped(3)]),
+    st.sampled_from([0.0, 1.0]),
+    st.sampled_from([0.0, 1e-3]),
+    st.sampled_from([0.0, 1e-4]),
+)
+LAWS = st.sampled_from(
+    [
+        *(law() for law in CONTROLLERS.values()),
+        Windowed(),
+        Windowed(0.0, 4.0),
+        Windowed(0.1, 3.0, 1.0),
+        Remembering(),
+        Admitting(),
+        Valve(limit=2.0, reject=0.1),
+        Valve(limit=2.5),
+        Valve(rate=7.0),
+        Valve(rate=0.0),
+    ]
+)
+
+
+def accepted(scenario: Scenario) -> bool:
+    try:
+        checked_scenario(scenario)
+    except InputError:
+        return False
+    return True
+
+
+@given(PLANTS.filter(accepted), LAWS, st.integers(0, 2**32))
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+def test_drawn_plants_and_laws_to_the_bit(scenario: Scenario, law: Any, seed: int) -> None:
+    assert same(interpreted(scenario, law, seed), model.simulate(scenario, law, seed, 0, {}))
+
+
+@needs_numba
+@pytest.mark.parametrize("law", [Windowed(), Remembering(), Admitting()], ids=lambda law: type(law).__name__)
+@pytest.mark.parametrize("consumer", [Pool(4.0, 5.0), Async(0.0, "completion")], ids=["pool", "async"])
+def test_one_s_own_law_compiles_to_the_same_bits(law: Any, consumer: Any) -> None:
+    scenario = Scenario("s", Lognormal(0.02, 1.0), 150.0, 10.0, consumer, (Step(3.0, 5.0, 4.0),))._replace(
+        backend=Backend(servers=3.0, failure=0.05, slope=0.02), late=capped(5)
+    )
+    ours = engine.simulate(scenario, law, 1, 0, {})
+    assert ours.meta["engine"] == "compiled"
+    assert same(ours, model.simulate(scenario, law, 1, 0, {}))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "if done_at <= look_at and done_at <= release_at:",
+            "if done_at <= look_at and done_at < release_at:",
+        ),
+        ("anchor(late, due, now, interval)", "anchor(late, now, now, interval)"),
+        (
+            "            seen += 1\n            peak = flying\n",
+            "            peak = flying\n            seen += 2\n",
+        ),
+        ("begun = max(now, free_at[0]) if servers else now", "begun = now"),
+        ("free_workers += 1.0", "free_workers += 2.0"),
+    ],
+)
+def test_one_operation_changed_is_noticed(before: str, after: str) -> None:
+    source = Path(kernel.__file__).read_text(encoding="utf-8")
+    assert source.count(before) == 1
+    broken = types.ModuleType("broken")
+    broken.__dict__["__file__"] = kernel.__file__
+    exec(compile(source.replace(before, after), "broken", "exec"), broken.__dict__)
+    plants = [
+        Scenario("ties", Constant(0.25), 4.0, 4.0, Async(0.0, "completion"))._replace(
+            backend=Backend(servers=1.0, places=0.0)
+        ),
+        Scenario("pool", Exponential(0.05), 50.0, 4.0, Pool(2.0, 2.0))._replace(backend=Backend(servers=1.0)),
+    ]
+    laws: list[Any] = [Valve(limit=5.0), Remembering()]
+    differ = [
+        not same(engine._simulate(broken.run, plant, law, 0, 0, {}), model.simulate(plant, law, 0, 0, {}))
+        for plant in plants
+        for law in laws
+    ]
+    assert any(differ)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"producers": (Producer(), Producer())}, "2 producers"),
+        ({"timeout": 1.0}, "timeout=1"),
+        ({"retry": Retry(2.0)}, "attempts=2"),
+        ({"backend": Backend(rate=5.0)}, "backend.rate=5"),
+    ],
+)
+def test_what_it_cannot_express_is_refused_by_name(changes: dict[str, Any], what: str) -> None:
+    scenario = SCENARIOS["blocking-steady"]._replace(duration=1.0, **changes)
+    with pytest.raises(
+        InputError, match=f"{what}, which the compiled engine does not know; allowed: engine simpy"
+    ):
+        simulate(scenario, "aimd", engine="compiled")
+    assert simulate(scenario, "aimd").meta["engine"] == "simpy"
+
+
+def test_code_that_waits_by_itself_is_no_law() -> None:
+    with pytest.raises(InputError, match="printed-aimd waits by itself and cannot be compiled"):
+        simulate("blocking-steady", "printed-aimd", engine="compiled")
+
+
+@needs_numba
+def test_auto_takes_the_fast_one_and_only_the_metadata_tell() -> None:
+    fast, slow = (simulate("degrade-recover", "headroom", engine=name) for name in ("auto", "simpy"))
+    assert (fast.meta["engine"], slow.meta["engine"]) == ("compiled", "simpy")
+    assert same(fast, slow)
+    assert [getattr(fast, name).dtype for name in COLUMNS] == [getattr(slow, name).dtype for name in COLUMNS]
+
+
+def test_without_numba_it_runs_interpreted_and_auto_takes_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "compiles", False)
+    engine.runner.cache_clear()
+    try:
+        trace = simulate("blocking-steady:duration=5", "aimd", engine="compiled")
+        assert trace.meta["engine"] == "interpreted"
+        assert same(trace, simulate("blocking-steady:duration=5", "aimd", engine="simpy"))
+        assert simulate("blocking-steady:duration=5", "aimd").meta["engine"] == "simpy"
+    finally:
+        engine.runner.cache_clear()
+
+
+@needs_numba
+def test_a_class_redefined_under_the_same_name_takes_effect_at_once() -> None:
+    def define(step: float) -> Any:
+        class Law(NamedTuple):
+            def init(self, target: float) -> Valves:
+                return Valves(1.0, math.inf, 0.0)
+
+            def update(self, state: Valves, obs: Observation) -> Valves:
+                return Valves(state.rate + step, state.limit, state.reject)
+
+        Law.update.__globals__  # noqa: B018  # step is frozen in each class's own function
+        return Law()
+
+    scenario = Scenario("s", Constant(0.001), 100.0, 5.0)
+    for step in (1.0, 5.0):
+        law = define(step)
+        assert same(engine.simulate(scenario, law, 0, 0, {}), model.simulate(scenario, law, 0, 0, {}))
+
+
+@needs_numba
+def test_a_law_that_cannot_be_compiled_says_why_and_runs() -> None:
+    class Stubborn(NamedTuple):
+        def init(self, target: float) -> Valves:
+            return Valves(target, math.inf, 0.0)
+
+        def update(self, state: Valves, obs: Observation) -> Valves:
+            return state._replace(rate=state.rate)
+
+    scenario = Scenario("s", Constant(0.001), 100.0, 1.0)
+    with pytest.warns(UserWarning, match="Stubborn cannot be compiled and runs interpreted: "):
+        ours = engine.simulate(scenario, Stubborn(), 0, 0, {})
+    assert ours.meta["engine"] == "interpreted"
+    assert same(ours, model.simulate(scenario, Stubborn(), 0, 0, {}))
+
+
+@needs_numba
+def test_an_edited_law_file_takes_effect_at_once(tmp_path: Path) -> None:
+    package = tmp_path / "tpssim"
+    shutil.copytree(Path(tpssim.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    code = (
+        "from tpssim import simulate; t = simulate('blocking-steady:duration=5', 'aimd');"
+        "m = simulate('blocking-steady:duration=5', 'aimd', engine='simpy');"
+        "assert t.meta['engine'] == 'compiled' and (t.released == m.released).all(); print(len(t.released))"
+    )
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
+
+    def calls() -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return int(done.stdout)
+
+    before = calls()
+    law = package / "controllers" / "aimd.py"
+    text = law.read_text(encoding="utf-8")
+    assert text.count("= 0.7\n") == 1
+    law.write_text(text.replace("rate = rate * self.dec_rate", "rate = rate * 0.1"), encoding="utf-8")
+    assert law.read_text(encoding="utf-8") != text
+    assert calls() < before
