@@ -57,8 +57,8 @@ def _times(service: Any, n: int, seed: int, replication: int) -> Array:
     return np.asarray(service.times(_drawn(service.noise(), n, seed, replication)), dtype=np.float64)
 
 
-def _draws(scenario: Scenario, n: int, seed: int, replication: int) -> Draws:
-    """The first n draws of every stream that the scenario needs."""
+def _draws(scenario: Scenario, n: int, seed: int, replication: int, windowed: bool, refuses: bool) -> Draws:
+    """The first n draws of every stream that the run needs."""
     swaps = [d.service for d in scenario.disturbances if isinstance(d, Swap)]
     every: list[Any] = [scenario.service, *swaps]
     times = [_times(service, n, seed, replication) for service in every]
@@ -79,8 +79,8 @@ def _draws(scenario: Scenario, n: int, seed: int, replication: int) -> Draws:
     return Draws(
         times[0][np.newaxis] if len(times) == 1 else np.stack(times),
         late,
-        drawn("law.uniform", True, 2 * n),
-        drawn("reject.uniform"),
+        drawn("law.uniform", True, 2 * n if windowed else n + 2),  # a window is an observation of its own
+        drawn("reject.uniform") if refuses else none[:0],
         drawn("gap.exponential", scenario.poisson > 0.0),
         drawn("failure.uniform", scenario.backend.failure > 0.0),
     )
@@ -173,8 +173,14 @@ def _simulate(
     memory = np.zeros(law.memory() if hasattr(law, "memory") else 1)
     tables = _tables(scenario.disturbances)
     n = math.ceil(max(scenario.target, 1.0) * scenario.duration) + 2
+    if plan.poisson:
+        n += math.ceil(
+            6.0 * math.sqrt(n)
+        )  # six standard deviations more, so that it seldom has to begin anew
+    refuses = False
     while True:
-        columns: list[Any] = [np.empty(n) for _ in range(7)]
+        # One block: the system hands out large ones in large pages, which is faster than writing to them.
+        columns: list[Any] = list(np.empty((7, n)))
         columns += [np.empty(n, np.int8), np.zeros(len(COUNTERS))]
         log = Log(*columns)
         rows = run(
@@ -185,7 +191,7 @@ def _simulate(
             scenario.late,
             scenario.backend,
             sensor,
-            _draws(scenario, n, seed, replication),
+            _draws(scenario, n, seed, replication, sensor is not None, refuses),
             tables,
             log,
             memory,
@@ -193,7 +199,9 @@ def _simulate(
         )
         if rows >= 0:
             break
-        n *= 2
+        # Begin anew with more of what was missing.
+        refuses = refuses or rows == kernel.NEEDS_REFUSALS
+        n = n if rows == kernel.NEEDS_REFUSALS else 2 * n
         memory[:] = 0.0
     outcome = log.outcome[:rows]
     outcome[outcome >= 16] = UNFINISHED

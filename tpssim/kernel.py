@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 BLOCKING, ASYNC, POOL = 0, 1, 2
 SPARE = 64  # sleeps that a wait may take
+NEEDS_REFUSALS = -2  # the law refuses calls, and no draws for that were given
 #: Counters, in this order.
 SPUN, CAUGHT_UP, RE_ANCHORED, DROPPED, HELD = range(5)
 
@@ -156,7 +157,7 @@ def run(
     memory: Any,
     latencies: Any,
 ) -> int:
-    """One run; the number of rows that it logged, or -1 if the draws or the log are too short.
+    """One run; the number of rows logged, or -1 if draws or log are too short, or `NEEDS_REFUSALS`.
 
     `timer` is None if it is ideal, `sensor` if the law has none: a compiler then leaves out what they need.
     """
@@ -315,6 +316,8 @@ def run(
             log.latency[row] = math.nan
             log.rate[row] = state.rate
             log.limit[row] = state.limit
+            if state.reject > 0.0 and this >= len(draws.refusal):
+                return NEEDS_REFUSALS
             if state.reject > 0.0 and draws.refusal[this] < state.reject:
                 log.released[row] = math.nan
                 log.in_flight[row] = float(flying)
@@ -354,7 +357,8 @@ def run(
             number = slot_of[row]
             outcome, within = OK, 0
             if plan.plain:
-                done = finish(tables.stalls, now, service_time(draws, tables, number, now))
+                work = service_time(draws, tables, number, now)
+                done = finish(tables.stalls, now, work) if len(tables.stalls) else now + work
             elif inside + 1 > backend.limit or inside + 1 > backend.servers + backend.places:
                 outcome = REJECTED
                 done = now + ticked(service_time(draws, tables, number, now), plan.tick)
@@ -362,8 +366,10 @@ def run(
                 inside += 1
                 within = 1
                 begun = max(now, free_at[0]) if servers else now
-                work = service_time(draws, tables, number, begun) * slowdown(backend, float(inside))
-                done = finish(tables.stalls, begun, work)
+                work = service_time(draws, tables, number, begun)
+                if backend.slope > 0.0 or backend.knee < math.inf:
+                    work *= slowdown(backend, float(inside))
+                done = finish(tables.stalls, begun, work) if len(tables.stalls) else begun + work
                 if plan.tick > 0.0:
                     done = now + ticked(done - now, plan.tick)
                 if servers:
