@@ -15,7 +15,18 @@ PACKAGE = Path(__file__).parent.parent / "tpssim"
 #: Rooms from the ground up. A room may import rooms on lower floors only.
 FLOORS = (
     {"core"},
-    {"clock", "controllers", "pacing", "plots", "recordings", "sensor", "services", "signals", "statistics"},
+    {
+        "clock",
+        "controllers",
+        "heap",
+        "pacing",
+        "plots",
+        "recordings",
+        "sensor",
+        "services",
+        "signals",
+        "statistics",
+    },
     {"tables", "disturbances", "plant"},
     {"article", "artefacts", "scenario"},
     {"scenarios", "traces"},

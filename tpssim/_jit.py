@@ -21,7 +21,7 @@ import numba
 from numba.core import config, types
 from numba.extending import overload, register_jitable
 
-from tpssim import clock, disturbances, kernel, pacing, plant, sensor
+from tpssim import clock, disturbances, heap, kernel, pacing, plant, sensor
 
 settings: Any = config  # numba's, which a type checker does not know
 KEPT = 3  # caches of earlier versions of the sources
@@ -43,8 +43,8 @@ _HELPERS: tuple[Callable[..., Any], ...] = (
     sensor.summed_up,
     sensor.window_end,
     pacing.on_grid,
-    kernel.pop,
-    kernel.push,
+    heap.pop,
+    heap.push,
     kernel.service_time,
     pacing.ticked,
 )

@@ -15,6 +15,7 @@ import numpy as np
 from tpssim.clock import TimerModel, plan_ideal_wait, plan_wait
 from tpssim.core import FAILED, OK, REFUSED, REJECTED, UNFINISHED, Observation
 from tpssim.disturbances import factor_at, finish
+from tpssim.heap import pop, push
 from tpssim.pacing import Late, anchor, next_due, on_grid, ticked
 from tpssim.plant import Backend, slowdown
 from tpssim.sensor import Sensor, collected, opened, summed_up, window_end
@@ -96,41 +97,6 @@ def law_admit(law: Any, state: Any, now: float, lag: float, in_flight: float, me
     if hasattr(law, "memory"):
         return law.admit(state, now, lag, in_flight, memory)
     return law.admit(state, now, lag, in_flight) if hasattr(law, "admit") else state
-
-
-def push(times: Any, keys: Any, size: int, time: float, key: int) -> int:
-    """Put an event into a heap of (time, key); the new size."""
-    at = size
-    while at > 0:
-        above = (at - 1) >> 1
-        if times[above] < time or (times[above] == time and keys[above] < key):
-            break
-        times[at], keys[at] = times[above], keys[above]
-        at = above
-    times[at], keys[at] = time, key
-    return size + 1
-
-
-def pop(times: Any, keys: Any, size: int) -> int:
-    """Take the first event away; the new size."""
-    size -= 1
-    time, key = times[size], keys[size]
-    at = 0
-    while True:
-        below = 2 * at + 1
-        if below >= size:
-            break
-        other = below + 1
-        if other < size and (
-            times[other] < times[below] or (times[other] == times[below] and keys[other] < keys[below])
-        ):
-            below = other
-        if time < times[below] or (time == times[below] and key < keys[below]):
-            break
-        times[at], keys[at] = times[below], keys[below]
-        at = below
-    times[at], keys[at] = time, key
-    return size
 
 
 def service_time(draws: Draws, tables: Tables, slot: int, begin: float) -> float:
