@@ -169,8 +169,11 @@ def _run(scenario: Scenario, rival: Contender, seed: int, replication: int, engi
 
 
 def _has_twin(scenario: Scenario, rival: Contender) -> bool:
-    """Whether a printed throttle equals a law to the bit here, and the law can be compiled."""
-    return rival.name in TWINS and scenario.timer == IDEAL and fast.compiles and not fast.refusal(scenario)
+    """Whether a printed throttle equals a law to the bit here, and the law can be compiled.
+
+    Whether numba is there does not matter: a comparison is the same with it and without.
+    """
+    return rival.name in TWINS and scenario.timer == IDEAL and not fast.refusal(scenario)
 
 
 def _as_twin(scenario: Scenario, rival: Contender) -> Scenario:

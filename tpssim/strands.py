@@ -77,7 +77,7 @@ class Strand:
         self.closing = False
         self.closed_waits = 0
         self.thread: Any = None  # what the code knows this strand by, if it started it
-        self.threads: dict[Any, Any] = {}  # of a root: what is known of each thread that was started
+        self.threads: dict[Any, Any] = {}  # of a root: a lock for each thread started, held till it ends
         self.reads = 0  # looks at the clock since the last wait
         self.looks: dict[Place, tuple[float, int]] = {}  # by place: compared with what, how often in a row
         self.last: Place = ()

@@ -61,15 +61,6 @@ class Lock:
         self.release()
 
 
-class _Running:
-    """What is known of a thread that became a strand."""
-
-    def __init__(self, strand: Strand) -> None:
-        self.strand = strand
-        self.done = Lock()  # held as long as it runs
-        self.done.acquire()
-
-
 def _begin(strand: Strand, body: Callable[[], None]) -> Strand:
     def quiet() -> None:
         with contextlib.suppress(SystemExit):  # which ends a thread and nothing else
@@ -93,12 +84,13 @@ def start(strand: Strand, thread: threading.Thread) -> None:
         except Exception:
             threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), thread)))
         finally:
-            running.done.release()
+            done.release()
             _mark_ended(thread)
 
     new = _begin(strand, body)
     new.thread = thread
-    running = known[thread] = _Running(new)
+    done = known[thread] = Lock()  # held as long as the thread runs
+    done.acquire()
     thread._ident = id(new)  # type: ignore[attr-defined]
     thread._started.set()  # type: ignore[attr-defined]
 
@@ -114,17 +106,17 @@ def _mark_ended(thread: threading.Thread) -> None:
 
 def join(strand: Strand, thread: threading.Thread, timeout: float | None = None) -> None:
     """`Thread.join` in hosted code."""
-    running = strand.root.threads.get(thread)
-    if running is None:
+    done = strand.root.threads.get(thread)
+    if done is None:
         raise RuntimeError("cannot join a thread that hosted code has not started")
-    if running.done.acquire(timeout=-1 if timeout is None else max(timeout, 0.0)):
-        running.done.release()
+    if done.acquire(timeout=-1 if timeout is None else max(timeout, 0.0)):
+        done.release()
 
 
 def is_alive(strand: Strand, thread: threading.Thread) -> bool:
     """`Thread.is_alive` in hosted code."""
-    running = strand.root.threads.get(thread)
-    return running is not None and running.done.locked()
+    done = strand.root.threads.get(thread)
+    return done is not None and done.locked()
 
 
 def start_new_thread(
