@@ -236,7 +236,7 @@ def test_one_s_own_law_compiles_to_the_same_bits(law: Any, consumer: Any) -> Non
             "            seen += 1\n            peak = flying\n",
             "            peak = flying\n            seen += 2\n",
         ),
-        ("begun = max(now, free_at[0]) if servers else now", "begun = now"),
+        ("begun = max(now, free_at[0])", "begun = now"),
         ("free_workers += 1.0", "free_workers += 2.0"),
     ],
 )

@@ -43,6 +43,7 @@ _HELPERS: tuple[Callable[..., Any], ...] = (
     sensor.summed_up,
     sensor.window_end,
     pacing.on_grid,
+    heap.replace,
     heap.pop,
     heap.push,
     kernel.service_time,

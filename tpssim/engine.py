@@ -22,7 +22,7 @@ from tpssim.disturbances import Stall, Swap, factor_row, merged
 from tpssim.kernel import ASYNC, BLOCKING, POOL, SPARE, Draws, Log, Plan, Tables
 from tpssim.pacing import on_grid
 from tpssim.plant import Async, Backend, Blocking
-from tpssim.scenario import Scenario
+from tpssim.scenario import Scenario, capacity, mean_over, phases
 from tpssim.sensor import CAPACITY, Sensor
 from tpssim.traces import Trace
 
@@ -86,6 +86,17 @@ def _draws(scenario: Scenario, n: int, seed: int, replication: int, windowed: bo
     )
 
 
+def expected_slots(scenario: Scenario) -> int:
+    """As many slots as a run seldom exceeds (it begins anew with twice as many if it does)."""
+    wanted = max(scenario.target, 1.0) * scenario.duration
+    if isinstance(scenario.consumer, Blocking) and not scenario.late.skip:
+        bears = math.fsum((b - a) * mean_over(scenario, capacity, a, b) for a, b in phases(scenario))
+        # A quarter more than the mean, because service times of a heavy tail are mostly shorter than theirs.
+        wanted = min(wanted, 1.25 * bears + 100.0)
+    # Six standard deviations more where the gaps are random.
+    return math.ceil(wanted + (6.0 * math.sqrt(wanted) if scenario.poisson else 0.0)) + 2
+
+
 def _rows(rows: list[Any], width: int) -> Array:
     return np.array(rows, dtype=np.float64).reshape(-1, width)
 
@@ -109,7 +120,6 @@ def plan_of(scenario: Scenario, law: Any) -> Plan:
         by_handoff=isinstance(consumer, Async) and consumer.feedback == "handoff",
         poisson=scenario.poisson > 0.0,
         admits=hasattr(law, "admit"),
-        plain=scenario.backend == Backend() and scenario.tick == 0.0,
         target=scenario.target,
         duration=on_grid(scenario.duration, scenario.grid),
         start=producer.start,
@@ -171,12 +181,9 @@ def _simulate(
     sensor: Sensor | None = law.sensor() if hasattr(law, "sensor") else None
     timer = None if scenario.timer == IDEAL else scenario.timer
     memory = np.zeros(law.memory() if hasattr(law, "memory") else 1)
-    tables = _tables(scenario.disturbances)
-    n = math.ceil(max(scenario.target, 1.0) * scenario.duration) + 2
-    if plan.poisson:
-        n += math.ceil(
-            6.0 * math.sqrt(n)
-        )  # six standard deviations more, so that it seldom has to begin anew
+    backend = None if scenario.backend == Backend() else scenario.backend
+    tables = _tables(scenario.disturbances) if scenario.disturbances else None
+    n = expected_slots(scenario)
     refuses = False
     while True:
         # One block: the system hands out large ones in large pages, which is faster than writing to them.
@@ -189,7 +196,7 @@ def _simulate(
             plan,
             timer,
             scenario.late,
-            scenario.backend,
+            backend,
             sensor,
             _draws(scenario, n, seed, replication, sensor is not None, refuses),
             tables,

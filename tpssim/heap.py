@@ -18,23 +18,27 @@ def push(times: Any, keys: Any, size: int, time: float, key: int) -> int:
     return size + 1
 
 
-def pop(times: Any, keys: Any, size: int) -> int:
-    """Take the first event away; the new size."""
-    size -= 1
-    time, key = times[size], keys[size]
+def replace(times: Any, keys: Any, size: int, time: float, key: int) -> None:
+    """Put an event in the place of the first one."""
     at = 0
     while True:
         below = 2 * at + 1
         if below >= size:
             break
         other = below + 1
-        if other < size and (
-            times[other] < times[below] or (times[other] == times[below] and keys[other] < keys[below])
-        ):
-            below = other
+        if other < size:
+            # Which of the two is as good as random, so a branch would be guessed wrong half of the time.
+            earlier, tied = times[other] < times[below], times[other] == times[below]
+            below += int(earlier | (tied & (keys[other] < keys[below])))
         if time < times[below] or (time == times[below] and key < keys[below]):
             break
         times[at], keys[at] = times[below], keys[below]
         at = below
     times[at], keys[at] = time, key
+
+
+def pop(times: Any, keys: Any, size: int) -> int:
+    """Take the first event away; the new size."""
+    size -= 1
+    replace(times, keys, size, times[size], keys[size])
     return size

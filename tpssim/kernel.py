@@ -15,7 +15,7 @@ import numpy as np
 from tpssim.clock import TimerModel, plan_ideal_wait, plan_wait
 from tpssim.core import FAILED, OK, REFUSED, REJECTED, UNFINISHED, Observation
 from tpssim.disturbances import factor_at, finish
-from tpssim.heap import pop, push
+from tpssim.heap import pop, push, replace
 from tpssim.pacing import Late, anchor, next_due, on_grid, ticked
 from tpssim.plant import Backend, slowdown
 from tpssim.sensor import Sensor, collected, opened, summed_up, window_end
@@ -39,7 +39,6 @@ class Plan(NamedTuple):
     by_handoff: bool
     poisson: bool
     admits: bool
-    plain: bool  #: nothing but the service itself
     target: float
     duration: float
     start: float
@@ -99,14 +98,14 @@ def law_admit(law: Any, state: Any, now: float, lag: float, in_flight: float, me
     return law.admit(state, now, lag, in_flight) if hasattr(law, "admit") else state
 
 
-def service_time(draws: Draws, tables: Tables, slot: int, begin: float) -> float:
+def service_time(times: Any, swaps: Any, factors: Any, slot: int, begin: float) -> float:
     """Service time of a call whose work begins at `begin`, under the disturbances in force."""
     which = 0
-    for i in range(len(tables.swaps)):
-        if tables.swaps[i, 0] <= begin < tables.swaps[i, 1]:
+    for i in range(len(swaps)):
+        if swaps[i, 0] <= begin < swaps[i, 1]:
             which = i + 1
-    time: float = draws.times[which, slot]
-    return time * factor_at(tables.factors, begin) if len(tables.factors) else time
+    time: float = times[which, slot]
+    return time * factor_at(factors, begin) if len(factors) else time
 
 
 def run(
@@ -115,21 +114,23 @@ def run(
     plan: Plan,
     timer: TimerModel | None,
     late: Late,
-    backend: Backend,
+    backend: Backend | None,
     sensor: Sensor | None,
     draws: Draws,
-    tables: Tables,
+    tables: Tables | None,
     log: Log,
     memory: Any,
     latencies: Any,
 ) -> int:
     """One run; the number of rows logged, or -1 if draws or log are too short, or `NEEDS_REFUSALS`.
 
-    `timer` is None if it is ideal, `sensor` if the law has none: a compiler then leaves out what they need.
+    `timer` is None if it is ideal, `backend` if nothing but the service itself stands behind the consumer,
+    `tables` without disturbances, `sensor` if the law has none: a compiler then leaves out what they need.
     """
     room = len(log.scheduled)
     slots = draws.times.shape[1]
     counters = log.counters
+    times = draws.times
     # Completions: key = 4 row + 2 if it is a hand-over, + 1 if the call is inside the backend until then. The
     # first of them is kept apart, the others in a heap.
     done_at, done_key = math.inf, 0
@@ -138,7 +139,9 @@ def run(
     heap = 0
     queue = np.empty(room if plan.consumer == POOL else 1, np.int64)  # rows that wait for a worker
     first, last = 0, 0
-    servers = int(backend.servers) if backend.servers < math.inf else 0
+    servers = 0
+    if backend is not None and backend.servers < math.inf:
+        servers = int(backend.servers)
     free_at, free_keys = np.zeros(servers + 1), np.zeros(servers + 1, np.int64)
     slot_of = np.empty(room, np.int64)
     inside = 0
@@ -321,26 +324,28 @@ def run(
             begin_row = -1
             # One attempt begins now: when is it answered, and how?
             number = slot_of[row]
-            outcome, within = OK, 0
-            if plan.plain:
-                work = service_time(draws, tables, number, now)
-                done = finish(tables.stalls, now, work) if len(tables.stalls) else now + work
-            elif inside + 1 > backend.limit or inside + 1 > backend.servers + backend.places:
-                outcome = REJECTED
-                done = now + ticked(service_time(draws, tables, number, now), plan.tick)
-            else:
-                inside += 1
-                within = 1
-                begun = max(now, free_at[0]) if servers else now
-                work = service_time(draws, tables, number, begun)
-                if backend.slope > 0.0 or backend.knee < math.inf:
-                    work *= slowdown(backend, float(inside))
-                done = finish(tables.stalls, begun, work) if len(tables.stalls) else begun + work
-                if plan.tick > 0.0:
-                    done = now + ticked(done - now, plan.tick)
+            outcome, within, begun = OK, 0, now
+            if backend is not None:
+                if inside + 1 > backend.limit or inside + 1 > backend.servers + backend.places:
+                    outcome = REJECTED
+                else:
+                    inside += 1
+                    within = 1
+                    if servers:
+                        begun = max(now, free_at[0])
+            work = times[0, number]
+            if tables is not None:
+                work = service_time(times, tables.swaps, tables.factors, number, begun)
+            if backend is not None and within and (backend.slope > 0.0 or backend.knee < math.inf):
+                work *= slowdown(backend, float(inside))
+            done = begun + work
+            if tables is not None and outcome == OK:
+                done = finish(tables.stalls, begun, work)
+            if plan.tick > 0.0:
+                done = now + ticked(work if outcome == REJECTED else done - now, plan.tick)
+            if backend is not None and within:
                 if servers:
-                    left = pop(free_at, free_keys, servers)
-                    push(free_at, free_keys, left, done, 0)
+                    replace(free_at, free_keys, servers, done, 0)
                 if backend.failure > 0.0 and draws.failures[number] < backend.failure:
                     outcome = FAILED
             log.outcome[row] = 16 + outcome  # until it is known
