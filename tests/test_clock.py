@@ -171,3 +171,12 @@ def test_the_wall_clock_never_returns_before_the_deadline() -> None:
     clock.sleep(0.001)
     assert clock.now() > before
     assert clock.wait(-math.inf, 0.0) >= before
+
+
+def test_a_sleep_too_short_to_move_the_clock_ends_the_wait() -> None:
+    # 0.5 ms before the deadline but for a rounding: the sleep of 3e-17 s ends when it began.
+    timer = TimerModel(proportional=0.1, most=0.001)
+    now, deadline, spin = 0.23590000000000003, 0.23640000000000003, 0.0005
+    assert deadline - now > spin
+    assert now + (deadline - now - spin) == now
+    assert plan_wait(timer, now, 0, deadline, spin, [0.0] * 3, 0) == (deadline, 0, 1, deadline - now)

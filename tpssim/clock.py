@@ -159,6 +159,8 @@ def plan_wait(
             base = sleep_end(timer, now, remaining - spin, late[sleeps])
             reads = 0
             sleeps += 1
+            if base + cost == now:  # a sleep too short to move the clock: what is left would never pass
+                return Wait(deadline, 0, sleeps, remaining)
         elif cost > 0.0:
             reads = reads_until(base, reads, cost, deadline)
             return Wait(base, reads, sleeps, base + reads * cost - now)
