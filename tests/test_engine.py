@@ -19,20 +19,21 @@ from hypothesis import strategies as st
 from laws import Valve, Valves
 
 import tpssim
-from tpssim import InputError, engine, kernel, model, simulate
+from tpssim import InputError, compiling, engine, experiment, kernel, model, simulate
 from tpssim.clock import IDEAL, TIMERS, TimerModel
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import Observation
 from tpssim.disturbances import Ramp, Sine, Spike, Stall, Step, Swap
 from tpssim.pacing import BURST, DELAY, SKIP, capped
 from tpssim.plant import Async, Backend, Blocking, Pool, Retry
+from tpssim.reduction import COUNTERS
 from tpssim.scenario import Producer, Scenario, checked_scenario
 from tpssim.scenarios import SCENARIOS
 from tpssim.sensor import Sensor
 from tpssim.services import Constant, Exponential, Lognormal, Pareto
 from tpssim.traces import COLUMNS, Trace
 
-needs_numba = pytest.mark.skipif(not engine.compiles, reason="numba is not installed")
+needs_numba = pytest.mark.skipif(not compiling.compiles, reason="numba is not installed")
 
 
 class Windowed(NamedTuple):
@@ -99,7 +100,7 @@ class Admitting(NamedTuple):
 def same(one: Trace, other: Trace) -> bool:
     return all(
         np.array_equal(getattr(one, name), getattr(other, name), equal_nan=True) for name in COLUMNS
-    ) and all(one.meta[name] == other.meta[name] for name in engine.COUNTERS)
+    ) and all(one.meta[name] == other.meta[name] for name in COUNTERS)
 
 
 def interpreted(scenario: Scenario, law: Any, seed: int = 0) -> Trace:
@@ -293,15 +294,16 @@ def test_auto_takes_the_fast_one_and_only_the_metadata_tell() -> None:
 
 
 def test_without_numba_it_runs_interpreted_and_auto_takes_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "compiles", False)
-    engine.runner.cache_clear()
+    monkeypatch.setattr(compiling, "compiles", False)
+    monkeypatch.setattr(experiment, "compiles", False)
+    compiling.fast_for.cache_clear()
     try:
         trace = simulate("blocking-steady:duration=5", "aimd", engine="compiled")
         assert trace.meta["engine"] == "interpreted"
         assert same(trace, simulate("blocking-steady:duration=5", "aimd", engine="simpy"))
         assert simulate("blocking-steady:duration=5", "aimd").meta["engine"] == "simpy"
     finally:
-        engine.runner.cache_clear()
+        compiling.fast_for.cache_clear()
 
 
 @needs_numba

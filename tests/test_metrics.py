@@ -13,8 +13,7 @@ from laws import run as run_law
 from tpssim.clock import IDEAL
 from tpssim.core import OK, REFUSED, UNFINISHED
 from tpssim.disturbances import Ramp, Stall, Step
-from tpssim.metrics import METRICS, measure
-from tpssim.phase_measures import long_phases, measure_phases
+from tpssim.metrics import METRICS, long_phases, measure, measure_phases
 from tpssim.plant import Async, Backend, Blocking, Pool
 from tpssim.scenario import Producer, Scenario
 from tpssim.services import Constant

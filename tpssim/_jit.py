@@ -1,4 +1,4 @@
-"""The only door to numba: the kernel compiled, and the rules by which compiled code may be kept.
+"""The only door to numba: what is compiled, and the rules by which compiled code may be kept.
 
 A law's `update` is taken from its record's class when the kernel is compiled for that class. Compiled code is
 kept on disk under a name made of the package's own sources, because numba sees when the file of the kernel
@@ -21,7 +21,7 @@ import numba
 from numba.core import config, types
 from numba.extending import overload, register_jitable
 
-from tpssim import clock, disturbances, heap, kernel, pacing, plant, sensor
+from tpssim import clock, disturbances, heap, kernel, pacing, plant, reduction, sensor, signals
 
 settings: Any = config  # numba's, which a type checker does not know
 KEPT = 3  # caches of earlier versions of the sources
@@ -46,8 +46,24 @@ _HELPERS: tuple[Callable[..., Any], ...] = (
     heap.replace,
     heap.pop,
     heap.push,
-    kernel.service_time,
     pacing.ticked,
+    kernel.service_time,
+    kernel.run,
+    signals.cycle,
+    signals.is_regular,
+    signals.most_in_window,
+    signals.quantile,
+    signals.settling_time,
+    reduction.limit_commands,
+    reduction.command,
+    reduction._drift,
+    reduction._fill_phase,
+    reduction._fill_samples,
+    reduction._recovery,
+    reduction._settling,
+    reduction.collect,
+    reduction.one_of,
+    reduction._conclude,
 )
 for _helper in _HELPERS:
     register_jitable(_helper)
@@ -101,27 +117,27 @@ def cache_folder() -> Path:
 
 
 @functools.cache
-def _kept_kernel() -> Callable[..., int]:
+def kept(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function compiled, and kept on disk."""
     before = settings.CACHE_DIR
+    compiled: Callable[..., Any]
     try:
         settings.CACHE_DIR = str(cache_folder())
-        compiled: Callable[..., int] = numba.njit(cache=True, nogil=True)(kernel.run)
+        compiled = numba.njit(cache=True, nogil=True)(function)
     except OSError:
-        compiled = numba.njit(nogil=True)(kernel.run)  # nowhere to write: compiled anew in each process
+        compiled = numba.njit(nogil=True)(function)  # nowhere to write: compiled anew in each process
     finally:
         settings.CACHE_DIR = before
     return compiled
 
 
 @functools.lru_cache(maxsize=64)
-def _own_kernel(law: type) -> Callable[..., int]:
-    compiled: Callable[..., int] = numba.njit(nogil=True)(kernel.run)
+def for_law(function: Callable[..., Any], law: type) -> Callable[..., Any]:
+    """The function compiled for a class of laws: kept if the class is this package's."""
+    if law.__module__.startswith("tpssim."):
+        return kept(function)
+    compiled: Callable[..., Any] = numba.njit(nogil=True)(function)
     return compiled
-
-
-def kernel_for(law: type) -> Callable[..., int]:
-    """The compiled kernel for a class of laws."""
-    return _kept_kernel() if law.__module__.startswith("tpssim.") else _own_kernel(law)
 
 
 #: What is raised when a law cannot be compiled.

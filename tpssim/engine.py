@@ -6,22 +6,21 @@ It takes what `refusal` does not name and runs `kernel` on noise drawn beforehan
 from __future__ import annotations
 
 import functools
-import importlib.util
 import math
-import warnings
-import weakref
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tpssim import kernel, services
-from tpssim.clock import IDEAL, late_wakeups
+from tpssim.clock import IDEAL, TimerModel, late_wakeups
+from tpssim.compiling import fast_for, takes
 from tpssim.core import UNFINISHED, Controller
 from tpssim.disturbances import Stall, Swap, factor_row, merged
 from tpssim.kernel import ASYNC, BLOCKING, POOL, SPARE, Draws, Log, Plan, Tables
-from tpssim.pacing import on_grid
+from tpssim.pacing import Late, on_grid
 from tpssim.plant import Async, Backend, Blocking
+from tpssim.reduction import COUNTERS
 from tpssim.scenario import Scenario, capacity, mean_over, phases
 from tpssim.sensor import CAPACITY, Sensor
 from tpssim.traces import Trace
@@ -30,9 +29,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
-
-COUNTERS = ("spun", "caught_up", "re_anchored", "dropped", "held")
-compiles = importlib.util.find_spec("numba") is not None
 
 
 def refusal(scenario: Scenario) -> str:
@@ -57,7 +53,7 @@ def _times(service: Any, n: int, seed: int, replication: int) -> Array:
     return np.asarray(service.times(_drawn(service.noise(), n, seed, replication)), dtype=np.float64)
 
 
-def _draws(scenario: Scenario, n: int, seed: int, replication: int, windowed: bool, refuses: bool) -> Draws:
+def draws(scenario: Scenario, n: int, seed: int, replication: int, windowed: bool, refuses: bool) -> Draws:
     """The first n draws of every stream that the run needs."""
     swaps = [d.service for d in scenario.disturbances if isinstance(d, Swap)]
     every: list[Any] = [scenario.service, *swaps]
@@ -102,7 +98,9 @@ def _rows(rows: list[Any], width: int) -> Array:
 
 
 @functools.lru_cache(maxsize=256)
-def _tables(disturbances: tuple[Any, ...]) -> Tables:
+def tables_of(disturbances: tuple[Any, ...]) -> Tables | None:
+    if not disturbances:
+        return None
     return Tables(
         _rows([(d.start, d.end) for d in disturbances if isinstance(d, Swap)], 2),
         _rows([factor_row(d) for d in disturbances if not isinstance(d, Swap | Stall)], 5),
@@ -137,36 +135,43 @@ def simulate(
     scenario: Scenario, law: Controller[Any], seed: int, replication: int, meta: Mapping[str, Any]
 ) -> Trace:
     """One run; `meta["engine"]` says whether it was compiled."""
-    trace = _simulate(runner(type(law)), scenario, law, seed, replication, meta)
-    compiled = compiles and type(law) not in _interpreted
-    return trace._replace(meta={**trace.meta, "engine": "compiled" if compiled else "interpreted"})
+    trace = _simulate(fast_for(kernel.run, type(law)), scenario, law, seed, replication, meta)
+    return trace._replace(meta={**trace.meta, "engine": "compiled" if takes(type(law)) else "interpreted"})
 
 
-@functools.lru_cache(maxsize=256)
-def runner(law: type) -> Callable[..., int]:
-    """The kernel for a class of laws: compiled if numba is there and takes the law."""
-    if not compiles:
-        return kernel.run
-    from tpssim import _jit
+class Setting(NamedTuple):
+    """What the kernel wants to know of a scenario and a law, in its order."""
 
-    compiled = _jit.kernel_for(law)
-
-    def run(*args: Any) -> int:
-        if law in _interpreted:
-            return kernel.run(*args)
-        try:
-            return compiled(*args)
-        except _jit.CompileError as error:
-            reason = str(error).strip().partition("\n")[0]
-            warnings.warn(f"{law.__name__} cannot be compiled and runs interpreted: {reason}", stacklevel=2)
-            _interpreted.add(law)
-            return kernel.run(*args)
-
-    return run
+    plan: Plan
+    timer: TimerModel | None
+    late: Late
+    backend: Backend | None
+    sensor: Sensor | None
 
 
-#: Laws that numba did not take.
-_interpreted: weakref.WeakSet[type] = weakref.WeakSet()
+def setting_of(scenario: Scenario, law: Any) -> Setting:
+    """None stands for what a run does not need."""
+    return Setting(
+        plan_of(scenario, law),
+        None if scenario.timer == IDEAL else scenario.timer,
+        scenario.late,
+        None if scenario.backend == Backend() else scenario.backend,
+        law.sensor() if hasattr(law, "sensor") else None,
+    )
+
+
+def memory_of(law: Any, setting: Setting) -> tuple[Array, Array]:
+    """Room for what the law remembers, and for the latencies of a window."""
+    memory = np.zeros(law.memory() if hasattr(law, "memory") else 1)
+    return memory, np.zeros(1 if setting.sensor is None else CAPACITY)
+
+
+def log_of(n: int) -> Log:
+    """Room for n rows."""
+    # One block: the system hands out large ones in large pages, which is faster than writing to them.
+    columns: list[Any] = list(np.empty((7, n)))
+    columns += [np.empty(n, np.int8), np.zeros(len(COUNTERS))]
+    return Log(*columns)
 
 
 def _simulate(
@@ -177,33 +182,15 @@ def _simulate(
     replication: int,
     meta: Mapping[str, Any],
 ) -> Trace:
-    plan = plan_of(scenario, law)
-    sensor: Sensor | None = law.sensor() if hasattr(law, "sensor") else None
-    timer = None if scenario.timer == IDEAL else scenario.timer
-    memory = np.zeros(law.memory() if hasattr(law, "memory") else 1)
-    backend = None if scenario.backend == Backend() else scenario.backend
-    tables = _tables(scenario.disturbances) if scenario.disturbances else None
+    setting = setting_of(scenario, law)
+    memory, latencies = memory_of(law, setting)
     n = expected_slots(scenario)
-    refuses = False
+    windowed, refuses = setting.sensor is not None, False
     while True:
-        # One block: the system hands out large ones in large pages, which is faster than writing to them.
-        columns: list[Any] = list(np.empty((7, n)))
-        columns += [np.empty(n, np.int8), np.zeros(len(COUNTERS))]
-        log = Log(*columns)
-        rows = run(
-            law,
-            law.init(scenario.target),
-            plan,
-            timer,
-            scenario.late,
-            backend,
-            sensor,
-            _draws(scenario, n, seed, replication, sensor is not None, refuses),
-            tables,
-            log,
-            memory,
-            np.zeros(1 if sensor is None else CAPACITY),
-        )
+        log = log_of(n)
+        noise = draws(scenario, n, seed, replication, windowed, refuses)
+        tables = tables_of(scenario.disturbances)
+        rows = run(law, law.init(scenario.target), *setting, noise, tables, log, memory, latencies)
         if rows >= 0:
             break
         # Begin anew with more of what was missing.
@@ -211,8 +198,8 @@ def _simulate(
         n = n if rows == kernel.NEEDS_REFUSALS else 2 * n
         memory[:] = 0.0
     outcome = log.outcome[:rows]
-    outcome[outcome >= 16] = UNFINISHED
+    outcome[outcome > UNFINISHED] = UNFINISHED
     counters = dict(zip(COUNTERS, log.counters.tolist(), strict=True))
-    found: list[Any] = [column[:rows] for column in columns[:7]]
+    found: list[Any] = [column[:rows] for column in log[:7]]
     found += [outcome, np.zeros(rows, np.int32), scenario, {**meta, **counters}]
     return Trace(*found)

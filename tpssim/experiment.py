@@ -14,12 +14,12 @@ from tpssim import foreign, hosted, model
 from tpssim.article import PRINTED, TWINS
 from tpssim.clock import IDEAL
 from tpssim.comparison import Cell, Comparison, Run
+from tpssim.compiling import compiles
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import VERSION, Controller, InputError, checked, format_spec, parse_spec, ranges, replaced
 from tpssim.foreign import Foreign, ThrottleFunction
-from tpssim.metrics import measure
+from tpssim.metrics import measured
 from tpssim.pacing import BURST
-from tpssim.phase_measures import measure_phases
 from tpssim.scenario import Scenario, checked_scenario, with_parameters
 from tpssim.scenarios import SCENARIOS
 from tpssim.traces import Trace
@@ -163,7 +163,7 @@ def _run(scenario: Scenario, rival: Contender, seed: int, replication: int, engi
         return foreign.simulate(scenario, rival.code, seed, replication, meta)
     if rival.law is None:
         return hosted.simulate(scenario, hosted.printed(PRINTED[rival.name]), seed, replication, meta)
-    if engine == "compiled" or (engine == "auto" and fast.compiles and not fast.refusal(scenario)):
+    if engine == "compiled" or (engine == "auto" and compiles and not fast.refusal(scenario)):
         return fast.simulate(scenario, rival.law, seed, replication, meta)
     return model.simulate(scenario, rival.law, seed, replication, meta)
 
@@ -194,13 +194,13 @@ def _measured(scenario: Scenario, rival: Contender, seed: int, replications: int
             trace = _run(scenario, rival, seed, replication)
         else:
             trace = _run(_as_twin(scenario, rival), contender(TWINS[rival.name]), seed, replication)
-        phases = measure_phases(trace)
+        measures, phases = measured(trace)
         digest = hashlib.sha256()
         for column in (trace.scheduled, trace.released, trace.completed, trace.rate):
             digest.update(column.tobytes())
         runs.append(
             Run(
-                measure(trace, phases),
+                measures,
                 phases,
                 judge(trace, phases),
                 len(trace.released),

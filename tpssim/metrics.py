@@ -4,20 +4,23 @@ Times are in s, rates in 1/s, shares between 0 and 1. A measure that does not ex
 *Phase*: a stretch between two edges of the disturbances. *Long phase*: one of at least 5 s (or the longest).
 *Steady window*: the second half of a long phase. *Achievable*: `min(target, capacity(t))`.
 *Commanded rate*: the rate valve as logged at each release, held until the next one.
+How they are reckoned stands in `reduction`.
 """
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tpssim import signals
-from tpssim.core import OK, REFUSED
-from tpssim.phase_measures import Phase, by_limit, commanded, completions, count_in, measure_phases
-from tpssim.plant import Async, Pool
+from tpssim import reduction, signals
+from tpssim.compiling import fast
+from tpssim.core import OK
+from tpssim.plant import Async, Blocking, Pool
+from tpssim.reduction import ASYNC, BLOCKING, POOL, Columns, Frame, Phase, Samples
 from tpssim.scenario import achievable, capacity, mean_over, phases
 
 if TYPE_CHECKING:
@@ -28,8 +31,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-RECOVERED = 0.95  # of the achievable
 FAIR = 0.9  # Jain index
+LONG = 5.0  # s; a shorter phase is over before a law can settle
 
 
 class Metric(NamedTuple):
@@ -136,65 +139,103 @@ METRICS = {
 }
 
 
-def throughput_bins(trace: Trace, width: float) -> tuple[Array, Array]:
-    """Mid-points of bins of the given width, s, and the calls completed in each / width, 1/s."""
-    n = max(1, math.floor(trace.scenario.duration / width + 1e-9))
-    edges = np.arange(n + 1) * width
-    counts, _ = np.histogram(completions(trace), edges)
-    middle = np.asarray(edges[:-1] + width / 2.0, dtype=np.float64)
-    return middle, np.asarray(counts / width, dtype=np.float64)
-
-
-def _lateness(trace: Trace) -> Array:
-    """Lag of the releases for which the producer's thread was free when due, if that can be told."""
-    consumer = trace.scenario.consumer
-    if trace.meta["held"] > 0.0 or (isinstance(consumer, Pool) and consumer.queue < math.inf):
-        return np.array([])
-    parts = []
-    for index in range(len(trace.scenario.producers)):
-        mine = (trace.producer == index) & (trace.outcome != REFUSED)
-        released, scheduled = trace.released[mine], trace.scheduled[mine]
-        if isinstance(consumer, Async):
-            busy = np.full(max(len(released) - 1, 0), consumer.handoff)
-        else:
-            busy = 0.0 * released[:-1] if isinstance(consumer, Pool) else trace.latency[mine][:-1]
-        free = np.concatenate(([0.0], released[:-1] + busy))[: len(released)]
-        parts.append((released - scheduled)[free <= scheduled])
-    return np.concatenate(parts)
-
-
-def _recovery(trace: Trace) -> float:
-    scenario = trace.scenario
-    longest = math.nan
+def long_phases(scenario: Scenario) -> list[tuple[float, float]]:
+    """The phases in which a law has time to settle."""
     every = phases(scenario)
-    for (_, edge), (_, following) in itertools.pairwise(every):
-        best = achievable(scenario, edge)
-        if best <= achievable(scenario, math.nextafter(edge, 0.0)) or by_limit(trace):
-            continue
-        times = trace.released[(trace.released >= edge) & (trace.released < following)]
-        enough = times[trace.commanded(times) >= RECOVERED * best]
-        took = float(enough[0]) - edge if len(enough) else math.inf
-        longest = took if math.isnan(longest) else max(longest, took)
-    return longest
+    enough = min(LONG, max(end - start for start, end in every))
+    return [(start, end) for start, end in every if end - start >= enough]
 
 
-def _achievable_in(scenario: Scenario, middle: Array, width: float) -> Array:
+def _achievable_in(scenario: Scenario, bins: int, width: float) -> Array:
     """The mean of the achievable in each bin, 1/s."""
-    found = np.zeros(len(middle))
+    found = np.zeros(bins)
     for start, end in phases(scenario):
-        for i, t in enumerate(middle):
-            a, b = max(start, t - width / 2.0), min(end, t + width / 2.0)
+        for i in range(bins):
+            a, b = max(start, i * width), min(end, (i + 1) * width)
             if a < b:
                 found[i] += mean_over(scenario, achievable, a, b, 20) * (b - a) / width
     return found
 
 
-def _variation(trace: Trace) -> float:
-    total = 0.0
-    for index in range(len(trace.scenario.producers)):
-        rates = trace.rate[(trace.producer == index) & (trace.outcome != REFUSED)]
-        total += signals.total_variation(rates[np.isfinite(rates)])
-    return total
+@functools.lru_cache(maxsize=256)
+def frame_of(scenario: Scenario) -> Frame:
+    """What a scenario comes to for the measures."""
+
+    def table(rows: list[tuple[float, ...]], width: int) -> Array:
+        return np.array(rows, dtype=np.float64).reshape(-1, width)
+
+    every = phases(scenario)
+    calls = [(a, b, mean_over(scenario, achievable, a, b) * (b - a)) for a, b in every]
+    rises = [
+        (edge, following, best)
+        for (_, edge), (_, following) in itertools.pairwise(every)
+        if (best := achievable(scenario, edge)) > achievable(scenario, math.nextafter(edge, 0.0))
+    ]
+    consumer = scenario.consumer
+    width = min(1.0, scenario.duration)
+    bins = max(1, math.floor(scenario.duration / width + 1e-9))
+    return Frame(
+        BLOCKING if isinstance(consumer, Blocking) else ASYNC if isinstance(consumer, Async) else POOL,
+        consumer.handoff if isinstance(consumer, Async) else 0.0,
+        isinstance(consumer, Pool) and consumer.queue < math.inf,
+        scenario.target,
+        scenario.duration,
+        width,
+        math.fsum(mean_over(scenario, capacity, a, b) * (b - a) for a, b in every),
+        table([tuple(producer) for producer in scenario.producers], 2),
+        table([*calls], 3),
+        table(
+            [
+                (a, b, mean_over(scenario, achievable, a, b), mean_over(scenario, capacity, a, b))
+                for a, b in long_phases(scenario)
+            ],
+            4,
+        ),
+        table([*rises], 3),
+        _achievable_in(scenario, bins, width),
+    )
+
+
+def room_for(runs: int, rows: int, frame: Frame) -> Samples:
+    """Empty samples of that many runs of at most so many rows."""
+    response, lag, lateness = np.empty((3, runs, rows))
+    levels, waves = np.empty((2, runs, len(frame.long), reduction.GRID))
+    return Samples(response, lag, lateness, np.empty((runs, 4)), levels, waves, np.empty(waves.shape[:-1]))
+
+
+def settled(samples: Samples) -> Array:
+    """Sort the samples in place; the autocorrelation of their waves."""
+    for values in (samples.response, samples.lag, samples.lateness, samples.levels):
+        values.sort(axis=-1)
+    acfs = np.full((*samples.powers.shape, reduction.GRID // 2), math.nan)
+    moves = np.isfinite(samples.powers)
+    if moves.any():
+        acfs[moves] = signals.correlations(samples.waves[moves], samples.powers[moves])
+    return acfs
+
+
+def measured(trace: Trace) -> tuple[dict[str, float], list[Phase]]:
+    """Every measure of `METRICS` for one run, in that order, and a row for each long phase."""
+    frame = frame_of(trace.scenario)
+    n = len(trace.released)
+    columns = Columns(*(np.ascontiguousarray(getattr(trace, name)) for name in Columns._fields))
+    counters = np.array([float(trace.meta[name]) for name in reduction.COUNTERS])
+    samples, out = room_for(1, n, frame), np.empty((1, len(METRICS)))
+    rows = np.empty((1, len(frame.long), len(Phase._fields)))
+    fast(reduction.collect)(columns, n, counters, frame, reduction.one_of(samples, 0), rows[0], out[0])
+    fast(reduction.conclude)(samples, settled(samples), rows, out)
+    out[0, reduction.FAIRNESS :] = _fairness(trace)
+    return dict(zip(METRICS, out[0].tolist(), strict=True)), [Phase(*row) for row in rows[0].tolist()]
+
+
+def measure(trace: Trace) -> dict[str, float]:
+    """Every measure of `METRICS` for one run, in that order."""
+    return measured(trace)[0]
+
+
+def measure_phases(trace: Trace) -> list[Phase]:
+    """One row for each long phase."""
+    return measured(trace)[1]
 
 
 def _fairness(trace: Trace) -> tuple[float, float]:
@@ -218,73 +259,3 @@ def _fairness(trace: Trace) -> tuple[float, float]:
         return total, 0.0
     last = int(unfair[-1]) + 1
     return total, float(bins[last] - start) if last < n else math.inf
-
-
-def _settling(trace: Trace, phase: Phase) -> float:
-    t = np.linspace(phase.start, phase.end, 2000, endpoint=False)
-    band = 0.1 * phase.commanded
-    return signals.settling_time(t, commanded(trace, t), phase.commanded, band)
-
-
-def _quantile(values: Array, q: float) -> float:
-    return float(np.quantile(values, q)) if len(values) else math.nan
-
-
-def measure(trace: Trace, rows: list[Phase] | None = None) -> dict[str, float]:
-    """Every measure of `METRICS` for one run, in that order; `rows` are its phases if they are known."""
-    scenario = trace.scenario
-    duration = scenario.duration
-    sent = trace.outcome != REFUSED
-    released = trace.released[sent]
-    ok = trace.outcome == OK
-    completed = completions(trace)
-    rows = measure_phases(trace) if rows is None else rows
-    last = rows[-1]
-    widest = max(rows, key=lambda row: row.swing)
-
-    every = [
-        (start, end, mean_over(scenario, achievable, start, end) * (end - start))
-        for start, end in phases(scenario)
-    ]
-    got = math.fsum(min(count_in(completed, start, end), best) for start, end, best in every)
-    wanted = math.fsum(best for _, _, best in every)
-    bears = math.fsum(mean_over(scenario, capacity, a, b) * (b - a) for a, b in phases(scenario))
-    width = min(1.0, duration)
-    middle, rate = throughput_bins(trace, width)
-    error = np.abs(_achievable_in(scenario, middle, width) - rate) * width
-    final = released[(released >= last.start) & (released < last.end)]
-    second = min(1.0, last.end - last.start)
-    peak = signals.most_in_window(final, second) / second
-    response = trace.completed[ok] - trace.scheduled[ok]
-    lag = released - trace.scheduled[sent]
-    lateness = _lateness(trace)
-    values = (
-        len(completed) / duration,
-        got / wanted if wanted > 0.0 else math.nan,
-        min(row.share for row in rows),
-        len(completed) / bears if bears > 0.0 else math.nan,
-        1.0 - last.steady_share,
-        max(0.0, peak / last.achievable - 1.0) if last.achievable > 0.0 else math.nan,
-        _settling(trace, last),
-        _recovery(trace),
-        widest.swing,
-        widest.regularity,
-        widest.period,
-        _variation(trace) / duration,
-        float(error.sum()),
-        float((middle * error).sum()),
-        *(_quantile(response, q) for q in (0.5, 0.99, 0.999)),
-        _quantile(lag, 0.99),
-        float(lag.max()) if len(lag) else math.nan,
-        _quantile(lateness, 0.5),
-        _quantile(lateness, 0.99),
-        last.drift,
-        float(signals.most_in_window(released, 0.01)),
-        float(signals.most_in_window(released, 0.1)),
-        trace.meta["spun"] / duration,
-        1.0 - float(ok.sum()) / len(released) if len(released) else math.nan,
-        float(len(trace.outcome) - sent.sum()),
-        *(float(trace.meta[name]) for name in ("held", "caught_up", "re_anchored", "dropped")),
-        *_fairness(trace),
-    )
-    return dict(zip(METRICS, values, strict=True))

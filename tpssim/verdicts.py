@@ -28,11 +28,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tpssim.core import REFUSED
-from tpssim.phase_measures import measure_phases
+from tpssim.metrics import measure_phases
 from tpssim.plant import Async, Blocking
 
 if TYPE_CHECKING:
-    from tpssim.phase_measures import Phase
+    from tpssim.reduction import Phase
     from tpssim.traces import Trace
 
 #: The words, worst first.
@@ -50,28 +50,40 @@ class Verdict(NamedTuple):
     reason: str
 
 
-def judge_phase(phase: Phase) -> Verdict:
-    """The verdict on one phase."""
-    when = f"{phase.start:g}-{phase.end:g} s"
+def word_of(phase: Phase) -> str:
+    """The word for one phase."""
     regular = phase.period == phase.period and phase.swing > REGULAR_SWING
     if phase.swing > SWING or regular:
-        cycle = f", period {phase.period:.2g} s" if regular else ""
-        return Verdict("oscillates", f"{when}: the rate swings by {phase.swing:.0%} of its mean{cycle}")
+        return "oscillates"
     if phase.steady_load >= BUSY and phase.drift > OVERLOAD:
+        return "saturated"
+    if phase.steady_load < BUSY and phase.drift > DRIFT:
+        return "drifts"
+    return "stuck" if phase.steady_share < STUCK else "converges"
+
+
+def judge_phase(phase: Phase) -> Verdict:
+    """The verdict on one phase."""
+    when, word = f"{phase.start:g}-{phase.end:g} s", word_of(phase)
+    if word == "oscillates":
+        regular = phase.period == phase.period and phase.swing > REGULAR_SWING
+        cycle = f", period {phase.period:.2g} s" if regular else ""
+        return Verdict(word, f"{when}: the rate swings by {phase.swing:.0%} of its mean{cycle}")
+    if word == "saturated":
         return Verdict(
-            "saturated",
+            word,
             f"{when}: asks for {phase.commanded:.4g}/s of a consumer that bears {phase.capacity:.4g}/s; "
             f"the lag grows by {phase.drift / 1e4:.2g} %",
         )
-    if phase.steady_load < BUSY and phase.drift > DRIFT:
-        return Verdict("drifts", f"{when}: falls behind its schedule by {phase.drift:.3g} ppm")
-    if phase.steady_share < STUCK:
-        return Verdict(
-            "stuck", f"{when}: settled at {phase.steady_share:.0%} of the achievable {phase.achievable:.4g}/s"
-        )
-    return Verdict(
-        "converges", f"{when}: {phase.steady_share:.0%} of the achievable {phase.achievable:.4g}/s"
-    )
+    if word == "drifts":
+        return Verdict(word, f"{when}: falls behind its schedule by {phase.drift:.3g} ppm")
+    settled = f"{phase.steady_share:.0%} of the achievable {phase.achievable:.4g}/s"
+    return Verdict(word, f"{when}: settled at {settled}" if word == "stuck" else f"{when}: {settled}")
+
+
+def worst(phases: Sequence[Phase]) -> str:
+    """The worst word of any phase."""
+    return min((word_of(phase) for phase in phases), key=WORDS.index)
 
 
 def inertia(trace: Trace) -> str:

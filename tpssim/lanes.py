@@ -1,0 +1,197 @@
+"""Many runs of one law on one scenario, each reduced to its measures where it ran: what a sweep is made of.
+
+No trace leaves this room. The measures are those of `metrics.measure`, by the same functions.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tpssim import engine, kernel, model
+from tpssim.compiling import fast, fast_for
+from tpssim.core import UNFINISHED
+from tpssim.disturbances import Swap
+from tpssim.kernel import Draws, Log, Plan, run
+from tpssim.metrics import METRICS, frame_of, measured, room_for, settled
+from tpssim.plant import Backend
+from tpssim.reduction import (
+    GRID,
+    HELD,
+    OPEN,
+    REFUSED_CALLS,
+    Columns,
+    Frame,
+    Phase,
+    Samples,
+    collect,
+    conclude,
+    one_of,
+)
+from tpssim.scenario import Scenario
+from tpssim.verdicts import WORDS, judge, worst
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+MOST = 1_000_000  # numbers in one array of noise or samples
+
+
+class Reduced(NamedTuple):
+    """What some replications came to, a row each."""
+
+    values: Array  #: in the order of `METRICS`
+    words: NDArray[np.int8]  #: verdicts, as positions in `WORDS`
+    calls: NDArray[np.int64]
+
+
+def lanes(
+    law: Any,
+    state: Any,
+    plan: Plan,
+    timer: Any,
+    late: Any,
+    backend: Any,
+    sensor: Any,
+    draws: Draws,
+    tables: Any,
+    log: Log,
+    memory: Any,
+    latencies: Any,
+    frame: Frame,
+    producer: Any,
+    samples: Samples,
+    rows: Array,
+    values: Array,
+    calls: Any,
+) -> int:
+    """One run for each entry of `calls`, one after the other; 0, or the error of `kernel.run`."""
+    for lane in range(len(calls)):
+        for i in range(len(memory)):
+            memory[i] = 0.0
+        for i in range(len(log.counters)):
+            log.counters[i] = 0.0
+        noise = Draws(
+            draws.times[lane],
+            draws.late[lane],
+            draws.chance[lane],
+            draws.refusal[lane],
+            draws.gaps[lane],
+            draws.failures[lane],
+        )
+        n = run(law, state, plan, timer, late, backend, sensor, noise, tables, log, memory, latencies)
+        if n < 0:
+            return n
+        for i in range(n):
+            if log.outcome[i] > UNFINISHED:
+                log.outcome[i] = UNFINISHED
+        columns = Columns(
+            log.scheduled,
+            log.released,
+            log.completed,
+            log.latency,
+            log.rate,
+            log.limit,
+            log.outcome,
+            producer,
+        )
+        collect(columns, n, log.counters, frame, one_of(samples, lane), rows[lane], values[lane])
+        calls[lane] = n
+    return 0
+
+
+def reduced(scenario: Scenario, law: Any, seed: int, replications: Sequence[int]) -> Reduced:
+    """The replications of those numbers, reduced to their measures.
+
+    As the compiled engine runs them if it knows the scenario, else one by one in the simpy model.
+    """
+    if engine.refusal(scenario):
+        return _one_by_one(scenario, law, seed, replications)
+    n = engine.expected_slots(scenario)
+    at_once = max(1, MOST // max(n, len(frame_of(scenario).long) * GRID))
+    batches = (tuple(replications[i : i + at_once]) for i in range(0, len(replications), at_once))
+    parts = [_side_by_side(scenario, law, seed, batch, n) for batch in batches]
+    return Reduced(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _one_by_one(scenario: Scenario, law: Any, seed: int, replications: Sequence[int]) -> Reduced:
+    found = Reduced(
+        np.empty((len(replications), len(METRICS))),
+        np.empty(len(replications), np.int8),
+        np.empty(len(replications), np.int64),
+    )
+    for i, replication in enumerate(replications):
+        trace = model.simulate(scenario, law, seed, replication, {})
+        measures, phases = measured(trace)
+        found.values[i] = list(measures.values())
+        found.words[i] = WORDS.index(judge(trace, phases).word)
+        found.calls[i] = len(trace.released)
+    return found
+
+
+def _noise_alone(scenario: Scenario) -> Scenario:
+    """A scenario with the same noise, and nothing else in it that could tell it from another one."""
+    swaps = tuple(d for d in scenario.disturbances if isinstance(d, Swap))
+    failure = 1.0 if scenario.backend.failure > 0.0 else 0.0
+    return Scenario("", scenario.service, 1.0, 1.0, timer=scenario.timer, disturbances=swaps)._replace(
+        backend=Backend(failure=failure), poisson=scenario.poisson
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _noise(scenario: Scenario, n: int, seed: int, replications: tuple[int, ...], *needed: bool) -> Draws:
+    each = [engine.draws(scenario, n, seed, replication, *needed) for replication in replications]
+    columns: list[Any] = [np.stack(column) for column in zip(*each, strict=True)]
+    return Draws(*columns)
+
+
+def _side_by_side(scenario: Scenario, law: Any, seed: int, replications: tuple[int, ...], n: int) -> Reduced:
+    setting, frame = engine.setting_of(scenario, law), frame_of(scenario)
+    windowed, refuses = setting.sensor is not None, False
+    memory, latencies = engine.memory_of(law, setting)
+    runs = len(replications)
+    values = np.empty((runs, len(METRICS)))
+    rows = np.empty((runs, len(frame.long), len(Phase._fields)))
+    calls = np.zeros(runs, np.int64)
+    law_class: Any = type(law)
+    run_lanes = fast_for(lanes, law_class)
+    while True:
+        samples = room_for(runs, n, frame)
+        error = run_lanes(
+            law,
+            law.init(scenario.target),
+            *setting,
+            _noise(_noise_alone(scenario), n, seed, replications, windowed, refuses),
+            engine.tables_of(scenario.disturbances),
+            engine.log_of(n),
+            memory,
+            latencies,
+            frame,
+            np.zeros(n, np.int32),
+            samples,
+            rows,
+            values,
+            calls,
+        )
+        if error == 0:
+            break
+        refuses = refuses or error == kernel.NEEDS_REFUSALS
+        n = n if error == kernel.NEEDS_REFUSALS else 2 * n
+    fast(conclude)(samples, settled(samples), rows, values)
+    return Reduced(
+        values,
+        np.array([_word(*run) for run in zip(samples.sizes, values, rows, strict=True)], np.int8),
+        calls,
+    )
+
+
+def _word(sizes: Array, values: Array, rows: Array) -> int:
+    """What `verdicts.judge` says of a run of a law."""
+    if sizes[OPEN] and values[HELD] == 0.0 and values[REFUSED_CALLS] == 0.0:
+        return WORDS.index("inert")
+    return WORDS.index(worst([Phase(*row) for row in rows.tolist()]))
