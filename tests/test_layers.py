@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent.parent / "tpssim"
 
 #: Rooms from the ground up. A room may import rooms on lower floors only.
 FLOORS = (
-    {"core"},
+    {"core", "fingerprint", "workers"},
     {
         "clock",
         "controllers",
@@ -29,7 +29,7 @@ FLOORS = (
     },
     {"tables", "disturbances", "plant"},
     {"article", "artefacts", "scenario"},
-    {"scenarios", "traces"},
+    {"designs", "scenarios", "store", "theory", "traces"},
     {"reduction", "world"},
     {"serving", "strands"},
     {"hosted", "kernel", "model", "virtual_loop", "virtual_threads"},
@@ -42,6 +42,9 @@ FLOORS = (
     {"foreign"},
     {"comparison", "yardsticks"},
     {"catalogue", "experiment", "validation"},
+    {"sweep_result"},
+    {"sweeps"},
+    {"studies"},
     {"verbs"},
     {"cli"},
     {"__main__"},
@@ -53,9 +56,11 @@ DOORS = {
     "simpy": {"world", "verbs"},  # verbs reads its version number for the record of a run
     "greenlet": {"strands"},
     "matplotlib": {"plots"},
-    "pandas": {"traces"},
-    "scipy": {"statistics", "services"},
+    "pandas": {"tables"},
+    "scipy": {"statistics", "services", "designs"},
     "numba": {"_jit"},
+    "distributed": {"verbs"},
+    "sqlite3": {"store"},
 }
 
 

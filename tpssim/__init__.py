@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tpssim.metrics import METRICS, measure
     from tpssim.scenario import Scenario
     from tpssim.scenarios import SCENARIOS, trace_scenario
+    from tpssim.sweep_result import SweepResult
+    from tpssim.sweeps import sweep
     from tpssim.traces import Trace
     from tpssim.verdicts import judge
 
@@ -32,11 +34,13 @@ _ROOMS = {
     "Observation": "core",
     "SCENARIOS": "scenarios",
     "Scenario": "scenario",
+    "SweepResult": "sweep_result",
     "Trace": "traces",
     "compare": "experiment",
     "judge": "verdicts",
     "measure": "metrics",
     "simulate": "experiment",
+    "sweep": "sweeps",
     "trace_scenario": "scenarios",
 }
 
@@ -48,11 +52,13 @@ __all__ = [
     "InputError",
     "Observation",
     "Scenario",
+    "SweepResult",
     "Trace",
     "compare",
     "judge",
     "measure",
     "simulate",
+    "sweep",
     "trace_scenario",
 ]
 

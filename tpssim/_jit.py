@@ -22,6 +22,7 @@ from numba.core import config, types
 from numba.extending import overload, register_jitable
 
 from tpssim import clock, disturbances, heap, kernel, pacing, plant, reduction, sensor, signals
+from tpssim.fingerprint import package
 
 settings: Any = config  # numba's, which a type checker does not know
 KEPT = 3  # caches of earlier versions of the sources
@@ -94,11 +95,8 @@ def _admit(law: Any, state: Any, now: Any, lag: Any, in_flight: Any, memory: Any
 
 
 def sources() -> str:
-    """A name for the package's sources as they are now."""
-    digest = hashlib.sha256(f"{numba.__version__} {sys.version}".encode())
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+    """A name for the package's sources, numba and Python as they are now."""
+    return hashlib.sha256(f"{numba.__version__} {sys.version} {package()}".encode()).hexdigest()[:16]
 
 
 def cache_folder() -> Path:

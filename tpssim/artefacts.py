@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +70,3 @@ def results_folder(out: Path) -> Iterator[Path]:
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write one JSON document with a final newline."""
     path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows of equal keys under a header; None becomes an empty cell."""
-    listed = list(rows)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, listed[0].keys(), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(listed)

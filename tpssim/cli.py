@@ -1,7 +1,7 @@
 """The command line: reads arguments, answers errors.
 
-Exit codes: 0 done; 1 a case of `validate` fails; 2 bad input, with one line on stderr; 130 interrupted, with
-nothing half written.
+Exit codes: 0 done; 1 a case of `validate` fails, or the workers of a sweep died; 2 bad input, with one line
+on stderr; 130 interrupted, with nothing half written.
 """
 
 from __future__ import annotations
@@ -14,13 +14,23 @@ from pathlib import Path
 from typing import NoReturn
 
 from tpssim import verbs as does
-from tpssim.core import VERSION, InputError
+from tpssim.core import VERSION, Aborted, InputError
 
 EPILOG = """\
 throttles and scenarios take parameters: NAME:key=value,key=value
   python -m tpssim compare --scenarios degrade-recover --controllers aimd:dec_rate=0.8 headroom
   python -m tpssim compare --scenarios blocking-steady:mean=0.05,cv=1
   python -m tpssim compare --trace calls.csv --column latency --unit ms
+"""
+
+
+SWEEP_EPILOG = """\
+grid syntax: NAME=LOW:HIGH:N, NAME=LOW:HIGH:N:log, NAME=A,B,C; with --design sobol or lhs: NAME=LOW:HIGH
+  python -m tpssim sweep alpha-deadzone
+  python -m tpssim sweep spin-threshold
+  python -m tpssim sweep --grid alpha=0.05:0.5:10 deadzone=1.02,1.1,1.2
+  python -m tpssim sweep --scenario blocking-steady --controller aimd --grid dec_rate=0.5:0.95:10 cv=0.2,1
+A run that is interrupted or killed goes on where it was when the same command is given again.
 """
 
 
@@ -89,6 +99,40 @@ def _parser() -> argparse.ArgumentParser:
     _add_common(simulate)
     simulate.set_defaults(run=does.simulate)
 
+    sweep = verbs.add_parser(
+        "sweep",
+        help="one law at every point of a grid: table, heat maps with the theory, CSV; resumable",
+        epilog=SWEEP_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sweep.add_argument("study", nargs="?", metavar="STUDY", help="a built-in sweep; see below")
+    sweep.add_argument("--scenario", metavar="NAME", help="default: the study's, or degrade-recover")
+    sweep.add_argument("--controller", metavar="NAME", help="default: the study's, or ewma-deadzone")
+    _add_trace(sweep)
+    sweep.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s")
+    sweep.add_argument(
+        "--grid", metavar="NAME=VALUES", nargs="+", action="extend", help="one or more factors"
+    )
+    sweep.add_argument("--design", default="grid", metavar="D", help="grid (default), sobol or lhs")
+    sweep.add_argument("--points", type=int, metavar="N", help="of a design that is no grid")
+    sweep.add_argument("--replications", type=int, metavar="N", help="default: 10, or the study's")
+    sweep.add_argument(
+        "--seed-set",
+        default="common",
+        metavar="S",
+        help="common random numbers at all points (default), or independent ones",
+    )
+    sweep.add_argument("--heatmap", metavar="MEASURE", nargs="+", action="extend", help="over the first two")
+    sweep.add_argument(
+        "--plot", metavar="MEASURE", nargs="+", action="extend", help="against the first factor"
+    )
+    sweep.add_argument("--traces", metavar="N", nargs="+", type=int, help="points whose first run is written")
+    sweep.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")
+    sweep.add_argument("--dask", metavar="ADDRESS", help="run on the workers of that Dask scheduler instead")
+    sweep.add_argument("--store", type=Path, metavar="FILE", help="keep every run there; reused when it fits")
+    _add_common(sweep)
+    sweep.set_defaults(run=does.sweep)
+
     validate = verbs.add_parser(
         "validate", help="is the simulation right? theory beside simulation, case by case"
     )
@@ -128,9 +172,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"tpssim: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("tpssim: interrupted; nothing was written", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"tpssim: interrupted; {str(error) or 'nothing was written'}", file=sys.stderr)
         return 130
+    except Aborted as error:
+        print(f"tpssim: {error}", file=sys.stderr)
+        return 1
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing is left to say.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

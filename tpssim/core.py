@@ -5,6 +5,7 @@ This room knows no law, no clock, no service and no file. It imports nothing but
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar, cast, get_type_hints
@@ -18,6 +19,10 @@ OUTCOMES = ("ok", "failed", "timed out", "rejected by the service", "refused loc
 
 class InputError(ValueError):
     """What the user gave cannot be used; the message is one line: what is wrong and what is allowed."""
+
+
+class Aborted(RuntimeError):
+    """Something outside ended a run before its end; the message says what is kept and how to go on."""
 
 
 class Observation(NamedTuple):
@@ -89,9 +94,13 @@ class Controller(Protocol[StateT]):
     def update(self, state: StateT, obs: Observation) -> StateT: ...
 
 
-def ranges(record: Any) -> dict[str, Range]:
+def ranges(record: Any) -> Mapping[str, Range]:
     """The `Range` of every parameter of a record (or of its class), in the order of its fields."""
-    cls: Any = record if isinstance(record, type) else type(record)
+    return _ranges(record if isinstance(record, type) else type(record))
+
+
+@functools.lru_cache(maxsize=256)
+def _ranges(cls: Any) -> Mapping[str, Range]:
     hints = get_type_hints(cls, include_extras=True)
     found = {}
     for field in cls._fields:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from typing import Any, NamedTuple
 
 from tpssim import engine as fast
@@ -24,6 +22,7 @@ from tpssim.scenario import Scenario, checked_scenario, with_parameters
 from tpssim.scenarios import SCENARIOS
 from tpssim.traces import Trace
 from tpssim.verdicts import judge
+from tpssim.workers import processes
 
 #: What may be given as a controller: a record, its class, "NAME:key=value,..." (printed throttles too), or a
 #: throttle of one's own: a callable `(items, tps, total)`, or where it stands, "FILE.py:callable".
@@ -118,8 +117,8 @@ def simulate(
     """
     if engine not in ENGINES:
         raise InputError(f"there is no engine {engine!r}; allowed: {', '.join(ENGINES)}")
-    _check_count("seed", seed, 0)
-    _check_count("replication", replication, 0)
+    check_count("seed", seed, 0)
+    check_count("replication", replication, 0)
     arena, rival = scenario_named(scenario), contender(controller)
     _check_hostable(arena, rival)
     if engine == "compiled":
@@ -127,7 +126,7 @@ def simulate(
     return _run(arena, rival, seed, replication, engine)
 
 
-def _check_count(name: str, value: int, least: int) -> None:
+def check_count(name: str, value: int, least: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InputError(f"{name}={value!r}; allowed: a whole number >= {least}")
 
@@ -229,10 +228,10 @@ def compare(
     `if __name__ == "__main__"`); the result does not depend on it. `progress(done, total)` is called as
     pairs end. Raises `InputError` before anything runs.
     """
-    _check_count("replications", replications, 1)
-    _check_count("seed", seed, 0)
-    _check_count("workers", workers, 1)
-    _check_count("keep", keep, 1)
+    check_count("replications", replications, 1)
+    check_count("seed", seed, 0)
+    check_count("workers", workers, 1)
+    check_count("keep", keep, 1)
     arenas = [scenario_named(s) for s in _listed(scenarios, SCENARIOS, Scenario)]
     printed = PRINTED if all(arena.late == BURST and not arena.poisson for arena in arenas) else ()
     rivals = [contender(c) for c in _listed(controllers, [*printed, *CONTROLLERS], tuple)]
@@ -269,27 +268,13 @@ def _in_turn(jobs: Sequence[Job], progress: Callable[[int, int], None] | None) -
 def _in_processes(
     workers: int, jobs: Sequence[Job], progress: Callable[[int, int], None] | None
 ) -> list[list[Run]]:
-    # spawn: a fork of a program with threads (a notebook) may deadlock.
-    context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts) as pool:
+    with processes(workers) as pool:
         futures = [pool.submit(_measured, *job) for job in jobs]
-        try:
-            for done, future in enumerate(as_completed(futures), start=1):
-                future.result()  # an error ends the comparison at once
-                if progress is not None:
-                    progress(done, len(jobs))
-        except BaseException:
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()
-            pool.shutdown(cancel_futures=True)
-            raise
+        for done, future in enumerate(as_completed(futures), start=1):
+            future.result()  # an error ends the comparison at once
+            if progress is not None:
+                progress(done, len(jobs))
         return [future.result() for future in futures]
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches every process of a terminal; the parent alone answers it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _listed(given: Any, default: Iterable[str], single: type) -> Iterator[Any]:

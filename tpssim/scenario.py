@@ -109,6 +109,15 @@ def checked_scenario(scenario: Scenario) -> Scenario:
 PARTS = ("service", "consumer", "backend", "retry", "timer")
 
 
+def parameter_range(scenario: Scenario, name: str) -> Range | None:
+    """The range of a number that `with_parameters` can change; None if there is none of that name."""
+    part, dot, plain = name.rpartition(".")
+    if name in ranges(scenario):
+        return ranges(scenario)[name]
+    records = [getattr(scenario, owner) for owner in PARTS if owner == part or not dot]
+    return next((found for record in records if (found := ranges(record).get(plain))), None)
+
+
 def with_parameters(scenario: Scenario, parameters: Mapping[str, float]) -> Scenario:
     """The scenario with some numbers changed: its own or those of one of its parts.
 

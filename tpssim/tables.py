@@ -1,9 +1,12 @@
-"""Plain-text tables and numbers for people. Knows strings and estimates only."""
+"""Tables: plain text for people, CSV and frames for programs. Knows strings, numbers and estimates only."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import csv
+import importlib.util
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tpssim.statistics import Estimate
@@ -11,8 +14,8 @@ if TYPE_CHECKING:
 LONGEST_LABEL = 16
 
 
-def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The rows under their header: the first two columns to the left, the others to the right.
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
+    """The rows under their header: the first columns to the left, the others to the right.
 
     A label longer than `LONGEST_LABEL` gets a line of its own, so that the columns stay narrow.
     """
@@ -26,11 +29,13 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
             lines.append(first)
             first = ""
         cells = [
-            cell.ljust(width) if i < 2 else cell.rjust(width)
+            cell.ljust(width) if i < left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip([first, *row[1:]], widths, strict=True))
         ]
         # Numbers stand close: with their headers the nine columns of a comparison then fit 100 characters.
-        lines.append(("  ".join(cells[:3]) + "".join(f" {cell}" for cell in cells[3:])).rstrip())
+        lines.append(
+            ("  ".join(cells[: left + 1]) + "".join(f" {cell}" for cell in cells[left + 1 :])).rstrip()
+        )
     lines.insert(1, "-" * max(len(line) for line in lines))
     return "\n".join(lines)
 
@@ -51,3 +56,24 @@ def interval(value: Estimate, scale: float, digits: int) -> str:
     if value.mean is None or value.high is None:
         return text
     return f"{text} ±{(value.high - value.mean) * scale:.{digits}f}"
+
+
+def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write rows of equal keys under a header; None becomes an empty cell."""
+    listed = list(rows)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, listed[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(listed)
+
+
+def frame(rows: Any) -> Any:
+    """Rows, or columns by name, as a DataFrame (needs pandas)."""
+    import pandas
+
+    return pandas.DataFrame(rows)
+
+
+def writes_parquet() -> bool:
+    """Whether a DataFrame can be written as Parquet here."""
+    return all(importlib.util.find_spec(name) is not None for name in ("pandas", "pyarrow"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tpssim import tables
 from tpssim.core import OK, REFUSED
 from tpssim.scenario import Scenario, frame
 
@@ -69,9 +70,7 @@ class Trace(NamedTuple):
 
     def to_pandas(self) -> Any:
         """The columns as a DataFrame (needs pandas)."""
-        import pandas
-
-        return pandas.DataFrame(self.columns())
+        return tables.frame(self.columns())
 
     def commanded(self, t: NDArray[np.float64]) -> NDArray[np.float64]:
         """The commanded rate at times t, 1/s: of each producer that of its last release, in sum.

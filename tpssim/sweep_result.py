@@ -1,0 +1,329 @@
+"""The result of `sweep`: a tidy table of factors and measures, as text, CSV, DataFrame and pictures.
+
+It reads finished sweeps; `trace` alone runs something: a run of the sweep once more, with every call.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tpssim import designs, tables, theory
+from tpssim.core import InputError
+from tpssim.experiment import simulate
+from tpssim.metrics import METRICS, long_phases
+from tpssim.scenario import achievable
+from tpssim.statistics import Estimate, estimates
+from tpssim.verdicts import WORDS, majority
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from tpssim.designs import Factor, Point
+    from tpssim.scenario import Scenario
+    from tpssim.traces import Trace
+
+    Array = NDArray[np.float64]
+
+#: Measures that may be infinite: the table says in how many replications.
+ENDLESS = ("recovery_time", "time_to_fairness")
+SHOWN = ("achieved", "swing", "recovery_time", "response_p99", "lateness_p99", "spin_cpu")
+
+
+class Row(NamedTuple):
+    """One point of a sweep."""
+
+    point: Point
+    calls: int  #: simulated, in all replications
+    words: Mapping[str, int]  #: verdicts, how many replications each; empty if the point failed
+    mean: Array  #: in the order of `METRICS`
+    half: Array  #: half-widths of the confidence intervals
+    n: NDArray[np.int64]  #: replications with a finite value
+    never: NDArray[np.int64]  #: replications with an infinite one
+
+    @staticmethod
+    def of(point: Point, runs: Sequence[tuple[int, int, Array]]) -> Row:
+        """From the (verdict, calls, measures) of every replication."""
+        found = estimates(np.array([measures for _, _, measures in runs]))
+        words = Counter(WORDS[word] for word, _, _ in runs)
+        return Row(point, sum(calls for _, calls, _ in runs), dict(words), *found)
+
+    @staticmethod
+    def failed(point: Point) -> Row:
+        none, zero = np.full(len(METRICS), math.nan), np.zeros(len(METRICS), np.int64)
+        return Row(point, 0, {}, none, none, zero, zero)
+
+    def estimate(self, metric: str) -> Estimate:
+        """Mean and confidence interval of a measure."""
+        i = list(METRICS).index(metric)
+        mean, half = float(self.mean[i]), float(self.half[i])
+        n, never = int(self.n[i]), int(self.never[i])
+        if n == 0:
+            return Estimate(None, None, None, 0, never)
+        return (
+            Estimate(mean, None, None, n, never)
+            if n == 1
+            else Estimate(mean, mean - half, mean + half, n, never)
+        )
+
+    def verdict(self) -> tuple[str, float]:
+        """The word of the majority and its share."""
+        return majority(list(Counter(self.words).elements())) if self.words else ("failed", 1.0)
+
+
+class Failure(NamedTuple):
+    """A point that could not be run."""
+
+    point: Point
+    type: str
+    message: str
+    traceback: str
+
+
+class SweepResult(NamedTuple):
+    """One row a point, in the order of the design."""
+
+    scenario: Scenario
+    controller: str
+    law: Any
+    factors: tuple[Factor, ...]
+    rows: list[Row]
+    failures: list[Failure]
+    replications: int
+    seed: int
+    seed_set: str
+
+    def names(self) -> list[str]:
+        """The names of the factors."""
+        return [factor.name for factor in self.factors]
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """One flat row a point: factors, replications, verdict, then mean, low and high of every measure."""
+        failed = {failure.point: f"{failure.type}: {failure.message}" for failure in self.failures}
+        for row in self.rows:
+            word, share = row.verdict()
+            found: dict[str, Any] = dict(zip(self.names(), row.point, strict=True))
+            found |= {"replications": self.replications, "calls": row.calls, "verdict": word, "share": share}
+            found["failure"] = failed.get(row.point, "")
+            low, high = row.mean - row.half, row.mean + row.half
+            for name, *numbers, never in zip(METRICS, row.mean, low, high, row.never, strict=True):
+                mean, least, most = (None if math.isnan(x) else float(x) for x in numbers)
+                found |= {name: mean, f"{name}_low": least, f"{name}_high": most}
+                if name in ENDLESS:
+                    found[f"{name}_never"] = int(never)
+            yield found
+
+    def to_pandas(self) -> Any:
+        """The table as a DataFrame (needs pandas)."""
+        return tables.frame(list(self.records()))
+
+    def values(self, metric: str) -> Array:
+        """The mean of a measure at every point; of a verdict such as `converges`, the share of runs."""
+        if metric in WORDS:
+            return np.array(
+                [row.words.get(metric, 0) / self.replications if row.words else math.nan for row in self.rows]
+            )
+        if metric not in METRICS:
+            raise InputError(f"there is no measure {metric!r}; allowed: {', '.join([*METRICS, *WORDS])}")
+        i = list(METRICS).index(metric)
+        return np.array([row.mean[i] for row in self.rows])
+
+    def table(self, most: int = 60, best: int = 20) -> str:
+        """Plain text: every point, or of more than `most` the `best` by verdict and achieved share."""
+        rows, about = self.rows, ""
+        if len(rows) > most:
+            rows = sorted(rows, key=self._merit)[:best]
+            about = f"the {best} best of {len(self.rows)} points, by verdict, its share and achieved share\n"
+        header = (
+            *self.names(),
+            "verdict",
+            "achieved %",
+            "swing %",
+            "recovers s",
+            "p99 s",
+            "late us",
+            "spin %",
+        )
+        lines = []
+        for row in rows:
+            word, share = row.verdict()
+            lines.append(
+                (
+                    *(value if isinstance(value, str) else f"{value:.4g}" for value in row.point),
+                    f"{word} {round(share * self.replications)}/{self.replications}",
+                    tables.interval(row.estimate("achieved"), 100.0, 1),
+                    tables.number(row.estimate("swing"), 100.0, 0),
+                    tables.number(row.estimate("recovery_time"), 1.0, 2),
+                    tables.number(row.estimate("response_p99"), 1.0, 3),
+                    tables.number(row.estimate("lateness_p99"), 1e6, 0),
+                    tables.number(row.estimate("spin_cpu"), 100.0, 1),
+                )
+            )
+        return about + tables.aligned(header, lines, left=len(self.factors) + 1)
+
+    @staticmethod
+    def _merit(row: Row) -> tuple[int, float, float]:
+        word, share = row.verdict()
+        rank = -WORDS.index(word) if row.words else 1
+        achieved = row.estimate("achieved").mean
+        return rank, -share, -(achieved if achieved is not None else -math.inf)
+
+    def summary(self) -> str:
+        """What was swept and what came of it, in a few lines."""
+        words = Counter(row.verdict()[0] for row in self.rows)
+        calls = sum(row.calls for row in self.rows)
+        listed = ", ".join(f"{word} {words[word]}" for word in (*reversed(WORDS), "failed") if words[word])
+        lines = [
+            f"{self.controller} on {self.scenario.name}: {len(self.rows)} points, "
+            f"{self.replications} replications each, {calls:,} calls",
+            f"verdict at so many points: {listed}",
+        ]
+        for failure in self.failures[:3]:
+            at = ", ".join(
+                f"{n}={v:g}" if isinstance(v, float) else f"{n}={v}"
+                for n, v in zip(self.names(), failure.point, strict=True)
+            )
+            lines.append(f"failed at {at}: {failure.type}: {failure.message}")
+        if len(self.failures) > 3:
+            lines.append(f"and at {len(self.failures) - 3} more points")
+        return "\n".join(lines)
+
+    def grid(self, metric: str, x: str, y: str) -> tuple[list[Any], list[Any], Array]:
+        """The values of two factors, and a measure over them (its mean over other factors), a row each y.
+
+        With `verdict`, positions in `WORDS` of what the majority of all runs there came to, -1 if all failed.
+        """
+        i, j = self._column(x), self._column(y)
+        if i == j:
+            raise InputError(f"x and y are both {x!r}; allowed: two of {', '.join(self.names())}")
+        xs, ys = (list(dict.fromkeys(row.point[k] for row in self.rows)) for k in (i, j))
+        if len(xs) * len(ys) > 4 * len(self.rows):
+            raise InputError("a sample lies on no grid; allowed: plot(metric, x), or the design grid")
+        places = {(a, b): (k, n) for n, a in enumerate(xs) for k, b in enumerate(ys)}
+        if metric == "verdict":
+            counts = np.zeros((len(ys), len(xs), len(WORDS)))
+            for row in self.rows:
+                for word, count in row.words.items():
+                    counts[places[row.point[i], row.point[j]]][WORDS.index(word)] += count
+            return xs, ys, np.where(counts.any(axis=2), counts.argmax(axis=2), -1)
+        totals, numbers = np.zeros((2, len(ys), len(xs)))
+        for row, value in zip(self.rows, self.values(metric), strict=True):
+            if not math.isnan(value):
+                totals[places[row.point[i], row.point[j]]] += value
+                numbers[places[row.point[i], row.point[j]]] += 1.0
+        with np.errstate(invalid="ignore"):
+            return xs, ys, totals / numbers
+
+    def heatmap(self, metric: str, x: str | None = None, y: str | None = None) -> Figure:
+        """A measure, `verdict`, or the share of runs with some verdict over two factors, by default the first.
+
+        Over `alpha` and `deadzone` of `ewma-deadzone` the two bounds of `theory` are drawn too.
+        """
+        from tpssim import plots
+
+        if len(self.factors) < 2:
+            raise InputError("a heat map needs two factors; allowed: plot(metric) for one")
+        x, y = x or self.names()[0], y or self.names()[1]
+        xs, ys, means = self.grid(metric, x, y)
+        title = f"{self.controller} on {self.scenario.name}: {self._label(metric)}"
+        curves, mark = self._theory(x, y, xs), self._default(x, y)
+        axes = (self._axis(x), self._axis(y))
+        if metric == "verdict":
+            words = ["failed", *WORDS]
+            return plots.heat_figure(title, axes, xs, ys, means + 1.0, "", curves, mark, words)
+        return plots.heat_figure(title, axes, xs, ys, means, self._legend(metric), curves, mark)
+
+    def plot(self, metric: str, x: str | None = None, by: str | None = None) -> Figure:
+        """A measure against a factor, by default the first, with confidence intervals.
+
+        A line for each value of another factor, `by`. `x` may be a measure too: then a line joins the points of
+        the factors that are left, in their order, and shows what is paid for what.
+        """
+        from tpssim import plots
+
+        x = x or self.names()[0]
+        others = [name for name in self.names() if name != x]
+        by = by or (others[-1] if len(others) > (x in METRICS) else None)
+        split = None if by is None else self._column(by)
+        across: list[Any] = (
+            self.values(x).tolist() if x in METRICS else [row.point[self._column(x)] for row in self.rows]
+        )
+        halves = [row.half[list(METRICS).index(metric)] if metric in METRICS else 0.0 for row in self.rows]
+        lines: dict[Any, list[tuple[Any, float, float]]] = {}
+        for row, at, value, half in zip(self.rows, across, self.values(metric), halves, strict=True):
+            lines.setdefault(None if split is None else row.point[split], []).append(
+                (at, float(value), float(half))
+            )
+        title = f"{self.controller} on {self.scenario.name}: {self._label(metric)}"
+        label = self._legend(x) if x in METRICS else self._axis(x)
+        return plots.line_figure(title, (label, self._legend(metric)), by, lines)
+
+    def _column(self, name: str) -> int:
+        if name not in self.names():
+            raise InputError(f"there is no factor {name!r}; allowed: {', '.join(self.names())}")
+        return self.names().index(name)
+
+    def _axis(self, name: str) -> str:
+        unit = self.factors[self._column(name)].unit
+        return f"{name} ({unit})" if unit else name
+
+    @staticmethod
+    def _label(metric: str) -> str:
+        return f"share of runs that end as {metric!r}" if metric in WORDS else metric.replace("_", " ")
+
+    @staticmethod
+    def _legend(metric: str) -> str:
+        return f"{metric} (share)" if metric in WORDS else f"{metric} ({METRICS[metric].unit})"
+
+    def _default(self, x: str, y: str) -> tuple[float, float] | None:
+        """Where the law as it was given stands, if both factors are its own."""
+        found = [self.factors[self._column(name)] for name in (x, y)]
+        if any(factor.owner != "controller" for factor in found):
+            return None
+        return tuple(getattr(self.law, factor.field) for factor in found)
+
+    def _theory(self, x: str, y: str, xs: list[Any]) -> list[tuple[str, Array, Array]]:
+        """Curves of the least DEADZONE over ALPHA, if that is what is shown."""
+        fields = [self.factors[self._column(name)].field for name in (x, y)]
+        if self.controller != "ewma-deadzone" or fields != ["alpha", "deadzone"]:
+            return []
+        alpha = np.linspace(min(xs), max(xs), 200)
+        law, sigma = self.law, theory.service_noise(self.scenario)
+        rate = min(
+            (achievable(self.scenario, (a + b) / 2.0) for a, b in long_phases(self.scenario)), default=0.0
+        )
+        noise = theory.noise_rule(alpha, sigma)
+        cycle = np.array([theory.cycle_boundary(a, law.low, law.dec_rate, law.inc_step, rate) for a in alpha])
+        return [
+            (f"noise rule, 3 sigma (CV {sigma:.2g})", alpha, noise),
+            ("no limit cycle above (describing function)", alpha, cycle),
+            (f"{theory.MARGIN:g} x that width", alpha, law.low + theory.MARGIN * (cycle - law.low)),
+        ]
+
+    def to_csv(self, path: Any) -> None:
+        """Write the table; equal sweeps give equal bytes."""
+        tables.write_csv(path, self.records())
+
+    def to_parquet(self, path: Any) -> bool:
+        """Write the table as Parquet, if pandas and pyarrow are there; whether they were."""
+        if not tables.writes_parquet():
+            return False
+        self.to_pandas().to_parquet(path)
+        return True
+
+    def at(self, number: int) -> tuple[Scenario, Any]:
+        """Scenario and law at the point of that number, as `simulate` takes them."""
+        if not 0 <= number < len(self.rows):
+            raise InputError(f"point {number}; allowed: 0 to {len(self.rows) - 1}")
+        return designs.at(self.scenario, self.law, self.factors, self.rows[number].point)
+
+    def trace(self, number: int, replication: int = 0) -> Trace:
+        """The run of that point and replication once more, with every call: equal seeds give equal bits."""
+        scenario, law = self.at(number)
+        seed = designs.seed_of(self.seed, self.seed_set, self.rows[number].point)
+        return simulate(scenario, law, seed=seed, replication=replication)

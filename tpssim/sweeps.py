@@ -1,0 +1,291 @@
+"""Sweeps: every point of a design run several times, reduced where it ran, kept as it arrives.
+
+The unit of work is a chunk of points, sized by the time that points take, so that handing it over costs
+nothing beside it. What a point comes to depends on the point and the seed alone, not on chunks, order or
+workers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+import pickle
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tpssim import designs
+from tpssim.core import VERSION, Aborted, InputError
+from tpssim.designs import Factor, Point, Value
+from tpssim.experiment import ControllerLike, check_count, contender, scenario_named
+from tpssim.fingerprint import fingerprint
+from tpssim.lanes import Reduced, reduced
+from tpssim.scenario import Scenario
+from tpssim.store import Store
+from tpssim.sweep_result import Failure, Row, SweepResult
+
+CHUNK = 0.5  # s, how long a chunk should take
+BLOCK = 50  # replications of a point that are run at a stroke
+WAITING = 3  # chunks for each worker, running or waiting to run
+
+#: done, total runs, simulated calls
+Progress = Callable[[int, int, int], None]
+
+
+class Study(NamedTuple):
+    """What all points of a sweep share."""
+
+    scenario: Scenario
+    law: Any
+    factors: tuple[Factor, ...]
+    seed: int
+    seed_set: str
+
+    def key(self) -> str:
+        """A name for everything that decides the numbers of a point, beside its values."""
+        plant = self.scenario._replace(name="", summary="")
+        names = [(factor.owner, factor.field) for factor in self.factors]
+        parts = (
+            VERSION,
+            fingerprint(type(self.law)),
+            repr(self.law),
+            repr(plant),
+            names,
+            self.seed,
+            self.seed_set,
+        )
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+class Piece(NamedTuple):
+    """Some replications of one point."""
+
+    number: int  #: of its point
+    point: Point
+    replications: tuple[int, ...]
+
+
+class Answer(NamedTuple):
+    """What became of a piece."""
+
+    number: int  #: of its point
+    replications: tuple[int, ...]
+    found: Reduced | None
+    failure: tuple[str, str, str]  #: type, message, traceback
+
+
+def run_pieces(study: Study, pieces: Sequence[Piece]) -> tuple[list[Answer], float]:
+    """Run the pieces, where a worker runs; what they came to, and the seconds that the quickest run took."""
+    answers, quickest = [], math.inf
+    for piece in pieces:
+        began = time.perf_counter()
+        try:
+            scenario, law = designs.at(study.scenario, study.law, study.factors, piece.point)
+            seed = designs.seed_of(study.seed, study.seed_set, piece.point)
+            found = reduced(scenario, law, seed, piece.replications)
+            answers.append(Answer(piece.number, piece.replications, found, ("", "", "")))
+        except Exception as error:  # a law of a user's may raise anything: a failure of this point alone
+            failure = (type(error).__name__, str(error), traceback.format_exc())
+            answers.append(Answer(piece.number, piece.replications, None, failure))
+        quickest = min(quickest, (time.perf_counter() - began) / len(piece.replications))
+    return answers, quickest
+
+
+def sweep(
+    scenario: Scenario | str,
+    controller: ControllerLike,
+    grid: Mapping[str, Iterable[Value]],
+    *,
+    design: str = "grid",
+    points: int | None = None,
+    replications: int = 10,
+    seed: int = 0,
+    seed_set: str = "common",
+    executor: Executor | None = None,
+    store: Store | str | Path | None = None,
+    progress: Progress | None = None,
+) -> SweepResult:
+    """One law on one scenario at every point of a grid, `replications` times each, reduced to measures.
+
+    `grid`: values of each factor by name, `{"alpha": [0.1, 0.2], "service.cv": [0.2, 0.5]}`; with `design`
+    `sobol` or `lhs`, the two ends of each and `points` points between them. `seed_set`: `common` random
+    numbers at all points, so that differences between points are not noise, or `independent` ones.
+    `executor`: any of `concurrent.futures` (None: here). `store`: a file where results are kept as they
+    arrive; the same call resumes from it. A point that fails is recorded in `result.failures`, and the others
+    go on. Equal arguments give equal bits. Raises `InputError` before anything runs.
+
+    >>> result = sweep("blocking-steady:duration=5", "aimd", {"dec_rate": [0.5, 0.9]}, replications=2)
+    >>> [row.point for row in result.rows]
+    [(0.5,), (0.9,)]
+    """
+    check_count("replications", replications, 1)
+    check_count("seed", seed, 0)
+    if seed_set not in designs.SEED_SETS:
+        raise InputError(f"there is no seed set {seed_set!r}; allowed: {', '.join(designs.SEED_SETS)}")
+    arena, rival = scenario_named(scenario), contender(controller)
+    if rival.law is None:
+        raise InputError(f"{rival.label} has no parameters to sweep; allowed: a law such as ewma-deadzone")
+    factors = designs.factors(arena, rival.law, grid)
+    study = Study(arena, rival.law, tuple(factors), seed, seed_set)
+    every = designs.points(factors, design, points, seed)
+    if isinstance(executor, ProcessPoolExecutor):
+        _check_portable(study)
+    with contextlib.ExitStack() as stack:
+        kept = store if store is None or isinstance(store, Store) else stack.enter_context(Store(store))
+        board = _Board(study, every, replications, kept)
+        _all(board, executor, progress)
+    rows = [board.rows[i] if i in board.rows else Row.failed(every[i]) for i in range(len(every))]
+    failures = [board.failures[i] for i in sorted(board.failures)]
+    return SweepResult(
+        arena, rival.name, rival.law, study.factors, rows, failures, replications, seed, seed_set
+    )
+
+
+def _check_portable(study: Study) -> None:
+    cls = type(study.law)
+    try:
+        pickle.dumps(study)
+        lost = cls.__module__ == "__main__" and not hasattr(sys.modules["__main__"], "__file__")
+    except (pickle.PicklingError, AttributeError, TypeError):
+        lost = True
+    if lost:
+        raise InputError(
+            f"law {cls.__name__} cannot be sent to other processes; "
+            "allowed: a class of a module, or threads, or no executor"
+        )
+
+
+class _Board:
+    """What is known of the points of a sweep: rows that are complete, runs of others, failures."""
+
+    def __init__(self, study: Study, every: Sequence[Point], replications: int, store: Store | None) -> None:
+        self.study, self.every, self.replications, self.store = study, every, replications, store
+        self.rows: dict[int, Row] = {}
+        self.failures: dict[int, Failure] = {}
+        self.parts: dict[int, dict[int, tuple[int, int, Any]]] = {}
+        self.prefix = study.key()
+        self.calls = 0
+        if store is not None:
+            specification = {
+                "scenario": study.scenario.name,
+                "law": repr(study.law),
+                "factors": [factor.name for factor in study.factors],
+                "seed": study.seed,
+            }
+            store.describe(self.prefix, specification)
+
+    def key(self, index: int) -> str:
+        return hashlib.sha256(f"{self.prefix} {self.every[index]!r}".encode()).hexdigest()[:40]
+
+    def missing(self, index: int) -> list[int]:
+        """The replications of a point that are not in the store; those that are there are taken over."""
+        if self.store is None:
+            return list(range(self.replications))
+        there = self.store.runs(self.key(index))
+        wanted = {r: there[r] for r in range(self.replications) if r in there}
+        missing = [r for r in range(self.replications) if r not in wanted]
+        if wanted:
+            self.parts[index] = wanted
+            self._finish(index)
+        return missing
+
+    def take(self, answers: Sequence[Answer]) -> int:
+        """Keep the answers; how many runs they stand for."""
+        rows, failures = [], []
+        for answer in answers:
+            if answer.found is None:
+                failures.append((self.key(answer.number), *answer.failure))
+                kind, message, trace = answer.failure
+                self.failures[answer.number] = Failure(self.every[answer.number], kind, message, trace)
+                self.parts.pop(answer.number, None)
+                continue
+            self.calls += int(answer.found.calls.sum())
+            runs = zip(
+                answer.found.words.tolist(), answer.found.calls.tolist(), answer.found.values, strict=True
+            )
+            key = self.key(answer.number)
+            for replication, (word, calls, values) in zip(answer.replications, runs, strict=True):
+                rows.append((key, replication, word, calls, values.tobytes()))
+                self.parts.setdefault(answer.number, {})[replication] = (word, calls, values)
+            self._finish(answer.number)
+        if self.store is not None:
+            self.store.add(rows, failures)
+        return sum(len(answer.replications) for answer in answers)
+
+    def _finish(self, index: int) -> None:
+        runs = self.parts[index]
+        if len(runs) == self.replications and index not in self.failures:
+            ordered = [runs[r] for r in range(self.replications)]
+            self.rows[index] = Row.of(self.every[index], ordered)
+            del self.parts[index]
+
+
+class _Here(Executor):
+    """Runs what it is given at once, in this process."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+class _Chunks:
+    """The pieces that are missing, handed out in chunks of as many runs as are asked for."""
+
+    def __init__(self, board: _Board) -> None:
+        self.left = 0
+        self.pieces: list[Piece] = []
+        for index, point in enumerate(board.every):
+            missing = board.missing(index)
+            self.left += len(missing)
+            for i in range(0, len(missing), BLOCK):
+                self.pieces.append(Piece(index, point, tuple(missing[i : i + BLOCK])))
+        self.pieces.reverse()
+
+    def next(self, runs: float) -> list[Piece]:
+        """At least one piece, as long as there are any."""
+        chunk: list[Piece] = []
+        taken = 0
+        while self.pieces and (not chunk or taken + len(self.pieces[-1].replications) <= runs):
+            chunk.append(self.pieces.pop())
+            taken += len(chunk[-1].replications)
+        self.left -= taken
+        return chunk
+
+
+def _all(board: _Board, executor: Executor | None, progress: Progress | None) -> None:
+    """Run what is missing, chunk by chunk."""
+    chunks = _Chunks(board)
+    total = len(board.every) * board.replications
+    done, quickest = total - chunks.left, math.inf
+    pool = _Here() if executor is None else executor
+    # More chunks are sent out with each that comes back, until all workers, however many, have enough.
+    most = 1 if executor is None else WAITING * (os.cpu_count() or 1)
+    out: set[Future[Any]] = set()
+    try:
+        while chunks.left or out:
+            while chunks.left and len(out) < most:
+                size = min(CHUNK / quickest, chunks.left / most)
+                out.add(pool.submit(run_pieces, board.study, chunks.next(size)))
+            ready, out = wait(out, return_when=FIRST_COMPLETED)
+            for future in ready:
+                answers, seconds = future.result()
+                quickest = min(quickest, seconds)
+                done += board.take(answers)
+                most += 0 if executor is None else 1
+            if progress is not None:
+                progress(done, total, board.calls)
+    except BrokenExecutor as error:
+        kept = (
+            "nothing is kept without a store" if board.store is None else "the others are kept: run it again"
+        )
+        raise Aborted(f"a worker died with {total - done} of {total} runs still to do; {kept}") from error
+    finally:
+        for future in out:
+            future.cancel()

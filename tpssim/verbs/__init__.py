@@ -1,0 +1,12 @@
+"""What each verb of the command line does: calls the library, prints, writes. No law and no measure is here.
+
+The library is imported when a verb runs, so that `--help` and a mistyped option answer at once.
+"""
+
+from tpssim.verbs.compare import compare
+from tpssim.verbs.listing import listing
+from tpssim.verbs.simulate import simulate
+from tpssim.verbs.sweep import sweep
+from tpssim.verbs.validate import validate
+
+__all__ = ["compare", "listing", "simulate", "sweep", "validate"]

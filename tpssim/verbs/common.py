@@ -1,0 +1,114 @@
+"""What the verbs share: scenarios as they were asked for, progress, the record of a run."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from tpssim.core import VERSION, InputError
+
+if TYPE_CHECKING:
+    from tpssim.scenario import Scenario
+
+
+def specs(given: Sequence[str]) -> list[str]:
+    """`A,B:x=1,y=2` as [A, B:x=1,y=2]: a part with a bare key=value belongs to the one before it."""
+    specs: list[str] = []
+    for part in ",".join(given).split(","):
+        if "=" in part and ":" not in part and specs:
+            specs[-1] += f",{part}"
+        else:
+            specs.append(part)
+    return specs
+
+
+def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Scenario]:
+    from tpssim.clock import TIMERS
+    from tpssim.experiment import scenario_named
+    from tpssim.scenario import with_parameters
+    from tpssim.scenarios import SCENARIOS, trace_scenario
+
+    if args.trace is None and (args.column is not None or args.unit is not None):
+        raise InputError("--column and --unit belong to --trace FILE, which is missing; allowed: all three")
+    named = list(SCENARIOS) if given is None and args.trace is None else given or []
+    arenas = [scenario_named(name) for name in named]
+    if args.trace is not None:
+        arenas.append(trace_scenario(args.trace, column=args.column, unit=args.unit))
+    if args.tps is not None:
+        arenas = [with_parameters(arena, {"target": args.tps}) for arena in arenas]
+    if args.timer is not None:
+        if args.timer not in TIMERS:
+            raise InputError(f"there is no timer model {args.timer!r}; allowed: {', '.join(TIMERS)}")
+        arenas = [arena._replace(timer=TIMERS[args.timer]) for arena in arenas]
+    return arenas
+
+
+def command(args: argparse.Namespace) -> str:
+    """The command that remakes the numbers: what was asked for, without where it was put."""
+    words = ["python -m tpssim", args.verb]
+    hidden = {"verb", "run", "out", "json", "workers", "dask", "store", "seed"}
+    positional = {"simulate": ("scenario", "controller"), "sweep": ("study",)}.get(args.verb, ())
+    given = (getattr(args, name) for name in positional)
+    words += [shlex.quote(word) for word in given if word is not None]
+    for name, value in vars(args).items():
+        if name in hidden or name in positional or value is None:
+            continue
+        values = value if isinstance(value, list) else [value]
+        words += [f"--{name.replace('_', '-')}", *(shlex.quote(str(v)) for v in values)]
+    return " ".join([*words, "--seed", str(args.seed)])
+
+
+def run_record(args: argparse.Namespace, began: float, engine: str) -> dict[str, Any]:
+    """What differs between two equal runs, and so stands beside the summary, not in it."""
+    import numpy
+    import simpy
+
+    return {
+        "tpssim": VERSION,
+        "command": command(args),
+        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(time.perf_counter() - began, 3),
+        "engine": engine,
+        "python": platform.python_version(),
+        "numpy": numpy.__version__,
+        "simpy": simpy.__version__,
+        "platform": platform.platform(terse=True),
+    }
+
+
+class Progress:
+    """Progress on stderr: one line that is redrawn on a terminal, a line every few seconds elsewhere."""
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.shown = time.monotonic()
+        self.first: tuple[float, int] | None = None  # when the first was done: what came before was start-up
+        self.live = sys.stderr.isatty()
+
+    def __call__(self, done: int, total: int, more: str = "") -> None:
+        now = time.monotonic()
+        if self.first is None:
+            self.first = now, done
+        if now - self.shown < (0.1 if self.live else 2.0) and not (self.live and done == total):
+            return
+        self.shown = now
+        text = f"{done:,} of {total:,} {self.what}{more and ', '}{more}"
+        since, before = self.first
+        if now > since and done > before:
+            rate = (done - before) / (now - since)
+            text += f", {rate:.3g} a second, about {(total - done) / rate:.0f} s left"
+        sys.stderr.write(f"\r{text:<78}" if self.live else f"{text}\n")
+        if self.live and done == total:
+            sys.stderr.write(f"\r{'':<78}\r")
+        sys.stderr.flush()
+
+
+def file_name(*parts: str) -> str:
+    """A name for a file from what a user may have typed."""
+    text = "--".join(parts)
+    return "".join(c if c.isalnum() or c in "-_.=" else "_" for c in text)[:150]

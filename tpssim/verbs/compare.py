@@ -1,0 +1,96 @@
+"""`tpssim compare`: every throttle on every scenario under the same noise."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tpssim.core import VERSION
+from tpssim.verbs.common import Progress, command, file_name, run_record, scenarios, specs
+
+if TYPE_CHECKING:
+    from tpssim.comparison import Comparison
+    from tpssim.pacing import Late
+
+
+def _policies(given: Sequence[str] | None) -> list[Late]:
+    from tpssim.pacing import late_policy
+
+    return [late_policy(word.strip()) for text in given or () for word in text.split(",")]
+
+
+def _controllers(args: argparse.Namespace) -> list[Any] | None:
+    """What was asked for; a throttle of one's own stands beside the default ones if no others are named."""
+    from tpssim.article import PRINTED
+    from tpssim.controllers import CONTROLLERS
+    from tpssim.foreign import Foreign
+
+    named = None if args.controllers is None else specs(args.controllers)
+    if args.throttle is None:
+        return named
+    named = [*PRINTED, *CONTROLLERS] if named is None else named
+    return [*named, *(Foreign(spec) for spec in args.throttle)]
+
+
+def compare(args: argparse.Namespace) -> int:
+    began = time.perf_counter()
+    from tpssim.scenario import with_late
+
+    arenas = scenarios(args, None if args.scenarios is None else specs(args.scenarios))
+    policies = _policies(args.late)
+    if policies:
+        arenas = [variant for arena in arenas for variant in with_late(arena, policies)]
+    controllers = _controllers(args)
+    name = file_name("+".join(s.name for s in arenas) if args.scenarios or args.trace else "core")
+    out = args.out or Path("results") / f"compare-{name}"
+    from tpssim import experiment
+    from tpssim.artefacts import check_out, results_folder
+
+    check_out(out)
+    result = experiment.compare(
+        arenas,
+        controllers,
+        replications=args.replications,
+        seed=args.seed,
+        keep=args.replications if args.traces == "all" else 1,
+        workers=(os.cpu_count() or 1) if args.workers is None else args.workers,
+        progress=Progress("pairs of scenario and throttle"),
+    )
+    document = result.to_json(tpssim=VERSION, command=command(args))
+    with results_folder(out) as folder:
+        _write_comparison(folder, result, document, args, began)
+    if args.json:
+        print(document)
+    else:
+        print(result.table())
+        print(f"\nWritten to {out}: a picture for each scenario, summary.json, summary.csv, traces/")
+    return 0
+
+
+def _write_comparison(
+    folder: Path, result: Comparison, document: str, args: argparse.Namespace, began: float
+) -> None:
+    from tpssim import plots
+    from tpssim.artefacts import MARK, write_json
+    from tpssim.tables import write_csv
+
+    made = f"{command(args)} (tpssim {VERSION})"
+    (folder / "summary.json").write_text(document + "\n", encoding="utf-8")
+    origin = {"seed": args.seed, "tpssim": VERSION, "command": command(args)}
+    write_csv(folder / "summary.csv", ({**row, **origin} for row in result.rows()))
+    for scenario in result.scenarios:
+        plots.save(result.plot(scenario), folder / f"{file_name(scenario)}.png", made)
+    if result.late_variants():
+        for throttle in dict.fromkeys(label for _, label in result.cells):
+            for figure in result.plot_late(throttle):
+                plots.save(figure, folder / f"{file_name('late', throttle)}.png", made)
+    (folder / "traces").mkdir()
+    for (scenario, label), cell in result.cells.items():
+        for replication, run in enumerate(cell.runs):
+            if run.trace is not None:
+                run.trace.to_npz(folder / "traces" / f"{file_name(scenario, label, str(replication))}.npz")
+    write_json(folder / MARK, run_record(args, began, "auto"))

@@ -1,0 +1,61 @@
+"""`tpssim simulate`: one run."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from tpssim.core import VERSION, InputError
+from tpssim.verbs.common import command, file_name, run_record, scenarios
+
+
+def simulate(args: argparse.Namespace) -> int:
+    began = time.perf_counter()
+    if (args.scenario is None) == (args.trace is None):
+        raise InputError(
+            "give either SCENARIO CONTROLLER or --trace FILE CONTROLLER; allowed: one of the two"
+        )
+    (scenario,) = scenarios(args, [] if args.scenario is None else [args.scenario])
+    from tpssim import experiment
+    from tpssim.artefacts import MARK, check_out, results_folder, write_json
+    from tpssim.metrics import METRICS, measure
+    from tpssim.verdicts import judge
+
+    label = experiment.contender(args.controller).label
+    out = args.out or Path("results") / file_name(f"simulate-{scenario.name}", label)
+    check_out(out)
+    trace = experiment.simulate(scenario, args.controller, seed=args.seed, replication=args.replication)
+    measures = measure(trace)
+    verdict = judge(trace)
+    import math
+
+    document = {
+        "tpssim": VERSION,
+        "command": command(args),
+        "scenario": scenario.name,
+        "controller": trace.meta["controller"],
+        "parameters": trace.meta["parameters"],
+        "seed": args.seed,
+        "replication": args.replication,
+        "verdict": verdict._asdict(),
+        "metrics": {name: value if math.isfinite(value) else None for name, value in measures.items()},
+    }
+    with results_folder(out) as folder:
+        from tpssim import plots
+
+        write_json(folder / "summary.json", document)
+        trace.to_csv(folder / "trace.csv")
+        trace.to_npz(folder / "trace.npz")
+        plots.save(trace.plot(), folder / "rate.png", f"{command(args)} (tpssim {VERSION})")
+        write_json(folder / MARK, run_record(args, began, trace.meta["engine"]))
+    if args.json:
+        import json
+
+        print(json.dumps(document, indent=1, allow_nan=False))
+        return 0
+    print(f"{label} on {scenario.name}: {verdict.word} ({verdict.reason})\n")
+    for name, value in measures.items():
+        print(f"{name:16}{value:>14.6g} {METRICS[name].unit}")
+    print(f"\nWritten to {out}: rate.png, trace.csv, trace.npz, summary.json")
+    return 0

@@ -1,0 +1,176 @@
+"""`tpssim sweep`: one law at every point of a grid."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tpssim.core import VERSION, InputError
+from tpssim.verbs.common import Progress, command, file_name, run_record, scenarios
+
+if TYPE_CHECKING:
+    from tpssim.studies import Named
+    from tpssim.sweep_result import SweepResult
+
+
+def _study(args: argparse.Namespace) -> Named:
+    """The named study with what was asked for in place of its own, or one made of that alone."""
+    from tpssim.studies import STUDIES, Named
+
+    if args.study is None and args.grid is None:
+        raise InputError(f"give a study or --grid NAME=VALUES; allowed studies: {', '.join(STUDIES)}")
+    if args.study is not None and args.study not in STUDIES:
+        raise InputError(f"there is no study {args.study!r}; allowed: {', '.join(STUDIES)}")
+    plain = Named(
+        "degrade-recover", "ewma-deadzone", (), ("achieved", "swing"), ("achieved", "swing"), 10, ""
+    )
+    known = plain if args.study is None else STUDIES[args.study]
+    asked = {
+        "scenario": args.scenario,
+        "controller": args.controller,
+        "grid": args.grid,
+        "heatmaps": args.heatmap,
+        "plots": args.plot,
+        "replications": args.replications,
+    }
+    return known._replace(**{name: value for name, value in asked.items() if value is not None})
+
+
+@contextlib.contextmanager
+def _executor(args: argparse.Namespace) -> Iterator[Executor | None]:
+    """Where the runs are made: Dask's workers, processes of this machine, or here."""
+    if args.dask is not None:
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise InputError("--dask needs the extra dask: pip install 'tpssim[dask]'") from error
+        try:
+            client = Client(args.dask, timeout=10)
+        except (OSError, ValueError) as error:
+            raise InputError(f"--dask {args.dask}: no scheduler answers there; allowed: HOST:PORT") from error
+        with client:
+            yield client.get_executor(pure=False)
+        return
+    workers = (os.cpu_count() or 1) if args.workers is None else args.workers
+    if workers < 1:
+        raise InputError(f"workers={workers}; allowed: a whole number >= 1")
+    if workers == 1:
+        yield None
+        return
+    from tpssim.workers import processes
+
+    with processes(workers) as pool:
+        yield pool
+
+
+@contextlib.contextmanager
+def _told_what_is_kept(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"what was done is kept in {path}; the same command goes on from there"
+        raise KeyboardInterrupt(kept) from None
+
+
+def sweep(args: argparse.Namespace) -> int:
+    began = time.perf_counter()
+    study = _study(args)
+    from tpssim import designs, sweeps
+    from tpssim.artefacts import check_out, results_folder
+    from tpssim.store import Store
+
+    given = args.trace is None or args.scenario is not None
+    (scenario,) = scenarios(args, [study.scenario] if given else [])
+    axes = [designs.parse_axis(text) for text in study.grid]
+    names = [name for name, _ in axes]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"grid: {name} is given twice; allowed: once")
+    name = args.study or file_name(f"{study.controller}--{scenario.name}")
+    out = args.out or Path("results") / f"sweep-{name}"
+    check_out(out)
+    store = Store(args.store or out.parent / f".{out.name}.sqlite")
+    progress = Progress("runs")
+    with store, _told_what_is_kept(store.path), _executor(args) as executor:
+        result = sweeps.sweep(
+            scenario,
+            study.controller,
+            dict(axes),
+            design=args.design,
+            points=args.points,
+            replications=study.replications,
+            seed=args.seed,
+            seed_set=args.seed_set,
+            executor=executor,
+            store=store,
+            progress=lambda done, total, calls: progress(done, total, f"{calls:,} calls"),
+        )
+    document = _document(result, args)
+    with results_folder(out) as folder:
+        written = _write(folder, result, study, document, args, began)
+    if args.store is None:
+        store.remove()  # it was there to resume from
+    if args.json:
+        print(json.dumps(document, indent=1, allow_nan=False))
+    else:
+        print(f"{result.summary()}\n\n{result.table()}")
+        print(f"\nWritten to {out}: {', '.join(written)}")
+    return 0
+
+
+def _document(result: SweepResult, args: argparse.Namespace) -> dict[str, Any]:
+    from tpssim.metrics import METRICS
+
+    return {
+        "tpssim": VERSION,
+        "command": command(args),
+        "scenario": result.scenario.name,
+        "controller": result.controller,
+        "parameters": result.law._asdict(),
+        "factors": {factor.name: factor.unit for factor in result.factors},
+        "replications": result.replications,
+        "seed": result.seed,
+        "seed_set": result.seed_set,
+        "metrics": {name: metric._asdict() for name, metric in METRICS.items()},
+        "points": list(result.records()),
+        "failures": [failure._replace(traceback="")._asdict() for failure in result.failures],
+    }
+
+
+def _write(
+    folder: Path,
+    result: SweepResult,
+    study: Named,
+    document: dict[str, Any],
+    args: argparse.Namespace,
+    began: float,
+) -> list[str]:
+    from tpssim import plots
+    from tpssim.artefacts import MARK, write_json
+
+    made = f"{command(args)} (tpssim {VERSION})"
+    write_json(folder / "summary.json", document)
+    result.to_csv(folder / "points.csv")
+    written = ["points.csv", "summary.json"]
+    if result.to_parquet(folder / "points.parquet"):
+        written.append("points.parquet")
+    figures = []
+    if args.design == "grid" and len(result.factors) > 1:
+        figures += [(f"heatmap-{metric}.png", result.heatmap(metric)) for metric in study.heatmaps]
+    if not figures or study.plots:
+        for text in study.plots:
+            metric, _, x = text.partition(":")
+            figures.append((f"{file_name(text)}.png", result.plot(metric, x or None)))
+    for name, figure in figures:
+        plots.save(figure, folder / name, made)
+    for number in args.traces or ():
+        result.trace(number).to_npz(folder / f"point-{number}.npz")
+    write_json(folder / MARK, run_record(args, began, "auto"))
+    return [*(name for name, _ in figures), *written]
