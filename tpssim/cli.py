@@ -124,7 +124,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     sweep.add_argument("--heatmap", metavar="MEASURE", nargs="+", action="extend", help="over the first two")
     sweep.add_argument(
-        "--plot", metavar="MEASURE", nargs="+", action="extend", help="against the first factor"
+        "--plot",
+        metavar="MEASURE",
+        nargs="+",
+        action="extend",
+        help="MEASURE or MEASURE:X; X a factor or a measure",
     )
     sweep.add_argument("--traces", metavar="N", nargs="+", type=int, help="points whose first run is written")
     sweep.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")

@@ -220,7 +220,7 @@ class SweepResult(NamedTuple):
             return xs, ys, totals / numbers
 
     def heatmap(self, metric: str, x: str | None = None, y: str | None = None) -> Figure:
-        """A measure, `verdict`, or the share of runs with some verdict over two factors, by default the first.
+        """A measure, `verdict`, or the share of runs with one verdict, over two factors: by default the first.
 
         Over `alpha` and `deadzone` of `ewma-deadzone` the two bounds of `theory` are drawn too.
         """
@@ -241,8 +241,8 @@ class SweepResult(NamedTuple):
     def plot(self, metric: str, x: str | None = None, by: str | None = None) -> Figure:
         """A measure against a factor, by default the first, with confidence intervals.
 
-        A line for each value of another factor, `by`. `x` may be a measure too: then a line joins the points of
-        the factors that are left, in their order, and shows what is paid for what.
+        A line for each value of another factor, `by`. `x` may be a measure too: then a line joins the points
+        of the factors that are left, in their order, and shows what is paid for what.
         """
         from tpssim import plots
 
