@@ -161,7 +161,10 @@ def _run(scenario: Scenario, rival: Contender, seed: int, replication: int, engi
     if rival.code is not None:
         return foreign.simulate(scenario, rival.code, seed, replication, meta)
     if rival.law is None:
-        return hosted.simulate(scenario, hosted.printed(PRINTED[rival.name]), seed, replication, meta)
+        throttle = PRINTED[rival.name]
+        if engine == "auto" and hosted.stands_alone(scenario):
+            return hosted.simulate_alone(scenario, throttle, seed, replication, {**meta, "engine": "direct"})
+        return hosted.simulate(scenario, hosted.printed(throttle), seed, replication, meta)
     if engine == "compiled" or (engine == "auto" and compiles and not fast.refusal(scenario)):
         return fast.simulate(scenario, rival.law, seed, replication, meta)
     return model.simulate(scenario, rival.law, seed, replication, meta)

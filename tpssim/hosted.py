@@ -11,12 +11,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tpssim.article import PrintedThrottle
-from tpssim.core import InputError
-from tpssim.scenario import Scenario
+from tpssim.clock import VirtualClock
+from tpssim.core import OK, UNFINISHED, InputError
+from tpssim.plant import Async, Backend, Blocking
+from tpssim.scenario import Producer, Scenario
 from tpssim.serving import Call, Serving
 from tpssim.strands import Strand, current
 from tpssim.traces import Trace
-from tpssim.world import World
+from tpssim.world import COMPLETED, LATENCY, OUTCOME, Row, World
 
 #: What a producer's code does, given the producer: it calls `guest.call(slot)` for every release.
 Body = Callable[["Guest"], None]
@@ -29,7 +31,7 @@ class Guest:
         self.world = world
         self.serving = serving
         self.index = index
-        self.start, self.end = world.scenario.producers[index]
+        self.producer = world.scenario.producers[index]
         self.rate = math.nan  # as far as the code makes it known
         self.flying = 0
         self.free = True  # whether the producer's thread is
@@ -37,7 +39,7 @@ class Guest:
         self.left = False
         self.spun = 0.0  # up to the last release
         self.strand = Strand(world, index, lambda: body(self))
-        self.strand.clock.set(self.start)
+        self.strand.clock.set(self.producer.start)
 
     def note(self, rate: float) -> None:
         """The code commands another rate."""
@@ -47,7 +49,7 @@ class Guest:
         """The code released a call; returns when the producer's thread is free again."""
         world, clock = self.world, self.strand.clock
         self.strand.catch_up()
-        if world.env.now >= self.end:
+        if world.env.now >= self.producer.end:
             self.left = True
             self.strand.pause()
         self.spun = clock.spun
@@ -55,14 +57,10 @@ class Guest:
         self.slot += 1
         self.flying += 1
         self.free = False
-        # A throttle that makes no deadline known is measured against the schedule it was asked for.
-        scheduled = clock.deadline
-        if not scheduled <= world.env.now:
-            scheduled = min(self.start + slot / world.scenario.target, world.env.now)
-        clock.deadline = math.nan
-        speed = world.scenario.target if math.isnan(self.rate) else min(self.rate, world.scenario.target)
-        if world.env.now > scheduled and world.env.now - scheduled >= 1.0 / speed:
-            world.counters["caught_up"] += 1.0
+        scheduled, caught_up = held_against(
+            world.scenario, self.producer, clock, world.env.now, slot, self.rate
+        )
+        world.counters["caught_up"] += caught_up
         row = world.log(self.index, scheduled, self.rate, math.inf, self.flying)
         self.serving.begin(Call(self.index, slot, row, self._freed, self._settled))
         if not self.free:
@@ -90,6 +88,77 @@ def printed(throttle: PrintedThrottle) -> Body:
             guest.call()
 
     return body
+
+
+def stands_alone(scenario: Scenario) -> bool:
+    """Whether all that one producer sees of the plant is when its thread is free again, known at the release."""
+    by_handoff = isinstance(scenario.consumer, Async) and scenario.consumer.feedback == "handoff"
+    return (
+        (by_handoff or isinstance(scenario.consumer, Blocking))
+        and len(scenario.producers) == 1
+        and scenario.backend == Backend()
+        and scenario.timeout == math.inf
+        and scenario.tick == scenario.grid == 0.0
+    )
+
+
+def simulate_alone(
+    scenario: Scenario, throttle: PrintedThrottle, seed: int, replication: int, meta: Mapping[str, Any]
+) -> Trace:
+    """The run of `simulate(scenario, printed(throttle), ...)`, to the bit, for a scenario that `stands_alone`.
+
+    Nothing happens between two looks of the producer that it could see, so no event list is needed, and the
+    generator is simply iterated: three times as fast.
+    """
+    world = World(scenario, seed, replication)
+    clock = VirtualClock(scenario.timer, world.late())
+    (producer,) = scenario.producers
+    clock.set(producer.start)
+    rates = [math.nan]
+    spun = 0.0
+    stop = min(producer.end, scenario.duration)
+    generator = throttle(
+        range(world.slots), scenario.target, world.slots, clock=clock, on_rate=rates.append
+    )
+    for slot, _ in enumerate(generator):
+        now = clock.time()
+        if now >= stop:
+            break
+        spun = clock.spun
+        rate = float(rates[-1])
+        del rates[:-1]
+        scheduled, caught_up = held_against(scenario, producer, clock, now, slot, rate)
+        world.counters["caught_up"] += caught_up
+        row: Row = [scheduled, now, math.nan, math.nan, rate, math.inf, 1, UNFINISHED, 0]
+        world.rows.append(row)
+        begin = now + scenario.consumer.handoff if isinstance(scenario.consumer, Async) else now
+        if begin < scenario.duration:
+            done = world.finish(begin, world.work(0, slot, 0, begin))
+            free = begin if isinstance(scenario.consumer, Async) else done
+            if free < scenario.duration:
+                row[LATENCY] = free - now
+            if done < scenario.duration:
+                row[OUTCOME], row[COMPLETED] = OK, done
+            clock.set(free)
+        else:
+            clock.set(begin)
+    world.counters["spun"] = math.fsum([spun])
+    return world.trace(meta)
+
+
+def held_against(
+    scenario: Scenario, producer: Producer, clock: VirtualClock, now: float, slot: int, rate: float
+) -> tuple[float, float]:
+    """(when a release at `now` was due, 1 if that is an interval or more ago), by the deadline it waited for.
+
+    A throttle that makes no deadline known is measured against the schedule it was asked for.
+    """
+    scheduled = clock.deadline
+    if not scheduled <= now:
+        scheduled = min(producer.start + slot / scenario.target, now)
+    clock.deadline = math.nan
+    speed = scenario.target if math.isnan(rate) else min(rate, scenario.target)
+    return scheduled, 1.0 if now > scheduled and now - scheduled >= 1.0 / speed else 0.0
 
 
 def simulate(scenario: Scenario, body: Body, seed: int, replication: int, meta: Mapping[str, Any]) -> Trace:
