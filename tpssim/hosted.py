@@ -117,9 +117,7 @@ def simulate_alone(
     rates = [math.nan]
     spun = 0.0
     stop = min(producer.end, scenario.duration)
-    generator = throttle(
-        range(world.slots), scenario.target, world.slots, clock=clock, on_rate=rates.append
-    )
+    generator = throttle(range(world.slots), scenario.target, world.slots, clock=clock, on_rate=rates.append)
     for slot, _ in enumerate(generator):
         now = clock.time()
         if now >= stop:

@@ -59,8 +59,18 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
     """Small multiples: the delivered and the commanded rate over time against what was achievable."""
     columns = 2 if len(panels) == 4 else min(PER_ROW, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.2 * columns, 1.1 + 2.1 * rows), layout="constrained", dpi=110)
+    width, height = 4.2 * columns, 1.3 + 2.1 * rows
+    figure = Figure(figsize=(width, height), dpi=110)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    # Fixed margins, inch: panels are alike, and finding a layout takes as long as drawing.
+    figure.subplots_adjust(
+        left=0.75 / width,
+        right=1.0 - 0.15 / width,
+        bottom=0.95 / height,
+        top=1.0 - 0.8 / height,
+        wspace=0.2 / (width / columns - 0.3),
+        hspace=0.36 / 1.7,
+    )
     for ax, panel in zip(axes.flat, panels, strict=False):
         _draw(ax, panel, frame)
     for ax in axes.flat[len(panels) :]:
@@ -76,7 +86,7 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
     figure.legend(
         handles,
         labels,
-        loc="outside lower center",
+        loc="lower center",
         ncols=min(len(labels), 1 + 2 * columns),
         frameon=False,
         fontsize=9,

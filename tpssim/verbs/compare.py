@@ -6,6 +6,7 @@ import argparse
 import os
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,6 @@ def compare(args: argparse.Namespace) -> int:
 def _write_comparison(
     folder: Path, result: Comparison, document: str, args: argparse.Namespace, began: float
 ) -> None:
-    from tpssim import plots
     from tpssim.artefacts import MARK, write_json
     from tpssim.tables import write_csv
 
@@ -82,15 +82,27 @@ def _write_comparison(
     (folder / "summary.json").write_text(document + "\n", encoding="utf-8")
     origin = {"seed": args.seed, "tpssim": VERSION, "command": command(args)}
     write_csv(folder / "summary.csv", ({**row, **origin} for row in result.rows()))
+    with ThreadPoolExecutor(1) as beside:  # compressing takes a processor, but not Python's lock
+        traces = beside.submit(_write_traces, folder / "traces", result)
+        _write_pictures(folder, result, made)
+    traces.result()
+    write_json(folder / MARK, run_record(args, began, "auto"))
+
+
+def _write_pictures(folder: Path, result: Comparison, made: str) -> None:
+    from tpssim import plots
+
     for scenario in result.scenarios:
         plots.save(result.plot(scenario), folder / f"{file_name(scenario)}.png", made)
     if result.late_variants():
         for throttle in dict.fromkeys(label for _, label in result.cells):
             for figure in result.plot_late(throttle):
                 plots.save(figure, folder / f"{file_name('late', throttle)}.png", made)
-    (folder / "traces").mkdir()
+
+
+def _write_traces(folder: Path, result: Comparison) -> None:
+    folder.mkdir()
     for (scenario, label), cell in result.cells.items():
         for replication, run in enumerate(cell.runs):
             if run.trace is not None:
-                run.trace.to_npz(folder / "traces" / f"{file_name(scenario, label, str(replication))}.npz")
-    write_json(folder / MARK, run_record(args, began, "auto"))
+                run.trace.to_npz(folder / f"{file_name(scenario, label, str(replication))}.npz")
