@@ -91,7 +91,7 @@ def printed(throttle: PrintedThrottle) -> Body:
 
 
 def stands_alone(scenario: Scenario) -> bool:
-    """Whether all that one producer sees of the plant is when its thread is free again, known at the release."""
+    """Whether one producer sees nothing of the plant but when its thread is free, known at the release."""
     by_handoff = isinstance(scenario.consumer, Async) and scenario.consumer.feedback == "handoff"
     return (
         (by_handoff or isinstance(scenario.consumer, Blocking))
@@ -105,7 +105,7 @@ def stands_alone(scenario: Scenario) -> bool:
 def simulate_alone(
     scenario: Scenario, throttle: PrintedThrottle, seed: int, replication: int, meta: Mapping[str, Any]
 ) -> Trace:
-    """The run of `simulate(scenario, printed(throttle), ...)`, to the bit, for a scenario that `stands_alone`.
+    """The run of `simulate(scenario, printed(throttle), ...)` to the bit, if the scenario `stands_alone`.
 
     Nothing happens between two looks of the producer that it could see, so no event list is needed, and the
     generator is simply iterated: three times as fast.

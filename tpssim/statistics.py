@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from scipy.special import stdtrit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +40,8 @@ def estimates(values: Array, confidence: float = CONFIDENCE) -> Estimates:
 
     nan: no mean without a finite value, no half-width with fewer than two.
     """
+    from scipy.special import stdtrit  # a quarter of a second, which workers need not spend
+
     finite = np.isfinite(values)
     n = finite.sum(axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):

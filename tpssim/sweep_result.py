@@ -220,7 +220,7 @@ class SweepResult(NamedTuple):
             return xs, ys, totals / numbers
 
     def heatmap(self, metric: str, x: str | None = None, y: str | None = None) -> Figure:
-        """A measure, `verdict`, or the share of runs with one verdict, over two factors: by default the first.
+        """A measure, `verdict`, or the share of runs with one verdict, over two factors (default: the first).
 
         Over `alpha` and `deadzone` of `ewma-deadzone` the two bounds of `theory` are drawn too.
         """

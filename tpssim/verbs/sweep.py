@@ -52,7 +52,7 @@ def _executor(args: argparse.Namespace) -> Iterator[Executor | None]:
         except ImportError as error:
             raise InputError("--dask needs the extra dask: pip install 'tpssim[dask]'") from error
         try:
-            client = Client(args.dask, timeout=10)
+            client = Client(args.dask, timeout=5)
         except (OSError, ValueError) as error:
             raise InputError(f"--dask {args.dask}: no scheduler answers there; allowed: HOST:PORT") from error
         with client:

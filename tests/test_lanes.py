@@ -1,0 +1,56 @@
+"""Runs reduced where they ran: the measures and verdicts of `measure` and `judge`, to the bit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_engine import LAWS, PLANTS, accepted
+
+from tpssim import judge, lanes, measure, model, simulate
+from tpssim.controllers import CONTROLLERS
+from tpssim.lanes import Reduced, reduced
+from tpssim.scenario import Scenario
+from tpssim.scenarios import SCENARIOS
+from tpssim.traces import Trace
+from tpssim.verdicts import WORDS
+
+
+def agrees(found: Reduced, traces: list[Trace]) -> None:
+    for i, trace in enumerate(traces):
+        assert np.array_equal(found.values[i], list(measure(trace).values()), equal_nan=True)
+        assert WORDS[found.words[i]] == judge(trace).word
+        assert found.calls[i] == len(trace.released)
+
+
+@pytest.mark.parametrize("controller", CONTROLLERS)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_law_on_every_scenario(scenario: str, controller: str) -> None:
+    arena, law = SCENARIOS[scenario], CONTROLLERS[controller]()
+    found = reduced(arena, law, 3, [0, 2])
+    agrees(found, [simulate(arena, law, seed=3, replication=k) for k in (0, 2)])
+
+
+@given(PLANTS.filter(accepted), LAWS, st.integers(0, 2**32))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+def test_drawn_plants_and_laws_interpreted_against_compiled_measures(
+    scenario: Scenario, law: Any, seed: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("fast", "fast_for"):
+            patch.setattr(lanes, name, lambda function, *_: function)
+        found = reduced(scenario, law, seed, (0, 1))
+    agrees(found, [model.simulate(scenario, law, seed, k, {}) for k in (0, 1)])
+
+
+def test_it_does_not_matter_how_many_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    arena, law = SCENARIOS["degrade-recover"], CONTROLLERS["aimd"]()
+    together = reduced(arena, law, 0, range(5))
+    monkeypatch.setattr(lanes, "MOST", 1)
+    apart = reduced(arena, law, 0, range(5))
+    assert together.values.tobytes() == apart.values.tobytes()
+    assert together.words.tolist() == apart.words.tolist()
+    assert together.calls.tolist() == apart.calls.tolist()

@@ -1,0 +1,387 @@
+"""sweep: what it computes, what it keeps, and that only the points and the seed decide the numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import pytest
+from laws import Valves
+
+from tpssim import InputError, Observation, judge, measure, simulate, sweep
+from tpssim.cli import main
+from tpssim.core import Aborted, Range
+from tpssim.metrics import METRICS
+from tpssim.statistics import estimate
+from tpssim.store import Store
+from tpssim.sweep_result import SweepResult
+
+SHORT = "blocking-steady:duration=5"
+GRID = {"alpha": [0.1, 0.3, 0.5], "deadzone": [1.05, 1.2]}
+
+
+def csv_of(result: SweepResult, folder: Path) -> bytes:
+    path = folder / "points.csv"
+    result.to_csv(path)
+    return path.read_bytes()
+
+
+def test_every_point_is_what_its_runs_are() -> None:
+    result = sweep(SHORT, "ewma-deadzone", {"alpha": [0.1, 0.5], "cv": [0.2, 1.0]}, replications=3, seed=4)
+    assert [row.point for row in result.rows] == [(0.1, 0.2), (0.1, 1.0), (0.5, 0.2), (0.5, 1.0)]
+    for number, row in enumerate(result.rows):
+        scenario = f"{SHORT},cv={row.point[1]}"
+        law = f"ewma-deadzone:alpha={row.point[0]}"
+        traces = [simulate(scenario, law, seed=4, replication=k) for k in range(3)]
+        for name in METRICS:
+            ours, theirs = row.estimate(name), estimate([measure(trace)[name] for trace in traces])
+            assert ours._replace(mean=0.0, low=0.0, high=0.0) == theirs._replace(mean=0.0, low=0.0, high=0.0)
+            for a, b in zip(ours[:3], theirs[:3], strict=True):
+                assert (a is None and b is None) or a == pytest.approx(b, rel=1e-12, nan_ok=True)
+        assert row.calls == sum(len(trace.released) for trace in traces)
+        assert sum(row.words.values()) == 3
+        assert all(judge(trace).word in row.words for trace in traces)
+        assert np.array_equal(result.trace(number, 2).released, traces[2].released)
+
+
+def test_common_seeds_share_their_noise_and_independent_ones_do_not() -> None:
+    grid = {"min_rate": [1.0, 1.5]}  # never reached: both points are the same run
+    common = sweep(SHORT, "aimd", grid, replications=4)
+    apart = sweep(SHORT, "aimd", grid, replications=4, seed_set="independent")
+    index = list(METRICS).index("throughput")
+    assert common.rows[0].mean[index] == common.rows[1].mean[index]
+    assert apart.rows[0].mean[index] != apart.rows[1].mean[index]
+    assert np.array_equal(apart.trace(1).released, apart.trace(1).released)
+    assert not np.array_equal(apart.trace(0).released, apart.trace(1).released)
+
+
+class Fragile(NamedTuple):
+    """A law that cannot live with one of its parameters, and one that may not be combined."""
+
+    step: Annotated[float, Range(0.0, 10.0)] = 1.0
+    ceiling: Annotated[float, Range(0.0, 10.0)] = 10.0
+
+    def conflict(self) -> str:
+        return f"step={self.step:g} above {self.ceiling:g}" if self.step > self.ceiling else ""
+
+    def init(self, target: float) -> Valves:
+        if self.step == 3.0:
+            raise ZeroDivisionError("three is too much")
+        return Valves(target / (1.0 + self.step), math.inf, 0.0)
+
+    def update(self, state: Valves, obs: Observation) -> Valves:
+        return state
+
+
+def test_a_point_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
+    store = tmp_path / "kept.sqlite"
+    grid = {"step": [1.0, 2.0, 3.0], "ceiling": [1.0, 10.0]}
+    result = sweep("fast-async:duration=5", Fragile, grid, replications=2, store=store)
+    assert [row.words for row in result.rows] == [
+        {"stuck": 2}, {"stuck": 2}, {}, {"stuck": 2}, {}, {},
+    ]  # fmt: skip
+    assert [(f.point, f.type) for f in result.failures] == [
+        ((2.0, 1.0), "InputError"), ((3.0, 1.0), "InputError"), ((3.0, 10.0), "ZeroDivisionError"),
+    ]  # fmt: skip
+    assert "three is too much" in result.failures[2].traceback
+    assert "failed 3" in result.summary()
+    assert list(result.records())[5]["failure"] == "ZeroDivisionError: three is too much"
+    assert list(result.records())[5]["achieved"] is None
+    with sqlite3.connect(store) as file:
+        assert file.execute("SELECT count(*) FROM failure").fetchone() == (3,)
+    file.close()
+
+
+def test_the_table_does_not_depend_on_who_ran_it(tmp_path: Path) -> None:
+    here = csv_of(sweep(SHORT, "ewma-deadzone", GRID, replications=4), tmp_path)
+    with ThreadPoolExecutor(3) as threads:
+        assert csv_of(sweep(SHORT, "ewma-deadzone", GRID, replications=4, executor=threads), tmp_path) == here
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
+        assert (
+            csv_of(sweep(SHORT, "ewma-deadzone", GRID, replications=4, executor=processes), tmp_path) == here
+        )
+
+
+def test_what_is_in_the_store_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tpssim import lanes, sweeps
+
+    path = tmp_path / "kept.sqlite"
+    asked: list[tuple[int, ...]] = []
+    really = lanes.reduced
+
+    def counting(scenario: Any, law: Any, seed: int, replications: tuple[int, ...]) -> Any:
+        asked.append(tuple(replications))
+        return really(scenario, law, seed, replications)
+
+    monkeypatch.setattr(sweeps, "reduced", counting)
+    first = sweep(SHORT, "aimd", {"dec_rate": [0.5, 0.7]}, replications=2, store=path)
+    assert asked == [(0, 1), (0, 1)]
+    again = sweep(SHORT, "aimd", {"dec_rate": [0.5, 0.7]}, replications=2, store=path)
+    assert len(asked) == 2
+    assert csv_of(again, tmp_path) == csv_of(first, tmp_path)
+    # More replications and more points: only what is missing. Another seed, law or scenario: everything.
+    sweep(SHORT, "aimd", {"dec_rate": [0.5, 0.6]}, replications=3, store=path)
+    assert asked[2:] == [(2,), (0, 1, 2)]
+    for change in ({"seed": 1}, {"seed_set": "independent"}):
+        sweep(SHORT, "aimd", {"dec_rate": [0.5]}, replications=2, store=path, **change)
+    sweep(SHORT, "aimd:inc_step=2", {"dec_rate": [0.5]}, replications=2, store=path)
+    sweep(f"{SHORT},mean=0.03", "aimd", {"dec_rate": [0.5]}, replications=2, store=path)
+    assert asked[4:] == [(0, 1)] * 4
+
+
+def law_with(factor: float) -> Any:
+    """Classes of the same name whose code differs in one constant of a function that they call."""
+    source = f"""
+def scaled(target):
+    return target * {factor}
+
+class Mine(NamedTuple):
+    share: Annotated[float, Range(0.0, 1.0)] = 1.0
+    def init(self, target):
+        return Valves(self.share * scaled(target), math.inf, 0.0)
+    def update(self, state, obs):
+        return state
+"""
+    names: dict[str, Any] = {"NamedTuple": NamedTuple, "Annotated": Annotated, "Range": Range}
+    names |= {"Valves": Valves, "math": math, "__name__": "mine"}
+    exec(compile(source, "mine", "exec", dont_inherit=True), names)
+    return names["Mine"]
+
+
+def test_an_edited_law_is_run_anew(tmp_path: Path) -> None:
+    path = tmp_path / "kept.sqlite"
+    rates = [
+        sweep(SHORT, law_with(factor), {"share": [0.1]}, replications=1, store=path).values("throughput")[0]
+        for factor in (1.0, 1.0, 0.5)
+    ]
+    assert rates[0] == rates[1] == pytest.approx(2.0 * rates[2], rel=0.1)
+    with Store(path) as store:
+        assert store._file.execute("SELECT count(*) FROM run").fetchone() == (2,)
+
+
+def test_a_store_has_one_writer(tmp_path: Path) -> None:
+    path = tmp_path / "kept.sqlite"
+    with Store(path), pytest.raises(InputError, match=r"cannot be used: .*locked; allowed: a new file"):
+        Store(path)
+    (tmp_path / "text").write_text("this is no database, however long it may be " * 100)
+    with pytest.raises(InputError, match="cannot be used: file is not a database"):
+        Store(tmp_path / "text")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("printed-ewma", {"alpha": [0.1]}), "printed-ewma has no parameters to sweep"),
+        (("aimd", {"dec_rate": [0.5]}, {"replications": 0}), "replications=0"),
+        (
+            ("aimd", {"dec_rate": [0.5]}, {"seed_set": "lucky"}),
+            "no seed set 'lucky'; allowed: common, independent",
+        ),
+    ],
+)
+def test_bad_input_gets_one_line(arguments: Any, message: str) -> None:
+    controller, grid, *options = arguments
+    with pytest.raises(InputError, match=message):
+        sweep(SHORT, controller, grid, **(options[0] if options else {}))
+
+
+def test_a_law_that_cannot_travel_is_refused_early() -> None:
+    class Local(Fragile):
+        pass
+
+    with (
+        ProcessPoolExecutor(1) as pool,
+        pytest.raises(InputError, match="Local cannot be sent to other processes"),
+    ):
+        sweep(SHORT, Local, {"step": [1.0]}, executor=pool)
+
+
+def _dies(*_: Any) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_dead_workers_end_the_sweep_with_a_word_on_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tpssim import sweeps
+
+    monkeypatch.setattr(sweeps, "run_pieces", _dies)
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
+        pytest.raises(
+            Aborted, match="a worker died with 6 of 6 runs still to do; nothing is kept without a store"
+        ),
+    ):
+        sweep(SHORT, "aimd", {"dec_rate": [0.5, 0.6]}, replications=3, executor=pool)
+
+
+COMMAND = (
+    "sweep",
+    "--scenario",
+    "blocking-steady:duration=400",
+    "--grid",
+    "alpha=0.05:0.5:24",
+    "deadzone=1:2:10",
+)
+
+
+def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    """kill -9 at some moment; the same command resumes, and its table is that of a sweep that ran through."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    command = [sys.executable, "-m", "tpssim", *COMMAND, "--replications", "8", "--workers", "1"]
+    assert subprocess.run([*command, "--out", "whole"], cwd=tmp_path, env=environment).returncode == 0
+    process = subprocess.Popen([*command, "--out", "killed"], cwd=tmp_path, env=environment)
+    kept = tmp_path / ".killed.sqlite"
+    deadline = time.monotonic() + 60.0
+    while time.monotonic() < deadline and _runs_in(kept) < 100:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    arrived = _runs_in(kept)
+    assert 100 <= arrived < 24 * 10 * 8
+    assert not (tmp_path / "killed").exists()
+    done = subprocess.run(
+        [*command, "--out", "killed"], cwd=tmp_path, env=environment, stderr=subprocess.PIPE
+    )
+    assert done.returncode == 0
+    whole, killed = (tmp_path / name / "points.csv" for name in ("whole", "killed"))
+    assert whole.read_bytes() == killed.read_bytes()
+    summaries = [(tmp_path / name / "summary.json").read_bytes() for name in ("whole", "killed")]
+    assert summaries[0] == summaries[1]
+    assert not kept.exists()
+
+
+def _runs_in(path: Path) -> int:
+    """How many runs a store holds whose writer may be at work: its file is copied, with its journal."""
+    if not path.exists():
+        return 0
+    copy = path.with_name("copy.sqlite")
+    for end in ("", "-wal"):
+        source = Path(f"{path}{end}")
+        if source.exists():
+            Path(f"{copy}{end}").write_bytes(source.read_bytes())
+    try:
+        with sqlite3.connect(copy) as file:
+            (count,) = file.execute("SELECT count(*) FROM run").fetchone()
+        file.close()
+        return int(count)
+    except sqlite3.Error:
+        return 0
+    finally:
+        for end in ("", "-wal", "-shm"):
+            Path(f"{copy}{end}").unlink(missing_ok=True)
+
+
+def test_an_interrupt_says_what_is_kept(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    command = [
+        sys.executable,
+        "-m",
+        "tpssim",
+        *COMMAND,
+        "--replications",
+        "200",
+        "--workers",
+        "2",
+        "--out",
+        "out",
+    ]
+    process = subprocess.Popen(
+        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+    )
+    deadline = time.monotonic() + 60.0
+    while time.monotonic() < deadline and _runs_in(tmp_path / ".out.sqlite") == 0:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error.splitlines()[-1].endswith(".out.sqlite; the same command goes on from there")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_writes_table_maps_and_traces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    line = f"sweep --scenario {SHORT} --grid alpha=0.1:0.5:3 deadzone=1.1,1.2 --replications 2 --workers 1"
+    assert (
+        main(
+            [*line.split(), "--traces", "0", "5", "--heatmap", "verdict", "swing", "--plot", "swing:achieved"]
+        )
+        == 0
+    )
+    out = capsys.readouterr().out
+    assert "ewma-deadzone on blocking-steady:duration=5: 6 points, 2 replications each" in out
+    folder = tmp_path / "results" / "sweep-ewma-deadzone--blocking-steady_duration=5"
+    names = {path.name for path in folder.iterdir()}
+    assert names - {"points.parquet"} == {
+        "heatmap-verdict.png", "heatmap-swing.png", "swing_achieved.png", "points.csv", "summary.json", "run.json",
+        "point-0.npz", "point-5.npz",
+    }  # fmt: skip
+    document = json.loads((folder / "summary.json").read_text())
+    assert document["command"].startswith("python -m tpssim sweep --scenario")
+    assert len(document["points"]) == 6
+    released = np.load(folder / "point-5.npz")["released"]
+    again = simulate(SHORT, "ewma-deadzone:alpha=0.5,deadzone=1.2")
+    assert np.array_equal(released, again.released, equal_nan=True)
+    assert not list((tmp_path / "results").glob(".*.sqlite*"))
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("sweep", "give a study or --grid NAME=VALUES; allowed studies: alpha-deadzone, spin-threshold"),
+        ("sweep nothing", "there is no study 'nothing'"),
+        ("sweep --grid alpha", "grid 'alpha' names no values"),
+        ("sweep --grid alpha=0.1 alpha=0.2", "grid: alpha is given twice"),
+        ("sweep --grid alpha=0.1 --workers 0", "workers=0"),
+        ("sweep --grid alpha=0.1,0.2 deadzone=1,2 --heatmap nonsense", "there is no measure 'nonsense'"),
+        ("sweep --grid alpha=0.1 --dask 127.0.0.1:1", "no scheduler answers there"),
+        ("sweep --grid alpha=0.1 --traces 1", "point 1; allowed: 0 to 0"),
+    ],
+)
+def test_bad_command_lines_get_exit_code_2(
+    line: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main([*line.split(), *(["--replications", "1"] if "--grid" in line else [])]) == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not (tmp_path / "results").exists() or not list((tmp_path / "results").glob("sweep*"))
+
+
+def test_maps_and_lines_refuse_what_cannot_be_drawn() -> None:
+    result = sweep(SHORT, "aimd", {"dec_rate": [0.5, 0.7], "inc_step": [1.0, 2.0]}, replications=2)
+    with pytest.raises(InputError, match="x and y are both 'dec_rate'"):
+        result.heatmap("swing", "dec_rate", "dec_rate")
+    with pytest.raises(InputError, match="there is no factor 'alpha'; allowed: dec_rate, inc_step"):
+        result.plot("swing", "alpha")
+    with pytest.raises(InputError, match="there is no measure 'speed'"):
+        result.values("speed")
+    sample = sweep(
+        SHORT,
+        "aimd",
+        {"dec_rate": [0.5, 0.9], "inc_step": [1.0, 2.0]},
+        design="lhs",
+        points=8,
+        replications=2,
+    )
+    with pytest.raises(InputError, match="a sample lies on no grid"):
+        sample.heatmap("swing")
+    xs, ys, means = result.grid("achieved", "inc_step", "dec_rate")
+    assert (xs, ys, means.shape) == ([1.0, 2.0], [0.5, 0.7], (2, 2))
+    assert means[1, 0] == result.rows[2].estimate("achieved").mean
+    frame = result.to_pandas()
+    assert list(frame["dec_rate"]) == [0.5, 0.5, 0.7, 0.7]
