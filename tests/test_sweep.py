@@ -324,8 +324,8 @@ def test_the_command_writes_table_maps_and_traces(
     folder = tmp_path / "results" / "sweep-ewma-deadzone--blocking-steady_duration=5"
     names = {path.name for path in folder.iterdir()}
     assert names - {"points.parquet"} == {
-        "heatmap-verdict.png", "heatmap-swing.png", "swing_achieved.png", "points.csv", "summary.json", "run.json",
-        "point-0.npz", "point-5.npz",
+        "heatmap-verdict.png", "heatmap-swing.png", "swing_achieved.png", "points.csv", "summary.json",
+        "run.json", "point-0.npz", "point-5.npz",
     }  # fmt: skip
     document = json.loads((folder / "summary.json").read_text())
     assert document["command"].startswith("python -m tpssim sweep --scenario")

@@ -1,4 +1,4 @@
-"""A sweep on a real Dask scheduler with two real workers on loopback, one of which is killed in the middle."""
+"""A sweep on a real Dask scheduler and two real workers on loopback, one of which is killed halfway."""
 
 from __future__ import annotations
 
