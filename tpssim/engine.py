@@ -43,14 +43,28 @@ def refusal(scenario: Scenario) -> str:
     return ", ".join(what for what, is_asked in asked.items() if is_asked)
 
 
-@functools.lru_cache(maxsize=64)
-def _drawn(stream: str, n: int, seed: int, replication: int) -> Array:
+KEPT = 65_536  # draws; more of them are drawn faster than new memory is found to keep them in
+
+
+def _draw(stream: str, n: int, seed: int, replication: int) -> Array:
     return services.draws(stream, n, seed, replication)
 
 
-@functools.lru_cache(maxsize=64)
-def _times(service: Any, n: int, seed: int, replication: int) -> Array:
+def _make_times(service: Any, n: int, seed: int, replication: int) -> Array:
     return np.asarray(service.times(_drawn(service.noise(), n, seed, replication)), dtype=np.float64)
+
+
+_draw_once = functools.lru_cache(maxsize=64)(_draw)
+_make_times_once = functools.lru_cache(maxsize=64)(_make_times)
+
+
+def _drawn(stream: str, n: int, seed: int, replication: int) -> Array:
+    """Draws that other laws and points will ask for too."""
+    return (_draw_once if n <= KEPT else _draw)(stream, n, seed, replication)
+
+
+def _times(service: Any, n: int, seed: int, replication: int) -> Array:
+    return (_make_times_once if n <= KEPT else _make_times)(service, n, seed, replication)
 
 
 def draws(scenario: Scenario, n: int, seed: int, replication: int, windowed: bool, refuses: bool) -> Draws:
