@@ -1,40 +1,53 @@
-"""The compiled engine beside the simpy model, and beside Ciw on the same queue: ratios within one run.
+"""The compiled engine beside the simpy model and other simulators, and sweeps: ratios within one run.
 
     python benchmarks/engine_speed.py [FILE.json]
 
-Every round takes another seed, so drawing the noise is part of the time.
+The same M/M/8 queue runs here, in Ciw and (if it is installed: pip install cimba) in cimba, which compiles
+models in Python for an engine in C. Every round takes another seed, so that drawing noise is part of the time.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import json
+import os
+import platform
+import resource
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import ciw
+import numpy as np
 
-from tpssim import engine, model
+from tpssim import engine, model, sweep
 from tpssim.controllers import CONTROLLERS
 from tpssim.plant import Async, Backend
 from tpssim.scenario import Scenario
-from tpssim.services import Constant, Exponential
+from tpssim.services import Constant, Exponential, Lognormal
+from tpssim.workers import processes
 
-ROUNDS = 5
+ROUNDS = 7
 CALLS = 200_000
 EIGHT = Scenario("M/M/8", Exponential(1.0), 6.4, CALLS / 6.4, Async(0.0, "completion"))._replace(
     backend=Backend(servers=8.0), poisson=1.0
 )
 PLANTS: dict[str, tuple[Scenario, str]] = {
-    "blocking, EWMA + dead zone": (
-        Scenario("blocking", Constant(0.0005), 500.0, CALLS / 500.0),
+    "blocking, EWMA + dead zone": (Scenario("b", Constant(0.0005), 500.0, CALLS / 500.0), "ewma-deadzone"),
+    "blocking and noisy, EWMA + dead zone": (
+        Scenario("n", Lognormal(0.02, 0.5), 45.0, CALLS / 45.0),
         "ewma-deadzone",
     ),
-    "async, 8 servers": (EIGHT, "fixed"),
+    "async, 8 servers, EWMA + dead zone": (EIGHT, "ewma-deadzone"),
+    "M/M/8 without feedback": (EIGHT, "fixed"),
 }
+SMALL = Scenario("s", Lognormal(0.0005, 0.5), 200.0, 10.0)  # 2,000 calls
+SLIDER = Scenario("slider", Lognormal(0.01, 0.5), 200.0, 50.0)  # about 5,000 calls
 
 
 def seconds_a_call(run: Callable[[int], int], seed: int) -> float:
@@ -56,13 +69,20 @@ def ciw_calls(seed: int) -> int:
     return len(simulation.get_all_records())
 
 
-def main() -> None:
-    found: dict[str, Any] = {}
+def ciw_seconds(seed: int) -> float:
+    return seconds_a_call(ciw_calls, seed)
+
+
+def cimba_seconds(seed: int) -> float:
+    """Seconds a customer of `EIGHT` takes in cimba, in a process of its own."""
+    command = [sys.executable, str(Path(__file__).with_name("cimba_queue.py")), str(CALLS), str(seed)]
+    return float(subprocess.run(command, capture_output=True, check=True).stdout)
+
+
+def rates() -> dict[str, dict[str, float]]:
+    found: dict[str, dict[str, float]] = {}
     for name, (scenario, controller) in PLANTS.items():
         law = CONTROLLERS[controller]()
-        began = time.perf_counter()
-        engine.simulate(scenario._replace(duration=scenario.duration / 1000.0), law, 0, 0, {})
-        first = time.perf_counter() - began
 
         def fast(seed: int, scenario: Scenario = scenario, law: Any = law) -> int:
             return len(engine.simulate(scenario, law, seed, 0, {}).released)
@@ -70,21 +90,97 @@ def main() -> None:
         def slow(seed: int, scenario: Scenario = scenario, law: Any = law) -> int:
             return len(model.simulate(scenario, law, seed, 0, {}).released)
 
-        rounds = [(seconds_a_call(fast, k), seconds_a_call(slow, k)) for k in range(1, ROUNDS + 1)]
+        fast(0)  # compiled
+        pairs = [(seconds_a_call(fast, k), seconds_a_call(slow, k)) for k in range(1, ROUNDS + 1)]
         found[name] = {
-            "first call, s": first,
-            "compiled, ns a call": 1e9 * statistics.median(a for a, _ in rounds),
-            "compiled / simpy": statistics.median(b / a for a, b in rounds),
+            "ns a call": 1e9 * statistics.median(a for a, _ in pairs),
+            "x simpy": statistics.median(b / a for a, b in pairs),
         }
-        if scenario is EIGHT:
-            pairs = [(seconds_a_call(fast, k), seconds_a_call(ciw_calls, k)) for k in range(1, ROUNDS + 1)]
-            found[name]["compiled / Ciw"] = statistics.median(b / a for a, b in pairs)
+        if controller != "fixed":
+            continue
+        others = {"x Ciw": ciw_seconds}
+        if importlib.util.find_spec("cimba") is not None:
+            others["x cimba"] = cimba_seconds
+        for label, other in others.items():
+            rounds = [(seconds_a_call(fast, k), other(k)) for k in range(20, 20 + ROUNDS)]
+            found[name][label] = statistics.median(b / a for a, b in rounds)
+    return found
+
+
+FIRST = """
+import time
+import numba
+from tpssim import engine
+from tpssim.controllers import CONTROLLERS
+from tpssim.scenario import Scenario
+from tpssim.services import Constant
+began = time.perf_counter()
+engine.simulate(Scenario("s", Constant(0.0005), 500.0, 1.0), CONTROLLERS["ewma-deadzone"](), 0, 0, {})
+print(time.perf_counter() - began)
+"""
+
+
+def first_call() -> dict[str, float]:
+    """Seconds of the first compiled call beyond numba's import: with an empty cache, and in the next process."""
+    with tempfile.TemporaryDirectory() as cache:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
+        command = [sys.executable, "-c", FIRST]
+        times = [
+            float(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
+            for _ in range(2)
+        ]
+    return {"empty cache, s": times[0], "next process, s": times[1]}
+
+
+def sweeps() -> dict[str, float]:
+    """1,600 points of 20 replications of 2,000 calls on two processes, start-up included; a quarter of them."""
+    alpha, deadzone = np.linspace(0.02, 0.6, 40), np.linspace(1.5, 2.5, 40)
+    sweep(SMALL, "ewma-deadzone", {"alpha": [0.1]}, replications=2)  # compiled and kept
+    found: dict[str, float] = {}
+    for share in (4, 1):
+        began = time.perf_counter()
+        grid = {"alpha": alpha[::share].tolist(), "deadzone": deadzone.tolist()}
+        with processes(2) as pool:
+            result = sweep(SMALL, "ewma-deadzone", grid, replications=20, executor=pool)
+        seconds = time.perf_counter() - began
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024.0
+        calls = sum(row.calls for row in result.rows)
+        what = f"{len(result.rows)} points"
+        found |= {f"{what}, s": seconds, f"{what}, million calls a second": calls / seconds / 1e6}
+        found |= {f"{what}, peak MB of a worker": peak}
+    found["peak MB of the parent"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    return found
+
+
+def drag() -> dict[str, float]:
+    """One parameter moves: three laws, ten replications of 5,000 calls each."""
+    laws = ("aimd", "ewma-deadzone", "headroom")
+    for law in laws:
+        sweep(SLIDER, law, {"dec_rate": [0.9]}, replications=10)
+    times = []
+    for step in range(15):
+        began = time.perf_counter()
+        for law in laws:
+            sweep(SLIDER, law, {"dec_rate": [0.7 + 0.01 * step]}, replications=10)
+        times.append(time.perf_counter() - began)
+    return {"move, ms": 1e3 * statistics.median(times)}
+
+
+def main() -> None:
+    found: dict[str, Any] = {"first compiled call": first_call(), "sweep on two workers": sweeps()}
+    found |= {"dragging a parameter": drag(), **rates()}
     for name, figures in found.items():
         print(name)
         for what, value in figures.items():
-            print(f"  {what:22}{value:12.4g}")
+            print(f"  {what:40}{value:12.4g}")
     if len(sys.argv) > 1:
-        Path(sys.argv[1]).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+        machine = {
+            "python": platform.python_version(),
+            "cores": os.cpu_count(),
+            "machine": platform.machine(),
+        }
+        text = json.dumps({"machine": machine, **found}, indent=1)
+        Path(sys.argv[1]).write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

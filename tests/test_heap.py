@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tpssim.heap import pop, push, replace
+from tpssim.heap import pop, push
 
-#: None takes one out; a time puts one in, with the next key; every third one puts it in place of the first.
+#: None takes one out; a time puts one in, with the next key.
 STEPS = st.lists(st.none() | st.sampled_from([0.0, 1.0, 2.0, 2.5]) | st.floats(0.0, 10.0), max_size=60)
 
 
@@ -20,10 +20,7 @@ def test_it_gives_the_same_events_in_the_same_order_as_heapq(steps: list[float |
     size = 0
     theirs: list[tuple[float, int]] = []
     for key, step in enumerate(steps):
-        if step is not None and key % 3 == 2 and theirs:
-            replace(times, keys, size, step, key)
-            heapq.heapreplace(theirs, (step, key))
-        elif step is not None:
+        if step is not None:
             size = push(times, keys, size, step, key)
             heapq.heappush(theirs, (step, key))
         elif theirs:

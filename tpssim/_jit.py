@@ -44,7 +44,6 @@ _HELPERS: tuple[Callable[..., Any], ...] = (
     sensor.summed_up,
     sensor.window_end,
     pacing.on_grid,
-    heap.replace,
     heap.pop,
     heap.push,
     pacing.ticked,

@@ -18,8 +18,10 @@ def push(times: Any, keys: Any, size: int, time: float, key: int) -> int:
     return size + 1
 
 
-def replace(times: Any, keys: Any, size: int, time: float, key: int) -> None:
-    """Put an event in the place of the first one."""
+def pop(times: Any, keys: Any, size: int) -> int:
+    """Take the first event away; the new size."""
+    size -= 1
+    time, key = times[size], keys[size]
     at = 0
     while True:
         below = 2 * at + 1
@@ -35,10 +37,4 @@ def replace(times: Any, keys: Any, size: int, time: float, key: int) -> None:
         times[at], keys[at] = times[below], keys[below]
         at = below
     times[at], keys[at] = time, key
-
-
-def pop(times: Any, keys: Any, size: int) -> int:
-    """Take the first event away; the new size."""
-    size -= 1
-    replace(times, keys, size, times[size], keys[size])
     return size

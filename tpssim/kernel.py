@@ -15,7 +15,7 @@ import numpy as np
 from tpssim.clock import TimerModel, plan_ideal_wait, plan_wait
 from tpssim.core import FAILED, OK, REFUSED, REJECTED, UNFINISHED, Observation
 from tpssim.disturbances import factor_at, finish
-from tpssim.heap import pop, push, replace
+from tpssim.heap import pop, push
 from tpssim.pacing import Late, anchor, next_due, on_grid, ticked
 from tpssim.plant import Backend, slowdown
 from tpssim.sensor import Sensor, collected, opened, summed_up, window_end
@@ -142,7 +142,7 @@ def run(
     servers = 0
     if backend is not None and backend.servers < math.inf:
         servers = int(backend.servers)
-    free_at, free_keys = np.zeros(servers + 1), np.zeros(servers + 1, np.int64)
+    free_at = np.zeros(servers + 1)  # of each server, in order
     slot_of = np.empty(room, np.int64)
     inside = 0
     free_workers = plan.workers
@@ -345,7 +345,11 @@ def run(
                 done = now + ticked(work if outcome == REJECTED else done - now, plan.tick)
             if backend is not None and within:
                 if servers:
-                    replace(free_at, free_keys, servers, done, 0)
+                    at = 1
+                    while at < servers and free_at[at] < done:
+                        free_at[at - 1] = free_at[at]
+                        at += 1
+                    free_at[at - 1] = done
                 if backend.failure > 0.0 and draws.failures[number] < backend.failure:
                     outcome = FAILED
             log.outcome[row] = 16 + outcome  # until it is known

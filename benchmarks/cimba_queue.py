@@ -1,0 +1,54 @@
+"""M/M/8 in cimba: prints the seconds that a customer takes.
+
+python benchmarks/cimba_queue.py CUSTOMERS SEED
+"""
+
+import sys
+import time
+
+import cimba as cb
+from cimba import inputs
+
+
+class Queue(cb.Model):
+    gap: cb.Input[float] = inputs.dist.exponential(mean=1.0 / 6.4)
+    work: cb.Input[float] = inputs.dist.exponential(mean=1.0)
+    line: cb.Container
+    waiting: cb.Output[float]
+
+    @cb.process
+    def arrivals(self) -> None:
+        while True:
+            cb.hold(self.gap.next())
+            self.line.put(1)
+
+    @cb.process(copies=8)  # type: ignore[untyped-decorator]
+    def server(self) -> None:
+        while True:
+            self.line.get(1)
+            cb.hold(self.work.next())
+
+    @cb.on_end  # type: ignore[untyped-decorator]
+    def measure(self) -> None:
+        self.waiting = self.line.mean_level()
+
+
+MODEL = Queue()
+
+
+def waiting_in(customers: int, seed: int) -> float:
+    """Mean number of waiting customers in a run of about so many."""
+    window = cb.Window(warmup=0.0, duration=customers / 6.4)
+    result = cb.Experiment(MODEL, replications=1, window=window, seed=seed).run(workers=1)
+    return float(result[MODEL].waiting.values[0, 0])
+
+
+if __name__ == "__main__":
+    customers, seed = int(sys.argv[1]), int(sys.argv[2])
+    waiting_in(1000, seed)  # compiled
+    began = time.perf_counter()
+    waiting = waiting_in(customers, seed)
+    seconds = time.perf_counter() - began
+    # Erlang C of 8 servers at 6.4: 0.4593, so that 0.4593 x 0.8 / 0.2 = 1.84 wait in the mean.
+    assert 1.2 < waiting < 2.8, waiting
+    print(seconds / customers)
