@@ -3,7 +3,7 @@
     python benchmarks/engine_speed.py [FILE.json]
 
 The same M/M/8 queue runs here, in Ciw and (if it is installed: pip install cimba) in cimba, which compiles
-models in Python for an engine in C. Every round takes another seed, so that drawing noise is part of the time.
+models in Python for an engine in C. Every round takes another seed, so drawing noise is part of the time.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ print(time.perf_counter() - began)
 
 
 def first_call() -> dict[str, float]:
-    """Seconds of the first compiled call beyond numba's import: with an empty cache, and in the next process."""
+    """Seconds of the first compiled call beyond the import of numba: empty cache, next process."""
     with tempfile.TemporaryDirectory() as cache:
         environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
         command = [sys.executable, "-c", FIRST]
@@ -133,7 +133,7 @@ def first_call() -> dict[str, float]:
 
 
 def sweeps() -> dict[str, float]:
-    """1,600 points of 20 replications of 2,000 calls on two processes, start-up included; a quarter of them."""
+    """1,600 points of 20 replications of 2,000 calls on two processes with start-up; a quarter of them."""
     alpha, deadzone = np.linspace(0.02, 0.6, 40), np.linspace(1.5, 2.5, 40)
     sweep(SMALL, "ewma-deadzone", {"alpha": [0.1]}, replications=2)  # compiled and kept
     found: dict[str, float] = {}

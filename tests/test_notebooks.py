@@ -54,6 +54,20 @@ def test_oscillation_and_convergence(executed: dict[str, Any]) -> None:
     assert len(pictures) == 2
 
 
+def test_sweeps(executed: dict[str, Any]) -> None:
+    cells = executed["02_sweeps"]["cells"]
+    figures, enough = (json.loads(line) for line in printed(cells[-1]).splitlines())
+    steady, recover = figures["shares"]["steady"], figures["shares"]["recover"]
+    assert 0.05 < steady["converges"] < 0.15, "a narrow corridor"
+    assert steady["saturated"] > 0.5
+    assert recover.get("converges", 0.0) < 0.01, "the corridor is gone"
+    assert 0 < figures["sample"] < 10, "a few of 256"
+    thresholds = enough["spin_threshold"]
+    assert thresholds["linux"] < 0.0005 < thresholds["asyncio-epoll"] < thresholds["windows-1ms"]
+    pictures = [o for cell in cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
+    assert len(pictures) == 4
+
+
 def test_committed_outputs_hold_no_error() -> None:
     for path in FOLDER.glob("*.ipynb"):
         for cell in nbformat.read(path, 4)["cells"]:
