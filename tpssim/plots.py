@@ -68,7 +68,7 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
         right=1.0 - 0.15 / width,
         bottom=0.95 / height,
         top=1.0 - 0.8 / height,
-        wspace=0.2 / (width / columns - 0.3),
+        wspace=0.35 / (width / columns - 0.4),
         hspace=0.36 / 1.7,
     )
     for ax, panel in zip(axes.flat, panels, strict=False):
