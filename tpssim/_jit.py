@@ -13,6 +13,7 @@ import hashlib
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from numba.extending import overload, register_jitable
 from tpssim import clock, disturbances, heap, kernel, pacing, plant, reduction, sensor, signals
 from tpssim.fingerprint import package
 
+_one_at_a_time = threading.Lock()
 settings: Any = config  # numba's, which a type checker does not know
 KEPT = 3  # caches of earlier versions of the sources
 
@@ -116,15 +118,16 @@ def cache_folder() -> Path:
 @functools.cache
 def kept(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function compiled, and kept on disk."""
-    before = settings.CACHE_DIR
     compiled: Callable[..., Any]
-    try:
-        settings.CACHE_DIR = str(cache_folder())
-        compiled = numba.njit(cache=True, nogil=True)(function)
-    except OSError:
-        compiled = numba.njit(nogil=True)(function)  # nowhere to write: compiled anew in each process
-    finally:
-        settings.CACHE_DIR = before
+    with _one_at_a_time:
+        before = settings.CACHE_DIR
+        try:
+            settings.CACHE_DIR = str(cache_folder())
+            compiled = numba.njit(cache=True, nogil=True)(function)
+        except OSError:
+            compiled = numba.njit(nogil=True)(function)  # nowhere to write: compiled anew in each process
+        finally:
+            settings.CACHE_DIR = before
     return compiled
 
 

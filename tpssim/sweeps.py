@@ -20,9 +20,12 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tpssim import designs
 from tpssim.core import VERSION, Aborted, InputError
 from tpssim.designs import Factor, Point, Value
+from tpssim.disturbances import Swap
 from tpssim.experiment import ControllerLike, check_count, contender, scenario_named
 from tpssim.fingerprint import fingerprint
 from tpssim.lanes import Reduced, reduced
@@ -50,16 +53,11 @@ class Study(NamedTuple):
     def key(self) -> str:
         """A name for everything that decides the numbers of a point, beside its values."""
         plant = self.scenario._replace(name="", summary="")
+        swaps = (d.service for d in plant.disturbances if isinstance(d, Swap))
+        code = [fingerprint(type(thing)) for thing in (self.law, plant.service, *swaps)]
         names = [(factor.owner, factor.field) for factor in self.factors]
-        parts = (
-            VERSION,
-            fingerprint(type(self.law)),
-            repr(self.law),
-            repr(plant),
-            names,
-            self.seed,
-            self.seed_set,
-        )
+        # NumPy may change its streams from one version to the next.
+        parts = (VERSION, np.__version__, code, self.law, plant, names, self.seed, self.seed_set)
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
