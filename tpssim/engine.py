@@ -46,6 +46,10 @@ def refusal(scenario: Scenario) -> str:
 KEPT = 65_536  # draws; more of them are drawn faster than new memory is found to keep them in
 
 
+#: Slots for the next run of a law on a scenario, from how many calls the last one made.
+_took: dict[tuple[type, Scenario], int] = {}
+
+
 def _draw(stream: str, n: int, seed: int, replication: int) -> Array:
     return services.draws(stream, n, seed, replication)
 
@@ -116,6 +120,7 @@ def tables_of(disturbances: tuple[Any, ...]) -> Tables | None:
     if not disturbances:
         return None
     return Tables(
+        max(d.end for d in disturbances),
         _rows([(d.start, d.end) for d in disturbances if isinstance(d, Swap)], 2),
         _rows([factor_row(d) for d in disturbances if not isinstance(d, Swap | Stall)], 5),
         _rows(merged([d for d in disturbances if isinstance(d, Stall)]), 2),
@@ -198,7 +203,9 @@ def _simulate(
 ) -> Trace:
     setting = setting_of(scenario, law)
     memory, latencies = memory_of(law, setting)
-    n = expected_slots(scenario)
+    most = expected_slots(scenario)
+    # What the same law took before is a better guess, and noise is most of a long run.
+    n = min(most, _took.get((type(law), scenario), most)) if most > KEPT else most
     windowed, refuses = setting.sensor is not None, False
     while True:
         log = log_of(n)
@@ -211,6 +218,10 @@ def _simulate(
         refuses = refuses or rows == kernel.NEEDS_REFUSALS
         n = n if rows == kernel.NEEDS_REFUSALS else 2 * n
         memory[:] = 0.0
+    if most > KEPT:
+        if len(_took) >= 64:
+            _took.clear()
+        _took[type(law), scenario] = math.ceil(1.1 * rows) + 1000
     outcome = log.outcome[:rows]
     outcome[outcome > UNFINISHED] = UNFINISHED
     counters = dict(zip(COUNTERS, log.counters.tolist(), strict=True))

@@ -65,6 +65,7 @@ class Draws(NamedTuple):
 class Tables(NamedTuple):
     """Disturbances as rows of numbers."""
 
+    last: float  #: when the last of them ends
     swaps: NDArray[np.float64]
     factors: NDArray[np.float64]
     stalls: NDArray[np.float64]
@@ -334,12 +335,12 @@ def run(
                     if servers:
                         begun = max(now, free_at[0])
             work = times[0, number]
-            if tables is not None:
+            if tables is not None and begun < tables.last:
                 work = service_time(times, tables.swaps, tables.factors, number, begun)
             if backend is not None and within and (backend.slope > 0.0 or backend.knee < math.inf):
                 work *= slowdown(backend, float(inside))
             done = begun + work
-            if tables is not None and outcome == OK:
+            if tables is not None and outcome == OK and begun < tables.last:
                 done = finish(tables.stalls, begun, work)
             if plan.tick > 0.0:
                 done = now + ticked(work if outcome == REJECTED else done - now, plan.tick)
