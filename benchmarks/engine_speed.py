@@ -29,6 +29,7 @@ from tpssim import engine, model, sweep
 from tpssim.controllers import CONTROLLERS
 from tpssim.plant import Async, Backend
 from tpssim.scenario import Scenario
+from tpssim.scenarios import SCENARIOS
 from tpssim.services import Constant, Exponential, Lognormal
 from tpssim.workers import processes
 
@@ -39,8 +40,12 @@ EIGHT = Scenario("M/M/8", Exponential(1.0), 6.4, CALLS / 6.4, Async(0.0, "comple
 )
 PLANTS: dict[str, tuple[Scenario, str]] = {
     "blocking, EWMA + dead zone": (Scenario("b", Constant(0.0005), 500.0, CALLS / 500.0), "ewma-deadzone"),
-    "blocking and noisy, EWMA + dead zone": (
-        Scenario("n", Lognormal(0.02, 0.5), 45.0, CALLS / 45.0),
+    "blocking-steady, EWMA + dead zone": (
+        SCENARIOS["blocking-steady"]._replace(duration=CALLS / 27.0),
+        "ewma-deadzone",
+    ),
+    "degrade-recover, EWMA + dead zone": (
+        SCENARIOS["degrade-recover"]._replace(duration=CALLS / 30.0),
         "ewma-deadzone",
     ),
     "async, 8 servers, EWMA + dead zone": (EIGHT, "ewma-deadzone"),
@@ -113,6 +118,7 @@ import numba
 from tpssim import engine
 from tpssim.controllers import CONTROLLERS
 from tpssim.scenario import Scenario
+from tpssim.scenarios import SCENARIOS
 from tpssim.services import Constant
 began = time.perf_counter()
 engine.simulate(Scenario("s", Constant(0.0005), 500.0, 1.0), CONTROLLERS["ewma-deadzone"](), 0, 0, {})
