@@ -344,9 +344,11 @@ def test_the_command_writes_table_maps_and_traces(
         ("sweep --grid alpha", "grid 'alpha' names no values"),
         ("sweep --grid alpha=0.1 alpha=0.2", "grid: alpha is given twice"),
         ("sweep --grid alpha=0.1 --workers 0", "workers=0"),
-        ("sweep --grid alpha=0.1,0.2 deadzone=1,2 --heatmap nonsense", "there is no measure 'nonsense'"),
+        ("sweep --grid alpha=0.1,0.2 deadzone=1,2 --heatmap nonsense", "--heatmap nonsense: no such measure"),
+        ("sweep --grid alpha=0.1,0.2 --heatmap swing", "--heatmap needs a grid of two factors"),
+        ("sweep --grid alpha=0.1,0.2 --plot swing:speed", "--plot swing:speed: no such measure or factor"),
         ("sweep --grid alpha=0.1 --dask 127.0.0.1:1", "no scheduler answers there"),
-        ("sweep --grid alpha=0.1 --traces 1", "point 1; allowed: 0 to 0"),
+        ("sweep --grid alpha=0.1 --traces 1", "--traces 1: no such point; allowed: 0 to 0"),
     ],
 )
 def test_bad_command_lines_get_exit_code_2(
@@ -359,7 +361,8 @@ def test_bad_command_lines_get_exit_code_2(
     monkeypatch.chdir(tmp_path)
     assert main([*line.split(), *(["--replications", "1"] if "--grid" in line else [])]) == 2
     assert message in capsys.readouterr().err.splitlines()[-1]
-    assert not (tmp_path / "results").exists() or not list((tmp_path / "results").glob("sweep*"))
+    there = [path.name for path in tmp_path.rglob("*") if path.name != "results"]
+    assert there == []
 
 
 def test_maps_and_lines_refuse_what_cannot_be_drawn() -> None:

@@ -217,7 +217,7 @@ class Comparison(NamedTuple):
         ]
         about = f"{scenario.summary}\n" if scenario.summary else ""
         wanted = f"wanted {scenario.target:g}/s for {scenario.duration:g} s, {self.replications} replications"
-        return f"{scenario.name}: {wanted}\n{about}{tables.aligned(header, rows)}"
+        return f"{scenario.name}: {wanted}\n{about}{tables.starred(tables.aligned(header, rows))}"
 
     def _late_table(self, variants: Sequence[Scenario]) -> str:
         header = ("throttle", "late", "achieved %", "storm x", "caught up", "re-anchored", "dropped", "p99 s")

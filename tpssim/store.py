@@ -84,8 +84,8 @@ class Store:
             raise
         self._file.execute("COMMIT")
 
-    def remove(self) -> None:
-        """Close and delete the file."""
-        self._file.close()
-        for path in (self.path, Path(f"{self.path}-wal"), Path(f"{self.path}-shm")):
-            path.unlink(missing_ok=True)
+
+def remove(path: Path) -> None:
+    """Delete a store that nobody has open."""
+    for name in (path, Path(f"{path}-wal"), Path(f"{path}-shm")):
+        name.unlink(missing_ok=True)

@@ -164,7 +164,7 @@ class SweepResult(NamedTuple):
                     tables.number(row.estimate("spin_cpu"), 100.0, 1),
                 )
             )
-        return about + tables.aligned(header, lines, left=len(self.factors) + 1)
+        return tables.starred(about + tables.aligned(header, lines, left=len(self.factors) + 1))
 
     @staticmethod
     def _merit(row: Row) -> tuple[int, float, float]:

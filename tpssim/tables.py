@@ -40,6 +40,13 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2)
     return "\n".join(lines)
 
 
+def starred(text: str) -> str:
+    """The text with a line that explains the asterisk of `number`, if it has one."""
+    if "*" not in text:
+        return text
+    return f"{text}\n* the mean of those replications in which it happened; in others it never did"
+
+
 def number(value: Estimate, scale: float, digits: int) -> str:
     """A mean in a unit of choice; "-" where there is none, "never" where every replication was infinite."""
     if value.mean is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -84,7 +85,7 @@ def sweep(args: argparse.Namespace) -> int:
     study = _study(args)
     from tpssim import designs, sweeps
     from tpssim.artefacts import check_out, results_folder
-    from tpssim.store import Store
+    from tpssim.store import remove
 
     given = args.trace is None or args.scenario is not None
     (scenario,) = scenarios(args, [study.scenario] if given else [])
@@ -96,9 +97,14 @@ def sweep(args: argparse.Namespace) -> int:
     name = args.study or file_name(f"{study.controller}--{scenario.name}")
     out = args.out or Path("results") / f"sweep-{name}"
     check_out(out)
-    store = Store(args.store or out.parent / f".{out.name}.sqlite")
+    _check_pictures(args, study, names)
+    count = args.points or 0 if args.design != "grid" else math.prod(len(values) for _, values in axes)
+    for number in args.traces or ():
+        if not 0 <= number < count:
+            raise InputError(f"--traces {number}: no such point; allowed: 0 to {count - 1}")
+    store = args.store or out.parent / f".{out.name}.sqlite"
     progress = Progress("runs")
-    with store, _told_what_is_kept(store.path), _executor(args) as executor:
+    with _told_what_is_kept(store), _executor(args) as executor:
         result = sweeps.sweep(
             scenario,
             study.controller,
@@ -116,13 +122,33 @@ def sweep(args: argparse.Namespace) -> int:
     with results_folder(out) as folder:
         written = _write(folder, result, study, document, args, began)
     if args.store is None:
-        store.remove()  # it was there to resume from
+        remove(store)  # it was there to resume from
     if args.json:
         print(json.dumps(document, indent=1, allow_nan=False))
     else:
         print(f"{result.summary()}\n\n{result.table()}")
         print(f"\nWritten to {out}: {', '.join(written)}")
     return 0
+
+
+def _check_pictures(args: argparse.Namespace, study: Named, names: list[str]) -> None:
+    """Refuse before anything runs what could not be drawn after it."""
+    from tpssim.metrics import METRICS
+    from tpssim.verdicts import WORDS
+
+    known = [*METRICS, *WORDS]
+    if args.heatmap is not None and (len(names) < 2 or args.design != "grid"):
+        raise InputError("--heatmap needs a grid of two factors or more; allowed: --plot MEASURE")
+    for metric in study.heatmaps:
+        if metric not in (*known, "verdict"):
+            raise InputError(f"--heatmap {metric}: no such measure; allowed: verdict, {', '.join(known)}")
+    for text in study.plots:
+        metric, _, x = text.partition(":")
+        if metric not in known or (x and x not in (*names, *METRICS)):
+            allowed = f"MEASURE or MEASURE:X, X of {', '.join(names)} or a measure"
+            raise InputError(
+                f"--plot {text}: no such measure or factor; allowed: {allowed}; {', '.join(known)}"
+            )
 
 
 def _document(result: SweepResult, args: argparse.Namespace) -> dict[str, Any]:
