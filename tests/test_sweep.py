@@ -388,3 +388,39 @@ def test_maps_and_lines_refuse_what_cannot_be_drawn() -> None:
     assert means[1, 0] == result.rows[2].estimate("achieved").mean
     frame = result.to_pandas()
     assert list(frame["dec_rate"]) == [0.5, 0.5, 0.7, 0.7]
+
+
+def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
+    program = """
+import time
+from tpssim.workers import processes
+from os import getpid
+if __name__ == "__main__":
+    with processes(2) as pool:
+        print(*{pool.submit(getpid).result() for _ in range(50)}, flush=True)
+        time.sleep(60)
+"""
+    path = tmp_path / "parent.py"
+    path.write_text(program)
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    parent = subprocess.Popen([sys.executable, str(path)], stdout=subprocess.PIPE, text=True, env=environment)
+    assert parent.stdout is not None
+    workers = [int(word) for word in parent.stdout.readline().split()]
+    assert workers
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 30.0
+    while time.monotonic() < deadline and any(Path(f"/proc/{pid}").exists() for pid in workers):
+        time.sleep(0.05)
+    assert not any(_runs(pid) for pid in workers)
+
+
+def _runs(pid: int) -> bool:
+    """Whether a process is there and no zombie that waits for its new parent to look."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{pid}/stat")
+    return not (status.exists() and status.read_text().rpartition(")")[2].split()[0] == "Z")
