@@ -23,6 +23,7 @@ from tpssim.verdicts import Verdict, majority
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from tpssim.plots import Frame, Panel
     from tpssim.traces import Trace
 
 
@@ -99,6 +100,12 @@ class Comparison(NamedTuple):
         """The rate over time of every throttle on one scenario (by default the first)."""
         from tpssim import plots
 
+        return plots.rate_figure(*self.picture(scenario))
+
+    def picture(self, scenario: str | None = None) -> tuple[str, list[Panel], Frame]:
+        """What `plots.rate_figure` needs for that."""
+        from tpssim import plots
+
         arena = self.scenarios[scenario or next(iter(self.scenarios))]
         panels = [
             trace.panel(f"{label}: {_share(cell)}")
@@ -106,13 +113,19 @@ class Comparison(NamedTuple):
             if (trace := cell.runs[0].trace) is not None
         ]
         title = f"{arena.name}: {arena.summary}" if arena.summary else arena.name
-        return plots.rate_figure(title, panels, plots.Frame(*frame(arena)))
+        return title, panels, plots.Frame(*frame(arena))
 
     def plot_late(self, throttle: str) -> list[Figure]:
         """The rate over time of one throttle under each late policy: a figure for each group of variants."""
         from tpssim import plots
 
-        figures = []
+        return [plots.rate_figure(*picture) for picture in self.late_pictures(throttle)]
+
+    def late_pictures(self, throttle: str) -> list[tuple[str, list[Panel], Frame]]:
+        """What `plots.rate_figure` needs for those."""
+        from tpssim import plots
+
+        pictures = []
         for group in self.late_variants():
             panels = []
             for arena in group:
@@ -123,8 +136,8 @@ class Comparison(NamedTuple):
                 title = f"{arena.late}: {storm:.2g} x the target in the busiest 0.1 s"
                 panels.append(trace.panel(title))
             title = f"{_base(group[0])}, {throttle}: what becomes of missed slots"
-            figures.append(plots.rate_figure(title, panels, plots.Frame(*frame(group[0]))))
-        return figures
+            pictures.append((title, panels, plots.Frame(*frame(group[0]))))
+        return pictures
 
     def to_json(self, **extra: Any) -> str:
         """Everything but the traces as JSON; `extra` is put in front. Equal runs give equal text."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import Executor, as_completed
 from typing import Any, NamedTuple
 
 from tpssim import engine as fast
@@ -221,6 +222,7 @@ def compare(
     seed: int = 0,
     keep: int = 1,
     workers: int = 1,
+    executor: Executor | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Comparison:
     """Every controller on every scenario, `replications` times, all of them under the same noise.
@@ -245,10 +247,10 @@ def compare(
     for pair in pairs:
         _check_hostable(*pair)
     jobs = [(arena, rival, seed, replications, keep) for arena, rival in pairs]
-    if workers == 1:
-        results = _in_turn(jobs, progress)
-    else:
-        results = _in_processes(min(workers, len(jobs)), jobs, progress)
+    with contextlib.ExitStack() as stack:
+        if executor is None and workers > 1:
+            executor = stack.enter_context(processes(min(workers, len(jobs))))
+        results = _in_turn(jobs, progress) if executor is None else _sent_out(executor, jobs, progress)
     cells = {
         (arena.name, rival.label): Cell(rival.name, rival.parameters(), runs)
         for (arena, rival), runs in zip(pairs, results, strict=True)
@@ -268,16 +270,19 @@ def _in_turn(jobs: Sequence[Job], progress: Callable[[int, int], None] | None) -
     return results
 
 
-def _in_processes(
-    workers: int, jobs: Sequence[Job], progress: Callable[[int, int], None] | None
+def _sent_out(
+    executor: Executor, jobs: Sequence[Job], progress: Callable[[int, int], None] | None
 ) -> list[list[Run]]:
-    with processes(workers) as pool:
-        futures = [pool.submit(_measured, *job) for job in jobs]
+    futures = [executor.submit(_measured, *job) for job in jobs]
+    try:
         for done, future in enumerate(as_completed(futures), start=1):
             future.result()  # an error ends the comparison at once
             if progress is not None:
                 progress(done, len(jobs))
-        return [future.result() for future in futures]
+    finally:
+        for future in futures:
+            future.cancel()
+    return [future.result() for future in futures]
 
 
 def _listed(given: Any, default: Iterable[str], single: type) -> Iterator[Any]:

@@ -271,6 +271,11 @@ def _binned(times: Array, duration: float, width: float) -> tuple[Array, Array]:
     return bins[:-1] + width / 2.0, np.histogram(times, bins)[0] / width
 
 
+def draw(path: Path, description: str, title: str, panels: Sequence[Panel], frame: Frame) -> None:
+    """Draw a `rate_figure` and write it, where a worker may do that."""
+    save(rate_figure(title, panels, frame), path, description)
+
+
 def save(figure: Figure, path: Path, description: str) -> None:
     """Write a PNG that carries the command and version that made it."""
     figure.savefig(path, metadata={"Description": description, "Software": "tpssim"})

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import platform
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 from tpssim.core import VERSION, InputError
@@ -112,3 +115,18 @@ def file_name(*parts: str) -> str:
     """A name for a file from what a user may have typed."""
     text = "--".join(parts)
     return "".join(c if c.isalnum() or c in "-_.=" else "_" for c in text)[:150]
+
+
+@contextlib.contextmanager
+def executor_for(workers: int | None) -> Iterator[Executor | None]:
+    """That many processes (None: one a core); nothing for one, which is this process."""
+    number = (os.cpu_count() or 1) if workers is None else workers
+    if number < 1:
+        raise InputError(f"workers={number}; allowed: a whole number >= 1")
+    if number == 1:
+        yield None
+        return
+    from tpssim.workers import processes
+
+    with processes(number) as pool:
+        yield pool

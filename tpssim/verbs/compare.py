@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tpssim.core import VERSION
-from tpssim.verbs.common import Progress, command, file_name, run_record, scenarios, specs
+from tpssim.verbs.common import Progress, command, executor_for, file_name, run_record, scenarios, specs
 
 if TYPE_CHECKING:
     from tpssim.comparison import Comparison
@@ -52,18 +51,19 @@ def compare(args: argparse.Namespace) -> int:
     from tpssim.artefacts import check_out, results_folder
 
     check_out(out)
-    result = experiment.compare(
-        arenas,
-        controllers,
-        replications=args.replications,
-        seed=args.seed,
-        keep=args.replications if args.traces == "all" else 1,
-        workers=(os.cpu_count() or 1) if args.workers is None else args.workers,
-        progress=Progress("pairs of scenario and throttle"),
-    )
-    document = result.to_json(tpssim=VERSION, command=command(args))
-    with results_folder(out) as folder:
-        _write_comparison(folder, result, document, args, began)
+    with executor_for(args.workers) as executor:
+        result = experiment.compare(
+            arenas,
+            controllers,
+            replications=args.replications,
+            seed=args.seed,
+            keep=args.replications if args.traces == "all" else 1,
+            executor=executor,
+            progress=Progress("pairs of scenario and throttle"),
+        )
+        document = result.to_json(tpssim=VERSION, command=command(args))
+        with results_folder(out) as folder:
+            _write_comparison(folder, result, document, args, began, executor)
     if args.json:
         print(document)
     else:
@@ -73,31 +73,36 @@ def compare(args: argparse.Namespace) -> int:
 
 
 def _write_comparison(
-    folder: Path, result: Comparison, document: str, args: argparse.Namespace, began: float
+    folder: Path,
+    result: Comparison,
+    document: str,
+    args: argparse.Namespace,
+    began: float,
+    executor: Executor | None,
 ) -> None:
+    from tpssim import plots
     from tpssim.artefacts import MARK, write_json
     from tpssim.tables import write_csv
 
     made = f"{command(args)} (tpssim {VERSION})"
+    pictures = {file_name(name): result.picture(name) for name in result.scenarios}
+    if result.late_variants():
+        for throttle in dict.fromkeys(label for _, label in result.cells):
+            for picture in result.late_pictures(throttle):
+                pictures[file_name("late", throttle)] = picture
+    # The processes that made the runs draw the pictures, while the rest is written here.
+    jobs = [(folder / f"{name}.png", made, *picture) for name, picture in pictures.items()]
+    drawn = [] if executor is None else [executor.submit(plots.draw, *job) for job in jobs]
     (folder / "summary.json").write_text(document + "\n", encoding="utf-8")
     origin = {"seed": args.seed, "tpssim": VERSION, "command": command(args)}
     write_csv(folder / "summary.csv", ({**row, **origin} for row in result.rows()))
-    with ThreadPoolExecutor(1) as beside:  # compressing takes a processor, but not Python's lock
-        traces = beside.submit(_write_traces, folder / "traces", result)
-        _write_pictures(folder, result, made)
-    traces.result()
+    _write_traces(folder / "traces", result)
+    if executor is None:
+        for job in jobs:
+            plots.draw(*job)
+    for picture_drawn in drawn:
+        picture_drawn.result()
     write_json(folder / MARK, run_record(args, began, "auto"))
-
-
-def _write_pictures(folder: Path, result: Comparison, made: str) -> None:
-    from tpssim import plots
-
-    for scenario in result.scenarios:
-        plots.save(result.plot(scenario), folder / f"{file_name(scenario)}.png", made)
-    if result.late_variants():
-        for throttle in dict.fromkeys(label for _, label in result.cells):
-            for figure in result.plot_late(throttle):
-                plots.save(figure, folder / f"{file_name('late', throttle)}.png", made)
 
 
 def _write_traces(folder: Path, result: Comparison) -> None:

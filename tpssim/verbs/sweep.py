@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tpssim.core import VERSION, InputError
-from tpssim.verbs.common import Progress, command, file_name, run_record, scenarios
+from tpssim.verbs.common import Progress, command, executor_for, file_name, run_record, scenarios
 
 if TYPE_CHECKING:
     from tpssim.studies import Named
@@ -59,16 +58,8 @@ def _executor(args: argparse.Namespace) -> Iterator[Executor | None]:
         with client:
             yield client.get_executor(pure=False)
         return
-    workers = (os.cpu_count() or 1) if args.workers is None else args.workers
-    if workers < 1:
-        raise InputError(f"workers={workers}; allowed: a whole number >= 1")
-    if workers == 1:
-        yield None
-        return
-    from tpssim.workers import processes
-
-    with processes(workers) as pool:
-        yield pool
+    with executor_for(args.workers) as executor:
+        yield executor
 
 
 @contextlib.contextmanager
