@@ -228,10 +228,10 @@ def compare(
     """Every controller on every scenario, `replications` times, all of them under the same noise.
 
     `None` means all built-in scenarios, or all laws and (with the late policy `burst`, which is all that they
-    know) all printed throttles. The traces of the first `keep`
-    replications are kept. With `workers` > 1 the pairs run in that many processes (a script needs the usual
-    `if __name__ == "__main__"`); the result does not depend on it. `progress(done, total)` is called as
-    pairs end. Raises `InputError` before anything runs.
+    know) all printed throttles. The traces of the first `keep` replications are kept. With `workers` > 1 the
+    pairs run in that many processes (a script needs the usual `if __name__ == "__main__"`), or on any
+    `executor`; the result does not depend on it. `progress(done, total)` is called as pairs end. Raises
+    `InputError` before anything runs.
     """
     check_count("replications", replications, 1)
     check_count("seed", seed, 0)

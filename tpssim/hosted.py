@@ -7,6 +7,7 @@ its own for each producer.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -114,32 +115,33 @@ def simulate_alone(
     clock = VirtualClock(scenario.timer, world.late())
     (producer,) = scenario.producers
     clock.set(producer.start)
-    rates = [math.nan]
+    rates = deque([math.nan], maxlen=1)  # as far as the code makes it known
     spun = 0.0
     stop = min(producer.end, scenario.duration)
     generator = throttle(range(world.slots), scenario.target, world.slots, clock=clock, on_rate=rates.append)
+    handoff = scenario.consumer.handoff if isinstance(scenario.consumer, Async) else 0.0
+    blocking = isinstance(scenario.consumer, Blocking)
     for slot, _ in enumerate(generator):
         now = clock.time()
         if now >= stop:
             break
         spun = clock.spun
         rate = float(rates[-1])
-        del rates[:-1]
         scheduled, caught_up = held_against(scenario, producer, clock, now, slot, rate)
         world.counters["caught_up"] += caught_up
         row: Row = [scheduled, now, math.nan, math.nan, rate, math.inf, 1, UNFINISHED, 0]
         world.rows.append(row)
-        begin = now + scenario.consumer.handoff if isinstance(scenario.consumer, Async) else now
+        begin = free = now + handoff
         if begin < scenario.duration:
-            done = world.finish(begin, world.work(0, slot, 0, begin))
-            free = begin if isinstance(scenario.consumer, Async) else done
+            work = world.work(0, slot, 0, begin)
+            done = world.finish(begin, work) if world.stalls else begin + work
+            if blocking:
+                free = done
             if free < scenario.duration:
                 row[LATENCY] = free - now
             if done < scenario.duration:
                 row[OUTCOME], row[COMPLETED] = OK, done
-            clock.set(free)
-        else:
-            clock.set(begin)
+        clock.set(free)
     world.counters["spun"] = math.fsum([spun])
     return world.trace(meta)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -65,8 +66,11 @@ class Trace(NamedTuple):
     def to_npz(self, path: str | Path) -> None:
         """Write the columns and, as JSON in `meta`, what made them."""
         meta = json.dumps({"scenario": self.scenario.name, **self.meta}, sort_keys=True)
-        with open(path, "wb") as file:
-            np.savez_compressed(file, allow_pickle=False, meta=np.array(meta), **self.columns())
+        # As numpy.savez_compressed, at zlib's first level: as small, in half the time.
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+            for name, column in {"meta": np.array(meta), **self.columns()}.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
+                    np.lib.format.write_array(file, column, allow_pickle=False)
 
     def to_pandas(self) -> Any:
         """The columns as a DataFrame (needs pandas)."""
