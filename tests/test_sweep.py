@@ -140,6 +140,19 @@ def test_what_is_in_the_store_is_not_run_again(tmp_path: Path, monkeypatch: pyte
     assert asked[4:] == [(0, 1)] * 4
 
 
+def test_a_full_disk_ends_the_sweep_and_keeps_what_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "kept.sqlite"
+    grid = {"dec_rate": [0.3 + 0.01 * i for i in range(60)]}
+    with Store(path) as store:
+        store._file.execute("PRAGMA max_page_count = 12")
+        with pytest.raises(Aborted, match="cannot be written: database or disk is full; what had arrived"):
+            sweep(SHORT, "aimd", grid, replications=5, store=store)
+    with Store(path) as store:
+        assert 0 < store._file.execute("SELECT count(*) FROM run").fetchone()[0] < 300
+    whole = csv_of(sweep(SHORT, "aimd", grid, replications=5, store=path), tmp_path)
+    assert whole == csv_of(sweep(SHORT, "aimd", grid, replications=5), tmp_path)
+
+
 def law_with(factor: float) -> Any:
     """Classes of the same name whose code differs in one constant of a function that they call."""
     source = f"""
@@ -218,7 +231,8 @@ def test_dead_workers_end_the_sweep_with_a_word_on_what_is_kept(monkeypatch: pyt
     with (
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
         pytest.raises(
-            Aborted, match="a worker died with 6 of 6 runs still to do; nothing is kept without a store"
+            Aborted,
+            match=r"the workers failed \(BrokenProcessPool: .*\) with 6 of 6 runs still to do; nothing",
         ),
     ):
         sweep(SHORT, "aimd", {"dec_rate": [0.5, 0.6]}, replications=3, executor=pool)

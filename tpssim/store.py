@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tpssim.core import VERSION, InputError
+from tpssim.core import VERSION, Aborted, InputError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS campaign (key TEXT PRIMARY KEY, made TEXT, tpssim TEXT, specification TEXT);
@@ -79,10 +79,10 @@ class Store:
         try:
             self._file.executemany("INSERT OR REPLACE INTO run VALUES (?, ?, ?, ?, ?)", rows)
             self._file.executemany("INSERT OR REPLACE INTO failure VALUES (?, ?, ?, ?)", failures)
-        except BaseException:
-            self._file.execute("ROLLBACK")
-            raise
-        self._file.execute("COMMIT")
+            self._file.execute("COMMIT")
+        except sqlite3.Error as error:
+            what = f"store {str(self.path)!r} cannot be written: {error}"
+            raise Aborted(f"{what}; what had arrived before is kept: run it again when it can") from error
 
 
 def remove(path: Path) -> None:

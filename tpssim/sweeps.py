@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import math
 import os
 import pickle
 import sys
@@ -79,10 +78,10 @@ class Answer(NamedTuple):
 
 
 def run_pieces(study: Study, pieces: Sequence[Piece]) -> tuple[list[Answer], float]:
-    """Run the pieces, where a worker runs; what they came to, and the seconds that the quickest run took."""
-    answers, quickest = [], math.inf
+    """Run the pieces, where a worker runs; what they came to, and how many runs a second that made."""
+    answers = []
+    began = time.perf_counter()
     for piece in pieces:
-        began = time.perf_counter()
         try:
             scenario, law = designs.at(study.scenario, study.law, study.factors, piece.point)
             seed = designs.seed_of(study.seed, study.seed_set, piece.point)
@@ -91,8 +90,7 @@ def run_pieces(study: Study, pieces: Sequence[Piece]) -> tuple[list[Answer], flo
         except Exception as error:  # a law of a user's may raise anything: a failure of this point alone
             failure = (type(error).__name__, str(error), traceback.format_exc())
             answers.append(Answer(piece.number, piece.replications, None, failure))
-        quickest = min(quickest, (time.perf_counter() - began) / len(piece.replications))
-    return answers, quickest
+    return answers, sum(len(piece.replications) for piece in pieces) / (time.perf_counter() - began)
 
 
 def sweep(
@@ -139,7 +137,7 @@ def sweep(
         board = _Board(study, every, replications, kept)
         _all(board, executor, progress)
     rows = [board.rows[i] if i in board.rows else Row.failed(every[i]) for i in range(len(every))]
-    failures = [board.failures[i] for i in sorted(board.failures)]
+    failures = [Failure(every[i], *board.failed[i].failure) for i in sorted(board.failed)]
     return SweepResult(
         arena, rival.name, rival.law, study.factors, rows, failures, replications, seed, seed_set
     )
@@ -165,7 +163,7 @@ class _Board:
     def __init__(self, study: Study, every: Sequence[Point], replications: int, store: Store | None) -> None:
         self.study, self.every, self.replications, self.store = study, every, replications, store
         self.rows: dict[int, Row] = {}
-        self.failures: dict[int, Failure] = {}
+        self.failed: dict[int, Answer] = {}
         self.parts: dict[int, dict[int, tuple[int, int, Any]]] = {}
         self.prefix = study.key()
         self.calls = 0
@@ -199,9 +197,11 @@ class _Board:
         for answer in answers:
             if answer.found is None:
                 failures.append((self.key(answer.number), *answer.failure))
-                kind, message, trace = answer.failure
-                self.failures[answer.number] = Failure(self.every[answer.number], kind, message, trace)
                 self.parts.pop(answer.number, None)
+                # Of several, that of the first replication, whichever came first.
+                known = self.failed.get(answer.number)
+                if known is None or answer.replications < known.replications:
+                    self.failed[answer.number] = answer
                 continue
             self.calls += int(answer.found.calls.sum())
             runs = zip(
@@ -218,7 +218,7 @@ class _Board:
 
     def _finish(self, index: int) -> None:
         runs = self.parts[index]
-        if len(runs) == self.replications and index not in self.failures:
+        if len(runs) == self.replications and index not in self.failed:
             ordered = [runs[r] for r in range(self.replications)]
             self.rows[index] = Row.of(self.every[index], ordered)
             del self.parts[index]
@@ -257,11 +257,23 @@ class _Chunks:
         return chunk
 
 
+class _Lost(Exception):
+    """An answer that no worker gives: each executor has its own way to say so."""
+
+
+def _answered(future: Future[Any]) -> tuple[list[Answer], float]:
+    try:
+        answer: tuple[list[Answer], float] = future.result()
+    except Exception as error:  # `run_pieces` itself raises nothing
+        raise _Lost(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}") from error
+    return answer
+
+
 def _all(board: _Board, executor: Executor | None, progress: Progress | None) -> None:
     """Run what is missing, chunk by chunk."""
     chunks = _Chunks(board)
     total = len(board.every) * board.replications
-    done, quickest = total - chunks.left, math.inf
+    done, size = total - chunks.left, 1.0  # runs a chunk
     pool = _Here() if executor is None else executor
     # More chunks are sent out with each that comes back, until all workers, however many, have enough.
     most = 1 if executor is None else WAITING * (os.cpu_count() or 1)
@@ -269,21 +281,22 @@ def _all(board: _Board, executor: Executor | None, progress: Progress | None) ->
     try:
         while chunks.left or out:
             while chunks.left and len(out) < most:
-                size = min(CHUNK / quickest, chunks.left / most)
-                out.add(pool.submit(run_pieces, board.study, chunks.next(size)))
+                out.add(pool.submit(run_pieces, board.study, chunks.next(min(size, chunks.left / most))))
             ready, out = wait(out, return_when=FIRST_COMPLETED)
             for future in ready:
-                answers, seconds = future.result()
-                quickest = min(quickest, seconds)
+                answers, speed = _answered(future)
+                # The first chunks compile, and points differ: step by step to what takes `CHUNK` seconds.
+                size = min(CHUNK * speed, 4.0 * max(size, BLOCK))
                 done += board.take(answers)
                 most += 0 if executor is None else 1
             if progress is not None:
                 progress(done, total, board.calls)
-    except BrokenExecutor as error:
+    except (BrokenExecutor, _Lost) as error:
+        left = f"{total - done} of {total} runs still to do"
         kept = (
             "nothing is kept without a store" if board.store is None else "the others are kept: run it again"
         )
-        raise Aborted(f"a worker died with {total - done} of {total} runs still to do; {kept}") from error
+        raise Aborted(f"the workers failed ({error}) with {left}; {kept}") from error
     finally:
         for future in out:
             future.cancel()
