@@ -13,8 +13,9 @@ from tpssim.controllers import CONTROLLERS
 from tpssim.core import InputError, Range, ranges
 from tpssim.scenario import PARTS, capacity, phases
 from tpssim.scenarios import SCENARIOS
+from tpssim.studies import STUDIES
 
-KINDS = ("controllers", "scenarios", "metrics")
+KINDS = ("controllers", "scenarios", "metrics", "studies")
 
 
 def _first_line(thing: Any) -> str:
@@ -76,9 +77,20 @@ def _metrics() -> dict[str, Any]:
     }
 
 
+def _studies() -> dict[str, Any]:
+    return {
+        name: {
+            "summary": study.summary,
+            "law": f"{study.summary}\n\nscenario: {study.scenario}\ncontroller: {study.controller}\n"
+            f"grid: {' '.join(study.grid)}\nreplications: {study.replications}",
+        }
+        for name, study in STUDIES.items()
+    }
+
+
 def entries(kind: str | None, name: str | None) -> dict[str, Any]:
     """The entries of one kind (or of all), or one entry, by name; raises `InputError`."""
-    makers = {"controllers": _controllers, "scenarios": _scenarios, "metrics": _metrics}
+    makers = {"controllers": _controllers, "scenarios": _scenarios, "metrics": _metrics, "studies": _studies}
     found = {k: makers[k]() for k in KINDS if kind in (None, k)}
     if name is None:
         return found

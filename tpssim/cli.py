@@ -25,6 +25,7 @@ throttles and scenarios take parameters: NAME:key=value,key=value
 
 
 SWEEP_EPILOG = """\
+studies: alpha-deadzone, spin-threshold (python -m tpssim list studies)
 grid syntax: NAME=LOW:HIGH:N, NAME=LOW:HIGH:N:log, NAME=A,B,C; with --design sobol or lhs: NAME=LOW:HIGH
   python -m tpssim sweep alpha-deadzone
   python -m tpssim sweep spin-threshold
@@ -144,8 +145,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_common(validate)
     validate.set_defaults(run=does.validate)
 
-    listing = verbs.add_parser("list", help="what there is: controllers, scenarios, metrics")
-    listing.add_argument("kind", nargs="?", choices=("controllers", "scenarios", "metrics"))
+    listing = verbs.add_parser("list", help="what there is: controllers, scenarios, metrics, studies")
+    listing.add_argument("kind", nargs="?", choices=("controllers", "scenarios", "metrics", "studies"))
     listing.add_argument("name", nargs="?", help="one of them, with its law and parameters")
     listing.add_argument("--json", action="store_true", help="one JSON document on stdout and nothing else")
     listing.set_defaults(run=does.listing)
