@@ -22,13 +22,13 @@ class Queue(cb.Model):
             cb.hold(self.gap.next())
             self.line.put(1)
 
-    @cb.process(copies=8)  # type: ignore[untyped-decorator]
+    @cb.process(copies=8)
     def server(self) -> None:
         while True:
             self.line.get(1)
             cb.hold(self.work.next())
 
-    @cb.on_end  # type: ignore[untyped-decorator]
+    @cb.on_end
     def measure(self) -> None:
         self.waiting = self.line.mean_level()
 
