@@ -400,8 +400,18 @@ def test_maps_and_lines_refuse_what_cannot_be_drawn() -> None:
     xs, ys, means = result.grid("achieved", "inc_step", "dec_rate")
     assert (xs, ys, means.shape) == ([1.0, 2.0], [0.5, 0.7], (2, 2))
     assert means[1, 0] == result.rows[2].estimate("achieved").mean
+
+
+def test_the_table_as_a_frame_and_as_parquet(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    result = sweep(SHORT, "aimd", {"dec_rate": [0.5, 0.7], "timer": ["ideal", "linux"]}, replications=2)
     frame = result.to_pandas()
     assert list(frame["dec_rate"]) == [0.5, 0.5, 0.7, 0.7]
+    assert list(frame["timer"]) == ["ideal", "linux"] * 2
+    assert all(frame[name].dtype == "float64" for name in METRICS)
+    assert result.to_parquet(tmp_path / "points.parquet")
+    pandas.testing.assert_frame_equal(pandas.read_parquet(tmp_path / "points.parquet"), frame)
 
 
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:

@@ -120,7 +120,8 @@ class SweepResult(NamedTuple):
 
     def to_pandas(self) -> Any:
         """The table as a DataFrame (needs pandas)."""
-        return tables.frame(list(self.records()))
+        rows = self.records()
+        return tables.frame([{k: math.nan if v is None else v for k, v in row.items()} for row in rows])
 
     def values(self, metric: str) -> Array:
         """The mean of a measure at every point; of a verdict such as `converges`, the share of runs."""
