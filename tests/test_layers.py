@@ -19,6 +19,7 @@ FLOORS = (
         "clock",
         "controllers",
         "heap",
+        "server",
         "pacing",
         "plots",
         "recordings",

@@ -145,6 +145,21 @@ def _parser() -> argparse.ArgumentParser:
     _add_common(validate)
     validate.set_defaults(run=does.validate)
 
+    serve = verbs.add_parser("serve", help="an HTTP consumer of an exact capacity, to try throttles on")
+    serve.add_argument(
+        "--rate", type=float, default=800.0, metavar="N", help="answers a second; default: 800"
+    )
+    serve.add_argument("--servers", type=int, default=4, metavar="N", help="how many at a time; default: 4")
+    serve.add_argument(
+        "--queue", type=float, default=100.0, metavar="N", help="how many wait; others get 503; default: 100"
+    )
+    serve.add_argument(
+        "--schedule", metavar="S:RATE,...", help="other rates, seconds after the first request: 10:200,30:800"
+    )
+    serve.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
+    serve.add_argument("--port", type=int, default=0, help="default: a free one, which is printed")
+    serve.set_defaults(run=does.serve)
+
     listing = verbs.add_parser("list", help="what there is: controllers, scenarios, metrics, studies")
     listing.add_argument("kind", nargs="?", choices=("controllers", "scenarios", "metrics", "studies"))
     listing.add_argument("name", nargs="?", help="one of them, with its law and parameters")
