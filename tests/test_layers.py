@@ -29,7 +29,7 @@ FLOORS = (
         "statistics",
     },
     {"tables", "disturbances", "plant"},
-    {"article", "artefacts", "scenario"},
+    {"article", "artefacts", "scenario", "throttling"},
     {"designs", "scenarios", "store", "theory", "traces"},
     {"studies"},
     {"reduction", "world"},
