@@ -77,7 +77,7 @@ def test_one_server_too_many_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_release_rule_that_drifts_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tpssim.model.next_due", lambda *args: next_due(*args) * 1.0001)
+    monkeypatch.setattr("tpssim.throttling.next_due", lambda *args: next_due(*args) * 1.0001)
     assert not validate(["D/M/1"])[0].holds
 
 
