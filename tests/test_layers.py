@@ -32,7 +32,7 @@ FLOORS = (
     {"article", "artefacts", "scenario", "throttling"},
     {"designs", "scenarios", "store", "theory", "traces"},
     {"studies"},
-    {"reduction", "world"},
+    {"live", "reduction", "world"},
     {"serving", "strands"},
     {"hosted", "kernel", "model", "virtual_loop", "virtual_threads"},
     {"_jit"},

@@ -14,8 +14,11 @@ from tpssim.core import VERSION
 if TYPE_CHECKING:
     from tpssim.comparison import Comparison
     from tpssim.controllers import CONTROLLERS
-    from tpssim.core import InputError, Observation
+    from tpssim.core import Aborted, InputError, Observation
     from tpssim.experiment import compare, simulate
+    from tpssim.live.account import ThrottleWarning
+    from tpssim.live.blocking import run, throttle
+    from tpssim.live.loops import arun, athrottle
     from tpssim.metrics import METRICS, measure
     from tpssim.scenario import Scenario
     from tpssim.scenarios import SCENARIOS, trace_scenario
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 _ROOMS = {
+    "Aborted": "core",
     "CONTROLLERS": "controllers",
     "Comparison": "comparison",
     "InputError": "core",
@@ -35,12 +39,17 @@ _ROOMS = {
     "SCENARIOS": "scenarios",
     "Scenario": "scenario",
     "SweepResult": "sweep_result",
+    "ThrottleWarning": "live.account",
     "Trace": "traces",
+    "arun": "live.loops",
+    "athrottle": "live.loops",
     "compare": "experiment",
     "judge": "verdicts",
     "measure": "metrics",
+    "run": "live.blocking",
     "simulate": "experiment",
     "sweep": "sweeps",
+    "throttle": "live.blocking",
     "trace_scenario": "scenarios",
 }
 
@@ -48,17 +57,23 @@ __all__ = [
     "CONTROLLERS",
     "METRICS",
     "SCENARIOS",
+    "Aborted",
     "Comparison",
     "InputError",
     "Observation",
     "Scenario",
     "SweepResult",
+    "ThrottleWarning",
     "Trace",
+    "arun",
+    "athrottle",
     "compare",
     "judge",
     "measure",
+    "run",
     "simulate",
     "sweep",
+    "throttle",
     "trace_scenario",
 ]
 

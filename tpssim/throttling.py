@@ -67,6 +67,7 @@ class Pacer:
         self.held_slot = -1  # the last one that the limit valve held back
         self.caught_up = self.re_anchored = self.dropped = self.held = 0.0
         self.sensor: Sensor | None = sensor() if sensor else None
+        self.observation: Observation | None = None  #: what the law was told last
         self.window = opened(start)
         self.latencies = array("d", [0.0]) * CAPACITY if sensor else array("d")
         timed = self.sensor is not None and self.sensor.period > 0.0
@@ -138,6 +139,11 @@ class Pacer:
         """A call is over of which nothing is known."""
         self.flying -= 1
 
+    def retarget(self, now: float, target: float) -> None:
+        """Another rate is wanted from now on: the law is told at once, by news of no call."""
+        self.target = target
+        self._tell(now, math.nan, 0.0, 0.0, 0.0, 0.0, float(self.flying), 0.0)
+
     def _tell(
         self,
         now: float,
@@ -159,7 +165,8 @@ class Pacer:
         )
         self.seen += 1
         self.peak = self.flying
-        if self.sensor is None or refusals > 0.0:
+        if self.sensor is None or count == 0.0:
+            self.observation = obs
             self.state = self.law.update(self.state, obs, *self.extra)
             return
         self.window = collected(self.window, obs, self.latencies)
@@ -198,4 +205,5 @@ class Pacer:
         since = now - self.start
         obs = summed_up(self.sensor, self.window, self.latencies, since, self.target, u)
         self.window = opened(now)
+        self.observation = obs
         self.state = self.law.update(self.state, obs, *self.extra)

@@ -1,0 +1,372 @@
+"""`throttle` on a virtual clock: schedules by hand, and the decisions of the model to the bit."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+from laws import Valve
+
+import tpssim
+from tpssim import CONTROLLERS, SCENARIOS, Aborted, InputError, Observation, run, throttle
+from tpssim.clock import TIMERS, VirtualClock
+
+
+def times(clock: VirtualClock, *args: Any, **options: Any) -> list[float]:
+    return [clock.time() for _ in throttle(*args, clock=clock, **options)]
+
+
+@pytest.mark.parametrize(
+    ("items", "total", "given"),
+    [
+        ("abc", None, "abc"),
+        ("abc", 7, "abcabca"),
+        ("abc", 2, "ab"),
+        ("abc", 0, ""),
+        ("", None, ""),
+        ("", 5, ""),
+        (iter("ab"), 5, "ababa"),
+        ((c for c in "ab"), None, "ab"),
+    ],
+)
+def test_items_one_pass_or_cycled(items: Any, total: int | None, given: str) -> None:
+    assert "".join(throttle(items, 100.0, total, clock=VirtualClock())) == given
+
+
+def test_an_endless_iterable_is_taken_as_it_comes() -> None:
+    taken: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        while True:
+            taken.append(len(taken))
+            yield taken[-1]
+
+    assert list(throttle(numbers(), 10.0, 4, clock=VirtualClock())) == [0, 1, 2, 3]
+    assert taken == [0, 1, 2, 3]
+
+
+def test_the_schedule_is_absolute() -> None:
+    # 4 a second; the body of the second call takes 0.6 s: two slots are missed and made up for at once.
+    clock = VirtualClock()
+    seen = []
+    for k in throttle(range(6), 4.0, clock=clock):
+        seen.append(clock.time())
+        if k == 1:
+            clock.set(clock.time() + 0.6)
+    assert seen == [0.0, 0.25, 0.85, 0.85, 1.0, 1.25]
+
+
+@pytest.mark.parametrize(
+    ("late", "released"),
+    [
+        ("delay", [0.0, 0.25, 1.0, 1.25, 1.5]),
+        ("skip", [0.0, 0.25, 1.0, 1.25, 1.5]),
+        ("capped(1)", [0.0, 0.25, 1.0, 1.0, 1.25]),
+        ("burst", [0.0, 0.25, 1.0, 1.0, 1.0]),
+    ],
+)
+def test_late_policies(late: str, released: list[float]) -> None:
+    clock = VirtualClock()
+    seen = []
+    for k in throttle(range(5), 4.0, clock=clock, late=late):
+        seen.append(clock.time())
+        if k == 1:
+            clock.set(1.0)  # slots 0.5 and 0.75 are missed, and that of 1.0 is now
+    assert seen == released
+
+
+@pytest.mark.parametrize("scenario", ["blocking-steady", "degrade-recover"])
+@pytest.mark.parametrize("name", list(CONTROLLERS))
+def test_the_live_throttle_decides_as_the_model_to_the_bit(name: str, scenario: str) -> None:
+    """Call k comes back when the model's call k did; the throttle then does what the model did."""
+    trace = tpssim.simulate(SCENARIOS[scenario], name, engine="simpy")
+    clock = VirtualClock()
+    live = throttle(range(len(trace.released)), SCENARIOS[scenario].target, clock=clock, controller=name)
+    for k in live:
+        assert clock.time() == trace.released[k], f"call {k}"
+        if not math.isfinite(trace.completed[k]):
+            break
+        assert live.flow.pacer is not None
+        clock.set(trace.completed[k])
+    assert k > 100
+
+
+def test_ten_minutes_do_not_drift() -> None:
+    # 700 a second is no whole number of ns, us or ms; a real clock's wake-ups are late, spins cost time.
+    clock = VirtualClock(TIMERS["linux"], late=[120e-6, 80e-6, 900e-6, 140e-6] * 120_000)
+    live = throttle([None], 700.0, 420_001, clock=clock)
+    for _ in live:
+        pass
+    report = live.report()
+    assert report.seconds == pytest.approx(600.0, abs=2e-3)
+    assert abs(report.drift_ppm) < 0.01
+    assert report.rate_error < 20e-6
+    assert report.early == 0
+
+
+def test_another_rate_while_running() -> None:
+    clock = VirtualClock()
+    live = throttle(range(7), 4.0, clock=clock)
+    seen = []
+    for k in live:
+        seen.append(clock.time())
+        if k == 2:
+            live.tps = 8.0
+    assert live.tps == 8.0
+    assert seen == [0.0, 0.25, 0.5, 0.625, 0.75, 0.875, 1.0]
+
+
+def test_stop_ends_the_iteration() -> None:
+    live = throttle(range(100), 4.0, clock=VirtualClock())
+    taken = []
+    for k in live:
+        taken.append(k)
+        if k == 2:
+            live.stop()
+    assert taken == [0, 1, 2]
+    assert live.report().ok == 3
+    assert next(live, None) is None
+
+
+def test_a_law_that_slows_down_is_obeyed() -> None:
+    # aimd: an interval 1.5 times the wanted one: the rate times 0.7; the slot after follows the new rate.
+    clock = VirtualClock()
+    live = throttle(range(4), 10.0, clock=clock, controller="aimd")
+    seen = []
+    for _ in live:
+        seen.append(clock.time())
+        clock.set(clock.time() + 0.2)
+    assert seen[1] == pytest.approx(0.2)
+    assert live.flow.pacer is not None
+    assert live.flow.pacer.state.rate < 10.0
+    assert "aimd" not in live.report().verdict or live.report().commanded < 10.0
+    assert live.why()
+
+
+class Refusing(NamedTuple):
+    """A law that refuses every call with probability a half."""
+
+    def init(self, target: float) -> Valve:
+        return Valve(math.inf, math.inf, 0.5)
+
+    def update(self, state: Valve, obs: Observation) -> Valve:
+        return state
+
+
+def test_a_refused_slot_keeps_its_item() -> None:
+    live = throttle(range(200), 100.0, clock=VirtualClock(), controller=Refusing(), seed=3)
+    assert list(live) == list(range(200))
+    report = live.report()
+    assert report.ok == report.released == 200
+    # Slots until 200 were not refused: negative binomial, mean 200 refusals, standard deviation 20.
+    assert 100 < report.refused < 300
+
+
+def test_permits_tell_the_law_what_became_of_a_call() -> None:
+    told: list[Observation] = []
+
+    class Listening(NamedTuple):
+        def init(self, target: float) -> Valve:
+            return Valve(target, math.inf, 0.0)
+
+        def update(self, state: Valve, obs: Observation) -> Valve:
+            told.append(obs)
+            return state
+
+    clock = VirtualClock()
+    live = throttle(range(6), 10.0, clock=clock, controller=Listening())
+    for k, permit in live.permits():
+        if k == 0:
+            with permit:
+                clock.set(0.05)
+            permit.fail()  # settled already
+        elif k == 1:
+            with pytest.raises(ValueError, match="body"), permit:
+                raise ValueError("body")
+        elif k == 2:
+            with pytest.raises(TimeoutError), permit:
+                raise TimeoutError
+        elif k == 3:
+            permit.drop()
+        elif k == 4:
+            with pytest.raises(KeyboardInterrupt), permit:
+                raise KeyboardInterrupt
+        else:
+            assert permit.in_flight == 1
+            permit.done()
+    assert [(obs.count, obs.errors, obs.drops) for obs in told] == [
+        (1.0, 0.0, 0.0),
+        (1.0, 1.0, 0.0),
+        (1.0, 1.0, 1.0),
+        (1.0, 1.0, 1.0),
+        (1.0, 0.0, 0.0),
+    ]
+    assert told[0].latency == 0.05
+    report = live.report()
+    assert (report.ok, report.errors, report.drops, report.in_flight) == (2, 3, 2, 0)
+
+
+def test_a_body_that_raises_in_a_context_is_a_failure() -> None:
+    live = throttle(range(5), 100.0, clock=VirtualClock())
+
+    def loop() -> None:
+        with live:
+            for k in live:
+                _ = 1 / (2 - k)
+
+    with pytest.raises(ZeroDivisionError):
+        loop()
+    report = live.report()
+    assert (report.ok, report.errors, report.in_flight) == (2, 1, 0)
+
+
+def test_an_iterable_that_raises_is_heard_and_the_run_is_over() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        raise OSError("the source went away")
+
+    live = throttle(items(), 100.0, clock=VirtualClock())
+    assert next(live) == 1
+    with pytest.raises(OSError, match="went away"):
+        next(live)
+    assert next(live, None) is None
+    assert live.report().ok == 1
+
+
+class Nonsense(NamedTuple):
+    """A law that answers `value` from its third call on, or raises."""
+
+    value: float
+
+    def init(self, target: float) -> Valve:
+        return Valve(target, math.inf, 0.0)
+
+    def update(self, state: Valve, obs: Observation) -> Valve:
+        if obs.now < 0.025:
+            return state
+        if self.value == 7.0:
+            raise ZeroDivisionError("division by zero")
+        return Valve(self.value, math.inf, 0.0)
+
+
+@pytest.mark.parametrize(("value", "said"), [(-1.0, "rate=-1.0"), (math.nan, "rate=nan"), (7.0, "ZeroDiv")])
+def test_a_law_that_answers_nonsense_ends_the_run(value: float, said: str) -> None:
+    live = throttle(range(100), 100.0, clock=VirtualClock(), controller=Nonsense(value))
+    with pytest.raises(Aborted, match=said):
+        list(live)
+    assert live.report().released == 4
+
+
+def test_a_law_that_closes_its_valve_for_good_is_told_of() -> None:
+    live = throttle(range(9), 100.0, clock=VirtualClock(), controller=Valve(0.0, math.inf, 0.0))
+    with (
+        pytest.warns(tpssim.ThrottleWarning, match="closed its valve"),
+        pytest.raises(Aborted, match="for good"),
+    ):
+        list(live)
+
+
+@pytest.mark.parametrize(
+    ("args", "options", "said"),
+    [
+        (("ab", 0.0), {}, "tps=0.0; allowed"),
+        (("ab", math.inf), {}, "tps=inf"),
+        (("ab", "5"), {}, "tps='5'"),
+        ((5, 5.0), {}, "items is a int; allowed: an iterable"),
+        (("ab", 5.0, -1), {}, "total=-1; allowed"),
+        (("ab", 5.0, 1.5), {}, "total=1.5"),
+        (("ab", 5.0), {"late": "never"}, "no late policy 'never'"),
+        (("ab", 5.0), {"spin": "fast"}, "spin='fast'; allowed"),
+        (("ab", 5.0), {"spin": -1.0}, "spin=-1.0"),
+        (("ab", 5.0), {"controller": "pidd"}, "no controller 'pidd'"),
+        (("ab", 5.0), {"controller": "aimd:dec_rate=2"}, "dec_rate"),
+        (("ab", 5.0), {"controller": 5}, "controller=5; allowed"),
+        (("ab", 5.0), {"record": "/nowhere/at/all"}, "cannot be written"),
+    ],
+)
+def test_bad_arguments(args: Any, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InputError, match=said.replace("(", r"\(")):
+        throttle(*args, **options)
+    with pytest.raises(InputError, match=said.replace("(", r"\(")):
+        tpssim.athrottle(*args, **options)
+
+
+def test_bad_rates_while_running() -> None:
+    live = throttle("ab", 5.0, clock=VirtualClock())
+    with pytest.raises(InputError, match="tps=-1"):
+        live.tps = -1.0
+    assert live.tps == 5.0
+
+
+def test_a_pool_makes_its_calls_and_leaves_no_thread() -> None:
+    before = threading.active_count()
+    lock = threading.Lock()
+    seen: list[int] = []
+    names: set[str] = set()
+
+    def call(item: int) -> None:
+        with lock:
+            seen.append(item)
+            names.add(threading.current_thread().name)
+        if item % 10 == 3:
+            raise ValueError(f"no {item}")
+
+    done = run(call, range(100), 5000.0, workers=4)
+    assert sorted(seen) == list(range(100))
+    assert done.report.ok == 90
+    assert done.report.errors == 10
+    assert list(done.failures.values()) == [10]
+    assert next(iter(done.failures)).startswith("ValueError: no ")
+    assert len(names) > 1
+    assert threading.active_count() == before
+
+
+def test_a_pool_that_is_stopped_forgets_what_waits_for_a_worker() -> None:
+    release = threading.Event()
+    made: list[int] = []
+    handles: list[Any] = []
+
+    def end() -> None:
+        handles[0].stop()
+        release.set()
+
+    def call(item: int) -> None:
+        made.append(item)
+        if len(made) == 1:
+            threading.Timer(0.1, end).start()
+        release.wait(10.0)
+
+    done = run(call, range(10_000), 1000.0, workers=2, started=handles.append)
+    assert len(made) == 2
+    assert done.report.ok == 2
+    assert done.report.in_flight == 0
+    assert 2 < done.report.released < 10_000
+
+
+def test_an_interrupted_pool_ends_its_threads() -> None:
+    def items() -> Iterator[int]:
+        yield from range(10)
+        raise KeyboardInterrupt
+
+    before = threading.active_count()
+    with pytest.raises(KeyboardInterrupt):
+        run(abs, items(), 1000.0, workers=3)
+    assert threading.active_count() == before
+
+
+def test_bad_numbers_of_workers() -> None:
+    with pytest.raises(InputError, match="workers=0; allowed"):
+        run(abs, [1], 5.0, workers=0)
+
+
+def test_the_limit_valve_waits_for_a_permit_to_be_settled_in_another_thread() -> None:
+    live = throttle(range(6), 1000.0, controller=Valve(math.inf, 2.0, 0.0))
+    most = 0
+    for _, permit in live.permits():
+        most = max(most, permit.in_flight)
+        threading.Timer(0.02, permit.done).start()
+    assert most == 2
+    assert live.report().held > 0

@@ -1,0 +1,110 @@
+"""What a caller may hand to a throttle, checked and turned into what the flow works with."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from typing import Any, TypeVar
+
+from tpssim.controllers import CONTROLLERS
+from tpssim.core import Controller, InputError, checked, parse_spec, replaced
+from tpssim.pacing import Late, late_policy
+
+T = TypeVar("T")
+
+
+def law_of(controller: Any) -> tuple[str, Controller[Any]]:
+    """(name, law) of a record, of `NAME:key=value,...`, or of None: the fixed rate. Raises `InputError`."""
+    if controller is None:
+        controller = "fixed"
+    if isinstance(controller, str):
+        name, parameters = parse_spec(controller)
+        if name not in CONTROLLERS:
+            raise InputError(f"there is no controller {name!r}; allowed: {', '.join(CONTROLLERS)}")
+        return name, replaced(CONTROLLERS[name](), name, parameters)
+    for name, law in CONTROLLERS.items():
+        if type(controller) is law:
+            return name, checked(controller, name)
+    if not hasattr(controller, "init") or not hasattr(controller, "update"):
+        raise InputError(f"controller={controller!r}; allowed: a name, or a record with init and update")
+    name = type(controller).__name__
+    return name, checked(controller, name) if hasattr(controller, "_fields") else controller
+
+
+def late_of(late: Late | str) -> Late:
+    """A late policy or its name as a policy."""
+    return late_policy(late) if isinstance(late, str) else late
+
+
+def checked_rate(tps: float) -> float:
+    """A wanted rate as a float; raises `InputError`."""
+    if isinstance(tps, bool) or not isinstance(tps, int | float) or not 0.0 < tps < math.inf:
+        raise InputError(f"tps={tps!r}; allowed: a number in (0, inf)")
+    return float(tps)
+
+
+def checked_total(total: int | None) -> int | None:
+    """A number of items, or None for one pass; raises `InputError`."""
+    if total is not None and (isinstance(total, bool) or not isinstance(total, int) or total < 0):
+        raise InputError(f"total={total!r}; allowed: a whole number >= 0, or None for one pass")
+    return total
+
+
+def checked_count(name: str, number: int) -> int:
+    """A number of workers, say; raises `InputError`."""
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise InputError(f"{name}={number!r}; allowed: a whole number >= 1")
+    return number
+
+
+def cycled(items: Iterable[T], total: int | None) -> Iterator[T]:
+    """One pass, or `total` items with the iterable begun anew at its end; nothing if it is empty.
+
+    Only an iterator, which cannot be begun anew, has its items kept in memory.
+
+    >>> list(cycled("abc", 5))
+    ['a', 'b', 'c', 'a', 'b']
+    """
+    try:
+        iterator = iter(items)
+    except TypeError:
+        raise InputError(f"items is a {type(items).__name__}; allowed: an iterable") from None
+    if checked_total(total) is None:
+        return iterator
+    if iterator is items:
+        return itertools.islice(itertools.cycle(iterator), total)
+    return itertools.islice(_again_and_again(iterator, items), total)
+
+
+def _again_and_again(first: Iterator[T], items: Iterable[T]) -> Iterator[T]:
+    passing: Iterable[T] = first
+    empty = False
+    while not empty:
+        empty = True
+        for item in passing:
+            empty = False
+            yield item
+        passing = items
+
+
+async def cycled_async(items: AsyncIterable[T], total: int | None) -> AsyncIterator[T]:
+    """As `cycled`, of an asynchronous iterable."""
+    kept: list[T] | None = [] if total is not None and aiter(items) is items else None
+    given, empty = 0, False
+    while given != total and not empty:
+        empty = True
+        async for item in items:
+            if given == total:
+                return
+            empty = False
+            given += 1
+            if kept is not None:
+                kept.append(item)
+            yield item
+        if total is None:
+            return
+        if kept is not None:
+            for item in itertools.islice(itertools.cycle(kept), total - given):
+                yield item
+            return

@@ -1,0 +1,364 @@
+"""A stream of calls under a law: slots, permits, counts, journal. All of a throttle but items and waiting."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED, Aborted, format_spec, ranges
+from tpssim.live.account import Report, ThrottleWarning, Watch, verdict
+from tpssim.live.arguments import checked_rate, late_of, law_of
+from tpssim.live.journal import Journal, machine, stamp, valves
+from tpssim.live.tally import Tally
+from tpssim.pacing import Late
+from tpssim.throttling import Pacer
+
+
+class Timing(Protocol):
+    """What a flow needs of the clock that its throttle waits on."""
+
+    @property
+    def spun(self) -> float: ...
+    @property
+    def threshold(self) -> float: ...
+    def now(self) -> float: ...
+    def wake(self) -> None: ...
+
+
+class Uniforms:
+    """Uniform draws in the order in which they are asked for."""
+
+    def __init__(self, seed: int) -> None:
+        self._draw = random.Random(seed).random
+
+    def __getitem__(self, _: int) -> float:
+        return self._draw()
+
+
+def draws(seed: int) -> tuple[Uniforms, Uniforms]:
+    """The draws of a run: for laws that probe at random, and for local refusals."""
+    return Uniforms(2 * seed), Uniforms(2 * seed + 1)
+
+
+class Permit:
+    """Leave to make one call. As a context it settles the call: latency from the release, and the outcome.
+
+    An exception in the body is a failure that the law sees (`TimeoutError`: a drop), and goes on to the
+    caller. Without a `with`, or for an outcome that is no exception, call `done`, `fail` or `drop`; the
+    first settles the call, later ones do nothing. Any thread may settle it.
+    """
+
+    __slots__ = ("_flow", "call", "in_flight", "open", "released", "scheduled")
+
+    def __init__(self, flow: Flow, call: int, scheduled: float, released: float, in_flight: int) -> None:
+        self._flow = flow
+        self.call = call  #: number of the slot
+        self.scheduled = scheduled  #: when it was due, s on the throttle's clock
+        self.released = released  #: when it was given, s
+        self.in_flight = in_flight  #: calls in flight then, this one included
+        self.open = True
+
+    def done(self) -> None:
+        """The call went well."""
+        self._flow.settle(self, OK)
+
+    def fail(self) -> None:
+        """The call failed; its latency is no news of the service's speed."""
+        self._flow.settle(self, FAILED)
+
+    def drop(self, timed_out: bool = False) -> None:
+        """The service refused the call (429, 503), or it timed out: a sign of overload."""
+        self._flow.settle(self, TIMED_OUT if timed_out else REJECTED)
+
+    def forget(self) -> None:
+        """The call was given up: no news of the service."""
+        self._flow.settle(self, UNFINISHED)
+
+    def __enter__(self) -> Permit:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: Any, trace: Any) -> None:
+        if kind is None:
+            self.done()
+        elif issubclass(kind, TimeoutError):
+            self.drop(timed_out=True)
+        elif issubclass(kind, Exception):
+            self.fail()
+        else:
+            self.forget()  # interrupted or cancelled
+
+    async def __aenter__(self) -> Permit:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: Any, trace: Any) -> None:
+        self.__exit__(kind, error, trace)
+
+
+class Flow:
+    """What the throttles share. The methods that say so may be called from any thread."""
+
+    def __init__(
+        self,
+        tps: float,
+        total: int | None,
+        controller: Any,
+        late: Late | str,
+        spin: float | str,
+        record: str | Path | None,
+        seed: int,
+        timing: Timing,
+    ) -> None:
+        self.target = checked_rate(tps)
+        self.name, self.law = law_of(controller)
+        self.late = late_of(late)
+        self.timing = timing
+        self.seed = seed
+        self.stopped = False
+        self.tally = Tally()
+        self.pacer: Pacer | None = None
+        self.watch: Watch | None = None
+        self.changed: tuple[Any, Any, Any] | None = None  #: (state, observation, state) of the last move
+        self._failure: Aborted | None = None
+        self._lock = threading.Lock()
+        self._waiting = self._starved = self._exhausted = False
+        header = {"total": total, "spin": spin, "threshold": timing.threshold}
+        self.journal = None if record is None else Journal(record, self._header() | header)
+
+    def _header(self) -> dict[str, Any]:
+        law = {field: getattr(self.law, field) for field in ranges(self.law)}
+        return {
+            **machine(),
+            "began": stamp(),
+            "controller": self.name,
+            "parameters": law,
+            "spec": format_spec(self.name, law),
+            "tps": self.target,
+            "late": str(self.late),
+            "seed": self.seed,
+        }
+
+    def begin(self, in_loop: bool | None) -> float:
+        """The first moment of the run: the law's time starts. `in_loop` is None on a borrowed clock."""
+        now = self.timing.now
+        start = now()
+        self.pacer = Pacer(self.law, self.target, start, *draws(self.seed), late=self.late)
+        if in_loop is not None:
+            self.watch = Watch(self.tally, now, in_loop)
+        if self.journal is not None:
+            state = valves(self.pacer.state)
+            self.journal.add(f'{{"e": "start", "t": {start!r}, "tps": {self.target!r}, {state}')
+        return start
+
+    def deadline(self) -> float:
+        """When the pacing thread is to look again: the next slot, or the end of a window."""
+        with self._lock:
+            self._check()
+            pacer = self.pacer
+            assert pacer is not None
+            due = pacer.due()
+            self._waiting = True
+            if due < math.inf or pacer.look_at < math.inf:
+                return min(due, pacer.look_at)
+            if pacer.flying == 0 and not self._starved:
+                self._starved = True
+                told = (
+                    f"{self.name} closed its valve and nothing is in flight: only tps or stop() can end this"
+                )
+                warnings.warn(told, ThrottleWarning, stacklevel=5)
+            return due
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+        if self.journal is not None and self.journal.failure is not None:
+            reason = self.journal.failure.strerror
+            raise Aborted(
+                f"the recording stopped: {self.journal.path}: {reason}; {self.tally.released} calls were "
+                "made, what is written is whole"
+            ) from self.journal.failure
+
+    def release(self, now: float, begun: float) -> Permit | None:
+        """A permit, if a slot is due now (`begun` is when the thread was free to wait for it)."""
+        with self._lock:
+            self._waiting = False
+            pacer = self.pacer
+            assert pacer is not None
+            if now >= pacer.look_at:
+                self._guarded(pacer.look, now)
+                if self.journal is not None:
+                    self.journal.add(f'{{"e": "look", "t": {now!r}, {valves(pacer.state)}')
+            due = pacer.due()
+            if now < due:
+                return None
+            call = pacer.slot
+            given = self._guarded(pacer.release, now)
+            rate, target = pacer.state.rate, pacer.target
+            if not given and self._failure is None:
+                self.tally.refused += 1
+                self._guarded(pacer.refused, now)
+            if self.journal is not None:
+                self.journal.add(
+                    f'{{"e": "{"release" if given else "refuse"}", "t": {now!r}, "call": {call}, '
+                    f'"due": {due!r}, "in_flight": {pacer.flying}, {valves(pacer.state)}'
+                )
+            self._check()
+            if not given:
+                return None
+            speed = rate if rate < target else target
+            self.tally.release(due, now, speed, target, begun, pacer.held_slot == call)
+            if self.watch is not None:
+                self.watch.look(now)
+            return Permit(self, call, due, now, pacer.flying)
+
+    def settle(self, permit: Permit, outcome: int) -> None:
+        """A call is over. Any thread."""
+        with self._lock:
+            if not permit.open:
+                return
+            permit.open = False
+            pacer = self.pacer
+            assert pacer is not None
+            now = self.timing.now()
+            if outcome == UNFINISHED:
+                pacer.forgotten()
+            else:
+                latency = now - permit.released
+                error, drop = told(outcome)
+                self.tally.settle(latency, error, drop)
+                lag = permit.released - permit.scheduled
+                self._guarded(pacer.settled, now, latency, lag, error, drop, float(permit.in_flight))
+            if self.journal is not None:
+                self.journal.add(
+                    f'{{"e": "end", "t": {now!r}, "call": {permit.call}, "outcome": {outcome}, '
+                    f"{valves(pacer.state)}"
+                )
+            ring = self._waiting
+            last = self._exhausted and not pacer.flying
+        if ring:
+            self.timing.wake()
+        if last:
+            self.end()
+
+    def _guarded(self, tell: Callable[..., Any], *news: Any) -> Any:
+        """Let the law speak; one that raises or answers nonsense ends the run, in one line."""
+        pacer = self.pacer
+        assert pacer is not None
+        before = pacer.state
+        try:
+            answer = tell(*news)
+            state = pacer.state
+            if state is not before:
+                rate, limit, reject = state[:3]
+                if not (rate >= 0.0 and limit >= 0.0 and 0.0 <= reject <= 1.0):
+                    found = f"rate={rate!r}, limit={limit!r}, reject={reject!r}"
+                    raise ValueError(f"{found}; allowed: rate, limit >= 0, reject in [0, 1]")
+                if rate != before[0] or limit != before[1] or reject != before[2]:
+                    self.changed = before, pacer.observation, state
+        except Exception as error:
+            pacer.state = before
+            if self._failure is None:
+                self._failure = Aborted(f"{self.name} answered nonsense: {type(error).__name__}: {error}")
+                self._failure.__cause__ = error
+            return None
+        return answer
+
+    def retarget(self, tps: float) -> None:
+        """Another wanted rate from now on. Any thread."""
+        tps = checked_rate(tps)
+        with self._lock:
+            self.target = tps
+            if self.pacer is not None:
+                now = self.timing.now()
+                self._guarded(self.pacer.retarget, now, tps)
+                if self.journal is not None:
+                    state = valves(self.pacer.state)
+                    self.journal.add(f'{{"e": "tps", "t": {now!r}, "tps": {tps!r}, {state}')
+        self.timing.wake()
+
+    def stop(self) -> None:
+        """No more releases. Any thread, and signal handlers."""
+        self.stopped = True
+        self.timing.wake()
+
+    def finish(self) -> None:
+        """Nothing more will be released; the run is over when what is in flight has settled."""
+        with self._lock:
+            self._exhausted = True
+            last = self.pacer is None or not self.pacer.flying
+        if last:
+            self.end()
+
+    def end(self) -> None:
+        """The run is over: the journal gets the report and is closed. Any thread."""
+        with self._lock:
+            journal, self.journal = self.journal, None
+        if journal is not None:
+            numbers = {k: v for k, v in self.report()._asdict().items() if v == v}
+            journal.add(json.dumps({"e": "stop", "t": self.timing.now(), **numbers}) + "\n")
+            journal.close()
+
+    def why(self) -> str:
+        """Why the law last moved a valve, in its own words. Any thread."""
+        explain = getattr(self.law, "why", None)
+        changed = self.changed
+        return "" if changed is None or explain is None else str(explain(*changed))
+
+    def report(self) -> Report:
+        """The run so far. Any thread."""
+        with self._lock:
+            tally, pacer = self.tally, self.pacer
+            elapsed = self.timing.now() - pacer.start if pacer else 0.0
+            share = 1.0 / elapsed if elapsed > 0.0 else math.nan
+            cause = self.watch.cause if self.watch else None
+            return Report(
+                **tally.numbers(),
+                in_flight=pacer.flying if pacer else 0,
+                target=self.target,
+                caught_up=pacer.caught_up if pacer else 0.0,
+                dropped=pacer.dropped if pacer else 0.0,
+                re_anchored=pacer.re_anchored if pacer else 0.0,
+                held=pacer.held if pacer else 0.0,
+                blocked=tally.blocked * share,
+                spin_cpu=self.timing.spun * share,
+                spin_threshold=self.timing.threshold,
+                verdict=verdict(tally, self.name, cause),
+            )
+
+
+def told(outcome: int) -> tuple[float, float]:
+    """(errors, drops) of one call, as a law is told."""
+    error = 0.0 if outcome == OK else 1.0
+    return error, 0.0 if outcome == FAILED else error
+
+
+class Handle:
+    """The handle of a run, whatever waits for it. All of it may be used from any thread."""
+
+    flow: Flow
+
+    @property
+    def tps(self) -> float:
+        """The wanted rate, 1/s; set it to change it while running."""
+        return self.flow.target
+
+    @tps.setter
+    def tps(self, tps: float) -> None:
+        self.flow.retarget(tps)
+
+    def stop(self) -> None:
+        """Release nothing more; the iteration ends. Signal handlers may call it too."""
+        self.flow.stop()
+
+    def why(self) -> str:
+        """Why the law last moved a valve."""
+        return self.flow.why()
+
+    def report(self) -> Report:
+        """The run so far, in numbers."""
+        return self.flow.report()

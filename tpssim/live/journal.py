@@ -1,0 +1,144 @@
+"""A live run written down as it goes: one JSON object a line, readable up to the last second of a killed run.
+
+The first line is the header; every other line is one event, in the order in which the law met them::
+
+    {"e": "start", "t": 0.002, "tps": 500.0, "rate": 500.0}
+    {"e": "release", "t": 0.004, "call": 2, "due": 0.004, "rate": 500.0, "in_flight": 1}
+    {"e": "end", "t": 0.0052, "call": 2, "outcome": 0, "rate": 498.0}
+    {"e": "refuse", "t": ..., "call": ..., "due": ..., "rate": ...}   the law refused the call
+    {"e": "look", "t": ..., "rate": ...}                      a window of the law may have ended
+    {"e": "tps", "t": ..., "tps": 700.0, "rate": ...}         the wanted rate was changed
+    {"e": "stop", "t": ..., ...}                              the run is over: the numbers of its report
+
+`t` is in seconds on the run's own clock; `outcome` indexes `tpssim.core.OUTCOMES`; `rate` (null: infinite),
+`limit` (left out while infinite) and `reject` (left out while 0) are the valves after the event. Numbers read
+back to the same bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import platform
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tpssim.core import VERSION, InputError
+
+FORMAT = 1
+PERIOD = 0.25  # s between two writes
+
+
+def machine() -> dict[str, Any]:
+    """What a number depends on, besides the program."""
+    return {
+        "tpssim": VERSION,
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+    }
+
+
+def valves(state: Any) -> str:
+    """The valves of a state as the end of a JSON object."""
+    text = f'"rate": {state.rate!r}' if state.rate < math.inf else '"rate": null'
+    if state.limit < math.inf:
+        text += f', "limit": {state.limit!r}'
+    if state.reject > 0.0:
+        text += f', "reject": {state.reject!r}'
+    return text + "}\n"
+
+
+class Journal:
+    """A file that is written by a thread of its own, so that no disk ever stops the pacing.
+
+    `add` takes whole lines. If the disk fails, `failure` tells, and what was written stays up to its last
+    whole line. Raises `InputError` if the file cannot be made.
+    """
+
+    def __init__(self, path: str | Path, header: Mapping[str, Any]) -> None:
+        self.path = Path(path)
+        self.failure: OSError | None = None
+        self._lines = [json.dumps({"e": "header", "format": FORMAT, **header}) + "\n"]
+        self._done = threading.Event()
+        self._size = 0
+        try:
+            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+        except OSError as error:
+            raise InputError(f"{path} cannot be written: {error.strerror}") from error
+        self._thread = threading.Thread(target=self._write_on, name="tpssim journal", daemon=True)
+        self._thread.start()
+
+    def add(self, line: str) -> None:
+        """One more line, its end included. Any thread."""
+        self._lines.append(line)
+
+    def close(self) -> None:
+        """Write what is left and end the thread."""
+        if not self._done.is_set():
+            self._done.set()
+            self._thread.join()
+            os.close(self._file)
+
+    def _write_on(self) -> None:
+        while not self._done.wait(PERIOD):
+            self._write()
+        self._write()
+
+    def _write(self) -> None:
+        n = len(self._lines)
+        if not n or self.failure is not None:
+            return
+        data = "".join(self._lines[:n]).encode()
+        del self._lines[:n]
+        try:
+            while data:
+                written = os.write(self._file, data)  # the interpreter lock is free meanwhile
+                self._size += written
+                data = data[written:]
+        except OSError as error:
+            self.failure = error
+            self._cut()
+
+    def _cut(self) -> None:
+        """Leave no half line."""
+        with contextlib.suppress(OSError), open(self.path, "rb") as file:  # a device, say, has no end to cut
+            file.seek(max(self._size - 65536, 0))
+            tail = file.read()
+            os.ftruncate(self._file, max(self._size - 65536, 0) + tail.rfind(b"\n") + 1)
+
+
+def events(path: str | Path) -> Iterator[dict[str, Any]]:
+    """The header and the events of a recording; a last line that was cut off is left out.
+
+    Raises `InputError` for a file that is no recording, and for a damaged line (naming it).
+    """
+    try:
+        file = open(path, encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}; allowed: a recording") from error
+    with file:
+        for number, line in enumerate(file, 1):
+            try:
+                event = json.loads(line)
+                if not isinstance(event, dict) or "e" not in event:
+                    raise ValueError("no event")
+            except ValueError as error:
+                if not line.endswith("\n") and number > 1:
+                    return
+                raise InputError(f"{path}, line {number}: {line[:40]!r} is no line of a recording") from error
+            if number == 1 and (event["e"] != "header" or event.get("format") != FORMAT):
+                raise InputError(f"{path} is not a recording of format {FORMAT}")
+            yield event
+
+
+def stamp() -> str:
+    """The date and time, for a header."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")

@@ -1,0 +1,208 @@
+"""`athrottle` and `arun`: calls from a coroutine, the event loop serving others meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from tpssim.clock import Clock
+from tpssim.core import OK
+from tpssim.live.alarm import BorrowedLoopClock, LoopClock
+from tpssim.live.arguments import checked_count, checked_total, cycled, cycled_async
+from tpssim.live.blocking import Failures, Run
+from tpssim.live.flow import Flow, Handle, Permit
+from tpssim.pacing import Late
+
+T = TypeVar("T")
+
+
+class AsyncThrottle(Handle, Generic[T]):
+    """What `athrottle` returns: an asynchronous iterator over items, and the handle of the run.
+
+    Iterating (`async for`, `anext`, `permits`) belongs to one task. `tps`, `stop`, `report`, `why` and the
+    permits may be used from any task and thread. As a context it closes itself, and an exception that leaves
+    the block counts as a failure of the call in hand. Without one, close it if you leave the loop early.
+    """
+
+    def __init__(
+        self,
+        items: Iterable[T] | AsyncIterable[T],
+        tps: float,
+        total: int | None,
+        controller: Any,
+        late: Late | str,
+        spin: float | str,
+        clock: Clock | None,
+        record: str | Path | None,
+        seed: int,
+    ) -> None:
+        if isinstance(items, AsyncIterable):
+            self._items = cycled_async(items, checked_total(total))
+        else:
+            self._items = _one_by_one(cycled(items, total))
+        self._timing = LoopClock(spin) if clock is None else BorrowedLoopClock(clock, spin)
+        self._in_loop = True if clock is None else None
+        self._hand: Permit | None = None  # the call in the caller's hand, while iterated plainly
+        self.flow = Flow(tps, total, controller, late, spin, record, seed, self._timing)
+
+    def __aiter__(self) -> AsyncThrottle[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        hand = self._hand
+        if hand is not None:
+            self._hand = None
+            if hand.open:
+                self.flow.settle(hand, OK)
+        item, self._hand = await self._next()
+        return item
+
+    async def permits(self) -> AsyncIterator[tuple[T, Permit]]:
+        """(item, permit) at their times; several permits may be open at once, in any tasks."""
+        while True:
+            try:
+                yield await self._next()
+            except StopAsyncIteration:
+                return
+
+    async def _next(self) -> tuple[T, Permit]:
+        flow = self.flow
+        begun = 0.0
+        if flow.pacer is not None:
+            begun = flow.timing.now()
+            flow.tally.blocked += begun - flow.tally.last
+        try:
+            if flow.stopped:
+                raise StopAsyncIteration
+            item = await anext(self._items)
+            if flow.pacer is None:
+                begun = flow.begin(self._in_loop)
+            while not flow.stopped:
+                permit = flow.release(await self._timing.wait(flow.deadline()), begun)
+                if permit is not None:
+                    return item, permit
+            raise StopAsyncIteration
+        except StopAsyncIteration:
+            self._timing.close()
+            flow.finish()
+            raise
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Stop; nothing is left in the loop; a recording is completed."""
+        self.flow.stop()
+        self._timing.close()
+        if self._hand is not None:
+            self._hand.forget()
+            self._hand = None
+        self.flow.end()
+
+    async def __aenter__(self) -> AsyncThrottle[T]:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        hand, self._hand = self._hand, None
+        if hand is not None:
+            hand.__exit__(kind, error, trace)
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "flow"):
+            self.close()
+
+
+async def _one_by_one(items: Iterable[T]) -> AsyncIterator[T]:
+    for item in items:
+        yield item
+
+
+def athrottle(
+    items: Iterable[T] | AsyncIterable[T],
+    tps: float,
+    total: int | None = None,
+    *,
+    controller: Any = None,
+    late: Late | str = "burst",
+    spin: float | str = "auto",
+    clock: Clock | None = None,
+    record: str | Path | None = None,
+    seed: int = 0,
+) -> AsyncThrottle[T]:
+    """The asynchronous twin of `throttle`, with the same arguments: `async for item in athrottle(...)`.
+
+    Waits by the kernel's timer file (a sleeping thread where there is none) until shortly before the
+    deadline, then goes round the loop; other tasks run all the while. One call at a time, as in `throttle`:
+    for many, start tasks and hand them the permit (`permits`), or use `arun`. `items` may be asynchronous.
+
+    >>> async def main():
+    ...     return [item async for item in athrottle("ab", 1000, 3)]
+    >>> asyncio.run(main())
+    ['a', 'b', 'a']
+    """
+    return AsyncThrottle(items, tps, total, controller, late, spin, clock, record, seed)
+
+
+async def arun(
+    call: Callable[[T], Awaitable[Any]],
+    items: Iterable[T] | AsyncIterable[T],
+    tps: float,
+    total: int | None = None,
+    *,
+    max_in_flight: int | None = None,
+    started: Callable[[AsyncThrottle[T]], Any] | None = None,
+    **options: Any,
+) -> Run:
+    """Await `call(item)` at `tps` a second in tasks of their own: the schedule does not wait for the calls.
+
+    With `max_in_flight` calls running, released ones wait for their turn; their latency counts from the
+    release. Outcomes, `stop()`, `started` and options as of `run`; a cancelled run cancels its calls.
+
+    >>> async def call(item):
+    ...     await asyncio.sleep(0)
+    >>> asyncio.run(arun(call, range(5), 1000.0)).report.ok
+    5
+    """
+    if max_in_flight is not None:
+        checked_count("max_in_flight", max_in_flight)
+    failures = Failures()
+    turns = asyncio.Semaphore(max_in_flight) if max_in_flight is not None else None
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def work(item: T, permit: Permit) -> None:
+        try:
+            if turns is None:
+                with permit:
+                    await call(item)
+                return
+            async with turns:
+                if paced.flow.stopped:
+                    permit.forget()
+                    return
+                with permit:
+                    await call(item)
+        except Exception as error:
+            failures.add(error)
+        finally:
+            permit.forget()  # if cancelled while it waited for its turn
+
+    async with athrottle(items, tps, total, **options) as paced:
+        if started is not None:
+            started(paced)
+        try:
+            async for item, permit in paced.permits():
+                task = asyncio.create_task(work(item, permit))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+            await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        return Run(paced.report(), failures.all())
