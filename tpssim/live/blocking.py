@@ -62,6 +62,8 @@ class Throttle(Handle, Generic[T]):
 
     def permits(self) -> Iterator[tuple[T, Permit]]:
         """(item, permit) at their times; several permits may be open at once, in any threads."""
+        if self.flow.calls == "blocking":
+            self.flow.calls = "permits"
         while True:
             try:
                 yield self._next()
@@ -221,6 +223,7 @@ def run(
                 failures.add(error)
 
     with throttle(items, tps, total, **options) as paced:
+        paced.flow.calls = f"pool({workers})"
         if started is not None:
             started(paced)
         pool = [threading.Thread(target=work, name=f"tpssim worker {i}", daemon=True) for i in range(workers)]

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED, Aborted, format_spec, ranges
+from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED, Aborted, ranges
 from tpssim.live.account import Report, ThrottleWarning, Watch, verdict
 from tpssim.live.arguments import checked_rate, late_of, law_of
 from tpssim.live.journal import Journal, machine, stamp, valves
@@ -124,6 +124,7 @@ class Flow:
         self.pacer: Pacer | None = None
         self.watch: Watch | None = None
         self.changed: tuple[Any, Any, Any] | None = None  #: (state, observation, state) of the last move
+        self.calls = "blocking"  #: how they are made: blocking, permits, pool(N), async, async(N)
         self._failure: Aborted | None = None
         self._lock = threading.Lock()
         self._waiting = self._starved = self._exhausted = False
@@ -137,7 +138,6 @@ class Flow:
             "began": stamp(),
             "controller": self.name,
             "parameters": law,
-            "spec": format_spec(self.name, law),
             "tps": self.target,
             "late": str(self.late),
             "seed": self.seed,
@@ -152,7 +152,9 @@ class Flow:
             self.watch = Watch(self.tally, now, in_loop)
         if self.journal is not None:
             state = valves(self.pacer.state)
-            self.journal.add(f'{{"e": "start", "t": {start!r}, "tps": {self.target!r}, {state}')
+            self.journal.add(
+                f'{{"e": "start", "t": {start!r}, "tps": {self.target!r}, "calls": "{self.calls}", {state}'
+            )
         return start
 
     def deadline(self) -> float:

@@ -2,7 +2,7 @@
 
 The first line is the header; every other line is one event, in the order in which the law met them::
 
-    {"e": "start", "t": 0.002, "tps": 500.0, "rate": 500.0}
+    {"e": "start", "t": 0.002, "tps": 500.0, "calls": "pool(8)", "rate": 500.0}
     {"e": "release", "t": 0.004, "call": 2, "due": 0.004, "rate": 500.0, "in_flight": 1}
     {"e": "end", "t": 0.0052, "call": 2, "outcome": 0, "rate": 498.0}
     {"e": "refuse", "t": ..., "call": ..., "due": ..., "rate": ...}   the law refused the call
@@ -22,6 +22,7 @@ import json
 import math
 import os
 import platform
+import stat
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -109,7 +110,9 @@ class Journal:
 
     def _cut(self) -> None:
         """Leave no half line."""
-        with contextlib.suppress(OSError), open(self.path, "rb") as file:  # a device, say, has no end to cut
+        if not stat.S_ISREG(os.fstat(self._file).st_mode):
+            return  # a device or a pipe has no end to cut
+        with contextlib.suppress(OSError), open(self.path, "rb") as file:
             file.seek(max(self._size - 65536, 0))
             tail = file.read()
             os.ftruncate(self._file, max(self._size - 65536, 0) + tail.rfind(b"\n") + 1)

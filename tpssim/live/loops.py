@@ -62,6 +62,8 @@ class AsyncThrottle(Handle, Generic[T]):
 
     async def permits(self) -> AsyncIterator[tuple[T, Permit]]:
         """(item, permit) at their times; several permits may be open at once, in any tasks."""
+        if self.flow.calls == "blocking":
+            self.flow.calls = "permits"
         while True:
             try:
                 yield await self._next()
@@ -193,6 +195,7 @@ async def arun(
             permit.forget()  # if cancelled while it waited for its turn
 
     async with athrottle(items, tps, total, **options) as paced:
+        paced.flow.calls = "async" if max_in_flight is None else f"async({max_in_flight})"
         if started is not None:
             started(paced)
         try:

@@ -1,0 +1,209 @@
+"""Runs written down: whole whatever happens, and played back to the bit."""
+
+from __future__ import annotations
+
+import errno
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tpssim
+from tpssim import Aborted, InputError, arun, run, throttle
+from tpssim.clock import VirtualClock
+from tpssim.controllers import CONTROLLERS
+from tpssim.live import journal
+from tpssim.live.journal import events
+from tpssim.live.playback import play, read_recording
+
+
+def drive(path: Path, controller: str, **options: Any) -> None:
+    """A run with everything in it: slow and fast calls, failures, drops, refusals, another rate."""
+    handles: list[Any] = []
+
+    def call(item: int) -> None:
+        if item == 150:
+            handles[0].tps = 900.0
+        time.sleep(0.0005 if item % 50 < 25 else 0.004)
+        if item % 17 == 3:
+            raise ValueError("no")
+        if item % 23 == 4:
+            raise TimeoutError
+
+    run(
+        call,
+        range(300),
+        700.0,
+        workers=3,
+        started=handles.append,
+        controller=controller,
+        record=path,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("name", list(CONTROLLERS))
+def test_a_recording_played_back_decides_the_same_to_the_bit(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.ndjson"
+    drive(path, name, late="capped(3)", seed=5)
+    recording = read_recording(path)
+    assert recording.header["controller"] == name
+    assert recording.header["late"] == "capped(3)"
+    assert recording.start["calls"] == "pool(3)"
+    back = play(recording)
+    assert back.difference == ""
+    assert back.decisions == len(recording.events) + 1 >= 601
+    assert sum(call.outcome == 0 for call in back.calls) == recording.report["ok"]
+    assert back.pacer.caught_up == recording.report["caught_up"]
+    # A decision that is not the recorded one is found.
+    event = next(e for e in recording.events[300:] if e["e"] == "end")
+    event["rate"] = math.nextafter(event["rate"] or 1.0, 0.0)
+    assert "recorded" in play(recording).difference
+
+
+def test_news_that_were_not_so_lead_to_other_decisions(tmp_path: Path) -> None:
+    path = tmp_path / "run.ndjson"
+    drive(path, "aimd")
+    recording = read_recording(path)
+    event = next(e for e in recording.events[100:] if e["e"] == "end")
+    event["t"] += 0.05
+    assert play(recording).difference != ""
+
+
+def test_an_asynchronous_run_and_a_plain_loop_play_back_too(tmp_path: Path) -> None:
+    import asyncio
+
+    async def call(_: int) -> None:
+        await asyncio.sleep(0.001)
+
+    path = tmp_path / "a.ndjson"
+    asyncio.run(arun(call, range(100), 1000.0, controller="headroom", record=path))
+    assert read_recording(path).start["calls"] == "async"
+    assert play(read_recording(path)).difference == ""
+    for _ in throttle(range(100), 1000.0, controller="ewma-deadzone", record=path):
+        time.sleep(0.0003)
+    recording = read_recording(path)
+    assert recording.start["calls"] == "blocking"
+    assert play(recording).difference == ""
+    assert recording.report["released"] == 100
+    assert recording.report["verdict"]
+
+
+def test_numbers_read_back_to_the_same_bits_and_the_header_says_what_made_them(tmp_path: Path) -> None:
+    path = tmp_path / "run.ndjson"
+    clock = VirtualClock()
+    live = throttle("abc", 3.0, clock=clock, record=path, controller="aimd:dec_rate=0.5")
+    for _ in live:
+        clock.set(clock.time() + 0.1)
+    header, start, *rest = events(path)
+    assert header["controller"] == "aimd"
+    assert header["parameters"] == CONTROLLERS["aimd"](dec_rate=0.5)._asdict()
+    assert header["tpssim"] == tpssim.__version__
+    assert (header["tps"], header["total"], header["late"], header["seed"]) == (3.0, None, "burst", 0)
+    assert {"python", "system", "cores", "spin", "threshold", "began"} <= set(header)
+    assert start == {"e": "start", "t": 0.0, "tps": 3.0, "calls": "blocking", "rate": 3.0}
+    assert [event["e"] for event in rest] == ["release", "end"] * 3 + ["stop"]
+    assert [event["due"] for event in rest if event["e"] == "release"] == [0.0, 1 / 3, 1 / 3 + 1 / 3]
+    assert rest[-1]["ok"] == 3
+
+
+def test_open_permits_are_waited_for_before_the_file_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "run.ndjson"
+    live = throttle(range(5), 1000.0, record=path)
+    held = [permit for _, permit in live.permits()]
+    for permit in held:
+        threading.Timer(0.05, permit.done).start()
+    while live.report().ok < 5:
+        time.sleep(0.01)
+    time.sleep(0.05)
+    kinds = [event["e"] for event in events(path)]
+    assert kinds[-1] == "stop"
+    assert kinds.count("end") == 5
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+def test_a_full_disk_ends_the_run_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "PERIOD", 0.01)
+    before = threading.active_count()
+    live = throttle(range(100_000), 1000.0, record="/dev/full")
+    with pytest.raises(Aborted, match="the recording stopped: /dev/full: No space left on device"):
+        list(live)
+    assert live.report().released > 0
+    assert threading.active_count() == before
+
+
+def test_what_a_full_disk_has_taken_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk takes 3,000 bytes and half a line, then no more."""
+    room = 3000
+    written = os.write
+
+    def write(file: int, data: bytes) -> int:
+        nonlocal room
+        if len(data) < 50:  # not ours: an event loop's, say
+            return written(file, data)
+        if room <= 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        taken = written(file, data[:room])
+        room -= taken
+        return taken
+
+    monkeypatch.setattr(journal, "PERIOD", 0.01)
+    monkeypatch.setattr(os, "write", write)
+    path = tmp_path / "run.ndjson"
+    with pytest.raises(Aborted, match="what is written is whole"):
+        list(throttle(range(100_000), 2000.0, record=path))
+    text = path.read_bytes()
+    assert 2500 < len(text) <= 3000
+    assert text.endswith(b"\n")
+    assert play(read_recording(path)).difference == ""
+
+
+CHILD = """
+import sys, time
+from tpssim import throttle
+for k in throttle(range(10**9), 500.0, controller="aimd", record=sys.argv[1]):
+    if k == 300:
+        print("go", flush=True)
+"""
+
+
+def test_a_killed_run_is_readable_up_to_its_last_second(tmp_path: Path) -> None:
+    path = tmp_path / "run.ndjson"
+    with subprocess.Popen([sys.executable, "-c", CHILD, path], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"go\n"
+        time.sleep(1.0)
+        child.send_signal(signal.SIGKILL)
+    recording = read_recording(path)
+    assert recording.report == {}
+    back = play(recording)
+    assert back.difference == ""
+    # Call 300 was made a second before the end at least, and all but the last second is there.
+    assert len(back.calls) > 300
+
+
+def test_a_torn_last_line_is_left_out_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "run.ndjson"
+    drive(path, "aimd")
+    lines = path.read_text().splitlines(keepends=True)
+    (tmp_path / "torn.ndjson").write_text("".join(lines[:100]) + lines[100][:20])
+    assert len(read_recording(tmp_path / "torn.ndjson").events) == 98
+    (tmp_path / "bad.ndjson").write_text("".join(lines[:50]) + "{]\n" + "".join(lines[50:]))
+    with pytest.raises(InputError, match="line 51"):
+        read_recording(tmp_path / "bad.ndjson")
+    (tmp_path / "empty.ndjson").write_text(lines[0])
+    with pytest.raises(InputError, match="has no call in it"):
+        read_recording(tmp_path / "empty.ndjson")
+    (tmp_path / "other.ndjson").write_text(json.dumps({"e": "header", "format": 99}) + "\n")
+    with pytest.raises(InputError, match="not a recording of format 1"):
+        read_recording(tmp_path / "other.ndjson")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_recording(tmp_path / "nothing.ndjson")

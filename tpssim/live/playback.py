@@ -1,0 +1,131 @@
+"""A recording fed to its law again: the same observations, and so the same decisions, to the bit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tpssim.controllers import CONTROLLERS
+from tpssim.core import REFUSED, UNFINISHED, Controller, InputError, replaced
+from tpssim.live.arguments import late_of
+from tpssim.live.flow import draws, told
+from tpssim.live.journal import events
+from tpssim.throttling import Pacer
+
+
+class Call(NamedTuple):
+    """A slot of a recorded run; times in s since its start, nan where there is none."""
+
+    scheduled: float
+    released: float
+    completed: float
+    rate: float  #: of the valves, at the release
+    limit: float
+    in_flight: float
+    outcome: int  #: index into `tpssim.core.OUTCOMES`
+
+
+class Recording(NamedTuple):
+    """A run as it was written down."""
+
+    header: Mapping[str, Any]
+    events: list[dict[str, Any]]  #: all that the law met, in order, times on the run's own clock
+    report: Mapping[str, Any]  #: numbers of its report; empty if the run was cut off
+    start: Mapping[str, Any]  #: its first moment: `t`, `tps`, `calls`
+
+
+class Playback(NamedTuple):
+    """What a law did with a recorded run's news."""
+
+    decisions: int  #: states that could be compared
+    difference: str  #: the first that differs from the recording; "" if none does
+    calls: list[Call]
+    pacer: Pacer  #: as it is at the end
+
+
+def read_recording(path: str | Path) -> Recording:
+    """Raises `InputError` for what is no recording, and for one that ended before its first call."""
+    header, *rest = events(path)
+    report = rest.pop() if rest and rest[-1]["e"] == "stop" else {}
+    if not rest or rest[0]["e"] != "start":
+        raise InputError(f"{path} has no call in it; allowed: the recording of a run that made calls")
+    return Recording(header, rest[1:], report, rest[0])
+
+
+def recorded_law(recording: Recording) -> Controller[Any]:
+    """The law of a recorded run; raises `InputError` if it is not one of `CONTROLLERS`."""
+    header = recording.header
+    name = header["controller"]
+    if name not in CONTROLLERS:
+        raise InputError(
+            f"the recorded law {name!r} is not of the package; allowed: {', '.join(CONTROLLERS)}"
+        )
+    return replaced(CONTROLLERS[name](), name, header["parameters"])
+
+
+def play(recording: Recording) -> Playback:
+    """Feed a recording's news to its law, begun anew, and compare every state of its valves.
+
+    The release rule, the windows and the draws are those of the live run: only the times of events and the
+    outcomes of calls are taken from the recording.
+    """
+    header, start = recording.header, float(recording.start["t"])
+    pacer = Pacer(
+        recorded_law(recording),
+        float(recording.start["tps"]),
+        start,
+        *draws(int(header["seed"])),
+        late=late_of(str(header["late"])),
+    )
+    calls: dict[int, Call] = {}
+    flights: dict[int, tuple[float, float, float]] = {}
+    difference = _differs(pacer, recording.start, 0)
+    for number, event in enumerate(recording.events, 1):
+        kind, t = event["e"], event["t"]
+        if kind in ("release", "refuse"):
+            due, slot = pacer.due(), pacer.slot
+            if (due, slot) != (event["due"], event["call"]):
+                found = f"call {slot} was due at {due!r}, recorded: {event['call']} at {event['due']!r}"
+                return Playback(number, difference or found, list(calls.values()), pacer)
+            given = pacer.release(t)
+            outcome = UNFINISHED if given else REFUSED
+            released = t - start if given else math.nan
+            if not given:
+                pacer.refused(t)
+            state = pacer.state
+            flying = float(pacer.flying)
+            flights[slot] = due, t, flying
+            calls[slot] = Call(due - start, released, math.nan, state.rate, state.limit, flying, outcome)
+            if given != (kind == "release"):
+                difference = (
+                    difference or f"call {slot} was {'released' if given else 'refused'}: not so live"
+                )
+        elif kind == "end":
+            slot, outcome = event["call"], event["outcome"]
+            due, released, flying = flights.pop(slot)
+            if outcome == UNFINISHED:
+                pacer.forgotten()
+            else:
+                calls[slot] = calls[slot]._replace(completed=t - start, outcome=outcome)
+                pacer.settled(t, t - released, released - due, *told(outcome), flying)
+        elif kind == "look":
+            pacer.look(t)
+        elif kind == "tps":
+            pacer.retarget(t, event["tps"])
+        else:
+            raise InputError(f"the recording has an event {kind!r}; allowed: release, refuse, end, look, tps")
+        difference = difference or _differs(pacer, event, number)
+    return Playback(len(recording.events) + 1, difference, list(calls.values()), pacer)
+
+
+def _differs(pacer: Pacer, event: Mapping[str, Any], number: int) -> str:
+    """How the valves differ from those recorded after an event; "" if they do not, to the bit."""
+    rate = math.inf if event["rate"] is None else event["rate"]
+    recorded = rate, event.get("limit", math.inf), event.get("reject", 0.0)
+    state = pacer.state
+    found = state.rate, state.limit, state.reject
+    if found == recorded:
+        return ""
+    return f"event {number} ({event['e']} at {event['t']:.6f} s): valves {found}, recorded {recorded}"
