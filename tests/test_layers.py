@@ -43,7 +43,7 @@ FLOORS = (
     {"rebinding"},
     {"foreign"},
     {"comparison", "yardsticks"},
-    {"catalogue", "experiment", "validation"},
+    {"catalogue", "experiment", "replays", "validation"},
     {"sweep_result"},
     {"sweeps"},
     {"verbs"},

@@ -145,6 +145,20 @@ def _parser() -> argparse.ArgumentParser:
     _add_common(validate)
     validate.set_defaults(run=does.validate)
 
+    replay = verbs.add_parser(
+        "replay", help="a recorded live run: the same decisions again, and what other laws would have done"
+    )
+    replay.add_argument("recording", metavar="FILE", help="as written by live --record, or by record=")
+    replay.add_argument(
+        "--controllers",
+        metavar="NAME",
+        nargs="+",
+        action="extend",
+        help="laws to try on its service times, beside the recorded one",
+    )
+    _add_common(replay)
+    replay.set_defaults(run=does.replay)
+
     serve = verbs.add_parser("serve", help="an HTTP consumer of an exact capacity, to try throttles on")
     serve.add_argument(
         "--rate", type=float, default=800.0, metavar="N", help="answers a second; default: 800"

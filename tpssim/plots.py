@@ -94,6 +94,34 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
     return figure
 
 
+def overlay_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
+    """Runs over one another: the commanded rate above, the delivered one below; the first run stands out."""
+    figure = Figure(figsize=(9.0, 6.2), layout="constrained", dpi=110)
+    above, below = figure.subplots(2, 1, sharex=True, sharey=True)
+    edges = np.array([start for start, _, _ in frame.steps] + [frame.duration])
+    width = max(frame.duration / 60.0, 1e-9)
+    colours = (BLUE, ORANGE, *PRODUCERS, "#E69F00")
+    for ax in (above, below):
+        steps = [rate for _, _, rate in frame.steps]
+        ax.stairs(steps, edges, baseline=None, color=GREY, lw=1.2, ls="--", label="achievable")
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_ylim(0.0, 1.15 * frame.target)
+        ax.set_xlim(0.0, frame.duration)
+    for i, panel in enumerate(panels):
+        style: dict[str, Any] = {"color": BLACK, "lw": 2.6, "alpha": 0.75}
+        if i > 0:
+            style = {"color": colours[(i - 1) % len(colours)], "lw": 1.4, "ls": DASHES[(i - 1) % 3]}
+        above.plot(panel.t, panel.commanded, label=panel.title, **style)
+        below.plot(*_binned(panel.completed, frame.duration, width), **style)
+    above.set_ylabel("commanded (1/s)")
+    below.set_ylabel(f"delivered (1/s, {width:.2g} s means)")
+    below.set_xlabel("time (s)")
+    figure.suptitle(title, fontsize=12, fontweight="bold")
+    handles, labels = above.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
 def _draw(ax: Axes, panel: Panel, frame: Frame) -> None:
     for i, (start, end) in enumerate(frame.shades):
         ax.axvspan(start, end, color=GREY, alpha=0.45, lw=0, label="disturbance" if i == 0 else None)

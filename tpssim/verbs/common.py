@@ -55,7 +55,9 @@ def command(args: argparse.Namespace) -> str:
     """The command that remakes the numbers: what was asked for, without where it was put."""
     words = ["python -m tpssim", args.verb]
     hidden = {"verb", "run", "out", "json", "workers", "dask", "store", "seed"}
-    positional = {"simulate": ("scenario", "controller"), "sweep": ("study",)}.get(args.verb, ())
+    positional = {"simulate": ("scenario", "controller"), "sweep": ("study",), "replay": ("recording",)}.get(
+        args.verb, ()
+    )
     given = (getattr(args, name) for name in positional)
     words += [shlex.quote(word) for word in given if word is not None]
     for name, value in vars(args).items():

@@ -1,0 +1,131 @@
+"""Recorded live runs on the bench: service times worked by hand, and the command."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tpssim import CONTROLLERS, InputError, simulate, throttle
+from tpssim.cli import main
+from tpssim.clock import VirtualClock
+from tpssim.core import FAILED, OK, REFUSED, UNFINISHED
+from tpssim.live.playback import Call, play, read_recording
+from tpssim.plant import Async, Blocking, Pool
+from tpssim.replays import consumer_of, scenario_of, service_times, trace_of
+
+INF = math.inf
+
+
+def test_how_the_calls_were_made() -> None:
+    assert consumer_of("blocking") == Blocking()
+    assert consumer_of("pool(3)") == Pool(3.0)
+    assert consumer_of("async(7)") == Pool(7.0)
+    assert consumer_of("async") == consumer_of("permits") == Async(0.0, "completion")
+
+
+def call(released: float, completed: float, outcome: int = OK) -> Call:
+    return Call(released, released, completed, INF, INF, 1.0, outcome)
+
+
+def test_the_service_times_of_a_pool_are_without_the_wait_for_a_worker() -> None:
+    # Two workers; the third call waits until 0.3, the fourth until 0.5; the fifth failed, the last is open.
+    calls = [call(0.0, 0.5), call(0.1, 0.3), call(0.2, 0.9), call(0.25, 0.75), call(1.0, 1.1, FAILED)]
+    calls += [call(math.nan, math.nan, REFUSED), call(1.05, math.nan, UNFINISHED)]
+    found = service_times(calls, Pool(2.0))
+    assert [begun for begun, _ in found] == [0.0, 0.1, 0.3, 0.5]
+    assert [took for _, took in found] == pytest.approx([0.5, 0.2, 0.6, 0.25])
+    assert [took for _, took in service_times(calls, Blocking())] == pytest.approx([0.5, 0.2, 0.7, 0.5])
+
+
+def record(path: Path, controller: str) -> VirtualClock:
+    """A hundred calls a second wanted for 20 s: 1 ms each, but 40 ms from 5 s to 10 s."""
+    clock = VirtualClock()
+    for _ in throttle(range(100_000), 100.0, clock=clock, controller=controller, record=path):
+        now = clock.time()
+        if now > 20.0:
+            break
+        clock.set(now + (0.04 if 5.0 <= now < 10.0 else 0.001))
+    return clock
+
+
+@pytest.mark.parametrize("name", list(CONTROLLERS))
+def test_the_simulation_of_a_recording_is_the_recorded_run(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "run.ndjson"
+    record(path, name)
+    recording = read_recording(path)
+    back = play(recording)
+    assert back.difference == ""
+    scenario = scenario_of(recording, back.calls)
+    assert scenario.target == 100.0
+    assert scenario.duration == pytest.approx(20.0, abs=0.1)
+    live = trace_of(recording, back, scenario)
+    again = simulate(scenario, CONTROLLERS[name](), engine="simpy")
+    # A call of the stretch in which the service changed may take the other time, and where the article's law
+    # gets stuck hangs on a few such calls; until then they are alike.
+    t = np.linspace(0.0, 9.9, 200)
+    assert np.mean(np.abs(live.commanded(t) - again.commanded(t))) < 1.0
+    made, simulated = (int((trace.completed < 9.9).sum()) for trace in (live, again))
+    assert abs(made - simulated) <= 6
+
+
+def test_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "run.ndjson"
+    record(path, "ewma-deadzone")
+    assert main(["replay", "run.ndjson", "--controllers", "headroom,aimd:dec_rate=0.5"]) == 0
+    said = capsys.readouterr().out
+    assert "all as recorded, to the bit" in said
+    assert "aimd:dec_rate=0.5" in said
+    folder = tmp_path / "results" / "replay-run"
+    assert {file.name for file in folder.iterdir()} == {"live.csv", "replay.png", "run.json", "summary.json"}
+    assert main(["replay", "run.ndjson", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["difference"] == ""
+    assert document["calls"] == "blocking"
+    assert document["complete"] is True
+    # 100 a second for 5 s, 25 for 5 s, and what is commanded after that: stuck below, live and simulated.
+    numbers = document["numbers"]
+    for label in ("ewma-deadzone (live)", "ewma-deadzone (simulated)"):
+        assert 31.0 < numbers[label]["throughput"] < 75.0
+    assert document["report"]["ok"] > 600
+    lines = path.read_text().splitlines(keepends=True)
+    bent = json.loads(lines[500]) | {"rate": 1.5}
+    path.write_text("".join([*lines[:500], json.dumps(bent) + "\n", *lines[501:]]))
+    assert main(["replay", "run.ndjson"]) == 1
+    assert "NOT as recorded: event" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("replay nothing.ndjson", "nothing.ndjson cannot be read"),
+        ("replay run.ndjson --controllers pidd", "no controller 'pidd'"),
+        ("replay run.ndjson --seed -1", "seed=-1; allowed"),
+        ("replay failing.ndjson", "no call of the recording went well"),
+    ],
+)
+def test_bad_input(
+    words: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    record(tmp_path / "run.ndjson", "fixed")
+    live = throttle(range(3), 10.0, clock=VirtualClock(), record=tmp_path / "failing.ndjson")
+    for _, permit in live.permits():
+        permit.fail()
+    assert main(words.split()) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_law_of_ones_own_cannot_be_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "run.ndjson"
+    record(path, "fixed")
+    text = path.read_text().replace('"controller": "fixed"', '"controller": "mine"', 1)
+    path.write_text(text)
+    with pytest.raises(InputError, match="'mine' is not of the package"):
+        play(read_recording(path))

@@ -1,0 +1,151 @@
+"""A recorded live run on the bench: its log as a `Trace`, its service times as a `Scenario`."""
+
+from __future__ import annotations
+
+import heapq
+import math
+from typing import Any
+
+import numpy as np
+
+from tpssim.core import OK, VERSION, InputError
+from tpssim.disturbances import Swap
+from tpssim.live.playback import Call, Playback, Recording
+from tpssim.plant import Async, Blocking, Consumer, Pool
+from tpssim.scenario import Scenario, checked_scenario
+from tpssim.services import Recorded
+from tpssim.traces import Trace
+
+#: The service times are those of the stretch of time in which a call begins: this many stretches at most,
+STRETCHES = 200
+#: and none with fewer calls than this.
+FEWEST = 10
+
+
+def consumer_of(calls: str) -> Consumer:
+    """How the calls of a recording were made, as the bench has it.
+
+    >>> consumer_of("pool(8)")
+    Pool(workers=8.0, queue=inf)
+    """
+    kind, _, number = calls.rstrip(")").partition("(")
+    if number:
+        return Pool(float(number))
+    return Blocking() if kind == "blocking" else Async(0.0, "completion")
+
+
+def service_times(calls: list[Call], consumer: Consumer) -> list[tuple[float, float]]:
+    """(when its work began, how long it took), s, of every call that went well.
+
+    In a pool a call begins when a worker is free for it, first come first served; elsewhere when it is
+    released. A wait inside the service is part of its time: a recording cannot tell them apart.
+    """
+    free = [0.0] * int(consumer.workers) if isinstance(consumer, Pool) else []
+    found = []
+    for call in calls:
+        if math.isnan(call.completed):
+            continue
+        begun = call.released
+        if free:
+            begun = max(begun, heapq.heappop(free))
+            heapq.heappush(free, call.completed)
+        if call.outcome == OK:
+            found.append((begun, max(call.completed - begun, 0.0)))
+    return sorted(found)
+
+
+def scenario_of(recording: Recording, calls: list[Call]) -> Scenario:
+    """The recorded service as a scenario: what was wanted, how calls were made, how long they took and when.
+
+    A call that begins in a stretch of the run (a tenth of a second, say) takes one of that stretch's service
+    times, in their order.
+    Failures are left out, and so is that a service may have been slow because of the calls themselves: a law
+    that sends more than the recorded one is flattered by it. Raises `InputError` without a call that went
+    well.
+    """
+    consumer = consumer_of(str(recording.start["calls"]))
+    times = service_times(calls, consumer)
+    if not times:
+        raise InputError("no call of the recording went well; allowed: a recording with service times")
+    start = float(recording.start["t"])
+    end = max(event["t"] for event in recording.events) - start
+    source = "the recording"
+    stretches: list[tuple[float, list[float]]] = []
+    width = max(0.1, end / STRETCHES)
+    for begun, took in times:
+        at = math.floor(begun / width) * width
+        if not stretches or (at > stretches[-1][0] and len(stretches[-1][1]) >= FEWEST):
+            stretches.append((at if stretches else 0.0, []))
+        stretches[-1][1].append(took)
+    services = [(at, Recorded(tuple(values), source)) for at, values in stretches if at < end]
+    edges = [at for at, _ in services[1:]] + [end]
+    return checked_scenario(
+        Scenario(
+            name="recording",
+            service=services[0][1],
+            target=float(recording.start["tps"]),
+            duration=end,
+            consumer=consumer,
+            disturbances=tuple(
+                Swap(at, until, service) for (at, service), until in zip(services[1:], edges[1:], strict=True)
+            ),
+            summary=f"{len(times)} service times of a live run",
+        )
+    )
+
+
+def trace_of(recording: Recording, playback: Playback, scenario: Scenario) -> Trace:
+    """The live run as a log like that of a simulated one."""
+    rows = playback.calls
+    done = [call.completed - call.released for call in rows]
+    pacer, header = playback.pacer, recording.header
+    meta: dict[str, Any] = {
+        "controller": header["controller"],
+        "parameters": dict(header["parameters"]),
+        "seed": header["seed"],
+        "replication": 0,
+        "engine": "live",
+        "version": VERSION,
+        "spun": recording.report.get("spin_cpu", math.nan) * scenario.duration,
+        "caught_up": pacer.caught_up,
+        "re_anchored": pacer.re_anchored,
+        "dropped": pacer.dropped,
+        "held": pacer.held,
+    }
+
+    def column(values: list[float]) -> Any:
+        return np.array(values, dtype=np.float64)
+
+    return Trace(
+        column([call.scheduled for call in rows]),
+        column([call.released for call in rows]),
+        column([call.completed for call in rows]),
+        column(done),
+        column([call.rate for call in rows]),
+        column([call.limit for call in rows]),
+        column([call.in_flight for call in rows]),
+        np.array([call.outcome for call in rows], dtype=np.int8),
+        np.zeros(len(rows), dtype=np.int32),
+        scenario,
+        meta,
+    )
+
+
+def numbers(trace: Trace) -> dict[str, float]:
+    """What a replay tells of a run: rates in 1/s, times in s, shares."""
+    ok = trace.outcome == OK
+    t = np.linspace(0.0, trace.scenario.duration, 2000, endpoint=False)
+    commanded = trace.commanded(t)
+    response = np.sort((trace.completed - trace.scheduled)[ok])
+
+    def quantile(q: float) -> float:
+        return float(response[math.ceil(q * len(response)) - 1]) if len(response) else math.nan
+
+    low, high = np.quantile(commanded, (0.05, 0.95))
+    return {
+        "throughput": float(ok.sum()) / trace.scenario.duration,
+        "commanded": float(commanded.mean()),
+        "swing": float((high - low) / commanded.mean()) if commanded.mean() > 0.0 else math.nan,
+        "response_p50": quantile(0.5),
+        "response_p99": quantile(0.99),
+    }
