@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parent.parent / "tpssim"
 FLOORS = (
     {"core", "fingerprint", "workers"},
     {
+        "loading",
         "clock",
         "controllers",
         "heap",

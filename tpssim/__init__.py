@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from tpssim.experiment import compare, simulate
     from tpssim.live.account import ThrottleWarning
     from tpssim.live.blocking import run, throttle
+    from tpssim.live.flow import Rejected
     from tpssim.live.loops import arun, athrottle
     from tpssim.metrics import METRICS, measure
     from tpssim.scenario import Scenario
@@ -36,6 +37,7 @@ _ROOMS = {
     "InputError": "core",
     "METRICS": "metrics",
     "Observation": "core",
+    "Rejected": "live.flow",
     "SCENARIOS": "scenarios",
     "Scenario": "scenario",
     "SweepResult": "sweep_result",
@@ -61,6 +63,7 @@ __all__ = [
     "Comparison",
     "InputError",
     "Observation",
+    "Rejected",
     "Scenario",
     "SweepResult",
     "ThrottleWarning",

@@ -7,8 +7,6 @@ item that comes out is a call. While one runs, real time, locks and threads are 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import importlib.util
 import inspect
 import signal
 import sys
@@ -17,12 +15,13 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from time import monotonic as real_time
-from types import FrameType, ModuleType
+from types import FrameType
 from typing import Any, NamedTuple
 
 from tpssim import hosted
 from tpssim.core import InputError
 from tpssim.hosted import Guest
+from tpssim.loading import load
 from tpssim.rebinding import rebound
 from tpssim.scenario import Scenario
 from tpssim.strands import current
@@ -50,52 +49,7 @@ class Foreign(NamedTuple):
 
         Afresh, because virtual time begins anew with each run while a module's variables would not.
         """
-        place, colon, name = self.spec.rpartition(":")
-        if not colon or not place or not name:
-            raise InputError(f"throttle {self.spec!r}: allowed: FILE.py:callable or package.module:callable")
-        found: Any = _fresh_module(self.spec, place)
-        known = sorted(n for n, v in vars(found).items() if callable(v) and not n.startswith("_"))
-        for part in name.split("."):
-            found = getattr(found, part, None)
-        if not callable(found):
-            raise InputError(
-                f"throttle {self.spec!r}: {place} has no callable {name!r}; "
-                f"allowed: {', '.join(known) or 'none'}"
-            )
-        function: ThrottleFunction = found
-        return function
-
-
-def _fresh_module(throttle: str, place: str) -> ModuleType:
-    path = Path(place).resolve()
-    is_file = place.endswith(".py")
-    if is_file and not path.is_file():
-        raise InputError(f"throttle file {place!r} is not there; allowed: a Python file")
-    try:
-        if is_file:
-            name = f"throttle_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-            spec = importlib.util.spec_from_file_location(name, path)
-        else:
-            spec = importlib.util.find_spec(place)
-        if spec is None or spec.loader is None:
-            raise ModuleNotFoundError(f"No module named {place!r}")
-        module = importlib.util.module_from_spec(spec)
-        # What stands beside a file can be imported, as if it were run.
-        sys.path.insert(0, str(path.parent) if is_file else "")
-        before = sys.modules.get(spec.name)
-        sys.modules[spec.name] = module
-        try:
-            spec.loader.exec_module(module)
-        finally:
-            sys.path.pop(0)
-            if before is not None:
-                sys.modules[spec.name] = before
-    except Exception as error:
-        raise InputError(
-            f"throttle {throttle!r} cannot be loaded: {type(error).__name__}: {error}; "
-            "allowed: code that imports"
-        ) from error
-    return module
+        return load("throttle", self.spec)
 
 
 def _body(code: Foreign | ThrottleFunction) -> hosted.Body:

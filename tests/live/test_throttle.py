@@ -324,6 +324,20 @@ def test_a_pool_makes_its_calls_and_leaves_no_thread() -> None:
     assert threading.active_count() == before
 
 
+def test_without_a_pool_calls_are_made_one_at_a_time_on_this_thread() -> None:
+    names: list[str] = []
+
+    def call(item: int) -> None:
+        names.append(threading.current_thread().name)
+        if item == 3:
+            raise tpssim.Rejected("429")
+
+    done = run(call, range(10), 5000.0, workers=0)
+    assert set(names) == {"MainThread"}
+    assert (done.report.ok, done.report.errors, done.report.drops) == (9, 1, 1)
+    assert done.failures == {"Rejected: 429": 1}
+
+
 def test_a_pool_that_is_stopped_forgets_what_waits_for_a_worker() -> None:
     release = threading.Event()
     made: list[int] = []
@@ -358,8 +372,8 @@ def test_an_interrupted_pool_ends_its_threads() -> None:
 
 
 def test_bad_numbers_of_workers() -> None:
-    with pytest.raises(InputError, match="workers=0; allowed"):
-        run(abs, [1], 5.0, workers=0)
+    with pytest.raises(InputError, match="workers=-1; allowed"):
+        run(abs, [1], 5.0, workers=-1)
 
 
 def test_the_limit_valve_waits_for_a_permit_to_be_settled_in_another_thread() -> None:

@@ -198,15 +198,17 @@ def run(
     """Call `call(item)` at `tps` a second from a pool of threads: the schedule does not wait for the calls.
 
     With all workers busy, released calls wait for one; their latency counts from the release, so a pool that
-    is too small shows. An exception in a call is a failure that the law sees, counted in the result
-    (`TimeoutError`: a drop). `stop()` lets the calls in hand end and forgets those that wait for a worker; so
+    is too small shows. With `workers=0` there is no pool: one call at a time, on this thread, as in a loop over
+    `throttle`. An exception in a call is a failure that the law sees, counted in the result
+    (`TimeoutError`, `Rejected`: a drop). `stop()` lets the calls in hand end and forgets those that wait for a worker; so
     does an interrupt, which then goes on to the caller. `started` gets the throttle before the first call.
     Options as of `throttle`.
 
     >>> run(abs, range(5), 1000.0, workers=2).report.ok
     5
     """
-    checked_count("workers", workers)
+    if workers != 0:
+        checked_count("workers", workers)
     failures = Failures()
     queue: SimpleQueue[tuple[T, Permit] | None] = SimpleQueue()
 
@@ -216,16 +218,23 @@ def run(
             if paced.flow.stopped:
                 permit.forget()
                 continue
-            try:
-                with permit:
-                    call(item)
-            except Exception as error:
-                failures.add(error)
+            make(item, permit)
+
+    def make(item: T, permit: Permit) -> None:
+        try:
+            with permit:
+                call(item)
+        except Exception as error:
+            failures.add(error)
 
     with throttle(items, tps, total, **options) as paced:
-        paced.flow.calls = f"pool({workers})"
+        paced.flow.calls = f"pool({workers})" if workers else "blocking"
         if started is not None:
             started(paced)
+        if not workers:
+            for job in paced.permits():
+                make(*job)
+            return Run(paced.report(), failures.all())
         pool = [threading.Thread(target=work, name=f"tpssim worker {i}", daemon=True) for i in range(workers)]
         for thread in pool:
             thread.start()

@@ -46,11 +46,15 @@ def draws(seed: int) -> tuple[Uniforms, Uniforms]:
     return Uniforms(2 * seed), Uniforms(2 * seed + 1)
 
 
+class Rejected(Exception):
+    """Raise it in a call: the service refused it (429, 503), a sign of overload. The law is told of a drop."""
+
+
 class Permit:
     """Leave to make one call. As a context it settles the call: latency from the release, and the outcome.
 
-    An exception in the body is a failure that the law sees (`TimeoutError`: a drop), and goes on to the
-    caller. Without a `with`, or for an outcome that is no exception, call `done`, `fail` or `drop`; the
+    An exception in the body is a failure that the law sees (`TimeoutError`, `Rejected`: a drop), and goes on
+    to the caller. Without a `with`, or for an outcome that is no exception, call `done`, `fail` or `drop`; the
     first settles the call, later ones do nothing. Any thread may settle it.
     """
 
@@ -88,6 +92,8 @@ class Permit:
             self.done()
         elif issubclass(kind, TimeoutError):
             self.drop(timed_out=True)
+        elif issubclass(kind, Rejected):
+            self.drop()
         elif issubclass(kind, Exception):
             self.fail()
         else:
@@ -310,6 +316,26 @@ class Flow:
         explain = getattr(self.law, "why", None)
         changed = self.changed
         return "" if changed is None or explain is None else str(explain(*changed))
+
+    def glimpse(self) -> tuple[dict[str, Any], bytes, bytes]:
+        """Numbers and the bins of lateness and latency, for somebody who looks on. Any thread, in 20 us."""
+        with self._lock:
+            tally, pacer = self.tally, self.pacer
+            state = pacer.state if pacer else self.law.init(self.target)
+            numbers = {
+                "t": self.timing.now() - pacer.start if pacer else 0.0,
+                "tps": self.target,
+                "rate": min(state.rate, self.target),
+                "limit": state.limit if state.limit < math.inf else None,
+                "reject": state.reject,
+                "in_flight": pacer.flying if pacer else 0,
+                "released": tally.released,
+                "refused": tally.refused,
+                "ok": tally.ok,
+                "errors": tally.errors,
+                "drops": tally.drops,
+            }
+            return numbers, tally.lateness.bins.tobytes(), tally.latency.bins.tobytes()
 
     def report(self) -> Report:
         """The run so far. Any thread."""

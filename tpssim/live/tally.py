@@ -5,10 +5,12 @@ from __future__ import annotations
 import bisect
 import itertools
 import math
+from array import array
 from collections import deque
 
 _PER_OCTAVE = 32
 _FLOOR = -40  # exponent of the lowest bin: 2**-41 s
+BINS = 60 * _PER_OCTAVE
 
 
 class Histogram:
@@ -24,7 +26,7 @@ class Histogram:
     def __init__(self) -> None:
         self.n = 0
         self.most = 0.0
-        self._bins = [0] * (60 * _PER_OCTAVE)
+        self.bins = array("I", bytes(4 * BINS))
 
     def add(self, value: float) -> None:
         """Count a value; what is not above zero counts as the least."""
@@ -34,16 +36,16 @@ class Histogram:
         if value > 0.0:
             mantissa, exponent = math.frexp(value)
             place = (exponent - _FLOOR) * _PER_OCTAVE + int(mantissa * 2 * _PER_OCTAVE) - _PER_OCTAVE
-            self._bins[min(max(place, 0), len(self._bins) - 1)] += 1
+            self.bins[min(max(place, 0), BINS - 1)] += 1
         else:
-            self._bins[0] += 1
+            self.bins[0] += 1
 
     def quantile(self, q: float) -> float:
         """The value of rank ceil(q n), as the middle of its bin; nan without values."""
         if not self.n:
             return math.nan
         rank = max(math.ceil(q * self.n), 1)
-        place = bisect.bisect_left(list(itertools.accumulate(self._bins)), rank)
+        place = bisect.bisect_left(list(itertools.accumulate(self.bins)), rank)
         if place == 0:
             return 0.0
         octave, step = divmod(place, _PER_OCTAVE)
