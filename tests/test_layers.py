@@ -34,6 +34,7 @@ FLOORS = (
     {"designs", "scenarios", "store", "theory", "traces"},
     {"studies"},
     {"live", "reduction", "world"},
+    {"callees", "panel"},
     {"serving", "strands"},
     {"hosted", "kernel", "model", "virtual_loop", "virtual_threads"},
     {"_jit"},
@@ -63,6 +64,9 @@ DOORS = {
     "numba": {"_jit"},
     "distributed": {"verbs"},
     "sqlite3": {"store"},
+    "urllib3": {"callees"},
+    "aiohttp": {"callees"},
+    "rich": {"panel"},
 }
 
 

@@ -1,7 +1,8 @@
 """The command line: reads arguments, answers errors.
 
-Exit codes: 0 done; 1 a case of `validate` fails, or the workers of a sweep died; 2 bad input, with one line
-on stderr; 130 interrupted, with nothing half written.
+Exit codes: 0 done; 1 a case of `validate` fails, a condition of `live --fail-if` holds, `replay` decides
+otherwise than recorded, or something outside ended the run; 2 bad input, with one line on stderr; 130
+interrupted, with nothing half written.
 """
 
 from __future__ import annotations
@@ -32,6 +33,14 @@ grid syntax: NAME=LOW:HIGH:N, NAME=LOW:HIGH:N:log, NAME=A,B,C; with --design sob
   python -m tpssim sweep --grid alpha=0.05:0.5:10 deadzone=1.02,1.1,1.2
   python -m tpssim sweep --scenario blocking-steady --controller aimd --grid dec_rate=0.5:0.95:10 cv=0.2,1
 A run that is interrupted or killed goes on where it was when the same command is given again.
+"""
+
+
+LIVE_EPILOG = """\
+  python -m tpssim serve --rate 800 --schedule 10:200,30:800 --port 8000
+  python -m tpssim live --url http://127.0.0.1:8000/ --tps 500 --seconds 60 --async --controller headroom
+  python -m tpssim live --call mymodule:send --tps 200 --total 10000 --workers 8 --fail-if 'rate_error>1%'
+A first Ctrl-C (or SIGTERM) stops in good order, with a report and whole files; a second one at once.
 """
 
 
@@ -144,6 +153,48 @@ def _parser() -> argparse.ArgumentParser:
     validate.add_argument("--cases", metavar="NAME", nargs="+", action="extend", help="default: all")
     _add_common(validate)
     validate.set_defaults(run=does.validate)
+
+    live = verbs.add_parser(
+        "live",
+        help="real calls at a rate, under any law: a callable, a command or a URL",
+        epilog=LIVE_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    live.add_argument("--call", metavar="MODULE:FUNCTION", help="or FILE.py:FUNCTION; gets the call's number")
+    live.add_argument("--command", metavar="TEXT", help="a shell command; an exit code not 0 is a failure")
+    live.add_argument(
+        "--url", metavar="URL", help="429 and 503 are drops, other answers from 400 up failures"
+    )
+    live.add_argument("--method", default="GET", metavar="M", help="default: GET")
+    live.add_argument("--header", metavar="'NAME: VALUE'", action="append")
+    live.add_argument("--data", metavar="TEXT", help="the body of the request")
+    live.add_argument("--tps", type=float, required=True, metavar="RATE", help="the wanted rate, 1/s")
+    live.add_argument("--total", type=int, metavar="N", help="that many calls; default: until Ctrl-C")
+    live.add_argument("--seconds", type=float, metavar="S", help="for that long")
+    live.add_argument("--controller", default="fixed", metavar="LAW", help="default: fixed")
+    live.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="threads for the calls; default: 0, one call at a time, which holds up the schedule",
+    )
+    live.add_argument(
+        "--async", dest="asynchronous", action="store_true", help="calls in an event loop instead"
+    )
+    live.add_argument("--max-in-flight", type=int, metavar="N", help="with --async; default: any number")
+    live.add_argument("--timeout", type=float, metavar="S", help="of a command or request; default: none")
+    live.add_argument(
+        "--late", default="burst", metavar="POLICY", help="missed slots: burst, capped(N), delay or skip"
+    )
+    live.add_argument("--spin", default="auto", help="auto (default), off, or seconds")
+    live.add_argument("--record", metavar="FILE", help="default: recording.ndjson in the results folder")
+    live.add_argument(
+        "--fail-if", metavar="COND", action="append", help="such as 'rate_error>1%%': exit code 1 if it holds"
+    )
+    live.add_argument("--quiet", action="store_true", help="show nothing while it runs")
+    _add_common(live)
+    live.set_defaults(run=does.live)
 
     replay = verbs.add_parser(
         "replay", help="a recorded live run: the same decisions again, and what other laws would have done"

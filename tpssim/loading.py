@@ -35,6 +35,8 @@ def _fresh_module(kind: str, spec: str, place: str) -> ModuleType:
     is_file = place.endswith(".py")
     if is_file and not path.is_file():
         raise InputError(f"{kind} file {place!r} is not there; allowed: a Python file")
+    # What stands beside a file can be imported, as if it were run.
+    sys.path.insert(0, str(path.parent) if is_file else "")
     try:
         if is_file:
             name = f"{kind}_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
@@ -44,18 +46,17 @@ def _fresh_module(kind: str, spec: str, place: str) -> ModuleType:
         if found is None or found.loader is None:
             raise ModuleNotFoundError(f"No module named {place!r}")
         module = importlib.util.module_from_spec(found)
-        # What stands beside a file can be imported, as if it were run.
-        sys.path.insert(0, str(path.parent) if is_file else "")
         before = sys.modules.get(found.name)
         sys.modules[found.name] = module
         try:
             found.loader.exec_module(module)
         finally:
-            sys.path.pop(0)
             if before is not None:
                 sys.modules[found.name] = before
     except Exception as error:
         raise InputError(
             f"{kind} {spec!r} cannot be loaded: {type(error).__name__}: {error}; allowed: code that imports"
         ) from error
+    finally:
+        sys.path.pop(0)
     return module

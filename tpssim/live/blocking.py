@@ -198,11 +198,11 @@ def run(
     """Call `call(item)` at `tps` a second from a pool of threads: the schedule does not wait for the calls.
 
     With all workers busy, released calls wait for one; their latency counts from the release, so a pool that
-    is too small shows. With `workers=0` there is no pool: one call at a time, on this thread, as in a loop over
-    `throttle`. An exception in a call is a failure that the law sees, counted in the result
-    (`TimeoutError`, `Rejected`: a drop). `stop()` lets the calls in hand end and forgets those that wait for a worker; so
-    does an interrupt, which then goes on to the caller. `started` gets the throttle before the first call.
-    Options as of `throttle`.
+    is too small shows. With `workers=0` there is no pool: one call at a time, on this thread, as in a loop
+    over `throttle`. An exception in a call is a failure that the law sees, counted in the result
+    (`TimeoutError`, `Rejected`: a drop). `stop()` lets the calls in hand end and forgets those that wait for
+    a worker; so does an interrupt, which then goes on to the caller. `started` gets the throttle before the
+    first call. Options as of `throttle`.
 
     >>> run(abs, range(5), 1000.0, workers=2).report.ok
     5

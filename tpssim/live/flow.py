@@ -47,15 +47,15 @@ def draws(seed: int) -> tuple[Uniforms, Uniforms]:
 
 
 class Rejected(Exception):
-    """Raise it in a call: the service refused it (429, 503), a sign of overload. The law is told of a drop."""
+    """Raise it in a call: the service refused it (429, 503), a sign of overload; a drop to the law."""
 
 
 class Permit:
     """Leave to make one call. As a context it settles the call: latency from the release, and the outcome.
 
     An exception in the body is a failure that the law sees (`TimeoutError`, `Rejected`: a drop), and goes on
-    to the caller. Without a `with`, or for an outcome that is no exception, call `done`, `fail` or `drop`; the
-    first settles the call, later ones do nothing. Any thread may settle it.
+    to the caller. Without a `with`, or for an outcome that is no exception, call `done`, `fail` or `drop`;
+    the first settles the call, later ones do nothing. Any thread may settle it.
     """
 
     __slots__ = ("_flow", "call", "in_flight", "open", "released", "scheduled")

@@ -54,14 +54,17 @@ def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Sce
 def command(args: argparse.Namespace) -> str:
     """The command that remakes the numbers: what was asked for, without where it was put."""
     words = ["python -m tpssim", args.verb]
-    hidden = {"verb", "run", "out", "json", "workers", "dask", "store", "seed"}
+    hidden = {"verb", "run", "out", "json", "workers", "dask", "store", "seed", "quiet", "record"}
     positional = {"simulate": ("scenario", "controller"), "sweep": ("study",), "replay": ("recording",)}.get(
         args.verb, ()
     )
     given = (getattr(args, name) for name in positional)
     words += [shlex.quote(word) for word in given if word is not None]
     for name, value in vars(args).items():
-        if name in hidden or name in positional or value is None:
+        if name in hidden or name in positional or value is None or value is False:
+            continue
+        if value is True:
+            words.append("--async" if name == "asynchronous" else f"--{name}")
             continue
         values = value if isinstance(value, list) else [value]
         words += [f"--{name.replace('_', '-')}", *(shlex.quote(str(v)) for v in values)]

@@ -1,0 +1,72 @@
+"""Somebody who looks on: a process of its own that draws, so that no drawing ever stops the pacing.
+
+A thread copies the counts a few times a second (20 us of the interpreter lock) and writes them into a pipe
+without waiting; a frame that finds it full is left out. The process reckons quantiles and draws.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from typing import Any
+
+from tpssim.live.flow import Handle
+
+
+class Onlooker:
+    """Shows a run on stderr while it lasts: `tpssim.panel` in another process. A context."""
+
+    def __init__(self, handle: Handle, total: int | None, seconds: float | None) -> None:
+        self._handle = handle
+        self._period = 0.25 if sys.stderr.isatty() else 1.0
+        law = {"law": handle.flow.name, "total": total, "seconds": seconds}
+        self._child = subprocess.Popen(
+            [sys.executable, "-m", "tpssim.panel", json.dumps(law)], stdin=subprocess.PIPE, stdout=sys.stderr
+        )
+        assert self._child.stdin is not None
+        self._pipe = self._child.stdin.fileno()
+        os.set_blocking(self._pipe, False)
+        self._left = b""  # of a frame that did not fit
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="tpssim onlooker", daemon=True)
+
+    def __enter__(self) -> Onlooker:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._done.set()
+        self._thread.join()
+        assert self._child.stdin is not None
+        with contextlib.suppress(OSError):
+            self._child.stdin.close()
+        try:
+            self._child.wait(2.0)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+    def _work(self) -> None:
+        while not self._done.wait(self._period):
+            if not self._send():
+                return
+        self._send()
+
+    def _send(self) -> bool:
+        """One frame; whether anybody looks on still."""
+        if not self._left:
+            numbers, lateness, latency = self._handle.flow.glimpse()
+            numbers["why"] = self._handle.why()
+            self._left = json.dumps(numbers).encode() + b"\n" + lateness + latency
+        try:
+            while self._left:
+                self._left = self._left[os.write(self._pipe, self._left) :]
+        except BlockingIOError:
+            pass  # the rest goes first the next time
+        except OSError:
+            return False
+        return True
