@@ -84,9 +84,11 @@ def async_command(text: str, timeout: float | None) -> Callable[[int], Awaitable
         process = await asyncio.create_subprocess_shell(text, **_QUIET)
         try:
             code = await asyncio.wait_for(process.wait(), timeout)
-        except BaseException:
+        except BaseException as error:
             _kill(process.pid)
             await process.wait()
+            if isinstance(error, TimeoutError):
+                raise TimeoutError(f"no end within {timeout:g} s") from None
             raise
         _check_exit(code)
 

@@ -63,6 +63,8 @@ def duration(seconds: float) -> str:
     """
     if math.isnan(seconds):
         return "-"
+    if seconds < 1e-7:
+        return "<0.1us"  # the clock's own grain
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= size:
             return f"{seconds / size:.3g}{unit}"

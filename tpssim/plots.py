@@ -94,8 +94,11 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
     return figure
 
 
-def overlay_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
-    """Runs over one another: the commanded rate above, the delivered one below; the first run stands out."""
+def overlay_figure(title: str, panels: Sequence[Panel], frame: Frame, ceiling: str) -> Figure:
+    """Runs over one another: the commanded rate above, the delivered one below; the first run stands out.
+
+    `ceiling` says what the steps of the frame are.
+    """
     figure = Figure(figsize=(9.0, 6.2), layout="constrained", dpi=110)
     above, below = figure.subplots(2, 1, sharex=True, sharey=True)
     edges = np.array([start for start, _, _ in frame.steps] + [frame.duration])
@@ -103,7 +106,7 @@ def overlay_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
     colours = (BLUE, ORANGE, *PRODUCERS, "#E69F00")
     for ax in (above, below):
         steps = [rate for _, _, rate in frame.steps]
-        ax.stairs(steps, edges, baseline=None, color=GREY, lw=1.2, ls="--", label="achievable")
+        ax.stairs(steps, edges, baseline=None, color=GREY, lw=1.2, ls="--", label=ceiling)
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_ylim(0.0, 1.15 * frame.target)
         ax.set_xlim(0.0, frame.duration)

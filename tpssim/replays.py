@@ -131,6 +131,11 @@ def trace_of(recording: Recording, playback: Playback, scenario: Scenario) -> Tr
     )
 
 
+def ceiling(scenario: Scenario) -> str:
+    """What the achievable rate of a recording is: without a limit on the callers only the wanted rate."""
+    return "wanted" if isinstance(scenario.consumer, Async) else "achievable by the recorded service times"
+
+
 def numbers(trace: Trace) -> dict[str, float]:
     """What a replay tells of a run: rates in 1/s, times in s, shares."""
     ok = trace.outcome == OK

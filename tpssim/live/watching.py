@@ -22,10 +22,10 @@ class Onlooker:
 
     def __init__(self, handle: Handle, total: int | None, seconds: float | None) -> None:
         self._handle = handle
-        self._period = 0.25 if sys.stderr.isatty() else 1.0
+        self._period = 0.25 if os.isatty(2) else 1.0
         law = {"law": handle.flow.name, "total": total, "seconds": seconds}
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "tpssim.panel", json.dumps(law)], stdin=subprocess.PIPE, stdout=sys.stderr
+            [sys.executable, "-m", "tpssim.panel", json.dumps(law)], stdin=subprocess.PIPE, stdout=2
         )
         assert self._child.stdin is not None
         self._pipe = self._child.stdin.fileno()

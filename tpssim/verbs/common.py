@@ -54,7 +54,10 @@ def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Sce
 def command(args: argparse.Namespace) -> str:
     """The command that remakes the numbers: what was asked for, without where it was put."""
     words = ["python -m tpssim", args.verb]
+    # How many processes work changes no number; how many threads make live calls does.
     hidden = {"verb", "run", "out", "json", "workers", "dask", "store", "seed", "quiet", "record"}
+    if args.verb == "live":
+        hidden.remove("workers")
     positional = {"simulate": ("scenario", "controller"), "sweep": ("study",), "replay": ("recording",)}.get(
         args.verb, ()
     )

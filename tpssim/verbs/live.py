@@ -22,7 +22,7 @@ from typing import Any
 from tpssim import callees
 from tpssim.core import VERSION, InputError
 from tpssim.live.account import Report
-from tpssim.live.arguments import checked_count, checked_rate, law_of
+from tpssim.live.arguments import checked_count, checked_rate, checked_total, law_of
 from tpssim.live.blocking import Run, run
 from tpssim.live.flow import Handle
 from tpssim.live.loops import arun
@@ -42,9 +42,8 @@ def live(args: argparse.Namespace) -> int:
     name, law = law_of(args.controller)
     _check(args)
     out = args.out or Path("results") / file_name(f"live-{_short(args)}")
-    check_out(out)
+    check_out(out)  # which makes the folder above it
     recording = Path(args.record) if args.record else out.with_name(f"{out.name}.ndjson")
-    recording.parent.mkdir(parents=True, exist_ok=True)
     options = {
         "controller": law,
         "late": args.late,
@@ -103,6 +102,7 @@ def _check(args: argparse.Namespace) -> None:
     if len(given) != 1:
         raise InputError("give one of --call, --command, --url; allowed: one of the three")
     checked_rate(args.tps)
+    checked_total(args.total)
     for name in ("seconds", "timeout"):
         value = getattr(args, name)
         if value is not None and not 0.0 < value < math.inf:
@@ -230,7 +230,8 @@ def _write(
             trace = replays.trace_of(recorded, back, scenario)
             trace.to_csv(folder / "live.csv")
             title = f"{_short(args)}: {document['controller']}, live"
-            figure = plots.overlay_figure(title, [trace.panel("live")], plots.Frame(*frame(scenario)))
+            seen = plots.Frame(*frame(scenario))
+            figure = plots.overlay_figure(title, [trace.panel("live")], seen, replays.ceiling(scenario))
             plots.save(figure, folder / "rate.png", f"{command(args)} (tpssim {VERSION})")
         write_json(folder / MARK, run_record(args, began, "live"))
         if not args.record:

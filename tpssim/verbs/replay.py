@@ -57,7 +57,7 @@ def replay(args: argparse.Namespace) -> int:
         live.to_csv(folder / "live.csv")
         title = f"{path.name}: live, and what the laws would have done"
         panels = [trace.panel(label) for label, trace in traces.items()]
-        figure = plots.overlay_figure(title, panels, plots.Frame(*frame(scenario)))
+        figure = plots.overlay_figure(title, panels, plots.Frame(*frame(scenario)), replays.ceiling(scenario))
         plots.save(figure, folder / "replay.png", f"{command(args)} (tpssim {VERSION})")
         write_json(folder / MARK, run_record(args, began, "replay"))
     if args.json:
