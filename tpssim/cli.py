@@ -196,6 +196,17 @@ def _parser() -> argparse.ArgumentParser:
     _add_common(live)
     live.set_defaults(run=does.live)
 
+    calibrate = verbs.add_parser("calibrate", help="how this machine waits: a timer model for the simulator")
+    calibrate.add_argument(
+        "--sleeps",
+        type=int,
+        default=100,
+        metavar="N",
+        help="of each length and kind; default: 100, 8 s in all",
+    )
+    _add_common(calibrate)
+    calibrate.set_defaults(run=does.calibrate)
+
     replay = verbs.add_parser(
         "replay", help="a recorded live run: the same decisions again, and what other laws would have done"
     )
@@ -234,7 +245,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_trace(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--timer", metavar="NAME", help="a timer model for every scenario, such as linux")
+    parser.add_argument(
+        "--timer", metavar="NAME", help="for every scenario: linux, say, or a timer.json of calibrate"
+    )
     parser.add_argument("--trace", metavar="FILE", help="a scenario from a CSV of recorded service times")
     parser.add_argument("--column", metavar="NAME", help="its column; default: a known one, or the only one")
     parser.add_argument(

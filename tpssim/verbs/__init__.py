@@ -3,6 +3,7 @@
 The library is imported when a verb runs, so that `--help` and a mistyped option answer at once.
 """
 
+from tpssim.verbs.calibrate import calibrate
 from tpssim.verbs.compare import compare
 from tpssim.verbs.listing import listing
 from tpssim.verbs.live import live
@@ -12,4 +13,4 @@ from tpssim.verbs.simulate import simulate
 from tpssim.verbs.sweep import sweep
 from tpssim.verbs.validate import validate
 
-__all__ = ["compare", "listing", "live", "replay", "serve", "simulate", "sweep", "validate"]
+__all__ = ["calibrate", "compare", "listing", "live", "replay", "serve", "simulate", "sweep", "validate"]

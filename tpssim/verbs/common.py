@@ -45,9 +45,16 @@ def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Sce
     if args.tps is not None:
         arenas = [with_parameters(arena, {"target": args.tps}) for arena in arenas]
     if args.timer is not None:
-        if args.timer not in TIMERS:
-            raise InputError(f"there is no timer model {args.timer!r}; allowed: {', '.join(TIMERS)}")
-        arenas = [arena._replace(timer=TIMERS[args.timer]) for arena in arenas]
+        if args.timer in TIMERS:
+            timer = TIMERS[args.timer]
+        elif ".json" in args.timer:
+            from tpssim.live.calibration import read_timer
+
+            timer = read_timer(args.timer)
+        else:
+            allowed = f"{', '.join(TIMERS)}, or a timer.json of calibrate"
+            raise InputError(f"there is no timer model {args.timer!r}; allowed: {allowed}")
+        arenas = [arena._replace(timer=timer) for arena in arenas]
     return arenas
 
 
