@@ -138,8 +138,8 @@ DISTURBANCES = st.lists(
     unique=True,
 ).map(tuple)
 BACKENDS = st.builds(
-    lambda servers, places, slope, knee, failure, limit: Backend(
-        servers, places, slope, knee, 1.5, failure, limit
+    lambda servers, places, slope, knee, failure, limit, delay: Backend(
+        servers, places, slope, knee, 1.5, failure, limit, delay=delay
     ),
     st.sampled_from([math.inf, 1.0, 3.0]),
     st.sampled_from([math.inf, 0.0, 2.0]),
@@ -147,6 +147,7 @@ BACKENDS = st.builds(
     st.sampled_from([math.inf, 3.0]),
     st.sampled_from([0.0, 0.2]),
     st.sampled_from([math.inf, 4.0]),
+    st.sampled_from([0.0, 0.0123]),
 )
 TIMER_MODELS = st.sampled_from(
     [

@@ -21,7 +21,7 @@ from tpssim.plant import (
     retry_wait,
     slowdown,
 )
-from tpssim.scenario import Producer, Scenario, achievable
+from tpssim.scenario import Producer, Scenario, achievable, capacity
 from tpssim.services import Constant, draws
 
 
@@ -73,6 +73,21 @@ def test_latency_grows_linearly_with_the_calls_inside() -> None:
     scenario = plant(0.25, 8.0, 2.0, Async(0.0, "completion"), backend=Backend(slope=0.5))
     # 0: alone; 1/8: two inside, x 1.5; 1/4: the first has ended, two inside.
     assert (run(scenario).completed - run(scenario).released)[:3].tolist() == [0.25, 0.375, 0.375]
+
+
+def test_an_answer_takes_its_time_on_the_way_and_no_server_is_busy_then() -> None:
+    # One server of 0.5 s, two calls a second, 0.25 s on the way: the server is always busy, the caller waits.
+    backend = Backend(servers=1.0, delay=0.25)
+    scenario = plant(0.5, 2.0, 2.0, Async(0.0, "completion"), backend=backend)
+    trace = run(scenario)
+    assert trace.released.tolist() == [0.0, 0.5, 1.0, 1.5]
+    assert trace.completed[:3].tolist() == [0.75, 1.25, 1.75]
+    assert trace.latency[:3].tolist() == [0.75, 0.75, 0.75]
+    assert capacity(scenario, 0.0) == 2.0
+    # One caller at a time: it makes a call in 0.75 s.
+    alone = plant(0.5, 2.0, 4.0, backend=backend)
+    assert run(alone).released.tolist() == [0.0, 0.75, 1.5, 2.25, 3.0, 3.75]
+    assert capacity(alone, 0.0) == 1.0 / 0.75
 
 
 def test_latency_explodes_behind_the_knee() -> None:

@@ -353,6 +353,8 @@ def run(
                     free_at[at - 1] = done
                 if backend.failure > 0.0 and draws.failures[number] < backend.failure:
                     outcome = FAILED
+            if backend is not None:
+                done = done + backend.delay
             log.outcome[row] = 16 + outcome  # until it is known
             new_at, new_key = on_grid(done, plan.grid), 4 * row + within
             if plan.consumer == ASYNC:

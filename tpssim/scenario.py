@@ -202,7 +202,7 @@ def capacity(scenario: Scenario, t: float) -> float:
         made = n / consumer.handoff if consumer.handoff > 0.0 else math.inf
     else:
         callers = n * (1.0 if isinstance(consumer, Blocking) else consumer.workers)
-        made = callers / mean
+        made = callers / (mean + scenario.backend.delay)
     bears = min(made, backend_capacity(scenario.backend, mean, callers))
     return bears * success(scenario.backend, scenario.retry)
 

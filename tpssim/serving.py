@@ -128,7 +128,7 @@ class Serving:
             if backend.silent:
                 return math.inf, REJECTED, False
             work = world.work(call.producer, call.slot, call.attempt, now)
-            return now + world.ticked(work), REJECTED, False
+            return now + world.ticked(work) + backend.delay, REJECTED, False
         self.inside = n
         start = now
         lined_up = bool(self.server_free_at)
@@ -142,7 +142,7 @@ class Serving:
             done = now + world.ticked(done - now)
         if lined_up:
             heappush(self.server_free_at, done)
-        return done, self._result(call), True
+        return done + backend.delay, self._result(call), True
 
     def _too_fast(self, now: float) -> bool:
         if self.backend.rate == math.inf:
