@@ -138,8 +138,8 @@ DISTURBANCES = st.lists(
     unique=True,
 ).map(tuple)
 BACKENDS = st.builds(
-    lambda servers, places, slope, knee, failure, limit, delay: Backend(
-        servers, places, slope, knee, 1.5, failure, limit, delay=delay
+    lambda servers, places, slope, knee, failure, limit: Backend(
+        servers, places, slope, knee, 1.5, failure, limit
     ),
     st.sampled_from([math.inf, 1.0, 3.0]),
     st.sampled_from([math.inf, 0.0, 2.0]),
@@ -147,7 +147,6 @@ BACKENDS = st.builds(
     st.sampled_from([math.inf, 3.0]),
     st.sampled_from([0.0, 0.2]),
     st.sampled_from([math.inf, 4.0]),
-    st.sampled_from([0.0, 0.0123]),
 )
 TIMER_MODELS = st.sampled_from(
     [
@@ -159,9 +158,9 @@ TIMER_MODELS = st.sampled_from(
     ]
 )
 PLANTS = st.builds(
-    lambda service, target, consumer, disturbances, timer, backend, late, poisson, tick, grid: Scenario(
+    lambda service, target, consumer, disturbances, timer, backend, late, poisson, tick, grid, way: Scenario(
         "drawn", service, target, 2.5, consumer, disturbances, timer
-    )._replace(backend=backend, late=late, poisson=poisson, tick=tick, grid=grid),
+    )._replace(backend=backend, late=late, poisson=poisson, tick=tick, grid=grid, network=way),
     SERVICES,
     st.sampled_from([4.0, 16.0, 50.0, 123.456, 400.0]),
     st.sampled_from(
@@ -183,6 +182,7 @@ PLANTS = st.builds(
     st.sampled_from([0.0, 1.0]),
     st.sampled_from([0.0, 1e-3]),
     st.sampled_from([0.0, 1e-4]),
+    st.sampled_from([None, Constant(0.0123), Exponential(0.01)]),
 )
 LAWS = st.sampled_from(
     [

@@ -46,7 +46,7 @@ FLOORS = (
     {"foreign"},
     {"comparison", "yardsticks"},
     {"catalogue", "experiment", "replays", "validation"},
-    {"sweep_result"},
+    {"parity", "sweep_result"},
     {"sweeps"},
     {"verbs"},
     {"cli"},

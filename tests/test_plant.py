@@ -77,15 +77,15 @@ def test_latency_grows_linearly_with_the_calls_inside() -> None:
 
 def test_an_answer_takes_its_time_on_the_way_and_no_server_is_busy_then() -> None:
     # One server of 0.5 s, two calls a second, 0.25 s on the way: the server is always busy, the caller waits.
-    backend = Backend(servers=1.0, delay=0.25)
-    scenario = plant(0.5, 2.0, 2.0, Async(0.0, "completion"), backend=backend)
+    way: dict[str, Any] = {"backend": Backend(servers=1.0), "network": Constant(0.25)}
+    scenario = plant(0.5, 2.0, 2.0, Async(0.0, "completion"), **way)
     trace = run(scenario)
     assert trace.released.tolist() == [0.0, 0.5, 1.0, 1.5]
     assert trace.completed[:3].tolist() == [0.75, 1.25, 1.75]
     assert trace.latency[:3].tolist() == [0.75, 0.75, 0.75]
     assert capacity(scenario, 0.0) == 2.0
     # One caller at a time: it makes a call in 0.75 s.
-    alone = plant(0.5, 2.0, 4.0, backend=backend)
+    alone = plant(0.5, 2.0, 4.0, **way)
     assert run(alone).released.tolist() == [0.0, 0.75, 1.5, 2.25, 3.0, 3.75]
     assert capacity(alone, 0.0) == 1.0 / 0.75
 

@@ -151,6 +151,15 @@ def _parser() -> argparse.ArgumentParser:
         "validate", help="is the simulation right? theory beside simulation, case by case"
     )
     validate.add_argument("--cases", metavar="NAME", nargs="+", action="extend", help="default: all")
+    validate.add_argument(
+        "--live",
+        action="store_true",
+        help="instead: the same scenario on the bench and over HTTP to a server of our own, in real time",
+    )
+    validate.add_argument(
+        "--laws", metavar="NAME", nargs="+", action="extend", help="with --live; default: headroom"
+    )
+    validate.add_argument("--seconds", type=float, metavar="S", help="of each live run; default: 30")
     _add_common(validate)
     validate.set_defaults(run=does.validate)
 

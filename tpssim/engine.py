@@ -71,6 +71,12 @@ def _times(service: Any, n: int, seed: int, replication: int) -> Array:
     return (_make_times_once if n <= KEPT else _make_times)(service, n, seed, replication)
 
 
+def delays(network: Any, n: int, seed: int, replication: int) -> Array:
+    """How long each answer takes on its way, s."""
+    noise = services.draws(f"network.{network.noise()}", n, seed, replication)
+    return np.asarray(network.times(noise), dtype=np.float64)
+
+
 def draws(scenario: Scenario, n: int, seed: int, replication: int, windowed: bool, refuses: bool) -> Draws:
     """The first n draws of every stream that the run needs."""
     swaps = [d.service for d in scenario.disturbances if isinstance(d, Swap)]
@@ -97,6 +103,7 @@ def draws(scenario: Scenario, n: int, seed: int, replication: int, windowed: boo
         drawn("reject.uniform") if refuses else none[:0],
         drawn("gap.exponential", scenario.poisson > 0.0),
         drawn("failure.uniform", scenario.backend.failure > 0.0),
+        none if scenario.network is None else delays(scenario.network, n, seed, replication),
     )
 
 
@@ -147,6 +154,7 @@ def plan_of(scenario: Scenario, law: Any) -> Plan:
         threshold=scenario.spin_threshold,
         tick=scenario.tick,
         grid=scenario.grid,
+        networked=scenario.network is not None,
     )
 
 

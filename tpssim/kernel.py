@@ -49,6 +49,7 @@ class Plan(NamedTuple):
     threshold: float
     tick: float
     grid: float
+    networked: bool
 
 
 class Draws(NamedTuple):
@@ -60,6 +61,7 @@ class Draws(NamedTuple):
     refusal: NDArray[np.float64]
     gaps: NDArray[np.float64]
     failures: NDArray[np.float64]
+    delays: NDArray[np.float64]
 
 
 class Tables(NamedTuple):
@@ -353,8 +355,8 @@ def run(
                     free_at[at - 1] = done
                 if backend.failure > 0.0 and draws.failures[number] < backend.failure:
                     outcome = FAILED
-            if backend is not None:
-                done = done + backend.delay
+            if plan.networked:
+                done = done + draws.delays[number]
             log.outcome[row] = 16 + outcome  # until it is known
             new_at, new_key = on_grid(done, plan.grid), 4 * row + within
             if plan.consumer == ASYNC:

@@ -83,6 +83,7 @@ def lanes(
             draws.refusal[lane],
             draws.gaps[lane],
             draws.failures[lane],
+            draws.delays[lane],
         )
         n = run(law, state, plan, timer, late, backend, sensor, noise, tables, log, memory, latencies)
         if n < 0:
@@ -139,7 +140,7 @@ def _noise_alone(scenario: Scenario) -> Scenario:
     swaps = tuple(d for d in scenario.disturbances if isinstance(d, Swap))
     failure = 1.0 if scenario.backend.failure > 0.0 else 0.0
     return Scenario("", scenario.service, 1.0, 1.0, timer=scenario.timer, disturbances=swaps)._replace(
-        backend=Backend(failure=failure), poisson=scenario.poisson
+        backend=Backend(failure=failure), poisson=scenario.poisson, network=scenario.network
     )
 
 

@@ -56,8 +56,7 @@ class Backend(NamedTuple):
     service time times `1 + slope (n - 1) + exponent^max(0, n - knee) - 1` with n calls in the backend, the
     new one included (the last two terms with a finite knee only). A call is rejected if n > `limit`, or if
     more than `rate` calls, itself included, began in the last second: with an error after the plain service
-    time, or (`silent` 1) by never answering. Work fails with probability `failure` when it is done. Every
-    answer takes `delay` more on its way (the network, the client's own code), in which no server is busy.
+    time, or (`silent` 1) by never answering. Work fails with probability `failure` when it is done.
     """
 
     servers: Annotated[float, Range(1.0, math.inf, "calls")] = math.inf
@@ -69,7 +68,6 @@ class Backend(NamedTuple):
     limit: Annotated[float, Range(1.0, math.inf, "calls")] = math.inf
     rate: Annotated[float, Range(1.0, math.inf, "1/s")] = math.inf
     silent: Annotated[float, Range(0.0, 1.0, "0 or 1")] = 0.0
-    delay: Annotated[float, Range(0.0, 60.0, "s")] = 0.0
 
     def conflict(self) -> str:
         for name in ("servers", "places", "limit", "silent"):

@@ -54,6 +54,8 @@ class Scenario(NamedTuple):
     producers: tuple[Producer, ...] = (Producer(),)
     tick: Annotated[float, Range(0.0, 1.0, "s")] = 0.0  #: a latency is rounded up to a multiple, plus one
     grid: Annotated[float, Range(0.0, 1e-3, "s")] = 0.0  #: times of events are rounded to a multiple
+    #: what an answer takes on its way besides (network, the client's own code); no server is busy then
+    network: Service | None = None
 
 
 def checked_scenario(scenario: Scenario) -> Scenario:
@@ -102,6 +104,7 @@ def checked_scenario(scenario: Scenario) -> Scenario:
         backend=backend,
         retry=checked(scenario.retry, owner),
         late=checked(scenario.late, owner),
+        network=None if scenario.network is None else checked(scenario.network, owner),
     )
 
 
@@ -202,7 +205,7 @@ def capacity(scenario: Scenario, t: float) -> float:
         made = n / consumer.handoff if consumer.handoff > 0.0 else math.inf
     else:
         callers = n * (1.0 if isinstance(consumer, Blocking) else consumer.workers)
-        made = callers / (mean + scenario.backend.delay)
+        made = callers / (mean + (scenario.network.mean if scenario.network else 0.0))
     bears = min(made, backend_capacity(scenario.backend, mean, callers))
     return bears * success(scenario.backend, scenario.retry)
 

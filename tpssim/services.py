@@ -166,6 +166,9 @@ STREAMS = {
     "reject.uniform": 6,
     "failure.uniform": 7,
     "gap.exponential": 8,
+    "network.normal": 9,
+    "network.exponential": 10,
+    "network.uniform": 11,
 }
 
 

@@ -98,6 +98,8 @@ class Serving:
         world = self.world
         now = world.env._now
         done, outcome, inside = self._serve(call, now)
+        if world.scenario.network is not None:
+            done += world.delay(call.producer, call.slot, call.attempt)
         call.pending = True
         attempt = call.attempt
         if done < math.inf:
@@ -128,7 +130,7 @@ class Serving:
             if backend.silent:
                 return math.inf, REJECTED, False
             work = world.work(call.producer, call.slot, call.attempt, now)
-            return now + world.ticked(work) + backend.delay, REJECTED, False
+            return now + world.ticked(work), REJECTED, False
         self.inside = n
         start = now
         lined_up = bool(self.server_free_at)
@@ -142,7 +144,7 @@ class Serving:
             done = now + world.ticked(done - now)
         if lined_up:
             heappush(self.server_free_at, done)
-        return done + backend.delay, self._result(call), True
+        return done, self._result(call), True
 
     def _too_fast(self, now: float) -> bool:
         if self.backend.rate == math.inf:

@@ -53,7 +53,8 @@ class Study(NamedTuple):
         """A name for everything that decides the numbers of a point, beside its values."""
         plant = self.scenario._replace(name="", summary="")
         swaps = (d.service for d in plant.disturbances if isinstance(d, Swap))
-        code = [fingerprint(type(thing)) for thing in (self.law, plant.service, *swaps)]
+        way = [] if plant.network is None else [plant.network]
+        code = [fingerprint(type(thing)) for thing in (self.law, plant.service, *swaps, *way)]
         names = [(factor.owner, factor.field) for factor in self.factors]
         # NumPy may change its streams from one version to the next.
         parts = (VERSION, np.__version__, code, self.law, plant, names, self.seed, self.seed_set)

@@ -79,6 +79,7 @@ class World:
         self.factors = [factor_row(d) for d in scenario.disturbances if not isinstance(d, Swap | Stall)]
         self.stalls = merged([d for d in scenario.disturbances if isinstance(d, Stall)])
         self.times: dict[tuple[int, int, int], Noise] = {}
+        self.delays: dict[tuple[int, int], Noise] = {}
         self.disturbed = bool(self.swaps or self.factors)
         self.plain_times = [self._times(0, i, 0) for i in range(len(scenario.producers))]
         self.counters = {"spun": 0.0, "caught_up": 0.0, "re_anchored": 0.0, "dropped": 0.0, "held": 0.0}
@@ -119,6 +120,20 @@ class World:
             times = self.times[key] = self._times(*key)
         time = times[slot]
         return time * factor_at(self.factors, begin) if self.factors else time
+
+    def delay(self, producer: int, slot: int, attempt: int) -> float:
+        """How long an answer takes on its way, s."""
+        key = (producer, attempt)
+        if key not in self.delays:
+            network = self.scenario.network
+            assert network is not None
+
+            def make(n: int) -> Any:
+                stream = f"network.{network.noise()}"
+                return network.times(services.draws(stream, n, self.seed, self.replication, *key))
+
+            self.delays[key] = Noise(make, self.slots)
+        return self.delays[key][slot]
 
     def _times(self, which: int, producer: int, attempt: int) -> Noise:
         service = self.services[which]

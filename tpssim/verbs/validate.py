@@ -7,10 +7,14 @@ import time
 from pathlib import Path
 
 from tpssim.core import VERSION, InputError
-from tpssim.verbs.common import Progress, command, run_record
+from tpssim.verbs.common import Progress, command, file_name, run_record
 
 
 def validate(args: argparse.Namespace) -> int:
+    if args.live:
+        return _live(args)
+    if args.laws is not None or args.seconds is not None:
+        raise InputError("--laws and --seconds belong to --live, which is missing; allowed: with --live")
     began = time.perf_counter()
     from tpssim import validation
     from tpssim.artefacts import MARK, check_out, results_folder, write_json
@@ -41,4 +45,47 @@ def validate(args: argparse.Namespace) -> int:
         calls = sum(outcome.calls for outcome in outcomes)
         verdict = f"{len(failed)} of {len(outcomes)} fail: {', '.join(failed)}" if failed else "all hold"
         print(f"\n{calls:,} calls, {len(outcomes)} cases: {verdict}. Written to {out}: summary.json")
+    return 1 if failed else 0
+
+
+def _live(args: argparse.Namespace) -> int:
+    """The bench against real time."""
+    began = time.perf_counter()
+    from tpssim import parity, plots
+    from tpssim.artefacts import MARK, check_out, results_folder, write_json
+    from tpssim.scenario import frame
+
+    if args.cases is not None:
+        raise InputError("--cases with --live; allowed: one of the two")
+    laws = parity.LAWS if args.laws is None else tuple(args.laws)
+    seconds = 30.0 if args.seconds is None else args.seconds
+    out = args.out or Path("results") / "validate-live"
+    check_out(out)
+    progress = Progress("live runs")
+    pairs = parity.side_by_side(laws, seconds=seconds, progress=progress)
+    document = {
+        "tpssim": VERSION,
+        "command": command(args),
+        "allowed": parity.ALLOWED,
+        "pairs": parity.document(pairs),
+    }
+    with results_folder(out) as folder:
+        write_json(folder / "summary.json", document)
+        for pair in pairs:
+            live, simulated = pair.traces
+            title = f"{pair.law}, {pair.consumer} HTTP: live and on the bench"
+            panels = [live.panel("live"), simulated.panel("bench")]
+            figure = plots.overlay_figure(title, panels, plots.Frame(*frame(live.scenario)), "achievable")
+            name = file_name(f"{pair.law}-{pair.consumer}.png")
+            plots.save(figure, folder / name, f"{command(args)} (tpssim {VERSION})")
+        write_json(folder / MARK, run_record(args, began, "live"))
+    failed = [pair for pair in pairs if pair.complaints()]
+    if args.json:
+        import json
+
+        print(json.dumps(document, indent=1, allow_nan=False))
+    else:
+        print(parity.table(pairs))
+        verdict = f"{len(failed)} of {len(pairs)} differ" if failed else f"all {len(pairs)} agree"
+        print(f"\nLive against the bench: {verdict}. Written to {out}: summary.json and a picture each")
     return 1 if failed else 0

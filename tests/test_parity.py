@@ -1,0 +1,73 @@
+"""The bench against real time: what counts as agreement, and a short run of the real thing."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tpssim import InputError, parity, simulate
+from tpssim.cli import main
+from tpssim.parity import Pair, scenario_of, side_by_side, table
+from tpssim.scenario import capacity
+
+
+def pair(throughput: float, recovery: float, verdict: str = "converges") -> Pair:
+    runs = [
+        {"throughput": x, "commanded": x, "swing": 0.1, "recovery_time": 1.0} for x in (99.0, 100.0, 102.0)
+    ]
+    live = {"throughput": throughput, "commanded": throughput, "swing": 0.1, "recovery_time": recovery}
+    nothing: Any = None
+    return Pair("headroom", "async", 0.0, live, runs, (verdict, "converges"), nothing, nothing)
+
+
+def test_agreement_is_within_the_bench_and_what_is_allowed() -> None:
+    assert pair(104.9, 1.19).complaints() == []  # 102 + 3 %, 1.0 + 20 %
+    assert pair(96.1, 0.81).complaints() == []
+    assert [text.split()[0] for text in pair(105.1, 1.0).complaints()] == ["throughput", "commanded"]
+    assert pair(100.0, 1.21).complaints() == ["recovery_time is 1.21 live, 1 to 1 on the bench"]
+    assert pair(100.0, math.inf).complaints() != []
+    assert pair(100.0, 1.0, "stuck").complaints() == ["live it stuck, simulated it converges"]
+    assert pair(101.0, 1.0).difference("throughput") == pytest.approx(0.01)
+    assert "FAILS: recovery_time is 1.21 live" in table([pair(100.0, 1.21)])
+    assert "agrees" in table([pair(100.0, 1.0)])
+
+
+def test_the_scenario_is_the_server_that_is_driven() -> None:
+    scenario = scenario_of("async", [0.0004, 0.0006], 30.0)
+    assert [capacity(scenario, t) for t in (0.0, 10.0, 19.9, 20.0)] == [800.0, 200.0, 200.0, 800.0]
+    trace = simulate(scenario, "fixed")
+    # Calls that do not meet take the server's 1.25 ms and the measured delays in turn.
+    assert sorted({round(x, 6) for x in trace.latency[:100].tolist()}) == [0.00165, 0.00185]
+
+
+def test_bad_arguments() -> None:
+    with pytest.raises(InputError, match="seconds=1; allowed"):
+        side_by_side(seconds=1.0)
+    with pytest.raises(InputError, match="no consumer 'pigeon'"):
+        side_by_side(consumers=["pigeon"])
+    with pytest.raises(InputError, match="no controller 'pidd'"):
+        side_by_side(laws=["pidd"])
+
+
+def test_a_short_run_of_the_real_thing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether it agrees to 3 % is for a quiet machine to say; here: it runs, and it is no other world."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(parity, "PROBES", 200)
+    assert main(["validate", "--live", "--seconds", "6", "--json"]) in (0, 1)
+    document = json.loads(capsys.readouterr().out)
+    assert [row["consumer"] for row in document["pairs"]] == ["blocking", "async"]
+    for row in document["pairs"]:
+        assert len(row["runs"]) == parity.RUNS
+        assert 0.0 < row["delay"] < 0.1
+        assert row["live"]["throughput"] == pytest.approx(row["bench"]["throughput"], rel=0.5)
+    folder = tmp_path / "results" / "validate-live"
+    names = {"headroom-async.png", "headroom-blocking.png", "run.json", "summary.json"}
+    assert {file.name for file in folder.iterdir()} == names
+    assert main(["validate", "--live", "--cases", "ties"]) == 2
+    assert main(["validate", "--laws", "aimd"]) == 2
