@@ -46,7 +46,9 @@ class Throttle(Handle, Generic[T]):
         self._real = clock is None
         self._wait = timing.wait
         self._hand: Permit | None = None  # the call in the caller's hand, while iterated plainly
-        self.flow = Flow(tps, total, controller, late, spin, record, seed, timing)
+        self.flow = Flow(tps, controller, late, record, seed, timing, {"total": total, "spin": spin})
+        if isinstance(timing, PreciseClock):
+            timing.rehearse = self.flow.rehearsal()
 
     def __iter__(self) -> Throttle[T]:
         return self
@@ -75,7 +77,7 @@ class Throttle(Handle, Generic[T]):
         begun = 0.0
         if flow.pacer is not None:
             begun = flow.timing.now()
-            flow.tally.blocked += begun - flow.tally.last
+            flow.tally.blocked += begun - flow.released_at
         try:
             if flow.stopped:
                 raise StopIteration

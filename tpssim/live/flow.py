@@ -7,7 +7,7 @@ import math
 import random
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -112,13 +112,12 @@ class Flow:
     def __init__(
         self,
         tps: float,
-        total: int | None,
         controller: Any,
         late: Late | str,
-        spin: float | str,
         record: str | Path | None,
         seed: int,
         timing: Timing,
+        options: Mapping[str, Any],
     ) -> None:
         self.target = checked_rate(tps)
         self.name, self.law = law_of(controller)
@@ -131,11 +130,13 @@ class Flow:
         self.watch: Watch | None = None
         self.changed: tuple[Any, Any, Any] | None = None  #: (state, observation, state) of the last move
         self.calls = "blocking"  #: how they are made: blocking, permits, pool(N), async, async(N)
+        #: The last release, not yet counted: the caller, who waits for this moment, goes first.
+        self._uncounted: tuple[float, float, float, float, float, bool, int, int, Any] | None = None
+        self.released_at = math.nan  #: the last release, s
         self._failure: Aborted | None = None
         self._lock = threading.Lock()
         self._waiting = self._starved = self._exhausted = False
-        header = {"total": total, "spin": spin, "threshold": timing.threshold}
-        self.journal = None if record is None else Journal(record, self._header() | header)
+        self.journal = None if record is None else Journal(record, self._header() | dict(options))
 
     def _header(self) -> dict[str, Any]:
         law = {field: getattr(self.law, field) for field in ranges(self.law)}
@@ -147,6 +148,7 @@ class Flow:
             "tps": self.target,
             "late": str(self.late),
             "seed": self.seed,
+            "threshold": self.timing.threshold,
         }
 
     def begin(self, in_loop: bool | None) -> float:
@@ -166,6 +168,9 @@ class Flow:
     def deadline(self) -> float:
         """When the pacing thread is to look again: the next slot, or the end of a window."""
         with self._lock:
+            self._count()
+            if self.watch is not None:
+                self.watch.look(self.released_at)
             self._check()
             pacer = self.pacer
             assert pacer is not None
@@ -180,6 +185,15 @@ class Flow:
                 )
                 warnings.warn(told, ThrottleWarning, stacklevel=5)
             return due
+
+    def _count(self) -> None:
+        """Count the last release, and write it down."""
+        if self._uncounted is not None:
+            due, now, rate, target, begun, held, call, flying, state = self._uncounted
+            self._uncounted = None
+            self.tally.release(due, now, min(rate, target), target, begun, held)
+            if self.journal is not None:
+                self.journal.add(_slot("release", now, call, due, flying, state))
 
     def _check(self) -> None:
         if self._failure is not None:
@@ -205,24 +219,20 @@ class Flow:
             if now < due:
                 return None
             call = pacer.slot
-            given = self._guarded(pacer.release, now)
+            given = pacer.release(now) if pacer.admit is None else self._guarded(pacer.release, now)
             rate, target = pacer.state.rate, pacer.target
-            if not given and self._failure is None:
+            if given:
+                self.released_at = now
+                held = pacer.held_slot == call
+                self._uncounted = due, now, rate, target, begun, held, call, pacer.flying, pacer.state
+                return Permit(self, call, due, now, pacer.flying)
+            if self._failure is None:
                 self.tally.refused += 1
                 self._guarded(pacer.refused, now)
             if self.journal is not None:
-                self.journal.add(
-                    f'{{"e": "{"release" if given else "refuse"}", "t": {now!r}, "call": {call}, '
-                    f'"due": {due!r}, "in_flight": {pacer.flying}, {valves(pacer.state)}'
-                )
+                self.journal.add(_slot("refuse", now, call, due, pacer.flying, pacer.state))
             self._check()
-            if not given:
-                return None
-            speed = rate if rate < target else target
-            self.tally.release(due, now, speed, target, begun, pacer.held_slot == call)
-            if self.watch is not None:
-                self.watch.look(now)
-            return Permit(self, call, due, now, pacer.flying)
+            return None
 
     def settle(self, permit: Permit, outcome: int) -> None:
         """A call is over. Any thread."""
@@ -230,6 +240,7 @@ class Flow:
             if not permit.open:
                 return
             permit.open = False
+            self._count()
             pacer = self.pacer
             assert pacer is not None
             now = self.timing.now()
@@ -280,6 +291,7 @@ class Flow:
         """Another wanted rate from now on. Any thread."""
         tps = checked_rate(tps)
         with self._lock:
+            self._count()
             self.target = tps
             if self.pacer is not None:
                 now = self.timing.now()
@@ -294,6 +306,19 @@ class Flow:
         self.stopped = True
         self.timing.wake()
 
+    def rehearsal(self) -> Callable[[], None]:
+        """A release on a stand-in, with the same law and code: see `PreciseClock.rehearse`."""
+        stand_in = Flow(self.target, self.law, self.late, None, self.seed, self.timing, {})
+        pacer = stand_in.pacer = Pacer(self.law, self.target, 0.0, *draws(self.seed), late=self.late)
+
+        def rehearse() -> None:
+            due = pacer.due()
+            permit = stand_in.release(due, due) if due < math.inf else None
+            if permit is not None:
+                permit.forget()
+
+        return rehearse
+
     def finish(self) -> None:
         """Nothing more will be released; the run is over when what is in flight has settled."""
         with self._lock:
@@ -305,6 +330,7 @@ class Flow:
     def end(self) -> None:
         """The run is over: the journal gets the report and is closed. Any thread."""
         with self._lock:
+            self._count()
             journal, self.journal = self.journal, None
         if journal is not None:
             numbers = {k: v for k, v in self.report()._asdict().items() if v == v}
@@ -320,6 +346,7 @@ class Flow:
     def glimpse(self) -> tuple[dict[str, Any], bytes, bytes]:
         """Numbers and the bins of lateness and latency, for somebody who looks on. Any thread, in 20 us."""
         with self._lock:
+            self._count()
             tally, pacer = self.tally, self.pacer
             state = pacer.state if pacer else self.law.init(self.target)
             numbers = {
@@ -340,6 +367,7 @@ class Flow:
     def report(self) -> Report:
         """The run so far. Any thread."""
         with self._lock:
+            self._count()
             tally, pacer = self.tally, self.pacer
             elapsed = self.timing.now() - pacer.start if pacer else 0.0
             share = 1.0 / elapsed if elapsed > 0.0 else math.nan
@@ -357,6 +385,11 @@ class Flow:
                 spin_threshold=self.timing.threshold,
                 verdict=verdict(tally, self.name, cause),
             )
+
+
+def _slot(kind: str, now: float, call: int, due: float, flying: int, state: Any) -> str:
+    """A slot's line in the journal."""
+    return f'{{"e": "{kind}", "t": {now!r}, "call": {call}, "due": {due!r}, "in_flight": {flying}, {valves(state)}'
 
 
 def told(outcome: int) -> tuple[float, float]:

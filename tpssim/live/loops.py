@@ -46,7 +46,8 @@ class AsyncThrottle(Handle, Generic[T]):
         self._timing = LoopClock(spin) if clock is None else BorrowedLoopClock(clock, spin)
         self._in_loop = True if clock is None else None
         self._hand: Permit | None = None  # the call in the caller's hand, while iterated plainly
-        self.flow = Flow(tps, total, controller, late, spin, record, seed, self._timing)
+        options = {"total": total, "spin": spin}
+        self.flow = Flow(tps, controller, late, record, seed, self._timing, options)
 
     def __aiter__(self) -> AsyncThrottle[T]:
         return self
@@ -75,7 +76,7 @@ class AsyncThrottle(Handle, Generic[T]):
         begun = 0.0
         if flow.pacer is not None:
             begun = flow.timing.now()
-            flow.tally.blocked += begun - flow.tally.last
+            flow.tally.blocked += begun - flow.released_at
         try:
             if flow.stopped:
                 raise StopAsyncIteration

@@ -1,0 +1,235 @@
+"""How precisely and how cheaply the live throttles pace, against others in the same run.
+
+python benchmarks/live_pacing.py [--minute]
+
+Rounds of the contenders alternate, so that a disturbed second hits them all; the figure of a contender is the
+median of its rounds. Lateness is measured from outside: releases against the line `first + k / tps` through
+the earliest of them (for one that drifts, each gap against 1 / tps: the kinder measure). Needs aiolimiter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+import pty
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import NamedTuple
+
+from aiolimiter import AsyncLimiter
+
+from tpssim import athrottle, throttle
+from tpssim.article import spin_throttle
+from tpssim.clock import TIMERS, VirtualClock
+from tpssim.live.watching import Onlooker
+
+TPS, CALLS, ROUNDS = 500.0, 1500, 7
+now = time.perf_counter
+
+
+class Figures(NamedTuple):
+    late_p50: float
+    late_p99: float
+    cpu: float  #: share of a core
+    rate: float
+
+
+def quantile(values: list[float], q: float) -> float:
+    return sorted(values)[min(int(q * len(values)), len(values) - 1)]
+
+
+def figures(times: list[float], cpu: float, drifts: bool = False) -> Figures:
+    """Lateness, CPU and rate of one round."""
+    if drifts:
+        late = [abs(b - a - 1.0 / TPS) for a, b in itertools.pairwise(times)]
+    else:
+        origin = min(t - k / TPS for k, t in enumerate(times))
+        late = [t - k / TPS - origin for k, t in enumerate(times)]
+    span = times[-1] - times[0]
+    return Figures(quantile(late, 0.5), quantile(late, 0.99), cpu / span, (len(times) - 1) / span)
+
+
+def blocking(make: Callable[[], Iterator[object]]) -> Figures:
+    begun = time.thread_time()
+    times = [now() for _ in make()]
+    return figures(times, time.thread_time() - begun)
+
+
+async def paced_athrottle() -> list[float]:
+    return [now() async for _ in athrottle([None], TPS, CALLS)]
+
+
+async def paced_sleep() -> list[float]:
+    """A schedule without drift on the loop's own timers."""
+    times: list[float] = []
+    start = now()
+    for k in range(CALLS):
+        await asyncio.sleep(max(0.0, start + k / TPS - now()))
+        times.append(now())
+    return times
+
+
+async def paced_aiolimiter() -> list[float]:
+    times = []
+    limiter = AsyncLimiter(1, 1.0 / TPS)
+    for _ in range(CALLS):
+        async with limiter:
+            times.append(now())
+    return times
+
+
+async def beside(paced: Callable[[], Awaitable[list[float]]]) -> tuple[list[float], list[float]]:
+    """(release times, how late another task's sleeps of 5 ms end while it paces)."""
+    late: list[float] = []
+
+    async def other() -> None:
+        while True:
+            start = now()
+            await asyncio.sleep(0.005)
+            late.append(now() - start - 0.005)
+
+    task = asyncio.create_task(other())
+    times = await paced()
+    task.cancel()
+    return times, late
+
+
+def medians(rounds: list[Figures]) -> Figures:
+    return Figures(*(statistics.median(column) for column in zip(*rounds, strict=True)))
+
+
+def line(name: str, found: Figures) -> None:
+    late = f"{found.late_p50 * 1e6:9.2f} us{found.late_p99 * 1e6:10.1f} us"
+    print(f"  {name:34}{late}{found.cpu:9.1%}{found.rate:11.3f}/s")
+
+
+def judge(text: str, holds: bool) -> None:
+    print(f"  {'holds' if holds else 'FAILS'}: {text}")
+
+
+def sync() -> None:
+    print(
+        f"Blocking, {TPS:g}/s, {ROUNDS} rounds of {CALLS}\n{'':36}  late p50        p99      CPU       rate"
+    )
+    ours, spun, none = [], [], []
+    for _ in range(ROUNDS):
+        ours.append(blocking(lambda: throttle([None], TPS, CALLS)))
+        spun.append(blocking(lambda: spin_throttle([None], TPS, CALLS)))
+        none.append(blocking(lambda: throttle([None], TPS, CALLS, spin="off")))
+    us, article = medians(ours), medians(spun)
+    line("throttle", us)
+    line("the article's, spin of 0.5 ms", article)
+    line("throttle(spin='off')", medians(none))
+    judge(f"median lateness {us.late_p50 * 1e6:.2f} us <= 2 us", us.late_p50 <= 2e-6)
+    ratio = us.cpu / article.cpu
+    judge(f"CPU {ratio:.2f} of the article's <= 0.5", ratio <= 0.5)
+    p99 = f"p99 {us.late_p99 * 1e6:.1f} us <= the article's {article.late_p99 * 1e6:.1f} us"
+    judge(p99, us.late_p99 <= article.late_p99)
+
+
+def fast() -> None:
+    wanted, n = 1e5, 500_000
+    rates = []
+    for _ in range(3):
+        live = throttle([None], wanted, n)
+        start = now()
+        for _ in live:
+            pass
+        rates.append(n / (now() - start))
+    print("\nAn empty body at 100,000/s for 5 s, three times")
+    for rate in rates:
+        judge(f"{rate:.1f}/s, off by {abs(rate / wanted - 1):.3%} <= 1 %", abs(rate / wanted - 1) <= 0.01)
+
+
+def loops() -> None:
+    print(f"\nIn an event loop, {TPS:g}/s, {ROUNDS} rounds of {CALLS}, beside a task of 5 ms sleeps")
+    print(f"{'':36}  late p50        p99      CPU       rate")
+    contenders = {
+        "athrottle": paced_athrottle,
+        "asyncio.sleep, no drift": paced_sleep,
+        "aiolimiter (1, 1/tps)": paced_aiolimiter,
+    }
+    rounds: dict[str, list[Figures]] = {name: [] for name in contenders}
+    others: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(ROUNDS):
+        for name, paced in contenders.items():
+            begun = time.process_time()
+            times, late = asyncio.run(beside(paced))
+            cpu = time.process_time() - begun
+            rounds[name].append(figures(times, cpu, drifts=name.startswith("aiolimiter")))
+            others[name] += late
+    found = {name: medians(values) for name, values in rounds.items()}
+    for name, values in found.items():
+        line(name, values)
+    us = found["athrottle"]
+    judge(f"rate off by {abs(us.rate / TPS - 1):.4%} <= 0.1 %", abs(us.rate / TPS - 1) <= 0.001)
+    for name in list(contenders)[1:]:
+        ratio = found[name].late_p50 / us.late_p50
+        judge(f"median lateness 1/{ratio:.0f} of {name} <= 1/30", ratio >= 30.0)
+    others["nobody"] = asyncio.run(beside(lambda: asyncio.sleep(CALLS / TPS, [])))[1]
+    told = {
+        name: f"p50 {quantile(v, 0.5) * 1e3:.2f}, p99 {quantile(v, 0.99) * 1e3:.2f} ms"
+        for name, v in others.items()
+    }
+    for name, text in told.items():
+        print(f"  the other task's sleeps end late beside {name}: {text}")
+
+
+def drift(minute: bool) -> None:
+    seconds = 60 if minute else 10
+    print(f"\nDrift: ten minutes of virtual time (late wake-ups), {seconds} s of real time")
+    clock = VirtualClock(TIMERS["linux"], late=[120e-6, 80e-6, 900e-6, 140e-6] * 120_000)
+    live = throttle([None], 700.0, 420_001, clock=clock)
+    for _ in live:
+        pass
+    judge(f"virtual: {live.report().drift_ppm:+.4f} ppm <= 20 ppm", abs(live.report().drift_ppm) <= 20.0)
+    times = [now() for _ in throttle([None], TPS, int(TPS * seconds))]
+    late = [t - times[0] - k / TPS for k, t in enumerate(times)]
+    slope = statistics.linear_regression(times, late).slope * 1e6
+    judge(f"real: {slope:+.3f} ppm <= 20 ppm; rate {figures(times, 0.0).rate:.5f}/s", abs(slope) <= 20.0)
+
+
+@contextlib.contextmanager
+def terminal() -> Iterator[None]:
+    """Standard error is a terminal, read by a process that throws it away."""
+    reader, screen = pty.openpty()
+    kept = os.dup(2)
+    with subprocess.Popen(["cat"], stdin=reader, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as cat:
+        os.dup2(screen, 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(screen)
+            os.close(kept)
+            os.close(reader)
+            cat.kill()
+
+
+def watched() -> Figures:
+    live = throttle([None], TPS, CALLS)
+    with terminal(), Onlooker(live, CALLS, None):
+        return blocking(lambda: live)
+
+
+def drawing() -> None:
+    print(f"\nThe live panel, {TPS:g}/s, {ROUNDS} rounds of {CALLS} each with it and without")
+    alone, seen = [], []
+    for _ in range(ROUNDS):
+        alone.append(blocking(lambda: throttle([None], TPS, CALLS)))
+        seen.append(watched())
+    line("alone", medians(alone))
+    line("watched", medians(seen))
+
+
+if __name__ == "__main__":
+    sync()
+    fast()
+    loops()
+    drift("--minute" in sys.argv)
+    drawing()
