@@ -25,7 +25,7 @@ from aiolimiter import AsyncLimiter
 
 from tpssim import athrottle, throttle
 from tpssim.article import spin_throttle
-from tpssim.clock import TIMERS, VirtualClock
+from tpssim.clock import TIMERS, VirtualClock, WallClock
 from tpssim.live.watching import Onlooker
 
 TPS, CALLS, ROUNDS = 500.0, 1500, 7
@@ -112,14 +112,30 @@ def judge(text: str, holds: bool) -> None:
     print(f"  {'holds' if holds else 'FAILS'}: {text}")
 
 
+class Watched(WallClock):
+    """The article's clock, which keeps how late each wait ends."""
+
+    def __init__(self) -> None:
+        self.late: list[float] = []
+
+    def wait(self, deadline: float, spin: float) -> float:
+        end = super().wait(deadline, spin)
+        self.late.append(end - deadline)
+        return end
+
+
 def sync() -> None:
     print(
         f"Blocking, {TPS:g}/s, {ROUNDS} rounds of {CALLS}\n{'':36}  late p50        p99      CPU       rate"
     )
     ours, spun, none = [], [], []
+    decided, theirs = [], []
     for _ in range(ROUNDS):
-        ours.append(blocking(lambda: throttle([None], TPS, CALLS)))
-        spun.append(blocking(lambda: spin_throttle([None], TPS, CALLS)))
+        live, clock = throttle([None], TPS, CALLS), Watched()
+        ours.append(blocking(lambda live=live: live))  # type: ignore[misc]
+        spun.append(blocking(lambda c=clock: spin_throttle([None], TPS, CALLS, clock=c)))  # type: ignore[misc]
+        decided.append(live.report().late_p99)
+        theirs.append(quantile(clock.late, 0.99))
         none.append(blocking(lambda: throttle([None], TPS, CALLS, spin="off")))
     us, article = medians(ours), medians(spun)
     line("throttle", us)
@@ -128,8 +144,11 @@ def sync() -> None:
     judge(f"median lateness {us.late_p50 * 1e6:.2f} us <= 2 us", us.late_p50 <= 2e-6)
     ratio = us.cpu / article.cpu
     judge(f"CPU {ratio:.2f} of the article's <= 0.5", ratio <= 0.5)
-    p99 = f"p99 {us.late_p99 * 1e6:.1f} us <= the article's {article.late_p99 * 1e6:.1f} us"
-    judge(p99, us.late_p99 <= article.late_p99)
+    ends = statistics.median(decided), statistics.median(theirs)
+    text = f"p99 of the end of the wait {ends[0] * 1e6:.2f} us <= the article's {ends[1] * 1e6:.2f} us"
+    judge(text, ends[0] <= ends[1])
+    text = f"p99 in the body {us.late_p99 * 1e6:.1f} us <= the article's {article.late_p99 * 1e6:.1f} us"
+    judge(text, us.late_p99 <= article.late_p99)
 
 
 def fast() -> None:

@@ -21,7 +21,7 @@ import pytest
 from tpssim import InputError, arun, callees, run, throttle
 from tpssim.cli import main
 from tpssim.clock import VirtualClock
-from tpssim.live.flow import Rejected
+from tpssim.live.permits import Rejected
 from tpssim.live.playback import play, read_recording
 from tpssim.live.watching import Onlooker
 from tpssim.panel import drawn, frames, line, show_lines

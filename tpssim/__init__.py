@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from tpssim.experiment import compare, simulate
     from tpssim.live.account import ThrottleWarning
     from tpssim.live.blocking import run, throttle
-    from tpssim.live.flow import Rejected
     from tpssim.live.loops import arun, athrottle
+    from tpssim.live.permits import Rejected
     from tpssim.metrics import METRICS, measure
     from tpssim.scenario import Scenario
     from tpssim.scenarios import SCENARIOS, trace_scenario
@@ -37,7 +37,7 @@ _ROOMS = {
     "InputError": "core",
     "METRICS": "metrics",
     "Observation": "core",
-    "Rejected": "live.flow",
+    "Rejected": "live.permits",
     "SCENARIOS": "scenarios",
     "Scenario": "scenario",
     "SweepResult": "sweep_result",

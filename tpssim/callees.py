@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from typing import Any, NamedTuple
 
 from tpssim.core import InputError
-from tpssim.live.flow import Rejected
+from tpssim.live.permits import Rejected
 from tpssim.loading import load
 
 #: HTTP answers that say "too much": the service turned the call away.

@@ -14,7 +14,8 @@ from tpssim.clock import Clock
 from tpssim.core import OK
 from tpssim.live.account import Report
 from tpssim.live.arguments import checked_count, cycled
-from tpssim.live.flow import Flow, Handle, Permit
+from tpssim.live.flow import Flow
+from tpssim.live.permits import Handle, Permit
 from tpssim.live.waiting import BorrowedClock, PreciseClock
 from tpssim.pacing import Late
 

@@ -1,4 +1,4 @@
-"""A stream of calls under a law: slots, permits, counts, journal. All of a throttle but items and waiting."""
+"""A stream of calls under a law: slots, counts, journal. All of a throttle but items and waiting."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED, Aborted, ranges
+from tpssim.core import UNFINISHED, Aborted, ranges
 from tpssim.live.account import Report, ThrottleWarning, Watch, verdict
 from tpssim.live.arguments import checked_rate, late_of, law_of
 from tpssim.live.journal import Journal, machine, stamp, valves
+from tpssim.live.permits import Permit, told
 from tpssim.live.tally import Tally
 from tpssim.pacing import Late
 from tpssim.throttling import Pacer
@@ -46,66 +47,6 @@ def draws(seed: int) -> tuple[Uniforms, Uniforms]:
     return Uniforms(2 * seed), Uniforms(2 * seed + 1)
 
 
-class Rejected(Exception):
-    """Raise it in a call: the service refused it (429, 503), a sign of overload; a drop to the law."""
-
-
-class Permit:
-    """Leave to make one call. As a context it settles the call: latency from the release, and the outcome.
-
-    An exception in the body is a failure that the law sees (`TimeoutError`, `Rejected`: a drop), and goes on
-    to the caller. Without a `with`, or for an outcome that is no exception, call `done`, `fail` or `drop`;
-    the first settles the call, later ones do nothing. Any thread may settle it.
-    """
-
-    __slots__ = ("_flow", "call", "in_flight", "open", "released", "scheduled")
-
-    def __init__(self, flow: Flow, call: int, scheduled: float, released: float, in_flight: int) -> None:
-        self._flow = flow
-        self.call = call  #: number of the slot
-        self.scheduled = scheduled  #: when it was due, s on the throttle's clock
-        self.released = released  #: when it was given, s
-        self.in_flight = in_flight  #: calls in flight then, this one included
-        self.open = True
-
-    def done(self) -> None:
-        """The call went well."""
-        self._flow.settle(self, OK)
-
-    def fail(self) -> None:
-        """The call failed; its latency is no news of the service's speed."""
-        self._flow.settle(self, FAILED)
-
-    def drop(self, timed_out: bool = False) -> None:
-        """The service refused the call (429, 503), or it timed out: a sign of overload."""
-        self._flow.settle(self, TIMED_OUT if timed_out else REJECTED)
-
-    def forget(self) -> None:
-        """The call was given up: no news of the service."""
-        self._flow.settle(self, UNFINISHED)
-
-    def __enter__(self) -> Permit:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: Any, trace: Any) -> None:
-        if kind is None:
-            self.done()
-        elif issubclass(kind, TimeoutError):
-            self.drop(timed_out=True)
-        elif issubclass(kind, Rejected):
-            self.drop()
-        elif issubclass(kind, Exception):
-            self.fail()
-        else:
-            self.forget()  # interrupted or cancelled
-
-    async def __aenter__(self) -> Permit:
-        return self
-
-    async def __aexit__(self, kind: type[BaseException] | None, error: Any, trace: Any) -> None:
-        self.__exit__(kind, error, trace)
-
-
 class Flow:
     """What the throttles share. The methods that say so may be called from any thread."""
 
@@ -135,6 +76,7 @@ class Flow:
         self.released_at = math.nan  #: the last release, s
         self._failure: Aborted | None = None
         self._lock = threading.Lock()
+        self._current = False  # whether the pacer's deadline is what it would say now
         self._waiting = self._starved = self._exhausted = False
         self.journal = None if record is None else Journal(record, self._header() | dict(options))
 
@@ -175,7 +117,7 @@ class Flow:
             pacer = self.pacer
             assert pacer is not None
             due = pacer.due()
-            self._waiting = True
+            self._waiting = self._current = True
             if due < math.inf or pacer.look_at < math.inf:
                 return min(due, pacer.look_at)
             if pacer.flying == 0 and not self._starved:
@@ -215,7 +157,8 @@ class Flow:
                 self._guarded(pacer.look, now)
                 if self.journal is not None:
                     self.journal.add(f'{{"e": "look", "t": {now!r}, {valves(pacer.state)}')
-            due = pacer.due()
+            # `deadline` has asked for the slot; only news since then can have moved it.
+            due = pacer.deadline if self._current else pacer.due()
             if now < due:
                 return None
             call = pacer.slot
@@ -245,6 +188,7 @@ class Flow:
             assert pacer is not None
             now = self.timing.now()
             if outcome == UNFINISHED:
+                self._current = False
                 pacer.forgotten()
             else:
                 latency = now - permit.released
@@ -268,6 +212,7 @@ class Flow:
         """Let the law speak; one that raises or answers nonsense ends the run, in one line."""
         pacer = self.pacer
         assert pacer is not None
+        self._current = False
         before = pacer.state
         try:
             answer = tell(*news)
@@ -309,13 +254,14 @@ class Flow:
     def rehearsal(self) -> Callable[[], None]:
         """A release on a stand-in, with the same law and code: see `PreciseClock.rehearse`."""
         stand_in = Flow(self.target, self.law, self.late, None, self.seed, self.timing, {})
+        stand_in._starved = True  # it has nobody to warn
         pacer = stand_in.pacer = Pacer(self.law, self.target, 0.0, *draws(self.seed), late=self.late)
 
         def rehearse() -> None:
-            due = pacer.due()
+            due = stand_in.deadline()
             permit = stand_in.release(due, due) if due < math.inf else None
             if permit is not None:
-                permit.forget()
+                pacer.forgotten()
 
         return rehearse
 
@@ -389,37 +335,5 @@ class Flow:
 
 def _slot(kind: str, now: float, call: int, due: float, flying: int, state: Any) -> str:
     """A slot's line in the journal."""
-    return f'{{"e": "{kind}", "t": {now!r}, "call": {call}, "due": {due!r}, "in_flight": {flying}, {valves(state)}'
-
-
-def told(outcome: int) -> tuple[float, float]:
-    """(errors, drops) of one call, as a law is told."""
-    error = 0.0 if outcome == OK else 1.0
-    return error, 0.0 if outcome == FAILED else error
-
-
-class Handle:
-    """The handle of a run, whatever waits for it. All of it may be used from any thread."""
-
-    flow: Flow
-
-    @property
-    def tps(self) -> float:
-        """The wanted rate, 1/s; set it to change it while running."""
-        return self.flow.target
-
-    @tps.setter
-    def tps(self, tps: float) -> None:
-        self.flow.retarget(tps)
-
-    def stop(self) -> None:
-        """Release nothing more; the iteration ends. Signal handlers may call it too."""
-        self.flow.stop()
-
-    def why(self) -> str:
-        """Why the law last moved a valve."""
-        return self.flow.why()
-
-    def report(self) -> Report:
-        """The run so far, in numbers."""
-        return self.flow.report()
+    what = f'"e": "{kind}", "t": {now!r}, "call": {call}, "due": {due!r}, "in_flight": {flying}'
+    return f"{{{what}, {valves(state)}"

@@ -13,7 +13,8 @@ from tpssim.core import OK
 from tpssim.live.alarm import BorrowedLoopClock, LoopClock
 from tpssim.live.arguments import checked_count, checked_total, cycled, cycled_async
 from tpssim.live.blocking import Failures, Run
-from tpssim.live.flow import Flow, Handle, Permit
+from tpssim.live.flow import Flow
+from tpssim.live.permits import Handle, Permit
 from tpssim.pacing import Late
 
 T = TypeVar("T")

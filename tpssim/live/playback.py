@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import REFUSED, UNFINISHED, Controller, InputError, replaced
 from tpssim.live.arguments import late_of
-from tpssim.live.flow import draws, told
+from tpssim.live.flow import draws
 from tpssim.live.journal import events
+from tpssim.live.permits import told
 from tpssim.throttling import Pacer
 
 

@@ -27,8 +27,8 @@ FAR = 4.0
 SHORTEST = 20e-6
 #: The threshold on a clock that is not ours, where it cannot be learned, s.
 SPIN = 0.0002
-#: A rehearsal takes less than this, s.
-REHEARSAL = 40e-6
+#: A rehearsal takes about this, s; should it take longer, that is as late as one would be without.
+REHEARSAL = 12e-6
 #: A sleep longer than so many thresholds is made in two.
 LONG = 4.0
 _SET_SLACK, _GET_SLACK = 29, 30  # prctl(2)

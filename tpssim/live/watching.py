@@ -14,7 +14,7 @@ import sys
 import threading
 from typing import Any
 
-from tpssim.live.flow import Handle
+from tpssim.live.permits import Handle
 
 
 class Onlooker:

@@ -24,8 +24,8 @@ from tpssim.core import VERSION, InputError
 from tpssim.live.account import Report
 from tpssim.live.arguments import checked_count, checked_rate, checked_total, law_of
 from tpssim.live.blocking import Run, run
-from tpssim.live.flow import Handle
 from tpssim.live.loops import arun
+from tpssim.live.permits import Handle
 from tpssim.live.watching import Onlooker
 from tpssim.verbs.common import command, file_name, run_record
 
