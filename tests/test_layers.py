@@ -151,6 +151,26 @@ def test_the_law_of_the_live_throttle_needs_no_numpy() -> None:
     assert "numpy" not in loaded_by(f"import tpssim\n{law}\n{update}")
 
 
+RUNS = {
+    "throttle": "for _ in tpssim.throttle(range(20), 1000.0, controller='aimd', record=file): pass",
+    "run": "tpssim.run(abs, range(20), tps=1000.0, workers=2, controller='headroom', record=file)",
+    "athrottle": (
+        "import asyncio\n"
+        "async def main():\n"
+        "    async for _ in tpssim.athrottle(range(20), 1e3, controller='ewma-deadzone', record=file): pass\n"
+        "asyncio.run(main())"
+    ),
+}
+
+
+@pytest.mark.parametrize("way", list(RUNS))
+def test_running_the_live_throttle_loads_only_the_standard_library(way: str, tmp_path: Path) -> None:
+    statement = f"import tpssim\nfile = {str(tmp_path / 'run.ndjson')!r}\n{RUNS[way]}"
+    foreign = loaded_by(statement) - loaded_by("pass") - set(sys.stdlib_module_names) - {"tpssim"}
+    assert foreign == set()
+    assert (tmp_path / "run.ndjson").read_text(encoding="utf-8").count('"e": "release"') == 20
+
+
 def test_every_public_name_is_there() -> None:
     import tpssim
 

@@ -94,20 +94,20 @@ class Watch:
         self._in_loop = in_loop  # whether the pacing thread is an event loop
         self.began = now()
         self._process, self._thread = time.process_time(), time.thread_time()
-        self._since, self._waited, self._behind = self.began, 0, 0
+        self._since, self._released, self._behind = self.began, 0, 0
         self._warned = False
 
     def look(self, now: float) -> None:
-        """After a release, in the pacing thread; warns if one wait in five of the last second ended late."""
+        """After a release, in the pacing thread; warns if one in five was late by our doing for a second."""
         if now - self._since <= 1.0:
             return
         tally = self._tally
-        since, waited, behind = self._since, tally.waited - self._waited, tally.behind - self._behind
-        self._since, self._waited, self._behind = now, tally.waited, tally.behind
-        if self._warned or waited < 5 or behind <= 0.2 * waited:
+        since, released, behind = self._since, tally.released - self._released, tally.behind - self._behind
+        self._since, self._released, self._behind = now, tally.released, tally.behind
+        if self._warned or released < 5 or behind <= 0.2 * released:
             return
         self._warned = True
-        message = f"{behind} of {waited} releases came late in the last {now - since:.1f} s: {self.cause()}"
+        message = f"{behind} of {released} releases came late in the last {now - since:.1f} s: {self.cause()}"
         warnings.warn(message, ThrottleWarning, stacklevel=6)
 
     def cause(self) -> str:
@@ -115,19 +115,17 @@ class Watch:
         elapsed = max(self._now() - self.began, 1e-9)
         mine = (time.thread_time() - self._thread) / elapsed
         others = (time.process_time() - self._process) / elapsed - mine
-        late = f"{self._tally.lateness.quantile(0.5) * 1e3:.2g} ms at the median"
+        late = f"{self._tally.lateness.quantile(0.5) * 1e3:.3g} ms late at the median"
         if others > 0.3:
             return (
-                f"other threads of this process compute ({others:.0%} of a core) and hold the interpreter "
-                f"lock, wake-ups are {late} late; move them to a process, or sys.setswitchinterval(1e-4)"
+                f"{late}, for other threads of this process compute ({others:.0%} of a core) and hold the "
+                "interpreter lock; move them to a process, or sys.setswitchinterval(1e-4)"
             )
         if self._in_loop:
-            return f"the event loop comes round {late} late: a task computes or blocks too long without await"
+            return f"{late}, for a task computes or blocks the event loop too long without await"
         if mine > 0.9:
-            return (
-                f"the pacing thread is busy all the time ({late} late): the rate is too high for one thread"
-            )
-        return f"the system wakes this thread up {late} late; is another process on its core?"
+            return f"{late}, for the pacing thread is busy all the time: the rate is too high for one thread"
+        return f"{late}, for the system wakes this thread up late; is another process on its core?"
 
 
 def verdict(tally: Tally, name: str, cause: Callable[[], str] | None) -> str:

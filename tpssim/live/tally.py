@@ -68,7 +68,8 @@ class Tally:
         self._recent: deque[float] = deque()
         self.most_in_10ms = 0
         self.blocked = 0.0  # s in the caller's code
-        self.waited = self.behind = self.overtaken = 0
+        self.behind = self.overtaken = 0  # releases late by our own doing, and by the caller's
+        self._ours = 0.0  # s of the present lag that are our own doing
 
     @property
     def released(self) -> int:
@@ -84,14 +85,13 @@ class Tally:
         n = self.lateness.n
         if late < 0.0:
             self.early += 1
-        if held:
-            pass  # neither the caller's doing nor ours
-        elif begun > due:
-            self.overtaken += 1  # the caller came back too late
-        else:
-            self.waited += 1
-            if late > max(0.25 / speed, 1e-4):
-                self.behind += 1  # we woke up too late
+        # A lag is ours if we woke up too late, and until it is made up for; the rest of it is the caller's.
+        lost = 0.0 if held else now - max(begun, due)
+        self._ours = max(0.0, min(late, self._ours + lost)) if begun > due else lost
+        if self._ours > max(0.25 / speed, 1e-4) and self._ours > 0.5 * late:
+            self.behind += 1
+        elif begun > due and not held and self._ours <= 0.5 * late:
+            self.overtaken += 1
         step = now - self._mean_t
         self._mean_t += step / n
         self._mean_late += (late - self._mean_late) / n
