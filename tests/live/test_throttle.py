@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -324,7 +325,7 @@ def test_a_pool_makes_its_calls_and_leaves_no_thread() -> None:
     assert threading.active_count() == before
 
 
-def test_without_a_pool_calls_are_made_one_at_a_time_on_this_thread() -> None:
+def test_without_a_pool_calls_are_made_one_at_a_time_on_this_thread(tmp_path: Path) -> None:
     names: list[str] = []
 
     def call(item: int) -> None:
@@ -332,10 +333,11 @@ def test_without_a_pool_calls_are_made_one_at_a_time_on_this_thread() -> None:
         if item == 3:
             raise tpssim.Rejected("429")
 
-    done = run(call, range(10), 5000.0, workers=0)
+    done = run(call, range(10), 5000.0, workers=0, record=tmp_path / "run.ndjson")
     assert set(names) == {"MainThread"}
     assert (done.report.ok, done.report.errors, done.report.drops) == (9, 1, 1)
     assert done.failures == {"Rejected: 429": 1}
+    assert '"calls": "blocking"' in (tmp_path / "run.ndjson").read_text(encoding="utf-8")
 
 
 def test_a_pool_that_is_stopped_forgets_what_waits_for_a_worker() -> None:

@@ -67,6 +67,9 @@ class Throttle(Handle, Generic[T]):
         """(item, permit) at their times; several permits may be open at once, in any threads."""
         if self.flow.calls == "blocking":
             self.flow.calls = "permits"
+        yield from self._all()
+
+    def _all(self) -> Iterator[tuple[T, Permit]]:
         while True:
             try:
                 yield self._next()
@@ -235,7 +238,7 @@ def run(
         if started is not None:
             started(paced)
         if not workers:
-            for job in paced.permits():
+            for job in paced._all():
                 make(*job)
             return Run(paced.report(), failures.all())
         pool = [threading.Thread(target=work, name=f"tpssim worker {i}", daemon=True) for i in range(workers)]
