@@ -22,7 +22,7 @@ LEAST, MOST = 20e-6, 2e-3
 #: wake-up in 200 comes later (the step sizes are in the ratio of the two shares).
 UP, DOWN = 1.05, 0.99975
 #: How far the threshold may be above the median.
-FAR = 4.0
+FAR = 4.2
 #: A shorter sleep is not worth two switches of context.
 SHORTEST = 20e-6
 #: The threshold on a clock that is not ours, where it cannot be learned, s.
@@ -64,7 +64,7 @@ def _prctl() -> Callable[..., int] | None:
 
 
 class Threshold:
-    """How long before a deadline to wake up, tracked: `min(tail, 4 middle)`.
+    """How long before a deadline to wake up, tracked: `min(tail, 4.2 middle)`.
 
     `tail` estimates the 99.5 % quantile of late wake-ups and `middle` their median, both by steps of the
     size that balances there. A tail far above the median is another program on our core, against which
