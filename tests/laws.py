@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from array import array
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from tpssim import model
@@ -58,3 +60,26 @@ def told(scenario: Scenario, valve: Valve | None = None, window: Sensor | None =
 
     run(scenario, Spy() if window is None else Windowed())
     return seen
+
+
+def memory_of(law: Any) -> tuple[Any, ...]:
+    """The last argument of a law that has a memory."""
+    return (array("d", [0.0]) * law.memory(),) if hasattr(law, "memory") else ()
+
+
+def fed(law: Any, history: Iterable[Observation], target: float = 100.0) -> list[Any]:
+    """The states of a law after each observation, the initial one first."""
+    state, memory = law.init(target), memory_of(law)
+    seen = [state]
+    for obs in history:
+        state = law.update(state, obs, *memory)
+        seen.append(state)
+    return seen
+
+
+def done(
+    now: float, latency: float, in_flight: float = 1.0, dropped: bool = False, u: float = 0.5
+) -> Observation:
+    """The news of one call that ended; a dropped one timed out or was refused by the service."""
+    drop = 1.0 if dropped else 0.0
+    return Observation(now, 100.0, latency, 0.0, 1.0, drop, in_flight, drop, 0.0, in_flight, u)

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import numba
@@ -71,12 +72,27 @@ for _helper in _HELPERS:
     register_jitable(_helper)
 
 
+def _jitable(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, callable from compiled code, and so are the functions that it names."""
+    if function not in _jitables:
+        _jitables.add(function)
+        register_jitable(function)
+        named = (function.__globals__.get(name) for name in function.__code__.co_names)
+        for helper in named:
+            if isinstance(helper, FunctionType):
+                _jitable(helper)
+    return function
+
+
+_jitables: set[Callable[..., Any]] = set(_HELPERS)
+
+
 @overload(kernel.law_update, strict=False)
 def _update(law: Any, state: Any, obs: Any, memory: Any) -> Any:
     if not isinstance(law, types.BaseNamedTuple):
         return None
     cls: Any = getattr(law, "instance_class")  # noqa: B009
-    update = register_jitable(cls.update)
+    update = _jitable(cls.update)
     if hasattr(cls, "memory"):
         return lambda law, state, obs, memory: update(law, state, obs, memory)
     return lambda law, state, obs, memory: update(law, state, obs)
@@ -89,7 +105,7 @@ def _admit(law: Any, state: Any, now: Any, lag: Any, in_flight: Any, memory: Any
     cls: Any = getattr(law, "instance_class")  # noqa: B009
     if not hasattr(cls, "admit"):
         return lambda law, state, now, lag, in_flight, memory: state
-    admit = register_jitable(cls.admit)
+    admit = _jitable(cls.admit)
     if hasattr(cls, "memory"):
         return lambda law, state, now, lag, in_flight, memory: admit(law, state, now, lag, in_flight, memory)
     return lambda law, state, now, lag, in_flight, memory: admit(law, state, now, lag, in_flight)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tpssim.article import PRINTED, TWINS
-from tpssim.controllers import CONTROLLERS
+from tpssim.controllers import CONTROLLERS, facts
 from tpssim.core import InputError, Range, ranges
 from tpssim.scenario import PARTS, capacity, phases
 from tpssim.scenarios import SCENARIOS
@@ -33,11 +33,19 @@ def _controllers() -> dict[str, Any]:
     for name, law in CONTROLLERS.items():
         defaults: dict[str, float] = law._field_defaults
         parameters = {field: _parameter(defaults[field], allowed) for field, allowed in ranges(law).items()}
-        found[name] = {"summary": _first_line(law), "law": inspect.getdoc(law), "parameters": parameters}
+        found[name] = {
+            "summary": _first_line(law),
+            **facts(law)._asdict(),
+            "law": inspect.getdoc(law),
+            "parameters": parameters,
+        }
     for name, throttle in PRINTED.items():
         twin = f" Equals {TWINS[name]} to the bit on the ideal timer." if name in TWINS else ""
         found[name] = {
             "summary": _first_line(throttle),
+            "valve": "rate",
+            "signal": "time between two returns" if name in ("printed-aimd", "printed-ewma") else "none",
+            "origin": "the article, as printed",
             "law": _first_line(throttle) + twin,
             "parameters": {},
         }
@@ -112,9 +120,11 @@ def text(document: Mapping[str, Any], name: str | None) -> str:
         for key, entry in known.items():
             unit = f" [{entry['unit']}]" if "unit" in entry else ""
             indent = " " * (width + 4)
-            lines.append(
-                textwrap.fill(f"  {key:{width}}  {entry['summary']}{unit}", 100, subsequent_indent=indent)
-            )
+            valve = f"{entry['valve'].upper()}  " if "valve" in entry else ""
+            told = [f"  {key:{width}}  {valve}{entry['summary']}{unit}"]
+            if valve:
+                told.append(f"{indent}sees: {entry['signal']}; from: {entry['origin']}")
+            lines += [textwrap.fill(line, 100, subsequent_indent=indent) for line in told]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from laws import fed, memory_of
 
-from tpssim.controllers import CONTROLLERS
+from tpssim.controllers import CONTROLLERS, facts
 from tpssim.core import InputError, Observation, checked, ranges, replaced
 
 LAWS = pytest.mark.parametrize("name", CONTROLLERS)
@@ -68,12 +69,7 @@ TARGETS = finite(1e-3, 1e6)
 
 
 def states(law: Any, target: float, history: list[Observation]) -> list[Any]:
-    state = law.init(target)
-    seen = [state]
-    for obs in history:
-        state = law.update(state, obs)
-        seen.append(state)
-    return seen
+    return fed(law, history, target)
 
 
 @LAWS
@@ -94,9 +90,10 @@ def test_states_are_floats_and_begin_with_the_valves(name: str, data: st.DataObj
         assert state._fields[:3] == ("rate", "limit", "reject")
         assert all(type(value) is float for value in state), state
         assert not math.isnan(state.rate)
-        assert 0.0 < state.rate <= max(target, getattr(law, "min_rate", 0.0))
-        assert state.rate >= min(target, getattr(law, "min_rate", target))
-        assert state.limit >= 1.0
+        if state.rate < math.inf:
+            assert 0.0 < state.rate <= max(target, getattr(law, "min_rate", 0.0))
+            assert state.rate >= min(target, getattr(law, "min_rate", target))
+        assert state.limit >= min(1.0, getattr(law, "min_limit", 1.0))
         assert 0.0 <= state.reject <= 1.0
 
 
@@ -106,11 +103,11 @@ def test_states_are_floats_and_begin_with_the_valves(name: str, data: st.DataObj
 def test_update_never_raises_on_finite_news(name: str, data: st.DataObject, target: float) -> None:
     law = data.draw(records(name))
     extreme = st.sampled_from([0.0, 5e-324, 1e-300, 1e-9, 1.0, 1e9, 1e300])
-    state = law.init(target)
+    state, memory = law.init(target), memory_of(law)
     for _ in range(8):
         latency = data.draw(extreme | st.just(math.nan))
         now, lag, new_target = data.draw(extreme), data.draw(extreme), data.draw(st.floats(1e-3, 1e9))
-        state = law.update(state, Observation(now, new_target, latency, lag))
+        state = law.update(state, Observation(now, new_target, latency, lag), *memory)
         assert state.rate > 0.0
 
 
@@ -134,12 +131,19 @@ def test_a_local_refusal_changes_no_valve(name: str, data: st.DataObject, target
     law = data.draw(records(name))
     state = states(law, target, data.draw(observations(target)))[-1]
     refusal = Observation(1e3, target, math.nan, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0)
-    assert law.update(state, refusal)[:3] == state[:3]
+    assert law.update(state, refusal, *memory_of(law))[:3] == state[:3]
 
 
 @LAWS
-def test_the_rate_starts_at_the_target(name: str) -> None:
-    assert CONTROLLERS[name]().init(123.0).rate == 123.0
+def test_it_starts_with_the_valve_that_it_names_and_the_others_open(name: str) -> None:
+    law = CONTROLLERS[name]
+    rate, limit, reject = law().init(123.0)[:3]
+    valve = facts(law).valve
+    assert valve in {"rate", "limit", "reject"}
+    assert rate <= 123.0 if valve == "rate" else rate == math.inf
+    assert 1.0 <= limit < math.inf if valve == "limit" else limit == math.inf
+    assert reject == 0.0
+    assert all(facts(law))
 
 
 @LAWS
@@ -177,9 +181,11 @@ def test_an_unknown_parameter_is_refused(name: str) -> None:
 @LAWS
 def test_whole_numbers_become_floats(name: str) -> None:
     law = CONTROLLERS[name]()
-    for field, allowed in ranges(law).items():
-        if allowed.holds(1):
-            assert type(getattr(checked(law._replace(**{field: 1}), name), field)) is float
+    for field in ranges(law):
+        default = getattr(law, field)
+        if default == int(default):
+            given = law._replace(**{field: int(default)})
+            assert type(getattr(checked(given, name), field)) is float
 
 
 @LAWS
@@ -198,9 +204,9 @@ def test_the_docstring_teaches_the_law(name: str) -> None:
 @settings(max_examples=40, deadline=None)
 def test_why_is_one_line(name: str, data: st.DataObject, target: float) -> None:
     law = data.draw(records(name))
-    before = law.init(target)
+    before, memory = law.init(target), memory_of(law)
     for obs in data.draw(observations(target)):
-        after = law.update(before, obs)
+        after = law.update(before, obs, *memory)
         reason = law.why(before, obs, after)
         assert reason
         assert "\n" not in reason

@@ -3,16 +3,45 @@
 To add one: its file in this folder, one line here, one test file. Nothing else needs to know.
 """
 
-from typing import Any
+import inspect
+import re
+from typing import Any, NamedTuple
 
 from tpssim.controllers.aimd import Aimd
 from tpssim.controllers.ewma_deadzone import EwmaDeadzone
 from tpssim.controllers.fixed import Fixed
 from tpssim.controllers.headroom import Headroom
+from tpssim.controllers.netflix_aimd import NetflixAimd
+from tpssim.controllers.netflix_gradient import NetflixGradient
+from tpssim.controllers.netflix_gradient2 import NetflixGradient2
+from tpssim.controllers.netflix_vegas import NetflixVegas
 
 CONTROLLERS: dict[str, Any] = {
     "fixed": Fixed,
     "aimd": Aimd,
     "ewma-deadzone": EwmaDeadzone,
     "headroom": Headroom,
+    "netflix-aimd": NetflixAimd,
+    "netflix-vegas": NetflixVegas,
+    "netflix-gradient": NetflixGradient,
+    "netflix-gradient2": NetflixGradient2,
 }
+
+
+class Facts(NamedTuple):
+    """What the docstring of a law says of it in a word."""
+
+    valve: str  #: rate, limit or reject: what it turns
+    signal: str  #: what it looks at
+    origin: str  #: project, file or class, licence
+
+
+def facts(law: type) -> Facts:
+    """The lines `Valve: ... Signal: ...` and `Origin: ...` of a law's docstring; "" where one is missing.
+
+    >>> facts(CONTROLLERS["aimd"])
+    Facts(valve='rate', signal='time between two returns', origin='throttle 4 of the article')
+    """
+    text = re.sub(r"\s+", " ", inspect.getdoc(law) or "")
+    found = (re.search(rf"{key}: (.+?)\.(?= |$)", text) for key in ("Valve", "Signal", "Origin"))
+    return Facts(*(match[1] if match else "" for match in found))

@@ -28,7 +28,8 @@ class Aimd(NamedTuple):
     rate; decrease is set off by a single sample. Under service noise the operating point is where the
     expected gain equals the expected loss, far below capacity, and the rate swings around it.
 
-    Source: throttle 4 of the article. Deviations: `count` generalises the law to sensors that sum up
+    Valve: rate. Signal: time between two returns.
+    Origin: throttle 4 of the article. Deviations: `count` generalises the law to sensors that sum up
     several completions (one call: the printed law to the bit); a refusal (`count` 0) changes nothing;
     below `min_rate` the driver still releases at the target (the printed code would go faster than asked).
 

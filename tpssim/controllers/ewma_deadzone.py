@@ -32,7 +32,8 @@ class EwmaDeadzone(NamedTuple):
     service could do, so `ratio` is 1 by construction and the dead zone holds the rate for ever. Only while
     a backlog is worked off is there news of spare capacity. `Headroom` mends this.
 
-    Source: throttle 5 of the article. Deviations: as in `Aimd` (`count`, refusals, targets below
+    Valve: rate. Signal: smoothed time between two returns.
+    Origin: throttle 5 of the article. Deviations: as in `Aimd` (`count`, refusals, targets below
     `min_rate`); with one call an observation it is the printed law to the bit.
 
     >>> law = EwmaDeadzone()

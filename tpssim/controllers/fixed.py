@@ -20,6 +20,9 @@ class Fixed(NamedTuple):
     No parameters. The baseline that every adaptive law has to beat, and the law of the article's
     drift-free schedule (throttles 2 and 3, which differ in how they wait, not in when they are due).
 
+    Valve: rate. Signal: none.
+    Origin: throttles 2 and 3 of the article.
+
     >>> Fixed().init(200.0).rate
     200.0
     """

@@ -31,7 +31,8 @@ class Headroom(NamedTuple):
     `load` is the commanded utilisation: 1 means that calls at this rate fill the consumer's time exactly.
     It falls the moment the service is fast again, whether or not a backlog exists, so the rate comes back.
 
-    Source: ours; the smallest mend of throttle 5. Where it holds: a blocking consumer, or a hand-off.
+    Valve: rate. Signal: smoothed latency against the commanded interval.
+    Origin: ours, the smallest mend of throttle 5. Where it holds: a blocking consumer, or a hand-off.
     With many calls in flight `latency` is no longer the consumer's time per call, and the law is too
     careful by a factor of the calls in flight. Refused calls, and failed ones that are no drops, carry no
     busy time and are ignored.

@@ -1,0 +1,91 @@
+"""Netflix's AIMD: one more call in flight for each success near the limit, a tenth fewer for each drop."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import Annotated, NamedTuple
+
+from tpssim.controllers.netflix_window import Sample, nanoseconds, through_window, window_memory
+from tpssim.core import Observation, Range
+
+
+class NetflixAimdState(NamedTuple):
+    rate: float
+    limit: float
+    reject: float
+
+
+class NetflixAimd(NamedTuple):
+    """Grow the limit by one for each success near it, cut it by a ratio for each drop or slow call.
+
+    With `rtt` in whole ns, for each completion::
+
+        dropped or rtt > timeout:   limit <- trunc(limit * ratio)
+        2 in_flight >= limit:       limit <- limit + 1
+        limit <- max(min_limit, min(limit, max_limit))
+
+    It starts with `initial`. One more per completion, not per round trip; with the defaults it never goes
+    below its start.
+
+    With `window` above 0 it sees windows of calls, as behind the original's `WindowedLimit`: `window` long
+    or more, 2 x the least round trip but at most `longest`, thrown away with fewer than `window_size` calls
+    (so at a low rate it is frozen). `rtt` is then their mean, or their `percentile` (of the first
+    `window_size`).
+
+    Valve: limit. Signal: drops, latency over a timeout, calls in flight.
+    Origin: Netflix/concurrency-limits, `AIMDLimit` (Apache-2.0). Deviations: the window is a parameter
+    here, a decorator there. Failures that are no drops are no samples, as there.
+
+    >>> from array import array
+    >>> law = NetflixAimd(initial=30.0)
+    >>> drop = Observation(1.0, 100.0, 0.01, 0.0, 1.0, 1.0, 30.0, 1.0)
+    >>> law.update(law.init(100.0), drop, array("d", [0.0]) * law.memory()).limit
+    27.0
+    """
+
+    initial: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 100.0), log=True)] = 20.0
+    min_limit: Annotated[float, Range(0.0, 1e5, "calls", search=(0.0, 50.0))] = 20.0
+    max_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True)] = 200.0
+    ratio: Annotated[float, Range(0.5, 1.0, "x", True, False, search=(0.5, 0.99))] = 0.9
+    timeout: Annotated[float, Range(0.0, 1e6, "s", False, search=(0.01, 10.0), log=True)] = 5.0
+    window: Annotated[float, Range(0.0, 60.0, "s", search=(0.0, 2.0))] = 0.0
+    longest: Annotated[float, Range(0.0, 60.0, "s", search=(0.5, 5.0))] = 1.0
+    window_size: Annotated[float, Range(1.0, 1000.0, "samples", search=(5.0, 50.0))] = 10.0
+    percentile: Annotated[float, Range(0.0, 1.0, search=(0.0, 0.99))] = 0.0
+
+    def conflict(self) -> str:
+        if self.min_limit > self.max_limit:
+            return (
+                f"min_limit={self.min_limit:g} lies above max_limit={self.max_limit:g}; allowed: min <= max"
+            )
+        return ""
+
+    def memory(self) -> int:
+        return window_memory(self.window_size)
+
+    def init(self, target: float) -> NetflixAimdState:
+        return NetflixAimdState(math.inf, self.initial, 0.0)
+
+    def update(self, state: NetflixAimdState, obs: Observation, memory: array[float]) -> NetflixAimdState:
+        if obs.count < 1.0 or obs.errors - obs.drops >= obs.count or math.isnan(obs.latency):
+            return state
+        sample = Sample(1.0, nanoseconds(obs.latency), obs.in_flight, 1.0 if obs.drops > 0.0 else 0.0)
+        sample = through_window(
+            memory, obs.now, sample, self.window, self.longest, self.window_size, self.percentile
+        )
+        if sample.told == 0.0:
+            return state
+        limit = state.limit
+        if sample.dropped > 0.0 or sample.rtt > nanoseconds(self.timeout):
+            limit = float(math.floor(limit * self.ratio))
+        elif sample.in_flight * 2.0 >= limit:
+            limit = limit + 1.0
+        return NetflixAimdState(state.rate, max(self.min_limit, min(limit, self.max_limit)), state.reject)
+
+    def why(self, before: NetflixAimdState, obs: Observation, after: NetflixAimdState) -> str:
+        if after.limit < before.limit:
+            return f"a call was dropped or took over {self.timeout:g} s: x{self.ratio:g}"
+        if after.limit > before.limit:
+            return f"{obs.in_flight:.0f} in flight, half of the limit or more: +1"
+        return f"limit {after.limit:g}: bound, window going on, or fewer than half of it in flight"

@@ -1,0 +1,114 @@
+"""Netflix's second gradient: the long-term round trip over the present one, times the limit, plus a queue."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import Annotated, NamedTuple
+
+from tpssim.controllers.netflix_window import Sample, nanoseconds, through_window, window_memory
+from tpssim.core import Observation, Range
+
+WARM_UP = 10.0  # samples of which the long-term round trip is the plain mean
+
+
+class NetflixGradient2State(NamedTuple):
+    rate: float
+    limit: float
+    reject: float
+    estimate: float  #: the limit before truncation, calls
+    long: float  #: long-term round trip, ns
+    total: float  #: sum of the first round trips, ns
+    samples: float  #: how many of them
+
+
+class NetflixGradient2(NamedTuple):
+    """Multiply the limit by the gradient `tolerance x long-term / present round trip`, and add a queue.
+
+    With the estimate `E`, for each completion, `rtt` in whole ns::
+
+        long <- mean of the first 10; then long * (1 - f) + rtt * f,  f = 2 / (long_window + 1)
+        long / rtt > 2:      the stored long shrinks by 5 %; the one used below does not
+        in_flight < E / 2:   nothing
+        g = max(0.5, min(1, tolerance * long / rtt))
+        E <- max(min_limit, min(max_limit, E (1 - smoothing) + (E g + queue) smoothing));  limit = trunc E
+
+    It starts with `initial`. Drops are ignored. A constant latency, be it a timeout, has gradient 1 and lets
+    it climb to `max_limit`; at a lasting gradient g it creeps to `queue / (1 - g)`.
+
+    With `window` above 0 it sees windows of calls, as behind the original's `WindowedLimit`: `window` long
+    or more, 2 x the least round trip but at most `longest`, thrown away with fewer than `window_size` calls
+    (so at a low rate it is frozen). `rtt` is then their mean, or their `percentile` (of the first
+    `window_size`).
+
+    Valve: limit. Signal: latency against its long-term mean, calls in flight.
+    Origin: Netflix/concurrency-limits, `Gradient2Limit` (Apache-2.0). Deviations: the window is a parameter
+    here, a decorator there; a round trip of 0 ns has gradient 1.
+
+    >>> from array import array
+    >>> law = NetflixGradient2()  # 0.8 x 20 + 0.2 x (20 + 4)
+    >>> memory = array("d", [0.0]) * law.memory()
+    >>> obs = Observation(0.01, 100.0, 0.01, 0.0, 1.0, 0.0, 10.0)
+    >>> round(law.update(law.init(100.0), obs, memory).estimate, 6)
+    20.8
+    """
+
+    initial: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 100.0), log=True)] = 20.0
+    min_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 50.0))] = 20.0
+    max_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True)] = 200.0
+    smoothing: Annotated[float, Range(0.0, 1.0, "", False, search=(0.05, 1.0))] = 0.2
+    queue: Annotated[float, Range(0.0, 1000.0, "calls", search=(1.0, 20.0))] = 4.0
+    long_window: Annotated[float, Range(1.0, 1e6, "samples", search=(50.0, 5000.0), log=True)] = 600.0
+    tolerance: Annotated[float, Range(1.0, 100.0, "x long latency", search=(1.0, 4.0))] = 1.5
+    window: Annotated[float, Range(0.0, 60.0, "s", search=(0.0, 2.0))] = 0.0
+    longest: Annotated[float, Range(0.0, 60.0, "s", search=(0.5, 5.0))] = 1.0
+    window_size: Annotated[float, Range(1.0, 1000.0, "samples", search=(5.0, 50.0))] = 10.0
+    percentile: Annotated[float, Range(0.0, 1.0, search=(0.0, 0.99))] = 0.0
+
+    def conflict(self) -> str:
+        if self.min_limit > self.max_limit:
+            return (
+                f"min_limit={self.min_limit:g} lies above max_limit={self.max_limit:g}; allowed: min <= max"
+            )
+        return ""
+
+    def memory(self) -> int:
+        return window_memory(self.window_size)
+
+    def init(self, target: float) -> NetflixGradient2State:
+        return NetflixGradient2State(math.inf, self.initial, 0.0, self.initial, 0.0, 0.0, 0.0)
+
+    def update(
+        self, state: NetflixGradient2State, obs: Observation, memory: array[float]
+    ) -> NetflixGradient2State:
+        if obs.count < 1.0 or obs.errors - obs.drops >= obs.count or math.isnan(obs.latency):
+            return state
+        sample = Sample(1.0, nanoseconds(obs.latency), obs.in_flight, 1.0 if obs.drops > 0.0 else 0.0)
+        sample = through_window(
+            memory, obs.now, sample, self.window, self.longest, self.window_size, self.percentile
+        )
+        if sample.told == 0.0:
+            return state
+        rtt = sample.rtt
+        estimate, total, samples = state.estimate, state.total, state.samples
+        if samples < WARM_UP:
+            samples += 1.0
+            total += rtt
+            long = total / samples
+        else:
+            factor = 2.0 / (self.long_window + 1.0)
+            long = state.long * (1.0 - factor) + rtt * factor
+        kept = long * 0.95 if long > 0.0 and (rtt == 0.0 or long / rtt > 2.0) else long
+        if not sample.in_flight < estimate / 2.0:
+            gradient = max(0.5, min(1.0, self.tolerance * long / rtt)) if rtt > 0.0 else 1.0
+            wanted = estimate * gradient + self.queue
+            wanted = estimate * (1.0 - self.smoothing) + wanted * self.smoothing
+            estimate = max(self.min_limit, min(self.max_limit, wanted))
+        limit = float(math.floor(estimate))
+        return NetflixGradient2State(state.rate, limit, state.reject, estimate, kept, total, samples)
+
+    def why(self, before: NetflixGradient2State, obs: Observation, after: NetflixGradient2State) -> str:
+        if after.estimate == before.estimate:
+            return f"limit {after.limit:g} kept: few in flight, bound, or window going on"
+        times = f"round trip {obs.latency * 1e3:.3g} ms, long-term {after.long / 1e6:.3g}"
+        return f"{times}: limit {before.limit:g} -> {after.limit:g}"

@@ -1,0 +1,146 @@
+"""Netflix's Vegas: keep a few calls queued, judged by the least round trip seen."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import Annotated, NamedTuple
+
+from tpssim.controllers.netflix_window import Sample, nanoseconds, through_window, window_memory
+from tpssim.core import Observation, Range
+
+
+class NetflixVegasState(NamedTuple):
+    rate: float
+    limit: float
+    reject: float
+    estimate: float  #: the limit before truncation, calls
+    noload: float  #: round trip without load, ns; 0 before the first
+    probe_count: float  #: samples since the last probe
+    jitter: float  #: of the next probe, in [0.5, 1); nan before the first sample
+
+
+class NetflixVegas(NamedTuple):
+    """Keep the queue, `limit x (1 - noload / rtt)`, between a few and a few more calls.
+
+    With the estimate `E` and `lg = max(1, trunc(log10(trunc E)))`, for each completion, `rtt` in whole ns::
+
+        probe_count <- probe_count + 1
+        jitter * probe_multiplier * E <= probe_count:  probe_count <- 0, noload <- rtt, a new jitter
+        noload = 0 or rtt < noload:                    noload <- rtt
+        else, with queue = ceil(E (1 - noload / rtt)):
+            dropped:               N = E - lg                (with dec_rate > 0: N = dec_rate * E)
+            2 in_flight < E:       nothing
+            queue <= lg:           N = E + beta lg
+            queue <  alpha lg:     N = E + lg
+            queue >  beta lg:      N = E - lg                (the same)
+            between:               nothing
+            E <- (1 - smoothing) E + smoothing max(1, min(max_limit, N))
+        limit = trunc E
+
+    It starts with `initial`; `jitter` is uniform in [0.5, 1). A sample that is a new least changes no limit,
+    even if it was dropped; one lucky least collapses the limit until the next probe.
+
+    With `window` above 0 it sees windows of calls, as behind the original's `WindowedLimit`: `window` long
+    or more, 2 x the least round trip but at most `longest`, thrown away with fewer than `window_size` calls
+    (so at a low rate it is frozen). `rtt` is then their mean, or their `percentile` (of the first
+    `window_size`).
+
+    Valve: limit. Signal: latency against the least, calls in flight, drops.
+    Origin: Netflix/concurrency-limits, `VegasLimit` (Apache-2.0). Deviations: the window is a parameter
+    here, a decorator there; the replaceable functions are `alpha`, `beta` (multiples of lg) and `dec_rate`.
+
+    >>> from array import array
+    >>> law = NetflixVegas(initial=10.0)
+    >>> memory = array("d", [0.0]) * law.memory()
+    >>> state = law.update(law.init(100.0), Observation(0.01, 100.0, 0.01, 0.0), memory)
+    >>> law.update(state, Observation(0.02, 100.0, 0.01, 0.0, 1.0, 0.0, 11.0), memory).limit
+    16.0
+    """
+
+    initial: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 100.0), log=True)] = 20.0
+    max_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True)] = 1000.0
+    alpha: Annotated[float, Range(0.0, 100.0, "x lg calls", search=(1.0, 6.0))] = 3.0
+    beta: Annotated[float, Range(0.0, 100.0, "x lg calls", search=(2.0, 12.0))] = 6.0
+    dec_rate: Annotated[float, Range(0.0, 1.0, "x; 0: by lg", True, False, search=(0.0, 0.99))] = 0.0
+    smoothing: Annotated[float, Range(0.0, 1.0, "", False, search=(0.05, 1.0))] = 1.0
+    probe_multiplier: Annotated[
+        float, Range(0.0, 1e9, "samples/call", False, search=(5.0, 500.0), log=True)
+    ] = 30.0
+    window: Annotated[float, Range(0.0, 60.0, "s", search=(0.0, 2.0))] = 0.0
+    longest: Annotated[float, Range(0.0, 60.0, "s", search=(0.5, 5.0))] = 1.0
+    window_size: Annotated[float, Range(1.0, 1000.0, "samples", search=(5.0, 50.0))] = 10.0
+    percentile: Annotated[float, Range(0.0, 1.0, search=(0.0, 0.99))] = 0.0
+
+    def conflict(self) -> str:
+        if self.alpha > self.beta:
+            return f"alpha={self.alpha:g} lies above beta={self.beta:g}; allowed: alpha <= beta"
+        return ""
+
+    def memory(self) -> int:
+        return window_memory(self.window_size)
+
+    def init(self, target: float) -> NetflixVegasState:
+        return NetflixVegasState(math.inf, self.initial, 0.0, self.initial, 0.0, 0.0, math.nan)
+
+    def update(self, state: NetflixVegasState, obs: Observation, memory: array[float]) -> NetflixVegasState:
+        if obs.count < 1.0 or obs.errors - obs.drops >= obs.count or math.isnan(obs.latency):
+            return state
+        sample = Sample(1.0, nanoseconds(obs.latency), obs.in_flight, 1.0 if obs.drops > 0.0 else 0.0)
+        sample = through_window(
+            memory, obs.now, sample, self.window, self.longest, self.window_size, self.percentile
+        )
+        if sample.told == 0.0:
+            return state
+        rtt = sample.rtt
+        estimate, noload = state.estimate, state.noload
+        jitter = 0.5 + 0.5 * obs.u if math.isnan(state.jitter) else state.jitter
+        probe_count = state.probe_count + 1.0
+        if jitter * self.probe_multiplier * estimate <= probe_count:
+            jitter = 0.5 + 0.5 * obs.u
+            probe_count, noload = 0.0, rtt
+        elif noload == 0.0 or rtt < noload:
+            noload = rtt
+        else:
+            queue = math.ceil(estimate * (1.0 - noload / rtt))
+            lg = digits(math.floor(estimate))
+            fewer = estimate * self.dec_rate if self.dec_rate > 0.0 else estimate - lg
+            wanted = math.nan
+            if sample.dropped > 0.0:
+                wanted = fewer
+            elif sample.in_flight * 2.0 < estimate:
+                pass
+            elif queue <= lg:
+                wanted = estimate + self.beta * lg
+            elif queue < self.alpha * lg:
+                wanted = estimate + lg
+            elif queue > self.beta * lg:
+                wanted = fewer
+            if not math.isnan(wanted):
+                bounded = max(1.0, min(self.max_limit, wanted))
+                estimate = (1.0 - self.smoothing) * estimate + self.smoothing * bounded
+        limit = float(math.floor(estimate))
+        return NetflixVegasState(state.rate, limit, state.reject, estimate, noload, probe_count, jitter)
+
+    def why(self, before: NetflixVegasState, obs: Observation, after: NetflixVegasState) -> str:
+        if after.noload != before.noload:
+            return f"round trip without load is now {after.noload / 1e6:.3g} ms"
+        if after.estimate == before.estimate:
+            return f"limit {after.limit:g} kept: few in flight, queue as wanted, or window going on"
+        queue = (
+            before.estimate * (1.0 - before.noload / nanoseconds(obs.latency)) if obs.latency > 0.0 else 0.0
+        )
+        return f"{queue:.3g} calls queued: limit {before.limit:g} -> {after.limit:g}"
+
+
+def digits(n: float) -> float:
+    """`max(1, trunc(log10 n))`, by comparisons: no logarithm that may round.
+
+    >>> digits(0.0), digits(100.0), digits(10000.0)
+    (1.0, 2.0, 4.0)
+    """
+    found, bound = 1.0, 100.0
+    while n >= bound and found < 300.0:
+        found += 1.0
+        bound *= 10.0
+    return found

@@ -1,0 +1,90 @@
+"""The window that Netflix's laws may look through: many samples become one. It lives in the law's memory.
+
+Source: Netflix/concurrency-limits, `WindowedLimit` with its average and percentile windows (Apache-2.0).
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import NamedTuple
+
+from tpssim.sensor import ranked
+
+#: Places of the accumulators in a law's memory; the round-trip times that are kept for a percentile follow.
+BEGUN, UNTIL, SAMPLES, TOTAL, LEAST, MOST, DROPPED, KEPT, TIMES = range(9)
+SHORTEST = 100_000.0  # ns; a shorter round trip is no sample
+
+
+class Sample(NamedTuple):
+    """What a law is told: one round trip, or a window of them."""
+
+    told: float  #: 1, or 0 if the window goes on or had too few
+    rtt: float  #: ns
+    in_flight: float
+    dropped: float  #: 1 if any call was dropped
+
+
+def nanoseconds(seconds: float) -> float:
+    """A time in whole nanoseconds, as the originals count; a number of seconds that no clock shows is cut.
+
+    >>> nanoseconds(0.010606)
+    10606000.0
+    """
+    return float(math.floor(max(min(seconds, 9e9), -9e9) * 1e9 + 0.5))
+
+
+def window_memory(size: float) -> int:
+    """How many floats a window of that many samples needs."""
+    return TIMES + int(size)
+
+
+def through_window(
+    memory: array[float],
+    now: float,
+    sample: Sample,
+    window: float,
+    longest: float,
+    size: float,
+    percentile: float,
+) -> Sample:
+    """The sample as it is without a window (0 s); else the window that it ends, if that has enough in it.
+
+    A window ends with the first completion after `until`; the next lasts 2 x the least round trip of this
+    one, within [window, longest] s. The very first sample is a window of its own, and too few.
+    """
+    if not window > 0.0:
+        return sample
+    if sample.rtt < SHORTEST:
+        return Sample(0.0, sample.rtt, sample.in_flight, sample.dropped)
+    if memory[SAMPLES] == 0.0:
+        memory[LEAST] = sample.rtt
+    memory[SAMPLES] += 1.0
+    memory[TOTAL] += sample.rtt
+    memory[LEAST] = min(memory[LEAST], sample.rtt)
+    memory[MOST] = max(memory[MOST], sample.in_flight)
+    memory[DROPPED] = max(memory[DROPPED], sample.dropped)
+    if memory[KEPT] + 1.0 <= size:
+        memory[TIMES + int(memory[KEPT])] = sample.rtt
+        memory[KEPT] += 1.0
+    end = nanoseconds(now)
+    if memory[BEGUN] > 0.0 and end <= memory[UNTIL]:
+        return Sample(0.0, sample.rtt, sample.in_flight, sample.dropped)
+    samples = memory[SAMPLES]
+    rtt = float(math.floor(memory[TOTAL] / samples))
+    if percentile > 0.0:
+        rtt = percentile_of(memory, percentile)
+    told = Sample(1.0 if samples >= size else 0.0, rtt, memory[MOST], memory[DROPPED])
+    length = min(max(2.0 * memory[LEAST], nanoseconds(window)), nanoseconds(max(longest, window)))
+    memory[BEGUN], memory[UNTIL] = 1.0, end + length
+    for place in range(SAMPLES, TIMES):
+        memory[place] = 0.0
+    return told
+
+
+def percentile_of(memory: array[float], percentile: float) -> float:
+    """The kept round trip of rank `round(n p)`, halves up (1: the least), ns."""
+    kept = int(memory[KEPT])
+    rank = min(max(math.floor(kept * percentile + 0.5) - 1, 0), kept - 1)
+    times = memory[TIMES : TIMES + kept]
+    return ranked(times, kept, rank)
