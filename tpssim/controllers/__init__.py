@@ -8,6 +8,7 @@ import re
 from typing import Any, NamedTuple
 
 from tpssim.controllers.aimd import Aimd
+from tpssim.controllers.botocore_cubic import BotocoreCubic
 from tpssim.controllers.ewma_deadzone import EwmaDeadzone
 from tpssim.controllers.fixed import Fixed
 from tpssim.controllers.headroom import Headroom
@@ -15,12 +16,15 @@ from tpssim.controllers.netflix_aimd import NetflixAimd
 from tpssim.controllers.netflix_gradient import NetflixGradient
 from tpssim.controllers.netflix_gradient2 import NetflixGradient2
 from tpssim.controllers.netflix_vegas import NetflixVegas
+from tpssim.controllers.token_bucket import TokenBucket
 
 CONTROLLERS: dict[str, Any] = {
     "fixed": Fixed,
+    "token-bucket": TokenBucket,
     "aimd": Aimd,
     "ewma-deadzone": EwmaDeadzone,
     "headroom": Headroom,
+    "botocore-cubic": BotocoreCubic,
     "netflix-aimd": NetflixAimd,
     "netflix-vegas": NetflixVegas,
     "netflix-gradient": NetflixGradient,

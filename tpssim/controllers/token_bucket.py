@@ -1,0 +1,93 @@
+"""A token bucket: so many calls a second on average, and a burst of as many as were saved up."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, NamedTuple
+
+from tpssim.core import Observation, Range
+
+
+class Bucket(NamedTuple):
+    """Tokens, and how they come back."""
+
+    fill: float  #: tokens a second
+    capacity: float
+    tokens: float  #: may fall below 0 if a call did not wait for its token
+    at: float  #: when they were counted, s
+
+
+def refilled(bucket: Bucket, now: float) -> Bucket:
+    """The bucket at `now`: `tokens + (now - at) * fill`, at most its capacity.
+
+    >>> refilled(Bucket(10.0, 5.0, 0.0, 0.0), 0.25).tokens
+    2.5
+    """
+    tokens = min(bucket.capacity, bucket.tokens + (now - bucket.at) * bucket.fill)
+    return Bucket(bucket.fill, bucket.capacity, tokens, now)
+
+
+def taken(bucket: Bucket, now: float) -> Bucket:
+    """The bucket after a call at `now`, which takes one token."""
+    full = refilled(bucket, now)
+    return Bucket(full.fill, full.capacity, full.tokens - 1.0, now)
+
+
+class TokenBucketState(NamedTuple):
+    rate: float
+    limit: float
+    reject: float
+    fill: float
+    capacity: float
+    tokens: float
+    at: float
+
+
+class TokenBucket(NamedTuple):
+    """Release a call for a token: `share x target` tokens a second come, and at most `capacity` are kept.
+
+    At a release, and with `fill = share * target`::
+
+        tokens <- min(capacity, tokens + (now - then) * fill) - 1
+        rate    = target                          while a token is left
+                = 1 / (lag + (1 - tokens) / fill)  else: the next slot is when the next token is there
+
+    It looks at nothing but the time: the baseline of every fixed limit. Of the calls that a stall held up,
+    `capacity` are made up for at once; the schedule goes on from there.
+
+    Valve: rate. Signal: none.
+    Origin: the textbook's bucket, full at first.
+
+    >>> law = TokenBucket(share=0.5, capacity=2.0)  # one token is left; then a wait of 1 / 50 s
+    >>> state = law.admit(law.init(100.0), 0.0, 0.0, 0.0)
+    >>> state.rate, law.admit(state, 0.0, 0.0, 1.0).rate
+    (100.0, 50.0)
+    """
+
+    share: Annotated[float, Range(0.0, 1.0, "x target", False, search=(0.01, 1.0), log=True)] = 1.0
+    capacity: Annotated[float, Range(1.0, 1e6, "tokens", search=(1.0, 1000.0), log=True)] = 10.0
+
+    def init(self, target: float) -> TokenBucketState:
+        return TokenBucketState(target, math.inf, 0.0, self.share * target, self.capacity, self.capacity, 0.0)
+
+    def admit(self, state: TokenBucketState, now: float, lag: float, in_flight: float) -> TokenBucketState:
+        bucket = taken(Bucket(state.fill, state.capacity, state.tokens, state.at), now)
+        missing = max(0.0, 1.0 - bucket.tokens)
+        target = state.fill / self.share
+        rate = target if missing == 0.0 else min(target, 1.0 / (lag + missing / bucket.fill))
+        return TokenBucketState(
+            rate, state.limit, state.reject, bucket.fill, bucket.capacity, bucket.tokens, bucket.at
+        )
+
+    def update(self, state: TokenBucketState, obs: Observation) -> TokenBucketState:
+        fill = self.share * obs.target
+        if fill == state.fill:
+            return state
+        bucket = refilled(Bucket(state.fill, state.capacity, state.tokens, state.at), obs.now)
+        rate = obs.target if bucket.tokens >= 1.0 else fill
+        return TokenBucketState(
+            rate, state.limit, state.reject, fill, bucket.capacity, bucket.tokens, bucket.at
+        )
+
+    def why(self, before: TokenBucketState, obs: Observation, after: TokenBucketState) -> str:
+        return f"{max(after.tokens, 0.0):.3g} of {after.capacity:g} tokens left"
