@@ -1,4 +1,4 @@
-"""What theory says of EWMA + dead zone: which dead zone noise crosses, and below which one it cycles.
+"""What theory says of the laws: bounds for EWMA + dead zone, tuning rules for PI.
 
 Two lower bounds for DEADZONE over ALPHA, drawn over a sweep of the two. Each stands on assumptions that are
 named; the simulation beside them says how far they carry.
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tpssim import services
+from tpssim.core import InputError
 from tpssim.disturbances import Swap
 
 if TYPE_CHECKING:
@@ -91,3 +92,26 @@ def service_noise(scenario: Scenario) -> float:
         times = service.times(services.draws(service.noise(), DRAWS, 0, 0))
         spreads.append(float(np.std(times) / np.mean(times)))
     return max(spreads)
+
+
+def simc(slope: float, tau: float, delay: float, closed: float | None = None) -> tuple[float, float]:
+    """(gain, integral time) of a PI controller by the SIMC rules, for a first-order plant with dead time.
+
+    `slope` is the plant's initial slope, gain / tau (for an integrator, tau = inf, its gain); with the wanted
+    closed-loop time constant `closed` (default: the dead time)::
+
+        K = 1 / (slope (closed + delay)),  Ti = min(tau, 4 (closed + delay))
+
+    Source: Skogestad 2003.
+
+    >>> simc(2.0, 4.0, 0.5)  # 4 / (8 x 1), min(4, 4 x 1)
+    (0.5, 4.0)
+    """
+    if not (slope > 0.0 and tau > 0.0 and delay >= 0.0):
+        raise InputError(
+            f"slope={slope!r}, tau={tau!r}, delay={delay!r}; allowed: slope, tau > 0, delay >= 0"
+        )
+    horizon = (delay if closed is None else closed) + delay
+    if not horizon > 0.0:
+        raise InputError(f"delay={delay!r}, closed={closed!r}; allowed: one of them above 0")
+    return 1.0 / (slope * horizon), min(tau, 4.0 * horizon)

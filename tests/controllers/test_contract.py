@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from laws import fed, memory_of
 
 from tpssim.controllers import CONTROLLERS, facts
-from tpssim.core import InputError, Observation, checked, ranges, replaced
+from tpssim.core import FLAG, InputError, Observation, checked, ranges, replaced
 from tpssim.throttling import Pacer
 
 LAWS = pytest.mark.parametrize("name", CONTROLLERS)
@@ -31,7 +31,8 @@ def records(draw: st.DrawFn, name: str) -> Any:
     law = CONTROLLERS[name]
     values = {}
     for field, allowed in ranges(law).items():
-        value = draw(finite(allowed.low, min(allowed.high, 1e4)))
+        flag = allowed.unit == FLAG
+        value = draw(st.sampled_from([0.0, 1.0]) if flag else finite(allowed.low, min(allowed.high, 1e4)))
         assume(allowed.holds(value))
         values[field] = value
     record = law()._replace(**values)
@@ -94,7 +95,7 @@ def test_states_are_floats_and_begin_with_the_valves(name: str, data: st.DataObj
         assert not math.isnan(state.rate)
         if state.rate < math.inf:
             assert 0.0 < state.rate <= max(target, getattr(law, "min_rate", 0.0))
-            assert state.rate >= min(target, getattr(law, "min_rate", target))
+            assert state.rate >= min(target, getattr(law, "min_rate", 0.0))
         assert state.limit >= min(1.0, getattr(law, "min_limit", 1.0))
         assert 0.0 <= state.reject <= 1.0
 

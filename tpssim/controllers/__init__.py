@@ -8,14 +8,21 @@ import re
 from typing import Any, NamedTuple
 
 from tpssim.controllers.aimd import Aimd
+from tpssim.controllers.aimd_epoch import AimdEpoch
+from tpssim.controllers.bbr import Bbr
 from tpssim.controllers.botocore_cubic import BotocoreCubic
 from tpssim.controllers.ewma_deadzone import EwmaDeadzone
+from tpssim.controllers.firestore_ramp import FirestoreRamp
 from tpssim.controllers.fixed import Fixed
 from tpssim.controllers.headroom import Headroom
 from tpssim.controllers.netflix_aimd import NetflixAimd
 from tpssim.controllers.netflix_gradient import NetflixGradient
 from tpssim.controllers.netflix_gradient2 import NetflixGradient2
 from tpssim.controllers.netflix_vegas import NetflixVegas
+from tpssim.controllers.pi import Pi
+from tpssim.controllers.pid import Pid
+from tpssim.controllers.scrapy_autothrottle import ScrapyAutothrottle
+from tpssim.controllers.spark_pid import SparkPid
 from tpssim.controllers.token_bucket import TokenBucket
 
 CONTROLLERS: dict[str, Any] = {
@@ -25,6 +32,13 @@ CONTROLLERS: dict[str, Any] = {
     "ewma-deadzone": EwmaDeadzone,
     "headroom": Headroom,
     "botocore-cubic": BotocoreCubic,
+    "scrapy-autothrottle": ScrapyAutothrottle,
+    "spark-pid": SparkPid,
+    "firestore-ramp": FirestoreRamp,
+    "aimd-epoch": AimdEpoch,
+    "pid": Pid,
+    "pi": Pi,
+    "bbr": Bbr,
     "netflix-aimd": NetflixAimd,
     "netflix-vegas": NetflixVegas,
     "netflix-gradient": NetflixGradient,

@@ -1,0 +1,54 @@
+"""`scrapy-autothrottle`: the originals' vectors, and its blindness to quick errors."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from laws import done, fed
+
+from tpssim.controllers.scrapy_autothrottle import ScrapyAutothrottle
+from tpssim.core import InputError, Observation, checked
+
+
+@pytest.mark.parametrize(
+    ("latency", "concurrency", "delay", "bounds", "new"),
+    [
+        (2.0, 2.0, 1.0, (0.0, 60.0), 1.0),
+        (1.0, 2.0, 1.0, (0.0, 60.0), 0.75),
+        (4.0, 2.0, 1.0, (0.0, 60.0), 2.0),
+        (2.0, 1.0, 1.0, (0.0, 60.0), 2.0),
+        (2.0, 4.0, 1.0, (0.0, 60.0), 0.75),
+        (2.0, 2.0, 0.5, (0.0, 60.0), 1.0),
+        (2.0, 2.0, 2.0, (0.0, 60.0), 1.5),
+        (2.0, 2.0, 1.0, (0.5, 2.0), 1.0),
+        (2.0, 2.0, 1.0, (0.25, 0.5), 0.5),
+        (2.0, 2.0, 1.0, (2.0, 4.0), 2.0),
+        (1.0, 1.0, 2.0, (0.0, 60.0), 1.5),
+    ],
+)
+def test_delays(
+    latency: float, concurrency: float, delay: float, bounds: tuple[float, float], new: float
+) -> None:
+    law = ScrapyAutothrottle(0.0, *bounds, concurrency)
+    state = law.init(100.0)._replace(delay=delay)
+    after = law.update(state, done(1.0, latency))
+    assert (after.delay, after.rate) == (new, 1.0 / new)
+
+
+def test_with_a_constant_latency_the_distance_halves() -> None:
+    states = fed(ScrapyAutothrottle(), [done(float(k), 1.0) for k in range(5)])
+    assert [state.delay for state in states] == [5.0, 3.0, 2.0, 1.5, 1.25, 1.125]
+
+
+def test_a_failure_never_makes_it_faster_and_no_latency_is_no_news() -> None:
+    law = ScrapyAutothrottle()
+    quick = Observation(1.0, 100.0, 0.001, 0.0, 1.0, 1.0, 1.0, 1.0)
+    slow = Observation(1.0, 100.0, 8.0, 0.0, 1.0, 1.0, 1.0, 1.0)
+    none = Observation(1.0, 100.0, math.nan, 0.0, 1.0, 1.0, 1.0, 1.0)
+    assert [s.delay for s in fed(law, [quick, none, slow])] == [5.0, 5.0, 5.0, 8.0]
+
+
+def test_bounds_in_the_wrong_order() -> None:
+    with pytest.raises(InputError, match="min_delay=70 lies above max_delay=60"):
+        checked(ScrapyAutothrottle(min_delay=70.0), "scrapy-autothrottle")

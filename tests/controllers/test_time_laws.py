@@ -1,0 +1,75 @@
+"""`firestore-ramp` and `aimd-epoch`: vectors and numbers worked by hand."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from laws import done, fed
+
+from tpssim.controllers.aimd_epoch import AimdEpoch
+from tpssim.controllers.firestore_ramp import FirestoreRamp, ramp
+from tpssim.core import Observation
+
+
+@pytest.mark.parametrize(
+    ("minutes", "rate"),
+    [(0.0, 500.0), (4.99, 500.0), (5.0, 750.0), (10.0, 1125.0), (15.0, 1687.0), (90.0, 738945.0)],
+)
+def test_the_ramp(minutes: float, rate: float) -> None:
+    law = FirestoreRamp()
+    news = Observation(minutes * 60.0, 1e6, 0.01, 0.0)
+    assert fed(law, [news], target=1e6)[-1].rate == rate
+    assert fed(law, [news._replace(target=600.0)], target=600.0)[-1].rate == min(rate, 600.0)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "calls", "delay_ms"),
+    [(0, 100, 200), (0, 250, 500), (0, 500, 1000), (5, 250, 334), (5, 500, 667), (5, 750, 1000)],
+)
+def test_the_delays_of_batches_are_those_of_the_rate(minutes: float, calls: float, delay_ms: int) -> None:
+    # After that many calls the original waits until the rate has made room for them, in whole ms.
+    assert math.ceil(1000.0 * calls / ramp(500.0, 1.5, minutes / 5.0)) == delay_ms
+
+
+def test_a_refusal_tells_no_time() -> None:
+    state = fed(FirestoreRamp(), [Observation(600.0, 1e6, math.nan, 0.0, 0.0)], target=1e6)[-1]
+    assert state.rate == 500.0
+
+
+def test_one_cut_for_each_event() -> None:
+    # 100, halved, + 10 a second. Slow: over 0.25 s. Calls released at 0.7, 0.8, 0.9 are under way at the cut.
+    law = AimdEpoch(dec_rate=0.5)
+    news = [
+        done(1.0, 0.3),  # released 0.7: 50, the epoch begins at 1
+        done(1.1, 0.3),  # released 0.8: the same event
+        done(1.25, 0.26),  # released 0.99: the same
+        done(1.5, 0.1),  # well: + 10 x 0.25
+        done(2.0, 0.5),  # released 1.5: a new event
+        done(2.1, 0.01, dropped=True),  # released 2.09, refused: another
+    ]
+    rates = [state.rate for state in fed(law, news)]
+    assert rates == pytest.approx([100.0, 50.0, 50.0, 50.0, 52.5, 26.25, 13.125])
+
+
+def test_what_was_held_up_before_the_cut_belongs_to_its_event() -> None:
+    law = AimdEpoch(dec_rate=0.5)
+    late = Observation(1.5, 100.0, 0.01, 0.6, 1.0)  # released at 1.49, scheduled at 0.89
+    later = Observation(2.5, 100.0, 0.01, 0.6, 1.0)  # scheduled at 1.89
+    assert [s.rate for s in fed(law, [done(1.0, 0.3), late, later])] == [100.0, 50.0, 50.0, 25.0]
+
+
+def test_two_users_converge_as_in_chiu_and_jain() -> None:
+    # Cap 100; while the sum is at most 100 both add 1, else both halve: F is 0.6098 at the start, 0.6700
+    # after 5 steps, 0.8255 after 20.
+    law = AimdEpoch(dec_rate=0.5, inc_step=1.0)
+    users = [law.init(1e9)._replace(rate=10.0, last=0.0), law.init(1e9)._replace(rate=90.0, last=0.0)]
+    fairness = []
+    for step in range(1, 21):
+        over = users[0].rate + users[1].rate > 100.0
+        news = Observation(float(step), 1e9, 0.001, 0.0, 1.0, float(over), 1.0, float(over))
+        users = [law.update(user, news) for user in users]
+        total, squares = sum(u.rate for u in users), sum(u.rate**2 for u in users)
+        fairness.append(total**2 / (2.0 * squares))
+    assert fairness[4] == pytest.approx(0.6700, abs=5e-5)
+    assert fairness[19] == pytest.approx(0.8255, abs=5e-5)

@@ -1,0 +1,71 @@
+"""Additive increase, multiplicative decrease, one cut for each congestion event."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, NamedTuple
+
+from tpssim.core import Observation, Range
+
+
+class AimdEpochState(NamedTuple):
+    rate: float
+    limit: float
+    reject: float
+    last: float  #: time of the last news, s; nan before the first
+    epoch: float  #: time of the last cut, s; -inf before the first
+
+
+class AimdEpoch(NamedTuple):
+    """Add so much a second; cut by a ratio when a call was refused or slow, once for each event.
+
+    A call is *news of congestion* if it was dropped, or `lag + latency > slow`. For each completion::
+
+        congested, and scheduled at or after `epoch`:   rate <- dec_rate * rate, epoch <- now
+        congested, scheduled before it:                 nothing: the same event
+        else:                                           rate <- rate + inc_step * (now - last)
+        rate <- max(min_rate, min(rate, target))
+
+    `now - latency - lag` is when a call was scheduled, so what was under way or held up at the moment of a
+    cut cannot cut again. Increase is per second, so it does not grow with the rate.
+
+    Valve: rate. Signal: drops, lag + latency over a bound.
+    Origin: Chiu and Jain 1989, with the congestion epoch of TCP (RFC 9438). Deviations: binary feedback is
+    per call, and `slow` is ours, since a service need not refuse anything to be overloaded.
+
+    >>> law = AimdEpoch(dec_rate=0.5)
+    >>> slow = Observation(1.0, 100.0, 2.0, 0.0)
+    >>> state = law.update(law.init(100.0), slow)
+    >>> state.rate, law.update(state, slow._replace(now=1.5)).rate  # released at -0.5, before the cut
+    (50.0, 50.0)
+    """
+
+    slow: Annotated[float, Range(0.0, 1e6, "s", False, search=(0.02, 2.0), log=True)] = 0.25
+    dec_rate: Annotated[float, Range(0.0, 1.0, "x", False, False, search=(0.4, 0.95))] = 0.7
+    inc_step: Annotated[float, Range(0.0, 1e6, "1/s per s", search=(0.5, 100.0), log=True)] = 10.0
+    min_rate: Annotated[float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True)] = 1.0
+
+    def init(self, target: float) -> AimdEpochState:
+        return AimdEpochState(target, math.inf, 0.0, math.nan, -math.inf)
+
+    def update(self, state: AimdEpochState, obs: Observation) -> AimdEpochState:
+        if obs.count < 1.0:
+            return state
+        rate, epoch = state.rate, state.epoch
+        latency = 0.0 if math.isnan(obs.latency) else obs.latency
+        if obs.drops > 0.0 or obs.lag + latency > self.slow:
+            if obs.now - latency - obs.lag >= epoch:
+                rate = rate * self.dec_rate
+                epoch = obs.now
+        elif not math.isnan(state.last):
+            rate = rate + self.inc_step * (obs.now - state.last)
+        rate = max(self.min_rate, min(rate, obs.target))
+        return AimdEpochState(rate, state.limit, state.reject, obs.now, epoch)
+
+    def why(self, before: AimdEpochState, obs: Observation, after: AimdEpochState) -> str:
+        if after.epoch > before.epoch:
+            cause = "a call was dropped" if obs.drops > 0.0 else f"a call took {obs.lag + obs.latency:.3g} s"
+            return f"{cause}: x{self.dec_rate:g}, an event begins"
+        if after.rate > before.rate:
+            return f"no congestion: +{self.inc_step:g} a second"
+        return "held: at a bound, or the same event"

@@ -1,0 +1,96 @@
+"""PID on the response time, as the package simple-pid computes it."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, NamedTuple
+
+from tpssim.core import FLAG, Observation, Range
+
+
+class PidState(NamedTuple):
+    rate: float
+    limit: float
+    reject: float
+    proportional: float
+    integral: float
+    derivative: float
+    time: float  #: of the last computation, s
+    output: float  #: nan before the first
+    last_input: float  #: nan before the first
+    last_error: float  #: nan before the first
+
+
+class Pid(NamedTuple):
+    """Hold `lag + latency` at a setpoint by the three terms, with the integral clamped.
+
+    With `input = lag + latency`, `error = setpoint - input`, `dt` since the last computation::
+
+        dt < sample_time:   the last output
+        P = kp * error                     (p_on_input: P <- P - kp * change of input)
+        I = clamp(I + ki * error * dt)
+        D = - kd * change of input / dt    (d_on_error: kd * change of error / dt)
+        rate = clamp(P + I + D)            into [min_rate, target]
+
+    The integral starts at the target, so the rate does. **Clamping is weak anti-windup**: with P at a bound
+    the integral still moves; `Pi` stops that.
+
+    Valve: rate. Signal: lag + latency.
+    Origin: m-lundberg/simple-pid 2.0.1 (MIT). Deviations: the clock is the law's `now`; an observation
+    without a latency is skipped; the limits are the target and `min_rate`.
+
+    >>> law = Pid(kp=100.0, ki=0.0, kd=0.0, setpoint=0.5)
+    >>> law.update(law.init(100.0), Observation(1.0, 100.0, 0.8, 0.0)).rate  # 100 (0.5 - 0.8) + 100
+    70.0
+    """
+
+    kp: Annotated[float, Range(0.0, 1e6, "1/s per s", search=(1.0, 1000.0), log=True)] = 100.0
+    ki: Annotated[float, Range(0.0, 1e6, "1/s per s s", search=(1.0, 1000.0), log=True)] = 100.0
+    kd: Annotated[float, Range(0.0, 1e6, "1/s per s/s", search=(0.0, 100.0))] = 0.0
+    setpoint: Annotated[float, Range(0.0, 1e6, "s", False, search=(0.02, 2.0), log=True)] = 0.2
+    sample_time: Annotated[float, Range(0.0, 60.0, "s", search=(0.0, 1.0))] = 0.01
+    p_on_input: Annotated[float, Range(0.0, 1.0, FLAG)] = 0.0
+    d_on_error: Annotated[float, Range(0.0, 1.0, FLAG)] = 0.0
+    min_rate: Annotated[float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True)] = 1.0
+
+    def init(self, target: float) -> PidState:
+        return PidState(target, math.inf, 0.0, 0.0, target, 0.0, 0.0, math.nan, math.nan, math.nan)
+
+    def update(self, state: PidState, obs: Observation) -> PidState:
+        if obs.count < 1.0 or math.isnan(obs.latency):
+            return state
+        now = obs.now
+        dt = now - state.time
+        if dt == 0.0:
+            dt = 1e-16
+        if dt < self.sample_time and not math.isnan(state.output):
+            return state
+        high = max(obs.target, self.min_rate)
+        given = obs.lag + obs.latency
+        error = self.setpoint - given
+        change = 0.0 if math.isnan(state.last_input) else given - state.last_input
+        error_change = 0.0 if math.isnan(state.last_error) else error - state.last_error
+        proportional = self.kp * error if self.p_on_input == 0.0 else state.proportional - self.kp * change
+        integral = state.integral + self.ki * error * dt
+        integral = max(self.min_rate, min(integral, high))
+        derivative = -self.kd * change / dt if self.d_on_error == 0.0 else self.kd * error_change / dt
+        output = proportional + integral + derivative
+        output = self.min_rate if math.isnan(output) else max(self.min_rate, min(output, high))
+        return PidState(
+            output,
+            state.limit,
+            state.reject,
+            proportional,
+            integral,
+            derivative,
+            now,
+            output,
+            given,
+            error,
+        )
+
+    def why(self, before: PidState, obs: Observation, after: PidState) -> str:
+        if math.isnan(after.output):
+            return "nothing computed yet"
+        terms = f"P {after.proportional:.4g}, I {after.integral:.4g}, D {after.derivative:.4g}"
+        return f"response {after.last_input:.3g} s for {self.setpoint:g}: {terms}"
