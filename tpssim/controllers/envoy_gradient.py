@@ -1,0 +1,194 @@
+"""Envoy's adaptive concurrency: a latency quantile against one measured with hardly any calls."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import Annotated, NamedTuple
+
+from tpssim.core import Observation, Range
+
+#: The histogram keeps two significant digits: 90 bins a decade, from 1 us, of ten decades; bin 0 holds less.
+BINS, DECADES = 90, 10
+WINDOWS_AT_FLOOR = 5.0
+
+
+class EnvoyGradientState(NamedTuple):
+    rate: float
+    limit: float
+    reject: float
+    saved: float  #: the limit to go back to after the probe, calls
+    least: float  #: latency measured by the last probe, us; nan before the first
+    probing: float  #: 1 while the least latency is measured
+    began: float  #: when that began, s; calls released before it do not count
+    samples: float  #: in the histogram
+    next_update: float  #: s
+    next_probe: float  #: s
+    at_floor: float  #: windows in a row that left the limit at its floor
+
+
+class EnvoyGradient(NamedTuple):
+    """Multiply the limit by `least latency x (1 + buffer) / latency now`, and add its square root.
+
+    A *probe*, at the start and every `probe_every` seconds (and up to a share `jitter` later, at random),
+    sets the limit to `min_limit`; the quantile of `probe_samples` calls released after that is the least
+    latency, and the old limit comes back. Every `update_every` seconds outside of a probe, if calls have
+    ended::
+
+        g     = max(0.5, min(2, least (1 + buffer) / quantile))
+        limit <- max(min_limit, min(max_limit, trunc(g limit + sqrt(g limit))))
+
+    Five windows in a row that leave the limit at `min_limit` set off a probe. Latencies are counted in whole
+    us in a histogram of two significant digits, the quantile is interpolated in its bin and cut to whole us.
+
+    Valve: limit. Signal: latency quantile against a probed one.
+    Origin: envoyproxy/envoy, `adaptive_concurrency/controller/gradient_controller.cc` (Apache-2.0).
+    Deviations: a timer acts with the first completion after it, for a law has no timer of its own.
+
+    >>> from array import array
+    >>> law = EnvoyGradient(probe_samples=1.0)
+    >>> memory = array("d", [0.0]) * law.memory()
+    >>> state = law.init(100.0)
+    >>> for now in (0.1, 0.2, 0.3):  # the probe; a sample; the window after it: 3 x 1.25 + sqrt(3.75)
+    ...     state = law.update(state, Observation(now, 100.0, 0.01, 0.0), memory)
+    >>> state.limit
+    5.0
+    """
+
+    min_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 30.0))] = 3.0
+    max_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True)] = 1000.0
+    quantile: Annotated[float, Range(0.0, 1.0, "", False, search=(0.3, 0.99))] = 0.5
+    buffer: Annotated[float, Range(0.0, 10.0, "x least latency", search=(0.0, 1.0))] = 0.25
+    update_every: Annotated[float, Range(0.0, 600.0, "s", False, search=(0.05, 2.0), log=True)] = 0.1
+    probe_every: Annotated[float, Range(0.0, 1e6, "s", False, search=(10.0, 300.0), log=True)] = 60.0
+    probe_samples: Annotated[float, Range(1.0, 1e5, "samples", search=(10.0, 200.0))] = 50.0
+    jitter: Annotated[float, Range(0.0, 1.0, "x probe_every", search=(0.0, 0.5))] = 0.15
+
+    def conflict(self) -> str:
+        if self.min_limit > self.max_limit:
+            return (
+                f"min_limit={self.min_limit:g} lies above max_limit={self.max_limit:g}; allowed: min <= max"
+            )
+        return ""
+
+    def memory(self) -> int:
+        return 1 + BINS * DECADES
+
+    def init(self, target: float) -> EnvoyGradientState:
+        floor = math.floor(self.min_limit) * 1.0
+        inf = math.inf
+        return EnvoyGradientState(inf, floor, 0.0, floor, math.nan, 1.0, 0.0, 0.0, inf, inf, 0.0)
+
+    def update(self, state: EnvoyGradientState, obs: Observation, memory: array[float]) -> EnvoyGradientState:
+        if obs.count < 1.0 or math.isnan(obs.latency):
+            return state
+        now = obs.now
+        limit, saved, least, probing = state.limit, state.saved, state.least, state.probing
+        began, samples, at_floor = state.began, state.samples, state.at_floor
+        next_update, next_probe = state.next_update, state.next_probe
+        floor = math.floor(self.min_limit) * 1.0
+        if probing == 0.0 and now >= next_update:
+            if samples > 0.0:
+                old = limit
+                limit = stepped(old, least * (1.0 + self.buffer), cut_quantile(memory, self.quantile))
+                limit = max(floor, min(limit, self.max_limit))
+                at_floor = at_floor + 1.0 if limit == floor and old == floor else 0.0
+                emptied(memory)
+                samples = 0.0
+            next_update += self.update_every * (math.floor((now - next_update) / self.update_every) + 1.0)
+        if probing == 0.0 and (now >= next_probe or at_floor >= WINDOWS_AT_FLOOR):
+            saved, limit, probing, at_floor = limit, floor, 1.0, 0.0
+            # The timer's own moment, if it was that; calls released before it do not count.
+            began = min(now, next_probe)
+            emptied(memory)
+            samples = 0.0
+        if probing == 0.0 or now - obs.latency >= began:
+            added(memory, obs.latency)
+            samples += 1.0
+        if probing > 0.0 and samples >= self.probe_samples:
+            least, limit, probing = cut_quantile(memory, self.quantile), saved, 0.0
+            emptied(memory)
+            samples = 0.0
+            next_update = now + self.update_every
+            next_probe = now + probe_wait(self.probe_every, self.jitter, obs.u)
+        return EnvoyGradientState(
+            state.rate,
+            limit,
+            state.reject,
+            saved,
+            least,
+            probing,
+            began,
+            samples,
+            next_update,
+            next_probe,
+            at_floor,
+        )
+
+    def why(self, before: EnvoyGradientState, obs: Observation, after: EnvoyGradientState) -> str:
+        if after.probing > 0.0:
+            return f"probe: {after.samples:g} of {self.probe_samples:g} samples with {after.limit:g} calls"
+        least = f"least latency {after.least / 1e3:.3g} ms"
+        if before.probing > 0.0:
+            return f"{least} measured, limit back at {after.limit:g}"
+        return f"{least}, gradient window: limit {before.limit:g} -> {after.limit:g}"
+
+
+def stepped(limit: float, least: float, latency: float) -> float:
+    """`trunc(g limit + sqrt(g limit))` with the gradient g in [0.5, 2].
+
+    >>> stepped(3.0, 1.25, 1.0)
+    5.0
+    """
+    gradient = 2.0 if latency == 0.0 else max(0.5, min(2.0, least / latency))
+    wanted = limit * gradient
+    return float(math.floor(wanted + math.sqrt(wanted)))
+
+
+def probe_wait(every: float, jitter: float, u: float) -> float:
+    """Time to the next probe, s: `every`, and a random number of ms below the jitter's share.
+
+    >>> probe_wait(100.0, 0.1, 0.5), probe_wait(45.0, 0.0, 0.5)
+    (105.0, 45.0)
+    """
+    span = math.ceil(every * 1000.0 * jitter)
+    return every + math.floor(u * span) / 1000.0
+
+
+def added(memory: array[float], latency: float) -> None:
+    """Count one latency, in whole us, in its bin of two significant digits."""
+    value = float(math.floor(min(latency, 9e3) * 1e6 + 0.5))
+    if value < 1.0:
+        memory[0] += 1.0
+        return
+    decade, width = 0, 0.1
+    while value >= 100.0 * width:
+        width *= 10.0
+        decade += 1
+    memory[1 + BINS * decade + int(value / width + 1e-9) - 10] += 1.0
+
+
+def cut_quantile(memory: array[float], q: float) -> float:
+    """The quantile of the histogram, interpolated in its bin, in whole us below it."""
+    n = 0.0
+    for count in memory:
+        n += count
+    wanted, below = q * n, memory[0]
+    if wanted <= below:
+        return 0.0
+    width = 0.1
+    for decade in range(DECADES):
+        for step in range(BINS):
+            count = memory[1 + BINS * decade + step]
+            if count > 0.0 and below + count >= wanted:
+                left = (step + 10.0) * width
+                return float(math.floor(left + (wanted - below) / count * width + 1e-9))
+            below += count
+        width *= 10.0
+    return math.nan
+
+
+def emptied(memory: array[float]) -> None:
+    """An empty histogram."""
+    for k in range(len(memory)):
+        memory[k] = 0.0

@@ -1,0 +1,138 @@
+"""Vector's adaptive request concurrency: one more call while answers are no slower, a tenth fewer when they
+are."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, NamedTuple
+
+from tpssim.core import Observation, Range
+
+
+class VectorArcState(NamedTuple):
+    rate: float
+    limit: float
+    reject: float
+    mean: float  #: past round trip, s; nan before the first
+    variance: float  #: of it, s^2
+    ends: float  #: when this interval ends, s
+    total: float  #: sum of the round trips of this interval, s
+    samples: float  #: how many
+    pressed: float  #: 1 if a call was refused or timed out in this interval
+    reached: float  #: 1 if the limit was reached in this interval
+
+
+class VectorArc(NamedTuple):
+    """Compare the mean round trip of an interval with its moving average and deviation.
+
+    At a release the limit is *reached* if as many calls are in flight as it allows. An interval lasts one
+    past mean round trip and ends with the first completion after it; `c` is the mean round trip of its
+    successes::
+
+        limit < max_limit, reached, no drop, c <= mean:                       limit <- limit + 1
+        else limit > 1, and a drop or c >= mean + deviations * sqrt(var):     limit <- max(1, trunc(ratio *
+        limit)) d = c - mean;  mean <- mean + alpha d;  var <- (1 - alpha) (var + alpha d^2)
+
+    The first round trip only sets the mean. It starts with `initial`.
+
+    Valve: limit. Signal: latency against its moving average, drops.
+    Origin: vectordotdev/vector, `sinks/util/adaptive_concurrency/controller.rs` (MPL-2.0). Deviations: round
+    trips and their mean are rounded to `resolution`, as in the original's tests only (0: as in production,
+    where equal round trips differ in their last bit and look like overload).
+
+    >>> law = VectorArc()
+    >>> state = law.admit(law.init(100.0), 0.0, 0.0, 0.0)  # the only permit is used
+    >>> state = law.update(state, Observation(0.1, 100.0, 0.1, 0.0))
+    >>> state = law.admit(state, 0.1, 0.0, 0.0)
+    >>> law.update(state, Observation(0.2, 100.0, 0.1, 0.0)).limit
+    2.0
+    """
+
+    initial: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 50.0), log=True)] = 1.0
+    max_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True)] = 200.0
+    ratio: Annotated[float, Range(0.0, 1.0, "x", False, False, search=(0.5, 0.99))] = 0.9
+    alpha: Annotated[float, Range(0.0, 1.0, "", False, search=(0.05, 0.9))] = 0.4
+    deviations: Annotated[float, Range(0.0, 100.0, search=(0.5, 5.0))] = 2.5
+    resolution: Annotated[float, Range(0.0, 1.0, "s", search=(0.0, 1e-3))] = 1e-6
+
+    def conflict(self) -> str:
+        if self.initial > self.max_limit:
+            return (
+                f"initial={self.initial:g} lies above max_limit={self.max_limit:g}; allowed: initial <= max"
+            )
+        return ""
+
+    def init(self, target: float) -> VectorArcState:
+        return VectorArcState(
+            math.inf, math.floor(self.initial) * 1.0, 0.0, math.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        )
+
+    def admit(self, state: VectorArcState, now: float, lag: float, in_flight: float) -> VectorArcState:
+        if in_flight + 1.0 < state.limit:
+            return state
+        return VectorArcState(
+            state.rate,
+            state.limit,
+            state.reject,
+            state.mean,
+            state.variance,
+            state.ends,
+            state.total,
+            state.samples,
+            state.pressed,
+            1.0,
+        )
+
+    def update(self, state: VectorArcState, obs: Observation) -> VectorArcState:
+        if obs.count < 1.0:
+            return state
+        limit, mean, variance, ends = state.limit, state.mean, state.variance, state.ends
+        total, samples, reached = state.total, state.samples, state.reached
+        pressed = 1.0 if obs.drops > 0.0 else state.pressed
+        if obs.errors < obs.count and not math.isnan(obs.latency):
+            total += rounded(obs.latency, self.resolution)
+            samples += 1.0
+        current = rounded(total / samples, self.resolution) if samples > 0.0 else math.nan
+        if math.isnan(mean):
+            if samples > 0.0:
+                mean, variance, ends = current, 0.0, obs.now + current
+        elif obs.now >= ends:
+            bound = mean + self.deviations * math.sqrt(variance)
+            # A comparison with nan, the mean of no success, holds for neither.
+            if limit < self.max_limit and reached > 0.0 and pressed == 0.0 and current <= mean:
+                limit += 1.0
+            elif limit > 1.0 and (pressed > 0.0 or current >= bound):
+                limit = max(1.0, float(math.floor(limit * self.ratio)))
+            if samples > 0.0:
+                change = current - mean
+                step = self.alpha * change
+                mean += step
+                variance = (1.0 - self.alpha) * (variance + change * step)
+            ends = obs.now + mean
+            total, samples, pressed, reached = 0.0, 0.0, 0.0, 0.0
+        return VectorArcState(
+            state.rate, limit, state.reject, mean, variance, ends, total, samples, pressed, reached
+        )
+
+    def why(self, before: VectorArcState, obs: Observation, after: VectorArcState) -> str:
+        if after.limit > before.limit:
+            return f"the limit was reached, round trips no longer than {before.mean * 1e3:.4g} ms: +1"
+        if after.limit < before.limit:
+            bound = before.mean + self.deviations * math.sqrt(before.variance)
+            dropped = before.pressed > 0.0 or obs.drops > 0.0
+            cause = "a call was dropped" if dropped else f"round trips of {bound * 1e3:.4g} ms or more"
+            return f"{cause}: x{self.ratio:g}"
+        return f"limit {after.limit:g}: interval going on, limit not reached, or round trips as usual"
+
+
+def rounded(seconds: float, resolution: float) -> float:
+    """A time in whole steps of a resolution; as it is where that is 0.
+
+    >>> rounded(0.1000004, 1e-6)
+    0.1
+    """
+    if resolution == 0.0 or seconds > 1e9 * resolution:
+        return seconds
+    if resolution == 1e-6:
+        return math.floor(seconds * 1e6 + 0.5) / 1e6  # the decimal that is meant, to the bit
+    return math.floor(seconds / resolution + 0.5) * resolution
