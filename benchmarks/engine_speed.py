@@ -25,7 +25,8 @@ from typing import Any
 import ciw
 import numpy as np
 
-from tpssim import engine, model, sweep
+from tpssim import model, sweep
+from tpssim.compiled import engine
 from tpssim.controllers import CONTROLLERS
 from tpssim.plant import Async, Backend
 from tpssim.scenario import Scenario
@@ -115,7 +116,7 @@ def rates() -> dict[str, dict[str, float]]:
 FIRST = """
 import time
 import numba
-from tpssim import engine
+from tpssim.compiled import engine
 from tpssim.controllers import CONTROLLERS
 from tpssim.scenario import Scenario
 from tpssim.scenarios import SCENARIOS

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from laws import Valves
 
-from tpssim import InputError, Observation, designs
+from tpssim import InputError, Observation
 from tpssim.clock import TIMERS
 from tpssim.controllers.aimd import Aimd
 from tpssim.controllers.ewma_deadzone import EwmaDeadzone
 from tpssim.core import Range
-from tpssim.designs import Value, parse_axis
 from tpssim.pacing import SKIP
 from tpssim.scenarios import SCENARIOS
+from tpssim.sweeping import designs
+from tpssim.sweeping.designs import Value, parse_axis
 
 ARENA = SCENARIOS["blocking-steady"]
 

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 from laws import Valve, Valves
 
 import tpssim
-from tpssim import InputError, compiling, engine, experiment, kernel, model, simulate
+from tpssim import InputError, experiment, model, simulate
 from tpssim.clock import IDEAL, TIMERS, TimerModel
+from tpssim.compiled import compiling, engine, kernel
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import Observation
 from tpssim.disturbances import Ramp, Sine, Spike, Stall, Step, Swap

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tpssim import InputError, compare, foreign, judge, measure, simulate
+from tpssim import InputError, compare, judge, measure, simulate
 from tpssim.clock import TIMERS
 from tpssim.core import OK
+from tpssim.hosting import foreign
 from tpssim.pacing import SKIP
 from tpssim.plant import Async, Pool
 from tpssim.scenario import Producer, Scenario
@@ -640,7 +641,7 @@ def test_an_exit_in_a_thread_ends_the_thread_alone() -> None:
 
 
 def test_two_simulations_may_overlap_in_threads() -> None:
-    from tpssim.rebinding import rebound
+    from tpssim.hosting.rebinding import rebound
 
     real = time.sleep, threading.Thread.start
     one, two = rebound(), rebound()

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_engine import DISTURBANCES, SERVICES, TIMER_MODELS, accepted, same
 
-from tpssim import hosted, simulate
+from tpssim import simulate
 from tpssim.article import PRINTED
+from tpssim.hosting import hosted
 from tpssim.plant import Async, Blocking
 from tpssim.scenario import Producer, Scenario
 from tpssim.scenarios import SCENARIOS

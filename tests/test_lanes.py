@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_engine import LAWS, PLANTS, accepted
 
-from tpssim import judge, lanes, measure, model, simulate
+from tpssim import judge, measure, model, simulate
 from tpssim.controllers import CONTROLLERS
-from tpssim.lanes import Reduced, reduced
 from tpssim.scenario import Scenario
 from tpssim.scenarios import SCENARIOS
+from tpssim.sweeping import lanes
+from tpssim.sweeping.lanes import Reduced, reduced
 from tpssim.traces import Trace
 from tpssim.verdicts import WORDS
 

@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import Valve, Valves, run
 
-from tpssim import hosted
 from tpssim.article import PRINTED, TWINS, OnRate
 from tpssim.clock import TIMERS, Clock
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import OK, REFUSED, UNFINISHED, Observation
 from tpssim.disturbances import Stall, Step, Swap
+from tpssim.hosting import hosted
 from tpssim.pacing import BURST, DELAY, SKIP, Late, capped
 from tpssim.plant import Async, Backend, Blocking, Retry
 from tpssim.scenario import Scenario

@@ -24,8 +24,8 @@ from tpssim.cli import main
 from tpssim.core import Aborted, Range
 from tpssim.metrics import METRICS
 from tpssim.statistics import estimate
-from tpssim.store import Store
-from tpssim.sweep_result import SweepResult
+from tpssim.sweeping.store import Store
+from tpssim.sweeping.sweep_result import SweepResult
 
 SHORT = "blocking-steady:duration=5"
 GRID = {"alpha": [0.1, 0.3, 0.5], "deadzone": [1.05, 1.2]}
@@ -114,7 +114,7 @@ def test_the_table_does_not_depend_on_who_ran_it(tmp_path: Path) -> None:
 
 
 def test_what_is_in_the_store_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tpssim import lanes, sweeps
+    from tpssim.sweeping import lanes, sweeps
 
     path = tmp_path / "kept.sqlite"
     asked: list[tuple[int, ...]] = []
@@ -225,7 +225,7 @@ def _dies(*_: Any) -> Any:
 
 
 def test_dead_workers_end_the_sweep_with_a_word_on_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tpssim import sweeps
+    from tpssim.sweeping import sweeps
 
     monkeypatch.setattr(sweeps, "run_pieces", _dies)
     with (

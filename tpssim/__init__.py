@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from tpssim.metrics import METRICS, measure
     from tpssim.scenario import Scenario
     from tpssim.scenarios import SCENARIOS, trace_scenario
-    from tpssim.sweep_result import SweepResult
-    from tpssim.sweeps import sweep
+    from tpssim.sweeping.sweep_result import SweepResult
+    from tpssim.sweeping.sweeps import sweep
     from tpssim.traces import Trace
     from tpssim.verdicts import judge
 
@@ -40,7 +40,7 @@ _ROOMS = {
     "Rejected": "live.permits",
     "SCENARIOS": "scenarios",
     "Scenario": "scenario",
-    "SweepResult": "sweep_result",
+    "SweepResult": "sweeping.sweep_result",
     "ThrottleWarning": "live.account",
     "Trace": "traces",
     "arun": "live.loops",
@@ -50,7 +50,7 @@ _ROOMS = {
     "measure": "metrics",
     "run": "live.blocking",
     "simulate": "experiment",
-    "sweep": "sweeps",
+    "sweep": "sweeping.sweeps",
     "throttle": "live.blocking",
     "trace_scenario": "scenarios",
 }

@@ -13,7 +13,7 @@ from tpssim.controllers import CONTROLLERS, facts
 from tpssim.core import InputError, Range, ranges
 from tpssim.scenario import PARTS, capacity, phases
 from tpssim.scenarios import SCENARIOS
-from tpssim.studies import STUDIES
+from tpssim.sweeping.studies import STUDIES
 
 KINDS = ("controllers", "scenarios", "metrics", "studies")
 

@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
 from typing import Any, NamedTuple
 
-from tpssim import engine as fast
-from tpssim import foreign, hosted, model
+from tpssim import model
 from tpssim.article import PRINTED, TWINS
 from tpssim.clock import IDEAL
 from tpssim.comparison import Cell, Comparison, Run
-from tpssim.compiling import compiles
+from tpssim.compiled import engine as fast
+from tpssim.compiled.compiling import compiles
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import VERSION, Controller, InputError, checked, format_spec, parse_spec, ranges, replaced
-from tpssim.foreign import Foreign, ThrottleFunction
+from tpssim.hosting import foreign, hosted
+from tpssim.hosting.foreign import Foreign, ThrottleFunction
 from tpssim.metrics import measured
 from tpssim.pacing import BURST
 from tpssim.scenario import Scenario, checked_scenario, with_parameters

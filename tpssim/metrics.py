@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tpssim import reduction, signals
-from tpssim.compiling import fast
+from tpssim.compiled.compiling import fast
 from tpssim.core import OK
 from tpssim.plant import Async, Blocking, Pool
 from tpssim.reduction import ASYNC, BLOCKING, POOL, Columns, Frame, Phase, Samples

@@ -11,7 +11,10 @@ from tpssim.controllers.aimd import Aimd
 from tpssim.controllers.aimd_epoch import AimdEpoch
 from tpssim.controllers.bbr import Bbr
 from tpssim.controllers.botocore_cubic import BotocoreCubic
+from tpssim.controllers.brpc_auto import BrpcAuto
+from tpssim.controllers.envoy_gradient import EnvoyGradient
 from tpssim.controllers.ewma_deadzone import EwmaDeadzone
+from tpssim.controllers.failsafe_adaptive import FailsafeAdaptive
 from tpssim.controllers.firestore_ramp import FirestoreRamp
 from tpssim.controllers.fixed import Fixed
 from tpssim.controllers.headroom import Headroom
@@ -24,6 +27,7 @@ from tpssim.controllers.pid import Pid
 from tpssim.controllers.scrapy_autothrottle import ScrapyAutothrottle
 from tpssim.controllers.spark_pid import SparkPid
 from tpssim.controllers.token_bucket import TokenBucket
+from tpssim.controllers.vector_arc import VectorArc
 
 CONTROLLERS: dict[str, Any] = {
     "fixed": Fixed,
@@ -43,6 +47,10 @@ CONTROLLERS: dict[str, Any] = {
     "netflix-vegas": NetflixVegas,
     "netflix-gradient": NetflixGradient,
     "netflix-gradient2": NetflixGradient2,
+    "envoy-gradient": EnvoyGradient,
+    "vector-arc": VectorArc,
+    "failsafe-adaptive": FailsafeAdaptive,
+    "brpc-auto": BrpcAuto,
 }
 
 

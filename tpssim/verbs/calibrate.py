@@ -5,12 +5,28 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 from tpssim.core import VERSION, InputError
 from tpssim.live.calibration import calibrate as measured_here
 from tpssim.live.calibration import document, quantile
 from tpssim.live.waiting import PreciseClock
-from tpssim.verbs.common import Progress, command, run_record
+from tpssim.verbs.common import Progress, add_common, command, run_record
+
+
+def add(verbs: Any) -> None:
+    """The verb on the command line."""
+    parser = verbs.add_parser("calibrate", help="how this machine waits: a timer model for the simulator")
+    parser.add_argument(
+        "--sleeps",
+        type=int,
+        default=100,
+        metavar="N",
+        help="of each length and kind; default: 100, 8 s in all",
+    )
+    add_common(parser)
+    parser.set_defaults(run=calibrate)
+
 
 KINDS = {
     "sleep": "time.sleep",

@@ -11,12 +11,32 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tpssim.core import VERSION, InputError
 
 if TYPE_CHECKING:
     from tpssim.scenario import Scenario
+
+
+def add_trace(parser: argparse.ArgumentParser) -> None:
+    """Options of the verbs that run scenarios."""
+    parser.add_argument(
+        "--timer", metavar="NAME", help="for every scenario: linux, say, or a timer.json of calibrate"
+    )
+    parser.add_argument("--trace", metavar="FILE", help="a scenario from a CSV of recorded service times")
+    parser.add_argument("--column", metavar="NAME", help="its column; default: a known one, or the only one")
+    parser.add_argument(
+        "--unit", choices=("s", "ms", "us"), help="its unit; default: s, or the known column's"
+    )
+
+
+def add_common(parser: argparse.ArgumentParser) -> None:
+    """Options of every verb that writes results."""
+    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="default: results/VERB-NAME")
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout and nothing else")
 
 
 def specs(given: Sequence[str]) -> list[str]:

@@ -10,11 +10,70 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tpssim.core import VERSION
-from tpssim.verbs.common import Progress, command, executor_for, file_name, run_record, scenarios, specs
+from tpssim.verbs.common import (
+    Progress,
+    add_common,
+    add_trace,
+    command,
+    executor_for,
+    file_name,
+    run_record,
+    scenarios,
+    specs,
+)
 
 if TYPE_CHECKING:
     from tpssim.comparison import Comparison
     from tpssim.pacing import Late
+
+EPILOG = """\
+throttles and scenarios take parameters: NAME:key=value,key=value
+  python -m tpssim compare --scenarios degrade-recover --controllers aimd:dec_rate=0.8 headroom
+  python -m tpssim compare --scenarios blocking-steady:mean=0.05,cv=1
+  python -m tpssim compare --trace calls.csv --column latency --unit ms
+"""
+
+
+def add(verbs: Any) -> None:
+    """The verb on the command line."""
+    parser = verbs.add_parser(
+        "compare",
+        help="every throttle on every scenario under the same noise: table, pictures, JSON, CSV",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--scenarios", metavar="A,B", nargs="+", action="extend", help="default: all built-in ones"
+    )
+    parser.add_argument(
+        "--controllers",
+        metavar="NAME",
+        nargs="+",
+        action="extend",
+        help="default: all laws and printed throttles",
+    )
+    parser.add_argument(
+        "--throttle",
+        metavar="FILE.py:callable",
+        nargs="+",
+        action="extend",
+        help="a throttle of your own beside them, called as (items, tps, total); or package.module:callable",
+    )
+    parser.add_argument(
+        "--late",
+        metavar="POLICY",
+        action="append",
+        help="what becomes of missed slots: burst, capped(N), delay or skip; several are compared",
+    )
+    add_trace(parser)
+    parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s, in every scenario")
+    parser.add_argument("--replications", type=int, default=5, metavar="N", help="default: 5")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")
+    parser.add_argument(
+        "--traces", choices=("first", "all"), default="first", help="which replications' traces are written"
+    )
+    add_common(parser)
+    parser.set_defaults(run=compare)
 
 
 def _policies(given: Sequence[str] | None) -> list[Late]:
@@ -27,7 +86,7 @@ def _controllers(args: argparse.Namespace) -> list[Any] | None:
     """What was asked for; a throttle of one's own stands beside the default ones if no others are named."""
     from tpssim.article import PRINTED
     from tpssim.controllers import CONTROLLERS
-    from tpssim.foreign import Foreign
+    from tpssim.hosting.foreign import Foreign
 
     named = None if args.controllers is None else specs(args.controllers)
     if args.throttle is None:

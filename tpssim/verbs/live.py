@@ -27,7 +27,62 @@ from tpssim.live.blocking import Run, run
 from tpssim.live.loops import arun
 from tpssim.live.permits import Handle
 from tpssim.live.watching import Onlooker
-from tpssim.verbs.common import command, file_name, run_record
+from tpssim.verbs.common import add_common, command, file_name, run_record
+
+EPILOG = """\
+  python -m tpssim serve --rate 800 --schedule 10:200,30:800 --port 8000
+  python -m tpssim live --url http://127.0.0.1:8000/ --tps 500 --seconds 60 --async --controller headroom
+  python -m tpssim live --call mymodule:send --tps 200 --total 10000 --workers 8 --fail-if 'rate_error>1%'
+A first Ctrl-C (or SIGTERM) stops in good order, with a report and whole files; a second one at once.
+"""
+
+
+def add(verbs: Any) -> None:
+    """The verb on the command line."""
+    parser = verbs.add_parser(
+        "live",
+        help="real calls at a rate, under any law: a callable, a command or a URL",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--call", metavar="MODULE:FUNCTION", help="or FILE.py:FUNCTION; gets the call's number"
+    )
+    parser.add_argument("--command", metavar="TEXT", help="a shell command; an exit code not 0 is a failure")
+    parser.add_argument(
+        "--url", metavar="URL", help="429 and 503 are drops, other answers from 400 up failures"
+    )
+    parser.add_argument("--method", default="GET", metavar="M", help="default: GET")
+    parser.add_argument("--header", metavar="'NAME: VALUE'", action="append")
+    parser.add_argument("--data", metavar="TEXT", help="the body of the request")
+    parser.add_argument("--tps", type=float, required=True, metavar="RATE", help="the wanted rate, 1/s")
+    parser.add_argument("--total", type=int, metavar="N", help="that many calls; default: until Ctrl-C")
+    parser.add_argument("--seconds", type=float, metavar="S", help="for that long")
+    parser.add_argument("--controller", default="fixed", metavar="LAW", help="default: fixed")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        metavar="N",
+        help="threads for the calls; default: 0, one call at a time, which holds up the schedule",
+    )
+    parser.add_argument(
+        "--async", dest="asynchronous", action="store_true", help="calls in an event loop instead"
+    )
+    parser.add_argument("--max-in-flight", type=int, metavar="N", help="with --async; default: any number")
+    parser.add_argument("--timeout", type=float, metavar="S", help="of a command or request; default: none")
+    parser.add_argument(
+        "--late", default="burst", metavar="POLICY", help="missed slots: burst, capped(N), delay or skip"
+    )
+    parser.add_argument("--spin", default="auto", help="auto (default), off, or seconds")
+    parser.add_argument("--record", metavar="FILE", help="default: recording.ndjson in the results folder")
+    parser.add_argument(
+        "--fail-if", metavar="COND", action="append", help="such as 'rate_error>1%%': exit code 1 if it holds"
+    )
+    parser.add_argument("--quiet", action="store_true", help="show nothing while it runs")
+    add_common(parser)
+    parser.set_defaults(run=live)
+
 
 COMPARISONS = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
 UNITS = {"%": 0.01, "us": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0}

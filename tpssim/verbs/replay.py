@@ -10,7 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from tpssim.core import VERSION, InputError
-from tpssim.verbs.common import command, file_name, run_record, specs
+from tpssim.verbs.common import add_common, command, file_name, run_record, specs
+
+
+def add(verbs: Any) -> None:
+    """The verb on the command line."""
+    parser = verbs.add_parser(
+        "replay", help="a recorded live run: the same decisions again, and what other laws would have done"
+    )
+    parser.add_argument("recording", metavar="FILE", help="as written by live --record, or by record=")
+    parser.add_argument(
+        "--controllers",
+        metavar="NAME",
+        nargs="+",
+        action="extend",
+        help="laws to try on its service times, beside the recorded one",
+    )
+    add_common(parser)
+    parser.set_defaults(run=replay)
 
 
 def replay(args: argparse.Namespace) -> int:

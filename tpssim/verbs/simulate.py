@@ -5,9 +5,22 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 from tpssim.core import VERSION, InputError
-from tpssim.verbs.common import command, file_name, run_record, scenarios
+from tpssim.verbs.common import add_common, add_trace, command, file_name, run_record, scenarios
+
+
+def add(verbs: Any) -> None:
+    """The verb on the command line."""
+    parser = verbs.add_parser("simulate", help="one run: its measures, its picture, its trace")
+    parser.add_argument("scenario", nargs="?", metavar="SCENARIO", help="or --trace FILE")
+    parser.add_argument("controller", metavar="CONTROLLER")
+    add_trace(parser)
+    parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s")
+    parser.add_argument("--replication", type=int, default=0, metavar="R", help="which noise; default: 0")
+    add_common(parser)
+    parser.set_defaults(run=simulate)
 
 
 def simulate(args: argparse.Namespace) -> int:

@@ -13,16 +13,80 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tpssim.core import VERSION, InputError
-from tpssim.verbs.common import Progress, command, executor_for, file_name, run_record, scenarios
+from tpssim.verbs.common import (
+    Progress,
+    add_common,
+    add_trace,
+    command,
+    executor_for,
+    file_name,
+    run_record,
+    scenarios,
+)
 
 if TYPE_CHECKING:
-    from tpssim.studies import Named
-    from tpssim.sweep_result import SweepResult
+    from tpssim.sweeping.studies import Named
+    from tpssim.sweeping.sweep_result import SweepResult
+
+EPILOG = """\
+studies: alpha-deadzone, spin-threshold (python -m tpssim list studies)
+grid syntax: NAME=LOW:HIGH:N, NAME=LOW:HIGH:N:log, NAME=A,B,C; with --design sobol or lhs: NAME=LOW:HIGH
+  python -m tpssim sweep alpha-deadzone
+  python -m tpssim sweep spin-threshold
+  python -m tpssim sweep --grid alpha=0.05:0.5:10 deadzone=1.02,1.1,1.2
+  python -m tpssim sweep --scenario blocking-steady --controller aimd --grid dec_rate=0.5:0.95:10 cv=0.2,1
+A run that is interrupted or killed goes on where it was when the same command is given again.
+"""
+
+
+def add(verbs: Any) -> None:
+    """The verb on the command line."""
+    parser = verbs.add_parser(
+        "sweep",
+        help="one law at every point of a grid: table, heat maps with the theory, CSV; resumable",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("study", nargs="?", metavar="STUDY", help="a built-in sweep; see below")
+    parser.add_argument("--scenario", metavar="NAME", help="default: the study's, or degrade-recover")
+    parser.add_argument("--controller", metavar="NAME", help="default: the study's, or ewma-deadzone")
+    add_trace(parser)
+    parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s")
+    parser.add_argument(
+        "--grid", metavar="NAME=VALUES", nargs="+", action="extend", help="one or more factors"
+    )
+    parser.add_argument("--design", default="grid", metavar="D", help="grid (default), sobol or lhs")
+    parser.add_argument("--points", type=int, metavar="N", help="of a design that is no grid")
+    parser.add_argument("--replications", type=int, metavar="N", help="default: 10, or the study's")
+    parser.add_argument(
+        "--seed-set",
+        default="common",
+        metavar="S",
+        help="common random numbers at all points (default), or independent ones",
+    )
+    parser.add_argument("--heatmap", metavar="MEASURE", nargs="+", action="extend", help="over the first two")
+    parser.add_argument(
+        "--plot",
+        metavar="MEASURE",
+        nargs="+",
+        action="extend",
+        help="MEASURE or MEASURE:X; X a factor or a measure",
+    )
+    parser.add_argument(
+        "--traces", metavar="N", nargs="+", type=int, help="points whose first run is written"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")
+    parser.add_argument("--dask", metavar="ADDRESS", help="run on the workers of that Dask scheduler instead")
+    parser.add_argument(
+        "--store", type=Path, metavar="FILE", help="keep every run there; reused when it fits"
+    )
+    add_common(parser)
+    parser.set_defaults(run=sweep)
 
 
 def _study(args: argparse.Namespace) -> Named:
     """The named study with what was asked for in place of its own, or one made of that alone."""
-    from tpssim.studies import STUDIES, Named
+    from tpssim.sweeping.studies import STUDIES, Named
 
     if args.study is None and args.grid is None:
         raise InputError(f"give a study or --grid NAME=VALUES; allowed studies: {', '.join(STUDIES)}")
@@ -74,9 +138,9 @@ def _told_what_is_kept(path: Path) -> Iterator[None]:
 def sweep(args: argparse.Namespace) -> int:
     began = time.perf_counter()
     study = _study(args)
-    from tpssim import designs, sweeps
     from tpssim.artefacts import check_out, results_folder
-    from tpssim.store import remove
+    from tpssim.sweeping import designs, sweeps
+    from tpssim.sweeping.store import remove
 
     given = args.trace is None or args.scenario is not None
     (scenario,) = scenarios(args, [study.scenario] if given else [])

@@ -5,9 +5,29 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
+from typing import Any
 
 from tpssim.core import VERSION, InputError
-from tpssim.verbs.common import Progress, command, file_name, run_record
+from tpssim.verbs.common import Progress, add_common, command, file_name, run_record
+
+
+def add(verbs: Any) -> None:
+    """The verb on the command line."""
+    parser = verbs.add_parser(
+        "validate", help="is the simulation right? theory beside simulation, case by case"
+    )
+    parser.add_argument("--cases", metavar="NAME", nargs="+", action="extend", help="default: all")
+    parser.add_argument(
+        "--live",
+        action="store_true",
+        help="instead: the same scenario on the bench and over HTTP to a server of our own, in real time",
+    )
+    parser.add_argument(
+        "--laws", metavar="NAME", nargs="+", action="extend", help="with --live; default: headroom"
+    )
+    parser.add_argument("--seconds", type=float, metavar="S", help="of each live run; default: 30")
+    add_common(parser)
+    parser.set_defaults(run=validate)
 
 
 def validate(args: argparse.Namespace) -> int:

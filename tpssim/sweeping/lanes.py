@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim import engine, kernel, model
-from tpssim.compiling import fast, fast_for
+from tpssim import model
+from tpssim.compiled import engine, kernel
+from tpssim.compiled.compiling import fast, fast_for
+from tpssim.compiled.kernel import Draws, Log, Plan, run
 from tpssim.core import UNFINISHED
 from tpssim.disturbances import Swap
-from tpssim.kernel import Draws, Log, Plan, run
 from tpssim.metrics import METRICS, frame_of, measured, room_for, settled
 from tpssim.plant import Backend
 from tpssim.reduction import (

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim import kernel, services
+from tpssim import services
 from tpssim.clock import IDEAL, TimerModel, late_wakeups
-from tpssim.compiling import fast_for, takes
+from tpssim.compiled import kernel
+from tpssim.compiled.compiling import fast_for, takes
+from tpssim.compiled.kernel import ASYNC, BLOCKING, POOL, SPARE, Draws, Log, Plan, Tables
 from tpssim.core import UNFINISHED, Controller
 from tpssim.disturbances import Stall, Swap, factor_row, merged
-from tpssim.kernel import ASYNC, BLOCKING, POOL, SPARE, Draws, Log, Plan, Tables
 from tpssim.pacing import Late, on_grid
 from tpssim.plant import Async, Backend, Blocking
 from tpssim.reduction import COUNTERS

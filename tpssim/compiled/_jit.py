@@ -23,7 +23,8 @@ import numba
 from numba.core import config, types
 from numba.extending import overload, register_jitable
 
-from tpssim import clock, disturbances, heap, kernel, pacing, plant, reduction, sensor, signals
+from tpssim import clock, disturbances, pacing, plant, reduction, sensor, signals
+from tpssim.compiled import heap, kernel
 from tpssim.fingerprint import package
 
 _one_at_a_time = threading.Lock()

@@ -15,7 +15,7 @@ from contextvars import Context
 from typing import Any
 
 from tpssim.clock import IDEAL, TimerModel
-from tpssim.strands import Strand
+from tpssim.hosting.strands import Strand
 
 TURN = 2e-6  # s; a turn of the loop with nothing to wait for: measured 1.8 us (asyncio), 0.8 us (uvloop)
 

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from tpssim.strands import Strand, current
+from tpssim.hosting.strands import Strand, current
 
 
 class Lock:

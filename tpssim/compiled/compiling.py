@@ -25,7 +25,7 @@ def fast(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of the package, compiled if numba is there."""
     if not compiles:
         return function
-    from tpssim import _jit
+    from tpssim.compiled import _jit
 
     return _jit.kept(function)
 
@@ -35,7 +35,7 @@ def fast_for(function: Callable[..., Any], law: type) -> Callable[..., Any]:
     """The same for a function that calls a law, which a user may have written: numba may not take it."""
     if not compiles:
         return function
-    from tpssim import _jit
+    from tpssim.compiled import _jit
 
     compiled = _jit.for_law(function, law)
 

@@ -18,15 +18,15 @@ from time import monotonic as real_time
 from types import FrameType
 from typing import Any, NamedTuple
 
-from tpssim import hosted
 from tpssim.core import InputError
-from tpssim.hosted import Guest
+from tpssim.hosting import hosted
+from tpssim.hosting.hosted import Guest
+from tpssim.hosting.rebinding import rebound
+from tpssim.hosting.strands import current
+from tpssim.hosting.virtual_loop import VirtualLoop
 from tpssim.loading import load
-from tpssim.rebinding import rebound
 from tpssim.scenario import Scenario
-from tpssim.strands import current
 from tpssim.traces import Trace
-from tpssim.virtual_loop import VirtualLoop
 
 ThrottleFunction = Callable[..., Any]
 
@@ -137,7 +137,7 @@ def simulate(
 def _place(error: BaseException) -> str:
     """Where an error arose: the last line that is not the bench's."""
     frames = traceback.extract_tb(error.__traceback__)
-    ours = str(Path(__file__).parent)
+    ours = str(Path(__file__).parent.parent)
     last = next((f for f in reversed(frames) if not f.filename.startswith(ours)), frames[-1])
     return f"{Path(last.filename).name}:{last.lineno}"
 

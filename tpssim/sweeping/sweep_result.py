@@ -12,20 +12,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim import designs, tables, theory
+from tpssim import tables, theory
 from tpssim.core import InputError
 from tpssim.experiment import simulate
 from tpssim.metrics import METRICS, long_phases
 from tpssim.scenario import achievable
 from tpssim.statistics import Estimate, estimates
+from tpssim.sweeping import designs
 from tpssim.verdicts import WORDS, majority
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from tpssim.designs import Factor, Point
     from tpssim.scenario import Scenario
+    from tpssim.sweeping.designs import Factor, Point
     from tpssim.traces import Trace
 
     Array = NDArray[np.float64]

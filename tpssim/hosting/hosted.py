@@ -14,10 +14,10 @@ from typing import Any
 from tpssim.article import PrintedThrottle
 from tpssim.clock import VirtualClock
 from tpssim.core import OK, UNFINISHED, InputError
+from tpssim.hosting.strands import Strand, current
 from tpssim.plant import Async, Backend, Blocking
 from tpssim.scenario import Producer, Scenario
 from tpssim.serving import Call, Serving
-from tpssim.strands import Strand, current
 from tpssim.traces import Trace
 from tpssim.world import COMPLETED, LATENCY, OUTCOME, Row, World
 

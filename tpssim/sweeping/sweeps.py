@@ -21,16 +21,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tpssim import designs
 from tpssim.core import VERSION, Aborted, InputError
-from tpssim.designs import Factor, Point, Value
 from tpssim.disturbances import Swap
 from tpssim.experiment import ControllerLike, check_count, contender, scenario_named
 from tpssim.fingerprint import fingerprint
-from tpssim.lanes import Reduced, reduced
 from tpssim.scenario import Scenario
-from tpssim.store import Store
-from tpssim.sweep_result import Failure, Row, SweepResult
+from tpssim.sweeping import designs
+from tpssim.sweeping.designs import Factor, Point, Value
+from tpssim.sweeping.lanes import Reduced, reduced
+from tpssim.sweeping.store import Store
+from tpssim.sweeping.sweep_result import Failure, Row, SweepResult
 
 CHUNK = 0.5  # s, how long a chunk should take
 BLOCK = 50  # replications of a point that are run at a stroke

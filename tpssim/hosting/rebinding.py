@@ -26,8 +26,8 @@ from collections.abc import Callable, Iterator
 from types import CellType, FunctionType
 from typing import Any
 
-from tpssim.strands import Strand, current
-from tpssim.virtual_threads import (
+from tpssim.hosting.strands import Strand, current
+from tpssim.hosting.virtual_threads import (
     Lock,
     current_thread,
     identity,
@@ -101,7 +101,7 @@ def _rlock(strand: Strand) -> Any:
 
 
 def _event_loop(strand: Strand) -> asyncio.AbstractEventLoop:
-    from tpssim.virtual_loop import VirtualLoop
+    from tpssim.hosting.virtual_loop import VirtualLoop
 
     return VirtualLoop(strand)
 
