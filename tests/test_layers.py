@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parent.parent / "tpssim"
 #: Rooms from the ground up. A room may import rooms on lower floors only.
 FLOORS = (
     {"core", "fingerprint", "workers"},
+    {"sensor"},
     {
         "loading",
         "clock",
@@ -23,7 +24,6 @@ FLOORS = (
         "pacing",
         "plots",
         "recordings",
-        "sensor",
         "services",
         "signals",
         "statistics",
@@ -40,6 +40,7 @@ FLOORS = (
     {"verdicts"},
     {"hosting"},
     {"comparison", "yardsticks"},
+    {"league"},
     {"experiment", "replays", "validation"},
     {"parity", "sweeping"},
     {"catalogue"},

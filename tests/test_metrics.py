@@ -97,6 +97,29 @@ def test_recovery_counts_from_the_rise_of_the_capacity() -> None:
     assert measure(trace(DROP, times, times, never))["recovery_time"] == math.inf
 
 
+def test_regaining_counts_completions_of_a_second() -> None:
+    # 4/s are achievable again from 16 s: 3.8 of them, that is 4 calls, within a second. One a second until
+    # 18.5 s, then four a second from 20 s: the fourth of these at 20.75 s.
+    done = np.concatenate([np.arange(16.0), [16.5, 17.5, 18.5], 20.0 + np.arange(48) / 4.0])
+    assert measure(trace(DROP, done, done, 4.0))["regain_time"] == 4.75
+    # In any order: completions of calls in flight overtake each other.
+    mixed = np.concatenate([done[:19], done[:18:-1]])
+    assert measure(trace(DROP, mixed, mixed, 4.0))["regain_time"] == 4.75
+    assert measure(trace(DROP, done[:20], done[:20], 4.0))["regain_time"] == math.inf
+    assert math.isnan(measure(steady(16.0, 4.0, 0.125))["regain_time"])
+
+
+def test_stretch_is_what_calls_waited_over_what_they_would_have_alone() -> None:
+    # Alone 0.25, 0.5, 0.25 s. A blocked caller counts from the slot: 0.25 + 1.25 + 0.5 s.
+    released, scheduled, completed = [0.0, 8.0, 16.0], [0.0, 7.5, 16.0], [0.25, 8.75, 16.5]
+    assert measure(trace(DROP, released, completed, 4.0, scheduled))["stretch"] == 2.0
+    pool = DROP._replace(consumer=Pool(4.0))
+    assert measure(trace(pool, released, completed, 4.0, scheduled))["stretch"] == 1.5
+    # The way of an answer is no congestion: 2.0 s over 3 x 0.25 s more.
+    far = DROP._replace(network=Constant(0.25))
+    assert measure(trace(far, released, completed, 4.0, scheduled))["stretch"] == 2.0 / 1.75
+
+
 def test_settling_counts_from_the_last_exit_in_the_last_phase() -> None:
     times = np.arange(128) / 4.0
     # Last phase 16..32 s, its second half at 4/s: the band is 3.6..4.4. Left for good at 19 s.

@@ -52,7 +52,11 @@ def test_what_lies_at_the_end_does_not_happen() -> None:
     assert trace.outcome.tolist() == [OK, UNFINISHED]
 
 
-@pytest.mark.parametrize("law", CONTROLLERS)
+# The end of a window may raise the rate, so that a slot turns out to have been due before it.
+UNTIMED = [name for name, law in CONTROLLERS.items() if not hasattr(law, "sensor")]
+
+
+@pytest.mark.parametrize("law", UNTIMED)
 def test_one_server_obeys_lindley_to_the_bit(law: str) -> None:
     scenario = Scenario("s", Lognormal(0.02, 1.0), 60.0, 30.0)
     trace = run(scenario, CONTROLLERS[law]())

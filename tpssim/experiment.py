@@ -18,6 +18,7 @@ from tpssim.controllers import CONTROLLERS
 from tpssim.core import VERSION, Controller, InputError, checked, format_spec, parse_spec, ranges, replaced
 from tpssim.hosting import foreign, hosted
 from tpssim.hosting.foreign import Foreign, ThrottleFunction
+from tpssim.league import League, acts, valve_of
 from tpssim.metrics import measured
 from tpssim.pacing import BURST
 from tpssim.scenario import Scenario, checked_scenario, with_parameters
@@ -234,9 +235,7 @@ def compare(
     `executor`; the result does not depend on it. `progress(done, total)` is called as pairs end. Raises
     `InputError` before anything runs.
     """
-    check_count("replications", replications, 1)
-    check_count("seed", seed, 0)
-    check_count("workers", workers, 1)
+    _check_counts(replications, seed, workers)
     check_count("keep", keep, 1)
     arenas = [scenario_named(s) for s in _listed(scenarios, SCENARIOS, Scenario)]
     printed = PRINTED if all(arena.late == BURST and not arena.poisson for arena in arenas) else ()
@@ -245,6 +244,55 @@ def compare(
     _check_distinct("scenario", [arena.name for arena in arenas])
     _check_distinct("controller", [rival.label for rival in rivals])
     pairs = [(arena, rival) for arena in arenas for rival in rivals]
+    cells = _run_pairs(pairs, replications, seed, keep, workers, executor, progress)
+    return Comparison({arena.name: arena for arena in arenas}, cells, seed, replications)
+
+
+def league(
+    scenarios: Iterable[Scenario | str] | Scenario | str | None = None,
+    controllers: Iterable[ControllerLike] | ControllerLike | None = None,
+    *,
+    replications: int = 5,
+    seed: int = 0,
+    workers: int = 1,
+    executor: Executor | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> League:
+    """Every law on every scenario where its valve acts, scored and ranked; no trace is kept.
+
+    `None` means all built-in scenarios, or all laws. Everything else is as in `compare`.
+    """
+    _check_counts(replications, seed, workers)
+    arenas = [scenario_named(s) for s in _listed(scenarios, SCENARIOS, Scenario)]
+    rivals = [contender(c) for c in _listed(controllers, CONTROLLERS, tuple)]
+    rivals = [_told_apart(rival, rivals) for rival in rivals]
+    _check_distinct("scenario", [arena.name for arena in arenas])
+    _check_distinct("controller", [rival.label for rival in rivals])
+    pairs = [(arena, rival) for arena in arenas for rival in rivals if acts(valve_of(rival.name), arena)]
+    if not pairs:
+        raise InputError(
+            "no valve of these laws acts on these scenarios; allowed: an async consumer or a pool"
+        )
+    cells = _run_pairs(pairs, replications, seed, 0, workers, executor, progress)
+    return League(Comparison({arena.name: arena for arena in arenas}, cells, seed, replications))
+
+
+def _check_counts(replications: int, seed: int, workers: int) -> None:
+    check_count("replications", replications, 1)
+    check_count("seed", seed, 0)
+    check_count("workers", workers, 1)
+
+
+def _run_pairs(
+    pairs: Sequence[tuple[Scenario, Contender]],
+    replications: int,
+    seed: int,
+    keep: int,
+    workers: int,
+    executor: Executor | None,
+    progress: Callable[[int, int], None] | None,
+) -> dict[tuple[str, str], Cell]:
+    """What became of each pair, by the names of both."""
     for pair in pairs:
         _check_hostable(*pair)
     jobs = [(arena, rival, seed, replications, keep) for arena, rival in pairs]
@@ -252,11 +300,10 @@ def compare(
         if executor is None and workers > 1:
             executor = stack.enter_context(processes(min(workers, len(jobs))))
         results = _in_turn(jobs, progress) if executor is None else _sent_out(executor, jobs, progress)
-    cells = {
+    return {
         (arena.name, rival.label): Cell(rival.name, rival.parameters(), runs)
         for (arena, rival), runs in zip(pairs, results, strict=True)
     }
-    return Comparison({arena.name: arena for arena in arenas}, cells, seed, replications)
 
 
 Job = tuple[Scenario, Contender, int, int, int]

@@ -21,7 +21,7 @@ from tpssim.compiled.compiling import fast
 from tpssim.core import OK
 from tpssim.plant import Async, Blocking, Pool
 from tpssim.reduction import ASYNC, BLOCKING, POOL, Columns, Frame, Phase, Samples
-from tpssim.scenario import achievable, capacity, mean_over, phases
+from tpssim.scenario import achievable, capacity, mean_over, mean_service, phases
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,6 +125,18 @@ METRICS = {
     "caught_up": Metric("calls", "releases made an interval or more behind the schedule", "tokio: Burst"),
     "re_anchored": Metric("times", "how often the schedule was restarted or cut short", "tokio: Delay"),
     "dropped": Metric("slots", "slots that were missed and dropped", "tokio: Skip; k6: dropped iterations"),
+    "stretch": Metric(
+        "1",
+        "sum of completion - release (of a blocking consumer: - scheduled release) over the sum of the mean "
+        "service times without load at the calls' releases; 1: nothing waits",
+        "slowdown: Harchol-Balter, Performance Modeling, ch. 7",
+    ),
+    "regain_time": Metric(
+        "s",
+        "from each rise of the achievable until 95 % of it have completed within a second, the longest; inf "
+        "if they never have before the next edge; nan if it never rises",
+        _OURS,
+    ),
     "fairness": Metric(
         "1",
         "Jain index (sum x)^2 / (n sum x^2) of the producers' throughput in the second half of the time "
@@ -165,7 +177,11 @@ def frame_of(scenario: Scenario) -> Frame:
         return np.array(rows, dtype=np.float64).reshape(-1, width)
 
     every = phases(scenario)
-    calls = [(a, b, mean_over(scenario, achievable, a, b) * (b - a)) for a, b in every]
+    way = scenario.network.mean if scenario.network else 0.0
+    calls = [
+        (a, b, mean_over(scenario, achievable, a, b) * (b - a), mean_over(scenario, mean_service, a, b) + way)
+        for a, b in every
+    ]
     rises = [
         (edge, following, best)
         for (_, edge), (_, following) in itertools.pairwise(every)
@@ -183,7 +199,7 @@ def frame_of(scenario: Scenario) -> Frame:
         width,
         math.fsum(mean_over(scenario, capacity, a, b) * (b - a) for a, b in every),
         table([tuple(producer) for producer in scenario.producers], 2),
-        table([*calls], 3),
+        table([*calls], 4),
         table(
             [
                 (a, b, mean_over(scenario, achievable, a, b), mean_over(scenario, capacity, a, b))

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     THROUGHPUT, ACHIEVED, WORST_PHASE, UTILISATION, STEADY_ERROR, OVERSHOOT, SETTLING_TIME, RECOVERY_TIME,
     SWING, REGULARITY, PERIOD, TOTAL_VARIATION, IAE, ITAE, RESPONSE_P50, RESPONSE_P99, RESPONSE_P999,
     LAG_P99, LAG_MAX, LATENESS_P50, LATENESS_P99, DRIFT, BURST_10MS, BURST_100MS, SPIN_CPU, ERRORS,
-    REFUSED_CALLS, HELD, CAUGHT_UP, RE_ANCHORED, DROPPED, FAIRNESS, TIME_TO_FAIRNESS,
-) = range(33)  # fmt: skip
+    REFUSED_CALLS, HELD, CAUGHT_UP, RE_ANCHORED, DROPPED, STRETCH, REGAIN_TIME, FAIRNESS, TIME_TO_FAIRNESS,
+) = range(35)  # fmt: skip
 #: What `collect` wants to know of a run beside its rows.
 COUNTERS = ("spun", "caught_up", "re_anchored", "dropped", "held")
 
@@ -47,7 +47,7 @@ class Frame(NamedTuple):
     width: float  #: of a bin, s
     bears: float  #: integral of the capacity, calls
     producers: Array  #: rows of (start, end)
-    phases: Array  #: rows of (start, end, achievable calls)
+    phases: Array  #: rows of (start, end, achievable calls, mean service time and way of an answer, s)
     long: Array  #: of each long phase: start, end, mean of the achievable and of the capacity, 1/s
     rises: Array  #: rows of (edge, next edge, achievable behind it) where the achievable rises
     bins: Array  #: mean of the achievable in each bin, 1/s
@@ -265,6 +265,44 @@ def _recovery(columns: Columns, n: int, frame: Frame, times: Array, rates: Array
     return longest
 
 
+def _regain(columns: Columns, n: int, frame: Frame, times: Array) -> float:
+    """The longest time from a rise of the achievable until as good as that completes in a second."""
+    longest = math.nan
+    for k in range(len(frame.rises)):
+        edge, following, best = frame.rises[k, 0], frame.rises[k, 1], frame.rises[k, 2]
+        size = 0
+        for i in range(n):
+            if columns.outcome[i] == OK and edge <= columns.completed[i] < following:
+                times[size] = columns.completed[i]
+                size += 1
+        times[:size].sort()
+        width = min(1.0, following - edge)
+        enough = max(1, math.ceil(RECOVERED * best * width))
+        took = math.inf
+        for i in range(enough - 1, size):
+            if times[i] - times[i - enough + 1] <= width:
+                took = times[i] - edge
+                break
+        longest = took if math.isnan(longest) else max(longest, took)
+    return longest
+
+
+def _stretch(columns: Columns, n: int, frame: Frame) -> float:
+    """What calls waited over what they would have waited in an idle plant."""
+    waited, alone = 0.0, 0.0
+    for i in range(n):
+        if columns.outcome[i] != OK:
+            continue
+        begun = columns.scheduled[i] if frame.consumer == BLOCKING else columns.released[i]
+        for k in range(len(frame.phases)):
+            if frame.phases[k, 0] <= columns.released[i] < frame.phases[k, 1]:
+                if frame.phases[k, 3] < math.inf:
+                    waited += columns.completed[i] - begun
+                    alone += frame.phases[k, 3]
+                break
+    return waited / alone if alone > 0.0 else math.nan
+
+
 def _settling(columns: Columns, n: int, frame: Frame, final: float, times: Array, rates: Array) -> float:
     last = len(frame.long) - 1
     start, end = frame.long[last, 0], frame.long[last, 1]
@@ -364,6 +402,8 @@ def collect(
     out[CAUGHT_UP] = counters[1]
     out[RE_ANCHORED] = counters[2]
     out[DROPPED] = counters[3]
+    out[STRETCH] = _stretch(columns, n, frame)
+    out[REGAIN_TIME] = _regain(columns, n, frame, times)
     out[FAIRNESS] = math.nan
     out[TIME_TO_FAIRNESS] = math.nan
 

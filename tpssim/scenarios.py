@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tpssim.clock import TIMERS
 from tpssim.disturbances import Stall, Step, Swap
-from tpssim.plant import Async, Backend
+from tpssim.plant import Async, Backend, Pool
 from tpssim.recordings import SQLITE_COMMITS, read_service_times
 from tpssim.scenario import Producer, Scenario, checked_scenario
 from tpssim.services import Constant, Lognormal, Pareto, Recorded
@@ -36,6 +36,8 @@ def trace_scenario(
         )
     )
 
+
+COMPLETIONS = Async(feedback="completion")
 
 _ALL = (
     Scenario(
@@ -101,6 +103,52 @@ _ALL = (
         backend=Backend(servers=1.0),
         producers=(Producer(), Producer(15.0), Producer(30.0, 45.0)),
         summary="one server for 100 a second; a second producer comes at 15 s, a third from 30 s to 45 s",
+    ),
+    Scenario(
+        name="healthy",
+        service=Lognormal(0.02, 0.5),
+        target=400.0,
+        duration=30.0,
+        consumer=COMPLETIONS,
+        backend=Backend(servers=16.0),
+        summary="many calls in flight on a service that bears twice what is wanted: what does a law cost?",
+    ),
+    Scenario(
+        name="overload",
+        service=Lognormal(0.02, 0.5),
+        target=600.0,
+        duration=30.0,
+        consumer=COMPLETIONS,
+        backend=Backend(servers=8.0, places=400.0),
+        summary="many calls in flight; 600 a second are wanted of a queue that bears 400 and holds 400",
+    ),
+    Scenario(
+        name="pool-degrade",
+        service=Lognormal(0.02, 0.5),
+        target=300.0,
+        duration=60.0,
+        consumer=Pool(64.0),
+        backend=Backend(servers=8.0),
+        disturbances=(Step(10.0, 30.0, 4.0),),
+        summary="64 threads on a service that bears 400 a second, and 100 from 10 s to 30 s",
+    ),
+    Scenario(
+        name="refusing",
+        service=Lognormal(0.1, 0.3),
+        target=300.0,
+        duration=30.0,
+        consumer=COMPLETIONS,
+        backend=Backend(servers=20.0, places=0.0),
+        summary="a service that takes 20 calls at a time, 200 a second, and refuses all others at once",
+    ),
+    Scenario(
+        name="knee",
+        service=Lognormal(0.05, 0.3),
+        target=600.0,
+        duration=30.0,
+        consumer=COMPLETIONS,
+        backend=Backend(knee=20.0, exponent=1.02),
+        summary="a service that slows down exponentially beyond 20 calls at a time",
     ),
     trace_scenario(SQLITE_COMMITS)._replace(
         name="sqlite-commits", summary="a real recording: durable SQLite commits, blocking"

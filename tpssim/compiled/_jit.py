@@ -64,6 +64,8 @@ _HELPERS: tuple[Callable[..., Any], ...] = (
     reduction._fill_phase,
     reduction._fill_samples,
     reduction._recovery,
+    reduction._regain,
+    reduction._stretch,
     reduction._settling,
     reduction.collect,
     reduction.one_of,

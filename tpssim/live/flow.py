@@ -153,10 +153,8 @@ class Flow:
             self._waiting = False
             pacer = self.pacer
             assert pacer is not None
-            if now >= pacer.look_at:
-                self._guarded(pacer.look, now)
-                if self.journal is not None:
-                    self.journal.add(f'{{"e": "look", "t": {now!r}, {valves(pacer.state)}')
+            while pacer.look_at <= now:
+                self._end_window(pacer)
             # `deadline` has asked for the slot; only news since then can have moved it.
             due = pacer.deadline if self._current else pacer.due()
             if now < due:
@@ -177,6 +175,15 @@ class Flow:
             self._check()
             return None
 
+    def _end_window(self, pacer: Pacer) -> None:
+        """A window is looked at as of its end, also if nobody had time then: as under virtual time."""
+        end = pacer.look_at
+        self._guarded(pacer.look, end)
+        if self._failure is not None:
+            pacer.look_at = math.inf  # the law has had its last word
+        elif self.journal is not None:
+            self.journal.add(f'{{"e": "look", "t": {end!r}, {valves(pacer.state)}')
+
     def settle(self, permit: Permit, outcome: int) -> None:
         """A call is over. Any thread."""
         with self._lock:
@@ -187,6 +194,8 @@ class Flow:
             pacer = self.pacer
             assert pacer is not None
             now = self.timing.now()
+            while pacer.look_at < now:
+                self._end_window(pacer)
             if outcome == UNFINISHED:
                 self._current = False
                 pacer.forgotten()

@@ -9,7 +9,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tpssim.core import VERSION
+from tpssim.core import VERSION, InputError
 from tpssim.verbs.common import (
     Progress,
     add_common,
@@ -70,6 +70,11 @@ def add(verbs: Any) -> None:
     parser.add_argument("--replications", type=int, default=5, metavar="N", help="default: 5")
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")
     parser.add_argument(
+        "--league",
+        action="store_true",
+        help="instead: every law on every scenario where its valve acts, scored and ranked",
+    )
+    parser.add_argument(
         "--traces", choices=("first", "all"), default="first", help="which replications' traces are written"
     )
     add_common(parser)
@@ -96,6 +101,8 @@ def _controllers(args: argparse.Namespace) -> list[Any] | None:
 
 
 def compare(args: argparse.Namespace) -> int:
+    if args.league:
+        return _league(args)
     began = time.perf_counter()
     from tpssim.scenario import with_late
 
@@ -170,3 +177,42 @@ def _write_traces(folder: Path, result: Comparison) -> None:
         for replication, run in enumerate(cell.runs):
             if run.trace is not None:
                 run.trace.to_npz(folder / f"{file_name(scenario, label, str(replication))}.npz")
+
+
+def _league(args: argparse.Namespace) -> int:
+    """The table of all laws, and its matrix."""
+    began = time.perf_counter()
+    from tpssim import experiment, plots
+    from tpssim.artefacts import MARK, check_out, results_folder, write_json
+    from tpssim.controllers import CONTROLLERS
+    from tpssim.hosting.foreign import Foreign
+    from tpssim.tables import write_csv
+
+    if args.late or args.traces != "first":
+        raise InputError("--late and --traces do not go with --league; allowed: without it")
+    arenas = scenarios(args, None if args.scenarios is None else specs(args.scenarios))
+    named: list[Any] = [*CONTROLLERS] if args.controllers is None else [*specs(args.controllers)]
+    named += [Foreign(spec) for spec in args.throttle or ()]
+    out = args.out or Path("results") / "league"
+    check_out(out)
+    with executor_for(args.workers) as executor:
+        result = experiment.league(
+            arenas,
+            named,
+            replications=args.replications,
+            seed=args.seed,
+            executor=executor,
+            progress=Progress("pairs of scenario and law"),
+        )
+    document = result.to_json(tpssim=VERSION, command=command(args))
+    with results_folder(out) as folder:
+        (folder / "summary.json").write_text(document + "\n", encoding="utf-8")
+        write_csv(folder / "league.csv", result.rows())
+        plots.save(result.plot(), folder / "league.png", f"{command(args)} (tpssim {VERSION})")
+        write_json(folder / MARK, run_record(args, began, "auto"))
+    print(
+        document
+        if args.json
+        else f"{result.table()}\n\nWritten to {out}: league.png, league.csv, summary.json"
+    )
+    return 0
