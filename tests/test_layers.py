@@ -36,7 +36,7 @@ FLOORS = (
     {"serving"},
     {"model"},
     {"compiled"},
-    {"metrics"},
+    {"metrics", "vector_cases"},
     {"verdicts"},
     {"hosting"},
     {"comparison", "yardsticks"},

@@ -90,7 +90,10 @@ def on_grid(time: float, grid: float) -> float:
 def ticked(wait: float, tick: float) -> float:
     """A latency rounded up to a multiple of the tick, plus one; with tick 0 as it is.
 
-    >>> ticked(0.3, 0.25)
-    0.75
+    The difference of two times is a multiple but for its last bits: what lies within a millionth of a tick
+    above one counts as it.
+
+    >>> ticked(0.3, 0.25), ticked((0.7 + 0.1) - 0.7, 0.001)
+    (0.75, 0.101)
     """
-    return math.ceil(wait / tick) * tick + tick if tick > 0.0 else wait
+    return math.ceil(wait / tick - 1e-6) * tick + tick if tick > 0.0 else wait

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from tpssim.core import InputError
 from tpssim.statistics import estimate
 from tpssim.tables import aligned
+from tpssim.vector_cases import Statistic
 from tpssim.yardsticks import CASES, Found
 
 CONFIDENCE = 0.999
@@ -29,6 +30,7 @@ class Outcome(NamedTuple):
     high: float
     holds: bool
     calls: int
+    parts: tuple[Statistic, ...] = ()  #: several numbers, each with its range, if the case judges such
 
 
 def validate(
@@ -60,9 +62,8 @@ def judged(case: str, found: Found) -> Outcome:
     if len(values) == 1:
         simulated = values[0]
         low, high = theory - found.tolerance, theory + found.tolerance
-        return Outcome(
-            case, found.quantity, theory, simulated, low, high, low <= simulated <= high, found.calls
-        )
+        holds = low <= simulated <= high
+        return Outcome(case, found.quantity, theory, simulated, low, high, holds, found.calls, found.parts)
     of = estimate(values, CONFIDENCE)
     assert of.mean is not None
     assert of.low is not None

@@ -25,6 +25,7 @@ from tpssim.traces import COLUMNS, Trace
 
 # Priorities at equal times. simpy's own wake-ups are 0 and 1; producer and slot are added to these.
 END, COMPLETION, TIMEOUT, WINDOW, RETRY, RELEASE = (kind << 64 for kind in range(2, 8))
+FIRST = 1 << 16
 Action = Callable[[Any], None]
 
 #: A row of the log, in the order of a trace's columns.
@@ -68,8 +69,9 @@ class World:
         self.seed = seed
         self.replication = replication
         self.env = simpy.Environment()
-        # A slot lies at least 1 / target after the one before (unless gaps are random).
-        self.slots = math.ceil(max(scenario.target, 1.0) * scenario.duration) + 2
+        # A slot lies at least 1 / target after the one before (unless gaps are random); more than `FIRST`
+        # draws are made when they are asked for.
+        self.slots = min(math.ceil(max(scenario.target, 1.0) * scenario.duration), FIRST) + 2
         self.services = [scenario.service]
         self.swaps: list[tuple[float, float, int]] = []
         for d in scenario.disturbances:

@@ -22,6 +22,7 @@ from tpssim.scenario import Producer, Scenario, checked_scenario
 from tpssim.sensor import Sensor
 from tpssim.services import Constant, Exponential, Lognormal, draws
 from tpssim.traces import Trace
+from tpssim.vector_cases import VECTOR_CASES, Statistic, measured, out_of_range
 
 REPLICATIONS = 20
 COMPLETION_FEEDBACK = Async(0.0, "completion")
@@ -35,6 +36,7 @@ class Found(NamedTuple):
     values: Sequence[float]  #: one a replication; a single one is held against the tolerance
     tolerance: float
     calls: int
+    parts: tuple[Statistic, ...] = ()  #: if several numbers are judged, each with its range
 
 
 class Case(NamedTuple):
@@ -293,16 +295,15 @@ def _mean_field(cv: float) -> Callable[[int], Found]:
     return run
 
 
-def _fixed_simple(seed: int) -> Found:
-    # 500 calls at once through 10 permits, 0.1 s each and rounded up to the next but one millisecond.
-    scenario = Scenario("fixed-simple", Constant(0.1), 1e6, 5.05, COMPLETION_FEEDBACK)._replace(
-        tick=1e-3, grid=1e-3
-    )
-    (trace,) = _runs(scenario, Window(10.0), seed, 1)
-    busy = float(np.nansum(trace.latency)) / scenario.duration
-    # Upstream asks for 8 to 10 in flight on average, and never more than 10.
-    over = float(max(trace.in_flight.max() - 10.0, 0.0))
-    return Found("calls in flight, mean", 9.0, [busy + 100.0 * over], 1.0, len(trace.released))
+def _vector(name: str) -> Callable[[int], Found]:
+    def run(seed: int) -> Found:
+        statistics, calls = measured(name)
+        wrong = out_of_range(statistics)
+        listed = ", ".join(f"{s.name} {s.value:.5g} ({s.low:g} to {s.high:g})" for s in wrong)
+        quantity = f"out of range, of {len(statistics)} statistics" + (f": {listed}" if wrong else "")
+        return Found(quantity, 0.0, [float(len(wrong))], 0.0, calls, tuple(statistics))
+
+    return run
 
 
 CASES: dict[str, Case] = {
@@ -322,5 +323,5 @@ CASES: dict[str, Case] = {
         "mean-field balance of gain 1 - p and loss 0.3 rate p, within 12 %", _mean_field(0.5)
     ),
     "AIMD, CV 1": Case("the same under more noise", _mean_field(1.0)),
-    "fixed-simple": Case("Vector's scenario: 10 permits on a link of 0.1 s", _fixed_simple),
+    **{name: Case(f"Vector's scenario: {case.about}", _vector(name)) for name, case in VECTOR_CASES.items()},
 }

@@ -9,25 +9,25 @@ from tpssim.core import Observation, Range
 
 LEAST_EXPLORE, EXPLORE_STEP = 0.06, 0.02
 NEAR = 1.0 + LEAST_EXPLORE
-EVERY = 1e-4  # s; at most one sample in it
+EVERY = 100.0  # us; at most one sample in it
 
 
 class BrpcAutoState(NamedTuple):
     rate: float
     limit: float
     reject: float
-    start: float  #: of the window, s; nan before the first sample
+    start: float  #: of the window, us; nan before the first sample
     successes: float  #: sampled
     failures: float  #: sampled
     ok_us: float  #: their latencies, us
     failed_us: float
     served: float  #: all successes since the last window
-    sampled: float  #: time of the last sample, s; nan before the first
+    sampled: float  #: time of the last sample, us; nan before the first
     least: float  #: latency without load, us; nan if not known
     best: float  #: successes a second; nan before the first window
     explore: float  #: ratio of extra calls
-    remeasure: float  #: when the latency without load is to be measured anew, s; nan before the first sample
-    resume: float  #: until when samples are ignored for it, s; 0 if they are not
+    remeasure: float  #: when the latency without load is to be measured anew, us; nan before the first sample
+    resume: float  #: until when samples are ignored for it, us; 0 if they are not
 
 
 class BrpcAuto(NamedTuple):
@@ -36,31 +36,32 @@ class BrpcAuto(NamedTuple):
     A window ends with `most_samples` samples (at most one each 0.1 ms), or after `window` seconds if it has
     `least_samples`; with fewer then it is thrown away. With averages in whole us::
 
-        no success in it:   limit <- limit / 2
-        avg   = ceil((punish * failed_us + ok_us) / successes)     (punish: see below)
+        no success in it:   limit <- trunc(limit / 2)
+        avg   = ceil((punish * failed_us + ok_us) / successes)
         qps   = all successes / time
-        least <- avg at first;  ema * avg + (1 - ema) * least  if avg < least
+        least <- avg at first;  trunc(ema * avg + (1 - ema) * least) if avg < least
         best  <- qps if qps >= best, else ema / 10 * qps + (1 - ema / 10) * best
-        remeasure time:     limit <- ceil(best * least * reduce), samples are ignored for 2 avg, least
-        forgotten else:               explore +- 0.02, up if avg <= 1.06 least or qps <= best / 1.06; in
-        [0.06, max_explore]
+        remeasure time:     limit <- ceil(best * least * reduce)
+                            samples are ignored for 2 avg, then least is forgotten
+        else:               explore +- 0.02, up if avg <= 1.06 least or qps <= best / 1.06
                             limit <- trunc(least * best * (1 + explore))
-        limit <- max(min_limit, limit)
+        limit <- max(min_limit, limit);  explore stays in [0.06, max_explore]
 
-    `punish` is 1; with `error_threshold` th above 0 it is 0 while the error rate e <= th, else (e - th) / (1
-    - th). The latency is measured anew after half of `remeasure_after` or more, at random. It starts with
-    `initial`.
+    `punish` is 1; with `error_threshold` th above 0 and failures it is 0 while the error rate e <= th, else
+    (e - th) / (1 - th). The latency is measured anew after half of `remeasure_after` or more, at random in
+    whole ms. It starts with `initial`.
 
     Valve: limit. Signal: mean latency, failures, throughput.
     Origin: apache/brpc, `policy/auto_concurrency_limiter.cpp` (Apache-2.0). Deviations: the floor, there the
-    number of server threads, is `min_limit`; drops count as failures, as every error does.
+    number of server threads, is `min_limit` (its default is brpc's, 8 and one for events); drops count as
+    failures, as every error does.
 
     >>> BrpcAuto().init(100.0).limit
     40.0
     """
 
     initial: Annotated[float, Range(1.0, 1e5, "calls", search=(4.0, 200.0), log=True)] = 40.0
-    min_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 40.0))] = 4.0
+    min_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 40.0))] = 9.0
     window: Annotated[float, Range(0.0, 60.0, "s", False, search=(0.2, 5.0))] = 1.0
     least_samples: Annotated[float, Range(1.0, 1e5, "samples", search=(10.0, 200.0))] = 100.0
     most_samples: Annotated[float, Range(1.0, 1e5, "samples", search=(50.0, 1000.0))] = 200.0
@@ -74,7 +75,7 @@ class BrpcAuto(NamedTuple):
         nan = math.nan
         return BrpcAutoState(
             math.inf,
-            self.initial,
+            math.floor(self.initial) * 1.0,
             0.0,
             nan,
             0.0,
@@ -93,52 +94,54 @@ class BrpcAuto(NamedTuple):
     def update(self, state: BrpcAutoState, obs: Observation) -> BrpcAutoState:
         if obs.count < 1.0 or math.isnan(obs.latency):
             return state
-        now = obs.now
+        now = microseconds(obs.now)
         limit, start, successes, failures = state.limit, state.start, state.successes, state.failures
         ok_us, failed_us, served = state.ok_us, state.failed_us, state.served
         least, best, explore = state.least, state.best, state.explore
         remeasure, resume = state.remeasure, state.resume
-        later = now + self.remeasure_after / 2.0 * (1.0 + obs.u)
+        wait = remeasure_wait(self.remeasure_after, obs.u)
         if math.isnan(remeasure):
-            remeasure = later
+            remeasure = wait
         served += obs.count - obs.errors
         fresh = math.isnan(state.sampled) or now - state.sampled >= EVERY
         sampled = now if fresh else state.sampled
         if fresh and resume > 0.0 and now >= resume:
             # What was under way while it was measured has ended.
-            resume, least, start, served = 0.0, math.nan, now, obs.count - obs.errors
+            resume, least, remeasure, start = 0.0, math.nan, now + wait, now
+            successes, failures, ok_us, failed_us, served = 0.0, 0.0, 0.0, 0.0, 0.0
         if fresh and resume == 0.0:
             if math.isnan(start):
                 start = now
-            microseconds = float(math.floor(min(obs.latency, 1e9) * 1e6 + 0.5))
             if obs.errors > 0.0:
                 failures += 1.0
-                failed_us += microseconds
+                failed_us += microseconds(obs.latency)
             else:
                 successes += 1.0
-                ok_us += microseconds
-            samples = successes + failures
-            time = now - start
-            if samples >= self.most_samples or time >= self.window:
-                if samples >= self.least_samples and successes == 0.0:
-                    limit = max(self.min_limit, float(math.floor(limit / 2.0)))
-                elif samples >= self.least_samples and time > 0.0:
+                ok_us += microseconds(obs.latency)
+            samples, time = successes + failures, now - start
+            over = time >= self.window * 1e6
+            enough = samples >= self.least_samples
+            if enough and (over or samples >= self.most_samples):
+                if successes == 0.0:
+                    limit = max(math.floor(self.min_limit) * 1.0, float(math.floor(limit / 2.0)))
+                elif time > 0.0:
                     average = average_us(ok_us, failed_us, successes, failures, self.error_threshold)
-                    qps = served / time
-                    if math.isnan(least):
+                    qps = 1e6 * served / time
+                    if math.isnan(least) or least == 0.0:
                         least = average
                     elif average < least:
-                        least = self.ema * average + (1.0 - self.ema) * least
+                        least = float(math.floor(average * self.ema + least * (1.0 - self.ema)))
                     slow = self.ema / 10.0
-                    best = qps if not qps < best else slow * qps + (1.0 - slow) * best
+                    best = qps if not qps < best else qps * slow + best * (1.0 - slow)
                     if now >= remeasure:
-                        limit = math.ceil(best * least / 1e6 * self.reduce) * 1.0
-                        remeasure, resume = later, now + 2.0 * average / 1e6
+                        limit = math.ceil(min(best * least / 1e6 * self.reduce, 1e9)) * 1.0
+                        resume = now + 2.0 * average
                     else:
                         low = average <= least * NEAR or qps <= best / NEAR
                         explore = explored(explore, low, self.max_explore)
                         limit = float(math.floor(min(least * best / 1e6 * (1.0 + explore), 1e9)))
-                    limit = max(self.min_limit, limit)
+                    limit = max(math.floor(self.min_limit) * 1.0, limit)
+            if over or (enough and samples >= self.most_samples):
                 start, successes, failures, ok_us, failed_us, served = now, 0.0, 0.0, 0.0, 0.0, 0.0
         return BrpcAutoState(
             state.rate,
@@ -167,6 +170,25 @@ class BrpcAuto(NamedTuple):
         return f"{measured}, explores {after.explore:.0%}: limit {after.limit:g}"
 
 
+def microseconds(seconds: float) -> float:
+    """A time in whole us, as the original counts; a number of seconds that no clock shows is cut.
+
+    >>> microseconds(0.0101)
+    10100.0
+    """
+    return float(math.floor(max(min(seconds, 9e9), -9e9) * 1e6 + 0.5))
+
+
+def remeasure_wait(after: float, u: float) -> float:
+    """Time until the latency is measured anew, us: half of `after`, and a random part of the other half.
+
+    >>> remeasure_wait(50.0, 0.5)
+    37500000.0
+    """
+    half = math.floor(after * 1000.0 / 2.0)
+    return (half + math.floor(u * half)) * 1000.0
+
+
 def explored(explore: float, low: bool, most: float) -> float:
     """The explored share, one step up or down in its bounds.
 
@@ -185,7 +207,7 @@ def average_us(ok_us: float, failed_us: float, successes: float, failures: float
     (212.0, 100.0)
     """
     punish = 1.0
-    if threshold > 0.0:
+    if threshold > 0.0 and failures > 0.0:
         rate = failures / (successes + failures)
         punish = 0.0 if rate <= threshold else (rate - threshold) / (1.0 - threshold)
     return float(math.ceil((punish * failed_us + ok_us) / successes))

@@ -6,6 +6,7 @@ import math
 from array import array
 from typing import Annotated, NamedTuple
 
+from tpssim.controllers.netflix_window import nanoseconds
 from tpssim.core import Observation, Range
 
 #: The histogram keeps two significant digits: 90 bins a decade, from 1 us, of ten decades; bin 0 holds less.
@@ -31,25 +32,27 @@ class EnvoyGradient(NamedTuple):
     """Multiply the limit by `least latency x (1 + buffer) / latency now`, and add its square root.
 
     A *probe*, at the start and every `probe_every` seconds (and up to a share `jitter` later, at random),
-    sets the limit to `min_limit`; the quantile of `probe_samples` calls released after that is the least
-    latency, and the old limit comes back. Every `update_every` seconds outside of a probe, if calls have
-    ended::
+    sets the limit to `min_limit`; the quantile of `probe_samples` calls is the least latency, and the old
+    limit comes back. Calls released before the last probe began never count. Every `update_every` seconds
+    outside of a probe, if calls have ended::
 
-        g     = max(0.5, min(2, least (1 + buffer) / quantile))
+        g     = max(0.5, min(2, (least + least buffer) / quantile))
         limit <- max(min_limit, min(max_limit, trunc(g limit + sqrt(g limit))))
 
     Five windows in a row that leave the limit at `min_limit` set off a probe. Latencies are counted in whole
-    us in a histogram of two significant digits, the quantile is interpolated in its bin and cut to whole us.
+    us, in a histogram of two significant digits; the `quantile` is the k-th of the n in its bin, which stands
+    at `left + width k / (n + 1)`, cut to whole us.
 
     Valve: limit. Signal: latency quantile against a probed one.
-    Origin: envoyproxy/envoy, `adaptive_concurrency/controller/gradient_controller.cc` (Apache-2.0).
-    Deviations: a timer acts with the first completion after it, for a law has no timer of its own.
+    Origin: envoyproxy/envoy, `adaptive_concurrency/controller/gradient_controller.cc` (Apache-2.0); histogram
+    openhistogram/libcircllhist. Deviations: a timer acts with the first completion after it, for a law has no
+    timer of its own; a call that timed out or was refused is one that was cancelled there: no sample.
 
     >>> from array import array
     >>> law = EnvoyGradient(probe_samples=1.0)
     >>> memory = array("d", [0.0]) * law.memory()
     >>> state = law.init(100.0)
-    >>> for now in (0.1, 0.2, 0.3):  # the probe; a sample; the window after it: 3 x 1.25 + sqrt(3.75)
+    >>> for now in (0.1, 0.15, 0.25):  # the probe; a sample; the window after it: 3 x 1.25 + sqrt(3.75)
     ...     state = law.update(state, Observation(now, 100.0, 0.01, 0.0), memory)
     >>> state.limit
     5.0
@@ -59,8 +62,8 @@ class EnvoyGradient(NamedTuple):
     max_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True)] = 1000.0
     quantile: Annotated[float, Range(0.0, 1.0, "", False, search=(0.3, 0.99))] = 0.5
     buffer: Annotated[float, Range(0.0, 10.0, "x least latency", search=(0.0, 1.0))] = 0.25
-    update_every: Annotated[float, Range(0.0, 600.0, "s", False, search=(0.05, 2.0), log=True)] = 0.1
-    probe_every: Annotated[float, Range(0.0, 1e6, "s", False, search=(10.0, 300.0), log=True)] = 60.0
+    update_every: Annotated[float, Range(1e-3, 600.0, "s", search=(0.05, 2.0), log=True)] = 0.1
+    probe_every: Annotated[float, Range(1e-3, 1e6, "s", search=(10.0, 300.0), log=True)] = 60.0
     probe_samples: Annotated[float, Range(1.0, 1e5, "samples", search=(10.0, 200.0))] = 50.0
     jitter: Annotated[float, Range(0.0, 1.0, "x probe_every", search=(0.0, 0.5))] = 0.15
 
@@ -87,22 +90,23 @@ class EnvoyGradient(NamedTuple):
         began, samples, at_floor = state.began, state.samples, state.at_floor
         next_update, next_probe = state.next_update, state.next_probe
         floor = math.floor(self.min_limit) * 1.0
-        if probing == 0.0 and now >= next_update:
+        # The timers that have run out since the last completion, the earlier first.
+        if probing == 0.0 and next_update <= min(now, next_probe):
             if samples > 0.0:
                 old = limit
-                limit = stepped(old, least * (1.0 + self.buffer), cut_quantile(memory, self.quantile))
-                limit = max(floor, min(limit, self.max_limit))
+                limit = stepped(old, least + least * self.buffer, cut_quantile(memory, self.quantile))
+                limit = max(floor, min(limit, math.floor(self.max_limit) * 1.0))
                 at_floor = at_floor + 1.0 if limit == floor and old == floor else 0.0
                 emptied(memory)
                 samples = 0.0
+            if at_floor >= WINDOWS_AT_FLOOR:
+                next_probe = next_update
             next_update += self.update_every * (math.floor((now - next_update) / self.update_every) + 1.0)
-        if probing == 0.0 and (now >= next_probe or at_floor >= WINDOWS_AT_FLOOR):
-            saved, limit, probing, at_floor = limit, floor, 1.0, 0.0
-            # The timer's own moment, if it was that; calls released before it do not count.
-            began = min(now, next_probe)
+        if probing == 0.0 and now >= next_probe:
+            saved, limit, probing, at_floor, began = limit, floor, 1.0, 0.0, next_probe
             emptied(memory)
             samples = 0.0
-        if probing == 0.0 or now - obs.latency >= began:
+        if obs.drops < obs.count and nanoseconds(now - obs.latency) >= nanoseconds(began):
             added(memory, obs.latency)
             samples += 1.0
         if probing > 0.0 and samples >= self.probe_samples:
@@ -156,35 +160,36 @@ def probe_wait(every: float, jitter: float, u: float) -> float:
 
 
 def added(memory: array[float], latency: float) -> None:
-    """Count one latency, in whole us, in its bin of two significant digits."""
-    value = float(math.floor(min(latency, 9e3) * 1e6 + 0.5))
+    """Count one latency, in whole us below it, in its bin of two significant digits."""
+    value = float(math.floor(nanoseconds(min(latency, 9e3)) / 1000.0))
     if value < 1.0:
         memory[0] += 1.0
         return
-    decade, width = 0, 0.1
-    while value >= 100.0 * width:
-        width *= 10.0
+    decade, scale = 0, 1.0
+    while value >= 10.0 * scale:
+        scale *= 10.0
         decade += 1
-    memory[1 + BINS * decade + int(value / width + 1e-9) - 10] += 1.0
+    memory[1 + BINS * decade + int(value * 10.0 / scale) - 10] += 1.0
 
 
 def cut_quantile(memory: array[float], q: float) -> float:
-    """The quantile of the histogram, interpolated in its bin, in whole us below it."""
+    """The quantile of the histogram, where its rank stands in its bin, in whole us below it."""
     n = 0.0
     for count in memory:
         n += count
     wanted, below = q * n, memory[0]
     if wanted <= below:
         return 0.0
-    width = 0.1
+    scale = 1.0
     for decade in range(DECADES):
         for step in range(BINS):
             count = memory[1 + BINS * decade + step]
             if count > 0.0 and below + count >= wanted:
-                left = (step + 10.0) * width
-                return float(math.floor(left + (wanted - below) / count * width + 1e-9))
+                rank = max(1.0, math.ceil(wanted - below) * 1.0)
+                left = (step + 10.0) / 10.0 * scale
+                return float(math.floor(left + rank / (count + 1.0) * (scale / 10.0)))
             below += count
-        width *= 10.0
+        scale *= 10.0
     return math.nan
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
+from tpssim.controllers.netflix_window import nanoseconds
 from tpssim.core import Observation, Range
 
 
@@ -15,9 +16,9 @@ class VectorArcState(NamedTuple):
     reject: float
     mean: float  #: past round trip, s; nan before the first
     variance: float  #: of it, s^2
-    ends: float  #: when this interval ends, s
-    total: float  #: sum of the round trips of this interval, s
-    samples: float  #: how many
+    ends: float  #: when this interval ends, ns
+    current: float  #: mean round trip of this interval, s
+    samples: float  #: of how many
     pressed: float  #: 1 if a call was refused or timed out in this interval
     reached: float  #: 1 if the limit was reached in this interval
 
@@ -29,16 +30,18 @@ class VectorArc(NamedTuple):
     past mean round trip and ends with the first completion after it; `c` is the mean round trip of its
     successes::
 
-        limit < max_limit, reached, no drop, c <= mean:                       limit <- limit + 1
-        else limit > 1, and a drop or c >= mean + deviations * sqrt(var):     limit <- max(1, trunc(ratio *
-        limit)) d = c - mean;  mean <- mean + alpha d;  var <- (1 - alpha) (var + alpha d^2)
+        limit < max_limit, reached, no drop, c <= mean:
+            limit <- limit + 1
+        else limit > 1, and a drop or c >= mean + deviations * sqrt(var):
+            limit <- max(1, trunc(ratio * limit))
+        d = c - mean;  mean <- mean + alpha d;  var <- (1 - alpha) (var + alpha d^2)
 
-    The first round trip only sets the mean. It starts with `initial`.
+    The first round trip only sets the mean, and counts in the first interval again. It starts with `initial`.
 
     Valve: limit. Signal: latency against its moving average, drops.
     Origin: vectordotdev/vector, `sinks/util/adaptive_concurrency/controller.rs` (MPL-2.0). Deviations: round
-    trips and their mean are rounded to `resolution`, as in the original's tests only (0: as in production,
-    where equal round trips differ in their last bit and look like overload).
+    trips and their mean are rounded to `resolution`, as in the original's tests only (0: round trips in whole
+    ns and the mean as it comes out, as in production).
 
     >>> law = VectorArc()
     >>> state = law.admit(law.init(100.0), 0.0, 0.0, 0.0)  # the only permit is used
@@ -77,7 +80,7 @@ class VectorArc(NamedTuple):
             state.mean,
             state.variance,
             state.ends,
-            state.total,
+            state.current,
             state.samples,
             state.pressed,
             1.0,
@@ -87,19 +90,22 @@ class VectorArc(NamedTuple):
         if obs.count < 1.0:
             return state
         limit, mean, variance, ends = state.limit, state.mean, state.variance, state.ends
-        total, samples, reached = state.total, state.samples, state.reached
+        running, samples, reached = state.current, state.samples, state.reached
+        now = nanoseconds(obs.now)  # intervals end on whole ns, so that ties are exact
         pressed = 1.0 if obs.drops > 0.0 else state.pressed
         if obs.errors < obs.count and not math.isnan(obs.latency):
-            total += rounded(obs.latency, self.resolution)
             samples += 1.0
-        current = rounded(total / samples, self.resolution) if samples > 0.0 else math.nan
+            running += (rounded(obs.latency, self.resolution) - running) / samples
+        current = math.nan
+        if samples > 0.0:
+            current = rounded(running, self.resolution) if self.resolution > 0.0 else running
         if math.isnan(mean):
             if samples > 0.0:
-                mean, variance, ends = current, 0.0, obs.now + current
-        elif obs.now >= ends:
+                mean, variance, ends = current, 0.0, now + nanoseconds(current)
+        elif now >= ends:
             bound = mean + self.deviations * math.sqrt(variance)
             # A comparison with nan, the mean of no success, holds for neither.
-            if limit < self.max_limit and reached > 0.0 and pressed == 0.0 and current <= mean:
+            if limit < math.floor(self.max_limit) and reached > 0.0 and pressed == 0.0 and current <= mean:
                 limit += 1.0
             elif limit > 1.0 and (pressed > 0.0 or current >= bound):
                 limit = max(1.0, float(math.floor(limit * self.ratio)))
@@ -108,10 +114,10 @@ class VectorArc(NamedTuple):
                 step = self.alpha * change
                 mean += step
                 variance = (1.0 - self.alpha) * (variance + change * step)
-            ends = obs.now + mean
-            total, samples, pressed, reached = 0.0, 0.0, 0.0, 0.0
+            ends = now + nanoseconds(mean)
+            running, samples, pressed, reached = 0.0, 0.0, 0.0, 0.0
         return VectorArcState(
-            state.rate, limit, state.reject, mean, variance, ends, total, samples, pressed, reached
+            state.rate, limit, state.reject, mean, variance, ends, running, samples, pressed, reached
         )
 
     def why(self, before: VectorArcState, obs: Observation, after: VectorArcState) -> str:
@@ -126,12 +132,14 @@ class VectorArc(NamedTuple):
 
 
 def rounded(seconds: float, resolution: float) -> float:
-    """A time in whole steps of a resolution; as it is where that is 0.
+    """A time in whole steps of a resolution; in whole ns where that is 0.
 
-    >>> rounded(0.1000004, 1e-6)
-    0.1
+    >>> rounded(0.1000004, 1e-6), rounded(0.1 + 0.2, 0.0)
+    (0.1, 0.3)
     """
-    if resolution == 0.0 or seconds > 1e9 * resolution:
+    if resolution == 0.0:
+        return nanoseconds(seconds) / 1e9
+    if seconds > 1e9 * resolution:
         return seconds
     if resolution == 1e-6:
         return math.floor(seconds * 1e6 + 0.5) / 1e6  # the decimal that is meant, to the bit

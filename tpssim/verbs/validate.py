@@ -50,7 +50,10 @@ def validate(args: argparse.Namespace) -> int:
         "seed": args.seed,
         "confidence": validation.CONFIDENCE,
         "widest": validation.WIDEST,
-        "cases": {outcome.case: outcome._asdict() for outcome in outcomes},
+        "cases": {
+            outcome.case: outcome._asdict() | {"parts": [part._asdict() for part in outcome.parts]}
+            for outcome in outcomes
+        },
     }
     with results_folder(out) as folder:
         write_json(folder / "summary.json", document)
