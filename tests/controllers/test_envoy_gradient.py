@@ -142,7 +142,7 @@ def test_jitter_is_in_whole_milliseconds() -> None:
     assert probe_wait(45.0, 0.0, 0.9) == 45.0
     assert probe_wait(0.01, 0.15, 0.6) == 0.011  # ceil(1.5 ms) = 2: 0 or 1
     run = Run(QUICK._replace(probe_every=100.0, jitter=0.1)).ends(0.013, 5)
-    assert run.state.next_probe == 106.0  # 1 + 100 + 5
+    assert run.state.next_probe == 106e9  # 1 + 100 + 5
 
 
 def test_five_windows_at_the_floor_set_off_a_probe() -> None:
@@ -154,7 +154,7 @@ def test_five_windows_at_the_floor_set_off_a_probe() -> None:
         floors.append((run.state.at_floor, run.state.probing))
     assert floors == [(1.0, 0.0), (2.0, 0.0), (3.0, 0.0), (4.0, 0.0), (0.0, 1.0)]
     # It began when the window ended, at 1.5; the call that came back at 1.505 was released before.
-    assert run.state.began == pytest.approx(1.5)
+    assert run.state.began == 1.5e9
     assert run.state.samples == 0.0
     run.later(0.05).ends(0.05, 5)
     assert run.state.least == 50500.0
@@ -163,7 +163,7 @@ def test_five_windows_at_the_floor_set_off_a_probe() -> None:
 def test_calls_of_before_a_probe_never_count() -> None:
     run = Run(QUICK._replace(probe_every=0.5)).ends(0.005, 5)  # at 1; the probe is due at 1.5
     run.later(0.51).ends(0.02)
-    assert (run.state.probing, run.state.began, run.state.samples) == (1.0, 1.5, 0.0)
+    assert (run.state.probing, run.state.began, run.state.samples) == (1.0, 1.5e9, 0.0)
     run.later(0.01).ends(0.02).ends(0.005, 5)  # released at 1.5, and at 1.515
     assert run.state.probing == 0.0
     # Released before 1.5, back after the probe's end: not in the window either.
@@ -182,7 +182,7 @@ def test_the_timer_that_ran_out_first_acts_first() -> None:
     assert run.state.limit == 20.0
     run.later(0.13).ends(0.005)
     assert (run.state.limit, run.state.saved, run.state.probing) == (3.0, 20.0, 1.0)
-    # At equal times the window's end comes first.
+    # At equal times the window's end comes first; 1 + 0.1 + 0.15 is 1.25 in whole ns, if not in floats.
     run = Run(QUICK._replace(probe_every=0.25, update_every=0.25, buffer=1.0)).ends(0.005, 5)
     run.later(0.1).ends(0.005).later(0.15).ends(0.005)
     assert run.state.saved == 8.0
@@ -192,7 +192,7 @@ def test_a_window_without_completions_changes_nothing() -> None:
     run = Run(QUICK).ends(0.005, 5).later(10.0).ends(0.05)
     assert run.state.limit == 3.0
     assert run.state.at_floor == 0.0
-    assert run.state.next_update == pytest.approx(11.1)
+    assert run.state.next_update == 11.1e9
     run.later(0.2).ends(0.05)
     assert run.state.at_floor == 1.0
 

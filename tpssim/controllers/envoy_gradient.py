@@ -21,10 +21,10 @@ class EnvoyGradientState(NamedTuple):
     saved: float  #: the limit to go back to after the probe, calls
     least: float  #: latency measured by the last probe, us; nan before the first
     probing: float  #: 1 while the least latency is measured
-    began: float  #: when that began, s; calls released before it do not count
+    began: float  #: when the last one began, ns; calls released before it do not count
     samples: float  #: in the histogram
-    next_update: float  #: s
-    next_probe: float  #: s
+    next_update: float  #: ns
+    next_probe: float  #: ns
     at_floor: float  #: windows in a row that left the limit at its floor
 
 
@@ -45,14 +45,14 @@ class EnvoyGradient(NamedTuple):
 
     Valve: limit. Signal: latency quantile against a probed one.
     Origin: envoyproxy/envoy, `adaptive_concurrency/controller/gradient_controller.cc` (Apache-2.0); histogram
-    openhistogram/libcircllhist. Deviations: a timer acts with the first completion after it, for a law has no
-    timer of its own; a call that timed out or was refused is one that was cancelled there: no sample.
+    openhistogram/libcircllhist. Deviations: a timer acts with the first completion then or later, for a law
+    has no timer of its own; a call that timed out or was refused is a cancelled one there: no sample.
 
     >>> from array import array
     >>> law = EnvoyGradient(probe_samples=1.0)
     >>> memory = array("d", [0.0]) * law.memory()
     >>> state = law.init(100.0)
-    >>> for now in (0.1, 0.15, 0.25):  # the probe; a sample; the window after it: 3 x 1.25 + sqrt(3.75)
+    >>> for now in (0.1, 0.2, 0.3):  # the probe; a sample; the window's end: 3 x 1.25 + sqrt(3.75)
     ...     state = law.update(state, Observation(now, 100.0, 0.01, 0.0), memory)
     >>> state.limit
     5.0
@@ -80,12 +80,12 @@ class EnvoyGradient(NamedTuple):
     def init(self, target: float) -> EnvoyGradientState:
         floor = math.floor(self.min_limit) * 1.0
         inf = math.inf
-        return EnvoyGradientState(inf, floor, 0.0, floor, math.nan, 1.0, 0.0, 0.0, inf, inf, 0.0)
+        return EnvoyGradientState(inf, floor, 0.0, floor, math.nan, 1.0, -inf, 0.0, inf, inf, 0.0)
 
     def update(self, state: EnvoyGradientState, obs: Observation, memory: array[float]) -> EnvoyGradientState:
         if obs.count < 1.0 or math.isnan(obs.latency):
             return state
-        now = obs.now
+        now, every = nanoseconds(obs.now), nanoseconds(self.update_every)  # whole ns, so that ties are exact
         limit, saved, least, probing = state.limit, state.saved, state.least, state.probing
         began, samples, at_floor = state.began, state.samples, state.at_floor
         next_update, next_probe = state.next_update, state.next_probe
@@ -101,20 +101,20 @@ class EnvoyGradient(NamedTuple):
                 samples = 0.0
             if at_floor >= WINDOWS_AT_FLOOR:
                 next_probe = next_update
-            next_update += self.update_every * (math.floor((now - next_update) / self.update_every) + 1.0)
+            next_update += every * (math.floor((now - next_update) / every) + 1.0)
         if probing == 0.0 and now >= next_probe:
             saved, limit, probing, at_floor, began = limit, floor, 1.0, 0.0, next_probe
             emptied(memory)
             samples = 0.0
-        if obs.drops < obs.count and nanoseconds(now - obs.latency) >= nanoseconds(began):
+        if obs.drops < obs.count and now - nanoseconds(obs.latency) >= began:
             added(memory, obs.latency)
             samples += 1.0
         if probing > 0.0 and samples >= self.probe_samples:
             least, limit, probing = cut_quantile(memory, self.quantile), saved, 0.0
             emptied(memory)
             samples = 0.0
-            next_update = now + self.update_every
-            next_probe = now + probe_wait(self.probe_every, self.jitter, obs.u)
+            next_update = now + every
+            next_probe = now + nanoseconds(probe_wait(self.probe_every, self.jitter, obs.u))
         return EnvoyGradientState(
             state.rate,
             limit,
