@@ -12,6 +12,8 @@ from tpssim.controllers.aimd_epoch import AimdEpoch
 from tpssim.controllers.bbr import Bbr
 from tpssim.controllers.botocore_cubic import BotocoreCubic
 from tpssim.controllers.brpc_auto import BrpcAuto
+from tpssim.controllers.codel import Codel
+from tpssim.controllers.codel_folly import CodelFolly
 from tpssim.controllers.envoy_gradient import EnvoyGradient
 from tpssim.controllers.ewma_deadzone import EwmaDeadzone
 from tpssim.controllers.failsafe_adaptive import FailsafeAdaptive
@@ -24,8 +26,10 @@ from tpssim.controllers.netflix_gradient2 import NetflixGradient2
 from tpssim.controllers.netflix_vegas import NetflixVegas
 from tpssim.controllers.pi import Pi
 from tpssim.controllers.pid import Pid
+from tpssim.controllers.pie import Pie
 from tpssim.controllers.scrapy_autothrottle import ScrapyAutothrottle
 from tpssim.controllers.spark_pid import SparkPid
+from tpssim.controllers.sre_throttling import SreThrottling
 from tpssim.controllers.token_bucket import TokenBucket
 from tpssim.controllers.vector_arc import VectorArc
 
@@ -51,6 +55,10 @@ CONTROLLERS: dict[str, Any] = {
     "vector-arc": VectorArc,
     "failsafe-adaptive": FailsafeAdaptive,
     "brpc-auto": BrpcAuto,
+    "sre-throttling": SreThrottling,
+    "codel": Codel,
+    "codel-folly": CodelFolly,
+    "pie": Pie,
 }
 
 
