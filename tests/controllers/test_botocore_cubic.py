@@ -80,6 +80,22 @@ def test_the_least_rate_and_the_cap() -> None:
     assert after.measured == pytest.approx(2.0, rel=1e-3)
 
 
+def test_the_least_rate_is_a_parameter() -> None:
+    state = fed(BotocoreCubic(min_rate=0.2), [reply(4.0, throttled=True)])[-1]  # 0.7 x 0.8 / 4 = 0.14
+    assert state.fill == 0.2
+
+
+@pytest.mark.parametrize(("rate", "back"), [(10.0, 1.957), (100.0, 4.217), (1000.0, 9.086)])
+def test_the_way_back_takes_k_and_twice_the_rate_two_and_a_half_k(rate: float, back: float) -> None:
+    law = BotocoreCubic()
+    state = law.init(1e6)._replace(enabled=1.0, measured=rate, fill=1e6, last_bucket=1e6)
+    after = law.update(state, reply(1.0, throttled=True))
+    assert after.k == pytest.approx(back, abs=5e-4)
+    free = after._replace(measured=1e9)
+    assert law.update(free, reply(1.0 + after.k)).fill == pytest.approx(rate, rel=1e-9)
+    assert law.update(free, reply(1.0 + 2.494 * after.k)).fill == pytest.approx(2.0 * rate, rel=1e-3)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_beside_botocores_own_classes(seed: int) -> None:
     """10,000 random responses: the same measured rate, cubic parameters and bucket rate, to the bit."""

@@ -31,9 +31,9 @@ def parts(law: Pid, rows: list[float], dt: float) -> list[tuple[float, float, fl
 
 
 def test_the_three_terms() -> None:
-    # Setpoint 10. P(1): 0 -> 10, 5 -> 5, 15 -> -5; I(10) with dt 0.1: 10, 20.
+    # Setpoint 10. P(1): 0 -> 10, 5 -> 5, -5 -> 15; I(10) with dt 0.1: 10, 20.
     p = Pid(kp=1.0, ki=0.0, kd=0.0, setpoint=10.0)
-    assert [t[0] for t in parts(p, [0.0, 5.0, 15.0], 1.0)] == [10.0, 5.0, -5.0]
+    assert [t[0] for t in parts(p, [0.0, 5.0, -5.0], 1.0)] == [10.0, 5.0, 15.0]
     i = Pid(kp=0.0, ki=10.0, kd=0.0, setpoint=10.0)
     assert [t[1] for t in parts(i, [0.0, 0.0], 0.1)] == pytest.approx([10.0, 20.0])
     # D(0.1), dt 0.1: 0, 0, 0, then 5 -> -5, 15 -> -10. P 1, D 1: 5 -> (5, 0, -50).

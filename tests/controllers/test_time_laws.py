@@ -59,11 +59,15 @@ def test_what_was_held_up_before_the_cut_belongs_to_its_event() -> None:
     assert [s.rate for s in fed(law, [done(1.0, 0.3), late, later])] == [100.0, 50.0, 50.0, 25.0]
 
 
-def test_two_users_converge_as_in_chiu_and_jain() -> None:
-    # Cap 100; while the sum is at most 100 both add 1, else both halve: F is 0.6098 at the start, 0.6700
-    # after 5 steps, 0.8255 after 20.
+@pytest.mark.parametrize(
+    ("start", "after_5", "after_20"), [((10.0, 90.0), 0.6700, 0.8255), ((1.0, 9.0), 0.8621, 0.9750)]
+)
+def test_two_users_converge_as_in_chiu_and_jain(
+    start: tuple[float, float], after_5: float, after_20: float
+) -> None:
+    # Cap 100; while the sum is at most 100 both add 1, else both halve. Both starts have F = 0.6098.
     law = AimdEpoch(dec_rate=0.5, inc_step=1.0)
-    users = [law.init(1e9)._replace(rate=10.0, last=0.0), law.init(1e9)._replace(rate=90.0, last=0.0)]
+    users = [law.init(1e9)._replace(rate=rate, last=0.0) for rate in start]
     fairness = []
     for step in range(1, 21):
         over = users[0].rate + users[1].rate > 100.0
@@ -71,5 +75,25 @@ def test_two_users_converge_as_in_chiu_and_jain() -> None:
         users = [law.update(user, news) for user in users]
         total, squares = sum(u.rate for u in users), sum(u.rate**2 for u in users)
         fairness.append(total**2 / (2.0 * squares))
-    assert fairness[4] == pytest.approx(0.6700, abs=5e-5)
-    assert fairness[19] == pytest.approx(0.8255, abs=5e-5)
+    assert fairness[4] == pytest.approx(after_5, abs=5e-5)
+    assert fairness[19] == pytest.approx(after_20, abs=5e-5)
+
+
+@pytest.mark.parametrize(("ratio", "share"), [(0.5, 0.75), (0.7, 0.85), (0.9, 0.95)])
+def test_the_sawtooth_between_two_cuts(ratio: float, share: float) -> None:
+    # Refused above 100: the mean is (1 + b) / 2 of the peak, the period (1 - b) x 100 / a seconds, a = 1.
+    law, step = AimdEpoch(dec_rate=ratio, inc_step=1.0), 1.0 / 128.0
+    state = law.init(1e9)._replace(rate=90.0)
+    rates: list[float] = []
+    cuts = []
+    for k in range(1, 60_000):
+        over = float(state.rate > 100.0)
+        after = law.update(state, Observation(k * step, 1e9, 0.0, 0.0, 1.0, over, 1.0, over))
+        if after.epoch > state.epoch:
+            cuts.append(len(rates))
+        state = after
+        rates.append(state.rate)
+    whole = rates[cuts[0] : cuts[-1]]
+    assert sum(whole) / len(whole) == pytest.approx(share * 100.0, rel=1e-3)
+    period = (cuts[-1] - cuts[0]) * step / (len(cuts) - 1)
+    assert period == pytest.approx((1.0 - ratio) * 100.0, rel=5e-3)

@@ -24,6 +24,17 @@ def test_a_bucket_as_botocores() -> None:
     assert taken(slow, 1.0).tokens == -0.5
 
 
+def test_a_token_every_tenth_of_a_second_as_botocores() -> None:
+    # From empty: one at 0.1 leaves none, the next is there at 0.2, the one after it at 0.3.
+    bucket = taken(Bucket(10.0, 10.0, 0.0, 0.0), 0.1)
+    assert bucket.tokens == 0.0
+    assert refilled(bucket, 0.199999).tokens < 1.0
+    bucket = taken(bucket, 0.2)
+    assert bucket.tokens == 0.0
+    assert refilled(bucket, 0.3 - 1e-6).tokens < 1.0
+    assert refilled(bucket, 0.300001).tokens >= 1.0
+
+
 def test_a_burst_then_one_for_each_token() -> None:
     # 50 of 100 a second, two saved.
     law = TokenBucket(share=0.5, capacity=2.0)
