@@ -19,6 +19,7 @@ from tpssim.controllers.ewma_deadzone import EwmaDeadzone
 from tpssim.controllers.failsafe_adaptive import FailsafeAdaptive
 from tpssim.controllers.firestore_ramp import FirestoreRamp
 from tpssim.controllers.fixed import Fixed
+from tpssim.controllers.gozero_breaker import GozeroBreaker
 from tpssim.controllers.headroom import Headroom
 from tpssim.controllers.netflix_aimd import NetflixAimd
 from tpssim.controllers.netflix_gradient import NetflixGradient
@@ -59,6 +60,7 @@ CONTROLLERS: dict[str, Any] = {
     "codel": Codel,
     "codel-folly": CodelFolly,
     "pie": Pie,
+    "gozero-breaker": GozeroBreaker,
 }
 
 

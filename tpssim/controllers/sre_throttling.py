@@ -135,11 +135,7 @@ def counted(
     """
     all_requests, all_accepts, head = before
     if at > head:
-        for k in range(1, int(min(at - head, float(bins))) + 1):
-            gone = (int(head) + k) % bins
-            memory[gone] = 0.0
-            memory[bins + gone] = 0.0
-        head = at
+        head = turned(memory, bins, 2, head, at)
         all_requests, all_accepts = 0.0, 0.0
         for k in range(bins):
             all_requests += memory[k]
@@ -151,6 +147,22 @@ def counted(
         all_requests += requests
         all_accepts += accepts
     return Counts(all_requests, all_accepts, head)
+
+
+def turned(memory: array[float], bins: int, rows: int, head: float, at: float) -> float:
+    """The newest bin once time has come to bin `at`; the bins in between are emptied in all rows of the ring.
+
+    >>> ring = array("d", [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
+    >>> turned(ring, 3, 2, 1.0, 3.0), ring.tolist()
+    (3.0, [0.0, 2.0, 0.0, 0.0, 5.0, 0.0])
+    """
+    if not at > head:
+        return head
+    for k in range(1, int(min(at - head, float(bins))) + 1):
+        gone = (int(head) + k) % bins
+        for row in range(rows):
+            memory[row * bins + gone] = 0.0
+    return at
 
 
 def refusal(

@@ -1,0 +1,158 @@
+"""go-zero's breaker: the SRE book's formula, its weight moved by the news, and a forced call each second."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from typing import Annotated, NamedTuple
+
+from tpssim.controllers.sre_throttling import bin_of, turned
+from tpssim.core import Observation, Range
+
+
+class GozeroBreakerState(NamedTuple):
+    rate: float
+    limit: float
+    reject: float
+    head: float  #: number of the newest bin, counted from time 0
+    requests: float  #: in the window, at the last slot
+    accepts: float
+    failing: float  #: bins since the last one with a success that have failures
+    working: float  #: bins since the last one with a failure that have successes
+    passed: float  #: when a call was let through last while some were to be refused, s; nan before the first
+    slot: float  #: time of the last slot of that kind, until it is known what became of it, s; else nan
+
+
+class GozeroBreaker(NamedTuple):
+    """Refuse as the SRE book does, sooner after bins of failures only, and less after bins of successes only.
+
+    At each slot, of the last `window` seconds in `bins` bins (a call refused here is a request too)::
+
+        failing   bins with failures since the last bin with a success
+        working   bins with successes since the last bin with a failure
+        weight  = max(min_k, k - (k - min_k) failing / bins)
+        ratio   = (requests - protection - weight accepts) / (requests + 1)
+        reject  = 0                                   if ratio <= 0
+                = 0                                   a call was let through, but not for `force_after`
+                = ratio (bins - working) / bins       else
+
+    Only calls let through while the ratio is above 0 count for `force_after`; before the first of them none
+    is forced. Every failed call is a failure, counted when it ends.
+
+    Valve: reject. Signal: succeeded and failed calls.
+    Origin: zeromicro/go-zero, `core/breaker/googlebreaker.go` (MIT).
+
+    >>> law = GozeroBreaker()
+    >>> state, memory = law.init(100.0), array("d", [0.0]) * law.memory()
+    >>> state = law.update(state, Observation(0.0, 100.0, 0.01, 0.0, 9.0, 9.0), memory)
+    >>> law.admit(state, 0.0, 0.0, 0.0, memory).reject  # (9 - 5) / 10
+    0.4
+    """
+
+    k: Annotated[float, Range(1.0, 1000.0, "requests per accept", search=(1.05, 3.0))] = 1.5
+    min_k: Annotated[float, Range(1.0, 1000.0, "requests per accept", search=(1.0, 2.0))] = 1.1
+    protection: Annotated[float, Range(0.0, 1e6, "requests", search=(0.0, 50.0))] = 5.0
+    window: Annotated[float, Range(1e-3, 1e6, "s", search=(1.0, 120.0), log=True)] = 10.0
+    bins: Annotated[float, Range(1.0, 10000.0, "bins", search=(5.0, 200.0))] = 40.0
+    force_after: Annotated[float, Range(0.0, 1e6, "s", search=(0.1, 10.0))] = 1.0
+
+    def conflict(self) -> str:
+        if self.min_k > self.k:
+            return f"min_k={self.min_k:g} lies above k={self.k:g}; allowed: min_k <= k"
+        return ""
+
+    def memory(self) -> int:
+        return 3 * int(self.bins)
+
+    def init(self, target: float) -> GozeroBreakerState:
+        return GozeroBreakerState(math.inf, math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, math.nan, math.nan)
+
+    def admit(
+        self, state: GozeroBreakerState, now: float, lag: float, in_flight: float, memory: array[float]
+    ) -> GozeroBreakerState:
+        # A slot of which no refusal was told let its call through.
+        passed = state.passed if math.isnan(state.slot) else state.slot
+        bins = int(self.bins)
+        head = turned(memory, bins, 3, state.head, bin_of(now, self.window, bins))
+        seen = history(memory, bins, head)
+        weight = max(self.min_k, self.k - (self.k - self.min_k) * seen.failing / bins)
+        ratio = (seen.requests - self.protection - weight * seen.accepts) / (seen.requests + 1.0)
+        reject, slot = 0.0, math.nan
+        if ratio > 0.0:
+            slot = now
+            if not now - passed > self.force_after:
+                reject = min(ratio * (bins - seen.working) / bins, 1.0)
+        return GozeroBreakerState(
+            state.rate,
+            state.limit,
+            reject,
+            head,
+            seen.requests,
+            seen.accepts,
+            seen.failing,
+            seen.working,
+            passed,
+            slot,
+        )
+
+    def update(self, state: GozeroBreakerState, obs: Observation, memory: array[float]) -> GozeroBreakerState:
+        bins = int(self.bins)
+        at = bin_of(obs.now, self.window, bins)
+        head = turned(memory, bins, 3, state.head, at)
+        if head - at < bins:
+            place = int(at) % bins
+            memory[place] += obs.count + obs.refusals
+            memory[bins + place] += obs.count - obs.errors
+            memory[2 * bins + place] += obs.errors
+        return GozeroBreakerState(
+            state.rate,
+            state.limit,
+            state.reject,
+            head,
+            state.requests,
+            state.accepts,
+            state.failing,
+            state.working,
+            state.passed,
+            math.nan if obs.refusals > 0.0 else state.slot,
+        )
+
+    def why(self, before: GozeroBreakerState, obs: Observation, after: GozeroBreakerState) -> str:
+        told = f"{after.accepts:g} of {after.requests:g} requests succeeded in {self.window:g} s"
+        if after.failing > 0.0:
+            return f"{told}, failing bins {after.failing:g}: {after.reject:.1%} refused"
+        return f"{told}: {after.reject:.1%} refused"
+
+
+class History(NamedTuple):
+    """What a window holds, and what its end looks like."""
+
+    requests: float
+    accepts: float
+    failing: float
+    working: float
+
+
+def history(memory: array[float], bins: int, head: float) -> History:
+    """Sums over a ring of three rows (requests, successes, failures), and the runs of bins at its end.
+
+    A bin without a call that ended neither ends a run nor adds to it.
+
+    >>> history(array("d", [4.0, 2.0, 0.0, 3.0, 0.0, 0.0, 1.0, 1.0, 0.0]), 3, 2.0)
+    History(requests=6.0, accepts=3.0, failing=1.0, working=0.0)
+    """
+    requests, accepts, failing, working = 0.0, 0.0, 0.0, 0.0
+    for k in range(1, bins + 1):
+        place = (int(head) + k) % bins
+        success, failure = memory[bins + place], memory[2 * bins + place]
+        requests += memory[place]
+        accepts += success
+        if failure > 0.0:
+            working = 0.0
+        elif success > 0.0:
+            working += 1.0
+        if success > 0.0:
+            failing = 0.0
+        elif failure > 0.0:
+            failing += 1.0
+    return History(requests, accepts, failing, working)
