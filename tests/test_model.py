@@ -63,7 +63,12 @@ def test_one_server_obeys_lindley_to_the_bit(law: str) -> None:
     service = Lognormal(0.02, 1.0).times(draws("normal", len(trace.released), 0, 0))
     free = 0.0
     for k in range(len(trace.released) - 1):
-        assert trace.released[k] == max(trace.scheduled[k], free)
+        if trace.outcome[k] == REFUSED:
+            continue  # an admission law at work: its draw is used up, the server is not
+        earliest = max(trace.scheduled[k], free)
+        # A window may end while the producer waits: if it raises the rate, the slot is due earlier than now.
+        moved = hasattr(CONTROLLERS[law], "sensor") and trace.released[k] > earliest
+        assert trace.released[k] == earliest or moved
         free = trace.released[k] + service[k]
         assert trace.completed[k] == free
 
@@ -146,9 +151,13 @@ def test_disturbances_act_on_calls_begun_while_they_last() -> None:
 def test_call_k_draws_the_same_time_whatever_the_law_does() -> None:
     scenario = Scenario("s", Lognormal(0.02, 0.5), 100.0, 5.0)
     traces = [run(scenario, law()) for law in CONTROLLERS.values()]
-    n = min(len(trace.released) for trace in traces) - 1
+    compared = 0
     for trace in traces[1:]:
-        assert trace.latency[:n] == pytest.approx(traces[0].latency[:n], rel=1e-12)
+        n = min(len(trace.released), len(traces[0].released)) - 1
+        served = np.flatnonzero(trace.outcome[:n] == OK)
+        assert trace.latency[served] == pytest.approx(traces[0].latency[served], rel=1e-12)
+        compared += len(served)
+    assert compared > 1000  # a law that begins slowly has few calls to compare
 
 
 def test_what_a_law_is_told() -> None:

@@ -40,7 +40,8 @@ class GozeroBreaker(NamedTuple):
     is forced. Every failed call is a failure, counted when it ends.
 
     Valve: reject. Signal: succeeded and failed calls.
-    Origin: zeromicro/go-zero, `core/breaker/googlebreaker.go` (MIT).
+    Origin: zeromicro/go-zero, `core/breaker/googlebreaker.go` (MIT). Deviation: the ratio of latencies that
+    later versions take instead, if it is larger, is left out.
 
     >>> law = GozeroBreaker()
     >>> state, memory = law.init(100.0), array("d", [0.0]) * law.memory()
