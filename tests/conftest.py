@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tpssim.services import draws
+
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
@@ -32,3 +34,11 @@ def shared_trace(request: pytest.FixtureRequest) -> Path:
 def shared_golden(request: pytest.FixtureRequest) -> Path:
     """A recorded output of an original implementation; skipped as `shared_trace`."""
     return shared(request, "golden")
+
+
+@pytest.fixture
+def draws_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The live throttle draws from the standard library; here it is given the model's numbers of seed 0."""
+    streams = tuple(draws(name, 100_000, 0, 0) for name in ("law.uniform", "reject.uniform"))
+    for room in ("flow", "playback"):
+        monkeypatch.setattr(f"tpssim.live.{room}.draws", lambda seed: streams)

@@ -52,6 +52,7 @@ def record(path: Path, controller: str) -> VirtualClock:
     return clock
 
 
+@pytest.mark.usefixtures("draws_of_the_model")
 @pytest.mark.parametrize("name", list(CONTROLLERS))
 def test_the_simulation_of_a_recording_is_the_recorded_run(name: str, tmp_path: Path) -> None:
     path = tmp_path / "run.ndjson"
