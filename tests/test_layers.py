@@ -30,6 +30,7 @@ FLOORS = (
     },
     {"tables", "disturbances", "plant"},
     {"article", "artefacts", "scenario", "throttling"},
+    {"complaints"},
     {"scenarios", "theory", "traces"},
     {"live", "reduction", "world"},
     {"callees", "panel"},

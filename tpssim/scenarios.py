@@ -1,10 +1,11 @@
-"""The built-in scenarios, `SCENARIOS`, and one made of a recording."""
+"""The built-in scenarios, `SCENARIOS`: the `CORE`, and what users complain about. And one of a recording."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from tpssim.clock import TIMERS
+from tpssim.complaints import COMPLAINTS
 from tpssim.disturbances import Stall, Step, Swap
 from tpssim.plant import Async, Backend, Pool
 from tpssim.recordings import SQLITE_COMMITS, read_service_times
@@ -39,7 +40,7 @@ def trace_scenario(
 
 COMPLETIONS = Async(feedback="completion")
 
-_ALL = (
+_CORE = (
     Scenario(
         name="fast-async",
         service=Lognormal(0.02, 0.5),
@@ -104,6 +105,13 @@ _ALL = (
         producers=(Producer(), Producer(15.0), Producer(30.0, 45.0)),
         summary="one server for 100 a second; a second producer comes at 15 s, a third from 30 s to 45 s",
     ),
+    trace_scenario(SQLITE_COMMITS)._replace(
+        name="sqlite-commits", summary="a real recording: durable SQLite commits, blocking"
+    ),
+)
+
+#: Many calls in flight on a shared service, where a limit can act.
+_CROWDED = (
     Scenario(
         name="healthy",
         service=Lognormal(0.02, 0.5),
@@ -150,9 +158,12 @@ _ALL = (
         backend=Backend(knee=20.0, exponent=1.02),
         summary="a service that slows down exponentially beyond 20 calls at a time",
     ),
-    trace_scenario(SQLITE_COMMITS)._replace(
-        name="sqlite-commits", summary="a real recording: durable SQLite commits, blocking"
-    ),
 )
 
-SCENARIOS: dict[str, Scenario] = {scenario.name: checked_scenario(scenario) for scenario in _ALL}
+#: The names of those that show what a throttle is for; a comparison takes them if it is not told others.
+CORE = tuple(scenario.name for scenario in _CORE)
+
+SCENARIOS: dict[str, Scenario] = {
+    scenario.name: checked_scenario(scenario)
+    for scenario in (*_CORE, *_CROWDED, *(complaint.scenario for complaint in COMPLAINTS.values()))
+}
