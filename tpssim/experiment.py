@@ -22,7 +22,7 @@ from tpssim.league import League, acts, valve_of
 from tpssim.metrics import measured
 from tpssim.pacing import BURST
 from tpssim.scenario import Scenario, checked_scenario, with_parameters
-from tpssim.scenarios import SCENARIOS
+from tpssim.scenarios import CORE, SCENARIOS
 from tpssim.traces import Trace
 from tpssim.verdicts import judge
 from tpssim.workers import processes
@@ -31,6 +31,9 @@ from tpssim.workers import processes
 #: throttle of one's own: a callable `(items, tps, total)`, or where it stands, "FILE.py:callable".
 ControllerLike = Controller[Any] | type[Controller[Any]] | str | Foreign | ThrottleFunction
 ENGINES = ("auto", "simpy", "compiled")
+
+#: Whom a comparison compares if it is not told: the article's throttles as printed, and what mends them.
+DEFAULT_CONTROLLERS = (*PRINTED, "fixed", "aimd", "ewma-deadzone", "headroom")
 
 
 class Contender(NamedTuple):
@@ -229,17 +232,18 @@ def compare(
 ) -> Comparison:
     """Every controller on every scenario, `replications` times, all of them under the same noise.
 
-    `None` means all built-in scenarios, or all laws and (with the late policy `burst`, which is all that they
-    know) all printed throttles. The traces of the first `keep` replications are kept. With `workers` > 1 the
-    pairs run in that many processes (a script needs the usual `if __name__ == "__main__"`), or on any
-    `executor`; the result does not depend on it. `progress(done, total)` is called as pairs end. Raises
-    `InputError` before anything runs.
+    `None` means the scenarios of `CORE`, or the `DEFAULT_CONTROLLERS` (the printed ones among them only with
+    the late policy `burst`, which is all that they know). The traces of the first `keep` replications are
+    kept. With `workers` > 1 the pairs run in that many processes (a script needs the usual
+    `if __name__ == "__main__"`), or on any `executor`; the result does not depend on it.
+    `progress(done, total)` is called as pairs end. Raises `InputError` before anything runs.
     """
     _check_counts(replications, seed, workers)
     check_count("keep", keep, 1)
-    arenas = [scenario_named(s) for s in _listed(scenarios, SCENARIOS, Scenario)]
-    printed = PRINTED if all(arena.late == BURST and not arena.poisson for arena in arenas) else ()
-    rivals = [contender(c) for c in _listed(controllers, [*printed, *CONTROLLERS], tuple)]
+    arenas = [scenario_named(s) for s in _listed(scenarios, CORE, Scenario)]
+    hostable = all(arena.late == BURST and not arena.poisson for arena in arenas)
+    default = [name for name in DEFAULT_CONTROLLERS if hostable or name not in PRINTED]
+    rivals = [contender(c) for c in _listed(controllers, default, tuple)]
     rivals = [_told_apart(rival, rivals) for rival in rivals]
     _check_distinct("scenario", [arena.name for arena in arenas])
     _check_distinct("controller", [rival.label for rival in rivals])

@@ -54,11 +54,11 @@ def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Sce
     from tpssim.clock import TIMERS
     from tpssim.experiment import scenario_named
     from tpssim.scenario import with_parameters
-    from tpssim.scenarios import SCENARIOS, trace_scenario
+    from tpssim.scenarios import CORE, trace_scenario
 
     if args.trace is None and (args.column is not None or args.unit is not None):
         raise InputError("--column and --unit belong to --trace FILE, which is missing; allowed: all three")
-    named = list(SCENARIOS) if given is None and args.trace is None else given or []
+    named = list(CORE) if given is None and args.trace is None else given or []
     arenas = [scenario_named(name) for name in named]
     if args.trace is not None:
         arenas.append(trace_scenario(args.trace, column=args.column, unit=args.unit))

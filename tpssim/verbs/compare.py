@@ -43,14 +43,18 @@ def add(verbs: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--scenarios", metavar="A,B", nargs="+", action="extend", help="default: all built-in ones"
+        "--scenarios",
+        metavar="A,B",
+        nargs="+",
+        action="extend",
+        help="default: the core ones",
     )
     parser.add_argument(
         "--controllers",
         metavar="NAME",
         nargs="+",
         action="extend",
-        help="default: all laws and printed throttles",
+        help="default: the article's throttles as printed, and fixed, aimd, ewma-deadzone, headroom",
     )
     parser.add_argument(
         "--throttle",
@@ -89,14 +93,13 @@ def _policies(given: Sequence[str] | None) -> list[Late]:
 
 def _controllers(args: argparse.Namespace) -> list[Any] | None:
     """What was asked for; a throttle of one's own stands beside the default ones if no others are named."""
-    from tpssim.article import PRINTED
-    from tpssim.controllers import CONTROLLERS
+    from tpssim.experiment import DEFAULT_CONTROLLERS
     from tpssim.hosting.foreign import Foreign
 
     named = None if args.controllers is None else specs(args.controllers)
     if args.throttle is None:
         return named
-    named = [*PRINTED, *CONTROLLERS] if named is None else named
+    named = list(DEFAULT_CONTROLLERS) if named is None else named
     return [*named, *(Foreign(spec) for spec in args.throttle)]
 
 
