@@ -21,6 +21,8 @@ from tpssim.plant import Async, Backend
 from tpssim.scenario import Producer, Scenario, checked_scenario
 from tpssim.sensor import Sensor
 from tpssim.services import Constant, Exponential, Lognormal, draws
+from tpssim.theory import LOOKS, beyond, critical_dead_zone, noise_rule
+from tpssim.theory.describing import reference_loop
 from tpssim.traces import Trace
 from tpssim.vector_cases import VECTOR_CASES, Statistic, measured, out_of_range
 
@@ -253,11 +255,13 @@ def _chiu_jain(seed: int) -> Found:
     return Found("difference after 3 cuts, 1/s", 80.0 / 2.0**3, [rates[0] - rates[1]], 1e-9, len(trace.rate))
 
 
-def aimd_balance(mean: float, cv: float) -> float:
-    """The rate at which the article's AIMD gains what it loses: `1 - p = 0.3 rate p`, 1/s.
+def aimd_balance(
+    mean: float, cv: float, threshold: float = 1.5, dec_rate: float = 0.7, inc_step: float = 1.0
+) -> float:
+    """The rate at which AIMD gains what it loses: `inc_step (1 - p) = (1 - dec_rate) rate p`, 1/s.
 
     `p` is the chance that a measured interval, `s_k + max(interval - s_(k-1), 0)` with lognormal service
-    times `s`, is longer than 1.5 intervals.
+    times `s`, is longer than `threshold` intervals. The defaults are the article's.
 
     >>> [round(aimd_balance(0.02, cv), 2) for cv in (0.5, 1.0)]
     [30.17, 22.51]
@@ -269,9 +273,9 @@ def aimd_balance(mean: float, cv: float) -> float:
 
     def surplus(rate: float) -> float:
         interval = 1.0 / rate
-        thresholds = (1.5 * interval - max(interval - s, 0.0) for s in before)
+        thresholds = (threshold * interval - max(interval - s, 0.0) for s in before)
         p = math.fsum(1.0 - normal.cdf(math.log(t)) for t in thresholds) / len(before)
-        return 1.0 - p - 0.3 * rate * p
+        return inc_step * (1.0 - p) - (1.0 - dec_rate) * rate * p
 
     low, high = 0.1 / mean, 1.0 / mean
     for _ in range(50):
@@ -306,6 +310,32 @@ def _vector(name: str) -> Callable[[int], Found]:
     return run
 
 
+def _dead_zone(seed: int) -> Found:
+    # The reference case: an integrator, a lag of 1 and a dead time of 0.5 behind a relay of steps +-1.
+    theory = critical_dead_zone(1.0, 1.0, 1.0, 0.5)
+    low, high, steps = 0.5 * theory, 2.0 * theory, 0
+    for _ in range(8):
+        middle = (low + high) / 2.0
+        wave = reference_loop(middle, step=1.0, gain=1.0, tau=1.0, delay=0.5, start=3.0, seconds=200.0)
+        late = wave[len(wave) * 3 // 4 :]
+        low, high = (middle, high) if max(late) - min(late) > 0.1 else (low, middle)
+        steps += len(wave)
+    return Found("least half-width without a cycle", theory, [high], 0.2 * theory, steps)
+
+
+def _noise_rule(seed: int) -> Found:
+    # Independent normal noise of CV 0.3 through an EWMA: where its looks lie beyond on 0.135 % of occasions.
+    alpha, sigma = 0.2, 0.3
+    value, values = 1.0, []
+    for noise in draws("normal", 400_000, seed, 0).tolist():
+        value += alpha * (1.0 + sigma * noise - value)
+        values.append(value)
+    simulated = float(np.quantile(values, 1.0 - beyond(LOOKS)))
+    theory = float(noise_rule(alpha, sigma))
+    # The rule is for what lies beyond 1.
+    return Found("dead zone above 1", theory - 1.0, [simulated - 1.0], 0.2 * (theory - 1.0), len(values))
+
+
 CASES: dict[str, Case] = {
     "M/M/1": Case("random arrivals, exponential service, load 0.8", _mm1),
     "M/D/1": Case("constant service, load 0.8", _md1),
@@ -323,5 +353,9 @@ CASES: dict[str, Case] = {
         "mean-field balance of gain 1 - p and loss 0.3 rate p, within 12 %", _mean_field(0.5)
     ),
     "AIMD, CV 1": Case("the same under more noise", _mean_field(1.0)),
+    "relay + dead zone": Case(
+        "describing function: integrator, lag and dead time stop cycling, within 20 %", _dead_zone
+    ),
+    "noise rule": Case("an EWMA of independent noise crosses 3 sigma in 0.135 %, within 20 %", _noise_rule),
     **{name: Case(f"Vector's scenario: {case.about}", _vector(name)) for name, case in VECTOR_CASES.items()},
 }

@@ -1,4 +1,4 @@
-"""What theory says of the laws: bounds for EWMA + dead zone, tuning rules for PI.
+"""Bounds for EWMA + dead zone, and where its noise comes to rest.
 
 Two lower bounds for DEADZONE over ALPHA, drawn over a sweep of the two. Each stands on assumptions that are
 named; the simulation beside them says how far they carry.
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tpssim import services
-from tpssim.core import InputError
 from tpssim.disturbances import Swap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tpssim.scenario import Scenario
+    from tpssim.services import Service
 
     Array = NDArray[np.float64]
 
@@ -76,8 +76,11 @@ def cycle_boundary(alpha: float, low: float, dec_rate: float, inc_step: float, r
     In units of one call: the smoothed ratio lags by `tau = -1 / ln(1 - alpha)` calls and acts on the next
     call (`delay` 1); the commanded rate integrates steps, relative to `rate`, of `1 - dec_rate` down and
     `inc_step / rate` up, here taken as a relay of their mean. The dead zone from `low` up is
-    `2 critical_dead_zone` wide. It holds while the consumer is saturated, so that a return tells the
-    service time: paced below capacity the loop is open, and nothing cycles.
+    `2 critical_dead_zone` wide.
+
+    **An upper bound, seldom reached**: the law smooths the interval, not the ratio. While the consumer is
+    saturated a return tells the service time, which the rate does not move, so the lag is not in the loop
+    and `landing_boundary` is what holds; paced below capacity the loop is open, and nothing cycles.
     """
     tau = -1.0 / math.log1p(-alpha) if alpha < 1.0 else 0.0
     step = ((1.0 - dec_rate) + inc_step / rate) / 2.0
@@ -87,31 +90,67 @@ def cycle_boundary(alpha: float, low: float, dec_rate: float, inc_step: float, r
 def service_noise(scenario: Scenario) -> float:
     """Standard deviation of the service time over its mean (sampled), of a scenario's noisiest service."""
     every = [scenario.service, *(d.service for d in scenario.disturbances if isinstance(d, Swap))]
-    spreads = []
-    for service in every:
-        times = service.times(services.draws(service.noise(), DRAWS, 0, 0))
-        spreads.append(float(np.std(times) / np.mean(times)))
-    return max(spreads)
+    return max(noise_of(service) for service in every)
 
 
-def simc(slope: float, tau: float, delay: float, closed: float | None = None) -> tuple[float, float]:
-    """(gain, integral time) of a PI controller by the SIMC rules, for a first-order plant with dead time.
+def noise_of(service: Service) -> float:
+    """Standard deviation of a service time over its mean (sampled)."""
+    times = service.times(services.draws(service.noise(), DRAWS, 0, 0))
+    # The mean of equal numbers is off by a rounding: a constant has no noise at all.
+    return float(np.std(times) / np.mean(times)) if np.ptp(times) > 0.0 else 0.0
 
-    `slope` is the plant's initial slope, gain / tau (for an integrator, tau = inf, its gain); with the wanted
-    closed-loop time constant `closed` (default: the dead time)::
 
-        K = 1 / (slope (closed + delay)),  Ti = min(tau, 4 (closed + delay))
+def beyond(z: float) -> float:
+    """The share of independent normal looks that lie more than z standard deviations above the mean.
 
-    Source: Skogestad 2003.
-
-    >>> simc(2.0, 4.0, 0.5)  # 4 / (8 x 1), min(4, 4 x 1)
-    (0.5, 4.0)
+    >>> round(beyond(3.0), 5)  # one side of the 0.27 % of both
+    0.00135
     """
-    if not (slope > 0.0 and tau > 0.0 and delay >= 0.0):
-        raise InputError(
-            f"slope={slope!r}, tau={tau!r}, delay={delay!r}; allowed: slope, tau > 0, delay >= 0"
-        )
-    horizon = (delay if closed is None else closed) + delay
-    if not horizon > 0.0:
-        raise InputError(f"delay={delay!r}, closed={closed!r}; allowed: one of them above 0")
-    return 1.0 / (slope * horizon), min(tau, 4.0 * horizon)
+    return math.erfc(z / math.sqrt(2.0)) / 2.0
+
+
+def landing_boundary(low: float, inc_step: float, rate: float) -> float:
+    """The least upper end of a dead zone that no climb can step over: `low + inc_step / rate`.
+
+    For a law that holds inside the zone and whose measured time does not depend on the rate (`rate`: the
+    capacity): the first climb that reaches the zone ends in it, whatever the cuts and the smoothing.
+
+    >>> landing_boundary(0.95, 1.0, 50.0)
+    0.97
+    """
+    return low + inc_step / rate
+
+
+def paced_noise(alpha: float, cv: float, load: float) -> float:
+    """Standard deviation of the smoothed time between returns, in commanded intervals, paced at `load`.
+
+    Paced without a wait, `measured = interval + s_k - s_(k-1)`: what one return is late the next is early,
+    and an EWMA keeps `2 alpha^2 / (2 - alpha)` of the variance of s, less than of independent noise. `load`:
+    the commanded rate over the capacity, by which the noise shrinks.
+
+    >>> round(paced_noise(0.2, 0.5, 1.0), 4)  # independent: 0.1667
+    0.1054
+    """
+    return cv * load * alpha * math.sqrt(2.0 / (2.0 - alpha))
+
+
+def dead_zone_balance(law: Any, cv: float, capacity: float) -> float:
+    """The rate at which a paced `ewma-deadzone` gains by chance what it loses so, 1/s; at most capacity.
+
+    `inc_step P(ratio < low) = (1 - dec_rate) rate P(ratio > deadzone)` with a normal ratio of mean 1 and
+    `paced_noise`. `capacity` without noise: a rate that is reached from above is held.
+    """
+    if cv == 0.0:
+        return capacity
+
+    def surplus(rate: float) -> float:
+        sigma = paced_noise(law.alpha, cv, rate / capacity)
+        up = float(law.inc_step) * beyond((1.0 - law.low) / sigma)
+        return up - float(1.0 - law.dec_rate) * rate * beyond((law.deadzone - 1.0) / sigma)
+
+    # Where noise crosses neither bound within a run, nothing is gained or lost: look from there up.
+    low, high = 0.05 * capacity, capacity
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if surplus(middle) > 0.0 else (low, middle)
+    return low

@@ -1,0 +1,48 @@
+"""What theory says of the laws: margins of loops, limit cycles, noise, tuning rules.
+
+Each prediction stands on assumptions that are named; `analysis` puts the simulation beside it.
+"""
+
+from tpssim.theory.bounds import (
+    LOOKS,
+    MARGIN,
+    beyond,
+    critical_dead_zone,
+    cycle_boundary,
+    dead_zone_balance,
+    landing_boundary,
+    noise_of,
+    noise_rule,
+    paced_noise,
+    phase_crossover,
+    service_noise,
+)
+from tpssim.theory.tuning import (
+    amigo,
+    simc,
+    tyreus_luyben,
+    ultimate,
+    ziegler_nichols,
+    ziegler_nichols_step,
+)
+
+__all__ = [
+    "LOOKS",
+    "MARGIN",
+    "amigo",
+    "beyond",
+    "critical_dead_zone",
+    "cycle_boundary",
+    "dead_zone_balance",
+    "landing_boundary",
+    "noise_of",
+    "noise_rule",
+    "paced_noise",
+    "phase_crossover",
+    "service_noise",
+    "simc",
+    "tyreus_luyben",
+    "ultimate",
+    "ziegler_nichols",
+    "ziegler_nichols_step",
+]
