@@ -43,7 +43,7 @@ FLOORS = (
     {"comparison", "yardsticks"},
     {"league"},
     {"experiment", "replays", "validation"},
-    {"parity", "sweeping"},
+    {"analysis", "parity", "sweeping"},
     {"catalogue"},
     {"verbs"},
     {"cli"},

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tpssim.core import VERSION
 
 if TYPE_CHECKING:
+    from tpssim.analysis.analyses import Analysis, analyse
     from tpssim.comparison import Comparison
     from tpssim.controllers import CONTROLLERS
     from tpssim.core import Aborted, InputError, Observation
@@ -32,6 +33,7 @@ __version__ = VERSION
 
 _ROOMS = {
     "Aborted": "core",
+    "Analysis": "analysis.analyses",
     "CONTROLLERS": "controllers",
     "Comparison": "comparison",
     "InputError": "core",
@@ -43,6 +45,7 @@ _ROOMS = {
     "SweepResult": "sweeping.sweep_result",
     "ThrottleWarning": "live.account",
     "Trace": "traces",
+    "analyse": "analysis.analyses",
     "arun": "live.loops",
     "athrottle": "live.loops",
     "compare": "experiment",
@@ -60,6 +63,7 @@ __all__ = [
     "METRICS",
     "SCENARIOS",
     "Aborted",
+    "Analysis",
     "Comparison",
     "InputError",
     "Observation",
@@ -68,6 +72,7 @@ __all__ = [
     "SweepResult",
     "ThrottleWarning",
     "Trace",
+    "analyse",
     "arun",
     "athrottle",
     "compare",

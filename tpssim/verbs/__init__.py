@@ -4,7 +4,18 @@ A verb calls the library, prints, writes; no law and no measure is here. The lib
 runs, so that `--help` and a mistyped option answer at once.
 """
 
-from tpssim.verbs import calibrate, compare, listing, live, replay, serve, simulate, sweep, validate
+from tpssim.verbs import (
+    analyse,
+    calibrate,
+    compare,
+    listing,
+    live,
+    replay,
+    serve,
+    simulate,
+    sweep,
+    validate,
+)
 
 #: In the order in which `--help` lists them.
-VERBS = (compare, simulate, sweep, validate, live, calibrate, replay, serve, listing)
+VERBS = (compare, simulate, sweep, analyse, validate, live, calibrate, replay, serve, listing)

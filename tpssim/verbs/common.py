@@ -85,9 +85,12 @@ def command(args: argparse.Namespace) -> str:
     hidden = {"verb", "run", "out", "json", "workers", "dask", "store", "seed", "quiet", "record"}
     if args.verb == "live":
         hidden.remove("workers")
-    positional = {"simulate": ("scenario", "controller"), "sweep": ("study",), "replay": ("recording",)}.get(
-        args.verb, ()
-    )
+    positional = {
+        "simulate": ("scenario", "controller"),
+        "sweep": ("study",),
+        "analyse": ("controller",),
+        "replay": ("recording",),
+    }.get(args.verb, ())
     given = (getattr(args, name) for name in positional)
     words += [shlex.quote(word) for word in given if word is not None]
     for name, value in vars(args).items():

@@ -1,0 +1,188 @@
+"""Predictions beside simulations: what must agree agrees, what does not apply says why."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tpssim.analysis.analyses import Analysis, analyse
+from tpssim.analysis.plants import Plant, backlogged, plant_of
+from tpssim.analysis.rows import Row
+from tpssim.cli import main
+from tpssim.controllers import CONTROLLERS
+from tpssim.core import InputError
+from tpssim.experiment import scenario_named
+
+QUIET = "blocking-steady:cv=0.01"
+
+
+def row(found: Analysis, quantity: str) -> Row:
+    (only,) = (row for row in found.rows if row.quantity == quantity)
+    return only
+
+
+def agrees(found: Row, tolerance: float) -> bool:
+    """Whether prediction and simulation lie within a share of each other."""
+    assert found.simulated is not None
+    assert found.simulated.mean is not None
+    return not found.refusal and abs(found.simulated.mean / found.predicted - 1.0) < tolerance
+
+
+def test_the_plant_of_a_scenario() -> None:
+    plant = plant_of(scenario_named("degrade-recover"))
+    assert isinstance(plant, Plant)
+    assert (plant.start, plant.end, plant.capacity, plant.target) == (10.0, 30.0, 50.0, 200.0)
+    assert plant.cv == pytest.approx(0.5, rel=0.05)
+    assert (plant.later, plant.later_cv) == (200.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "why"),
+    [
+        ("fast-async", "only handed off"),
+        ("join-leave", "one blocking producer"),
+        ("spikes", "nothing closes the loop"),
+    ],
+)
+def test_where_theory_has_no_plant_it_says_so(scenario: str, why: str) -> None:
+    found = analyse(f"{scenario}:duration=50", "aimd", replications=2)
+    assert found.rows == []
+    assert why in found.reason
+    assert why in " ".join(found.table().split())
+
+
+@pytest.mark.parametrize("law", ["fixed", "token-bucket", "netflix-vegas", "spark-pid"])
+def test_a_law_without_theory_says_so(law: str) -> None:
+    found = analyse("blocking-steady:duration=10", law, replications=2)
+    assert found.rows == []
+    assert found.reason
+
+
+def test_the_gain_at_which_pi_cycles() -> None:
+    """By hand: L = 0.2 (1 + 0.05 / (z - 1)) / (z - 1), at z = -1: -0.2 x 0.975 / 2."""
+    found = row(analyse(QUIET, "pi", replications=2), "gain margin")
+    assert found.predicted == pytest.approx(2.0 / (0.2 * 0.975))
+    assert agrees(found, 0.05)
+
+
+def test_the_gain_at_which_pid_cycles() -> None:
+    """By hand: C = 100 + 100 x 0.02 z / (z - 1), P = (1 / 50^2) / (z - 1), at z = -1: (100 + 1) / 5000."""
+    found = row(analyse(QUIET, "pid", replications=2), "gain margin")
+    assert found.predicted == pytest.approx(5000.0 / 101.0)
+    assert agrees(found, 0.05)
+
+
+@pytest.mark.parametrize("law", ["pi", "pid"])
+def test_noise_through_the_linear_loop(law: str) -> None:
+    found = analyse("blocking-steady", law, replications=5)
+    assert agrees(row(found, "swing"), 0.2)
+    assert agrees(row(found, "mean rate"), 0.05)
+
+
+@pytest.mark.parametrize("law", ["aimd", "aimd:dec_rate=0.5,inc_step=2", "aimd-epoch"])
+def test_the_sawtooth_without_noise(law: str) -> None:
+    found = analyse(QUIET, law, replications=2)
+    for quantity, tolerance in [
+        ("mean rate, sawtooth", 0.03),
+        ("time between cuts", 0.12),  # a discrete step more
+        ("swing, sawtooth", 0.08),
+    ]:
+        assert agrees(row(found, quantity), tolerance), quantity
+
+
+def test_the_sawtooth_by_hand() -> None:
+    # Capacity 50: peak 75, trough 52.5, in 22.5 steps of one call of 20 ms.
+    found = analyse(QUIET, "aimd", replications=2)
+    assert row(found, "mean rate, sawtooth").predicted == pytest.approx(63.75)
+    assert row(found, "time between cuts").predicted == pytest.approx(0.45)
+    assert "steps differ" in row(found, "period as a relay, no noise").refusal
+    # aimd-epoch: not drained between cuts, so the mean is the capacity: peak 100 / 1.7, period 0.3 peak / 10.
+    found = analyse(QUIET, "aimd-epoch", replications=2)
+    assert row(found, "mean rate, sawtooth").predicted == pytest.approx(50.0)
+    assert row(found, "time between cuts").predicted == pytest.approx(0.3 * 100.0 / 1.7 / 10.0)
+
+
+def test_under_noise_the_sawtooth_is_refused_and_the_mean_field_holds() -> None:
+    found = analyse("blocking-steady", "aimd", replications=5)
+    assert "CV of 0.5" in row(found, "mean rate, sawtooth").refusal
+    assert row(found, "mean rate, mean field").predicted == pytest.approx(30.2, abs=0.2)
+    assert agrees(row(found, "mean rate, mean field"), 0.2)
+
+
+def test_headroom_rests_swings_and_recovers_as_predicted() -> None:
+    found = analyse("degrade-recover", "headroom", replications=5)
+    assert row(found, "mean rate").predicted == pytest.approx(0.975 * 50.0)
+    assert agrees(row(found, "mean rate"), 0.05)
+    assert agrees(row(found, "swing"), 0.2)
+    # ln(0.95 x 200 / 48.75): a step of 1/s a call.
+    assert row(found, "recovery time").predicted == pytest.approx(math.log(190.0 / 48.75), rel=1e-6)
+    assert agrees(row(found, "recovery time"), 0.2)
+    assert agrees(row(found, "looks above HIGH"), 0.2)
+
+
+def test_ewma_deadzone_never_recovers_and_noise_makes_it_rest_low() -> None:
+    found = analyse("degrade-recover", "printed-ewma", replications=5)
+    assert row(found, "recovery time").predicted == math.inf
+    simulated = row(found, "recovery time").simulated
+    assert simulated is not None
+    assert (simulated.mean, simulated.never) == (None, 5)
+    assert agrees(row(found, "looks above DEADZONE"), 0.2)
+    assert agrees(row(found, "mean rate"), 0.25)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.2, 0.6])
+@pytest.mark.parametrize("inc_step", [0.5, 2.0])
+def test_a_climb_cannot_miss_a_zone_as_wide_as_a_step(alpha: float, inc_step: float) -> None:
+    """The smoothing does not matter; a dead zone that no step hits exactly is crossed for ever."""
+    plant = plant_of(scenario_named(QUIET))
+    assert isinstance(plant, Plant)
+    law = CONTROLLERS["ewma-deadzone"](alpha=alpha, inc_step=inc_step, low=0.95)
+    landed = backlogged(law._replace(deadzone=0.95 + inc_step / 50.0 + 1e-6), plant)
+    assert np.ptp(landed[1000:]) == 0.0
+    # Rates are at least `min_rate` apart from anything in a zone of no width.
+    crossing = backlogged(law._replace(deadzone=0.95 + 1e-12, dec_rate=0.7071), plant)
+    assert np.ptp(crossing[1000:]) > 0.1 * crossing[1000:].mean()
+
+
+def test_the_describing_function_of_a_lagging_ewma_is_shown_and_refused() -> None:
+    found = analyse(QUIET, "ewma-deadzone", replications=2)
+    bound = row(found, "DEADZONE without a cycle")
+    assert "EWMA is not in the loop" in bound.refusal
+    assert bound.simulated is not None
+    assert bound.simulated.mean is not None
+    # It is an upper bound: what cycles cycles below it.
+    assert bound.simulated.mean < bound.predicted
+
+
+def test_bad_input() -> None:
+    with pytest.raises(InputError, match="allowed: a whole number >= 2"):
+        analyse("blocking-steady", "aimd", replications=1)
+    with pytest.raises(InputError, match="there is no controller"):
+        analyse("blocking-steady", "nothing")
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "result"
+    asked = ["analyse", "pi", "--scenario", QUIET, "--replications", "2", "--out", str(out)]
+    assert main(asked) == 0
+    printed = capsys.readouterr().out
+    assert "gain margin" in printed
+    assert max(len(line) for line in printed.splitlines()) <= 100 + len(str(tmp_path))
+    assert {path.name for path in out.iterdir()} == {"summary.json", "analysis.png", "run.json"}
+    document = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert document["command"].startswith("python -m tpssim analyse pi --scenario blocking-steady:cv=0.01")
+    assert document["rows"][0]["quantity"] == "gain margin"
+    assert main([*asked, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == document
+
+
+def test_the_command_with_nothing_to_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["analyse", "fixed", "--scenario", QUIET, "--replications", "2", "--out", str(tmp_path / "r")]
+    assert main(asked) == 0
+    assert "it looks at nothing, so there is no loop" in capsys.readouterr().out
+    assert main(["analyse", "fixed", "--scenario", QUIET, "--trace", "x.csv"]) == 2
+    assert "allowed: one of the two" in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""A law on a scenario: what theory predicts, beside what the simulation shows."""

@@ -1,0 +1,63 @@
+"""`tpssim analyse`: what theory predicts of a law on a scenario, beside the simulation."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import Any
+
+from tpssim.core import VERSION
+from tpssim.verbs.common import Progress, add_common, add_trace, command, file_name, run_record, scenarios
+
+
+def add(verbs: Any) -> None:
+    """The verb on the command line."""
+    parser = verbs.add_parser(
+        "analyse", help="a law on a scenario: margins, limit cycles and noise, predicted and simulated"
+    )
+    parser.add_argument("controller", metavar="LAW")
+    parser.add_argument("--scenario", metavar="NAME", help="default: degrade-recover; or --trace FILE")
+    add_trace(parser)
+    parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s")
+    parser.add_argument("--replications", type=int, default=10, metavar="N", help="default: 10")
+    add_common(parser)
+    parser.set_defaults(run=analyse)
+
+
+def analyse(args: argparse.Namespace) -> int:
+    began = time.perf_counter()
+    from tpssim.core import InputError
+
+    if args.scenario is not None and args.trace is not None:
+        raise InputError("--scenario and --trace; allowed: one of the two")
+    named = [] if args.trace is not None else [args.scenario or "degrade-recover"]
+    (scenario,) = scenarios(args, named)
+    from tpssim import plots
+    from tpssim.analysis import analyses
+    from tpssim.artefacts import MARK, check_out, results_folder, write_json
+    from tpssim.experiment import contender
+
+    label = contender(args.controller).label
+    out = args.out or Path("results") / file_name(f"analyse-{scenario.name}", label)
+    check_out(out)
+    found = analyses.analyse(
+        scenario,
+        args.controller,
+        replications=args.replications,
+        seed=args.seed,
+        progress=Progress("runs"),
+    )
+    document = {"tpssim": VERSION, "command": command(args), **found.document()}
+    with results_folder(out) as folder:
+        write_json(folder / "summary.json", document)
+        plots.save(found.plot(), folder / "analysis.png", f"{command(args)} (tpssim {VERSION})")
+        write_json(folder / MARK, run_record(args, began, found.trace.meta["engine"]))
+    if args.json:
+        import json
+
+        print(json.dumps(document, indent=1, allow_nan=False))
+        return 0
+    print(found.table())
+    print(f"\nWritten to {out}: analysis.png, summary.json")
+    return 0
