@@ -76,6 +76,36 @@ def test_the_gain_at_which_pid_cycles() -> None:
     assert agrees(found, 0.05)
 
 
+def test_an_unstable_loop_refuses_what_rests_on_its_stability() -> None:
+    """By hand: the margin of pi is 2 / (0.2 x 0.975) at kp = 1, at kp = 20 a twentieth of that."""
+    found = analyse(QUIET, "pi:kp=20", replications=2)
+    assert row(found, "gain margin").predicted == pytest.approx(2.0 / (0.2 * 0.975) / 20.0)
+    assert agrees(row(found, "gain margin"), 0.05)
+    assert "unstable" in row(found, "swing").refusal
+    # With ti of half a sample the loop lags by more than half a turn at every frequency.
+    found = analyse(QUIET, "pi:kp=0.1,ti=0.009", replications=2)
+    assert row(found, "phase margin").predicted < 0.0
+    assert "unstable" in row(found, "mean rate").refusal
+
+
+@pytest.mark.parametrize(
+    ("law", "why"),
+    [
+        ("pi:kp=0", "no operating point"),
+        ("aimd-epoch:inc_step=0", "no operating point"),
+    ],
+)
+def test_parameters_without_a_loop(law: str, why: str) -> None:
+    found = analyse(QUIET, law, replications=2)
+    assert found.rows == []
+    assert why in found.reason
+
+
+@pytest.mark.parametrize("law", ["headroom:inc_step=0", "ewma-deadzone:low=0"])
+def test_a_law_that_never_rises_has_no_predicted_rest(law: str) -> None:
+    assert "never rises" in row(analyse("blocking-steady", law, replications=2), "mean rate").refusal
+
+
 @pytest.mark.parametrize("law", ["pi", "pid"])
 def test_noise_through_the_linear_loop(law: str) -> None:
     found = analyse("blocking-steady", law, replications=5)

@@ -141,14 +141,17 @@ def of_ewma_deadzone(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Pictur
     rows, picture = ewma_rows(law, "deadzone", runs)
     rows += noise_rows(law, "deadzone", runs, 1.0, seed)
     rest = theory.dead_zone_balance(law, plant.cv, plant.capacity)
+    refusal = "" if plant.cv > QUIET else "without noise it stops wherever it first is inside the zone"
+    if law.low == 0.0 or law.inc_step == 0.0:
+        refusal = "it never rises: it falls until noise no longer reaches DEADZONE"
     rows.append(
         Row(
             "mean rate",
             "1/s",
-            rest if plant.cv > QUIET else math.nan,
+            math.nan if refusal else rest,
             runs.of(lambda phase: phase.commanded),
             "paced below capacity the mean ratio is 1: chance cuts and chance rises in balance, normal noise",
-            "" if plant.cv > QUIET else "without noise it stops wherever it first is inside the zone",
+            refusal,
         )
     )
     chance = 0.0
@@ -161,7 +164,7 @@ def of_ewma_deadzone(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Pictur
         "paced, the mean ratio is 1 whatever the service could do; chance puts a share of "
         f"{chance:.2g} of the looks below LOW",
     )
-    if plant.cv > QUIET:
+    if not refusal:
         picture.levels.append(("predicted mean", rest))
     return rows, picture
 
@@ -173,6 +176,7 @@ def of_headroom(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
     rows += noise_rows(law, "high", runs, middle, seed)
     kept = SPREAD * plant.cv * math.sqrt(law.alpha / (2.0 - law.alpha))
     zone = math.log(law.high / law.low) if law.low > 0.0 else math.inf
+    stuck = "it never rises, so it falls with the noise" if 0.0 in (law.low, law.inc_step) else ""
     rows += [
         Row(
             "mean rate",
@@ -180,6 +184,7 @@ def of_headroom(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
             middle * plant.capacity,
             runs.of(lambda phase: phase.commanded),
             "the middle of the dead zone",
+            stuck,
         ),
         Row(
             "swing",
@@ -187,8 +192,10 @@ def of_headroom(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
             max(kept - zone, 0.0),
             runs.of(lambda phase: phase.swing),
             "the rate follows the smoothed busy time, normal noise, with the dead zone as play",
+            stuck,
         ),
     ]
-    rows += climb(runs, middle * plant.capacity, law.inc_step)
-    picture.levels.append(("predicted mean", middle * plant.capacity))
+    if not stuck:
+        rows += climb(runs, middle * plant.capacity, law.inc_step)
+        picture.levels.append(("predicted mean", middle * plant.capacity))
     return rows, picture

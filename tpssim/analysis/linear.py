@@ -31,11 +31,14 @@ def linear_loop(law: Any, plant: Plant) -> tuple[Loop, float]:
 
 def of_linear(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
     plant = runs.plant
+    gains = [name for name in ("kp", "ki", "kd") if getattr(law, name, 0.0) > 0.0]
+    if gains in ([], ["kd"]):
+        return [], Picture("", [], [], [])
     loop, h = linear_loop(law, plant)
     found = margins(loop, 1e-4 * math.pi / h, 1.01 * math.pi / h)
     about = "sampled each call, backlog as an integrator, no other dead time"
     every = Row("", "", math.nan, None, about)
-    gains = ("kp", "ki", "kd") if hasattr(law, "ki") else ("kp",)
+    unstable = "the loop is unstable: it cycles by itself" if found.gain < 1.0 or found.phase < 0.0 else ""
 
     def cycles(factor: float) -> bool:
         louder = law._replace(**{name: factor * getattr(law, name) for name in gains})
@@ -44,7 +47,7 @@ def of_linear(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
         # By release, not over time: a rate at its least is in force longest.
         return float(np.ptp(rates)) > CYCLES * float(rates.mean())
 
-    most = min(ranges(law)[name].high / getattr(law, name) for name in gains if getattr(law, name) > 0.0)
+    most = min(ranges(law)[name].high / getattr(law, name) for name in gains)
     low, high = 0.01, min(1000.0, most)
     simulated = exact(math.inf)
     if cycles(high):
@@ -56,6 +59,10 @@ def of_linear(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
     rows = [
         every._replace(
             quantity="gain margin",
+            # Below 1 it is still the factor at which the cycle begins; with too much lag there is none.
+            refusal="the phase margin is negative: it cycles at any gain near this"
+            if found.phase < 0.0 < found.gain - 1.0
+            else "",
             unit="x",
             predicted=found.gain,
             simulated=simulated,
@@ -66,13 +73,21 @@ def of_linear(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
             quantity="Ms", unit="1", predicted=found.peak, assumption=f"{about}; wanted: 1.2 to 2"
         ),
         every._replace(quantity="delay margin", unit="s", predicted=found.delay),
-        Row("mean rate", "1/s", plant.capacity, runs.of(lambda phase: phase.commanded), "it integrates"),
+        Row(
+            "mean rate",
+            "1/s",
+            plant.capacity,
+            runs.of(lambda phase: phase.commanded),
+            "it integrates",
+            unstable,
+        ),
         Row(
             "swing",
             "share",
             SPREAD * plant.cv * kept,
             runs.of(lambda phase: phase.swing),
             f"T = L / (1 + L) hands {kept:.1%} of the service's noise to the rate; normal, no bound reached",
+            unstable,
         ),
     ]
     w = np.geomspace(1e-3 * math.pi / h, math.pi / h, 1000)
