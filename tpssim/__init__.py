@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from tpssim.sweeping.sweep_result import SweepResult
     from tpssim.sweeping.sweeps import sweep
     from tpssim.traces import Trace
+    from tpssim.tuning.sensitivity import Sensitivity, sensitivity
+    from tpssim.tuning.tune_result import TuneResult
+    from tpssim.tuning.tunes import tune
     from tpssim.verdicts import judge
 
 __version__ = VERSION
@@ -42,20 +45,24 @@ _ROOMS = {
     "Rejected": "live.permits",
     "SCENARIOS": "scenarios",
     "Scenario": "scenario",
+    "Sensitivity": "tuning.sensitivity",
     "SweepResult": "sweeping.sweep_result",
     "ThrottleWarning": "live.account",
     "Trace": "traces",
     "analyse": "analysis.analyses",
+    "TuneResult": "tuning.tune_result",
     "arun": "live.loops",
     "athrottle": "live.loops",
     "compare": "experiment",
     "judge": "verdicts",
     "measure": "metrics",
     "run": "live.blocking",
+    "sensitivity": "tuning.sensitivity",
     "simulate": "experiment",
     "sweep": "sweeping.sweeps",
     "throttle": "live.blocking",
     "trace_scenario": "scenarios",
+    "tune": "tuning.tunes",
 }
 
 __all__ = [
@@ -69,9 +76,11 @@ __all__ = [
     "Observation",
     "Rejected",
     "Scenario",
+    "Sensitivity",
     "SweepResult",
     "ThrottleWarning",
     "Trace",
+    "TuneResult",
     "analyse",
     "arun",
     "athrottle",
@@ -79,10 +88,12 @@ __all__ = [
     "judge",
     "measure",
     "run",
+    "sensitivity",
     "simulate",
     "sweep",
     "throttle",
     "trace_scenario",
+    "tune",
 ]
 
 

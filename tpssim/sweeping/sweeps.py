@@ -61,6 +61,11 @@ class Study(NamedTuple):
         return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
+def key_of(prefix: str, point: Point) -> str:
+    """The name under which the runs of a point are kept; `prefix` is its study's."""
+    return hashlib.sha256(f"{prefix} {point!r}".encode()).hexdigest()[:40]
+
+
 class Piece(NamedTuple):
     """Some replications of one point."""
 
@@ -132,7 +137,7 @@ def sweep(
     study = Study(arena, rival.law, tuple(factors), seed, seed_set)
     every = designs.points(factors, design, points, seed)
     if isinstance(executor, ProcessPoolExecutor):
-        _check_portable(study)
+        check_portable(study)
     with contextlib.ExitStack() as stack:
         kept = store if store is None or isinstance(store, Store) else stack.enter_context(Store(store))
         board = _Board(study, every, replications, kept)
@@ -144,7 +149,8 @@ def sweep(
     )
 
 
-def _check_portable(study: Study) -> None:
+def check_portable(study: Study) -> None:
+    """Refuse early a law that other processes could not load; raises `InputError`."""
     cls = type(study.law)
     try:
         pickle.dumps(study)
@@ -178,7 +184,7 @@ class _Board:
             store.describe(self.prefix, specification)
 
     def key(self, index: int) -> str:
-        return hashlib.sha256(f"{self.prefix} {self.every[index]!r}".encode()).hexdigest()[:40]
+        return key_of(self.prefix, self.every[index])
 
     def missing(self, index: int) -> list[int]:
         """The replications of a point that are not in the store; those that are there are taken over."""
@@ -225,7 +231,7 @@ class _Board:
             del self.parts[index]
 
 
-class _Here(Executor):
+class Here(Executor):
     """Runs what it is given at once, in this process."""
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -258,15 +264,16 @@ class _Chunks:
         return chunk
 
 
-class _Lost(Exception):
+class Lost(Exception):
     """An answer that no worker gives: each executor has its own way to say so."""
 
 
-def _answered(future: Future[Any]) -> tuple[list[Answer], float]:
+def answered(future: Future[Any]) -> tuple[list[Answer], float]:
+    """The answers of a chunk; raises `Lost`."""
     try:
         answer: tuple[list[Answer], float] = future.result()
     except Exception as error:  # `run_pieces` itself raises nothing
-        raise _Lost(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}") from error
+        raise Lost(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}") from error
     return answer
 
 
@@ -275,7 +282,7 @@ def _all(board: _Board, executor: Executor | None, progress: Progress | None) ->
     chunks = _Chunks(board)
     total = len(board.every) * board.replications
     done, size = total - chunks.left, 1.0  # runs a chunk
-    pool = _Here() if executor is None else executor
+    pool = Here() if executor is None else executor
     # More chunks are sent out with each that comes back, until all workers, however many, have enough.
     most = 1 if executor is None else WAITING * (os.cpu_count() or 1)
     out: set[Future[Any]] = set()
@@ -285,14 +292,14 @@ def _all(board: _Board, executor: Executor | None, progress: Progress | None) ->
                 out.add(pool.submit(run_pieces, board.study, chunks.next(min(size, chunks.left / most))))
             ready, out = wait(out, return_when=FIRST_COMPLETED)
             for future in ready:
-                answers, speed = _answered(future)
+                answers, speed = answered(future)
                 # The first chunks compile, and points differ: step by step to what takes `CHUNK` seconds.
                 size = min(CHUNK * speed, 4.0 * max(size, BLOCK))
                 done += board.take(answers)
                 most += 0 if executor is None else 1
             if progress is not None:
                 progress(done, total, board.calls)
-    except (BrokenExecutor, _Lost) as error:
+    except (BrokenExecutor, Lost) as error:
         left = f"{total - done} of {total} runs still to do"
         kept = (
             "nothing is kept without a store" if board.store is None else "the others are kept: run it again"

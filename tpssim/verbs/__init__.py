@@ -14,8 +14,9 @@ from tpssim.verbs import (
     serve,
     simulate,
     sweep,
+    tune,
     validate,
 )
 
 #: In the order in which `--help` lists them.
-VERBS = (compare, simulate, sweep, analyse, validate, live, calibrate, replay, serve, listing)
+VERBS = (compare, simulate, sweep, tune, analyse, validate, live, calibrate, replay, serve, listing)

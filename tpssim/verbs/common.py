@@ -90,6 +90,7 @@ def command(args: argparse.Namespace) -> str:
         "sweep": ("study",),
         "analyse": ("controller",),
         "replay": ("recording",),
+        "tune": ("law",),
     }.get(args.verb, ())
     given = (getattr(args, name) for name in positional)
     words += [shlex.quote(word) for word in given if word is not None]

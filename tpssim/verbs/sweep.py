@@ -127,7 +127,8 @@ def _executor(args: argparse.Namespace) -> Iterator[Executor | None]:
 
 
 @contextlib.contextmanager
-def _told_what_is_kept(path: Path) -> Iterator[None]:
+def told_what_is_kept(path: Path) -> Iterator[None]:
+    """An interrupt says where the runs are kept."""
     try:
         yield
     except KeyboardInterrupt:
@@ -159,7 +160,7 @@ def sweep(args: argparse.Namespace) -> int:
             raise InputError(f"--traces {number}: no such point; allowed: 0 to {count - 1}")
     store = args.store or out.parent / f".{out.name}.sqlite"
     progress = Progress("runs")
-    with _told_what_is_kept(store), _executor(args) as executor:
+    with told_what_is_kept(store), _executor(args) as executor:
         result = sweeps.sweep(
             scenario,
             study.controller,

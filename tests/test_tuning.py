@@ -1,0 +1,709 @@
+"""tune and sensitivity: what they find, how they choose, and that only the arguments decide the result."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import numpy as np
+import pytest
+from laws import Valves
+
+from tpssim import InputError, Observation, TuneResult, measure, sensitivity, simulate, tune
+from tpssim.cli import main
+from tpssim.controllers import CONTROLLERS
+from tpssim.core import FLAG, Range
+from tpssim.metrics import METRICS
+from tpssim.scenarios import SCENARIOS
+from tpssim.statistics import estimate
+from tpssim.sweeping.store import Store
+from tpssim.tuning import search, selection
+from tpssim.tuning.evaluations import penalised
+from tpssim.tuning.objectives import OBJECTIVES, PENALTY, constants, objective
+from tpssim.tuning.sensitivity import indices, saltelli
+from tpssim.workers import processes
+
+SHORT = "blocking-steady:duration=5"
+QUICK: dict[str, Any] = {"parameters": ["alpha", "deadzone"], "replications": 2, "budget": 40}
+
+
+class Share(NamedTuple):
+    """A law whose rate is known: `share` of the target, minus what `waste` costs."""
+
+    share: Annotated[float, Range(0.0, 1.0, "x target", False, search=(0.05, 0.9))] = 0.1
+    waste: Annotated[float, Range(0.0, 1.0, "", search=(0.0, 0.5))] = 0.4
+    idle: Annotated[float, Range(0.0, 1.0, "", search=(0.0, 1.0))] = 0.5  #: does nothing
+    broken: Annotated[float, Range(0.0, 1.0, FLAG)] = 0.0
+
+    def conflict(self) -> str:
+        return "broken=1; allowed: 0" if self.broken == 1.0 else ""
+
+    def init(self, target: float) -> Valves:
+        return Valves(self.share * (1.0 - self.waste) * target, math.inf, 0.0)
+
+    def update(self, state: Valves, obs: Observation) -> Valves:
+        return state
+
+
+class Brittle(NamedTuple):
+    """A law that raises in half of its range."""
+
+    step: Annotated[float, Range(0.0, 1.0, search=(0.0, 1.0))] = 0.2
+
+    def init(self, target: float) -> Valves:
+        if self.step > 0.5:
+            raise ZeroDivisionError("more than a half is too much")
+        return Valves((0.1 + self.step) * target, math.inf, 0.0)
+
+    def update(self, state: Valves, obs: Observation) -> Valves:
+        return state
+
+
+def wanted(measures: Mapping[str, float]) -> float:
+    """Least where 20 calls a second come through."""
+    return (measures["throughput"] - 20.0) ** 2
+
+
+# -- objectives ---------------------------------------------------------------------------------------------
+
+
+def test_objectives_are_what_their_formulas_say() -> None:
+    trace = simulate(SHORT, "ewma-deadzone")
+    found = measure(trace)
+    target, capacity, duration = 100.0, 50.0, 5.0  # of the scenario: 20 ms a call, and twice that is wanted
+    known = constants(trace.scenario)
+    assert known == pytest.approx({"target": target, "achievable": capacity, "duration": duration})
+    measures = {**found, **known}
+    latency = found["response_p99"] * capacity
+    tracking, churn = found["iae"] / (capacity * duration), found["total_variation"] / capacity
+    assert objective("tracking").of(measures) == pytest.approx(tracking)
+    assert objective("achieved").of(measures) == pytest.approx(1.0 - found["achieved"])
+    assert objective("latency").of(measures) == pytest.approx(latency)
+    balanced = tracking + churn / 4.0 + latency / (100.0 + latency)
+    assert objective("balanced").of(measures) == pytest.approx(balanced)
+    assert set(OBJECTIVES) >= {"tracking", "achieved", "churn", "latency", "balanced"}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("iae", 30.0),
+        ("-iae + +errors", -29.5),
+        ("2 * (iae - 10) / duration", 10.0),
+        ("iae / iae / 4 - 1e-1", 0.15),
+        ("churn * 100 - achieved", 199.2),  # an objective, and a measure that hides one
+        ("errors / swing", math.nan),
+        ("iae * 1e308 * 1e308", math.nan),
+    ],
+)
+def test_formulas(text: str, value: float) -> None:
+    measures = {"iae": 30.0, "errors": 0.5, "swing": 0.0, "achieved": 0.8, "total_variation": 100.0}
+    found = objective(text).of({**measures, "achievable": 50.0, "duration": 4.0})
+    assert found == pytest.approx(value, nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "__import__('os').system('true')",
+        "iae.real",
+        "iae[0]",
+        "(lambda: iae)()",
+        "iae ** 2",
+        "iae if errors else 0",
+        "iae < 1",
+        "iae and errors",
+        "not iae",
+        "'iae' * 3",
+        "iae + True",
+        "iae + 1j",
+        "[iae]",
+        "(x := iae)",
+        "iae @ errors",
+        "iae // 2",
+        "f'{iae}'",
+        "iae + 1e999",
+        f"iae + 1{'0' * 320}",
+    ],
+)
+def test_formulas_hold_nothing_else(text: str) -> None:
+    with pytest.raises(InputError, match="is not allowed; allowed: measures, numbers"):
+        objective(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("speed", "there is no measure 'speed'; allowed: throughput"),
+        ("iae +", "is no formula; allowed: tracking"),
+        ("", "is no formula"),
+        ("1 + 2", "names no measure"),
+        ("target", "names no measure"),
+        ("-" * 500 + "iae", "503 characters; allowed: at most 400"),
+        (3.0, "objective 3.0 is neither name, formula nor function"),
+    ],
+)
+def test_what_is_no_objective_is_refused(text: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        objective(text)
+
+
+def test_the_deepest_formula_is_evaluated() -> None:
+    assert objective("-" * 396 + "iae").of({"iae": 2.0}) == 2.0
+
+
+def test_penalties_lie_above_all_others_and_fall_towards_them() -> None:
+    losses = np.array([[[1.0], [3.0]], [[math.nan], [3.0]], [[math.nan], [math.nan]]])
+    assert penalised(losses)[:, 0].tolist() == [2.0, 1.5 * PENALTY, 2.0 * PENALTY]
+
+
+# -- search -------------------------------------------------------------------------------------------------
+
+
+def test_axes_come_from_the_records() -> None:
+    law = CONTROLLERS["ewma-deadzone"]()
+    every = search.axes(law, None)
+    assert [axis.name for axis in every] == list(law._fields)
+    alpha = search.axes(law, ["alpha"])[0]
+    assert (alpha.low, alpha.high, alpha.log) == (0.02, 0.6, True)
+    assert [alpha.at(u) for u in (0.0, 0.5, 1.0)] == [0.02, 0.1095, 0.6]  # 0.02 * 30 ** 0.5 = 0.10954
+    assert alpha.share(0.02 * math.sqrt(30.0)) == pytest.approx(0.5)
+    (own,) = search.axes(law, {"deadzone": (1.0, 3.0)})
+    assert (own.at(0.25), own.share(1.5), own.share(9.0)) == (1.5, 0.25, 1.0)
+    flags = {axis.name: axis for axis in search.axes(CONTROLLERS["pid"](), None)}
+    assert [flags["p_on_input"].at(u) for u in (0.0, 0.49, 0.5, 1.0)] == [0.0, 0.0, 1.0, 1.0]
+
+
+def test_of_several_the_best_come_first() -> None:
+    losses = np.array([[1.0, 5.0], [2.0, 2.0], [3.0, 3.0], [5.0, 1.0], [2.0, 2.0], [4.0, 4.0]])
+    assert search.front(losses) == [0, 1, 3]
+    assert search.best(losses, 5) == [0, 1, 3, 4, 2]
+    assert search.best(losses[:, :1], 3) == [0, 1, 4]
+    cube = np.array([[0.5, 0.5], [0.5, 0.51], [0.5, 0.6], [0.9, 0.5]])
+    assert search.apart(cube, [0, 1, 2, 3], 3, 0.02) == [0, 2, 3]
+
+
+@pytest.mark.parametrize("look", [search.evolve, search.spread])
+def test_the_optimisers_find_the_least_of_a_bowl(look: Any) -> None:
+    """Two bowls around (0.3, 0.7, ...): for one objective their common bottom, for two all between them."""
+    asked = []
+
+    def ask(cube: Any, stage: str) -> Any:
+        asked.append(len(cube))
+        first = ((cube - 0.3) ** 2).sum(axis=1)
+        return np.stack([first, ((cube - 0.7) ** 2).sum(axis=1)], axis=1)[
+            :, : 1 if look is search.evolve else 2
+        ]
+
+    start = search.screen(2, 16, 0)
+    best = [math.inf, math.inf]
+
+    def watch(cube: Any, stage: str) -> Any:
+        losses = ask(cube, stage)
+        for k, column in enumerate(losses.T):
+            best[k] = min(best[k], column.min())
+        return losses
+
+    look(start, 25, 0, watch)
+    assert set(asked) == {16}
+    assert best[0] < (1e-4 if look is search.evolve else 5e-3)
+    assert look is search.evolve or best[1] < 5e-3
+    screened = ask(start, "")[:, 0].min()
+    assert best[0] < screened / 2.0
+
+
+def test_a_known_optimum_is_found() -> None:
+    """The rate is share * (1 - waste) of 100/s: 20 calls a second come through where that is 0.2."""
+    result = tune(
+        "fast-async:duration=4,target=100",
+        Share,
+        wanted,
+        parameters=["share", "waste"],
+        replications=1,
+        budget=200,
+    )
+    best = result.best
+    assert best.share * (1.0 - best.waste) == pytest.approx(0.2, abs=0.003)
+    assert result.gain[0].low is not None
+    assert result.gain[0].low > 0.0
+    # By default 6 calls a second, so 14 too few: 196 is the loss, and the gain is all of it.
+    assert result.default[0].mean == pytest.approx(196.0, rel=0.05)
+    assert result.gain[0].mean == pytest.approx(196.0, rel=0.05)
+    assert result.so_far() == sorted(result.so_far(), reverse=True)
+    assert result.so_far()[-1] == min(row.losses[0] for row in result.tried)
+
+
+def test_conflicts_and_laws_that_raise_are_no_crash() -> None:
+    result = tune("fast-async:duration=2,target=100", Share, wanted, replications=1, budget=60)
+    broken = [row for row in result.tried if row.point[3] == 1.0]
+    assert broken
+    assert all("broken=1; allowed: 0" in row.infeasible for row in broken)
+    assert all(row.losses[0] == 2.0 * PENALTY for row in broken)
+    assert result.best.broken == 0.0
+    result = tune("fast-async:duration=8,target=100", Brittle, wanted, replications=1, budget=40)
+    for row in result.tried:
+        assert (row.infeasible == "ZeroDivisionError: more than a half is too much") == (row.point[0] > 0.5)
+    assert result.best.step == pytest.approx(0.1, abs=0.02)
+    assert {r["infeasible"] == "" for r in result.records()} == {True, False}
+    json.dumps(result.document(), allow_nan=False)
+
+
+def test_an_objective_that_never_exists_is_refused() -> None:
+    with pytest.raises(
+        InputError, match=r"none of 9 settings can be judged: .* no finite value on blocking-st"
+    ):
+        tune(SHORT, "aimd", "recovery_time", parameters=["dec_rate"], replications=1, budget=16)
+
+
+# -- selection ----------------------------------------------------------------------------------------------
+
+
+def test_kim_nelson_by_hand() -> None:
+    """k = 3, n0 = 10, alpha = 0.05, delta = 1.
+
+    eta = ((0.1 / 2) ^ (-2/9) - 1) / 2 = (e^0.6657183 - 1) / 2 = 0.4729442, h2 = 18 eta = 8.5129963.
+    Contender 0 loses 0 always, 1 by turns 3 and 5, 2 by turns -0.5 and 1.5 (means 4 and 0.5).
+    The differences from 0 have the sample variance 10/9, those of 1 and 2 are always 3.5 (variance 0).
+    W[0, 1](10) = W[0, 2](10) = (8.5129963 * 10/9 - 10) / 20 < 0, so 0: at r = 10 whoever has more than the
+    least is dropped. With delta = 0.5 it is 0.025 (8.5129963 * 40/9 - 10) = 0.6958885: 2 stays, 1 goes, since
+    4 > 0.6958885 and 4 > 0.5. For 0 and 2, W(r) = 0.25/r (37.8355 - r): at r = 20 it is 0.22294 and mean 0.5
+    lies above. Before, at even r the mean is 0.5, at odd r it is 0.5 - 1/r; W falls below 0.5 - 1/r or 0.5
+    first at: r = 12: 0.5382; r = 13: 0.4776 against 0.4231; r = 14: 0.42563 against 0.5, so at r = 14.
+    """
+    rows = [[0.0] * 40, [3.0, 5.0] * 20, [-0.5, 1.5] * 20]
+
+    def draw(standing: Sequence[int], r: int) -> list[float]:
+        return [rows[i][r] for i in standing]
+
+    sure = selection.kim_nelson(3, draw, 1.0, 40)
+    assert (sure.winner, sure.replications, sure.dropped, sure.confidence) == (0, 10, {1: 10, 2: 10}, 0.95)
+    closer = selection.kim_nelson(3, draw, 0.5, 40)
+    assert (closer.winner, closer.replications, closer.dropped) == (0, 14, {1: 10, 2: 14})
+
+
+def test_what_is_not_told_apart_has_the_confidence_of_a_t_test() -> None:
+    """Differences 1, -1, 1, -1 ... (n = 12): mean 0, s = sqrt(12/11), delta 0.1.
+
+    P(t(11) > 0.1 / (s / sqrt 12)) = P(t(11) > 0.331662) = 0.37319.
+    """
+    rows = [[0.0] * 12, [1.0, -1.0] * 6]
+    choice = selection.kim_nelson(2, lambda standing, r: [rows[i][r] for i in standing], 0.1, 12)
+    assert (choice.standing, choice.replications, choice.winner) == ([0, 1], 12, 0)
+    from scipy.stats import t
+
+    assert choice.confidence == pytest.approx(1.0 - float(t.sf(0.1 * math.sqrt(11.0), 11)), abs=1e-12)
+    assert choice.confidence == pytest.approx(0.627, abs=0.001)
+
+
+def test_kim_nelson_keeps_its_promise() -> None:
+    """Five contenders, the best by delta: it is chosen in 95 % of 300 trials (three deviations: 91 %)."""
+    right = 0
+    for trial in range(300):
+        noise = np.random.default_rng(trial).normal(size=(200, 5))
+        noise += np.random.default_rng(1000 + trial).normal(size=(200, 1))  # common random numbers
+        noise[:, 3] -= 0.5
+
+        def draw(standing: Sequence[int], r: int, noise: Any = noise) -> list[float]:
+            return [float(noise[r, i]) for i in standing]
+
+        right += selection.kim_nelson(5, draw, 0.5, 200).winner == 3
+    assert right >= 0.91 * 300
+
+
+def test_those_without_a_finite_loss_are_dropped() -> None:
+    rows = [[0.0, math.nan, *[0.0] * 8], [5.0] * 10, [math.nan] * 10]
+    choice = selection.kim_nelson(3, lambda standing, r: [rows[i][r] for i in standing], 1.0, 10)
+    assert (choice.winner, choice.dropped) == (1, {2: 1, 0: 2})
+    nothing = selection.kim_nelson(1, lambda standing, r: [math.nan], 1.0, 10)
+    assert (nothing.winner, nothing.confidence) == (-1, 0.0)
+
+
+def test_changes_are_paired_and_simultaneous() -> None:
+    before = np.full((1, 10, len(METRICS)), np.nan)
+    after = before.copy()
+    places = {name: i for i, name in enumerate(METRICS)}
+    noise = np.random.default_rng(0).normal(size=10)
+    for name, base, change, own in (
+        ("achieved", 0.5, 0.1, 0.0),  # better, and the noise is common to both
+        ("response_p99", 1.0, 0.2, 0.001),  # worse
+        ("swing", 0.3, 0.0, 0.01),  # nothing but noise
+        ("period", 3.0, 1.0, 0.0),  # neither good nor bad
+    ):
+        before[0, :, places[name]] = base + noise
+        after[0, :, places[name]] = base + noise + change + own * noise[::-1]
+    worse, better = selection.changes(["here"], before, after)
+    assert [change.measure for change in worse] == ["response_p99"]
+    assert [change.measure for change in better] == ["achieved"]
+    # Bonferroni: one of as many measures as have a good side.
+    level = 1.0 - 0.05 / len((*selection.MORE, *selection.LESS))
+    expected = estimate((0.2 + 0.001 * noise[::-1]).tolist(), level)
+    assert worse[0].difference.low == pytest.approx(expected.low)
+    assert worse[0].difference.mean == pytest.approx(expected.mean)
+    assert set(selection.MORE) | set(selection.LESS) <= set(METRICS)
+
+
+# -- the whole ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def tuned() -> TuneResult:
+    return tune([SHORT, "stall:duration=15"], "ewma-deadzone", "tracking", seed=3, **QUICK)
+
+
+def same(a: TuneResult, b: TuneResult) -> bool:
+    records = [list(result.records()) for result in (a, b)]
+    return records[0] == records[1] and json.dumps(a.document()) == json.dumps(b.document())
+
+
+def test_what_is_reported_are_runs_that_nothing_was_chosen_by(tuned: TuneResult) -> None:
+    """Replications 102 to 141: behind the two of the search and the hundred of the choice."""
+    losses = []
+    for law in (tuned.given, tuned.best):
+        rows = []
+        for scenario in tuned.scenarios:
+            for replication in range(102, 142):
+                trace = simulate(scenario, law, seed=3, replication=replication)
+                rows.append(objective("tracking").of({**measure(trace), **constants(scenario)}))
+        losses.append(np.array(rows).reshape(2, 40).mean(axis=0))
+    difference = losses[0] - losses[1]
+    for ours, theirs in zip(tuned.gain[0], estimate(difference.tolist()), strict=True):
+        assert ours == pytest.approx(theirs)
+    assert tuned.tuned[0].mean == pytest.approx(losses[1].mean())
+    gap = tuned.optimism()[0]
+    assert gap == pytest.approx(losses[1].mean() - tuned.winner.losses[0])
+    fresh = simulate(tuned.scenarios[0], tuned.spec(), seed=3, replication=102)  # the text is the setting
+    again = simulate(tuned.scenarios[0], tuned.best, seed=3, replication=102)
+    assert np.array_equal(fresh.released, again.released)
+
+
+def test_the_search_value_is_the_mean_of_its_runs(tuned: TuneResult) -> None:
+    row = tuned.tried[20]
+    law = CONTROLLERS["ewma-deadzone"](alpha=row.point[0], deadzone=row.point[1])
+    each = [
+        objective("tracking").of({**measure(simulate(s, law, seed=3, replication=r)), **constants(s)})
+        for s in tuned.scenarios
+        for r in (0, 1)
+    ]
+    assert row.losses[0] == pytest.approx(np.mean(each))
+    assert row.by_scenario[1, 0] == pytest.approx(np.mean(each[2:]))
+
+
+def test_the_worst_scenario_of_each_replication_counts() -> None:
+    scenarios = [SHORT, "stall:duration=15"]
+    result = tune(
+        scenarios, "aimd", "tracking", parameters=["dec_rate"], robust="worst", replications=2, budget=16
+    )
+    law = CONTROLLERS["aimd"]()
+    each = [
+        [
+            objective("tracking").of({**measure(simulate(s, law, replication=r)), **constants(s)})
+            for s in result.scenarios
+        ]
+        for r in (0, 1)
+    ]
+    assert result.tried[0].losses[0] == pytest.approx(np.mean([max(row) for row in each]))
+
+
+def test_only_the_arguments_decide_the_result(tuned: TuneResult, tmp_path: Path) -> None:
+    def again(**more: Any) -> TuneResult:
+        return tune([SHORT, "stall:duration=15"], "ewma-deadzone", "tracking", **{"seed": 3, **QUICK, **more})
+
+    assert same(tuned, again())
+    with ThreadPoolExecutor(3) as pool:
+        assert same(tuned, again(executor=pool))
+    with processes(2) as workers:
+        assert same(tuned, again(executor=workers))
+    assert same(tuned, again(store=tmp_path / "kept.sqlite"))
+    assert same(tuned, again(store=tmp_path / "kept.sqlite"))
+    assert not same(tuned, again(seed=4))
+
+
+def test_a_second_search_runs_only_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tpssim.sweeping import lanes, sweeps
+
+    asked = []
+
+    def counting(scenario: Any, law: Any, seed: int, replications: tuple[int, ...]) -> Any:
+        asked.append(replications)
+        return lanes.reduced(scenario, law, seed, replications)
+
+    monkeypatch.setattr(sweeps, "reduced", counting)
+    first = tune(SHORT, "ewma-deadzone", "tracking", store=tmp_path / "kept", **QUICK)
+    made = sum(map(len, asked))
+    assert made == first.runs
+    asked.clear()
+    assert same(first, tune(SHORT, "ewma-deadzone", "tracking", store=tmp_path / "kept", **QUICK))
+    assert asked == []
+    # Another objective needs no new run of the default and the screen: 1 + 8 settings.
+    tune(SHORT, "ewma-deadzone", "latency", store=tmp_path / "kept", **{**QUICK, "budget": 16})
+    assert sum(map(len, asked)) < 16 * 2 + 9 * 100 + 80
+    with Store(tmp_path / "kept") as store:
+        assert store._file.execute("SELECT count(*) FROM run").fetchone()[0] >= made
+
+
+def test_a_default_that_is_best_is_said_to_be() -> None:
+    best = Share(share=0.2, waste=0.0)  # exactly what is wanted, and nothing else is
+    result = tune(
+        "fast-async:duration=4,target=100", best, wanted, parameters=["waste"], replications=1, budget=16
+    )
+    assert result.best == best
+    assert result.gain[0].mean == 0.0
+    assert "no setting was better than the default" in result.text()
+    assert result.worse == result.better == []
+
+
+def test_two_objectives_give_a_front() -> None:
+    result = tune(SHORT, "ewma-deadzone", ["tracking", "churn"], **{**QUICK, "budget": 60})
+    again = tune(SHORT, "ewma-deadzone", ["tracking", "churn"], **{**QUICK, "budget": 60})
+    assert same(result, again)
+    front = np.array([one.search for one in result.finalists[:-1]])
+    assert search.front(front) == list(range(len(front)))
+    assert (np.diff(front[:, 0]) > 0.0).all()
+    assert (np.diff(front[:, 1]) < 0.0).all()
+    assert result.winner.point in [one.point for one in result.finalists]
+    assert len(result.gain) == len(result.tuned) == 2
+    assert result.choice is None
+    assert "the knee of a front" in result.text()
+    result.plot_pareto()
+
+
+def test_pictures_and_words(tuned: TuneResult, tmp_path: Path) -> None:
+    text = tuned.text()
+    assert f'throttle(items, tps, controller="{tuned.spec()}")' in text
+    assert "given up" in text
+    assert max(len(line) for line in text.splitlines()) <= 120
+    for figure in (tuned.plot_convergence(), tuned.plot_profile()):
+        figure.savefig(tmp_path / "figure.png")
+        assert (tmp_path / "figure.png").stat().st_size > 10_000
+    tuned.to_csv(tmp_path / "points.csv")
+    assert (tmp_path / "points.csv").read_text().count("\n") == len(tuned.tried) + 1
+
+
+def test_a_value_at_the_edge_of_the_search_is_said() -> None:
+    result = tune(
+        "fast-async:duration=2,target=100", Share, wanted, parameters={"share": (0.11, 0.15)}, budget=80
+    )
+    assert result.at_edges() == ["share=0.15"]
+    assert "A value at the edge: search a wider range" in result.text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"controller": "printed-ewma"}, "printed-ewma has no parameters to tune"),
+        ({"controller": "fixed"}, "Fixed: no parameter to tune"),
+        ({"scenarios": []}, "no scenario was given"),
+        ({"scenarios": [SHORT, SHORT]}, "is given twice"),
+        ({"objective": ["iae", "errors", "swing"]}, "3 objectives; allowed: one, or two"),
+        ({"robust": "best"}, "there is no robust='best'; allowed: mean, worst"),
+        ({"parameters": ["speed"]}, "there is no parameter 'speed'; allowed: threshold"),
+        (
+            {"parameters": {"dec_rate": (0.5, 2.0)}},
+            r"dec_rate=0.5:2 cannot be searched; allowed: within \(0, 1\)",
+        ),
+        ({"parameters": {"dec_rate": (0.5, 0.5)}}, "dec_rate=0.5:0.5 cannot be searched"),
+        ({"parameters": ["dec_rate", "dec_rate"]}, "dec_rate is given twice"),
+        ({"budget": 15}, "budget=15; allowed: a whole number >= 16"),
+        ({"replications": 0}, "replications=0"),
+    ],
+)
+def test_bad_input_gets_one_line(arguments: dict[str, Any], message: str) -> None:
+    given = {"scenarios": SHORT, "controller": "aimd", **arguments}
+    with pytest.raises(InputError, match=message):
+        tune(given.pop("scenarios"), given.pop("controller"), **given)
+
+
+# -- sensitivity --------------------------------------------------------------------------------------------
+
+
+def test_indices_of_a_function_whose_indices_are_known() -> None:
+    """Ishigami, a = 7, b = 0.1: first .3139, .4424, 0; total .5576, .4424, .2437 (Homma & Saltelli 1996)."""
+    x = (saltelli(3, 4096, 0) - 0.5) * 2.0 * np.pi
+    values = np.sin(x[:, 0]) + 7.0 * np.sin(x[:, 1]) ** 2 + 0.1 * x[:, 2] ** 4 * np.sin(x[:, 0])
+    first, total = indices(values, 3, 0)
+    assert first[:, 0] == pytest.approx([0.3139, 0.4424, 0.0], abs=0.02)
+    assert total[:, 0] == pytest.approx([0.5576, 0.4424, 0.2437], abs=0.02)
+    assert (first[:, 1] < first[:, 0]).all()
+    assert (first[:, 0] < first[:, 2]).all()
+    constant, none = indices(np.ones(5 * 8), 3, 0)
+    assert not constant.any()
+    assert not none.any()
+
+
+def test_indices_are_those_of_scipy() -> None:
+    from scipy.stats import sobol_indices
+
+    def f(x: Any) -> Any:
+        return x[0] + x[1] * x[2]
+
+    cube = saltelli(3, 64, 5)
+    blocks = f(cube.T).reshape(5, 1, 64)
+    theirs: Any = sobol_indices(func={"f_A": blocks[0], "f_B": blocks[1], "f_AB": blocks[2:]}, n=64)
+    first, total = indices(f(cube.T), 3, 0)
+    assert first[:, 0] == pytest.approx(theirs.first_order.ravel(), rel=1e-9)
+    assert total[:, 0] == pytest.approx(theirs.total_order.ravel(), rel=1e-9)
+
+
+def test_what_does_nothing_has_no_share() -> None:
+    found = sensitivity(
+        "fast-async:duration=2,target=100",
+        Share,
+        "throughput",
+        parameters=["share", "waste", "idle"],
+        replications=1,
+        base=64,
+    )
+    shares = dict(zip(found.names, found.total[:, 0].tolist(), strict=True))
+    assert shares["idle"] == 0.0
+    assert shares["share"] > shares["waste"] > 0.0
+    assert found.points == 64 * (3 + 2)
+    assert "with interactions" in found.text()
+    json.dumps(found.document(), allow_nan=False)
+
+
+def test_infeasible_settings_count_as_the_worst() -> None:
+    found = sensitivity("fast-async:duration=2,target=100", Brittle, wanted, replications=1, base=16)
+    assert 0 < found.infeasible < found.points
+    assert found.mean < PENALTY
+    with pytest.raises(InputError, match="base=12; allowed: a power of two"):
+        sensitivity(SHORT, "aimd", base=12)
+
+
+# -- the command --------------------------------------------------------------------------------------------
+
+COMMAND = ("tune", "ewma-deadzone", "--scenarios", SHORT, "--parameters", "alpha,deadzone=1:1.5")
+
+
+def test_the_command_writes_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = ("--budget", "24", "--replications", "2", "--workers", "1")
+    assert main([*COMMAND, *options, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    folder = tmp_path / "results" / "tune-ewma-deadzone--blocking-steady_duration=5"
+    assert json.loads((folder / "summary.json").read_text()) == document
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "convergence.png",
+        "points.csv",
+        "profile.png",
+        "run.json",
+        "summary.json",
+    ]
+    assert document["line"] == f'throttle(items, tps, controller="{document["best"]}")'
+    assert document["searched"][1]["high"] == 1.5
+    assert document["command"].startswith("python -m tpssim tune ewma-deadzone --scenarios")
+    assert not list(tmp_path.glob("results/.*"))
+
+
+def test_the_command_tunes_to_a_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("calls.csv").write_text("service\n" + "0.01\n0.02\n0.03\n" * 40)
+    options = ("--parameters", "dec_rate", "--budget", "16", "--replications", "1", "--workers", "1")
+    assert main(["tune", "aimd", "--trace", "calls.csv", *options, "--objective", "iae + errors"]) == 0
+    out = capsys.readouterr().out
+    assert "aimd tuned on trace; less is better of" in out
+    assert "Written to results/tune-aimd--trace:" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("tune", "nothing"), "there is no controller 'nothing'"),
+        (("tune", "aimd", "--objective", "speed"), "there is no measure 'speed'"),
+        (("tune", "aimd", "--parameters", "dec_rate=a:b"), "--parameters 'dec_rate=a:b'; write NAME"),
+        (("tune", "aimd", "--parameters", "dec_rate,dec_rate"), "dec_rate is given twice"),
+        (("tune", "aimd", "--scenarios", "nowhere"), "there is no scenario 'nowhere'"),
+        (
+            ("tune", "aimd", "--objective", "iae", "errors", "--sensitivity"),
+            "--sensitivity with two objectives",
+        ),
+        (("tune", "aimd", "--column", "x"), "--column and --unit belong to --trace"),
+    ],
+)
+def test_bad_options_get_one_line(
+    options: Sequence[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(options) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+    assert not any(path.suffix == ".json" for path in tmp_path.rglob("*"))
+
+
+def test_a_search_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+    """kill -9 at some moment; the same command resumes and ends like one that ran through."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
+    scenario = "blocking-steady:duration=200"
+    command = [sys.executable, "-m", "tpssim", "tune", "ewma-deadzone", "--scenarios", scenario]
+    command += ["--parameters", "alpha,deadzone,low", "--budget", "100", "--workers", "1"]
+    assert subprocess.run([*command, "--out", "whole"], cwd=tmp_path, env=environment).returncode == 0
+    process = subprocess.Popen([*command, "--out", "killed"], cwd=tmp_path, env=environment)
+    kept = tmp_path / ".killed.sqlite"
+    deadline = time.monotonic() + 60.0
+    while time.monotonic() < deadline and _runs_in(kept) < 250:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    whole_runs = json.loads((tmp_path / "whole" / "summary.json").read_text())["runs"]
+    assert 250 <= _runs_in(kept) < whole_runs
+    assert not (tmp_path / "killed").exists()
+    done = subprocess.run([*command, "--out", "killed"], cwd=tmp_path, env=environment)
+    assert done.returncode == 0
+    for name in ("summary.json", "points.csv"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
+    assert not kept.exists()
+
+
+def _runs_in(path: Path) -> int:
+    """How many runs a store holds whose writer may be at work: its file is copied, with its journal."""
+    if not path.exists():
+        return 0
+    copy = path.with_name("copy.sqlite")
+    for end in ("", "-wal"):
+        source = Path(f"{path}{end}")
+        if source.exists():
+            Path(f"{copy}{end}").write_bytes(source.read_bytes())
+    try:
+        with sqlite3.connect(copy) as file:
+            (count,) = file.execute("SELECT count(*) FROM run").fetchone()
+        file.close()
+        return int(count)
+    except sqlite3.Error:
+        return 0
+    finally:
+        for end in ("", "-wal", "-shm"):
+            Path(f"{copy}{end}").unlink(missing_ok=True)
+
+
+def test_the_constants_of_the_article_are_beaten_on_fresh_seeds() -> None:
+    """Throttle 5 does not recover by itself; a wider dead zone and a larger step bring it back."""
+    result = tune(
+        [SCENARIOS["degrade-recover"]._replace(duration=40.0), "stall:duration=20"],
+        "ewma-deadzone",
+        parameters=["alpha", "deadzone", "inc_step"],
+        replications=2,
+        budget=60,
+    )
+    assert result.gain[0].low is not None
+    assert result.gain[0].low > 0.0
+    assert result.choice is not None
+    assert result.choice.winner != len(result.finalists) - 1

@@ -1,0 +1,221 @@
+"""Pictures of finished searches: convergence, profiles, fronts, sensitivities. Arrays in, figures out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+from tpssim.plots import BLACK, BLUE, GREY, ORANGE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+DOTS = "#7F7F7F"
+PER_ROW = 3
+WIDE = 10.0  # a ratio of losses that needs a logarithmic scale
+#: mean, low and high of a confidence interval; nan where there is none
+Bar = tuple[float, float, float]
+
+
+class Column(NamedTuple):
+    """One parameter: its values in the order of the losses, and where the default and the best lie."""
+
+    name: str
+    values: Array
+    log: bool
+    default: float
+    best: float
+
+
+def convergence_figure(
+    title: str, objective: str, losses: Array, stages: Sequence[str], default: Bar, tuned: Bar
+) -> Figure:
+    """Every loss in the order of the search, the least so far, and what fresh seeds say of two settings."""
+    figure = Figure(figsize=(7.6, 4.4), layout="constrained", dpi=110)
+    ax = figure.subplots()
+    numbers = np.arange(1, len(losses) + 1)
+    screened = sum(stage != "search" for stage in stages)
+    ax.axvspan(0.5, screened + 0.5, color=GREY, alpha=0.3, lw=0, label="screen")
+    ax.plot(numbers, losses, ".", ms=4, color=DOTS, label="a setting", zorder=2)
+    ax.step(
+        numbers, np.fmin.accumulate(losses), where="post", color=BLUE, lw=2.2, label="least so far", zorder=3
+    )
+    for name, (mean, low, high), colour, dashes in (
+        ("default, fresh seeds", default, BLACK, "--"),
+        ("chosen, fresh seeds (95 %)", tuned, ORANGE, "-"),
+    ):
+        if np.isfinite(mean):
+            ax.axhspan(low, high, color=colour, alpha=0.2, lw=0)
+            ax.axhline(mean, color=colour, lw=1.6, ls=dashes, label=name, zorder=4)
+    ax.set_xlim(0.5, len(losses) + 0.5)
+    _upto(ax, losses, [default[2], tuned[2]])
+    ax.set_xlabel("settings tried")
+    ax.set_ylabel(f"{objective} (less is better)")
+    ax.set_title(title, fontsize=11, fontweight="bold")
+    ax.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def _upto(ax: Axes, losses: Array, others: Sequence[float]) -> None:
+    """The losses that tell something: far outliers would press the others into one line."""
+    there = losses[np.isfinite(losses)]
+    low, middle, most = np.quantile(there, [0.0, 0.5, 0.98])
+    known = [value for value in others if np.isfinite(value)]
+    top = max([min(most, middle + 4.0 * (middle - low)), *known]) if middle > low else max([most, *known])
+    bottom = min([low, *known])
+    margin = 0.05 * (top - bottom) or 1.0
+    ax.set_ylim(bottom - margin, top + margin)
+    beyond = int((there > top + margin).sum())
+    if beyond:
+        ax.annotate(
+            f"{beyond} more above",
+            (1.0, 1.0),
+            (-4, -4),
+            xycoords="axes fraction",
+            textcoords="offset points",
+            ha="right",
+            va="top",
+            fontsize=8,
+            color=BLACK,
+            bbox={"facecolor": "white", "alpha": 0.8, "pad": 1, "lw": 0},
+            zorder=6,
+        )
+
+
+def profile_figure(title: str, objective: str, columns: Sequence[Column], losses: Array) -> Figure:
+    """Small multiples: every loss over each parameter, with the default and the chosen setting."""
+    across = 2 if len(columns) == 4 else min(PER_ROW, len(columns))
+    rows = -(-len(columns) // across)
+    figure = Figure(figsize=(max(5.0, 3.6 * across), 1.2 + 2.5 * rows), layout="constrained", dpi=110)
+    axes = figure.subplots(rows, across, sharey=True, squeeze=False)
+    for i, (ax, column) in enumerate(zip(axes.flat, columns, strict=False)):
+        order = np.arange(len(losses))
+        ax.scatter(
+            column.values,
+            losses,
+            c=order,
+            cmap="cividis_r",
+            s=9,
+            lw=0,
+            zorder=2,
+            label="settings, later: darker",
+        )
+        ax.axvline(column.default, color=BLACK, lw=1.4, ls="--", label="default", zorder=3)
+        ax.axvline(column.best, color=ORANGE, lw=2.0, label="chosen", zorder=3)
+        if column.log:
+            ax.set_xscale("log")
+            _log_ticks(ax.xaxis, float(column.values.max() / column.values.min()))
+        else:
+            ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.set_xlabel(column.name)
+        if i % across == 0:
+            ax.set_ylabel(objective)
+        ax.spines[["top", "right"]].set_visible(False)
+    _upto(axes[0, 0], losses, [])
+    for ax in axes.flat[len(columns) :]:
+        ax.set_visible(False)
+    figure.suptitle(title, fontsize=11, fontweight="bold")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def _log_ticks(axis: Any, ratio: float) -> None:
+    """Plain numbers, so many that they do not run into each other."""
+    axis.set_major_locator(LogLocator(subs=(1.0,) if ratio > 100.0 else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
+
+
+def pareto_figure(
+    title: str,
+    objectives: tuple[str, str],
+    losses: tuple[Array, Array],
+    fresh: Sequence[Sequence[Bar]],
+    knee: int,
+) -> Figure:
+    """Two losses against each other: every setting, the front and the default (the last) on fresh seeds."""
+    figure = Figure(figsize=(7.2, 5.0), layout="constrained", dpi=110)
+    ax = figure.subplots()
+    ax.plot(*losses, ".", ms=4, color=DOTS, alpha=0.7, label="a setting of the search", zorder=2)
+    bars = np.array(fresh)
+    styles = (
+        ("front, fresh seeds (95 %)", range(len(bars) - 1), "o", BLUE, 6),
+        ("knee", [knee], "D", ORANGE, 9),
+        ("default", [len(bars) - 1], "s", BLACK, 8),
+    )
+    for label, which, marker, colour, size in styles:
+        chosen = bars[list(which)]
+        mean, least, most = (chosen[:, :, k].T for k in range(3))
+        ax.errorbar(
+            mean[0],
+            mean[1],
+            xerr=(mean[0] - least[0], most[0] - mean[0]),
+            yerr=(mean[1] - least[1], most[1] - mean[1]),
+            fmt=marker,
+            ms=size,
+            color=colour,
+            mec="white",
+            ecolor=colour,
+            elinewidth=1.2,
+            label=label,
+            zorder=4,
+        )
+    for axis, set_limits, k in ((ax.xaxis, ax.set_xlim, 0), (ax.yaxis, ax.set_ylim, 1)):
+        there = losses[k][np.isfinite(losses[k])]
+        known = bars[:, k, :][np.isfinite(bars[:, k, :])]
+        low = min(float(there.min()), float(known.min()))
+        high = max(float(np.quantile(there, 0.95)), float(known.max()))
+        if low > 0.0 and high > WIDE * low:
+            (ax.set_xscale if k == 0 else ax.set_yscale)("log")
+            _log_ticks(axis, high / low)
+            set_limits(low / 1.15, high * 1.15)
+        else:
+            margin = 0.05 * (high - low) or 1.0
+            set_limits(low - margin, high + margin)
+    ax.set_xlabel(f"{objectives[0]} (less is better)")
+    ax.set_ylabel(f"{objectives[1]} (less is better)")
+    ax.set_title(title, fontsize=11, fontweight="bold")
+    ax.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
+    return figure
+
+
+def sensitivity_figure(title: str, names: Sequence[str], first: Array, total: Array) -> Figure:
+    """Shares of the variance by parameter: alone and with all interactions (rows of mean, low, high)."""
+    order = np.argsort(total[:, 0], kind="stable")
+    figure = Figure(figsize=(7.2, 1.6 + 0.55 * len(names)), layout="constrained", dpi=110)
+    ax = figure.subplots()
+    y = np.arange(len(names))
+    for shift, label, values, colour in (
+        (0.2, "alone (first order)", first, BLUE),
+        (-0.2, "with interactions (total)", total, ORANGE),
+    ):
+        mean, low, high = values[order].T
+        error = np.maximum(0.0, (mean - low, high - mean))
+        ax.barh(
+            y + shift,
+            mean,
+            0.36,
+            xerr=error,
+            color=colour,
+            ecolor=BLACK,
+            error_kw={"elinewidth": 1.2, "capsize": 3},
+            label=label,
+        )
+    ax.axvline(0.0, color=BLACK, lw=0.8)
+    ax.set_yticks(y, labels=[names[i] for i in order])
+    ax.set_xlabel("share of the variance of the objective over the search ranges (95 % intervals)")
+    ax.set_xlim(min(0.0, 1.05 * float(first[:, 1].min())), max(1.0, 1.05 * float(total[:, 2].max())))
+    ax.set_title(title, fontsize=11, fontweight="bold")
+    ax.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    return figure

@@ -1,0 +1,180 @@
+"""Which parameters matter: variance-based sensitivity over the search ranges (Sobol indices)."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tpssim import tables
+from tpssim.core import InputError
+from tpssim.experiment import ControllerLike, check_count
+from tpssim.scenario import Scenario
+from tpssim.sweeping.store import Store
+from tpssim.tuning.evaluations import Progress
+from tpssim.tuning.objectives import PENALTY
+from tpssim.tuning.search import Bounds
+from tpssim.tuning.trials import Aim, Task, Trials
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+RESAMPLES = 1000
+LEAST = 8  # base points
+
+
+class Sensitivity(NamedTuple):
+    """Shares of the variance of an objective by parameter: rows of (value, low, high) with 95 % intervals."""
+
+    controller: str
+    objective: str
+    names: Sequence[str]
+    first: Array  #: what the parameter does alone
+    total: Array  #: with all its interactions; near 0: it may be left as it is
+    points: int  #: settings that were run
+    infeasible: int  #: of these; they count as bad as the worst of the others
+    mean: float  #: of the objective
+    deviation: float  #: its standard deviation over the ranges
+
+    def text(self) -> str:
+        """A table, what matters most first."""
+        order = np.argsort(-self.total[:, 0], kind="stable")
+        rows = [(self.names[i], _bar(self.first[i]), _bar(self.total[i])) for i in order]
+        head = (
+            f"sensitivity of {self.objective}: {self.points} settings, mean {self.mean:.4g}, "
+            f"standard deviation {self.deviation:.3g}"
+        )
+        if self.infeasible:
+            head += f"; {self.infeasible} infeasible ones count as the worst of the others"
+        table = tables.aligned(("parameter", "alone", "with interactions"), rows, left=1)
+        return f"{head}\n{table}"
+
+    def document(self) -> dict[str, Any]:
+        """All of it, for JSON."""
+        found = self._asdict()
+        for order in ("first", "total"):
+            rows = zip(self.names, found[order].tolist(), strict=True)
+            found[order] = {name: dict(zip(("value", "low", "high"), row, strict=True)) for name, row in rows}
+        return {**found, "names": list(self.names)}
+
+    def plot(self) -> Figure:
+        """Bars with their intervals."""
+        from tpssim import search_plots
+
+        title = f"{self.controller}: what {self.objective} depends on"
+        return search_plots.sensitivity_figure(title, self.names, self.first, self.total)
+
+
+def _bar(row: Array) -> str:
+    return f"{row[0]:.2f} [{row[1]:.2f}, {row[2]:.2f}]"
+
+
+def sensitivity(
+    scenarios: Iterable[Scenario | str] | Scenario | str,
+    controller: ControllerLike,
+    objective: Aim = "balanced",
+    *,
+    parameters: Iterable[str] | Mapping[str, Bounds | None] | None = None,
+    robust: str = "mean",
+    replications: int = 3,
+    seed: int = 0,
+    base: int = 128,
+    executor: Executor | None = None,
+    store: Store | str | Path | None = None,
+    progress: Progress | None = None,
+) -> Sensitivity:
+    """How much of the variance of an objective each parameter makes, alone and with its interactions.
+
+    `base` Sobol points and as many again for each of the k parameters and once more: base (k + 2) settings,
+    `replications` runs each on every scenario, all under the same noise. The other arguments are as in
+    `tune`. Raises `InputError`.
+
+    >>> found = sensitivity("blocking-steady:duration=5", "ewma-deadzone", "tracking",
+    ...                     parameters=["alpha", "deadzone"], replications=1, base=16)
+    >>> found.names
+    ['alpha', 'deadzone']
+    """
+    if base & (base - 1):
+        raise InputError(f"base={base}; allowed: a power of two, at least {LEAST}")
+    check_count("base", base, LEAST)
+    task = Task(scenarios, controller, objective, parameters, robust, replications, seed)
+    if len(task.objectives) != 1:
+        raise InputError(f"{len(task.objectives)} objectives; allowed: one")
+    with contextlib.ExitStack() as stack:
+        kept = store if store is None or isinstance(store, Store) else stack.enter_context(Store(store))
+        trials = Trials(task, task.evaluations(executor, kept, progress))
+        k = len(task.axes)
+        trials.runs.begin("sensitivity", base * (k + 2) * len(task.scenarios) * replications)
+        cube = saltelli(k, base, seed)
+        losses = trials.ask(cube, "sensitivity")[:, 0]
+        trials.runs.end()
+    bad = losses >= PENALTY
+    if bad.all():
+        reason = next(iter(trials.tried.values())).infeasible
+        raise InputError(
+            f"none of {len(losses)} settings can be judged: {reason}; allowed: another objective"
+        )
+    losses[bad] = losses[~bad].max()
+    first, total = indices(losses, k, seed)
+    names = [axis.name for axis in task.axes]
+    return Sensitivity(
+        task.rival.name,
+        task.objectives[0].name,
+        names,
+        first,
+        total,
+        len(trials.tried),
+        int(sum(bool(row.infeasible) for row in trials.tried.values())),
+        float(losses.mean()),
+        float(losses.std()),
+    )
+
+
+def saltelli(number: int, base: int, seed: int) -> Array:
+    """Points of the unit cube for `indices`: A, B, and for each parameter A with its column from B."""
+    from scipy.stats import qmc
+
+    sampler: Any = qmc.Sobol(2 * number, rng=seed)
+    both = sampler.random_base2(round(math.log2(base)))
+    a, b = both[:, :number], both[:, number:]
+    mixed = []
+    for i in range(number):
+        part = a.copy()
+        part[:, i] = b[:, i]
+        mixed.append(part)
+    return np.concatenate([a, b, *mixed])
+
+
+def indices(values: Array, number: int, seed: int) -> tuple[Array, Array]:
+    """First-order and total indices of values at the points of `saltelli`: rows of (value, low, high).
+
+    With f(A), f(B), f(A with column i of B) and the variance V of the first two together::
+
+        first[i] = mean(f(B) (f(AB_i) - f(A))) / V          (Saltelli 2010)
+        total[i] = mean((f(A) - f(AB_i))^2) / (2 V)         (Jansen 1999)
+
+    after the mean is taken off. 95 % intervals: percentiles of a bootstrap over the points. 0 if V is 0.
+    """
+    blocks = values.reshape(number + 2, -1) - values[: 2 * len(values) // (number + 2)].mean()
+    n = blocks.shape[1]
+    picks = np.random.default_rng(seed).integers(n, size=(RESAMPLES, n))
+    samples = np.concatenate([np.arange(n)[np.newaxis], picks])
+    a, b = blocks[0][samples], blocks[1][samples]
+    variance = np.concatenate([a, b], axis=1).var(axis=1)
+    found = []
+    for i in range(number):
+        mixed = blocks[2 + i][samples]
+        first, total = (b * (mixed - a)).mean(axis=1), ((a - mixed) ** 2).mean(axis=1) / 2.0
+        found.append([np.divide(x, variance, np.zeros_like(x), where=variance > 0.0) for x in (first, total)])
+    rows = [
+        np.array([[one[k][0], *np.quantile(one[k][1:], [0.025, 0.975])] for one in found]) for k in (0, 1)
+    ]
+    return rows[0], rows[1]
