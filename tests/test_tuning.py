@@ -298,7 +298,7 @@ def test_what_is_not_told_apart_has_the_confidence_of_a_t_test() -> None:
     """
     rows = [[0.0] * 12, [1.0, -1.0] * 6]
     choice = selection.kim_nelson(2, lambda standing, r: [rows[i][r] for i in standing], 0.1, 12)
-    assert (choice.standing, choice.replications, choice.winner) == ([0, 1], 12, 0)
+    assert (choice.standing, choice.replications, choice.winner) == ([0, 1], 12, 1)
     from scipy.stats import t
 
     assert choice.confidence == pytest.approx(1.0 - float(t.sf(0.1 * math.sqrt(11.0), 11)), abs=1e-12)
@@ -324,6 +324,8 @@ def test_those_without_a_finite_loss_are_dropped() -> None:
     rows = [[0.0, math.nan, *[0.0] * 8], [5.0] * 10, [math.nan] * 10]
     choice = selection.kim_nelson(3, lambda standing, r: [rows[i][r] for i in standing], 1.0, 10)
     assert (choice.winner, choice.dropped) == (1, {2: 1, 0: 2})
+    alike = selection.kim_nelson(3, lambda standing, r: [1.0 for _ in standing], 1.0, 20)
+    assert (alike.winner, len(alike.standing), alike.confidence) == (2, 3, 1.0)
     nothing = selection.kim_nelson(1, lambda standing, r: [math.nan], 1.0, 10)
     assert (nothing.winner, nothing.confidence) == (-1, 0.0)
 
@@ -491,9 +493,11 @@ def test_pictures_and_words(tuned: TuneResult, tmp_path: Path) -> None:
 
 def test_a_value_at_the_edge_of_the_search_is_said() -> None:
     result = tune(
-        "fast-async:duration=2,target=100", Share, wanted, parameters={"share": (0.11, 0.15)}, budget=80
+        "fast-async:duration=40,target=100", Share, wanted, parameters={"share": (0.11, 0.15)}, budget=80
     )
-    assert result.at_edges() == ["share=0.15"]
+    assert result.best.share == pytest.approx(0.15, abs=0.0005)  # a call more in 40 s needs as much
+    assert result.at_edges() == [f"share={result.best.share:g}"]
+    assert result.line() == f"throttle(items, tps, controller=Share(share={result.best.share:g}))"
     assert "A value at the edge: search a wider range" in result.text()
 
 

@@ -117,7 +117,8 @@ def screen(number: int, points: int, seed: int) -> Array:
 def evolve(start: Array, rounds: int, seed: int, ask: Ask) -> None:
     """Differential evolution (Storn & Price 1997) from a population, for at most so many rounds.
 
-    It ends early when the population agrees to a hundredth. No polishing: a gradient of noise leads nowhere.
+    It ends early only when all of the population have one loss. No polishing: a gradient of noise leads
+    nowhere.
     """
     from scipy import optimize
 
@@ -133,6 +134,7 @@ def evolve(start: Array, rounds: int, seed: int, ask: Ask) -> None:
         [(0.0, 1.0)] * start.shape[1],
         init=start,
         maxiter=rounds,
+        tol=0.0,
         vectorized=True,
         updating="deferred",
         polish=False,

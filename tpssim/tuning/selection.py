@@ -83,7 +83,8 @@ def kim_nelson(
     normal losses the last one standing is the best with probability 1 - alpha, if the best is better than
     all others by delta; common random numbers are allowed. One without a finite loss is dropped at once.
 
-    If more than one stands after `most` replications, the one with the least mean is chosen, and the
+    If more than one stands after `most` replications, the one with the least mean is chosen (of equal ones
+    the last, which is where a default that need not change belongs), and the
     confidence is what paired t tests with Bonferroni's inequality leave for it to be within delta of the
     others: 1 - sum of P(t(r - 1) > (mean[j] - mean[i] + delta) / s[i, j] sqrt(r)).
     """
@@ -110,7 +111,7 @@ def kim_nelson(
             _drop(beaten, standing, dropped, r)
     if not standing:
         return Choice(-1, r, [], dropped, 0.0, indifference)
-    winner = min(standing, key=lambda i: math.fsum(rows[i]))
+    winner = min(standing, key=lambda i: (math.fsum(rows[i]), -i))
     sure = 1.0 - alpha
     if len(standing) > 1:
         sure = _bonferroni(rows[winner], [rows[i] for i in standing if i != winner], indifference)

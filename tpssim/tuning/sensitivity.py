@@ -74,7 +74,8 @@ class Sensitivity(NamedTuple):
 
 
 def _bar(row: Array) -> str:
-    return f"{row[0]:.2f} [{row[1]:.2f}, {row[2]:.2f}]"
+    value, low, high = (f"{round(x, 2) + 0.0:.2f}" for x in row.tolist())  # + 0.0: no -0.00
+    return f"{value} [{low}, {high}]"
 
 
 def sensitivity(

@@ -56,15 +56,17 @@ def _verdict(result: TuneResult) -> str:
         elif gain.mean is None or before.mean is None or after.mean is None:
             lines.append(f"{name:<12}no gain can be told: the default or the chosen cannot be judged")
         else:
+            doubt = "" if gain.low is not None and gain.low > 0.0 else ": not certain"
             percent = f" ({-100.0 * gain.mean / before.mean:+.0f} %)" if before.mean > 0.0 else ""
             lines.append(
-                f"{name:<12}{before.mean:.4g} -> {after.mean:.4g}{percent}; gain {_interval(gain)} "
-                f"over the default, {gain.n} fresh replications"
+                f"{name:<12}{before.mean:.4g} -> {after.mean:.4g}{percent}; gain {_interval(gain)}{doubt} "
+                f"({gain.n} fresh replications)"
             )
     lines.append(f"{'chosen':<12}{_how_chosen(result)}")
+    several = len(result.objectives) > 1
     said = [
-        f"{found:.4g}, fresh replications {fresh.mean:.4g}{_curse(result)}"
-        for found, fresh in zip(result.winner.losses, result.tuned, strict=True)
+        f"{aim.name + ' ' if several else ''}{found:.4g}, fresh replications {fresh.mean:.4g}{_curse(result)}"
+        for aim, found, fresh in zip(result.objectives, result.winner.losses, result.tuned, strict=True)
         if fresh.mean is not None and not result.winner.infeasible
     ]
     if said:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tpssim import tables
+from tpssim.controllers import CONTROLLERS
 from tpssim.core import VERSION, ranges
 from tpssim.metrics import METRICS
 from tpssim.statistics import Estimate, estimate
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-EDGE = 0.01  # of a search range: a best value so near to its end asks for a wider range
+EDGE = 0.02  # of a search range: a best value so near to its end asks for a wider range
 
 
 class Tried(NamedTuple):
@@ -94,15 +95,18 @@ class TuneResult(NamedTuple):
     better: list[Change]
 
     def spec(self) -> str:
-        """The chosen law as it may be typed: `NAME:key=value,...`."""
+        """The chosen law as it may be typed: `NAME:key=value,...`, or `Name(key=value, ...)` of one's class."""
         default = type(self.best)._field_defaults
         values = {name: getattr(self.best, name) for name in ranges(self.best)}
         listed = [f"{k}={exact(v)}" for k, v in values.items() if v != default.get(k)]
+        if self.controller not in CONTROLLERS:
+            return f"{self.controller}({', '.join(listed)})"
         return f"{self.controller}:{','.join(listed)}" if listed else self.controller
 
     def line(self) -> str:
         """The chosen law as a line to paste."""
-        return f'throttle(items, tps, controller="{self.spec()}")'
+        quote = '"' if self.controller in CONTROLLERS else ""
+        return f"throttle(items, tps, controller={quote}{self.spec()}{quote})"
 
     def optimism(self) -> tuple[float | None, ...]:
         """By how much the search thought better of the winner than fresh runs do, by objective."""
