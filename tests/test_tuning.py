@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -22,7 +23,7 @@ from laws import Valves
 from tpssim import InputError, Observation, TuneResult, measure, sensitivity, simulate, tune
 from tpssim.cli import main
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import FLAG, Range
+from tpssim.core import FLAG, Aborted, Range
 from tpssim.metrics import METRICS
 from tpssim.scenarios import SCENARIOS
 from tpssim.statistics import estimate
@@ -462,6 +463,44 @@ def test_a_default_that_is_best_is_said_to_be() -> None:
     assert result.gain[0].mean == 0.0
     assert "no setting was better than the default" in result.text()
     assert result.worse == result.better == []
+
+
+def test_progress_counts_runs_in_stages() -> None:
+    told: list[tuple[str, int, int]] = []
+    tune(SHORT, "ewma-deadzone", "tracking", progress=lambda *args: told.append(args), **QUICK)
+    assert list(dict.fromkeys(stage for stage, _, _ in told)) == ["search", "choice", "judging"]
+    for stage, total in (("search", 40 * 2), ("judging", 2 * 40)):
+        counts = [done for name, done, of in told if name == stage and of == total]
+        assert counts == sorted(counts)
+        assert counts[-1] == total
+
+
+def _dies(*_: Any) -> Any:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_dead_workers_end_the_search_with_a_word_on_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    from tpssim.tuning import evaluations
+
+    monkeypatch.setattr(evaluations, "run_pieces", _dies)
+    with (
+        ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
+        pytest.raises(
+            Aborted, match=r"the workers failed \(BrokenProcessPool.*; nothing is kept without a store"
+        ),
+    ):
+        tune(SHORT, "aimd", executor=pool)
+
+
+def test_a_law_that_cannot_travel_is_refused_early() -> None:
+    class Local(Share):
+        pass
+
+    with (
+        ProcessPoolExecutor(1) as pool,
+        pytest.raises(InputError, match="Local cannot be sent to other processes"),
+    ):
+        tune(SHORT, Local, parameters=["share"], executor=pool)
 
 
 def test_two_objectives_give_a_front() -> None:

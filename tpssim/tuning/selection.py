@@ -84,9 +84,9 @@ def kim_nelson(
     all others by delta; common random numbers are allowed. One without a finite loss is dropped at once.
 
     If more than one stands after `most` replications, the one with the least mean is chosen (of equal ones
-    the last, which is where a default that need not change belongs), and the
-    confidence is what paired t tests with Bonferroni's inequality leave for it to be within delta of the
-    others: 1 - sum of P(t(r - 1) > (mean[j] - mean[i] + delta) / s[i, j] sqrt(r)).
+    the last: the place for a default, which need not change then). The confidence is what paired t tests with
+    Bonferroni's inequality leave for it to be within delta of the others:
+    1 - sum of P(t(r - 1) > (mean[j] - mean[i] + delta) / s[i, j] sqrt(r)).
     """
     rows: list[list[float]] = [[] for _ in range(contenders)]
     standing, dropped = list(range(contenders)), dict[int, int]()

@@ -77,11 +77,15 @@ def _verdict(result: TuneResult) -> str:
 
 
 def _curse(result: TuneResult) -> str:
-    """What became of the search's own best, if it is another."""
+    """What became of the search's own best, if it is another: both in the replications of the choice."""
     first = result.finalists[0]
     if result.choice is None or first.point == result.winner.point or first.fresh[0].mean is None:
         return ""
-    return f"; of its own best {first.search[0]:.4g}, fresh {first.fresh[0].mean:.4g}"
+    chosen = next(one for one in result.finalists if one.point == result.winner.point)
+    return (
+        f"; of its own best it said {first.search[0]:.4g}, and the choice found {first.fresh[0].mean:.4g} "
+        f"(for the chosen {chosen.fresh[0].mean:.4g})"
+    )
 
 
 def _how_chosen(result: TuneResult) -> str:

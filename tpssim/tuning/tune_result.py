@@ -95,7 +95,7 @@ class TuneResult(NamedTuple):
     better: list[Change]
 
     def spec(self) -> str:
-        """The chosen law as it may be typed: `NAME:key=value,...`, or `Name(key=value, ...)` of one's class."""
+        """The chosen law as it may be typed: `NAME:key=value,...`; of a user's class, `Name(key=value)`."""
         default = type(self.best)._field_defaults
         values = {name: getattr(self.best, name) for name in ranges(self.best)}
         listed = [f"{k}={exact(v)}" for k, v in values.items() if v != default.get(k)]
