@@ -251,6 +251,7 @@ def test_conflicts_and_laws_that_raise_are_no_crash() -> None:
     assert all("broken=1; allowed: 0" in row.infeasible for row in broken)
     assert all(row.losses[0] == 2.0 * PENALTY for row in broken)
     assert result.best.broken == 0.0
+    assert not any(edge.startswith("broken") for edge in result.at_edges())  # a switch has no wider range
     result = tune("fast-async:duration=8,target=100", Brittle, wanted, replications=1, budget=40)
     for row in result.tried:
         assert (row.infeasible == "ZeroDivisionError: more than a half is too much") == (row.point[0] > 0.5)
@@ -259,11 +260,12 @@ def test_conflicts_and_laws_that_raise_are_no_crash() -> None:
     json.dumps(result.document(), allow_nan=False)
 
 
-def test_an_objective_that_never_exists_is_refused() -> None:
-    with pytest.raises(
-        InputError, match=r"none of 9 settings can be judged: .* no finite value on blocking-st"
-    ):
+def test_a_search_that_can_judge_nothing_is_refused_with_the_reason() -> None:
+    what = r"none of the 8 settings of the screen can be judged: "
+    with pytest.raises(InputError, match=f"{what}the objective has no finite value on blocking-steady"):
         tune(SHORT, "aimd", "recovery_time", parameters=["dec_rate"], replications=1, budget=16)
+    with pytest.raises(InputError, match=f"{what}ZeroDivisionError: more than a half is too much"):
+        tune("fast-async:duration=2", Brittle, wanted, parameters={"step": (0.6, 0.9)}, budget=16)
 
 
 # -- selection ----------------------------------------------------------------------------------------------

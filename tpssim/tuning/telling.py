@@ -92,11 +92,12 @@ def _how_chosen(result: TuneResult) -> str:
     if result.choice is None:
         return f"the knee of a front of {len(result.finalists) - 1} settings, each run on fresh seeds"
     n, standing = len(result.finalists), len(result.choice.standing)
+    sure = f"{result.choice.confidence:.0%}" if result.choice.confidence < 0.995 else "above 99%"
     text = (
         f"of {n - 1} and the default after {result.choice.replications} fresh replications (Kim-Nelson): "
-        f"within {result.choice.indifference:.2g} of the best with confidence {result.choice.confidence:.0%}"
+        f"within {result.choice.indifference:.2g} of the best with confidence {sure}"
     )
-    return text if standing <= 1 else f"{text}; {standing} could not be told apart"
+    return text if standing <= 1 else f"{text}; {standing} were still in the race"
 
 
 def _milestones(result: TuneResult) -> str:

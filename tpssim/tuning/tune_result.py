@@ -13,7 +13,7 @@ import numpy as np
 
 from tpssim import tables
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import VERSION, ranges
+from tpssim.core import FLAG, VERSION, ranges
 from tpssim.metrics import METRICS
 from tpssim.statistics import Estimate, estimate
 from tpssim.tuning.objectives import PENALTY
@@ -125,7 +125,7 @@ class TuneResult(NamedTuple):
             return found
         for axis, x in zip(self.axes, self.winner.point, strict=True):
             share = axis.share(x)
-            if not EDGE < share < 1.0 - EDGE:
+            if axis.unit != FLAG and not EDGE < share < 1.0 - EDGE:
                 found.append(f"{axis.name}={exact(x)}")
         return found
 

@@ -92,11 +92,10 @@ def _search(trials: Trials, budget: int) -> None:
     cube = search.screen(number, search.screen_size(budget), task.seed)
     losses = trials.ask(cube, "screen")
     if losses.min() >= PENALTY:
-        reasons = [row.infeasible for row in trials.tried.values()]
+        reasons = [row.infeasible for row in trials.tried.values() if row.infeasible]
         common = max(set(reasons), key=lambda text: (reasons.count(text), text))
-        raise InputError(
-            f"none of {len(reasons)} settings can be judged: {common}; allowed: another objective"
-        )
+        what = f"none of the {len(cube)} settings of the screen can be judged: {common}"
+        raise InputError(f"{what}; allowed: another objective, other parameters")
     members = search.population_of(number, len(cube))
     start = cube[search.best(losses, members)]
     own = trials.tried[task.default()]
@@ -169,10 +168,13 @@ def _compromise(trials: Trials, budget: int) -> TuneResult:
         Finalist(row.point, row.losses, tuple(estimate(x) for x in each.T), JUDGING, True)
         for row, each in zip(few, losses, strict=True)
     ]
-    means = losses[:-1].mean(axis=1)  # nan: a setting that failed on fresh seeds
-    low, high = np.nanmin(means, axis=0), np.nanmax(means, axis=0)
-    far = (((means - low) / np.where(high > low, high - low, 1.0)) ** 2).sum(axis=1)
-    return _judged(trials, budget, finalists, None, few[int(np.nanargmin(far))])
+    means = losses[:-1].mean(axis=1)
+    sound = [i for i, mean in enumerate(means) if np.isfinite(mean).all()]  # others failed on fresh seeds
+    if not sound:
+        return _judged(trials, budget, finalists, None, few[-1])
+    low, high = means[sound].min(axis=0), means[sound].max(axis=0)
+    far = (((means[sound] - low) / np.where(high > low, high - low, 1.0)) ** 2).sum(axis=1)
+    return _judged(trials, budget, finalists, None, few[sound[int(far.argmin())]])
 
 
 def _losses(trials: Trials, points: Sequence[Setting], replications: range) -> Array:
