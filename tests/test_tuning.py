@@ -24,13 +24,11 @@ from tpssim import InputError, Observation, TuneResult, measure, sensitivity, si
 from tpssim.cli import main
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import FLAG, Aborted, Range
-from tpssim.metrics import METRICS
 from tpssim.scenarios import SCENARIOS
 from tpssim.statistics import estimate
 from tpssim.sweeping.store import Store
-from tpssim.tuning import search, selection
-from tpssim.tuning.evaluations import penalised
-from tpssim.tuning.objectives import OBJECTIVES, PENALTY, constants, objective
+from tpssim.tuning import search
+from tpssim.tuning.objectives import PENALTY, constants, objective
 from tpssim.tuning.sensitivity import indices, saltelli
 from tpssim.workers import processes
 
@@ -73,99 +71,6 @@ class Brittle(NamedTuple):
 def wanted(measures: Mapping[str, float]) -> float:
     """Least where 20 calls a second come through."""
     return (measures["throughput"] - 20.0) ** 2
-
-
-# -- objectives ---------------------------------------------------------------------------------------------
-
-
-def test_objectives_are_what_their_formulas_say() -> None:
-    trace = simulate(SHORT, "ewma-deadzone")
-    found = measure(trace)
-    target, capacity, duration = 100.0, 50.0, 5.0  # of the scenario: 20 ms a call, and twice that is wanted
-    known = constants(trace.scenario)
-    assert known == pytest.approx({"target": target, "achievable": capacity, "duration": duration})
-    measures = {**found, **known}
-    latency = found["response_p99"] * capacity
-    tracking, churn = found["iae"] / (capacity * duration), found["total_variation"] / capacity
-    assert objective("tracking").of(measures) == pytest.approx(tracking)
-    assert objective("achieved").of(measures) == pytest.approx(1.0 - found["achieved"])
-    assert objective("latency").of(measures) == pytest.approx(latency)
-    balanced = tracking + churn / 4.0 + latency / (100.0 + latency)
-    assert objective("balanced").of(measures) == pytest.approx(balanced)
-    assert set(OBJECTIVES) >= {"tracking", "achieved", "churn", "latency", "balanced"}
-
-
-@pytest.mark.parametrize(
-    ("text", "value"),
-    [
-        ("iae", 30.0),
-        ("-iae + +errors", -29.5),
-        ("2 * (iae - 10) / duration", 10.0),
-        ("iae / iae / 4 - 1e-1", 0.15),
-        ("churn * 100 - achieved", 199.2),  # an objective, and a measure that hides one
-        ("errors / swing", math.nan),
-        ("iae * 1e308 * 1e308", math.nan),
-    ],
-)
-def test_formulas(text: str, value: float) -> None:
-    measures = {"iae": 30.0, "errors": 0.5, "swing": 0.0, "achieved": 0.8, "total_variation": 100.0}
-    found = objective(text).of({**measures, "achievable": 50.0, "duration": 4.0})
-    assert found == pytest.approx(value, nan_ok=True)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "__import__('os').system('true')",
-        "iae.real",
-        "iae[0]",
-        "(lambda: iae)()",
-        "iae ** 2",
-        "iae if errors else 0",
-        "iae < 1",
-        "iae and errors",
-        "not iae",
-        "'iae' * 3",
-        "iae + True",
-        "iae + 1j",
-        "[iae]",
-        "(x := iae)",
-        "iae @ errors",
-        "iae // 2",
-        "f'{iae}'",
-        "iae + 1e999",
-        f"iae + 1{'0' * 320}",
-    ],
-)
-def test_formulas_hold_nothing_else(text: str) -> None:
-    with pytest.raises(InputError, match="is not allowed; allowed: measures, numbers"):
-        objective(text)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("speed", "there is no measure 'speed'; allowed: throughput"),
-        ("iae +", "is no formula; allowed: tracking"),
-        ("", "is no formula"),
-        ("1 + 2", "names no measure"),
-        ("target", "names no measure"),
-        ("-" * 500 + "iae", "503 characters; allowed: at most 400"),
-        (3.0, "objective 3.0 is neither name, formula nor function"),
-    ],
-)
-def test_what_is_no_objective_is_refused(text: Any, message: str) -> None:
-    with pytest.raises(InputError, match=message):
-        objective(text)
-
-
-def test_the_deepest_formula_is_evaluated() -> None:
-    assert objective("-" * 396 + "iae").of({"iae": 2.0}) == 2.0
-
-
-def test_penalties_lie_above_all_others_and_fall_towards_them() -> None:
-    losses = np.array([[[1.0], [3.0]], [[math.nan], [3.0]], [[math.nan], [math.nan]]])
-    assert penalised(losses)[:, 0].tolist() == [2.0, 1.5 * PENALTY, 2.0 * PENALTY]
 
 
 # -- search -------------------------------------------------------------------------------------------------
@@ -266,95 +171,6 @@ def test_a_search_that_can_judge_nothing_is_refused_with_the_reason() -> None:
         tune(SHORT, "aimd", "recovery_time", parameters=["dec_rate"], replications=1, budget=16)
     with pytest.raises(InputError, match=f"{what}ZeroDivisionError: more than a half is too much"):
         tune("fast-async:duration=2", Brittle, wanted, parameters={"step": (0.6, 0.9)}, budget=16)
-
-
-# -- selection ----------------------------------------------------------------------------------------------
-
-
-def test_kim_nelson_by_hand() -> None:
-    """k = 3, n0 = 10, alpha = 0.05, delta = 1.
-
-    eta = ((0.1 / 2) ^ (-2/9) - 1) / 2 = (e^0.6657183 - 1) / 2 = 0.4729442, h2 = 18 eta = 8.5129963.
-    Contender 0 loses 0 always, 1 by turns 3 and 5, 2 by turns -0.5 and 1.5 (means 4 and 0.5).
-    The differences from 0 have the sample variance 10/9, those of 1 and 2 are always 3.5 (variance 0).
-    W[0, 1](10) = W[0, 2](10) = (8.5129963 * 10/9 - 10) / 20 < 0, so 0: at r = 10 whoever has more than the
-    least is dropped. With delta = 0.5 it is 0.025 (8.5129963 * 40/9 - 10) = 0.6958885: 2 stays, 1 goes, since
-    4 > 0.6958885 and 4 > 0.5. For 0 and 2, W(r) = 0.25/r (37.8355 - r): at r = 20 it is 0.22294 and mean 0.5
-    lies above. Before, at even r the mean is 0.5, at odd r it is 0.5 - 1/r; W falls below 0.5 - 1/r or 0.5
-    first at: r = 12: 0.5382; r = 13: 0.4776 against 0.4231; r = 14: 0.42563 against 0.5, so at r = 14.
-    """
-    rows = [[0.0] * 40, [3.0, 5.0] * 20, [-0.5, 1.5] * 20]
-
-    def draw(standing: Sequence[int], r: int) -> list[float]:
-        return [rows[i][r] for i in standing]
-
-    sure = selection.kim_nelson(3, draw, 1.0, 40)
-    assert (sure.winner, sure.replications, sure.dropped, sure.confidence) == (0, 10, {1: 10, 2: 10}, 0.95)
-    closer = selection.kim_nelson(3, draw, 0.5, 40)
-    assert (closer.winner, closer.replications, closer.dropped) == (0, 14, {1: 10, 2: 14})
-
-
-def test_what_is_not_told_apart_has_the_confidence_of_a_t_test() -> None:
-    """Differences 1, -1, 1, -1 ... (n = 12): mean 0, s = sqrt(12/11), delta 0.1.
-
-    P(t(11) > 0.1 / (s / sqrt 12)) = P(t(11) > 0.331662) = 0.37319.
-    """
-    rows = [[0.0] * 12, [1.0, -1.0] * 6]
-    choice = selection.kim_nelson(2, lambda standing, r: [rows[i][r] for i in standing], 0.1, 12)
-    assert (choice.standing, choice.replications, choice.winner) == ([0, 1], 12, 1)
-    from scipy.stats import t
-
-    assert choice.confidence == pytest.approx(1.0 - float(t.sf(0.1 * math.sqrt(11.0), 11)), abs=1e-12)
-    assert choice.confidence == pytest.approx(0.627, abs=0.001)
-
-
-def test_kim_nelson_keeps_its_promise() -> None:
-    """Five contenders, the best by delta: it is chosen in 95 % of 300 trials (three deviations: 91 %)."""
-    right = 0
-    for trial in range(300):
-        noise = np.random.default_rng(trial).normal(size=(200, 5))
-        noise += np.random.default_rng(1000 + trial).normal(size=(200, 1))  # common random numbers
-        noise[:, 3] -= 0.5
-
-        def draw(standing: Sequence[int], r: int, noise: Any = noise) -> list[float]:
-            return [float(noise[r, i]) for i in standing]
-
-        right += selection.kim_nelson(5, draw, 0.5, 200).winner == 3
-    assert right >= 0.91 * 300
-
-
-def test_those_without_a_finite_loss_are_dropped() -> None:
-    rows = [[0.0, math.nan, *[0.0] * 8], [5.0] * 10, [math.nan] * 10]
-    choice = selection.kim_nelson(3, lambda standing, r: [rows[i][r] for i in standing], 1.0, 10)
-    assert (choice.winner, choice.dropped) == (1, {2: 1, 0: 2})
-    alike = selection.kim_nelson(3, lambda standing, r: [1.0 for _ in standing], 1.0, 20)
-    assert (alike.winner, len(alike.standing), alike.confidence) == (2, 3, 1.0)
-    nothing = selection.kim_nelson(1, lambda standing, r: [math.nan], 1.0, 10)
-    assert (nothing.winner, nothing.confidence) == (-1, 0.0)
-
-
-def test_changes_are_paired_and_simultaneous() -> None:
-    before = np.full((1, 10, len(METRICS)), np.nan)
-    after = before.copy()
-    places = {name: i for i, name in enumerate(METRICS)}
-    noise = np.random.default_rng(0).normal(size=10)
-    for name, base, change, own in (
-        ("achieved", 0.5, 0.1, 0.0),  # better, and the noise is common to both
-        ("response_p99", 1.0, 0.2, 0.001),  # worse
-        ("swing", 0.3, 0.0, 0.01),  # nothing but noise
-        ("period", 3.0, 1.0, 0.0),  # neither good nor bad
-    ):
-        before[0, :, places[name]] = base + noise
-        after[0, :, places[name]] = base + noise + change + own * noise[::-1]
-    worse, better = selection.changes(["here"], before, after)
-    assert [change.measure for change in worse] == ["response_p99"]
-    assert [change.measure for change in better] == ["achieved"]
-    # Bonferroni: one of as many measures as have a good side.
-    level = 1.0 - 0.05 / len((*selection.MORE, *selection.LESS))
-    expected = estimate((0.2 + 0.001 * noise[::-1]).tolist(), level)
-    assert worse[0].difference.low == pytest.approx(expected.low)
-    assert worse[0].difference.mean == pytest.approx(expected.mean)
-    assert set(selection.MORE) | set(selection.LESS) <= set(METRICS)
 
 
 # -- the whole ----------------------------------------------------------------------------------------------
