@@ -101,7 +101,7 @@ def test_parameters_without_a_loop(law: str, why: str) -> None:
     assert why in found.reason
 
 
-@pytest.mark.parametrize("law", ["headroom:inc_step=0", "ewma-deadzone:low=0"])
+@pytest.mark.parametrize("law", ["busy-time:inc_step=0", "ewma-deadzone:low=0"])
 def test_a_law_that_never_rises_has_no_predicted_rest(law: str) -> None:
     assert "never rises" in row(analyse("blocking-steady", law, replications=2), "mean rate").refusal
 
@@ -143,8 +143,8 @@ def test_under_noise_the_sawtooth_is_refused_and_the_mean_field_holds() -> None:
     assert agrees(row(found, "mean rate, mean field"), 0.2)
 
 
-def test_headroom_rests_swings_and_recovers_as_predicted() -> None:
-    found = analyse("degrade-recover", "headroom", replications=5)
+def test_busy_time_rests_swings_and_recovers_as_predicted() -> None:
+    found = analyse("degrade-recover", "busy-time", replications=5)
     assert row(found, "mean rate").predicted == pytest.approx(0.975 * 50.0)
     assert agrees(row(found, "mean rate"), 0.05)
     assert agrees(row(found, "swing"), 0.2)

@@ -108,7 +108,7 @@ def test_a_comparison_equals_its_runs_and_their_pairs_share_the_noise() -> None:
 
 def test_pairing_under_common_noise_narrows_the_difference() -> None:
     # Two tunings of one law: the paired difference varies less than that of independent runs would.
-    result = compare("blocking-steady:duration=20", ["headroom", "headroom:low=0.9"], replications=8)
+    result = compare("blocking-steady:duration=20", ["busy-time", "busy-time:low=0.9"], replications=8)
     a, b = (
         np.array([run.measures["throughput"] for run in cell.runs])
         for cell in result.of("blocking-steady:duration=20").values()

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tpssim.controllers.aimd import Aimd
+from tpssim.controllers.busy_time import BusyTime
 from tpssim.controllers.ewma_deadzone import EwmaDeadzone
 from tpssim.controllers.fixed import Fixed
-from tpssim.controllers.headroom import Headroom
 from tpssim.core import InputError, Observation, checked
 
 Rows = list[tuple[float, float, float]]
@@ -85,9 +85,9 @@ def test_ewma_deadzone_cannot_see_spare_capacity() -> None:
     assert state.rate == 32.0
 
 
-def test_headroom_by_hand() -> None:
+def test_busy_time_by_hand() -> None:
     # Target 10; alpha 0.5, dead zone 0.9 to 1.0, x 0.8, + 1.
-    law = Headroom(alpha=0.5, high=1.0, low=0.9, dec_rate=0.8, inc_step=1.0)
+    law = BusyTime(alpha=0.5, high=1.0, low=0.9, dec_rate=0.8, inc_step=1.0)
     rows = [
         (0.0, 0.25, 8.0),  # busy 0.25 (first), load 2.5 > 1: 10 x 0.8
         (0.2, 0.05, 6.4),  # busy 0.15, load 0.15 x 8 = 1.2: x 0.8
@@ -100,15 +100,15 @@ def test_headroom_by_hand() -> None:
     follow(law, 10.0, rows)
 
 
-def test_headroom_holds_at_both_edges() -> None:
-    law = Headroom(alpha=1.0, high=1.0, low=1.0)
+def test_busy_time_holds_at_both_edges() -> None:
+    law = BusyTime(alpha=1.0, high=1.0, low=1.0)
     state = law.init(16.0)._replace(rate=8.0)
     assert law.update(state, Observation(0.0, 16.0, 0.125, 0.0)).rate == 8.0
 
 
-def test_headroom_sees_spare_capacity() -> None:
+def test_busy_time_sees_spare_capacity() -> None:
     # The run in which ewma-deadzone never moves: busy 0.5 ms of 31 ms, + 1 a call, 200 after 168 calls.
-    law = Headroom()
+    law = BusyTime()
     state = law.init(200.0)._replace(rate=32.0)
     rates = []
     for k in range(200):
@@ -118,8 +118,8 @@ def test_headroom_sees_spare_capacity() -> None:
     assert rates[167] == rates[-1] == 200.0
 
 
-def test_headroom_ignores_a_call_without_busy_time() -> None:
-    law = Headroom()
+def test_busy_time_ignores_a_call_without_busy_time() -> None:
+    law = BusyTime()
     state = law.update(law.init(10.0), Observation(0.0, 10.0, 0.05, 0.0))
     assert law.update(state, Observation(1.0, 10.0, math.nan, 0.0)) == state
     failed = Observation(1.0, 10.0, 9.0, 0.0, 1.0, errors=1.0)
@@ -127,7 +127,7 @@ def test_headroom_ignores_a_call_without_busy_time() -> None:
     assert law.update(state, failed._replace(drops=1.0)).busy > state.busy  # a timeout kept the consumer busy
 
 
-@pytest.mark.parametrize("record", [EwmaDeadzone(low=1.2), Headroom(low=0.99, high=0.9)])
+@pytest.mark.parametrize("record", [EwmaDeadzone(low=1.2), BusyTime(low=0.99, high=0.9)])
 def test_a_dead_zone_upside_down_is_refused(record: Any) -> None:
     with pytest.raises(InputError, match=r"low=.* lies above"):
         checked(record, "law")
@@ -138,7 +138,7 @@ def test_why_names_the_reason() -> None:
     first = aimd.update(aimd.init(10.0), Observation(0.0, 10.0, 0.0, 0.0))
     obs = Observation(1.0, 10.0, 0.0, 0.0)
     assert aimd.why(first, obs, aimd.update(first, obs)) == "returned later than 1.5 intervals after the last"
-    law = Headroom()
+    law = BusyTime()
     obs = Observation(0.0, 10.0, 0.2, 0.0)
     reason = law.why(law.init(10.0), obs, law.update(law.init(10.0), obs))
     assert reason == "consumer busy 200% of the commanded interval, too much"

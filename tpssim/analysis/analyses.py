@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tpssim import tables
-from tpssim.analysis.dead_zones import of_ewma_deadzone, of_headroom
+from tpssim.analysis.dead_zones import of_busy_time, of_ewma_deadzone
 from tpssim.analysis.linear import of_linear
 from tpssim.analysis.plants import Plant, plant_of
 from tpssim.analysis.rows import Picture, Row, Runs
@@ -30,7 +30,7 @@ Predictor = Callable[[Any, Runs, int], tuple[list[Row], Picture]]
 PREDICTED: dict[str, Predictor] = {
     "aimd": of_aimd,
     "ewma-deadzone": of_ewma_deadzone,
-    "headroom": of_headroom,
+    "busy-time": of_busy_time,
     "aimd-epoch": of_aimd_epoch,
     "pid": of_linear,
     "pi": of_linear,

@@ -169,7 +169,7 @@ def of_ewma_deadzone(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Pictur
     return rows, picture
 
 
-def of_headroom(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
+def of_busy_time(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
     plant = runs.plant
     rows, picture = ewma_rows(law, "high", runs)
     middle = (law.low + law.high) / 2.0

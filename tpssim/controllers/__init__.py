@@ -12,6 +12,7 @@ from tpssim.controllers.aimd_epoch import AimdEpoch
 from tpssim.controllers.bbr import Bbr
 from tpssim.controllers.botocore_cubic import BotocoreCubic
 from tpssim.controllers.brpc_auto import BrpcAuto
+from tpssim.controllers.busy_time import BusyTime
 from tpssim.controllers.codel import Codel
 from tpssim.controllers.codel_folly import CodelFolly
 from tpssim.controllers.envoy_gradient import EnvoyGradient
@@ -40,6 +41,7 @@ CONTROLLERS: dict[str, Any] = {
     "aimd": Aimd,
     "ewma-deadzone": EwmaDeadzone,
     "headroom": Headroom,
+    "busy-time": BusyTime,
     "botocore-cubic": BotocoreCubic,
     "scrapy-autothrottle": ScrapyAutothrottle,
     "spark-pid": SparkPid,

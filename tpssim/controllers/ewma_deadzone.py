@@ -30,7 +30,7 @@ class EwmaDeadzone(NamedTuple):
 
     **It does not recover.** Released on time, two returns lie one commanded interval apart whatever the
     service could do, so `ratio` is 1 by construction and the dead zone holds the rate for ever. Only while
-    a backlog is worked off is there news of spare capacity. `Headroom` mends this.
+    a backlog is worked off is there news of spare capacity. `BusyTime` mends this.
 
     Valve: rate. Signal: smoothed time between two returns.
     Origin: throttle 5 of the article. Deviations: as in `Aimd` (`count`, refusals, targets below

@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from tpssim import league
 from tpssim.core import InputError
 from tpssim.metrics import METRICS, frame_of
 from tpssim.scenario import Scenario
@@ -39,6 +40,8 @@ OBJECTIVES: Mapping[str, str | Function] = {
     "latency": "response_p99 * achievable",
     # 100 intervals late weigh half as much as no call at all; a rate that moves fourfold in a second, as much
     "balanced": "tracking + churn / 4 + latency / (100 + latency)",
+    # what is missing to the best score of the league
+    "score": lambda measures: 1.0 - league.score(measures).total,
 }
 
 #: What an objective may use beside the measures, of the scenario.

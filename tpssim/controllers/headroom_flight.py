@@ -1,0 +1,177 @@
+"""The half of `headroom` for calls that overlap: how many may be in flight. Pure, and plain arithmetic."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from tpssim.core import Observation
+
+PERIOD, SAMPLES = 0.1, 16.0  # s and completions: what a window lasts at least
+LONG, FEW = 1.0, 4.0  # s and completions: with these it ends too
+UP, DOWN = 0.2, 0.7  # gains of the queue's error
+MOST_UP, MOST_DOWN, CATCH_UP = 0.1, 0.5, 0.5  # of the window in one step; up, far below `clean`
+PROBE = 0.7  # of the window, while it is probed
+ELASTIC = 0.5  # d ln throughput / d ln window above which fewer calls mean less work done, not less queue
+JUMP = 2.0  # x the wanted queue: probed at once
+AGAIN = 1.0  # s between two such probes
+LOST = 0.02  # share of refused calls that is no accident
+OUTAGE = 0.7  # cut of a window without any success
+CALM = 1.0  # s after a cut in which nothing is cut again
+LEAST_OPEN, OPEN = 64.0, 2.0  # the limit before the first congestion: at least, and x the most in use
+FORGET = 0.9  # of the most in use, a window later
+
+
+class Flight(NamedTuple):
+    """What the law remembers of calls in flight; the fields of `HeadroomState` of the same names."""
+
+    begun: float
+    done: float
+    good: float
+    drops: float
+    total: float
+    squares: float
+    peak: float
+    used: float
+    base: float
+    window: float
+    clean: float
+    cut_at: float
+    settled: float
+    probing: float
+    probed: float
+    flow: float
+
+
+class Tuning(NamedTuple):
+    """The parameters of the law that matter here."""
+
+    queue: float
+    slack: float
+    cut: float
+    scale: float
+    probe_every: float
+
+
+def opened(now: float) -> Flight:
+    """Nothing known, and a window that begins."""
+    nan, inf = math.nan, math.inf
+    return Flight(now, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, nan, inf, inf, -inf, -inf, 0.0, -inf, nan)
+
+
+def tallied(flight: Flight, obs: Observation, timed: bool) -> Flight:
+    """The window with one more piece of news."""
+    good, total, squares = flight.good, flight.total, flight.squares
+    if timed:
+        latency = min(obs.latency, 1e100)
+        good += obs.count
+        total += obs.count * latency
+        squares += obs.count * latency * latency
+    return Flight(
+        flight.begun,
+        flight.done + obs.count,
+        good,
+        flight.drops + obs.drops,
+        total,
+        squares,
+        max(flight.peak, obs.peak),
+        flight.used,
+        flight.base,
+        flight.window,
+        flight.clean,
+        flight.cut_at,
+        flight.settled,
+        flight.probing,
+        flight.probed,
+        flight.flow,
+    )
+
+
+def is_over(flight: Flight, now: float) -> bool:
+    """Whether the window ends with the completion at `now`."""
+    span = now - flight.begun
+    if span < PERIOD:
+        return False
+    return flight.done >= SAMPLES or (span >= LONG and flight.done >= FEW)
+
+
+def closed(flight: Flight, now: float, full: bool, tuning: Tuning) -> Flight:
+    """What the window says, and a new one. `full`: the limit was reached in it."""
+    base, window, clean, cut_at = flight.base, flight.window, flight.clean, flight.cut_at
+    settled, probing, probed, flow = flight.settled, flight.probing, flight.probed, flight.flow
+    delivered = flight.good / (now - flight.begun)
+    latency = latency_of(flight)
+    if flight.begun < settled:
+        pass  # calls of before the last step are among its completions
+    elif flight.drops > LOST * flight.done:
+        before = min(window, flight.peak)
+        clean = max(1.0, min(clean, before))
+        window = max(0.1, tuning.cut * clean if latency > 0.0 else OUTAGE * before)
+        cut_at, probing = now, 0.0
+        settled = now + max(CALM, latency)
+    elif latency > 0.0:
+        held = min(window, delivered * latency)
+        if probing > 0.0:
+            # Where all of a fall of throughput is explained by the fall of the window, nothing waits.
+            if math.log(delivered / flow) / math.log(PROBE) > ELASTIC:
+                base = latency
+            probing, probed, settled = 0.0, now, now + latency
+        else:
+            flow = delivered if math.isnan(flow) else flow + 0.3 * (delivered - flow)
+            least = latency + 2.0 * standard_error(flight)
+            base = latency if math.isnan(base) else min(base, least)
+            queued = held * max(0.0, 1.0 - base / latency)
+            wanted = tuning.queue + tuning.slack * held
+            if window == math.inf:
+                if queued > wanted:
+                    window, flow, settled = max(1.0, held), delivered, now + latency
+            elif full and now - probed >= (AGAIN if queued > JUMP * wanted else tuning.probe_every):
+                probing, settled = 1.0, now + latency
+            elif queued > wanted:
+                window = max(1.0, window - min(DOWN * (queued - wanted), MOST_DOWN * window))
+                settled = now + latency
+            elif full:
+                most = CATCH_UP if window < 0.5 * clean < math.inf else MOST_UP
+                step = min(UP * (wanted - queued), most * window)
+                if cut_at > -math.inf:
+                    allowed = cubic(clean, now - cut_at, tuning.cut, tuning.scale)
+                    step = max(0.0, min(step, allowed - window))
+                    clean = max(clean, held)
+                window = window + step
+        base = min(base, 1e100)
+    used = max(flight.peak, FORGET * flight.used)
+    return Flight(
+        now, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, used, base, window, clean, cut_at, settled, probing, probed, flow
+    )
+
+
+def latency_of(flight: Flight) -> float:
+    """The mean latency of the window's successes, s; 0 if there are none."""
+    return flight.total / flight.good if flight.good > 0.0 else 0.0
+
+
+def standard_error(flight: Flight) -> float:
+    """Of that mean, if the latencies were independent, s."""
+    mean = latency_of(flight)
+    return math.sqrt(max(flight.squares / flight.good - mean * mean, 0.0) / flight.good)
+
+
+def cubic(clean: float, since: float, cut: float, scale: float) -> float:
+    """`clean (1 + ((since - K) / scale)^3)` with `K = scale (1 - cut)^(1/3)`: begins at `cut * clean`.
+
+    >>> round(cubic(100.0, 0.0, 0.875, 4.0), 9), cubic(100.0, 2.0, 0.875, 4.0)
+    (87.5, 100.0)
+    """
+    lag: float = scale * (1.0 - cut) ** (1.0 / 3.0)
+    x = (min(since, 1e9 * scale) - lag) / scale
+    return clean * (1.0 + x * x * x)
+
+
+def limit_of(window: float, used: float, most: float) -> float:
+    """The limit for a window; before the first congestion (inf) twice the most in use, and 64 at least.
+
+    >>> limit_of(7.9, 5.0, 1e4), limit_of(math.inf, 5.0, 1e4), limit_of(math.inf, 100.0, 1e4)
+    (7.0, 64.0, 200.0)
+    """
+    wanted = max(LEAST_OPEN, OPEN * used) if window == math.inf else float(math.floor(min(window, most)))
+    return max(1.0, min(wanted, float(math.floor(most))))
