@@ -40,7 +40,7 @@ FLOORS = (
     {"metrics", "vector_cases"},
     {"verdicts"},
     {"hosting"},
-    {"comparison", "yardsticks"},
+    {"comparison", "report", "yardsticks"},
     {"league"},
     {"experiment", "replays", "validation"},
     {"analysis", "parity", "sweeping"},

@@ -79,7 +79,7 @@ def test_a_callable(how: list[str], here: Path, capsys: pytest.CaptureFixture[st
     assert "90 ok, 10 failed" in out
     assert "10 times ValueError: call 3" in out
     folder = here / "results" / "live-calls.py_send"
-    names = {"live.csv", "rate.png", "recording.ndjson", "run.json", "summary.json"}
+    names = {"live.csv", "live.npz", "rate.png", "recording.ndjson", "run.json", "summary.json"}
     assert {file.name for file in folder.iterdir()} == names
     assert play(read_recording(folder / "recording.ndjson")).difference == ""
     assert len((folder / "live.csv").read_text().splitlines()) == 101

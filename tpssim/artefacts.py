@@ -67,6 +67,29 @@ def results_folder(out: Path) -> Iterator[Path]:
             raise InputError(f"--out {str(out)!r} cannot be written: {error.strerror}") from error
 
 
+def file_name(*parts: str) -> str:
+    """A name for a file from what a user may have typed."""
+    text = "--".join(parts)
+    return "".join(c if c.isalnum() or c in "-_.=" else "_" for c in text)[:150]
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that is complete or absent: it takes its name in one step; raises `InputError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        number, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with open(number, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise InputError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+
+
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write one JSON document with a final newline."""
     path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -5,11 +5,13 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; lines di
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -91,6 +93,17 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
         frameon=False,
         fontsize=9,
     )
+    return figure
+
+
+def panel_figure(panel: Panel, frame: Frame) -> Figure:
+    """One run without title and legend, for a page that has them."""
+    figure = Figure(figsize=(3.9, 2.0), dpi=110)
+    ax = figure.subplots()
+    figure.subplots_adjust(left=0.155, right=0.97, bottom=0.235, top=0.95)
+    _draw(ax, panel._replace(title=""), frame)
+    ax.set_xlabel("time (s)", labelpad=2)
+    ax.set_ylabel("calls per second", labelpad=2)
     return figure
 
 
@@ -414,3 +427,13 @@ def draw(path: Path, description: str, title: str, panels: Sequence[Panel], fram
 def save(figure: Figure, path: Path, description: str) -> None:
     """Write a PNG that carries the command and version that made it."""
     figure.savefig(path, metadata={"Description": description, "Software": "tpssim"})
+
+
+def svg(figure: Figure) -> str:
+    """The figure as SVG whose text is text; equal figures give equal bytes."""
+    with (
+        io.StringIO() as file,
+        rc_context({"svg.fonttype": "none", "svg.hashsalt": "tpssim", "path.simplify_threshold": 0.4}),
+    ):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+        return file.getvalue()

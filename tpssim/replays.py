@@ -111,6 +111,7 @@ def trace_of(recording: Recording, playback: Playback, scenario: Scenario) -> Tr
         "re_anchored": pacer.re_anchored,
         "dropped": pacer.dropped,
         "held": pacer.held,
+        "ceiling": ceiling(scenario),
     }
 
     def column(values: list[float]) -> Any:

@@ -8,21 +8,21 @@ from __future__ import annotations
 import csv
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tpssim import tables
-from tpssim.core import OK, REFUSED
+from tpssim.core import OK, REFUSED, InputError
 from tpssim.scenario import Scenario, frame
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from tpssim.plots import Panel
+    from tpssim.plots import Frame, Panel
 
 COLUMNS = (
     "scheduled",
@@ -65,7 +65,9 @@ class Trace(NamedTuple):
 
     def to_npz(self, path: str | Path) -> None:
         """Write the columns and, as JSON in `meta`, what made them."""
-        meta = json.dumps({"scenario": self.scenario.name, **self.meta}, sort_keys=True)
+        arena = self.scenario
+        picture = {"frame": frame(arena), "target": arena.target, "producers": arena.producers}
+        meta = json.dumps({"scenario": arena.name, "picture": picture, **self.meta}, sort_keys=True)
         # As numpy.savez_compressed, at zlib's first level: as small, in half the time.
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for name, column in {"meta": np.array(meta), **self.columns()}.items():
@@ -82,29 +84,13 @@ class Trace(NamedTuple):
         A rate valve that is left open commands the target; one that is hidden (foreign code) is replaced by
         the releases of the last second.
         """
-        total = np.zeros(len(t))
-        for index, (start, end) in enumerate(self.scenario.producers):
-            mine = (self.producer == index) & (self.outcome != REFUSED)
-            times, rates = self.released[mine], np.minimum(self.rate[mine], self.scenario.target)
-            if not len(times):
-                continue
-            last = np.searchsorted(times, t, side="right")
-            if np.isnan(rates).all():
-                since = np.minimum(np.maximum(t - start, 1.0 / self.scenario.target), 1.0)
-                held = (last - np.searchsorted(times, t - 1.0, side="right")) / since
-            else:
-                held = rates[np.maximum(last - 1, 0)]
-            total += np.where((t >= start) & (t < end), held, 0.0)
-        return total
+        return commanded(self.columns(), self.scenario.producers, self.scenario.target, t)
 
     def panel(self, title: str) -> Panel:
         """What a picture of rates needs of this run."""
-        from tpssim import plots
-
-        t = np.linspace(0.0, self.scenario.duration, plots.POINTS, endpoint=False)
-        done = self.outcome == OK
-        each = [self.completed[done & (self.producer == i)] for i in range(len(self.scenario.producers))]
-        return plots.Panel(title, t, self.commanded(t), self.completed[done], each if len(each) > 1 else [])
+        return panel(
+            self.columns(), self.scenario.producers, self.scenario.target, self.scenario.duration, title
+        )
 
     def plot(self) -> Figure:
         """The rate over time against what was achievable."""
@@ -112,3 +98,60 @@ class Trace(NamedTuple):
 
         title = f"{self.scenario.name}: {self.meta['controller']}"
         return plots.rate_figure(title, [self.panel("")], plots.Frame(*frame(self.scenario)))
+
+
+Columns = Mapping[str, "NDArray[Any]"]
+Spans = Sequence[tuple[float, float]]
+
+
+def commanded(
+    columns: Columns, producers: Spans, target: float, t: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """`Trace.commanded` of columns by name."""
+    total = np.zeros(len(t))
+    for index, (start, end) in enumerate(producers):
+        mine = (columns["producer"] == index) & (columns["outcome"] != REFUSED)
+        times, rates = columns["released"][mine], np.minimum(columns["rate"][mine], target)
+        if not len(times):
+            continue
+        last = np.searchsorted(times, t, side="right")
+        if np.isnan(rates).all():
+            since = np.minimum(np.maximum(t - start, 1.0 / target), 1.0)
+            held = (last - np.searchsorted(times, t - 1.0, side="right")) / since
+        else:
+            held = rates[np.maximum(last - 1, 0)]
+        total += np.where((t >= start) & (t < end), held, 0.0)
+    return total
+
+
+def panel(columns: Columns, producers: Spans, target: float, duration: float, title: str) -> Panel:
+    """`Trace.panel` of columns by name."""
+    from tpssim import plots
+
+    t = np.linspace(0.0, duration, plots.POINTS, endpoint=False)
+    done, completed = columns["outcome"] == OK, columns["completed"]
+    each = [completed[done & (columns["producer"] == i)] for i in range(len(producers))]
+    rate = commanded(columns, producers, target, t)
+    return plots.Panel(title, t, rate, completed[done], each if len(each) > 1 else [])
+
+
+def read_picture(path: Path) -> tuple[Panel, Frame, dict[str, Any]] | None:
+    """What a picture needs of a run written by `Trace.to_npz`, and its `meta`; None if it is not there.
+
+    Raises `InputError` for a file that is none of those.
+    """
+    from tpssim import plots
+
+    if not path.is_file():
+        return None
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            meta = json.loads(str(archive["meta"]))
+            columns = {name: archive[name] for name in COLUMNS}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{str(path)!r} is no trace; allowed: an npz file that tpssim wrote") from error
+    if "picture" not in meta:
+        return None  # as earlier versions wrote it
+    seen = meta["picture"]
+    drawn = plots.Frame(*seen["frame"])
+    return panel(columns, seen["producers"], seen["target"], drawn.duration, ""), drawn, meta

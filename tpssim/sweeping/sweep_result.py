@@ -233,7 +233,7 @@ class SweepResult(NamedTuple):
         x, y = x or self.names()[0], y or self.names()[1]
         xs, ys, means = self.grid(metric, x, y)
         title = f"{self.controller} on {self.scenario.name}: {self._label(metric)}"
-        curves, mark = self._theory(x, y, xs), self._default(x, y)
+        curves, mark = self.curves(x, y, xs), self._default(x, y)
         axes = (self._axis(x), self._axis(y))
         if metric == "verdict":
             words = ["failed", *WORDS]
@@ -265,6 +265,24 @@ class SweepResult(NamedTuple):
         label = self._legend(x) if x in METRICS else self._axis(x)
         return plots.line_figure(title, (label, self._legend(metric)), by, lines)
 
+    def curves(self, x: str, y: str, xs: list[Any]) -> list[tuple[str, Array, Array]]:
+        """What theory says of y over x: the least DEADZONE over ALPHA; nothing of other factors."""
+        fields = [self.factors[self._column(name)].field for name in (x, y)]
+        if self.controller != "ewma-deadzone" or fields != ["alpha", "deadzone"]:
+            return []
+        alpha = np.linspace(min(xs), max(xs), 200)
+        law, sigma = self.law, theory.service_noise(self.scenario)
+        rate = min(
+            (achievable(self.scenario, (a + b) / 2.0) for a, b in long_phases(self.scenario)), default=0.0
+        )
+        noise = theory.noise_rule(alpha, sigma)
+        cycle = np.array([theory.cycle_boundary(a, law.low, law.dec_rate, law.inc_step, rate) for a in alpha])
+        return [
+            (f"noise rule, 3 sigma (CV {sigma:.2g})", alpha, noise),
+            ("no limit cycle above (describing function)", alpha, cycle),
+            (f"{theory.MARGIN:g} x that width", alpha, law.low + theory.MARGIN * (cycle - law.low)),
+        ]
+
     def _column(self, name: str) -> int:
         if name not in self.names():
             raise InputError(f"there is no factor {name!r}; allowed: {', '.join(self.names())}")
@@ -288,24 +306,6 @@ class SweepResult(NamedTuple):
         if any(factor.owner != "controller" for factor in found):
             return None
         return tuple(getattr(self.law, factor.field) for factor in found)
-
-    def _theory(self, x: str, y: str, xs: list[Any]) -> list[tuple[str, Array, Array]]:
-        """Curves of the least DEADZONE over ALPHA, if that is what is shown."""
-        fields = [self.factors[self._column(name)].field for name in (x, y)]
-        if self.controller != "ewma-deadzone" or fields != ["alpha", "deadzone"]:
-            return []
-        alpha = np.linspace(min(xs), max(xs), 200)
-        law, sigma = self.law, theory.service_noise(self.scenario)
-        rate = min(
-            (achievable(self.scenario, (a + b) / 2.0) for a, b in long_phases(self.scenario)), default=0.0
-        )
-        noise = theory.noise_rule(alpha, sigma)
-        cycle = np.array([theory.cycle_boundary(a, law.low, law.dec_rate, law.inc_step, rate) for a in alpha])
-        return [
-            (f"noise rule, 3 sigma (CV {sigma:.2g})", alpha, noise),
-            ("no limit cycle above (describing function)", alpha, cycle),
-            (f"{theory.MARGIN:g} x that width", alpha, law.low + theory.MARGIN * (cycle - law.low)),
-        ]
 
     def to_csv(self, path: Any) -> None:
         """Write the table; equal sweeps give equal bytes."""

@@ -11,6 +11,7 @@ from tpssim.verbs import (
     listing,
     live,
     replay,
+    report,
     serve,
     simulate,
     sweep,
@@ -19,4 +20,4 @@ from tpssim.verbs import (
 )
 
 #: In the order in which `--help` lists them.
-VERBS = (compare, simulate, sweep, tune, analyse, validate, live, calibrate, replay, serve, listing)
+VERBS = (compare, simulate, sweep, tune, analyse, validate, live, calibrate, replay, report, serve, listing)

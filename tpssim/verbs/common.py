@@ -14,6 +14,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tpssim.artefacts import file_name as file_name
 from tpssim.core import VERSION, InputError
 
 if TYPE_CHECKING:
@@ -148,12 +149,6 @@ class Progress:
         if self.live and done == total:
             sys.stderr.write(f"\r{'':<78}\r")
         sys.stderr.flush()
-
-
-def file_name(*parts: str) -> str:
-    """A name for a file from what a user may have typed."""
-    text = "--".join(parts)
-    return "".join(c if c.isalnum() or c in "-_.=" else "_" for c in text)[:150]
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from tpssim.live.account import Report
 from tpssim.live.arguments import checked_count, checked_rate, checked_total, law_of
 from tpssim.live.blocking import Run, run
 from tpssim.live.loops import arun
+from tpssim.live.meanings import MEANINGS
 from tpssim.live.permits import Handle
 from tpssim.live.watching import Onlooker
 from tpssim.verbs.common import add_common, command, file_name, run_record
@@ -129,6 +130,7 @@ def live(args: argparse.Namespace) -> int:
         "report": {
             k: v if isinstance(v, str) or math.isfinite(v) else None for k, v in report._asdict().items()
         },
+        "metrics": {name: {"unit": unit, "definition": told} for name, (unit, told) in MEANINGS.items()},
         "failures": done.failures,
         "stopped": told.name,
         "failed": failed,
@@ -284,6 +286,7 @@ def _write(
             scenario = replays.scenario_of(recorded, back.calls)
             trace = replays.trace_of(recorded, back, scenario)
             trace.to_csv(folder / "live.csv")
+            trace.to_npz(folder / "live.npz")
             title = f"{_short(args)}: {document['controller']}, live"
             seen = plots.Frame(*frame(scenario))
             figure = plots.overlay_figure(title, [trace.panel("live")], seen, replays.ceiling(scenario))

@@ -221,9 +221,22 @@ def _document(result: SweepResult, args: argparse.Namespace) -> dict[str, Any]:
         "seed": result.seed,
         "seed_set": result.seed_set,
         "metrics": {name: metric._asdict() for name, metric in METRICS.items()},
+        "curves": _curves(result, args),
         "points": list(result.records()),
         "failures": [failure._replace(traceback="")._asdict() for failure in result.failures],
     }
+
+
+def _curves(result: SweepResult, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """What theory says over the first two factors of a grid."""
+    if args.design != "grid" or len(result.factors) < 2:
+        return []
+    x, y = result.names()[:2]
+    xs = list(dict.fromkeys(row.point[0] for row in result.rows))
+    return [
+        {"label": label, "x": across.tolist(), "y": up.tolist()}
+        for label, across, up in result.curves(x, y, xs)
+    ]
 
 
 def _write(

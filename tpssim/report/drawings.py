@@ -1,0 +1,161 @@
+"""Pictures as SVG inside the page, drawn anew from the data of the folder; else its PNG."""
+
+from __future__ import annotations
+
+import base64
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tpssim import plots
+from tpssim.report.markup import text
+from tpssim.verdicts import WORDS
+
+#: Colours that change with the scheme of the page; the others are legible on light and dark.
+SCHEME = {"#000000": "ink", "#ffffff": "paper", "#bbbbbb": "shade", "#0072b2": "blue", "#d55e00": "orange"}
+
+
+def inline(drawing: str, label: str) -> str:
+    """An SVG document as an element of a page: names of its own, the page's colours, short numbers."""
+    prefix = f"p{zlib.crc32((label + drawing).encode()):08x}-"
+    body = drawing[drawing.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.DOTALL)
+    body = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", body).replace("xlink:href", "href")
+    body = re.sub(r' ?font-family: [^;"]*;?', "", body)
+    body = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", body)
+    pointed_at = {a or b for a, b in re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', body)}
+    body = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in pointed_at else "", body)
+    body = body.replace("url(#", f"url(#{prefix}").replace('href="#', f'href="#{prefix}')
+    body = re.sub(r' d="([^"]*)"', _shortened, body)
+    for colour, name in SCHEME.items():
+        body = re.sub(rf"(fill|stroke): {colour}", rf"\1: var(--{name})", body)
+    body = re.sub(r"\n\s*", "\n", body)
+    box = re.search(r'viewBox="0 0 ([\d.]+) [\d.]+"', body)
+    assert box is not None
+    start = f'<svg role="img" aria-label="{text(label)}" {box[0]} style="--wide:{float(box[1]):.0f}px">'
+    return start + body[body.index(">") + 1 :].strip()
+
+
+def _shortened(match: re.Match[str]) -> str:
+    """Coordinates to a tenth of a point, which no screen shows."""
+    numbers = re.sub(r"-?\d+\.\d+", lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), match[1])
+    return f' d="{" ".join(numbers.split())}"'
+
+
+def embedded(path: Path, label: str) -> str:
+    """A PNG as it lies in the folder."""
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    return f'<img class="png" alt="{text(label)}" src="data:image/png;base64,{data}">'
+
+
+def panel(picture: tuple[plots.Panel, plots.Frame, Any], label: str) -> str:
+    """The rates of one run."""
+    run, frame, _ = picture
+    return inline(plots.svg(plots.panel_figure(run, frame)), label)
+
+
+class Key(NamedTuple):
+    """A line of the legend."""
+
+    name: str
+    colour: str
+    style: str
+
+
+def legend(producers: int) -> str:
+    """What the lines of `panel` are."""
+    keys = [
+        Key("delivered", f"var(--{SCHEME[plots.BLUE.lower()]})", "solid"),
+        Key("commanded rate", f"var(--{SCHEME[plots.ORANGE.lower()]})", "solid"),
+        Key("achievable", "var(--ink)", "dashed"),
+        Key("disturbance", "var(--shade)", "area"),
+    ]
+    if producers > 1:
+        styles = ("solid", "dashed", "dotted")
+        keys += [Key(f"of producer {i + 1}", plots.PRODUCERS[i % 3], styles[i % 3]) for i in range(producers)]
+    return (
+        '<p class="legend">'
+        + "".join(
+            f'<span><i class="{key.style}" style="--colour:{key.colour}"></i>{text(key.name)}</span>'
+            for key in keys
+        )
+        + "</p>"
+    )
+
+
+def overlay(picture: tuple[plots.Panel, plots.Frame, Mapping[str, Any]], title: str, name: str) -> str:
+    """One live run: commanded above, delivered below."""
+    run, frame, meta = picture
+    ceiling = str(meta.get("ceiling", "achievable"))
+    figure = plots.overlay_figure("", [run._replace(title=name)], frame, ceiling)
+    return inline(plots.svg(figure), title)
+
+
+def _label(measure: str, definitions: Mapping[str, Mapping[str, str]]) -> str:
+    return f"{measure} ({definitions[measure]['unit']})"
+
+
+def heat(summary: Mapping[str, Any], measure: str, definitions: Mapping[str, Mapping[str, str]]) -> str:
+    """A measure, or `verdict`, over the two factors of a grid; empty where the points alone cannot tell."""
+    points, factors = summary["points"], summary["factors"]
+    if len(factors) != 2 or not (measure in definitions or measure == "verdict"):
+        return ""
+    x, y = factors
+    xs, ys = ([*dict.fromkeys(point[name] for point in points)] for name in (x, y))
+    if len(xs) * len(ys) > 4 * len(points):
+        return ""  # a sample, which lies on no grid
+    words = ["failed", *WORDS]
+    values = np.full((len(ys), len(xs)), np.nan)
+    for point in points:
+        value = words.index(point["verdict"]) if measure == "verdict" else point[measure]
+        values[ys.index(point[y]), xs.index(point[x])] = np.nan if value is None else value
+    curves = [(c["label"], np.array(c["x"]), np.array(c["y"])) for c in summary.get("curves", ())]
+    law = summary["parameters"]
+    mark = (law[x], law[y]) if x in law and y in law else None
+    axes = (_axis(x, factors), _axis(y, factors))
+    title = f"{summary['controller']} on {summary['scenario']}: {measure.replace('_', ' ')}"
+    shown = (axes, xs, ys, values)
+    figure = (
+        plots.heat_figure("", *shown, "", curves, mark, words)
+        if measure == "verdict"
+        else plots.heat_figure("", *shown, _label(measure, definitions), curves, mark)
+    )
+    return inline(plots.svg(figure), title)
+
+
+def line(summary: Mapping[str, Any], picture: str, definitions: Mapping[str, Mapping[str, str]]) -> str:
+    """The picture MEASURE or MEASURE_X of a sweep; empty if it is not one of measures and factors."""
+    points, factors = summary["points"], summary["factors"]
+    pairs = [(m, x) for m in definitions for x in (*factors, *definitions)]
+    known = {m: (m, next(iter(factors))) for m in definitions} | {f"{m}_{x}": (m, x) for m, x in pairs}
+    if picture not in known:
+        return ""
+    measure, x = known[picture]
+    others = [name for name in factors if name != x]
+    by = others[-1] if len(others) > (x in definitions) else None
+    lines: dict[Any, list[tuple[Any, float, float]]] = {}
+    for point in points:
+        value, high = (np.nan if point[k] is None else point[k] for k in (measure, f"{measure}_high"))
+        at = np.nan if point[x] is None else point[x]
+        half = 0.0 if np.isnan(high) else high - value
+        lines.setdefault(None if by is None else point[by], []).append((at, value, half))
+    across = _label(x, definitions) if x in definitions else _axis(x, factors)
+    figure = plots.line_figure("", (across, _label(measure, definitions)), by, lines)
+    return inline(plots.svg(figure), f"{measure} over {x}")
+
+
+def _axis(name: str, factors: Mapping[str, str]) -> str:
+    return f"{name} ({factors[name]})" if factors[name] else name
+
+
+def figure(drawn: str, caption: str, kind: str = "") -> str:
+    """A drawing with its caption, both markup."""
+    return f'<figure class="{kind}">{drawn}<figcaption>{caption}</figcaption></figure>'
+
+
+def figures(drawn: Sequence[str], kind: str) -> str:
+    return f'<div class="{kind}">' + "\n".join(drawn) + "</div>"

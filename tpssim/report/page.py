@@ -1,0 +1,102 @@
+"""The page: a folder's sections in the template, with its style and its script."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from tpssim.report import sections
+from tpssim.report.compared import Progress
+from tpssim.report.generic import generic
+from tpssim.report.markup import WORD_MEANINGS, badge, section, text
+from tpssim.report.reading import Result, read_result
+from tpssim.statistics import CONFIDENCE
+
+
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+def page(folder: Path, progress: Progress = _silent) -> str:
+    """One self-contained HTML page of a results folder; raises `InputError`.
+
+    It shows what the folder holds and runs nothing; `progress(done, total)` is called as pictures are drawn.
+    """
+    result = read_result(folder)
+    kind = sections.KINDS.get(result.verb, sections.other)
+    body = [*kind(result, progress), _definitions(result), _provenance(result)]
+    nav = re.findall(r'<section id="([^"]+)"><h2>(.*?)</h2>', "\n".join(body))
+    room = files("tpssim.report")
+    template = Template(room.joinpath("page.html").read_text(encoding="utf-8"))
+    return template.substitute(
+        title=text(f"tpssim {result.verb}: {_heading(result)}"),
+        heading=text(_heading(result)),
+        verb=text(result.verb),
+        made=_made(result),
+        command=text(result.run["command"]),
+        nav="".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in nav),
+        sections="\n".join(body),
+        css=room.joinpath("page.css").read_text(encoding="utf-8"),
+        js=room.joinpath("page.js").read_text(encoding="utf-8"),
+    )
+
+
+def _heading(result: Result) -> str:
+    summary = result.summary
+    if result.verb == "compare":
+        arenas = summary["scenarios"]
+        throttles = {label for arena in arenas.values() for label in arena["throttles"]}
+        where = next(iter(arenas)) if len(arenas) == 1 else f"{len(arenas)} scenarios"
+        return f"{len(throttles)} throttle{'s' if len(throttles) > 1 else ''} on {where}"
+    if isinstance(summary.get("controller"), str):
+        where = f" on {summary['scenario']}" if isinstance(summary.get("scenario"), str) else ", live"
+        return f"{summary['controller']}{where}"
+    return result.folder.resolve().name
+
+
+def _made(result: Result) -> str:
+    summary, run = result.summary, result.run
+    parts = [f"made {run.get('made', '')} by tpssim {run['tpssim']}"]
+    if isinstance(summary.get("replications"), int):
+        parts.append(f"{summary['replications']} replications each")
+    if result.verb in ("compare", "sweep"):
+        parts.append(f"± is half of a {CONFIDENCE:.0%} confidence interval of the mean")
+    return text("; ".join(parts))
+
+
+def _definitions(result: Result) -> str:
+    """Every word and every number of the page; folded, for a long list."""
+    parts = []
+    if result.verb in ("compare", "sweep", "simulate"):
+        words = "".join(
+            f"<dt>{badge(word)}</dt><dd>{text(told)}</dd>" for word, told in WORD_MEANINGS.items()
+        )
+        parts.append(f'<h3>Verdicts</h3><dl class="told">{words}</dl>')
+    if known := result.definitions():
+        rows = "".join(
+            f"<dt>{text(name)} <small>{text(told.get('unit', ''))}</small></dt><dd>{text(told['definition'])}"
+            + (f" <small>({text(told['source'])})</small>" if "source" in told else "")
+            + "</dd>"
+            for name, told in known.items()
+        )
+        parts.append(f'<h3>Measures</h3><dl class="told">{rows}</dl>')
+    return section("Definitions", "\n".join(parts)) if parts else ""
+
+
+def _provenance(result: Result) -> str:
+    """What made the numbers, and how to make them again."""
+    known = {k: v for k, v in result.summary.items() if not isinstance(v, dict | list) and k != "command"}
+    run = {k: v for k, v in result.run.items() if k != "command"}
+    command = f'<pre class="command"><code>{text(result.run["command"])}</code></pre>'
+    again = f"<p>The command that makes these numbers again:</p>{command}"
+    return section("Configuration and versions", again + generic({**known, **run}))
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file is a page of ours, which may be replaced."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return b'<meta name="generator" content="tpssim">' in file.read(1000)

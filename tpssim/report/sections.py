@@ -1,0 +1,217 @@
+"""What a page tells of a result: a function for each verb whose results are known, one for all others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from tpssim.report import drawings
+from tpssim.report.compared import SHOWN, Progress, compare
+from tpssim.report.generic import cell, generic
+from tpssim.report.markup import (
+    Cell,
+    Column,
+    about,
+    badge,
+    estimate,
+    facts,
+    name_cell,
+    number,
+    scaled,
+    section,
+    table,
+    text,
+    verdict,
+)
+from tpssim.report.reading import Result
+from tpssim.traces import read_picture
+from tpssim.verdicts import WORDS
+
+#: Units of a time, from long to short, with how many a second has.
+SECONDS = ((1.0, "s"), (1e3, "ms"), (1e6, "us"))
+
+
+def sweep(result: Result, progress: Progress) -> Iterator[str]:
+    summary, definitions = result.summary, result.definitions()
+    points, factors = summary["points"], summary["factors"]
+    words = Counter(point["verdict"] for point in points)
+    count = "".join(
+        f"<li>{badge(word)} at {words[word]} of {len(points)} points</li>"
+        for word in (*reversed(WORDS), "failed")
+        if words[word]
+    )
+    calls = sum(point["calls"] for point in points)
+    lead = (
+        f"<p><b>{text(summary['controller'])}</b> on <b>{text(summary['scenario'])}</b>: "
+        f"{len(points)} points of {text(' x '.join(factors))}, {summary['replications']} replications each, "
+        f"{calls:,} calls.</p>"
+    )
+    best = min(points, key=_merit)
+    if best["achieved"] is not None:
+        at = ", ".join(f"{name}={cell(best[name]).shown}" for name in factors)
+        came = f"{badge(best['verdict'])}, achieved {100.0 * best['achieved']:.1f} %"
+        count += f"<li>best by verdict, its share and what it achieves: <b>{at}</b>, {came}</li>"
+    yield section("At a glance", f'{lead}<ul class="words">{count}</ul>')
+    drawn = []
+    pictures = sorted(
+        result.folder.glob("*.png"), key=lambda path: (path.stem != "heatmap-verdict", path.stem)
+    )
+    for done, path in enumerate(pictures, start=1):
+        heat = path.stem.removeprefix("heatmap-")
+        found = (
+            drawings.heat(summary, heat, definitions)
+            if heat != path.stem
+            else drawings.line(summary, path.stem, definitions)
+        )
+        told = definitions.get(heat, {"definition": "what the majority of the runs at a point came to"})[
+            "definition"
+        ]
+        drawn.append(
+            drawings.figure(
+                found or drawings.embedded(path, path.stem), text(f"{heat}: {told}" if told else heat), "wide"
+            )
+        )
+        progress(done, len(pictures))
+    if drawn:
+        yield section("Pictures", drawings.figures(drawn, "pictures"))
+    if summary["failures"]:
+        failed = [f"<li>{text(f['type'])}: {text(f['message'])}</li>" for f in summary["failures"]]
+        yield section("Points that failed", f"<ul>{''.join(failed)}</ul>")
+    yield section("Points", _points(result))
+
+
+def _merit(point: Mapping[str, Any]) -> tuple[int, float, float]:
+    rank = -WORDS.index(point["verdict"]) if point["verdict"] in WORDS else 1
+    return rank, -point["share"], -(point["achieved"] or 0.0)
+
+
+def _points(result: Result) -> str:
+    summary, definitions = result.summary, result.definitions()
+    shown = {**SHOWN, "lateness_p99": ("late us", 1e6, 0)}
+    columns = [
+        *(
+            Column(name, f"{name} ({unit}): a factor of the sweep" if unit else "a factor of the sweep")
+            for name, unit in summary["factors"].items()
+        ),
+        Column("verdict", "what the majority of the runs came to, and how many of them"),
+        *(Column(head, about(metric, definitions)) for metric, (head, _, _) in shown.items()),
+    ]
+    runs = summary["replications"]
+    rows = []
+    for point in summary["points"]:
+        row = [
+            Cell(text(f"{v:.4g}" if isinstance(v, float) else v), v, head=True)
+            for v in (point[name] for name in summary["factors"])
+        ]
+        row.append(verdict(point["verdict"], f"{round(point['share'] * runs)}/{runs}", point["failure"]))
+        for metric, (_, scale, digits) in shown.items():
+            mean, low, high = (point[name] for name in (metric, f"{metric}_low", f"{metric}_high"))
+            never = point.get(f"{metric}_never", 0)
+            found = {"mean": mean, "low": low, "high": high, "n": runs - never, "never": never}
+            row.append(estimate(found, scale, digits))
+        rows.append(row)
+    more = "<p>Every measure of every point, with its interval, is in points.csv beside the summary.</p>"
+    return table(columns, rows, "points", "tall") + more
+
+
+def live(result: Result, progress: Progress) -> Iterator[str]:
+    summary, definitions = result.summary, result.definitions()
+    report = summary["report"]
+    n = {name: number(value) for name, value in report.items() if name != "verdict"}
+    told = [
+        ("verdict", f"<b>{text(report['verdict'])}</b>"),
+        ("law", text(summary["controller"])),
+        ("calls", f"{n['released']} in {n['seconds']} s: {n['ok']} ok, {n['errors']} failed"),
+        ("rate", f"{n['rate']}/s; commanded {n['commanded']}, wanted {n['target']}"),
+    ]
+    if summary["stopped"]:
+        told.append(("stopped by", text(summary["stopped"])))
+    if summary["failed"]:
+        told.append(("conditions that failed it", text(", ".join(summary["failed"]))))
+    yield section("At a glance", facts(told))
+    progress(0, 1)
+    picture, png = read_picture(result.folder / "live.npz"), result.folder / "rate.png"
+    drawn = ""
+    if picture is not None:
+        drawn = drawings.overlay(picture, "commanded and delivered rate over time", "live")
+    elif png.is_file():
+        drawn = drawings.embedded(png, "commanded and delivered rate over time")
+    if drawn:
+        yield section("Rates", drawings.figure(drawn, "", "wide"))
+    progress(1, 1)
+    yield section("Numbers", _measures({k: v for k, v in report.items() if k != "verdict"}, definitions))
+    if summary["failures"]:
+        rows = [[name_cell(k), Cell(f"{n:,}", float(n))] for k, n in summary["failures"].items()]
+        yield section("Failures", table([Column("failure"), Column("calls")], rows, "failures"))
+
+
+def _measures(values: Mapping[str, Any], definitions: Mapping[str, Mapping[str, str]]) -> str:
+    """A row for each measure of one run, with its definition."""
+    rows = []
+    for name, value in values.items():
+        told = definitions.get(name, {"unit": "", "definition": ""})
+        scale, unit = scaled(told["unit"])
+        if unit == "s" and value:
+            scale, unit = next((x for x in SECONDS if abs(value) * x[0] >= 1.0), SECONDS[-1])
+        shown = Cell(number(value if value is None else value * scale), value)
+        words = [Cell(text(word), word) for word in (unit, told["definition"])]
+        rows.append([name_cell(name)._replace(told=about(name, definitions)), shown, *words])
+    return table([Column(head) for head in ("measure", "value", "unit", "definition")], rows, "measures")
+
+
+def simulate(result: Result, progress: Progress) -> Iterator[str]:
+    summary = result.summary
+    found = summary["verdict"]
+    yield section(
+        "At a glance",
+        facts(
+            [
+                ("verdict", f"{badge(found['word'])} {text(found['reason'])}"),
+                ("law", text(summary["controller"])),
+                ("scenario", text(summary["scenario"])),
+                (
+                    "parameters",
+                    text(
+                        ", ".join(f"{k}={v:g}" for k, v in summary["parameters"].items())
+                        or "as it is printed"
+                    ),
+                ),
+            ]
+        ),
+    )
+    picture, png = read_picture(result.folder / "trace.npz"), result.folder / "rate.png"
+    label = f"{summary['controller']} on {summary['scenario']}: rates over time"
+    if picture is not None:
+        drawn = drawings.legend(len(picture[0].each)) + drawings.figure(
+            drawings.panel(picture, label), "", "wide"
+        )
+        yield section("Rates", drawn)
+    elif png.is_file():
+        yield section("Rates", drawings.figure(drawings.embedded(png, label), "", "wide"))
+    from tpssim.metrics import METRICS
+
+    told = {name: metric._asdict() for name, metric in METRICS.items()}
+    yield section("Measures", _measures(summary["metrics"], told))
+
+
+def other(result: Result, progress: Progress) -> Iterator[str]:
+    """Whatever a summary says, as it says it, and the pictures of the folder."""
+    hidden = ("tpssim", "command", "metrics")
+    yield section(
+        "Results", generic({k: v for k, v in result.summary.items() if k not in hidden}, result.definitions())
+    )
+    pictures = [
+        drawings.figure(drawings.embedded(path, path.stem), text(path.stem), "wide")
+        for path in sorted(result.folder.glob("*.png"))
+    ]
+    if pictures:
+        yield section("Pictures", drawings.figures(pictures, "pictures"))
+
+
+KINDS: dict[str, Callable[[Result, Progress], Iterator[str]]] = {
+    "compare": compare,
+    "sweep": sweep,
+    "live": live,
+    "simulate": simulate,
+}
