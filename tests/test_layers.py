@@ -28,7 +28,7 @@ FLOORS = (
         "signals",
         "statistics",
     },
-    {"tables", "disturbances", "plant", "search_plots"},
+    {"tables", "disturbances", "plant", "scope", "search_plots"},
     {"article", "artefacts", "scenario", "throttling"},
     {"complaints"},
     {"scenarios", "theory", "traces"},
@@ -43,7 +43,7 @@ FLOORS = (
     {"comparison", "report", "yardsticks"},
     {"league"},
     {"experiment", "replays", "validation"},
-    {"analysis", "parity", "sweeping"},
+    {"analysis", "parity", "sweeping", "widgets"},
     {"tuning"},
     {"catalogue"},
     {"verbs"},
@@ -56,7 +56,8 @@ HEIGHT = {room: height for height, rooms in enumerate(FLOORS) for room in rooms}
 DOORS = {
     "simpy": {"world", "verbs"},  # verbs reads its version number for the record of a run
     "greenlet": {"hosting"},
-    "matplotlib": {"plots", "search_plots"},
+    "ipywidgets": {"widgets"},
+    "matplotlib": {"plots", "scope", "search_plots"},
     "pandas": {"tables"},
     "scipy": {"statistics", "services", "sweeping", "tuning"},
     "optuna": {"tuning"},

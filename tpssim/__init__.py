@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tpssim.tuning.tune_result import TuneResult
     from tpssim.tuning.tunes import tune
     from tpssim.verdicts import judge
+    from tpssim.widgets import explore
 
 __version__ = VERSION
 
@@ -54,6 +55,7 @@ _ROOMS = {
     "arun": "live.loops",
     "athrottle": "live.loops",
     "compare": "experiment",
+    "explore": "widgets",
     "judge": "verdicts",
     "measure": "metrics",
     "run": "live.blocking",
@@ -85,6 +87,7 @@ __all__ = [
     "arun",
     "athrottle",
     "compare",
+    "explore",
     "judge",
     "measure",
     "run",
