@@ -97,8 +97,12 @@ METRICS = {
         "calls s", "integral of t |achievable - throughput|, t since the start, in bins of 1 s", _CONTROL
     ),
     "response_p50": Metric("s", "median of completion - scheduled release", "Tene: coordinated omission"),
-    "response_p99": Metric("s", "99th percentile of the same", "Tene: coordinated omission"),
-    "response_p999": Metric("s", "99.9th percentile of the same", "Tene: coordinated omission"),
+    "response_p99": Metric(
+        "s", "99th percentile of completion - scheduled release", "Tene: coordinated omission"
+    ),
+    "response_p999": Metric(
+        "s", "99.9th percentile of completion - scheduled release", "Tene: coordinated omission"
+    ),
     "lag_p99": Metric("s", "99th percentile of release - scheduled release", "wrk2, Nighthawk"),
     "lag_max": Metric("s", "longest release - scheduled release", "wrk2, Nighthawk"),
     "lateness_p50": Metric(
@@ -107,7 +111,7 @@ METRICS = {
         "timer's part of the lag; nan if a limit or a full queue held calls back",
         "cyclictest",
     ),
-    "lateness_p99": Metric("s", "99th percentile of the same", "cyclictest"),
+    "lateness_p99": Metric("s", "99th percentile of what lateness_p50 is the median of", "cyclictest"),
     "drift": Metric(
         "ppm",
         "growth of the least lag from the first to the last quarter of the last steady window / the time "

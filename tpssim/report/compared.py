@@ -141,7 +141,7 @@ def _scenario(result: Result, name: str, arena: Mapping[str, Any], panels: Seque
     definitions = result.definitions()
     cells: Mapping[str, Any] = arena["throttles"]
     wanted = f"wanted {arena['target']:g}/s for {arena['duration']:g} s"
-    lead = f"<p>{text(arena['summary'])}; {wanted}.</p>" if arena["summary"] else f"<p>{wanted}</p>"
+    lead = f"<p>{text(arena['summary'])}<br>{wanted}</p>" if arena["summary"] else f"<p>{wanted}</p>"
     shown = {**SHOWN, **(SHARED if len(arena["producers"]) > 1 else {})}
     columns = [
         Column("throttle"),

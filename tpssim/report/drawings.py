@@ -16,7 +16,17 @@ from tpssim.report.markup import text
 from tpssim.verdicts import WORDS
 
 #: Colours that change with the scheme of the page; the others are legible on light and dark.
-SCHEME = {"#000000": "ink", "#ffffff": "paper", "#bbbbbb": "shade", "#0072b2": "blue", "#d55e00": "orange"}
+SCHEME = {
+    "#000000": "ink",
+    "#ffffff": "paper",
+    "#bbbbbb": "shade",
+    "#0072b2": "blue",
+    "#d55e00": "orange",
+    "#56b4e9": "sky",
+}
+
+
+Definitions = Mapping[str, Mapping[str, str]]
 
 
 def inline(drawing: str, label: str) -> str:
@@ -66,17 +76,26 @@ class Key(NamedTuple):
     style: str
 
 
+def _colour(colour: str) -> str:
+    """A colour as the page has it."""
+    known = SCHEME.get(colour.lower())
+    return f"var(--{known})" if known else colour
+
+
 def legend(producers: int) -> str:
     """What the lines of `panel` are."""
     keys = [
-        Key("delivered", f"var(--{SCHEME[plots.BLUE.lower()]})", "solid"),
-        Key("commanded rate", f"var(--{SCHEME[plots.ORANGE.lower()]})", "solid"),
+        Key("delivered", _colour(plots.BLUE), "solid"),
+        Key("commanded rate", _colour(plots.ORANGE), "solid"),
         Key("achievable", "var(--ink)", "dashed"),
         Key("disturbance", "var(--shade)", "area"),
     ]
     if producers > 1:
         styles = ("solid", "dashed", "dotted")
-        keys += [Key(f"of producer {i + 1}", plots.PRODUCERS[i % 3], styles[i % 3]) for i in range(producers)]
+        keys += [
+            Key(f"of producer {i + 1}", _colour(plots.PRODUCERS[i % 3]), styles[i % 3])
+            for i in range(producers)
+        ]
     return (
         '<p class="legend">'
         + "".join(
@@ -95,11 +114,11 @@ def overlay(picture: tuple[plots.Panel, plots.Frame, Mapping[str, Any]], title: 
     return inline(plots.svg(figure), title)
 
 
-def _label(measure: str, definitions: Mapping[str, Mapping[str, str]]) -> str:
+def _label(measure: str, definitions: Definitions) -> str:
     return f"{measure} ({definitions[measure]['unit']})"
 
 
-def heat(summary: Mapping[str, Any], measure: str, definitions: Mapping[str, Mapping[str, str]]) -> str:
+def heat(summary: Mapping[str, Any], measure: str, definitions: Definitions) -> str:
     """A measure, or `verdict`, over the two factors of a grid; empty where the points alone cannot tell."""
     points, factors = summary["points"], summary["factors"]
     if len(factors) != 2 or not (measure in definitions or measure == "verdict"):
@@ -127,11 +146,30 @@ def heat(summary: Mapping[str, Any], measure: str, definitions: Mapping[str, Map
     return inline(plots.svg(figure), title)
 
 
-def line(summary: Mapping[str, Any], picture: str, definitions: Mapping[str, Mapping[str, str]]) -> str:
+def _lines(factors: Mapping[str, str], definitions: Definitions) -> dict[str, tuple[str, str]]:
+    """The measure and what it is drawn over, by the name of the picture."""
+    first = next(iter(factors))
+    pairs = {f"{m}_{x}": (m, x) for m in definitions for x in (*factors, *definitions)}
+    return pairs | {measure: (measure, first) for measure in definitions}
+
+
+def caption(picture: str, factors: Mapping[str, str], definitions: Definitions) -> str:
+    """What a picture of a sweep shows."""
+    measure = picture.removeprefix("heatmap-")
+    if measure == "verdict":
+        return "verdict: what the majority of the runs at a point came to"
+    over = ""
+    if measure == picture and picture in (known := _lines(factors, definitions)):
+        measure, x = known[picture]
+        over = f" over {x}"
+    told = definitions.get(measure, {}).get("definition", "")
+    return f"{measure}{over}{told and ': '}{told}"
+
+
+def line(summary: Mapping[str, Any], picture: str, definitions: Definitions) -> str:
     """The picture MEASURE or MEASURE_X of a sweep; empty if it is not one of measures and factors."""
     points, factors = summary["points"], summary["factors"]
-    pairs = [(m, x) for m in definitions for x in (*factors, *definitions)]
-    known = {m: (m, next(iter(factors))) for m in definitions} | {f"{m}_{x}": (m, x) for m, x in pairs}
+    known = _lines(factors, definitions)
     if picture not in known:
         return ""
     measure, x = known[picture]

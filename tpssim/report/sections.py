@@ -64,14 +64,8 @@ def sweep(result: Result, progress: Progress) -> Iterator[str]:
             if heat != path.stem
             else drawings.line(summary, path.stem, definitions)
         )
-        told = definitions.get(heat, {"definition": "what the majority of the runs at a point came to"})[
-            "definition"
-        ]
-        drawn.append(
-            drawings.figure(
-                found or drawings.embedded(path, path.stem), text(f"{heat}: {told}" if told else heat), "wide"
-            )
-        )
+        caption = text(drawings.caption(path.stem, factors, definitions))
+        drawn.append(drawings.figure(found or drawings.embedded(path, path.stem), caption, "wide"))
         progress(done, len(pictures))
     if drawn:
         yield section("Pictures", drawings.figures(drawn, "pictures"))
