@@ -70,7 +70,7 @@ class Headroom(NamedTuple):
         wanted = queue + slack * held,  queued = held (1 - base / latency)
         queued > wanted:   window <- window - 0.7 (queued - wanted), by a half at most
         else, if full:     window <- window + 0.2 (wanted - queued), by a tenth at most
-        limit  = trunc(window), at most max_limit;  before the first congestion 2 x the most in use, 64 or more
+        limit  = trunc(window), at most max_limit;  before the first congestion 2 x the most in use, >= 64
 
     *Is it a queue?* Every `probe_every` seconds while the limit is in use (and as soon as the queue looks
     twice as long as wanted), 0.7 window calls are allowed for a window. If fewer complete in proportion, it
