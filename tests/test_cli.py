@@ -137,7 +137,7 @@ BAD: list[tuple[list[str], str]] = [
     ([], "VERB"),
     (["dance"], "invalid choice: 'dance'"),
     (["compare", "--scenarios", "nowhere"], "no scenario 'nowhere'; allowed: fast-async"),
-    (["compare", "--controllers", "nothing"], "no controller 'nothing'; allowed: fixed"),
+    (["compare", "--controllers", "nothing"], "no controller 'nothing'; allowed: auto, fixed"),
     (["compare", "--controllers", "ewma-deadzone:alpha=0"], "alpha=0 is out of range; allowed: (0, 1]"),
     (["compare", "--controllers", "aimd:inc_step=nan"], "inc_step=nan is out of range"),
     (["compare", "--controllers", "aimd:inc_step"], "is not of the form key=number"),

@@ -52,7 +52,7 @@ def test_ones_own_law_and_scenario_run() -> None:
     ("scenario", "controller", "options", "message"),
     [
         ("nowhere", "aimd", {}, "no scenario 'nowhere'; allowed: fast-async, blocking-steady"),
-        (SHORT, "nothing", {}, "no controller 'nothing'; allowed: fixed, "),
+        (SHORT, "nothing", {}, "no controller 'nothing'; allowed: auto, fixed, "),
         (SHORT, "aimd:alpha=1", {}, "aimd: there is no parameter 'alpha'; allowed: threshold, dec_rate"),
         (SHORT, "ewma-deadzone:alpha=0", {}, r"alpha=0 is out of range; allowed: \(0, 1\]"),
         (SHORT, "printed-aimd:alpha=1", {}, "printed-aimd takes no parameters"),

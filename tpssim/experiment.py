@@ -14,8 +14,8 @@ from tpssim.clock import IDEAL
 from tpssim.comparison import Cell, Comparison, Run
 from tpssim.compiled import engine as fast
 from tpssim.compiled.compiling import compiles
-from tpssim.controllers import CONTROLLERS
-from tpssim.core import VERSION, Controller, InputError, checked, format_spec, parse_spec, ranges, replaced
+from tpssim.controllers import CONTROLLERS, law_named
+from tpssim.core import VERSION, Controller, InputError, checked, format_spec, parse_spec, ranges
 from tpssim.hosting import foreign, hosted
 from tpssim.hosting.foreign import Foreign, ThrottleFunction
 from tpssim.league import League, acts, valve_of
@@ -63,11 +63,7 @@ def contender(given: ControllerLike) -> Contender:
                 twins = "its constants are the article's; allowed: a parameterised law such as aimd"
                 raise InputError(f"{name} takes no parameters: {twins}")
             return Contender(name, name)
-        if name not in CONTROLLERS:
-            raise InputError(
-                f"there is no controller {name!r}; allowed: {', '.join([*CONTROLLERS, *PRINTED])}"
-            )
-        law = replaced(CONTROLLERS[name](), name, parameters)
+        name, law = law_named(given, PRINTED)
         return Contender(format_spec(name, parameters), name, law)
     if callable(given) and not isinstance(given, type) and not hasattr(given, "update"):
         name = getattr(given, "__name__", type(given).__name__)

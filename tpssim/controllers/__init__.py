@@ -5,6 +5,7 @@ To add one: its file in this folder, one line here, one test file. Nothing else 
 
 import inspect
 import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from tpssim.controllers.aimd import Aimd
@@ -34,6 +35,7 @@ from tpssim.controllers.spark_pid import SparkPid
 from tpssim.controllers.sre_throttling import SreThrottling
 from tpssim.controllers.token_bucket import TokenBucket
 from tpssim.controllers.vector_arc import VectorArc
+from tpssim.core import InputError, parse_spec, replaced
 
 CONTROLLERS: dict[str, Any] = {
     "fixed": Fixed,
@@ -64,6 +66,24 @@ CONTROLLERS: dict[str, Any] = {
     "pie": Pie,
     "gozero-breaker": GozeroBreaker,
 }
+
+
+#: What `controller="auto"` stands for.
+RECOMMENDED = "headroom"
+
+
+def law_named(text: str, others: Iterable[str] = ()) -> tuple[str, Any]:
+    """(name, law) of `NAME:key=value,...`; raises `InputError`, which also names `others` as allowed.
+
+    >>> law_named("auto:slack=0.1")[1].slack
+    0.1
+    """
+    name, parameters = parse_spec(text)
+    name = RECOMMENDED if name == "auto" else name
+    if name not in CONTROLLERS:
+        allowed = ", ".join(["auto", *CONTROLLERS, *others])
+        raise InputError(f"there is no controller {name!r}; allowed: {allowed}")
+    return name, replaced(CONTROLLERS[name](), name, parameters)
 
 
 class Facts(NamedTuple):

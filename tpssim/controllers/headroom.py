@@ -11,6 +11,7 @@ from tpssim.controllers.headroom_flight import (
     Flight,
     Tuning,
     closed,
+    converged,
     cubic,
     is_over,
     latency_of,
@@ -78,7 +79,8 @@ class Headroom(NamedTuple):
     shows a lower `base`.
 
     *Refusals and timeouts* (2 % of a window, or one call of a blocked caller): back to `cut` times what was
-    last not refused, `clean`; one cut a second; then along a cubic in the time t since, flat around `clean`::
+    last not refused, `clean`, by one call at least; one cut a second; then along a cubic in the time t since,
+    flat around `clean`, which itself falls by half a cut when it is refused again::
 
         window, rate <= clean (1 + ((t - K) / scale)^3),  K = scale (1 - cut)^(1/3)
 
@@ -94,17 +96,17 @@ class Headroom(NamedTuple):
     >>> law = Headroom()
     >>> state = law.update(law.init(100.0), Observation(0.02, 100.0, 0.02, 0.0))
     >>> state.rate, state.limit  # 20 ms a call: 50 a second would fill the caller's time
-    (47.5, 64.0)
+    (49.0, 64.0)
     """
 
-    alpha: Annotated[float, Range(0.0, 1.0, "", False, search=(0.005, 0.2), log=True)] = 0.02
-    share: Annotated[float, Range(0.0, 1.0, "busy share", False, search=(0.8, 1.0))] = 0.95
-    patience: Annotated[float, Range(0.0, 1e6, "s", False, search=(0.2, 20.0), log=True)] = 2.0
-    queue: Annotated[float, Range(0.0, 1e4, "calls", search=(0.2, 8.0), log=True)] = 1.0
-    slack: Annotated[float, Range(0.0, 1.0, "x in flight", search=(0.02, 0.5), log=True)] = 0.15
+    alpha: Annotated[float, Range(0.0, 1.0, "", False, search=(0.005, 0.2), log=True)] = 0.05
+    share: Annotated[float, Range(0.0, 1.0, "busy share", False, search=(0.8, 1.0))] = 0.98
+    patience: Annotated[float, Range(0.0, 1e6, "s", False, search=(0.2, 20.0), log=True)] = 0.5
+    queue: Annotated[float, Range(0.0, 1e4, "calls", search=(0.2, 8.0), log=True)] = 2.0
+    slack: Annotated[float, Range(0.0, 1.0, "x in flight", search=(0.02, 0.5), log=True)] = 0.03
     cut: Annotated[float, Range(0.0, 1.0, "x", False, False, search=(0.6, 0.98))] = 0.93
-    scale: Annotated[float, Range(0.0, 1e6, "s", False, search=(1.0, 20.0), log=True)] = 4.0
-    probe_every: Annotated[float, Range(0.0, 1e6, "s", False, search=(2.0, 60.0), log=True)] = 10.0
+    scale: Annotated[float, Range(0.0, 1e6, "s", False, search=(1.0, 20.0), log=True)] = 8.0
+    probe_every: Annotated[float, Range(0.0, 1e6, "s", False, search=(2.0, 60.0), log=True)] = 20.0
     min_rate: Annotated[float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True)] = 1.0
     max_limit: Annotated[float, Range(1.0, 1e6, "calls", search=(100.0, 1e5), log=True)] = 10000.0
 
@@ -124,7 +126,7 @@ class Headroom(NamedTuple):
             if timed:
                 busy = smoothed(busy, obs.latency, self.alpha)
             elif obs.drops > 0.0 and obs.now >= settled:
-                clean = min(clean, state.rate, obs.target)
+                clean = converged(clean, min(state.rate, obs.target), self.cut)
                 cut_at, settled = obs.now, obs.now + CALM
             able = obs.target
             if busy.mean > 0.0:

@@ -16,6 +16,7 @@ ELASTIC = 0.5  # d ln throughput / d ln window above which fewer calls mean less
 JUMP = 2.0  # x the wanted queue: probed at once
 AGAIN = 1.0  # s between two such probes
 LOST = 0.02  # share of refused calls that is no accident
+NEAR = 1.1  # x what was not refused: refused there again
 OUTAGE = 0.7  # cut of a window without any success
 CALM = 1.0  # s after a cut in which nothing is cut again
 LEAST_OPEN, OPEN = 64.0, 2.0  # the limit before the first congestion: at least, and x the most in use
@@ -105,8 +106,8 @@ def closed(flight: Flight, now: float, full: bool, tuning: Tuning) -> Flight:
         pass  # calls of before the last step are among its completions
     elif flight.drops > LOST * flight.done:
         before = min(window, flight.peak)
-        clean = max(1.0, min(clean, before))
-        window = max(0.1, tuning.cut * clean if latency > 0.0 else OUTAGE * before)
+        clean = max(1.0, converged(clean, before, tuning.cut))
+        window = max(0.1, by_a_call(tuning.cut, clean) * clean if latency > 0.0 else OUTAGE * before)
         cut_at, probing = now, 0.0
         settled = now + max(CALM, latency)
     elif latency > 0.0:
@@ -134,7 +135,8 @@ def closed(flight: Flight, now: float, full: bool, tuning: Tuning) -> Flight:
                 most = CATCH_UP if window < 0.5 * clean < math.inf else MOST_UP
                 step = min(UP * (wanted - queued), most * window)
                 if cut_at > -math.inf:
-                    allowed = cubic(clean, now - cut_at, tuning.cut, tuning.scale)
+                    cut = by_a_call(tuning.cut, clean)
+                    allowed = cubic(clean, now - cut_at, cut, tuning.scale)
                     step = max(0.0, min(step, allowed - window))
                     clean = max(clean, held)
                 window = window + step
@@ -154,6 +156,28 @@ def standard_error(flight: Flight) -> float:
     """Of that mean, if the latencies were independent, s."""
     mean = latency_of(flight)
     return math.sqrt(max(flight.squares / flight.good - mean * mean, 0.0) / flight.good)
+
+
+def converged(clean: float, before: float, cut: float) -> float:
+    """What is taken for not refused, after a refusal at `before`: less than it was if it was refused again.
+
+    The second time near the same mark half of the cut comes off the mark itself (fast convergence, RFC 9438).
+
+    >>> converged(math.inf, 20.0, 0.9), converged(20.0, 21.0, 0.9), converged(20.0, 30.0, 0.9)
+    (20.0, 19.0, 20.0)
+    """
+    if clean < math.inf and before <= NEAR * clean:
+        return min(clean, before) * (1.0 + cut) / 2.0
+    return min(clean, before)
+
+
+def by_a_call(cut: float, clean: float) -> float:
+    """A cut of calls in flight: by one at least, but to no less than a half.
+
+    >>> by_a_call(0.9, 20.0), by_a_call(0.9, 4.0), by_a_call(0.9, 1.0)
+    (0.9, 0.75, 0.5)
+    """
+    return max(0.5, min(cut, 1.0 - 1.0 / clean))
 
 
 def cubic(clean: float, since: float, cut: float, scale: float) -> float:

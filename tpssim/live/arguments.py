@@ -7,8 +7,8 @@ import math
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any, TypeVar
 
-from tpssim.controllers import CONTROLLERS
-from tpssim.core import Controller, InputError, checked, parse_spec, replaced
+from tpssim.controllers import CONTROLLERS, law_named
+from tpssim.core import Controller, InputError, checked
 from tpssim.pacing import Late, late_policy
 
 T = TypeVar("T")
@@ -19,10 +19,7 @@ def law_of(controller: Any) -> tuple[str, Controller[Any]]:
     if controller is None:
         controller = "fixed"
     if isinstance(controller, str):
-        name, parameters = parse_spec(controller)
-        if name not in CONTROLLERS:
-            raise InputError(f"there is no controller {name!r}; allowed: {', '.join(CONTROLLERS)}")
-        return name, replaced(CONTROLLERS[name](), name, parameters)
+        return law_named(controller)
     for name, law in CONTROLLERS.items():
         if type(controller) is law:
             return name, checked(controller, name)

@@ -1,0 +1,158 @@
+"""headroom: each rule worked by hand, and what it promises on plants of every kind."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from laws import done, fed
+
+from tpssim import simulate
+from tpssim.controllers import law_named
+from tpssim.controllers.headroom import Busy, Headroom, smoothed
+from tpssim.controllers.headroom_flight import cubic
+from tpssim.core import InputError, Observation
+from tpssim.metrics import measure
+
+LAW = Headroom(
+    alpha=0.02, share=0.95, patience=2.0, queue=1.0, slack=0.15, cut=0.93, scale=4.0, probe_every=10.0
+)
+
+
+def blocked(*news: tuple[float, float, float], law: Headroom = LAW) -> list[Any]:
+    """States after calls of one blocked caller: (now, latency, lag)."""
+    return fed(law, [Observation(now, 100.0, latency, lag) for now, latency, lag in news])[1:]
+
+
+def test_one_call_tells_how_fast_a_blocked_caller_can_be() -> None:
+    (state,) = blocked((0.02, 0.02, 0.0))
+    assert state.rate == pytest.approx(0.95 / 0.02)
+    assert state.limit == 64.0  # open, for a blocked caller
+
+
+def test_a_lag_is_made_up_for_by_a_slower_schedule() -> None:
+    (state,) = blocked((0.02, 0.02, 2.0))
+    assert state.rate == pytest.approx(0.95 / 0.02 / 2.0)
+
+
+def test_the_first_calls_count_as_their_plain_mean() -> None:
+    # 1/2, 1/3: (20 + 40 + 30) / 3 ms.
+    states = blocked((0.02, 0.02, 0.0), (0.06, 0.04, 0.0), (0.09, 0.03, 0.0))
+    assert [state.busy for state in states] == pytest.approx([0.02, 0.03, 0.03])
+
+
+def test_a_mean_that_has_settled_jumps_when_the_service_changes() -> None:
+    busy = Busy(math.nan, math.nan, 0.0, 1.0)
+    for _ in range(300):
+        busy = smoothed(busy, 0.02, 0.02)
+    # 200 ms count as three means, 60: the quick mean is 20 + 0.3 x 40 = 32, far outside 3 x 2 x 0.42 ms.
+    assert smoothed(busy, 0.2, 0.02).mean == pytest.approx(0.032)
+    # 22 ms are within a tenth of the mean, which is taken for noise: 20 + 0.02 x 2.
+    assert smoothed(busy, 0.022, 0.02).mean == pytest.approx(0.02004)
+
+
+def test_a_refused_call_of_a_blocked_caller_sets_off_the_cubic_once_a_second() -> None:
+    first = Observation(0.02, 100.0, 0.02, 0.0)
+    refusals = [first._replace(now=now, errors=1.0, drops=1.0) for now in (0.04, 0.06, 1.1)]
+    states = fed(LAW, [first, *refusals])[2:]
+    assert states[0].rate == pytest.approx(0.93 * 47.5)
+    assert [state.cut_at for state in states] == [0.04, 0.04, 1.1]
+    # Refused again at what was not refused before, or below: that falls, too, by half of a cut.
+    assert states[-1].clean < 0.965 * 47.5
+    # K = 4 x 0.07^(1/3) s after a cut the rate is at what was not refused.
+    assert cubic(47.5, 4.0 * 0.07 ** (1.0 / 3.0), 0.93, 4.0) == pytest.approx(47.5)
+
+
+def flight(start: float, latency: float, n: int = 16, peak: float = 20.0, step: float = 0.01) -> list[Any]:
+    """n completions, one every `step` seconds after `start`, of calls of that latency."""
+    return [done(start + step * (k + 1), latency, peak) for k in range(n)]
+
+
+def test_no_congestion_no_limit() -> None:
+    # The first window: 16 completions in 0.15 s. 64 allowed; with 50 in flight 100.
+    assert fed(LAW, flight(0.0, 0.1))[-1][:2] == (math.inf, 64.0)
+    assert fed(LAW, flight(0.0, 0.1, peak=50.0))[-1].limit == 100.0
+
+
+CONGESTED = [*flight(0.0, 0.1), *flight(0.16, 0.2)]
+
+
+def test_the_first_congestion_finds_the_window_by_littles_law() -> None:
+    # 16 in 0.16 s, 0.2 s each: 20 in flight, of which 10 wait (0.1 s alone); wanted are 1 + 0.15 x 20.
+    state = fed(LAW, CONGESTED)[-1]
+    assert (state.window, state.limit) == (pytest.approx(20.0), 20.0)
+    assert state.base == pytest.approx(0.1)
+    assert state.settled == pytest.approx(0.32 + 0.2)
+
+
+def test_it_asks_whether_it_is_a_queue() -> None:
+    # Windows that begin before 0.52 s still hold old calls. The one from 0.64 to 0.8 s sets off the probe.
+    waiting = [*CONGESTED, *flight(0.32, 0.2, 48)]
+    states = fed(LAW, waiting)
+    assert [state.probing for state in states[-2:]] == [0.0, 1.0]
+    assert states[-1].limit == 14.0  # 0.7 x 20
+    later = flight(0.8, 0.2, 32)  # settles until 1.0 s
+    # As many complete, 100/s: it was a queue, and the least latency stays what it was.
+    queue = fed(LAW, [*waiting, *later, *flight(1.12, 0.14, 16, 14.0)])[-1]
+    assert (queue.probing, queue.base) == (0.0, pytest.approx(0.1))
+    assert queue.limit == 20.0
+    # Half as many: no queue, the service takes 0.2 s now.
+    slower = fed(LAW, [*waiting, *later, *flight(1.12, 0.2, 16, 14.0, step=0.02)])[-1]
+    assert (slower.probing, slower.base) == (0.0, pytest.approx(0.2))
+
+
+def test_a_queue_that_is_too_long_shrinks_and_one_that_is_too_short_grows() -> None:
+    # Probed at 1.28 s; settled at 1.42. From 1.44 s: 100/s of 0.12 s are 12 in flight, 2 of them waiting.
+    # wanted 1 + 0.15 x 12 = 2.8: + 0.2 x 0.8.
+    before = [*CONGESTED, *flight(0.32, 0.2, 48), *flight(0.8, 0.2, 32), *flight(1.12, 0.14, 16, 14.0)]
+    shorter = fed(LAW, [*before, *flight(1.28, 0.12, 16), *flight(1.44, 0.12, 16)])[-1]
+    assert shorter.window == pytest.approx(20.0 + 0.2 * 0.8)
+    # 0.16 s: 16 in flight, 6 waiting, wanted 3.4: - 0.7 x 2.6.
+    longer = fed(LAW, [*before, *flight(1.28, 0.16, 16), *flight(1.44, 0.16, 16)])[-1]
+    assert longer.window == pytest.approx(20.0 - 0.7 * 2.6)
+
+
+def test_refusals_take_it_back_to_what_was_not_refused() -> None:
+    news = flight(0.0, 0.1, 15, 10.0)
+    state = fed(LAW, [*news, done(0.16, 0.01, 10.0, dropped=True)])[-1]
+    # 0.93 x 10 would be less than a call fewer.
+    assert (state.clean, state.window, state.limit) == (10.0, pytest.approx(9.0), 9.0)
+    assert state.settled == pytest.approx(1.16)
+    # Few in flight: a limit of 4 would be too coarse, so calls are paced: one fewer than 5 in 0.1 s.
+    news = flight(0.0, 0.1, 15, 5.0)
+    few = fed(LAW, [*news, done(0.16, 0.01, 5.0, dropped=True)])[-1]
+    assert few.rate == pytest.approx(4.0 / 0.1)
+
+
+def test_an_outage_without_any_success_halves_nothing_for_ever() -> None:
+    news = [done(0.01 * (k + 1), 1.0, 40.0, dropped=True) for k in range(16)]
+    state = fed(LAW, news)[-1]
+    assert (state.clean, state.window) == (40.0, pytest.approx(28.0))
+    assert state.limit == 28.0
+
+
+@pytest.mark.parametrize(
+    ("scenario", "achieved", "stretch"),
+    [
+        ("blocking-steady", 0.9, 4.0),
+        ("fast-async", 0.99, 1.1),
+        ("healthy", 0.99, 1.1),
+        ("overload", 0.95, 2.5),
+        ("pool-degrade", 0.95, 2.0),
+        ("creep", 0.95, 2.5),
+        ("refusing", 0.9, 1.1),
+    ],
+)
+def test_it_uses_what_there_is_and_adds_little_latency(
+    scenario: str, achieved: float, stretch: float
+) -> None:
+    found = measure(simulate(scenario, "headroom"))
+    assert found["achieved"] >= achieved
+    assert found["stretch"] <= stretch
+
+
+def test_auto_is_this_law() -> None:
+    assert law_named("auto") == ("headroom", Headroom())
+    with pytest.raises(InputError, match="no parameter 'nothing'"):
+        law_named("auto:nothing=1")

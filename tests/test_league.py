@@ -1,0 +1,152 @@
+"""The league: scores, ranks and halves worked by hand; which valve acts where; the command."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tpssim import InputError
+from tpssim.cli import main
+from tpssim.comparison import Cell, Comparison, Run
+from tpssim.experiment import league
+from tpssim.league import LEAST, PARTS, SPLIT, League, acts, half, score, valve_of
+from tpssim.plant import Async, Blocking, Consumer, Pool
+from tpssim.scenarios import SCENARIOS
+from tpssim.verdicts import Verdict
+
+NAN = math.nan
+PERFECT = {"achieved": 1.0, "stretch": 1.0, "swing": 0.0, "regain_time": NAN, "fairness": NAN}
+
+
+def test_the_weights_sum_to_one() -> None:
+    assert math.fsum(part.weight for part in PARTS.values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("change", "total"),
+    [
+        ({}, 1.0),
+        ({"achieved": 0.5}, 0.5 ** (0.4 / 0.75)),  # of 0.4 + 0.2 + 0.15
+        ({"stretch": 100.0}, (1.0 / 3.0) ** (0.2 / 0.75)),
+        ({"stretch": 0.9}, 1.0),
+        ({"swing": 1.0}, 0.5 ** (0.15 / 0.75)),
+        ({"regain_time": 5.0}, 0.5 ** (0.15 / 0.9)),
+        ({"regain_time": math.inf}, LEAST ** (0.15 / 0.9)),
+        ({"regain_time": 0.0, "fairness": 0.5}, 0.5**0.1),
+        ({"achieved": 0.0, "stretch": NAN}, LEAST ** (0.6 / 0.75)),
+    ],
+)
+def test_a_score_is_the_weighted_geometric_mean_of_its_parts(change: dict[str, float], total: float) -> None:
+    assert score({**PERFECT, **change}).total == pytest.approx(total)
+
+
+def test_a_limit_that_held_nothing_swings_in_vain() -> None:
+    assert score({**PERFECT, "swing": 1.0}, inert=True).total == 1.0
+
+
+def test_a_limit_acts_where_several_calls_are_in_flight() -> None:
+    plant = SCENARIOS["healthy"]
+    several: list[Consumer] = [Pool(2.0), Async(0.0, "completion")]
+    single: list[Consumer] = [Pool(1.0), Async(0.0, "handoff"), Blocking()]
+    assert all(acts("limit", plant._replace(consumer=consumer)) for consumer in several)
+    assert not any(acts("limit", plant._replace(consumer=consumer)) for consumer in single)
+    for valve in ("rate", "reject", "rate or limit"):
+        assert all(acts(valve, plant._replace(consumer=consumer)) for consumer in several + single)
+    assert valve_of("netflix-vegas") == "limit"
+    assert valve_of("printed-aimd") == "rate"
+
+
+def test_halves_are_by_the_hash_of_the_name() -> None:
+    for name in SCENARIOS:
+        assert half(name) == SPLIT[int(hashlib.sha256(name.encode()).hexdigest()[:2], 16) % 2]
+        assert half(f"{name}:duration=5") == half(name)
+    assert min(sum(half(name) == which for name in SCENARIOS) for which in SPLIT) >= 8
+
+
+def cell(law: str, *achieved: float) -> Cell:
+    runs = [
+        Run({**PERFECT, "achieved": share}, [], Verdict("converges", ""), 1, "", None) for share in achieved
+    ]
+    return Cell(law, {}, runs)
+
+
+def made() -> League:
+    """Two laws on two scenarios of both halves; `aimd` is better on one in both replications."""
+    names = {name: SCENARIOS[name] for name in ("degrade-recover", "blocking-steady")}
+    cells = {
+        ("degrade-recover", "aimd"): cell("aimd", 1.0, 1.0),
+        ("blocking-steady", "aimd"): cell("aimd", 0.5, 0.25),
+        ("degrade-recover", "fixed"): cell("fixed", 0.5, 0.5),
+        ("blocking-steady", "fixed"): cell("fixed", 0.5, 0.5),
+    }
+    return League(Comparison(names, cells, 0, 2))
+
+
+def test_standings_by_hand() -> None:
+    first, second = made().standings()
+    a, b = 0.5 ** (0.4 / 0.75), 0.25 ** (0.4 / 0.75)
+    # aimd: (1 + a) / 2 and (1 + b) / 2; fixed: a and a. In the second replication aimd leads too: b = a^2.
+    assert (first.throttle, second.throttle) == ("aimd", "fixed")
+    assert first.score.mean == pytest.approx((2.0 + a + b) / 4.0)
+    assert second.score.mean == pytest.approx(a)
+    assert (first.ranks.mean, second.ranks.mean) == (1.0, 2.0)
+    gaps = np.array([(1.0 + a) / 2.0 - a, (1.0 + b) / 2.0 - a])
+    assert second.behind.mean == pytest.approx(gaps.mean())
+    # t(1) at 97.5 % is 12.706; the deviation of two values is their distance over sqrt 2.
+    assert second.behind.high is not None
+    half_width = 12.706204736 * abs(gaps[0] - gaps[1]) / math.sqrt(2.0) / math.sqrt(2.0)
+    assert second.behind.high - gaps.mean() == pytest.approx(half_width)
+    assert first.worst[0] == "blocking-steady"
+    assert first.worst[1] == pytest.approx((a + b) / 2.0 / a)
+    assert first.parts.achieved == pytest.approx((1.0 + 0.375) / 2.0)
+    assert math.isnan(first.parts.fairness)
+
+
+def test_ranks_change_from_replication_to_replication() -> None:
+    names = {"healthy": SCENARIOS["healthy"]}
+    cells = {("healthy", "aimd"): cell("aimd", 1.0, 0.25), ("healthy", "fixed"): cell("fixed", 0.5, 0.5)}
+    first, second = League(Comparison(names, cells, 0, 2)).standings()
+    assert first.ranks.mean == second.ranks.mean == 1.5
+
+
+def test_a_throttle_without_scenarios_of_a_half_is_not_in_its_table() -> None:
+    names = {name: SCENARIOS[name] for name in ("healthy", "pool-degrade")}
+    assert [half(name) for name in names] == ["held-out", "tuning"]
+    cells = {("healthy", "aimd"): cell("aimd", 1.0, 1.0), ("pool-degrade", "fixed"): cell("fixed", 0.5, 0.5)}
+    found = League(Comparison(names, cells, 0, 2))
+    assert [row.throttle for row in found.standings("held-out")] == ["aimd"]
+    assert [row.throttle for row in found.standings()] == ["aimd", "fixed"]
+    assert found.cell("healthy", "fixed") is None
+
+
+def test_only_laws_whose_valve_acts_take_part() -> None:
+    found = league(["blocking-steady:duration=2"], ["netflix-vegas", "aimd"], replications=1)
+    assert [label for _, label in found.comparison.cells] == ["aimd"]
+    with pytest.raises(InputError, match="no valve of these laws acts on these scenarios"):
+        league(["blocking-steady:duration=2"], ["netflix-vegas"], replications=1)
+
+
+def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "league"
+    words = ["compare", "--league", "--scenarios", "healthy:duration=2,blocking-steady:duration=2"]
+    words += ["--controllers", "fixed", "headroom", "netflix-vegas", "--replications", "2", "--workers", "1"]
+    assert main([*words, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert all(word in printed for word in ("netflix-vegas", "behind the first", "held-out"))
+    assert max(len(line) for line in printed.splitlines()) <= 121
+    document: dict[str, Any] = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert {row["throttle"] for row in document["standings"]} == {"fixed", "headroom", "netflix-vegas"}
+    rows = list(csv.DictReader((out / "league.csv").read_text(encoding="utf-8").splitlines()))
+    assert len(rows) == 5  # a limit does not act on the blocking one
+    assert (out / "league.png").read_bytes().startswith(b"\x89PNG")
+    assert main([*words, "--json", "--out", str(tmp_path / "again")]) == 0
+    assert json.loads(capsys.readouterr().out) == document
+    assert main([*words, "--late", "skip", "--out", str(out)]) == 2
+    assert "--late and --traces do not go with --league" in capsys.readouterr().err
