@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 import math
 import textwrap
+from array import array
 from collections.abc import Mapping
 from typing import Any
 
 from tpssim.article import PRINTED, TWINS
 from tpssim.controllers import CONTROLLERS, facts
-from tpssim.core import InputError, Range, ranges
+from tpssim.core import InputError, Observation, Range, ranges
 from tpssim.scenario import PARTS, capacity, phases
 from tpssim.scenarios import SCENARIOS
 from tpssim.sweeping.studies import STUDIES
@@ -28,6 +29,24 @@ def _parameter(default: float, allowed: Range) -> dict[str, Any]:
     return {"default": value, "allowed": str(allowed), "unit": allowed.unit}
 
 
+def _reasons(law: Any) -> list[str]:
+    """What a law says of its last change (its `why`), after a few calls that become slow and are refused."""
+    record = law()
+    memory = (array("d", [0.0]) * record.memory(),) if hasattr(record, "memory") else ()
+    state, told = record.init(100.0), []
+    for k in range(400):
+        slow, drop = k >= 200, 1.0 if k >= 300 and k % 4 == 0 else 0.0
+        now, latency, lag, flying = 0.01 * (k + 1), *((0.2, 0.3, 20.0) if slow else (0.02, 0.0, 2.0))
+        obs = Observation(now, 100.0, latency, lag, 1.0, drop, flying, drop, 0.0, flying)
+        before = state
+        if hasattr(record, "admit"):
+            state = record.admit(state, now, lag, flying, *memory)
+        state = record.update(state, obs, *memory)
+        if state[:3] != before[:3]:
+            told.append(record.why(before, obs, state))
+    return list(dict.fromkeys(told))
+
+
 def _controllers() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, law in CONTROLLERS.items():
@@ -38,6 +57,7 @@ def _controllers() -> dict[str, Any]:
             **facts(law)._asdict(),
             "law": inspect.getdoc(law),
             "parameters": parameters,
+            "says": _reasons(law)[-2:],
         }
     for name, throttle in PRINTED.items():
         twin = f" Equals {TWINS[name]} to the bit on the ideal timer." if name in TWINS else ""
@@ -133,6 +153,11 @@ def _full(name: str, entry: Mapping[str, Any]) -> str:
     lines = [name, "", entry.get("law", entry["summary"])]
     if "source" in entry:
         lines += [f"unit: {entry['unit']}", f"source: {entry['source']}"]
+    if entry.get("says"):
+        lines += ["", "says of its last change, as in the panel of live:"]
+        lines += [
+            textwrap.fill(said, 98, initial_indent="  ", subsequent_indent="    ") for said in entry["says"]
+        ]
     if entry.get("parameters"):
         lines += ["", "parameters:"]
         for field, about in entry["parameters"].items():

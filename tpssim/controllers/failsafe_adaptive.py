@@ -38,8 +38,7 @@ class FailsafeAdaptiveState(NamedTuple):
 
 
 class FailsafeAdaptive(NamedTuple):
-    """Grow or shrink by `lg` as the estimated queue, and how throughput and latency go with the calls in
-    flight, say.
+    """Grow or shrink by the estimated queue, and by how throughput and latency go with the calls in flight.
 
     A window holds `samples` completions or more and lasts 2 x its predecessor's least round trip, in
     [`period`, `longest`] s. At its end, `lg(n)` = 1 below 100, 2 below 1000, ..., `m` = most in flight::

@@ -189,11 +189,13 @@ def _league(args: argparse.Namespace) -> int:
     from tpssim.artefacts import MARK, check_out, results_folder, write_json
     from tpssim.controllers import CONTROLLERS
     from tpssim.hosting.foreign import Foreign
+    from tpssim.scenarios import SCENARIOS
     from tpssim.tables import write_csv
 
     if args.late or args.traces != "first":
         raise InputError("--late and --traces do not go with --league; allowed: without it")
-    arenas = scenarios(args, None if args.scenarios is None else specs(args.scenarios))
+    given = args.scenarios if args.scenarios or args.trace else [*SCENARIOS]
+    arenas = scenarios(args, None if given is None else specs(given))
     named: list[Any] = [*CONTROLLERS] if args.controllers is None else [*specs(args.controllers)]
     named += [Foreign(spec) for spec in args.throttle or ()]
     out = args.out or Path("results") / "league"
