@@ -43,8 +43,9 @@ class Bbr(NamedTuple):
     It starts at `initial`. It needs neither refusals nor slow calls: what was delivered is the news.
 
     Valve: rate. Signal: delivered rate.
-    Origin: BBR version 1 (Cardwell and others, 2016), the pacing only. Deviations: no window and so no ProbeRTT; a
-    round is a stretch of time, not a flight of packets; drain lasts one round, for a queue cannot be seen.
+    Origin: BBR version 1 (Cardwell and others, 2016), the pacing only. Deviations: no window and so no
+    ProbeRTT; a round is a stretch of time, not a flight of packets; drain lasts one round, for a queue cannot
+    be seen.
 
     >>> from array import array
     >>> law = Bbr()
