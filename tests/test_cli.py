@@ -206,10 +206,10 @@ def test_a_failure_while_writing_leaves_the_earlier_result_alone(
     assert main(base) == 0
     before = files(out)
 
-    def full(*_: Any) -> None:
+    def full(*_: Any, **__: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("tpssim.plots.save", full)
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", full)
     assert main(base) == 2
     assert files(out) == before
     assert [path.name for path in tmp_path.iterdir()] == ["r"]

@@ -28,7 +28,7 @@ FLOORS = (
         "signals",
         "statistics",
     },
-    {"tables", "disturbances", "plant", "scope", "search_plots"},
+    {"tables", "disturbances", "plant"},
     {"article", "artefacts", "scenario", "throttling"},
     {"complaints"},
     {"scenarios", "theory", "traces"},
@@ -57,7 +57,7 @@ DOORS = {
     "simpy": {"world", "verbs"},  # verbs reads its version number for the record of a run
     "greenlet": {"hosting"},
     "ipywidgets": {"widgets"},
-    "matplotlib": {"plots", "scope", "search_plots"},
+    "matplotlib": {"plots"},
     "pandas": {"tables"},
     "scipy": {"statistics", "services", "sweeping", "tuning"},
     "optuna": {"tuning"},

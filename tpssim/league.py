@@ -106,7 +106,7 @@ def half(scenario: str) -> str:
     """The half to which a scenario belongs: by the first byte of the SHA-256 of its name, without parameters.
 
     >>> half("degrade-recover"), half("degrade-recover:mean=0.1") == half("degrade-recover")
-    ('held-out', True)
+    ('tuning', True)
     """
     return SPLIT[hashlib.sha256(scenario.partition(":")[0].encode()).digest()[0] % 2]
 

@@ -17,9 +17,9 @@ from tpssim.core import OK, InputError, format_spec
 from tpssim.experiment import scenario_named, simulate
 from tpssim.metrics import measured
 from tpssim.plots import Frame
+from tpssim.plots.scope import BINS, Curves, Scope
 from tpssim.scenario import frame
 from tpssim.scenarios import SCENARIOS
-from tpssim.scope import BINS, Curves, Scope
 from tpssim.verdicts import Verdict, judge
 
 if TYPE_CHECKING:

@@ -67,10 +67,10 @@ class Sensitivity(NamedTuple):
 
     def plot(self) -> Figure:
         """Bars with their intervals."""
-        from tpssim import search_plots
+        from tpssim import plots
 
         title = f"{self.controller}: what {self.objective} depends on"
-        return search_plots.sensitivity_figure(title, self.names, self.first, self.total)
+        return plots.sensitivity_figure(title, self.names, self.first, self.total)
 
 
 def _bar(row: Array) -> str:

@@ -207,9 +207,9 @@ class TuneResult(NamedTuple):
 
     def plot_convergence(self) -> Figure:
         """Losses in the order in which they were found, and the best so far."""
-        from tpssim import search_plots
+        from tpssim import plots
 
-        return search_plots.convergence_figure(
+        return plots.convergence_figure(
             f"{self.controller}: search for {self._aim(0)}",
             self._aim(0),
             self._losses(0),
@@ -220,10 +220,10 @@ class TuneResult(NamedTuple):
 
     def plot_profile(self) -> Figure:
         """Every loss over each parameter: how flat the bottom is."""
-        from tpssim import search_plots
+        from tpssim import plots
 
         columns = [
-            search_plots.Column(
+            plots.Column(
                 axis.name if not axis.unit else f"{axis.name} ({axis.unit})",
                 np.array([row.point[i] for row in self.tried], dtype=np.float64),
                 axis.log,
@@ -232,17 +232,17 @@ class TuneResult(NamedTuple):
             )
             for i, axis in enumerate(self.axes)
         ]
-        return search_plots.profile_figure(
+        return plots.profile_figure(
             f"{self.controller}: {self._aim(0)} over each parameter", self._aim(0), columns, self._losses(0)
         )
 
     def plot_pareto(self) -> Figure:
         """Two objectives against each other: all settings, the front, the default and the knee."""
-        from tpssim import search_plots
+        from tpssim import plots
 
         marks = [[self._bar(e) for e in one.fresh] for one in self.finalists]
         knee = next(i for i, one in enumerate(self.finalists) if one.point == self.winner.point)
-        return search_plots.pareto_figure(
+        return plots.pareto_figure(
             f"{self.controller}: {self._aim(0)} against {self._aim(1)}",
             (self._aim(0), self._aim(1)),
             (self._losses(0), self._losses(1)),

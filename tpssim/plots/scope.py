@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.ticker import EngFormatter
 
-from tpssim.plots import BLACK, BLUE, GREY, ORANGE, Frame
+from tpssim.plots.common import BLACK, BLUE, GREY, ORANGE
+from tpssim.plots.rates import Frame
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D

@@ -1,4 +1,4 @@
-"""Pictures of finished searches: convergence, profiles, fronts, sensitivities. Arrays in, figures out."""
+"""Finished searches: convergence, profiles, fronts, sensitivities."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
-from tpssim.plots import BLACK, BLUE, GREY, ORANGE
+from tpssim.plots.common import BLACK, BLUE, GREY, ORANGE, PER_ROW
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 DOTS = "#7F7F7F"
-PER_ROW = 3
 WIDE = 10.0  # a ratio of losses that needs a logarithmic scale
 #: mean, low and high of a confidence interval; nan where there is none
 Bar = tuple[float, float, float]

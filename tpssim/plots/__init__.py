@@ -1,0 +1,35 @@
+"""Pictures of finished runs; matplotlib's only door. It takes arrays, so it can start no run."""
+
+from tpssim.plots.common import save, svg
+from tpssim.plots.loops import analysis_figure
+from tpssim.plots.maps import heat_figure, line_figure
+from tpssim.plots.matrix import matrix_figure
+from tpssim.plots.rates import POINTS, Frame, Panel, draw, overlay_figure, panel_figure, rate_figure
+from tpssim.plots.searches import (
+    Column,
+    convergence_figure,
+    pareto_figure,
+    profile_figure,
+    sensitivity_figure,
+)
+
+__all__ = [
+    "POINTS",
+    "Column",
+    "Frame",
+    "Panel",
+    "analysis_figure",
+    "convergence_figure",
+    "draw",
+    "heat_figure",
+    "line_figure",
+    "matrix_figure",
+    "overlay_figure",
+    "panel_figure",
+    "pareto_figure",
+    "profile_figure",
+    "rate_figure",
+    "save",
+    "sensitivity_figure",
+    "svg",
+]

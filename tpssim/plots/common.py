@@ -1,0 +1,35 @@
+"""What all pictures share: colours, dashes, and how a picture is kept.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; lines differ in width and dashes too.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+from matplotlib import rc_context
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, BLACK, GREY = "#0072B2", "#D55E00", "#000000", "#BBBBBB"
+PRODUCERS, DASHES = ("#009E73", "#CC79A7", "#56B4E9"), ("-", "--", ":")
+PER_ROW = 3  # panels
+
+
+def save(figure: Figure, path: Path, description: str) -> None:
+    """Write a PNG that carries the command and version that made it."""
+    figure.savefig(path, metadata={"Description": description, "Software": "tpssim"})
+
+
+def svg(figure: Figure) -> str:
+    """The figure as SVG whose text is text; equal figures give equal bytes."""
+    with (
+        io.StringIO() as file,
+        rc_context({"svg.fonttype": "none", "svg.hashsalt": "tpssim", "path.simplify_threshold": 0.4}),
+    ):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+        return file.getvalue()

@@ -1,0 +1,174 @@
+"""Rates over time: small multiples, one run a panel, and runs over one another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tpssim.plots.common import BLACK, BLUE, DASHES, GREY, ORANGE, PER_ROW, PRODUCERS, save
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+POINTS = 1000  # of the commanded rate; more than a panel has pixels
+
+
+class Panel(NamedTuple):
+    """One run: the commanded rate, 1/s, at times t, s; when calls were completed, s: all, and by producer."""
+
+    title: str
+    t: Array
+    commanded: Array
+    completed: Array
+    each: Sequence[Array] = ()
+
+
+class Frame(NamedTuple):
+    """What all panels of a figure share."""
+
+    steps: Sequence[tuple[float, float, float]]  #: (start, end, achievable rate)
+    shades: Sequence[tuple[float, float]]  #: when a disturbance acts
+    target: float
+    duration: float
+
+
+def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
+    """Small multiples: the delivered and the commanded rate over time against what was achievable."""
+    columns = 2 if len(panels) == 4 else min(PER_ROW, len(panels))
+    rows = -(-len(panels) // columns)
+    width, height = 4.2 * columns, 1.3 + 2.1 * rows
+    figure = Figure(figsize=(width, height), dpi=110)
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    # Fixed margins, inch: panels are alike, and finding a layout takes as long as drawing.
+    figure.subplots_adjust(
+        left=0.75 / width,
+        right=1.0 - 0.15 / width,
+        bottom=0.95 / height,
+        top=1.0 - 0.8 / height,
+        wspace=0.35 / (width / columns - 0.4),
+        hspace=0.36 / 1.7,
+    )
+    for ax, panel in zip(axes.flat, panels, strict=False):
+        draw_run(ax, panel, frame)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_visible(False)
+    for column in range(columns):
+        last = (len(panels) - 1 - column) // columns
+        axes[last, column].set_xlabel("time (s)")
+        axes[last, column].tick_params(labelbottom=True)
+    for row in axes:
+        row[0].set_ylabel("calls per second")
+    figure.suptitle(title, fontsize=12, fontweight="bold")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles,
+        labels,
+        loc="lower center",
+        ncols=min(len(labels), 1 + 2 * columns),
+        frameon=False,
+        fontsize=9,
+    )
+    return figure
+
+
+def draw(path: Path, description: str, title: str, panels: Sequence[Panel], frame: Frame) -> None:
+    """Draw a `rate_figure` and write it, where a worker may do that."""
+    save(rate_figure(title, panels, frame), path, description)
+
+
+def panel_figure(panel: Panel, frame: Frame) -> Figure:
+    """One run without title and legend, for a page that has them."""
+    figure = Figure(figsize=(3.9, 2.0), dpi=110)
+    ax = figure.subplots()
+    figure.subplots_adjust(left=0.155, right=0.97, bottom=0.235, top=0.95)
+    _draw(ax, panel._replace(title=""), frame)
+    ax.set_xlabel("time (s)", labelpad=2)
+    ax.set_ylabel("calls per second", labelpad=2)
+    return figure
+
+
+def overlay_figure(title: str, panels: Sequence[Panel], frame: Frame, ceiling: str) -> Figure:
+    """Runs over one another: the commanded rate above, the delivered one below; the first run stands out.
+
+    `ceiling` says what the steps of the frame are.
+    """
+    figure = Figure(figsize=(9.0, 6.2), layout="constrained", dpi=110)
+    above, below = figure.subplots(2, 1, sharex=True, sharey=True)
+    edges = np.array([start for start, _, _ in frame.steps] + [frame.duration])
+    width = max(frame.duration / 60.0, 1e-9)
+    colours = (BLUE, ORANGE, *PRODUCERS, "#E69F00")
+    for ax in (above, below):
+        steps = [rate for _, _, rate in frame.steps]
+        ax.stairs(steps, edges, baseline=None, color=GREY, lw=1.2, ls="--", label=ceiling)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_ylim(0.0, 1.15 * frame.target)
+        ax.set_xlim(0.0, frame.duration)
+    for i, panel in enumerate(panels):
+        style: dict[str, Any] = {"color": BLACK, "lw": 2.6, "alpha": 0.75}
+        if i > 0:
+            style = {"color": colours[(i - 1) % len(colours)], "lw": 1.4, "ls": DASHES[(i - 1) % 3]}
+        above.plot(panel.t, panel.commanded, label=panel.title, **style)
+        below.plot(*_binned(panel.completed, frame.duration, width), **style)
+    above.set_ylabel("commanded (1/s)")
+    below.set_ylabel(f"delivered (1/s, {width:.2g} s means)")
+    below.set_xlabel("time (s)")
+    figure.suptitle(title, fontsize=12, fontweight="bold")
+    handles, labels = above.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return figure
+
+
+def draw_run(ax: Axes, panel: Panel, frame: Frame) -> None:
+    for i, (start, end) in enumerate(frame.shades):
+        ax.axvspan(start, end, color=GREY, alpha=0.45, lw=0, label="disturbance" if i == 0 else None)
+    edges = np.array([start for start, _, _ in frame.steps] + [frame.duration])
+    ax.stairs(
+        [rate for _, _, rate in frame.steps],
+        edges,
+        baseline=None,
+        color=BLACK,
+        lw=1.4,
+        ls="--",
+        label="achievable",
+    )
+    if np.isfinite(panel.commanded).any():
+        ax.plot(panel.t, panel.commanded, color=ORANGE, lw=0.9, zorder=3, label="commanded rate")
+    width = max(frame.duration / 120.0, 1e-9)
+    middle, delivered = _binned(panel.completed, frame.duration, width)
+    ax.plot(middle, delivered, color=BLUE, lw=2.2, label=f"delivered ({width:.2g} s means)")
+    for i, completed in enumerate(panel.each):
+        middle, share = _binned(completed, frame.duration, 4.0 * width)
+        label = f"of producer {i + 1} ({4.0 * width:.2g} s means)"
+        ax.plot(middle, share, color=PRODUCERS[i % 3], ls=DASHES[i % 3], lw=1.5, label=label)
+    top = 1.3 * frame.target
+    ax.set_ylim(0.0, top)
+    ax.set_xlim(0.0, frame.duration)
+    ax.set_title(panel.title, fontsize=10)
+    ax.spines[["top", "right"]].set_visible(False)
+    if delivered.max() > top:
+        at = width * int(delivered.argmax())
+        right = at > frame.duration / 2.0
+        ax.annotate(
+            f"storm: {delivered.max():,.0f}/s",
+            (at, top),
+            (-6 if right else 6, -9),
+            textcoords="offset points",
+            fontsize=8,
+            color=BLUE,
+            ha="right" if right else "left",
+            bbox={"facecolor": "white", "alpha": 0.8, "pad": 1, "lw": 0},
+            zorder=5,
+        )
+
+
+def _binned(times: Array, duration: float, width: float) -> tuple[Array, Array]:
+    """Mid-points of bins, s, and events a second in each."""
+    bins = np.arange(0.0, duration + width / 2.0, width)
+    return bins[:-1] + width / 2.0, np.histogram(times, bins)[0] / width
