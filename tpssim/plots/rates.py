@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+ALONE = 8.4, 4.2  # inch: a figure of one panel, as wide as its legend
+ENTRY, LETTER = 2.1, 0.1  # inch: a column of the legend, a letter of the title
 POINTS = 1000  # of the commanded rate; more than a panel has pixels
 
 
@@ -43,7 +46,10 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
     """Small multiples: the delivered and the commanded rate over time against what was achievable."""
     columns = 2 if len(panels) == 4 else min(PER_ROW, len(panels))
     rows = -(-len(panels) // columns)
-    width, height = 4.2 * columns, 1.3 + 2.1 * rows
+    width, height = (4.2 * columns, 1.3 + 2.1 * rows) if len(panels) > 1 else ALONE
+    title = textwrap.fill(title, int(width / LETTER))
+    head = (0.8 if any(panel.title for panel in panels) else 0.5) + 0.2 * title.count("\n")
+    height += 0.2 * title.count("\n")
     figure = Figure(figsize=(width, height), dpi=110)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     # Fixed margins, inch: panels are alike, and finding a layout takes as long as drawing.
@@ -51,7 +57,7 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
         left=0.75 / width,
         right=1.0 - 0.15 / width,
         bottom=0.95 / height,
-        top=1.0 - 0.8 / height,
+        top=1.0 - head / height,
         wspace=0.35 / (width / columns - 0.4),
         hspace=0.36 / 1.7,
     )
@@ -71,7 +77,7 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
         handles,
         labels,
         loc="lower center",
-        ncols=min(len(labels), 1 + 2 * columns),
+        ncols=min(len(labels), int(width / ENTRY)),
         frameon=False,
         fontsize=9,
     )
@@ -145,7 +151,7 @@ def draw_run(ax: Axes, panel: Panel, frame: Frame) -> None:
     ax.plot(middle, delivered, color=BLUE, lw=2.2, label=f"delivered ({width:.2g} s means)")
     for i, completed in enumerate(panel.each):
         middle, share = _binned(completed, frame.duration, 4.0 * width)
-        label = f"of producer {i + 1} ({4.0 * width:.2g} s means)"
+        label = f"producer {i + 1} ({4.0 * width:.2g} s means)"
         ax.plot(middle, share, color=PRODUCERS[i % 3], ls=DASHES[i % 3], lw=1.5, label=label)
     top = 1.3 * frame.target
     ax.set_ylim(0.0, top)
