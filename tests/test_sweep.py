@@ -402,6 +402,36 @@ def test_maps_and_lines_refuse_what_cannot_be_drawn() -> None:
     assert means[1, 0] == result.rows[2].estimate("achieved").mean
 
 
+def told(result: SweepResult) -> list[str]:
+    """The legend of its map of swings."""
+    return [text.get_text() for legend in result.heatmap("swing").legends for text in legend.get_texts()]
+
+
+def test_bounds_of_theory_are_drawn_where_they_hold() -> None:
+    grid = {"alpha": [0.1, 0.3], "deadzone": [1.0, 1.05, 1.1]}
+    # A service that bears 50 a second: 0.95 + 5/50 = 1.05; of noise of CV 0.01 an EWMA of alpha 0.3 keeps
+    # 0.01 sqrt(0.3 / 1.7) = 0.0042.
+    result = sweep(f"{SHORT},cv=0.01", "ewma-deadzone:inc_step=5", grid, replications=2)
+    noise, landing = (
+        next(line for line in result.heatmap("swing").axes[0].lines if str(line.get_label()).startswith(name))
+        for name in ("noise rule", "no limit cycle")
+    )
+    assert landing.get_label() == "no limit cycle from 1.05 up (backlogged, no noise)"
+    assert np.asarray(landing.get_ydata()) == pytest.approx(1.05)
+    assert np.asarray(noise.get_ydata())[-1] == pytest.approx(1.0 + 3.0 * 0.0042, abs=3e-4)
+
+
+def test_a_bound_off_the_map_is_told_and_one_without_grounds_is_not() -> None:
+    grid: dict[str, list[float]] = {"alpha": [0.1, 0.3], "deadzone": [1.0, 1.04]}
+    legend = told(sweep(SHORT, "ewma-deadzone", grid, replications=2))
+    assert "no limit cycle from 0.97 up (backlogged, no noise): below the map" in legend
+    assert "noise rule, 3 sigma (CV 0.5): above the map" in legend
+    # No backlog where all that is wanted is borne; no single place over a third factor.
+    for scenario, more in (("fast-async:duration=5", {}), (SHORT, {"inc_step": [1.0, 9.0]})):
+        legend = told(sweep(scenario, "ewma-deadzone", {**grid, **more}, replications=2))
+        assert not any("limit cycle" in text for text in legend)
+
+
 def test_the_table_as_a_frame_and_as_parquet(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")

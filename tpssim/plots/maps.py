@@ -44,7 +44,7 @@ def heat_figure(
 ) -> Figure:
     """A map of values, a row for each y, in colours that the colour-blind and grey printers keep in order.
 
-    With `words`, values are positions in them.
+    With `words`, values are positions in them. A curve that lies off the map is named in the legend alone.
     """
     figure = Figure(figsize=(7.2, 5.2), layout="constrained", dpi=110)
     ax = figure.subplots()
@@ -78,6 +78,10 @@ def heat_figure(
         handles += [Patch(color=WORD_COLOURS.get(words[i], GREY), label=words[i]) for i in there]
     bounds = ax.axis()
     for (label, x, y), dashes in zip(curves, ("-", "--", ":"), strict=False):
+        if y.max() < bounds[2] or y.min() > bounds[3]:  # told, as it cannot be shown
+            where, arrow = ("below", "v") if y.max() < bounds[2] else ("above", "^")
+            ax.plot([], [], arrow, color=BLACK, ls="", label=f"{label}: {where} the map")
+            continue
         ax.plot(x, y, color="white", lw=3.2, solid_capstyle="butt")
         ax.plot(x, y, color=BLACK, lw=1.6, ls=dashes, label=label)
     if mark is not None and bounds[0] <= mark[0] <= bounds[1] and bounds[2] <= mark[1] <= bounds[3]:

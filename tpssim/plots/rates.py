@@ -94,7 +94,7 @@ def panel_figure(panel: Panel, frame: Frame) -> Figure:
     figure = Figure(figsize=(3.9, 2.0), dpi=110)
     ax = figure.subplots()
     figure.subplots_adjust(left=0.155, right=0.97, bottom=0.235, top=0.95)
-    _draw(ax, panel._replace(title=""), frame)
+    draw_run(ax, panel._replace(title=""), frame)
     ax.set_xlabel("time (s)", labelpad=2)
     ax.set_ylabel("calls per second", labelpad=2)
     return figure

@@ -224,7 +224,9 @@ class SweepResult(NamedTuple):
     def heatmap(self, metric: str, x: str | None = None, y: str | None = None) -> Figure:
         """A measure, `verdict`, or the share of runs with one verdict, over two factors (default: the first).
 
-        Over `alpha` and `deadzone` of `ewma-deadzone` the two bounds of `theory` are drawn too.
+        Over `alpha` and `deadzone` of `ewma-deadzone` alone, two bounds of `theory` are drawn too: above
+        `noise_rule` noise seldom cuts the rate; from `landing_boundary` up a backlogged law without noise
+        comes to rest, which says nothing of where.
         """
         from tpssim import plots
 
@@ -266,22 +268,25 @@ class SweepResult(NamedTuple):
         return plots.line_figure(title, (label, self._legend(metric)), by, lines)
 
     def curves(self, x: str, y: str, xs: list[Any]) -> list[tuple[str, Array, Array]]:
-        """What theory says of y over x: the least DEADZONE over ALPHA; nothing of other factors."""
+        """What theory says of y over x: lower bounds of DEADZONE over ALPHA, if these two are all that was swept."""
         fields = [self.factors[self._column(name)].field for name in (x, y)]
-        if self.controller != "ewma-deadzone" or fields != ["alpha", "deadzone"]:
+        # A third factor may be what a bound stands on: then it has no single place.
+        if self.controller != "ewma-deadzone" or fields != ["alpha", "deadzone"] or len(self.factors) > 2:
             return []
         alpha = np.linspace(min(xs), max(xs), 200)
-        law, sigma = self.law, theory.service_noise(self.scenario)
+        sigma = theory.service_noise(self.scenario)
+        noise = theory.noise_rule(alpha, sigma)
+        curves = [(f"noise rule, {theory.LOOKS:g} sigma (CV {sigma:.2g})", alpha, noise)]
         rate = min(
             (achievable(self.scenario, (a + b) / 2.0) for a, b in long_phases(self.scenario)), default=0.0
         )
-        noise = theory.noise_rule(alpha, sigma)
-        cycle = np.array([theory.cycle_boundary(a, law.low, law.dec_rate, law.inc_step, rate) for a in alpha])
-        return [
-            (f"noise rule, 3 sigma (CV {sigma:.2g})", alpha, noise),
-            ("no limit cycle above (describing function)", alpha, cycle),
-            (f"{theory.MARGIN:g} x that width", alpha, law.low + theory.MARGIN * (cycle - law.low)),
-        ]
+        # Where the consumer bears all that is wanted there is no backlog, several producers share what a
+        # return tells, and a consumer that stands still returns nothing.
+        if 0.0 < rate < self.scenario.target and len(self.scenario.producers) == 1:
+            landing = theory.landing_boundary(self.law.low, self.law.inc_step, rate)
+            label = f"no limit cycle from {landing:.3g} up (backlogged, no noise)"
+            curves.append((label, alpha, np.full(len(alpha), landing)))
+        return curves
 
     def _column(self, name: str) -> int:
         if name not in self.names():

@@ -5,7 +5,6 @@ Each prediction stands on assumptions that are named; `analysis` puts the simula
 
 from tpssim.theory.bounds import (
     LOOKS,
-    MARGIN,
     beyond,
     critical_dead_zone,
     cycle_boundary,
@@ -28,7 +27,6 @@ from tpssim.theory.tuning import (
 
 __all__ = [
     "LOOKS",
-    "MARGIN",
     "amigo",
     "beyond",
     "critical_dead_zone",

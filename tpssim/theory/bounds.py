@@ -1,7 +1,7 @@
 """Bounds for EWMA + dead zone, and where its noise comes to rest.
 
-Two lower bounds for DEADZONE over ALPHA, drawn over a sweep of the two. Each stands on assumptions that are
-named; the simulation beside them says how far they carry.
+Two lower bounds for DEADZONE, `noise_rule` and `landing_boundary`, are drawn over a sweep of ALPHA and
+DEADZONE. Each stands on assumptions that are named; the simulation beside them says how far they carry.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 LOOKS = 3.0  # standard deviations: a false trigger in 0.27 % of independent looks
-MARGIN = 1.5  # the describing function is slightly optimistic
 DRAWS = 20_000
 
 
@@ -71,16 +70,16 @@ def critical_dead_zone(step: float, gain: float, tau: float, delay: float) -> fl
 
 
 def cycle_boundary(alpha: float, low: float, dec_rate: float, inc_step: float, rate: float) -> float:
-    """The least DEADZONE of `ewma-deadzone` without a limit cycle, by its describing function.
+    """The least DEADZONE without a limit cycle of a loop that `ewma-deadzone` is often taken for.
 
-    In units of one call: the smoothed ratio lags by `tau = -1 / ln(1 - alpha)` calls and acts on the next
-    call (`delay` 1); the commanded rate integrates steps, relative to `rate`, of `1 - dec_rate` down and
-    `inc_step / rate` up, here taken as a relay of their mean. The dead zone from `low` up is
-    `2 critical_dead_zone` wide.
+    That loop smooths the *ratio* of the measured to the commanded interval: in units of one call the ratio
+    lags by `tau = -1 / ln(1 - alpha)` calls and acts on the next call (`delay` 1); the commanded rate
+    integrates steps, relative to `rate`, of `1 - dec_rate` down and `inc_step / rate` up, here taken as a
+    relay of their mean. The dead zone from `low` up is `2 critical_dead_zone` wide.
 
-    **An upper bound, seldom reached**: the law smooths the interval, not the ratio. While the consumer is
-    saturated a return tells the service time, which the rate does not move, so the lag is not in the loop
-    and `landing_boundary` is what holds; paced below capacity the loop is open, and nothing cycles.
+    **Not the law's own loop**: the law smooths the measured interval. While a backlog exists a return tells
+    the service time, which the rate does not move, so the lag is not in the loop and `landing_boundary` is
+    what holds; paced below capacity the loop is open. `analysis` shows it beside what the law does.
     """
     tau = -1.0 / math.log1p(-alpha) if alpha < 1.0 else 0.0
     step = ((1.0 - dec_rate) + inc_step / rate) / 2.0

@@ -43,7 +43,7 @@ def add(verbs: Any) -> None:
     """The verb on the command line."""
     parser = verbs.add_parser(
         "sweep",
-        help="one law at every point of a grid: table, heat maps with the theory, CSV; resumable",
+        help="one law at every point of a grid: table, heat maps with the noise rule, CSV; resumable",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
