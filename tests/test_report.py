@@ -143,7 +143,7 @@ def test_a_sweep_shows_its_maps_with_the_theory_and_every_point(results: Path) -
     text = page(results / "sweep")
     outline = Outline(text)
     assert len(outline.all("svg")) == 3
-    assert "no limit cycle above (describing function)" in text
+    assert "noise rule, 3 sigma" in text
     words = "".join(outline.words)
     assert f"achieved over alpha: {METRICS['achieved'].definition}" in words
     assert "verdict: what the majority of the runs at a point came to" in words

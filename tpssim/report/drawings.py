@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tpssim import plots
+from tpssim.plots.common import BLUE, ORANGE, PRODUCERS
 from tpssim.report.markup import text
 from tpssim.verdicts import WORDS
 
@@ -85,15 +86,15 @@ def _colour(colour: str) -> str:
 def legend(producers: int) -> str:
     """What the lines of `panel` are."""
     keys = [
-        Key("delivered", _colour(plots.BLUE), "solid"),
-        Key("commanded rate", _colour(plots.ORANGE), "solid"),
+        Key("delivered", _colour(BLUE), "solid"),
+        Key("commanded rate", _colour(ORANGE), "solid"),
         Key("achievable", "var(--ink)", "dashed"),
         Key("disturbance", "var(--shade)", "area"),
     ]
     if producers > 1:
         styles = ("solid", "dashed", "dotted")
         keys += [
-            Key(f"of producer {i + 1}", _colour(plots.PRODUCERS[i % 3]), styles[i % 3])
+            Key(f"of producer {i + 1}", _colour(PRODUCERS[i % 3]), styles[i % 3])
             for i in range(producers)
         ]
     return (

@@ -268,7 +268,7 @@ class SweepResult(NamedTuple):
         return plots.line_figure(title, (label, self._legend(metric)), by, lines)
 
     def curves(self, x: str, y: str, xs: list[Any]) -> list[tuple[str, Array, Array]]:
-        """What theory says of y over x: lower bounds of DEADZONE over ALPHA, if these two are all that was swept."""
+        """What theory says of y over x: bounds of DEADZONE over ALPHA, if only these were swept."""
         fields = [self.factors[self._column(name)].field for name in (x, y)]
         # A third factor may be what a bound stands on: then it has no single place.
         if self.controller != "ewma-deadzone" or fields != ["alpha", "deadzone"] or len(self.factors) > 2:
