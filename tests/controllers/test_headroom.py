@@ -93,10 +93,10 @@ def test_it_asks_whether_it_is_a_queue() -> None:
     assert [state.probing for state in states[-2:]] == [0.0, 1.0]
     assert states[-1].limit == 14.0  # 0.7 x 20
     later = flight(0.8, 0.2, 32)  # settles until 1.0 s
-    # As many complete, 100/s: it was a queue, and the least latency stays what it was.
+    # As many complete, 100/s: it was a queue, the least latency stays what it was, and 14 are enough.
     queue = fed(LAW, [*waiting, *later, *flight(1.12, 0.14, 16, 14.0)])[-1]
     assert (queue.probing, queue.base) == (0.0, pytest.approx(0.1))
-    assert queue.limit == 20.0
+    assert queue.limit == 14.0
     # Half as many: no queue, the service takes 0.2 s now.
     slower = fed(LAW, [*waiting, *later, *flight(1.12, 0.2, 16, 14.0, step=0.02)])[-1]
     assert (slower.probing, slower.base) == (0.0, pytest.approx(0.2))
@@ -107,10 +107,10 @@ def test_a_queue_that_is_too_long_shrinks_and_one_that_is_too_short_grows() -> N
     # wanted 1 + 0.15 x 12 = 2.8: + 0.2 x 0.8.
     before = [*CONGESTED, *flight(0.32, 0.2, 48), *flight(0.8, 0.2, 32), *flight(1.12, 0.14, 16, 14.0)]
     shorter = fed(LAW, [*before, *flight(1.28, 0.12, 16), *flight(1.44, 0.12, 16)])[-1]
-    assert shorter.window == pytest.approx(20.0 + 0.2 * 0.8)
-    # 0.16 s: 16 in flight, 6 waiting, wanted 3.4: - 0.7 x 2.6.
-    longer = fed(LAW, [*before, *flight(1.28, 0.16, 16), *flight(1.44, 0.16, 16)])[-1]
-    assert longer.window == pytest.approx(20.0 - 0.7 * 2.6)
+    assert shorter.window == pytest.approx(14.0 + 0.2 * 0.8)
+    # 0.13 s: 13 in flight, 3 waiting, wanted 2.95: - 0.7 x 0.05.
+    longer = fed(LAW, [*before, *flight(1.28, 0.13, 16), *flight(1.44, 0.13, 16)])[-1]
+    assert longer.window == pytest.approx(14.0 - 0.7 * 0.05)
 
 
 def test_refusals_take_it_back_to_what_was_not_refused() -> None:

@@ -75,8 +75,8 @@ class Headroom(NamedTuple):
 
     *Is it a queue?* Every `probe_every` seconds while the limit is in use (and as soon as the queue looks
     twice as long as wanted), 0.7 window calls are allowed for a window. If fewer complete in proportion, it
-    was none: the service itself is slower, and `base` is its latency now. If as many do, a shorter queue
-    shows a lower `base`.
+    was none: the service itself is slower, and `base` is its latency now. If as many do, the smaller window
+    is kept, and probed again.
 
     *Refusals and timeouts* (2 % of a window, or one call of a blocked caller): back to `cut` times what was
     last not refused, `clean`, by one call at least; one cut a second; then along a cubic in the time t since,
@@ -102,7 +102,7 @@ class Headroom(NamedTuple):
     alpha: Annotated[float, Range(0.0, 1.0, "", False, search=(0.005, 0.2), log=True)] = 0.05
     share: Annotated[float, Range(0.0, 1.0, "busy share", False, search=(0.8, 1.0))] = 0.98
     patience: Annotated[float, Range(0.0, 1e6, "s", False, search=(0.2, 20.0), log=True)] = 0.5
-    queue: Annotated[float, Range(0.0, 1e4, "calls", search=(0.2, 8.0), log=True)] = 2.0
+    queue: Annotated[float, Range(0.0, 1e4, "calls", search=(0.2, 8.0), log=True)] = 1.5
     slack: Annotated[float, Range(0.0, 1.0, "x in flight", search=(0.02, 0.5), log=True)] = 0.03
     cut: Annotated[float, Range(0.0, 1.0, "x", False, False, search=(0.6, 0.98))] = 0.93
     scale: Annotated[float, Range(0.0, 1e6, "s", False, search=(1.0, 20.0), log=True)] = 8.0
@@ -143,7 +143,7 @@ class Headroom(NamedTuple):
             latency = latency_of(flight)
             full = flight.peak + 1.0 > limit or rate < obs.target
             tuning = Tuning(self.queue, self.slack, self.cut, self.scale, self.probe_every)
-            flight = closed(flight, obs.now, full, tuning)
+            flight = closed(flight, obs.now, obs.target, full, tuning)
             allowed = flight.window * (PROBE if flight.probing > 0.0 else 1.0)
             rate, limit = math.inf, limit_of(allowed, flight.used, self.max_limit)
             if flight.window < COARSE and flight.cut_at > -math.inf and latency > 0.0:

@@ -15,6 +15,7 @@ PROBE = 0.7  # of the window, while it is probed
 ELASTIC = 0.5  # d ln throughput / d ln window above which fewer calls mean less work done, not less queue
 JUMP = 2.0  # x the wanted queue: probed at once
 AGAIN = 1.0  # s between two such probes
+MET = 0.98  # of the wanted rate: that is what is wanted
 LOST = 0.02  # share of refused calls that is no accident
 NEAR = 1.1  # x what was not refused: refused there again
 OUTAGE = 0.7  # cut of a window without any success
@@ -96,7 +97,7 @@ def is_over(flight: Flight, now: float) -> bool:
     return flight.done >= SAMPLES or (span >= LONG and flight.done >= FEW)
 
 
-def closed(flight: Flight, now: float, full: bool, tuning: Tuning) -> Flight:
+def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning) -> Flight:
     """What the window says, and a new one. `full`: the limit was reached in it."""
     base, window, clean, cut_at = flight.base, flight.window, flight.clean, flight.cut_at
     settled, probing, probed, flow = flight.settled, flight.probing, flight.probed, flight.flow
@@ -106,25 +107,34 @@ def closed(flight: Flight, now: float, full: bool, tuning: Tuning) -> Flight:
         pass  # calls of before the last step are among its completions
     elif flight.drops > LOST * flight.done:
         before = min(window, flight.peak)
-        clean = max(1.0, converged(clean, before, tuning.cut))
-        window = max(0.1, by_a_call(tuning.cut, clean) * clean if latency > 0.0 else OUTAGE * before)
+        if latency > 0.0:
+            clean = max(1.0, converged(clean, before, tuning.cut))
+            window = by_a_call(tuning.cut, clean) * clean
+        else:  # an outage says nothing of what the service bears when it is back
+            clean = max(1.0, before) if clean == math.inf else clean
+            window = max(1.0, OUTAGE * before)
         cut_at, probing = now, 0.0
         settled = now + max(CALM, latency)
     elif latency > 0.0:
         held = min(window, delivered * latency)
+        doubt = 2.0 * standard_error(flight)
+        base = latency if math.isnan(base) else min(base, latency + doubt)
         if probing > 0.0:
-            # Where all of a fall of throughput is explained by the fall of the window, nothing waits.
-            if math.log(delivered / flow) / math.log(PROBE) > ELASTIC:
-                base = latency
+            elasticity = math.log(delivered / flow) / math.log(PROBE)
             probing, probed, settled = 0.0, now, now + latency
+            if elasticity > ELASTIC:
+                base = latency  # less was done, so nothing waited
+            elif elasticity < 0.5 * ELASTIC:
+                window = max(1.0, PROBE * window)  # as much was done with fewer: that is better, and again
+                probed = now - tuning.probe_every + AGAIN
         else:
             flow = delivered if math.isnan(flow) else flow + 0.3 * (delivered - flow)
-            least = latency + 2.0 * standard_error(flight)
-            base = latency if math.isnan(base) else min(base, least)
             queued = held * max(0.0, 1.0 - base / latency)
             wanted = tuning.queue + tuning.slack * held
             if window == math.inf:
-                if queued > wanted:
+                # Beyond doubt, and with less done than is wanted: a limit that is not needed does harm.
+                sure = held * (1.0 - base / max(latency - doubt, base))
+                if sure > wanted and (delivered < MET * target or sure > JUMP * wanted):
                     window, flow, settled = max(1.0, held), delivered, now + latency
             elif full and now - probed >= (AGAIN if queued > JUMP * wanted else tuning.probe_every):
                 probing, settled = 1.0, now + latency

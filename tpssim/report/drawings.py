@@ -94,8 +94,7 @@ def legend(producers: int) -> str:
     if producers > 1:
         styles = ("solid", "dashed", "dotted")
         keys += [
-            Key(f"of producer {i + 1}", _colour(PRODUCERS[i % 3]), styles[i % 3])
-            for i in range(producers)
+            Key(f"of producer {i + 1}", _colour(PRODUCERS[i % 3]), styles[i % 3]) for i in range(producers)
         ]
     return (
         '<p class="legend">'
