@@ -241,6 +241,7 @@ def test_one_s_own_law_compiles_to_the_same_bits(law: Any, consumer: Any) -> Non
         ),
         ("begun = max(now, free_at[0])", "begun = now"),
         ("free_workers += 1.0", "free_workers += 2.0"),
+        ("outcome, within = REJECTED, 1", "outcome, within = REJECTED, 0"),
     ],
 )
 def test_one_operation_changed_is_noticed(before: str, after: str) -> None:
@@ -254,6 +255,9 @@ def test_one_operation_changed_is_noticed(before: str, after: str) -> None:
             backend=Backend(servers=1.0, places=0.0)
         ),
         Scenario("pool", Exponential(0.05), 50.0, 4.0, Pool(2.0, 2.0))._replace(backend=Backend(servers=1.0)),
+        Scenario("limit", Constant(0.25), 16.0, 4.0, Async(0.0, "completion"))._replace(
+            backend=Backend(limit=2.0)
+        ),
     ]
     laws: list[Any] = [Valve(limit=5.0), Remembering()]
     differ = [

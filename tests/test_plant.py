@@ -140,10 +140,29 @@ def test_above_its_limit_the_backend_rejects_with_an_error_or_in_silence(silent:
         0.5, 4.0, 2.0, Async(0.0, "completion"), backend=Backend(limit=1.0, silent=silent), timeout=0.875
     )
     trace = run(scenario)
-    outcome, after = (TIMED_OUT, 0.875) if silent else (REJECTED, 0.5)
-    # 0 is inside until 1/2, so 1/4 is rejected; 1/2 finds it empty.
-    assert trace.outcome[:3].tolist() == [OK, outcome, OK]
+    # 0 is inside until 1/2, so 1/4 is rejected. In silence it never gets in, and 1/2 finds the backend empty;
+    # with an error it is inside until 3/4, so 1/2 is rejected too and inside until 1, and so on for ever.
+    outcome, after, next_one = (TIMED_OUT, 0.875, OK) if silent else (REJECTED, 0.5, REJECTED)
+    assert trace.outcome[:3].tolist() == [OK, outcome, next_one]
     assert trace.completed[1] - trace.released[1] == after
+    assert silent or set(trace.outcome[1:-2].tolist()) == {REJECTED}
+
+
+def test_a_rejected_call_slows_the_others_and_takes_no_server() -> None:
+    # A call each 1/8: 0 is served until 1/2; 1/8, with two inside, takes 2 * 1/2 from there; 1/4 is rejected
+    # and inside until 3/4. From then on others like it are always inside, though the server is idle at 3/2.
+    backend = Backend(servers=1.0, slope=1.0, limit=2.0)
+    trace = run(plant(0.5, 8.0, 2.0, Async(0.0, "completion"), backend=backend))
+    assert trace.completed[0] == 0.5
+    assert trace.outcome[1] == OK
+    assert trace.completed[1] == 1.5
+    assert set(trace.outcome[2:12].tolist()) == {REJECTED}
+
+
+def test_a_rejected_call_without_a_place_never_gets_in() -> None:
+    # One server, no place: 0 is served until 1/2, 1/4 finds no place, 1/2 finds an idle server.
+    trace = run(plant(0.5, 4.0, 2.0, Async(0.0, "completion"), backend=Backend(servers=1.0, places=0.0)))
+    assert trace.outcome[:4].tolist() == [OK, REJECTED, OK, REJECTED]
 
 
 def test_above_its_rate_the_backend_rejects() -> None:

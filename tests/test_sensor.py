@@ -84,7 +84,7 @@ def test_a_window_with_too_few_is_thrown_away_or_goes_on(discard: float, ends: l
 
 def test_a_window_counts_errors_and_drops_and_the_most_in_flight() -> None:
     scenario = SCENARIO._replace(
-        service=Constant(0.25), backend=Backend(limit=1.0), consumer=Async(0.0, "completion")
+        service=Constant(0.25), backend=Backend(servers=1.0, places=0.0), consumer=Async(0.0, "completion")
     )
     # 0 ok, 1/8 rejected (an error after 1/4), 2/8 ok, ...: completions at 1/4, 3/8, 1/2, 5/8, ...
     seen = told(scenario, Valve(), Sensor(period=1.0))

@@ -52,11 +52,13 @@ Consumer = Blocking | Async | Pool
 class Backend(NamedTuple):
     """The serving side, shared by all producers.
 
-    `servers` work first come, first served; `places` more calls may wait, others are rejected. Work takes the
-    service time times `1 + slope (n - 1) + exponent^max(0, n - knee) - 1` with n calls in the backend, the
-    new one included (the last two terms with a finite knee only). A call is rejected if n > `limit`, or if
-    more than `rate` calls, itself included, began in the last second: with an error after the plain service
-    time, or (`silent` 1) by never answering. Work fails with probability `failure` when it is done.
+    `servers` work first come, first served; `places` more calls may wait. Work takes the service time times
+    `1 + slope (n - 1) + exponent^max(0, n - knee) - 1` with n calls in the backend, the new one included
+    (the last two terms with a finite knee only). A call is rejected if n > `limit`, if more than `rate`
+    calls, itself included, began in the last second, or if n > `servers` + `places`: with an error after the
+    plain service time, or (`silent` 1) by never answering. One that is over limit or rate is in the backend,
+    and counts in n, until its error is out; for want of a place, or in silence, a call never gets in.
+    Work fails with probability `failure` when it is done.
     """
 
     servers: Annotated[float, Range(1.0, math.inf, "calls")] = math.inf
@@ -155,7 +157,8 @@ def _best_crowd(backend: Backend, callers: float) -> float:
 def backend_capacity(backend: Backend, mean: float, callers: float = math.inf) -> float:
     """Answers per second that the backend bears at a mean service time; inf if nothing limits it.
 
-    The best over n <= callers at once of `min(n, servers) / (mean * slowdown(n))`, up to the rate limit.
+    The best over n <= callers at once, n <= `limit`, of `min(n, servers) / (mean * slowdown(n))`, up to the
+    rate limit. It is what a throttle can get that sends no more: rejected calls take up the limit of others.
 
     >>> backend_capacity(Backend(servers=4.0), 0.01)
     400.0

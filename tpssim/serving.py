@@ -126,11 +126,14 @@ class Serving:
             work = world.work(call.producer, call.slot, call.attempt, now)
             return (world.finish(now, work) if world.stalls else now + work), OK, False
         n = self.inside + 1
-        if n > backend.limit or n > backend.servers + backend.places or self._too_fast(now):
+        turned_away = self._too_fast(now) or n > backend.limit
+        if turned_away or n > backend.servers + backend.places:
             if backend.silent:
                 return math.inf, REJECTED, False
+            if turned_away:
+                self.inside = n  # until its error is out; for want of a place it never got in
             work = world.work(call.producer, call.slot, call.attempt, now)
-            return now + world.ticked(work), REJECTED, False
+            return now + world.ticked(work), REJECTED, turned_away
         self.inside = n
         start = now
         lined_up = bool(self.server_free_at)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from tpssim import model
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import FAILED, OK, REJECTED, Observation
+from tpssim.core import FAILED, OK, Observation
 from tpssim.plant import Async, Backend, Retry
 from tpssim.scenario import Scenario, checked_scenario
 from tpssim.services import Constant
@@ -74,10 +74,7 @@ class Levels:
 
 
 class Attempts(Serving):
-    """The service, watched: calls in it, and how many began in the last second.
-
-    A call that is turned away is in it until its error is out, as there; the plant's own is not.
-    """
+    """The service, watched: calls in it, and how many began in the last second."""
 
     def __init__(self, world: World, case: VectorCase) -> None:
         super().__init__(world)
@@ -96,12 +93,9 @@ class Attempts(Serving):
 
     def _serve(self, call: Call, now: float) -> tuple[float, int, bool]:
         self._count(1)
-        done, outcome, inside = super()._serve(call, now)
-        if outcome == REJECTED:
-            self.inside += 1
-            inside = True
-        self.world.at(done, COMPLETION - 1, lambda _: self._count(-1))
-        return done, outcome, inside
+        served = super()._serve(call, now)
+        self.world.at(served[0], COMPLETION - 1, lambda _: self._count(-1))
+        return served
 
     def _result(self, call: Call) -> int:
         first, end = self.case.failures

@@ -329,24 +329,26 @@ def run(
             number = slot_of[row]
             outcome, within, begun = OK, 0, now
             if backend is not None:
-                if inside + 1 > backend.limit or inside + 1 > backend.servers + backend.places:
+                if inside + 1 > backend.limit:
+                    outcome, within = REJECTED, 1  # it is inside until its error is out
+                elif inside + 1 > backend.servers + backend.places:
                     outcome = REJECTED
                 else:
-                    inside += 1
                     within = 1
                     if servers:
                         begun = max(now, free_at[0])
+                inside += within
             work = times[0, number]
             if tables is not None and begun < tables.last:
                 work = service_time(times, tables.swaps, tables.factors, number, begun)
-            if backend is not None and within and (backend.slope > 0.0 or backend.knee < math.inf):
+            if backend is not None and outcome == OK and (backend.slope > 0.0 or backend.knee < math.inf):
                 work *= slowdown(backend, float(inside))
             done = begun + work
             if tables is not None and outcome == OK and begun < tables.last:
                 done = finish(tables.stalls, begun, work)
             if plan.tick > 0.0:
                 done = now + ticked(work if outcome == REJECTED else done - now, plan.tick)
-            if backend is not None and within:
+            if backend is not None and outcome == OK:
                 if servers:
                     at = 1
                     while at < servers and free_at[at] < done:
