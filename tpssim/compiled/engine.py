@@ -124,11 +124,9 @@ def _rows(rows: list[Any], width: int) -> Array:
 
 
 @functools.lru_cache(maxsize=256)
-def tables_of(disturbances: tuple[Any, ...]) -> Tables | None:
-    if not disturbances:
-        return None
+def tables_of(disturbances: tuple[Any, ...]) -> Tables:
     return Tables(
-        max(d.end for d in disturbances),
+        max((d.end for d in disturbances), default=-math.inf),
         _rows([(d.start, d.end) for d in disturbances if isinstance(d, Swap)], 2),
         _rows([factor_row(d) for d in disturbances if not isinstance(d, Swap | Stall)], 5),
         _rows(merged([d for d in disturbances if isinstance(d, Stall)]), 2),
@@ -156,6 +154,7 @@ def plan_of(scenario: Scenario, law: Any) -> Plan:
         tick=scenario.tick,
         grid=scenario.grid,
         networked=scenario.network is not None,
+        ideal=scenario.timer == IDEAL,
     )
 
 
@@ -171,19 +170,19 @@ class Setting(NamedTuple):
     """What the kernel wants to know of a scenario and a law, in its order."""
 
     plan: Plan
-    timer: TimerModel | None
+    timer: TimerModel
     late: Late
-    backend: Backend | None
+    backend: Backend
     sensor: Sensor | None
 
 
 def setting_of(scenario: Scenario, law: Any) -> Setting:
-    """None stands for what a run does not need."""
+    """What the kernel is given of a scenario and a law."""
     return Setting(
         plan_of(scenario, law),
-        None if scenario.timer == IDEAL else scenario.timer,
+        scenario.timer,
         scenario.late,
-        None if scenario.backend == Backend() else scenario.backend,
+        scenario.backend,
         law.sensor() if hasattr(law, "sensor") else None,
     )
 

@@ -50,6 +50,7 @@ class Plan(NamedTuple):
     tick: float
     grid: float
     networked: bool
+    ideal: bool  #: the timer is
 
 
 class Draws(NamedTuple):
@@ -115,20 +116,19 @@ def run(
     law: Any,
     state: Any,
     plan: Plan,
-    timer: TimerModel | None,
+    timer: TimerModel,
     late: Late,
-    backend: Backend | None,
+    backend: Backend,
     sensor: Sensor | None,
     draws: Draws,
-    tables: Tables | None,
+    tables: Tables,
     log: Log,
     memory: Any,
     latencies: Any,
 ) -> int:
     """One run; the number of rows logged, or -1 if draws or log are too short, or `NEEDS_REFUSALS`.
 
-    `timer` is None if it is ideal, `backend` if nothing but the service itself stands behind the consumer,
-    `tables` without disturbances, `sensor` if the law has none: a compiler then leaves out what they need.
+    `sensor` is None if the law has none. Everything else has one type, so a law is compiled once.
     """
     room = len(log.scheduled)
     slots = draws.times.shape[1]
@@ -143,7 +143,7 @@ def run(
     queue = np.empty(room if plan.consumer == POOL else 1, np.int64)  # rows that wait for a worker
     first, last = 0, 0
     servers = 0
-    if backend is not None and backend.servers < math.inf:
+    if backend.servers < math.inf:
         servers = int(backend.servers)
     free_at = np.zeros(servers + 1)  # of each server, in order
     slot_of = np.empty(room, np.int64)
@@ -189,7 +189,7 @@ def run(
                 armed = False
                 release_at = math.inf
                 if max(due, now) < plan.end:
-                    if timer is None:
+                    if plan.ideal:
                         release_at, spun = plan_ideal_wait(now, due, plan.threshold)
                     else:
                         if sleeps + SPARE > len(draws.late):
@@ -328,27 +328,26 @@ def run(
             # One attempt begins now: when is it answered, and how?
             number = slot_of[row]
             outcome, within, begun = OK, 0, now
-            if backend is not None:
-                if inside + 1 > backend.limit:
-                    outcome, within = REJECTED, 1  # it is inside until its error is out
-                elif inside + 1 > backend.servers + backend.places:
-                    outcome = REJECTED
-                else:
-                    within = 1
-                    if servers:
-                        begun = max(now, free_at[0])
-                inside += within
+            if inside + 1 > backend.limit:
+                outcome, within = REJECTED, 1  # it is inside until its error is out
+            elif inside + 1 > backend.servers + backend.places:
+                outcome = REJECTED
+            else:
+                within = 1
+                if servers:
+                    begun = max(now, free_at[0])
+            inside += within
             work = times[0, number]
-            if tables is not None and begun < tables.last:
+            if begun < tables.last:
                 work = service_time(times, tables.swaps, tables.factors, number, begun)
-            if backend is not None and outcome == OK and (backend.slope > 0.0 or backend.knee < math.inf):
+            if outcome == OK and (backend.slope > 0.0 or backend.knee < math.inf):
                 work *= slowdown(backend, float(inside))
             done = begun + work
-            if tables is not None and outcome == OK and begun < tables.last:
+            if outcome == OK and begun < tables.last:
                 done = finish(tables.stalls, begun, work)
             if plan.tick > 0.0:
                 done = now + ticked(work if outcome == REJECTED else done - now, plan.tick)
-            if backend is not None and outcome == OK:
+            if outcome == OK:
                 if servers:
                     at = 1
                     while at < servers and free_at[at] < done:

@@ -14,7 +14,7 @@ import numpy as np
 from tpssim import model
 from tpssim.compiled import engine, kernel
 from tpssim.compiled.compiling import fast, fast_for
-from tpssim.compiled.kernel import Draws, Log, Plan, run
+from tpssim.compiled.kernel import Draws, Log
 from tpssim.core import UNFINISHED
 from tpssim.disturbances import Swap
 from tpssim.metrics import METRICS, frame_of, measured, room_for, settled
@@ -51,60 +51,24 @@ class Reduced(NamedTuple):
     calls: NDArray[np.int64]
 
 
-def lanes(
-    law: Any,
-    state: Any,
-    plan: Plan,
-    timer: Any,
-    late: Any,
-    backend: Any,
-    sensor: Any,
-    draws: Draws,
-    tables: Any,
-    log: Log,
-    memory: Any,
-    latencies: Any,
-    frame: Frame,
-    producer: Any,
-    samples: Samples,
-    rows: Array,
-    values: Array,
-    calls: Any,
-) -> int:
-    """One run for each entry of `calls`, one after the other; 0, or the error of `kernel.run`."""
-    for lane in range(len(calls)):
-        for i in range(len(memory)):
-            memory[i] = 0.0
-        for i in range(len(log.counters)):
-            log.counters[i] = 0.0
-        noise = Draws(
-            draws.times[lane],
-            draws.late[lane],
-            draws.chance[lane],
-            draws.refusal[lane],
-            draws.gaps[lane],
-            draws.failures[lane],
-            draws.delays[lane],
-        )
-        n = run(law, state, plan, timer, late, backend, sensor, noise, tables, log, memory, latencies)
-        if n < 0:
-            return n
-        for i in range(n):
-            if log.outcome[i] > UNFINISHED:
-                log.outcome[i] = UNFINISHED
-        columns = Columns(
-            log.scheduled,
-            log.released,
-            log.completed,
-            log.latency,
-            log.rate,
-            log.limit,
-            log.outcome,
-            producer,
-        )
-        collect(columns, n, log.counters, frame, one_of(samples, lane), rows[lane], values[lane])
-        calls[lane] = n
-    return 0
+def gather(
+    log: Log, n: int, producer: Any, frame: Frame, samples: Samples, lane: int, rows: Array, values: Array
+) -> None:
+    """The first n rows of a log, reduced to the measures of that lane."""
+    for i in range(n):
+        if log.outcome[i] > UNFINISHED:
+            log.outcome[i] = UNFINISHED
+    columns = Columns(
+        log.scheduled,
+        log.released,
+        log.completed,
+        log.latency,
+        log.rate,
+        log.limit,
+        log.outcome,
+        producer,
+    )
+    collect(columns, n, log.counters, frame, one_of(samples, lane), rows[lane], values[lane])
 
 
 def reduced(scenario: Scenario, law: Any, seed: int, replications: Sequence[int]) -> Reduced:
@@ -161,29 +125,23 @@ def _side_by_side(scenario: Scenario, law: Any, seed: int, replications: tuple[i
     rows = np.empty((runs, len(frame.long), len(Phase._fields)))
     calls = np.zeros(runs, np.int64)
     law_class: Any = type(law)
-    run_lanes = fast_for(lanes, law_class)
+    run, reduce_one = fast_for(kernel.run, law_class), fast(gather)
+    start, tables = law.init(scenario.target), engine.tables_of(scenario.disturbances)
     while True:
-        samples = room_for(runs, n, frame)
-        error = run_lanes(
-            law,
-            law.init(scenario.target),
-            *setting,
-            _noise(_noise_alone(scenario), n, seed, replications, windowed, refuses),
-            engine.tables_of(scenario.disturbances),
-            engine.log_of(n),
-            memory,
-            latencies,
-            frame,
-            np.zeros(n, np.int32),
-            samples,
-            rows,
-            values,
-            calls,
-        )
-        if error == 0:
+        samples, log, producer = room_for(runs, n, frame), engine.log_of(n), np.zeros(n, np.int32)
+        noise = _noise(_noise_alone(scenario), n, seed, replications, windowed, refuses)
+        for lane in range(runs):
+            memory[:] = log.counters[:] = 0.0
+            drawn = Draws(*(column[lane] for column in noise))
+            done = run(law, start, *setting, drawn, tables, log, memory, latencies)
+            if done < 0:
+                break
+            reduce_one(log, done, producer, frame, samples, lane, rows, values)
+            calls[lane] = done
+        if done >= 0:
             break
-        refuses = refuses or error == kernel.NEEDS_REFUSALS
-        n = n if error == kernel.NEEDS_REFUSALS else 2 * n
+        refuses = refuses or done == kernel.NEEDS_REFUSALS
+        n = n if done == kernel.NEEDS_REFUSALS else 2 * n
     fast(conclude)(samples, settled(samples), rows, values)
     return Reduced(
         values,
