@@ -1,4 +1,8 @@
-"""Shared by all tests: Hypothesis is deterministic in CI; data that is not there is skipped by name."""
+"""Shared by all tests: Hypothesis is deterministic in CI; data that is not there is skipped by name.
+
+Two processes run the tests. Those that live by the wall clock are one after the other in one of them, and so
+are those of one law where it is compiled, because compiling it takes longer than all that is then run.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,24 @@ from tpssim.services import draws
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+CLOCK = ("live/", "test_live_command.py", "test_parity.py", "test_server.py")
+COMPILING = {"test_engine.py": "name", "test_lanes.py": "controller"}  #: and the argument that names the law
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    tests = Path(__file__).parent
+    for item in items:
+        name = item.path.relative_to(tests).as_posix()
+        arguments = getattr(getattr(item, "callspec", None), "params", {})
+        if name.startswith(CLOCK):
+            item.add_marker(pytest.mark.xdist_group("clock"))
+        elif COMPILING.get(name) in arguments:
+            item.add_marker(pytest.mark.xdist_group(arguments[COMPILING[name]]))
+
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
 
