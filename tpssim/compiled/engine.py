@@ -155,6 +155,7 @@ def plan_of(scenario: Scenario, law: Any) -> Plan:
         grid=scenario.grid,
         networked=scenario.network is not None,
         ideal=scenario.timer == IDEAL,
+        bare=scenario.backend == Backend(),
     )
 
 

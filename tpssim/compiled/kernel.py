@@ -51,6 +51,7 @@ class Plan(NamedTuple):
     grid: float
     networked: bool
     ideal: bool  #: the timer is
+    bare: bool  #: nothing but the service itself stands behind the consumer
 
 
 class Draws(NamedTuple):
@@ -328,7 +329,9 @@ def run(
             # One attempt begins now: when is it answered, and how?
             number = slot_of[row]
             outcome, within, begun = OK, 0, now
-            if inside + 1 > backend.limit:
+            if plan.bare:
+                pass
+            elif inside + 1 > backend.limit:
                 outcome, within = REJECTED, 1  # it is inside until its error is out
             elif inside + 1 > backend.servers + backend.places:
                 outcome = REJECTED
@@ -340,14 +343,14 @@ def run(
             work = times[0, number]
             if begun < tables.last:
                 work = service_time(times, tables.swaps, tables.factors, number, begun)
-            if outcome == OK and (backend.slope > 0.0 or backend.knee < math.inf):
+            if within and outcome == OK and (backend.slope > 0.0 or backend.knee < math.inf):
                 work *= slowdown(backend, float(inside))
             done = begun + work
             if outcome == OK and begun < tables.last:
                 done = finish(tables.stalls, begun, work)
             if plan.tick > 0.0:
                 done = now + ticked(work if outcome == REJECTED else done - now, plan.tick)
-            if outcome == OK:
+            if within and outcome == OK:
                 if servers:
                     at = 1
                     while at < servers and free_at[at] < done:
