@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import threading
+import time
 from array import array
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -83,3 +85,16 @@ def done(
     """The news of one call that ended; a dropped one timed out or was refused by the service."""
     drop = 1.0 if dropped else 0.0
     return Observation(now, 100.0, latency, 0.0, 1.0, drop, in_flight, drop, 0.0, in_flight, u)
+
+
+def threads() -> set[threading.Thread]:
+    """The threads that run now."""
+    return set(threading.enumerate())
+
+
+def left(before: set[threading.Thread]) -> set[threading.Thread]:
+    """Threads that have come since and do not end; those that are just ending are waited for."""
+    deadline = time.monotonic() + 5.0
+    while (new := threads() - before) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return new

@@ -48,7 +48,7 @@ def done(trace: Trace, start: float, end: float, producer: int | None = None) ->
 
 def test_a_complaint_is_a_built_in_scenario_with_a_law_and_a_source() -> None:
     assert len(CORE) == 9
-    assert [*CORE, *COMPLAINTS] == list(SCENARIOS)
+    assert set(CORE) | set(COMPLAINTS) < set(SCENARIOS)
     for name, complaint in COMPLAINTS.items():
         assert SCENARIOS[name] == complaint.scenario, name
         assert contender(complaint.law).law is not None
@@ -212,7 +212,7 @@ def test_few_samples() -> None:
     assert set(windowed.limit) == {20.0}
     assert latencies(windowed, 20.0) == pytest.approx(20 / 8)
 
-    patient = simulate("few-samples", "brpc-auto:least_samples=5")
+    patient = simulate("few-samples", "brpc-auto:least_samples=5,min_limit=4")
     assert latencies(patient, 20.0).max() < 1.0
     assert done(patient, 20.0, 60.0) == pytest.approx(8.0, rel=0.02)
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from laws import Valve
+from laws import Valve, left, threads
 
 from tpssim import InputError, arun, athrottle
 from tpssim.clock import VirtualClock
@@ -84,7 +84,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
 
 
 def test_real_time_with_other_tasks_running(kind: str) -> None:
-    threads, files = threading.active_count(), open_files()
+    before, files = threads(), open_files()
     rounds = 0
 
     async def other() -> None:
@@ -107,7 +107,7 @@ def test_real_time_with_other_tasks_running(kind: str) -> None:
 
     assert asyncio.run(main()) >= 99 / 200
     assert rounds > 20
-    assert threading.active_count() == threads
+    assert not left(before)
     assert open_files() == files
 
 
@@ -138,7 +138,7 @@ def test_another_rate_from_another_thread_ends_a_long_wait(kind: str) -> None:
 
 
 def test_leaving_the_loop_early_leaves_nothing_behind(kind: str) -> None:
-    threads, files = threading.active_count(), open_files()
+    before, files = threads(), open_files()
 
     async def main() -> None:
         async with athrottle(range(100), 1000.0) as live:
@@ -148,7 +148,7 @@ def test_leaving_the_loop_early_leaves_nothing_behind(kind: str) -> None:
         assert live.report().ok == 4
 
     asyncio.run(main())
-    assert threading.active_count() == threads
+    assert not left(before)
     assert open_files() == files
 
 
@@ -175,9 +175,9 @@ def test_a_body_and_an_iterable_that_raise(kind: str) -> None:
         assert live.report().ok == 3
         assert len(asyncio.all_tasks()) == 1
 
-    threads, files = threading.active_count(), open_files()
+    before, files = threads(), open_files()
     asyncio.run(main())
-    assert threading.active_count() == threads
+    assert not left(before)
     assert open_files() == files
 
 
@@ -243,12 +243,12 @@ def test_a_cancelled_run_cancels_its_calls() -> None:
             await task
         assert len(asyncio.all_tasks()) == 1
 
-    threads, files = threading.active_count(), open_files()
+    before, files = threads(), open_files()
     asyncio.run(main())
     assert cancelled == 5
     report = handles[0].report()
     assert (report.ok, report.errors, report.in_flight) == (0, 0, 0)
-    assert threading.active_count() == threads
+    assert not left(before)
     assert open_files() == files
 
 

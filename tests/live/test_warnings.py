@@ -7,6 +7,7 @@ import ctypes
 import sys
 import threading
 import time
+import warnings
 
 import pytest
 
@@ -22,22 +23,30 @@ def test_a_thread_that_computes_is_named_as_the_cause() -> None:
         while not over.is_set():
             sum(range(2000))
 
+    def told() -> tuple[str, str]:
+        live = throttle(range(10_000), 400.0)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in live:
+                if live.report().seconds > 1.5:
+                    break
+        return " ".join(
+            str(w.message) for w in caught if w.category is ThrottleWarning
+        ), live.report().verdict
+
     busy = threading.Thread(target=compute)
     busy.start()
-    live = throttle(range(10_000), 400.0)
-
-    def drive() -> None:
-        for _ in live:
-            if live.report().seconds > 1.5:
-                break
-
     try:
-        with pytest.warns(ThrottleWarning, match="hold the interpreter lock"):
-            drive()
+        # On a busy machine the system itself may be what is late, and is named then.
+        for _ in range(5):
+            warning, verdict = told()
+            if "hold the interpreter lock" in warning:
+                break
     finally:
         over.set()
         busy.join()
-    assert "for other threads of this process compute" in live.report().verdict
+    assert "hold the interpreter lock" in warning
+    assert "for other threads of this process compute" in verdict
 
 
 def test_a_task_that_blocks_the_event_loop_is_named_as_the_cause() -> None:
