@@ -30,7 +30,7 @@ def printed(cell: Any) -> str:
 
 
 def test_oscillation_and_convergence(executed: dict[str, Any]) -> None:
-    cells = executed["01_oscillation_and_convergence"]["cells"]
+    cells = executed["02_oscillation_and_convergence"]["cells"]
     verdicts, figures = (json.loads(line) for line in printed(cells[-1]).splitlines())
     assert verdicts["verdicts"] == {
         "printed-sleep": "drifts",
@@ -55,7 +55,7 @@ def test_oscillation_and_convergence(executed: dict[str, Any]) -> None:
 
 
 def test_sweeps(executed: dict[str, Any]) -> None:
-    cells = executed["02_sweeps"]["cells"]
+    cells = executed["03_sweeps"]["cells"]
     figures, enough = (json.loads(line) for line in printed(cells[-1]).splitlines())
     steady, recover = figures["shares"]["steady"], figures["shares"]["recover"]
     assert 0.05 < steady["converges"] < 0.15, "a narrow corridor"
@@ -65,7 +65,7 @@ def test_sweeps(executed: dict[str, Any]) -> None:
     thresholds = enough["spin_threshold"]
     assert thresholds["linux"] < 0.0005 < thresholds["asyncio-epoll"] < thresholds["windows-1ms"]
     pictures = [o for cell in cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
-    assert len(pictures) == 4
+    assert len(pictures) == 5
 
 
 def test_committed_outputs_hold_no_error() -> None:
