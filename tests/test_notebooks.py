@@ -11,52 +11,82 @@ import pytest
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parent.parent / "notebooks"
+#: Their names, and how many pictures each has.
+PICTURES = {
+    "01_five_throttles": 3,
+    "02_oscillation_and_convergence": 2,
+    "03_sweeps": 5,
+    "04_choosing_a_controller": 3,
+    "05_tuning": 3,
+    "06_live_against_virtual": 2,
+}
 
 
-@pytest.fixture(scope="module")
-def executed() -> dict[str, Any]:
-    """Every notebook after a run from a clean kernel, by name."""
-    found = {}
-    for path in sorted(FOLDER.glob("*.ipynb")):
-        notebook = nbformat.read(path, 4)
-        where = {"metadata": {"path": str(FOLDER.parent)}}
-        NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
-        found[path.stem] = notebook
-    return found
+def executed(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The two lines of figures of a notebook after a run from a clean kernel; its pictures are counted."""
+    notebook = nbformat.read(FOLDER / f"{name}.ipynb", 4)
+    where = {"metadata": {"path": str(FOLDER.parent)}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
+    assert pictures(notebook) == PICTURES[name]
+    outputs = notebook["cells"][-1]["outputs"]
+    first, second = "".join(output.get("text", "") for output in outputs).splitlines()
+    return json.loads(first), json.loads(second)
 
 
-def printed(cell: Any) -> str:
-    return "".join(output.get("text", "") for output in cell["outputs"])
+def pictures(notebook: Any) -> int:
+    outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", [])]
+    return sum("image/png" in output.get("data", {}) for output in outputs)
 
 
-def test_oscillation_and_convergence(executed: dict[str, Any]) -> None:
-    cells = executed["02_oscillation_and_convergence"]["cells"]
-    verdicts, figures = (json.loads(line) for line in printed(cells[-1]).splitlines())
+def test_five_throttles() -> None:
+    told, price = executed("01_five_throttles")
+    words = {"printed-sleep": "drifts"} | {f"printed-{n}": "converges" for n in ("schedule", "spin", "aimd")}
+    assert told["verdicts"]["fast-async"] == {**words, "printed-ewma": "converges"}
+    assert told["verdicts"]["drift"] == {**words, "printed-ewma": "stuck"}
+    # 20 us of work after each sleep of 2 ms: 1 / 1.01 of the rate.
+    assert told["drift"]["fast-async"] == pytest.approx(1e6 * (1 - 1 / 1.01), rel=0.01)
+    assert 0.06 < told["drift"]["drift"] / 1e6 < 0.08, "seven percent slow"
+    assert told["late"]["printed-schedule"] > 100e-6
+    assert told["late"]["printed-spin"] < 1e-6
+    assert told["spun"]["printed-schedule"] == 0.0
+    assert 0.15 < told["spun"]["printed-spin"] < 0.22, "a fifth of a core"
+    assert told["ideal_spin"] == pytest.approx(0.25, abs=0.01), "0.5 of every 2 ms"
+    assert set(price["enough"]["spin_threshold"].values()) == {0.0003}
+    cpu = price["cpu_at_500"]
+    assert cpu["0.0005"] > 2.0 * cpu["0.0003"], "more than twice as much, for no more precision"
+    assert cpu["0.001"] == pytest.approx(500.0 * (0.001 - 0.000125), rel=0.05)
+    assert cpu["0.002"] > 0.95, "burns the whole core"
+
+
+def test_oscillation_and_convergence() -> None:
+    verdicts, figures = executed("02_oscillation_and_convergence")
     assert verdicts["verdicts"] == {
-        "printed-sleep": "drifts",
-        "printed-schedule": "converges",
         "printed-spin": "saturated",
         "printed-aimd": "oscillates",
         "printed-ewma": "stuck",
         "ewma-deadzone": "stuck",
+        "busy-time": "converges",
         "headroom": "converges",
     }
     for label, words in verdicts["constants"].items():
-        assert (set(words) == {"converges"}) == (label == "headroom"), f"the text says so of {label}"
+        mended = label in ("busy-time", "headroom")
+        assert (set(words) == {"converges"}) == mended, f"the text says so of {label}"
+    assert len(verdicts["constants"]) == 5
+    (pair,) = verdicts["twins"]
+    assert 0 < pair["runs"] == pair["equal"], "to the bit"
     assert figures["degraded"] >= 0.9
     assert figures["recovery"] < 2.0
-    pictures = [
-        output
-        for cell in cells
-        for output in cell.get("outputs", [])
-        if "image/png" in output.get("data", {})
-    ]
-    assert len(pictures) == 2
+    returned, commanded, latency = figures["last"]
+    assert returned == pytest.approx(commanded, rel=1e-6)
+    assert latency == pytest.approx(0.0005)
+    word, achieved = verdicts["crowd"]["busy-time"]
+    assert word == "stuck"
+    assert achieved < 0.3
+    assert verdicts["crowd"]["headroom"][1] > 0.9
 
 
-def test_sweeps(executed: dict[str, Any]) -> None:
-    cells = executed["03_sweeps"]["cells"]
-    figures, enough = (json.loads(line) for line in printed(cells[-1]).splitlines())
+def test_sweeps() -> None:
+    figures, enough = executed("03_sweeps")
     steady, recover = figures["shares"]["steady"], figures["shares"]["recover"]
     assert 0.05 < steady["converges"] < 0.15, "a narrow corridor"
     assert steady["saturated"] > 0.5
@@ -64,13 +94,74 @@ def test_sweeps(executed: dict[str, Any]) -> None:
     assert 0 < figures["sample"] < 10, "a few of 256"
     thresholds = enough["spin_threshold"]
     assert thresholds["linux"] < 0.0005 < thresholds["asyncio-epoll"] < thresholds["windows-1ms"]
-    pictures = [o for cell in cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
-    assert len(pictures) == 5
 
 
-def test_committed_outputs_hold_no_error() -> None:
-    for path in FOLDER.glob("*.ipynb"):
-        for cell in nbformat.read(path, 4)["cells"]:
+def test_choosing_a_controller() -> None:
+    told, others = executed("04_choosing_a_controller")
+    alone = ("blocking-steady", "degrade-recover", "spikes")
+    for law, converges in (("busy-time", 3), ("headroom", 3), ("aimd", 1), ("ewma-deadzone", 0)):
+        words = [told["verdicts"][f"{scenario} {law}"] for scenario in alone]
+        assert words.count("converges") == converges, f"{law}: {words}"
+        assert set(words) <= {"converges", "oscillates", "stuck"}
+    assert told["verdicts"]["blocking-steady fixed"] == "saturated", "its backlog grows without end"
+    steady = {law: told["scores"][f"blocking-steady {law}"] for law in told["churn"]}
+    assert max(steady.values()) > steady["fixed"], "the highest score is not had by standing still"
+    for scenario in ("healthy", "overload", "pool-degrade"):
+        for law in ("aimd", "ewma-deadzone", "busy-time"):
+            assert told["scores"][f"{scenario} {law}"] < 0.4, f"{law} was not made for {scenario}"
+        assert told["scores"][f"{scenario} fixed"] > 0.7
+    assert told["churn"]["fixed"] == 0.0 < min(x for law, x in told["churn"].items() if law != "fixed")
+    assert min(told["gains"]) > 0.0, "the knee is better than the default in both aims"
+    complaints = others["complaints"]
+    assert len(complaints) == 12
+    assert sum(auto > law for law, auto in complaints.values()) >= 7, "on most of them"
+    refused = others["refused"]
+    quick = refused.pop("scrapy-autothrottle:concurrency=4")
+    assert quick[0] < 0.1, "takes quick for healthy"
+    assert quick[1] > 0.9
+    assert refused["headroom"][0] > 0.3 > 0.1 > refused["fixed"][0]
+
+
+def test_tuning() -> None:
+    told, others = executed("05_tuning")
+    assert 1.0 / told["mean"] == pytest.approx(770.0, abs=10.0), "some 770 a second are possible"
+    assert min(told["gains"].values()) > 0.0, "gains are no luck; the search flattered its winner"
+    assert told["inc_step"] > 2.0, "the default was too timid"
+    here, elsewhere = told["shares"]["trace"], told["shares"]["blocking-steady"]
+    assert 0.1 < here["ewma"] < 0.3, "a fifth"
+    assert 0.6 < here["busy"] < 0.75, "two thirds"
+    assert abs(here["busy tuned"] - here["headroom"]) < 0.08, "close"
+    assert here["ewma tuned"] > max(x for name, x in here.items() if name != "ewma tuned")
+    assert others["waits"]["ewma tuned"] == max(others["waits"].values()), "a call waits longest"
+    assert others["verdicts"]["ewma tuned"] == "saturated"
+    assert elsewhere["busy tuned"] < elsewhere["busy"]
+    assert min(others["totals"], key=others["totals"].__getitem__) == "dec_rate"
+
+
+def test_live_against_virtual() -> None:
+    """What a busy machine cannot change: the replay, the bench, and the shape of the run."""
+    replay, told = executed("06_live_against_virtual")
+    assert replay["difference"] == "", "to the bit"
+    assert 200 < replay["ok"] <= told["released"] == told["calls"]
+    assert replay["decisions"] > told["calls"]
+    before, slow, after = told["rates"]["bench"]
+    assert before == after == 100.0
+    assert 45.0 < slow < 50.0
+    before, slow, after = told["rates"]["live"]
+    assert 0.0 < slow < 51.0, "a service of 50 a second bears no more"
+    assert max(before, after) <= 100.0
+    assert min(before, after) > slow
+    numbers = told["numbers"]
+    assert numbers["headroom"]["throughput"] == pytest.approx(numbers["live"]["throughput"], rel=0.2)
+    assert numbers["throttle 5 of the article"]["throughput"] < numbers["headroom"]["throughput"]
+
+
+def test_every_notebook_is_tested_and_its_outputs_are_committed() -> None:
+    assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(PICTURES)
+    for name, number in PICTURES.items():
+        notebook = nbformat.read(FOLDER / f"{name}.ipynb", 4)
+        assert pictures(notebook) == number
+        for cell in notebook["cells"]:
             for output in cell.get("outputs", []):
                 assert output["output_type"] != "error"
-                assert output.get("name") != "stderr", f"{path.name}: {output}"
+                assert output.get("name") != "stderr", f"{name}: {output}"
