@@ -10,7 +10,7 @@ from tpssim.core import Observation
 PERIOD, SAMPLES = 0.1, 16.0  # s and completions: what a window lasts at least
 LONG, FEW = 1.0, 4.0  # s and completions: with these it ends too
 UP, DOWN = 0.2, 0.7  # gains of the queue's error
-MOST_UP, MOST_DOWN, CATCH_UP = 0.1, 0.5, 0.5  # of the window in one step; up, far below `clean`
+MOST_UP, MOST_DOWN = 0.1, 0.5  # of the window in one step
 PROBE = 0.7  # of the window, while it is probed
 ELASTIC = 0.5  # d ln throughput / d ln window above which fewer calls mean less work done, not less queue
 JUMP = 2.0  # x the wanted queue: probed at once
@@ -109,7 +109,8 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
         before = min(window, flight.peak)
         if latency > 0.0:
             clean = max(1.0, converged(clean, before, tuning.cut))
-            window = by_a_call(tuning.cut, clean) * clean
+            kept = max(1.0, min(clean, before))
+            window = by_a_call(tuning.cut, kept) * kept
         else:  # an outage says nothing of what the service bears when it is back
             clean = max(1.0, before) if clean == math.inf else clean
             window = max(1.0, OUTAGE * before)
@@ -142,8 +143,9 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
                 window = max(1.0, window - min(DOWN * (queued - wanted), MOST_DOWN * window))
                 settled = now + latency
             elif full:
-                most = CATCH_UP if window < 0.5 * clean < math.inf else MOST_UP
-                step = min(UP * (wanted - queued), most * window)
+                step = min(UP * (wanted - queued), MOST_UP * window)
+                if window < 0.9 * tuning.cut * clean < math.inf:
+                    step = window  # below what was not refused: doubled, as in a slow start
                 if cut_at > -math.inf:
                     cut = by_a_call(tuning.cut, clean)
                     allowed = cubic(clean, now - cut_at, cut, tuning.scale)
@@ -171,13 +173,16 @@ def standard_error(flight: Flight) -> float:
 def converged(clean: float, before: float, cut: float) -> float:
     """What is taken for not refused, after a refusal at `before`: less than it was if it was refused again.
 
-    The second time near the same mark half of the cut comes off the mark itself (fast convergence, RFC 9438).
+    The second time near the same mark half of the cut comes off the mark itself (fast convergence, RFC 9438);
+    far below it, where an outage may have led, the mark falls by no more than a half.
 
     >>> converged(math.inf, 20.0, 0.9), converged(20.0, 21.0, 0.9), converged(20.0, 30.0, 0.9)
     (20.0, 19.0, 20.0)
+    >>> converged(20.0, 2.0, 0.9)
+    10.0
     """
     if clean < math.inf and before <= NEAR * clean:
-        return min(clean, before) * (1.0 + cut) / 2.0
+        return max(0.5 * clean, min(clean, before) * (1.0 + cut) / 2.0)
     return min(clean, before)
 
 
