@@ -1,0 +1,391 @@
+"""The documents: commands and snippets run, links lead somewhere, figures are what a run gives."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import contextlib
+import inspect
+import io
+import re
+import shlex
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.request import urlopen
+
+import pytest
+
+from tpssim import compare
+from tpssim.cli import main
+from tpssim.server import Server, VirtualQueue
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = ["README.md", "README.ko.md", "CONTRIBUTING.md", "results/README.md"]
+DOCUMENTS += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md"))
+PROGRAMS = ("python", "pip", "pytest", "ruff", "mypy", "tpssim")
+T = "python -m tpssim "
+
+#: Not run here: what this test is part of, and what the gate runs after it.
+EXEMPT = {
+    "pip install '.[all]'": "an installation",
+    "pip install '.[all,test]'": "an installation",
+    "pip install .": "an installation",
+    "python -m pytest": "this very run",
+    "mypy": "the gate runs it after the tests",
+}
+#: Run as they stand.
+QUICK = {
+    T + "list metrics",
+    T + "list scenarios",
+    T + "list controllers",
+    T + "list controllers aimd",
+    T + "list controllers ewma-deadzone",
+    T + "simulate degrade-recover headroom",
+    "ruff check .",
+    "ruff format --check .",
+}
+FEW = " --replications 1 --workers 1"
+FIVE = "blocking-steady:duration=5"
+COMPARED = T + f"compare --scenarios {FIVE} --controllers fixed aimd{FEW}"
+RECORDED = (
+    T + "live --call calls.py:send --tps 500 --seconds 0.2 --quiet --controller headroom --out results/live"
+)
+TUNED = " --budget 24 --replications 1 --workers 1 --parameters dec_rate"
+SQLITE = " --trace tpssim/recordings/sqlite_commits.csv --column service_s --unit s"
+URL = T + (
+    "live --url http://127.0.0.1:{port}/ --tps 300 --seconds 0.3 --quiet --async --controller headroom"
+    " --out results/live-url"
+)
+PARITY = T + "validate --live --laws fixed --seconds 6 --out results/reference-live"
+#: What stands for a command that takes long: others of the same verb with all its options, the last of a row.
+SHORTER: dict[str, tuple[str, ...]] = {
+    T + "compare": (COMPARED,),
+    T + "compare --scenarios degrade-recover": (COMPARED,),
+    T + "compare --scenarios degrade-recover --controllers aimd:dec_rate=0.8 headroom": (
+        T + f"compare --scenarios degrade-recover:duration=12 --controllers aimd:dec_rate=0.8 headroom{FEW}",
+    ),
+    T + "compare --scenarios degrade-recover --throttle mine.py:throttle": (
+        T + f"compare --scenarios {FIVE} --controllers fixed --throttle mine.py:throttle{FEW}",
+    ),
+    T + "compare --scenarios blocking-steady:mean=0.05,cv=1": (
+        T + f"compare --scenarios blocking-steady:mean=0.05,cv=1,duration=5 --controllers aimd headroom{FEW}",
+    ),
+    T + "compare" + SQLITE: (T + f"compare{SQLITE} --controllers fixed headroom{FEW}",),
+    T + "compare --league": (
+        T + f"compare --league --scenarios healthy:duration=2,{FIVE} --controllers aimd headroom{FEW}",
+    ),
+    T + "compare --league --controllers aimd headroom": (
+        T + f"compare --league --scenarios healthy:duration=2,{FIVE} --controllers aimd headroom{FEW}",
+    ),
+    T + "compare --scenarios drift:duration=20 --controllers fixed"
+    " --throttle tests/throttles/libraries.py:with_ratelimit": (
+        T + "compare --scenarios drift:duration=2 --controllers fixed"
+        f" --throttle tests/throttles/libraries.py:with_ratelimit{FEW}",
+    ),
+    T + "compare --scenarios stall --controllers fixed --late burst,delay,skip,capped(20)": (
+        T + "compare --scenarios stall:duration=14 --controllers fixed"
+        f" --late 'burst,delay,skip,capped(20)'{FEW}",
+    ),
+    T + "compare --scenarios degrade-recover --controllers printed-sleep printed-schedule printed-spin "
+    "printed-aimd printed-ewma headroom --out results/reference": (
+        T + f"compare --scenarios {FIVE} --controllers printed-sleep printed-schedule printed-spin "
+        f"printed-aimd printed-ewma headroom --out results/reference{FEW}",
+    ),
+    T + "sweep alpha-deadzone": (
+        T + f"sweep alpha-deadzone --grid alpha=0.1,0.2 deadzone=1.1,1.2 duration=5{FEW}",
+    ),
+    T + "sweep alpha-deadzone --heatmap verdict --out results/reference-sweep": (
+        T + "sweep alpha-deadzone --grid alpha=0.1,0.2 deadzone=1.1,1.2 duration=5"
+        f" --heatmap verdict --out results/reference-sweep{FEW}",
+    ),
+    T + "sweep spin-threshold": (T + f"sweep spin-threshold --grid spin_threshold=0,0.001 duration=2{FEW}",),
+    T + "sweep --grid alpha=0.05:0.5:10 deadzone=1.02,1.1,1.2": (
+        T + f"sweep --grid alpha=0.05:0.5:2 deadzone=1.02,1.1{FEW}",
+    ),
+    T + "sweep --scenario blocking-steady --controller aimd --grid dec_rate=0.5:0.95:10 cv=0.2,1"
+    " --heatmap verdict": (
+        T + "sweep --scenario blocking-steady --controller aimd --grid dec_rate=0.5:0.95:2 cv=0.2,1"
+        f" --heatmap verdict{FEW}",
+    ),
+    T + "sweep --design sobol --points 64 --grid alpha=0.02:0.6 deadzone=1:2 inc_step=0.1:10": (
+        T + f"sweep --design sobol --points 4 --grid alpha=0.02:0.6 deadzone=1:2 inc_step=0.1:10{FEW}",
+    ),
+    T + "tune ewma-deadzone": (T + f"tune ewma-deadzone --scenarios {FIVE}{TUNED}",),
+    T + "tune LAW --objective score": (T + f"tune aimd --scenarios {FIVE} --objective score{TUNED}",),
+    T + "tune headroom --scenarios spikes,stall --worst --objective tracking + 0.1 * churn": (
+        T + f"tune headroom --scenarios {FIVE},stall:duration=14 --worst --objective 'tracking + 0.1 * churn'"
+        " --budget 24 --replications 1 --workers 1 --parameters share",
+    ),
+    T + "tune ewma-deadzone --parameters alpha,deadzone=1:3 --sensitivity": (
+        T + f"tune ewma-deadzone --parameters alpha,deadzone=1:3 --sensitivity --scenarios {FIVE}"
+        " --budget 24 --replications 1 --workers 1",
+    ),
+    T + "tune aimd --objective tracking churn": (
+        T + f"tune aimd --objective tracking churn --scenarios {FIVE}{TUNED}",
+    ),
+    T + "tune headroom --trace tpssim/recordings/sqlite_commits.csv --objective score": (
+        T + "tune headroom --trace tpssim/recordings/sqlite_commits.csv --objective score"
+        " --budget 24 --replications 1 --workers 1 --parameters share",
+    ),
+    T + "tune aimd --trace results/live/live.csv --column latency --objective score": (
+        RECORDED,
+        T + f"tune aimd --trace results/live/live.csv --column latency --objective score{TUNED}",
+    ),
+    T + "analyse ewma-deadzone": (T + f"analyse ewma-deadzone --scenario {FIVE} --replications 2",),
+    T + "analyse aimd --scenario blocking-steady": (T + f"analyse aimd --scenario {FIVE} --replications 2",),
+    T + "validate": (T + "validate --cases Lindley ties",),
+    T + "validate --cases M/M/1 Lindley": (T + "validate --cases Lindley ties",),
+    T + "validate --live": (PARITY,),
+    T + "validate --live --out results/reference-live": (PARITY,),
+    T + "calibrate": (T + "calibrate --sleeps 20",),
+    T + "simulate drift ewma-deadzone --timer results/calibrate/timer.json": (
+        T + "calibrate --sleeps 20",
+        T + "simulate drift:duration=2 ewma-deadzone --timer results/calibrate/timer.json",
+    ),
+    T + "live --url http://127.0.0.1:8000/ --tps 500 --seconds 40 --async --controller headroom"
+    " --out results/live": (URL,),
+    T + "live --call calls.py:send --tps 200 --seconds 60 --controller headroom --out results/live": (
+        RECORDED,
+    ),
+    T + "live --call calls.py:send --tps 200 --seconds 60 --controller aimd:dec_rate=0.9": (
+        T + "live --call calls.py:send --tps 200 --seconds 0.3 --quiet --controller aimd:dec_rate=0.9",
+    ),
+    T + "live --call calls.py:send --tps 200 --total 10000 --workers 8 --fail-if rate_error>1%": (
+        T + "live --call calls.py:send --tps 200 --total 60 --workers 8 --fail-if 'rate_error>99%' --quiet",
+    ),
+    T + "replay results/live/recording.ndjson --controllers ewma-deadzone": (
+        RECORDED,
+        T + "replay results/live/recording.ndjson --controllers ewma-deadzone",
+    ),
+    T + "report results/live": (RECORDED, T + "report results/live"),
+    T + "report DIR": (COMPARED, T + f"report results/compare-{FIVE.replace(':', '_')}"),
+    T + "serve": (T + "serve --port 0",),
+    T + "serve --rate 800 --servers 4 --queue 100 --schedule 10:200,30:800 --port 8000": (
+        T + "serve --rate 800 --servers 4 --queue 100 --schedule 10:200,30:800 --port 0",
+    ),
+}
+#: Six seconds of a busy machine need not agree with the bench; that both ran is what counts here.
+MAY_DIFFER = ("validate", "--live")
+
+CALLS = "import time\n\n\ndef send(k):\n    time.sleep(0.002)\n"
+
+
+def plain(command: str) -> str:
+    """A command without quotes and comments, its words a space apart."""
+    return " ".join(shlex.split(command, comments=True))
+
+
+class Found(NamedTuple):
+    snippets: list[tuple[str, str]]  #: (where, Python)
+    commands: list[tuple[str, str]]  #: (where, command)
+
+
+def read(name: str, text: str) -> Found:
+    """What a reader is asked to run: fences, and indented lines and inline code that begin with a program."""
+    snippets, commands = [], []
+    for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.S | re.M):
+        where = f"{name}:{text[: match.start()].count(chr(10)) + 1}"
+        if match[1] == "python":
+            snippets.append((where, match[2]))
+        else:
+            assert match[1] == "sh", f"{where}: a fence is python or sh"
+            commands += [(where, line) for line in match[2].splitlines() if line.strip()]
+    prose = re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)
+    begins = rf"(?:{'|'.join(PROGRAMS)})(?= |$)"
+    commands += [(name, line.strip()) for line in re.findall(rf"^    {begins}.*$", prose, re.M)]
+    inline = (" ".join(code.split()) for code in re.findall(r"`([^`]+)`", prose))
+    # One word such as `mypy` is a name in prose.
+    commands += [(name, code) for code in inline if re.match(begins, code) and " " in code]
+    return Found(snippets, [(where, plain(part)) for where, line in commands for part in line.split(" && ")])
+
+
+FOUND = {name: read(name, (ROOT / name).read_text(encoding="utf-8")) for name in DOCUMENTS}
+SNIPPETS = {where: code for found in FOUND.values() for where, code in found.snippets}
+COMMANDS = {command: where for found in FOUND.values() for where, command in found.commands}
+PLAIN_EXEMPT = {plain(command) for command in EXEMPT}
+TO_RUN = [command for command in COMMANDS if command not in PLAIN_EXEMPT and "docs/api.py" not in command]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where commands are run: like a checkout, but nothing that they write ends there."""
+    made = tmp_path_factory.mktemp("checkout")
+    for name in ("tpssim", "tests"):
+        (made / name).symlink_to(ROOT / name)
+    (made / "calls.py").write_text(CALLS, encoding="utf-8")
+    for code in SNIPPETS.values():
+        if named := re.match(r"# (\w+\.py)\n", code):
+            (made / named[1]).write_text(code, encoding="utf-8")
+    return made
+
+
+@pytest.fixture(scope="module")
+def done() -> set[str]:
+    """Lines that were run."""
+    return set()
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    server = Server(VirtualQueue(800.0, 4, 100.0))
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def test_what_the_documents_hold_is_found() -> None:
+    text = (
+        "`python -m x\ny` and `mypy`\n\n    pip install '.[a]' && python -m pytest\n\n```python\na = 1\n```\n"
+    )
+    assert read("x", text) == Found(
+        [("x:6", "a = 1\n")], [("x", "pip install .[a]"), ("x", "python -m pytest"), ("x", "python -m x y")]
+    )
+    for name in ("README.md", "README.ko.md", "CONTRIBUTING.md", "docs/bench.md", "docs/live.md"):
+        assert len(FOUND[name].commands) >= 3, name
+        assert FOUND[name].snippets, name
+
+
+def test_the_gate_finds_its_command() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert "    pip install '.[all]' && python -m tpssim compare\n" in text
+    assert "    pip install '.[all,test]' && python -m pytest\n" in text
+
+
+def test_no_entry_is_left_over() -> None:
+    listed = {*QUICK, *map(plain, SHORTER), *PLAIN_EXEMPT}
+    assert {command for command in listed if command not in COMMANDS} == set()
+
+
+@pytest.mark.parametrize("command", TO_RUN, ids=TO_RUN)
+def test_command(
+    command: str, folder: Path, port: int, done: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    instead = {plain(known): row for known, row in SHORTER.items()}
+    assert command in QUICK or command in instead, (
+        f"{COMMANDS[command]}: {command!r} is neither in QUICK nor in SHORTER"
+    )
+    monkeypatch.chdir(folder)
+    row = instead.get(command, (command,))
+    words, last = command.split(), shlex.split(row[-1])
+    assert words[:4] == last[:4], "the same verb"
+    assert {word for word in words if word.startswith("--")} <= set(last), "every option is there"
+    for line in row:
+        if line not in done:  # some stand for several
+            run(shlex.split(line.format(port=port)))
+            done.add(line)
+
+
+def run(words: list[str]) -> None:
+    """One command, in this process if it is ours."""
+    if words[:3] != T.split():
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    elif words[3] == "serve":
+        serves(words)
+    else:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            code = main(words[3:])
+        assert code == 0 or (code == 1 and tuple(words[3:5]) == MAY_DIFFER), printed.getvalue()
+        assert printed.getvalue()
+
+
+def serves(words: list[str]) -> None:
+    """It says where, answers there, and ends when it is told to."""
+    process = subprocess.Popen(
+        [sys.executable, *words[1:]], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        found = re.search(r"http://\S+/", process.stdout.readline())
+        assert found
+        with urlopen(found[0] + "report", timeout=30) as answer:
+            assert answer.status == 200
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def call(item: Any) -> None:
+    time.sleep(0.001)
+
+
+async def acall(item: Any) -> None:
+    await asyncio.sleep(0.001)
+
+
+def executed(where: str) -> str:
+    """What a snippet prints; where it awaits, it is run in an event loop."""
+    code = compile(SNIPPETS[where], where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    names: dict[str, Any] = {"__name__": "__main__", "data": range(20), "call": call, "acall": acall}
+    printed = io.StringIO()
+
+    async def waited() -> None:
+        await eval(code, names)
+
+    with contextlib.redirect_stdout(printed):
+        if code.co_flags & inspect.CO_COROUTINE:
+            asyncio.run(waited())
+        else:
+            exec(code, names)
+    return printed.getvalue()
+
+
+@pytest.mark.parametrize("where", SNIPPETS)
+def test_snippet(where: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder)
+    printed = executed(where)
+    assert bool(printed) == ("print(" in SNIPPETS[where])
+
+
+def test_the_table_of_headroom_is_what_its_snippet_prints(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    text = (ROOT / "docs/headroom.md").read_text(encoding="utf-8")
+    shown = text.partition("<!-- headroom -->")[2].partition("<!-- /headroom -->")[0]
+    (where,) = (where for where, code in FOUND["docs/headroom.md"].snippets if "SCENARIOS" in code)
+    made = executed(where)
+    assert shown.strip().splitlines()[2:] == made.splitlines(), f"paste this:\n{made}"
+
+
+def test_the_rows_of_laws_in_the_readme_are_what_a_comparison_prints() -> None:
+    made = [
+        " ".join(line.split())
+        for line in compare("degrade-recover", ["headroom"], replications=5).table().splitlines()
+    ]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^    (headroom .*)$", text, re.M)
+    assert " ".join(shown.split()) in made, f"paste this: {made[-1]}"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_somewhere(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)", text):
+        if not target.startswith("http"):
+            assert ((ROOT / name).parent / target).exists(), target
+    for path in re.findall(r"`((?:tpssim|tests|docs|benchmarks|notebooks)/[\w./-]+)`", text):
+        if "mine" not in path:
+            assert (ROOT / path).exists(), path
+
+
+def test_the_pages_of_the_api_are_built_without_a_warning(tmp_path: Path) -> None:
+    pytest.importorskip("pdoc", reason="pdoc is not installed")
+    made = tmp_path / "api"
+    done = subprocess.run(
+        [sys.executable, "docs/api.py", str(made)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    import tpssim
+
+    page = (made / "tpssim.html").read_text(encoding="utf-8")
+    assert [name for name in tpssim.__all__ if f'id="{name}"' not in page] == []
+    assert 'id="Headroom.queue"' in (made / "tpssim/controllers/headroom.html").read_text(encoding="utf-8")
