@@ -284,7 +284,7 @@ def test_command(
 def run(words: list[str]) -> None:
     """One command, in this process if it is ours."""
     if words[:3] != T.split():
-        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
     elif words[3] == "serve":
         serves(words)
