@@ -144,7 +144,7 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
                 settled = now + latency
             elif full:
                 step = min(UP * (wanted - queued), MOST_UP * window)
-                if window < 0.9 * tuning.cut * clean < math.inf:
+                if window < 0.9 * by_a_call(tuning.cut, clean) * clean < math.inf:
                     step = window  # below what was not refused: doubled, as in a slow start
                 if cut_at > -math.inf:
                     cut = by_a_call(tuning.cut, clean)
