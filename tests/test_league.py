@@ -23,6 +23,7 @@ from tpssim.verdicts import Verdict
 
 NAN = math.nan
 PERFECT = {"achieved": 1.0, "stretch": 1.0, "swing": 0.0, "regain_time": NAN, "fairness": NAN}
+PERFECT |= {"held": 0.0, "total_variation": 0.0}
 
 
 def test_the_weights_sum_to_one() -> None:
@@ -36,7 +37,8 @@ def test_the_weights_sum_to_one() -> None:
         ({"achieved": 0.5}, 0.5 ** (0.4 / 0.75)),  # of 0.4 + 0.2 + 0.15
         ({"stretch": 100.0}, (1.0 / 3.0) ** (0.2 / 0.75)),
         ({"stretch": 0.9}, 1.0),
-        ({"swing": 1.0}, 0.5 ** (0.15 / 0.75)),
+        ({"swing": 1.0, "held": 1.0}, 0.5 ** (0.15 / 0.75)),
+        ({"swing": 1.0, "total_variation": 1.0}, 0.5 ** (0.15 / 0.75)),
         ({"regain_time": 5.0}, 0.5 ** (0.15 / 0.9)),
         ({"regain_time": math.inf}, LEAST ** (0.15 / 0.9)),
         ({"regain_time": 0.0, "fairness": 0.5}, 0.5**0.1),
@@ -48,7 +50,7 @@ def test_a_score_is_the_weighted_geometric_mean_of_its_parts(change: dict[str, f
 
 
 def test_a_limit_that_held_nothing_swings_in_vain() -> None:
-    assert score({**PERFECT, "swing": 1.0}, inert=True).total == 1.0
+    assert score({**PERFECT, "swing": 1.0}).total == 1.0
 
 
 def test_a_limit_acts_where_several_calls_are_in_flight() -> None:
@@ -129,6 +131,10 @@ def test_a_throttle_without_scenarios_of_a_half_is_not_in_its_table() -> None:
 def test_only_laws_whose_valve_acts_take_part() -> None:
     found = league(["blocking-steady:duration=2"], ["netflix-vegas", "aimd"], replications=1)
     assert [label for _, label in found.comparison.cells] == ["aimd"]
+    # A scenario that nobody played is in no table.
+    found = league(["blocking-steady:duration=2", "healthy:duration=2"], ["netflix-vegas"], replications=1)
+    assert [row.scenarios for row in found.standings()] == [1]
+    assert "netflix-vegas" in found.table()
     with pytest.raises(InputError, match="no valve of these laws acts on these scenarios"):
         league(["blocking-steady:duration=2"], ["netflix-vegas"], replications=1)
 

@@ -16,10 +16,8 @@ from tpssim.scenario import capacity
 
 
 def pair(throughput: float, recovery: float, verdict: str = "converges") -> Pair:
-    runs = [
-        {"throughput": x, "commanded": x, "swing": 0.1, "recovery_time": 1.0} for x in (99.0, 100.0, 102.0)
-    ]
-    live = {"throughput": throughput, "commanded": throughput, "swing": 0.1, "recovery_time": recovery}
+    runs = [{"throughput": x, "commanded": x, "swing": 0.1, "regain_time": 1.0} for x in (99.0, 100.0, 102.0)]
+    live = {"throughput": throughput, "commanded": throughput, "swing": 0.1, "regain_time": recovery}
     nothing: Any = None
     return Pair("headroom", "async", 0.0, live, runs, (verdict, "converges"), nothing, nothing)
 
@@ -28,11 +26,11 @@ def test_agreement_is_within_the_bench_and_what_is_allowed() -> None:
     assert pair(104.9, 1.19).complaints() == []  # 102 + 3 %, 1.0 + 20 %
     assert pair(96.1, 0.81).complaints() == []
     assert [text.split()[0] for text in pair(105.1, 1.0).complaints()] == ["throughput", "commanded"]
-    assert pair(100.0, 1.21).complaints() == ["recovery_time is 1.21 live, 1 to 1 on the bench"]
+    assert pair(100.0, 1.21).complaints() == ["regain_time is 1.21 live, 1 to 1 on the bench"]
     assert pair(100.0, math.inf).complaints() != []
     assert pair(100.0, 1.0, "stuck").complaints() == ["live it stuck, simulated it converges"]
     assert pair(101.0, 1.0).difference("throughput") == pytest.approx(0.01)
-    assert "FAILS: recovery_time is 1.21 live" in table([pair(100.0, 1.21)])
+    assert "FAILS: regain_time is 1.21 live" in table([pair(100.0, 1.21)])
     assert "agrees" in table([pair(100.0, 1.0)])
 
 

@@ -112,4 +112,5 @@ def test_a_law_none_of_whose_valves_acts_is_inert(
     ],
 )
 def test_the_story_holds_on_another_seed(scenario: str, controller: str, word: str) -> None:
-    assert judge(simulate(scenario, controller, seed=12345)).word == word
+    words = [judge(simulate(scenario, controller, seed=12345, replication=r)).word for r in range(3)]
+    assert majority(words)[0] == word

@@ -32,6 +32,8 @@ def _parameter(default: float, allowed: Range) -> dict[str, Any]:
 def _reasons(law: Any) -> list[str]:
     """What a law says of its last change (its `why`), after a few calls that become slow and are refused."""
     record = law()
+    if hasattr(record, "sensor"):
+        return []  # it is told of windows, not of calls
     memory = (array("d", [0.0]) * record.memory(),) if hasattr(record, "memory") else ()
     state, told = record.init(100.0), []
     for k in range(400):

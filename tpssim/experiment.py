@@ -268,7 +268,9 @@ def league(
     rivals = [_told_apart(rival, rivals) for rival in rivals]
     _check_distinct("scenario", [arena.name for arena in arenas])
     _check_distinct("controller", [rival.label for rival in rivals])
-    pairs = [(arena, rival) for arena in arenas for rival in rivals if acts(valve_of(rival.name), arena)]
+    pairs = [
+        (arena, rival) for arena in arenas for rival in rivals if acts(valve_of(rival.name, rival.law), arena)
+    ]
     if not pairs:
         raise InputError(
             "no valve of these laws acts on these scenarios; allowed: an async consumer or a pool"

@@ -59,17 +59,18 @@ class Score(NamedTuple):
     fairness: float
 
 
-def score(measures: Mapping[str, float], inert: bool = False) -> Score:
+def score(measures: Mapping[str, float]) -> Score:
     """The score of a run from its measures: `exp(sum w ln part / sum w)` over the parts that it has.
 
-    `inert`: no valve acted, so the swing of a limit that held nothing does not count.
+    A limit that held nothing back, of a law whose rate never moved, swings in vain.
 
     >>> nan = math.nan
     >>> run = {"achieved": 1.0, "stretch": 10.0, "swing": 0.0, "regain_time": nan, "fairness": nan}
-    >>> round(score(run).total, 3)  # 0.5^(0.2 / 0.75)
+    >>> round(score({**run, "held": 0.0, "total_variation": 0.0}).total, 3)  # 0.5^(0.2 / 0.75)
     0.831
     """
     stretch, regain = measures["stretch"], measures["regain_time"]
+    inert = measures["held"] == 0.0 and measures["total_variation"] == 0.0
     parts = {
         "achieved": measures["achieved"],
         # Without one completed call there is no stretch, and nothing good to say.
@@ -97,9 +98,10 @@ def acts(valve: str, scenario: Scenario) -> bool:
     return "rate" in valve or "reject" in valve or several
 
 
-def valve_of(controller: str) -> str:
-    """The valve of a law by its name; printed and foreign throttles turn the rate."""
-    return facts(CONTROLLERS[controller]).valve if controller in CONTROLLERS else "rate"
+def valve_of(controller: str, law: Any = None) -> str:
+    """The valve of a law by its name, or by its docstring if it is a user's; "rate" of other throttles."""
+    record = CONTROLLERS.get(controller, type(law))
+    return facts(record).valve or "rate"
 
 
 def half(scenario: str) -> str:
@@ -137,7 +139,8 @@ class League(NamedTuple):
 
     def standings(self, only: str | None = None) -> list[Standing]:
         """The table, the best first; `only`: one half of the scenarios."""
-        names = [name for name in self.scenarios() if only in (None, half(name))]
+        played = {name for name, _ in self.comparison.cells}
+        names = [name for name in self.scenarios() if name in played and only in (None, half(name))]
         throttles = list(dict.fromkeys(label for _, label in self.comparison.cells))
         totals = {label: self._totals(label, names) for label in throttles}
         totals = {label: rows for label, rows in totals.items() if rows}
@@ -204,7 +207,7 @@ class League(NamedTuple):
         return Score(*estimates(rows).mean.tolist())
 
     def table(self) -> str:
-        """For people, 100 columns wide."""
+        """For people, 125 columns wide."""
         header = (
             "throttle", "valve", "on", "rank", "score", "behind the first", "achieved", "latency", "steady",
             "recovery", "fair", *SPLIT,
@@ -281,7 +284,7 @@ class League(NamedTuple):
 
 def scores(cell: Cell) -> list[Score]:
     """The score of each replication."""
-    return [score(run.measures, run.verdict.word == "inert") for run in cell.runs]
+    return [score(run.measures) for run in cell.runs]
 
 
 def _plain(row: Standing) -> dict[str, Any]:

@@ -72,7 +72,7 @@ METRICS = {
     "recovery_time": Metric(
         "s",
         "from each rise of the capacity until the commanded rate is at 95 % of the achievable, the longest; "
-        "inf if it never is before the next edge; nan if the capacity never rises or a limit commands",
+        "inf if it never is before the next edge; nan if the capacity never rises or a limit held calls back",
         _OURS,
     ),
     "swing": Metric(
@@ -115,7 +115,7 @@ METRICS = {
     "drift": Metric(
         "ppm",
         "growth of the least lag from the first to the last quarter of the last steady window / the time "
-        "between them: what is never made up",
+        "between them: what is never made up; nan if a limit held calls back",
         _OURS,
     ),
     "burst_10ms": Metric("calls", "most releases in any 10 ms", "MoonGen, vayu"),
@@ -137,8 +137,9 @@ METRICS = {
     ),
     "regain_time": Metric(
         "s",
-        "from each rise of the achievable until 95 % of it have completed within a second, the longest; inf "
-        "if they never have before the next edge; nan if it never rises",
+        "from each rise of the achievable until 95 % of it have completed within a second, that second "
+        "included (0.95 s at an even pace, less in a storm), the longest; inf if they never have before the "
+        "next edge; nan if it never rises",
         _OURS,
     ),
     "fairness": Metric(

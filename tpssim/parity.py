@@ -45,7 +45,7 @@ LAWS = ("headroom",)
 PROBES, PROBE_RATE = 1200, 400.0
 RUNS = 20
 #: How far a live run may be beyond the runs on the bench, as a share of their median.
-ALLOWED = {"throughput": 0.03, "commanded": 0.03, "recovery_time": 0.2}
+ALLOWED = {"throughput": 0.03, "commanded": 0.03, "regain_time": 0.2}
 
 
 class Pair(NamedTuple):
@@ -174,9 +174,7 @@ def numbers(trace: Trace) -> dict[str, float]:
 
     found = measure(trace)
     grid = np.linspace(0.0, trace.scenario.duration, 3000, endpoint=False)
-    chosen = {
-        name: found[name] for name in ("throughput", "swing", "recovery_time", "response_p99", "errors")
-    }
+    chosen = {name: found[name] for name in ("throughput", "swing", "regain_time", "response_p99", "errors")}
     return {"commanded": float(trace.commanded(grid).mean()), **chosen}
 
 
@@ -262,17 +260,13 @@ def table(pairs: Sequence[Pair]) -> str:
         "throughput": "throughput 1/s",
         "commanded": "mean rate 1/s",
         "swing": "swing",
-        "recovery_time": "recovery s",
+        "regain_time": "recovery s",
     }
     lines = [f"{'law, calls':25}{'':8}" + "".join(f"{title:>17}" for title in names.values()) + "  verdict"]
 
     def shown(name: str, value: float) -> str:
         return (
-            f"{value:.0%}"
-            if name == "swing"
-            else f"{value:.2f}"
-            if name == "recovery_time"
-            else f"{value:.1f}"
+            f"{value:.0%}" if name == "swing" else f"{value:.2f}" if name == "regain_time" else f"{value:.1f}"
         )
 
     for pair in pairs:

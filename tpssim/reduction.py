@@ -166,7 +166,9 @@ def _drift(columns: Columns, n: int, start: float, end: float) -> float:
     return (last - first) / (3.0 * quarter) * 1e6
 
 
-def _fill_phase(columns: Columns, n: int, frame: Frame, which: int, samples: Samples, row: Array) -> None:
+def _fill_phase(
+    columns: Columns, n: int, frame: Frame, which: int, held: bool, samples: Samples, row: Array
+) -> None:
     """What happened in one long phase, as far as it can be told without the sorted levels and the cycle."""
     start, end = frame.long[which, 0], frame.long[which, 1]
     best, bears = frame.long[which, 2], frame.long[which, 3]
@@ -200,7 +202,9 @@ def _fill_phase(columns: Columns, n: int, frame: Frame, which: int, samples: Sam
     row[STEADY_IN_PHASE] = steady / best if best > 0.0 else 1.0
     row[LOAD_IN_PHASE] = steady / bears if bears > 0.0 else 1.0
     row[COMMANDED_IN_PHASE] = mean
-    row[DRIFT_IN_PHASE] = math.nan if limit_commands(columns, n) else _drift(columns, n, middle, end)
+    # Behind a limit the lag grows by the law's own will.
+    limited = held or limit_commands(columns, n)
+    row[DRIFT_IN_PHASE] = math.nan if limited else _drift(columns, n, middle, end)
 
 
 def _fill_samples(columns: Columns, n: int, frame: Frame, held: bool, samples: Samples) -> None:
@@ -323,9 +327,10 @@ def collect(
     """
     size = max(n, SETTLING_GRID)
     times, rates = np.empty(size), np.empty(size)
-    _fill_samples(columns, n, frame, counters[4] > 0.0, samples)
+    held = counters[4] > 0.0
+    _fill_samples(columns, n, frame, held, samples)
     for which in range(len(frame.long)):
-        _fill_phase(columns, n, frame, which, samples, phases[which])
+        _fill_phase(columns, n, frame, which, held, samples, phases[which])
     last = phases[len(frame.long) - 1]
 
     done, got, wanted = 0.0, 0.0, 0.0
@@ -390,7 +395,7 @@ def collect(
     out[STEADY_ERROR] = 1.0 - last[STEADY_IN_PHASE]
     out[OVERSHOOT] = max(0.0, peak / last[2] - 1.0) if last[2] > 0.0 else math.nan
     out[SETTLING_TIME] = _settling(columns, n, frame, last[COMMANDED_IN_PHASE], times, rates)
-    out[RECOVERY_TIME] = _recovery(columns, n, frame, times, rates)
+    out[RECOVERY_TIME] = math.nan if held else _recovery(columns, n, frame, times, rates)
     out[TOTAL_VARIATION] = variation / frame.duration
     out[IAE] = iae
     out[ITAE] = itae

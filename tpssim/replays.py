@@ -110,7 +110,8 @@ def trace_of(recording: Recording, playback: Playback, scenario: Scenario) -> Tr
         "caught_up": pacer.caught_up,
         "re_anchored": pacer.re_anchored,
         "dropped": pacer.dropped,
-        "held": pacer.held,
+        # Which slots the limit held back is not played back; a run that was killed has no report of it.
+        "held": recording.report.get("held", pacer.held),
         "ceiling": ceiling(scenario),
     }
 

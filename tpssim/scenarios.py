@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tpssim.clock import TIMERS
-from tpssim.complaints import COMPLAINTS
+from tpssim.complaints import COMPLAINTS, IN_FLIGHT
 from tpssim.disturbances import Stall, Step, Swap
 from tpssim.plant import Async, Backend, Pool
 from tpssim.recordings import SQLITE_COMMITS, read_service_times
@@ -37,8 +37,6 @@ def trace_scenario(
         )
     )
 
-
-COMPLETIONS = Async(feedback="completion")
 
 _CORE = (
     Scenario(
@@ -117,7 +115,7 @@ _CROWDED = (
         service=Lognormal(0.02, 0.5),
         target=400.0,
         duration=30.0,
-        consumer=COMPLETIONS,
+        consumer=IN_FLIGHT,
         backend=Backend(servers=16.0),
         summary="many calls in flight on a service that bears twice what is wanted: what does a law cost?",
     ),
@@ -126,7 +124,7 @@ _CROWDED = (
         service=Lognormal(0.02, 0.5),
         target=600.0,
         duration=30.0,
-        consumer=COMPLETIONS,
+        consumer=IN_FLIGHT,
         backend=Backend(servers=8.0, places=400.0),
         summary="many calls in flight; 600 a second are wanted of a queue that bears 400 and holds 400",
     ),
@@ -145,7 +143,7 @@ _CROWDED = (
         service=Lognormal(0.1, 0.3),
         target=300.0,
         duration=30.0,
-        consumer=COMPLETIONS,
+        consumer=IN_FLIGHT,
         backend=Backend(servers=20.0, places=0.0),
         summary="a service that takes 20 calls at a time, 200 a second, and refuses all others at once",
     ),
@@ -154,7 +152,7 @@ _CROWDED = (
         service=Lognormal(0.05, 0.3),
         target=600.0,
         duration=30.0,
-        consumer=COMPLETIONS,
+        consumer=IN_FLIGHT,
         backend=Backend(knee=20.0, exponent=1.02),
         summary="a service that slows down exponentially beyond 20 calls at a time",
     ),

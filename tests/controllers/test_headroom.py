@@ -11,7 +11,7 @@ from laws import done, fed
 from tpssim import simulate
 from tpssim.controllers import law_named
 from tpssim.controllers.headroom import Busy, Headroom, smoothed
-from tpssim.controllers.headroom_flight import cubic
+from tpssim.controllers.headroom_flight import Tuning, closed, cubic, opened
 from tpssim.core import InputError, Observation
 from tpssim.metrics import measure
 
@@ -62,6 +62,20 @@ def test_a_refused_call_of_a_blocked_caller_sets_off_the_cubic_once_a_second() -
     assert states[-1].clean < 0.965 * 47.5
     # K = 4 x 0.07^(1/3) s after a cut the rate is at what was not refused.
     assert cubic(47.5, 4.0 * 0.07 ** (1.0 / 3.0), 0.93, 4.0) == pytest.approx(47.5)
+
+
+def test_a_blocked_caller_is_cut_from_where_it_is() -> None:
+    # Calls of 50 ms: 0.95 / 0.05 = 19/s.
+    slow = [Observation(0.1 * k, 100.0, 0.05, 0.0) for k in range(1, 30)]
+    refused = slow[-1]._replace(now=3.0, errors=1.0, drops=1.0)
+    states = fed(LAW, [*slow, refused])
+    assert states[-2].rate == pytest.approx(19.0)
+    again = refused._replace(now=4.5)
+    assert fed(LAW, [*slow, refused])[-1].rate == pytest.approx(0.93 * 19.0)
+    # Refused again: the mark falls, and the rate with it.
+    last = fed(LAW, [*slow, refused, again])[-1]
+    assert last.rate == pytest.approx(0.93 * last.clean)
+    assert last.clean < 19.0
 
 
 def flight(start: float, latency: float, n: int = 16, peak: float = 20.0, step: float = 0.01) -> list[Any]:
@@ -130,6 +144,21 @@ def test_an_outage_without_any_success_halves_nothing_for_ever() -> None:
     state = fed(LAW, news)[-1]
     assert (state.clean, state.window) == (40.0, pytest.approx(28.0))
     assert state.limit == 28.0
+
+
+def test_the_way_back_from_an_outage_doubles_until_the_mark_or_a_queue() -> None:
+    tuning = Tuning(queue=1.0, slack=0.15, cut=0.93, scale=4.0, probe_every=10.0)
+    # 16 calls of 0.1 s in 0.16 s, no queue; 10 in flight, where 40 had not been refused.
+    way = opened(3.0)._replace(done=16.0, good=16.0, total=1.6, squares=0.16, peak=10.0, base=0.1, flow=100.0)
+    way = way._replace(window=10.0, clean=40.0, cut_at=2.5, settled=2.6, probed=2.7)
+    assert closed(way, 3.16, 500.0, True, tuning).window == 20.0
+    # From 20 on to 40, but no further than the cubic has come.
+    further = closed(way._replace(window=20.0, peak=20.0), 3.16, 500.0, True, tuning)
+    assert further.window == pytest.approx(cubic(40.0, 0.66, 0.93, 4.0))
+    # 0.3 s a call: 10 in flight, two thirds of them waiting, wanted 2.5. The mark goes where the window was.
+    queue = closed(way._replace(total=4.8, squares=1.44, probed=3.1), 3.16, 500.0, True, tuning)
+    assert queue.clean == 10.0
+    assert queue.window == pytest.approx(10.0 - 0.7 * (20.0 / 3.0 - 2.5))
 
 
 @pytest.mark.parametrize(

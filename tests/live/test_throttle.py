@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from laws import Valve, left, threads
+from laws import Valve, Valves, left, threads
 
 import tpssim
 from tpssim import CONTROLLERS, SCENARIOS, Aborted, InputError, Observation, run, throttle
 from tpssim.clock import TIMERS, VirtualClock
 from tpssim.core import REFUSED
+from tpssim.sensor import Sensor
 
 
 def times(clock: VirtualClock, *args: Any, **options: Any) -> list[float]:
@@ -126,6 +127,30 @@ def test_another_rate_while_running() -> None:
             live.tps = 8.0
     assert live.tps == 8.0
     assert seen == [0.0, 0.25, 0.5, 0.625, 0.75, 0.875, 1.0]
+
+
+def test_another_rate_does_not_turn_back_a_laws_time() -> None:
+    heard: list[float] = []
+
+    class Windowed:
+        def sensor(self) -> Sensor:
+            return Sensor(period=0.5)
+
+        def init(self, target: float) -> Valves:
+            return Valves(target, math.inf, 0.0)
+
+        def update(self, state: Valves, obs: Observation) -> Valves:
+            heard.append(obs.now)
+            return state
+
+    clock = VirtualClock()
+    live = throttle(range(6), 4.0, clock=clock, controller=Windowed())
+    for k in live:
+        if k == 2:
+            clock.set(clock.time() + 2.0)  # windows end in the body, and then another rate is wanted
+            live.tps = 8.0
+    assert heard == sorted(heard)
+    assert len(heard) > 2
 
 
 def test_stop_ends_the_iteration() -> None:

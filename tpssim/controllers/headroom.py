@@ -7,6 +7,7 @@ from typing import Annotated, NamedTuple
 
 from tpssim.controllers.headroom_flight import (
     CALM,
+    OUTAGE,
     PROBE,
     Flight,
     Tuning,
@@ -79,8 +80,11 @@ class Headroom(NamedTuple):
     is kept, and probed again.
 
     *Refusals and timeouts* (2 % of a window, or one call of a blocked caller): back to `cut` times what was
-    last not refused, `clean`, by one call at least; one cut a second; then along a cubic in the time t since,
-    flat around `clean`, which itself falls by half a cut when it is refused again::
+    last not refused, `clean` (or what was in flight, if that is less), by one call at least; one cut a
+    second; then along a cubic in the time t since, flat around `clean`, which itself falls by half a cut when
+    it is refused again, by a half at most where much less was in flight. A window without any success is cut
+    to 0.7 and leaves `clean`; on the way back from there the window doubles. A queue lowers `clean` to the
+    window::
 
         window, rate <= clean (1 + ((t - K) / scale)^3),  K = scale (1 - cut)^(1/3)
 
@@ -126,7 +130,8 @@ class Headroom(NamedTuple):
             if timed:
                 busy = smoothed(busy, obs.latency, self.alpha)
             elif obs.drops > 0.0 and obs.now >= settled:
-                clean = converged(clean, min(state.rate, obs.target), self.cut)
+                before = min(state.rate, obs.target)
+                clean = min(converged(clean, before, self.cut), before)
                 cut_at, settled = obs.now, obs.now + CALM
             able = obs.target
             if busy.mean > 0.0:
@@ -146,8 +151,11 @@ class Headroom(NamedTuple):
             flight = closed(flight, obs.now, obs.target, full, tuning)
             allowed = flight.window * (PROBE if flight.probing > 0.0 else 1.0)
             rate, limit = math.inf, limit_of(allowed, flight.used, self.max_limit)
-            if flight.window < COARSE and flight.cut_at > -math.inf and latency > 0.0:
-                rate = max(least, min(allowed / latency, obs.target))
+            if flight.window < COARSE and flight.cut_at > -math.inf:
+                pace = latency if latency > 0.0 else flight.base
+                # Without any success so far there is nothing to pace by: less and less is tried.
+                wanted = allowed / pace if pace > 0.0 else OUTAGE * min(state.rate, obs.target)
+                rate = max(least, min(wanted, obs.target))
                 limit = limit + 1.0
         return state_of(rate, limit, busy, 1.0, flight)
 
@@ -162,7 +170,7 @@ class Headroom(NamedTuple):
         if after.begun == before.begun:
             return "window of completions going on"
         if after.cut_at > before.cut_at:
-            return f"calls were refused: back to {self.cut:g} of the {after.clean:.3g} in flight before"
+            return f"calls were refused: {after.window:.3g} in flight, {after.clean:.3g} were not refused"
         if after.probing > before.probing:
             return "probe: fewer calls for a window, does less complete?"
         if before.probing > after.probing:

@@ -113,7 +113,7 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
             window = by_a_call(tuning.cut, kept) * kept
         else:  # an outage says nothing of what the service bears when it is back
             clean = max(1.0, before) if clean == math.inf else clean
-            window = max(1.0, OUTAGE * before)
+            window = min(window, max(1.0, OUTAGE * before))
         cut_at, probing = now, 0.0
         settled = now + max(CALM, latency)
     elif latency > 0.0:
@@ -126,6 +126,7 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
             if elasticity > ELASTIC:
                 base = latency  # less was done, so nothing waited
             elif elasticity < 0.5 * ELASTIC:
+                clean = marked(clean, window)
                 window = max(1.0, PROBE * window)  # as much was done with fewer: that is better, and again
                 probed = now - tuning.probe_every + AGAIN
         else:
@@ -140,12 +141,13 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
             elif full and now - probed >= (AGAIN if queued > JUMP * wanted else tuning.probe_every):
                 probing, settled = 1.0, now + latency
             elif queued > wanted:
+                clean = marked(clean, window)  # a queue, not a refusal, says how many are enough
                 window = max(1.0, window - min(DOWN * (queued - wanted), MOST_DOWN * window))
                 settled = now + latency
             elif full:
                 step = min(UP * (wanted - queued), MOST_UP * window)
                 if window < 0.9 * by_a_call(tuning.cut, clean) * clean < math.inf:
-                    step = window  # below what was not refused: doubled, as in a slow start
+                    step = window  # the way back from an outage, doubled as in a slow start
                 if cut_at > -math.inf:
                     cut = by_a_call(tuning.cut, clean)
                     allowed = cubic(clean, now - cut_at, cut, tuning.scale)
@@ -184,6 +186,15 @@ def converged(clean: float, before: float, cut: float) -> float:
     if clean < math.inf and before <= NEAR * clean:
         return max(0.5 * clean, min(clean, before) * (1.0 + cut) / 2.0)
     return min(clean, before)
+
+
+def marked(clean: float, window: float) -> float:
+    """The mark of the cubic where a queue has shown that fewer are enough; inf if nothing was refused yet.
+
+    >>> marked(math.inf, 5.0), marked(20.0, 5.0)
+    (inf, 5.0)
+    """
+    return clean if clean == math.inf else max(1.0, min(clean, window))
 
 
 def by_a_call(cut: float, clean: float) -> float:

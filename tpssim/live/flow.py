@@ -246,9 +246,12 @@ class Flow:
         tps = checked_rate(tps)
         with self._lock:
             self._count()
-            self.target = tps
             if self.pacer is not None:
                 now = self.timing.now()
+                while self.pacer.look_at < now:
+                    self._end_window(self.pacer)
+            self.target = tps
+            if self.pacer is not None:
                 self._guarded(self.pacer.retarget, now, tps)
                 if self.journal is not None:
                     state = valves(self.pacer.state)

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 USUAL = ("blocking-steady", "degrade-recover", "spikes")
 
 EPILOG = """\
-objectives (less is better): tracking, achieved, churn, latency, balanced (default), or a formula of these and
-of measures with + - * / and numbers; two of them give a front of compromises (needs the extra tune)
+objectives (less is better): tracking, achieved, churn, latency, balanced (default), score (what is missing to
+the league's best), or a formula of these and of measures with + - * / and numbers; two of them give a front
+of compromises (needs the extra tune)
   python -m tpssim tune ewma-deadzone
   python -m tpssim tune headroom --scenarios spikes,stall --worst --objective "tracking + 0.1 * churn"
   python -m tpssim tune ewma-deadzone --parameters alpha,deadzone=1:3 --sensitivity
