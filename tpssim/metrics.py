@@ -78,7 +78,7 @@ METRICS = {
     "swing": Metric(
         "share",
         "(95th - 5th percentile) / mean of the commanded rate over time, in the steady window where it is "
-        "largest",
+        "largest; 0 while nothing is achievable",
         "peak-to-peak amplitude of a limit cycle, robust to single samples",
     ),
     "regularity": Metric(

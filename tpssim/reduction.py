@@ -442,6 +442,8 @@ def _conclude(samples: Samples, acfs: Array, phases: Array, out: Array) -> None:
         row[REGULARITY_IN_PHASE] = cycle.oscillation
         step = (row[1] - (row[0] + row[1]) / 2.0) / GRID
         row[PERIOD_IN_PHASE] = cycle.period * step if signals.is_regular(cycle) else math.nan
+        if not row[2] > 0.0:  # a service that stands still: whatever is commanded, nothing comes of it
+            row[SWING_IN_PHASE], row[PERIOD_IN_PHASE] = 0.0, math.nan
         if row[SWING_IN_PHASE] > phases[widest, SWING_IN_PHASE]:
             widest = which
     out[SWING] = phases[widest, SWING_IN_PHASE]
