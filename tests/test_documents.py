@@ -79,6 +79,10 @@ SHORTER: dict[str, tuple[str, ...]] = {
     T + "compare --league": (
         T + f"compare --league --scenarios healthy:duration=2,{FIVE} --controllers aimd headroom{FEW}",
     ),
+    T + "compare --league --out results/reference-league": (
+        T
+        + f"compare --league --scenarios healthy:duration=2 --controllers aimd headroom{FEW} --out results/l",
+    ),
     T + "compare --league --controllers aimd headroom": (
         T + f"compare --league --scenarios healthy:duration=2,{FIVE} --controllers aimd headroom{FEW}",
     ),
