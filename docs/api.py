@@ -44,6 +44,8 @@ def build(folder: Path) -> None:
         warnings.simplefilter("error")
         # Only a type checker reads `array[float]`; before Python 3.12 it cannot be evaluated.
         warnings.filterwarnings("ignore", ".*'array.array' is not subscriptable")
+        # In a checkout with the package installed: what is imported is what is documented.
+        warnings.filterwarnings("ignore", ".*may refer to either the installed Python module")
         pdoc.pdoc(*ROOMS, output_directory=folder)
 
 

@@ -65,7 +65,7 @@ def test_a_short_run_of_the_real_thing(
         assert 0.0 < row["delay"] < 0.1
         assert row["live"]["throughput"] == pytest.approx(row["bench"]["throughput"], rel=0.5)
     folder = tmp_path / "results" / "validate-live"
-    names = {"headroom-async.png", "headroom-blocking.png", "run.json", "summary.json"}
+    names = {"busy-time-async.png", "busy-time-blocking.png", "run.json", "summary.json"}
     assert {file.name for file in folder.iterdir()} == names
     assert main(["validate", "--live", "--cases", "ties"]) == 2
     assert main(["validate", "--laws", "aimd"]) == 2

@@ -40,7 +40,7 @@ from tpssim.verdicts import judge, majority
 FAST, SLOW, WANTED = 800.0, 200.0, 500.0
 PLACES = 100.0
 CONSUMERS = ("blocking", "async")
-LAWS = ("headroom",)
+LAWS = ("busy-time",)
 #: Calls and rate of the measurement of what a call takes beyond the server's work.
 PROBES, PROBE_RATE = 1200, 400.0
 RUNS = 20

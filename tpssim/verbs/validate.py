@@ -23,7 +23,7 @@ def add(verbs: Any) -> None:
         help="instead: the same scenario on the bench and over HTTP to a server of our own, in real time",
     )
     parser.add_argument(
-        "--laws", metavar="NAME", nargs="+", action="extend", help="with --live; default: headroom"
+        "--laws", metavar="NAME", nargs="+", action="extend", help="with --live; default: busy-time"
     )
     parser.add_argument("--seconds", type=float, metavar="S", help="of each live run; default: 30")
     add_common(parser)
