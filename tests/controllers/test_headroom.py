@@ -68,6 +68,12 @@ def test_a_blocked_caller_is_cut_from_where_it_is() -> None:
     # Calls of 50 ms: 0.95 / 0.05 = 19/s.
     slow = [Observation(0.1 * k, 100.0, 0.05, 0.0) for k in range(1, 30)]
     refused = slow[-1]._replace(now=3.0, errors=1.0, drops=1.0)
+    # Far below a mark of 100/s, not refused when calls took 5 ms, the cut is from 19/s all the same.
+    fast = Observation(-5.0, 100.0, 0.005, 0.0)
+    marked = [fast, fast._replace(now=-4.9, errors=1.0, drops=1.0)]
+    below = fed(LAW, [*marked, *slow, *slow, refused])
+    assert below[2].clean == 100.0
+    assert below[-1].rate == pytest.approx(0.93 * below[-2].rate)
     states = fed(LAW, [*slow, refused])
     assert states[-2].rate == pytest.approx(19.0)
     again = refused._replace(now=4.5)
