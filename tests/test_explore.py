@@ -186,12 +186,18 @@ def lab(tmp_path: Path) -> Iterator[str]:
 
 def test_in_a_notebook_a_slider_moved_by_keyboard_changes_the_picture(lab: str, tmp_path: Path) -> None:
     with chromium(tmp_path / "profile") as driver:
+        from selenium.common.exceptions import (
+            ElementClickInterceptedException,
+            StaleElementReferenceException,
+        )
         from selenium.webdriver.common.action_chains import ActionChains
         from selenium.webdriver.common.by import By
         from selenium.webdriver.common.keys import Keys
         from selenium.webdriver.support.ui import WebDriverWait
 
-        wait = WebDriverWait(driver, 120)
+        # The page lays its cells anew while it loads: what was found a moment ago may be gone or covered.
+        passing = (StaleElementReferenceException, ElementClickInterceptedException)
+        wait = WebDriverWait(driver, 120, ignored_exceptions=passing)
 
         def command() -> str:
             boxes = driver.find_elements(By.CSS_SELECTOR, ".widget-text input[type=text]")
@@ -201,12 +207,23 @@ def test_in_a_notebook_a_slider_moved_by_keyboard_changes_the_picture(lab: str, 
             image = driver.find_element(By.CSS_SELECTOR, "img.widget-image")
             return str(image.get_attribute("src")), int(image.get_property("naturalWidth"))
 
+        def run_cell(_: object) -> bool:
+            """Click into the cell and press Shift+Enter, if the keys would go there; true once it was run."""
+            if driver.find_element(By.CSS_SELECTOR, ".jp-CodeCell .jp-InputPrompt").text != "[ ]:":
+                return True
+            driver.find_element(By.CSS_SELECTOR, ".jp-CodeCell .cm-content").click()
+            if driver.find_elements(By.CSS_SELECTOR, ".jp-CodeCell .cm-focused"):
+                ActionChains(driver).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
+            return False
+
+        def says(text: str) -> bool:
+            return text in driver.find_element(By.CSS_SELECTOR, ".widget-html table").text
+
         driver.get(lab)
         wait.until(
             lambda d: d.find_elements(By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator[data-status=idle]")
         )
-        driver.find_element(By.CSS_SELECTOR, ".jp-CodeCell .cm-content").click()
-        ActionChains(driver).key_down(Keys.SHIFT).send_keys(Keys.ENTER).key_up(Keys.SHIFT).perform()
+        wait.until(run_cell)
         wait.until(lambda d: d.find_elements(By.CSS_SELECTOR, ".noUi-handle"))
         wait.until(lambda d: picture()[1] > 0)
         before, width = picture()
@@ -217,7 +234,5 @@ def test_in_a_notebook_a_slider_moved_by_keyboard_changes_the_picture(lab: str, 
         ActionChains(driver).send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT).perform()
         wait.until(lambda d: command() == Choice(alpha=0.23).command())
         wait.until(lambda d: picture()[0] != before)
-        table = driver.find_element(By.CSS_SELECTOR, ".widget-html table").text
-        seen = view(Choice(alpha=0.23))
-        assert f"here {seen.verdict.word}" in table
-        assert f"the article's constants {view(Choice()).verdict.word}" in table
+        wait.until(lambda d: says(f"here {view(Choice(alpha=0.23)).verdict.word}"))
+        assert says(f"the article's constants {view(Choice()).verdict.word}")
