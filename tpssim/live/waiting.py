@@ -21,16 +21,14 @@ LEAST, MOST = 20e-6, 2e-3
 #: A wake-up beyond the threshold raises it by 5 %, one within lowers it by 0.025 %: it settles where one
 #: wake-up in 200 comes later (the step sizes are in the ratio of the two shares).
 UP, DOWN = 1.05, 0.99975
-#: How far the threshold may be above the median.
-FAR = 4.2
+#: How far the threshold may be above the median, s: so much is spun at the most.
+FAR = 130e-6
 #: A shorter sleep is not worth two switches of context.
 SHORTEST = 20e-6
 #: The threshold on a clock that is not ours, where it cannot be learned, s.
 SPIN = 0.0002
 #: A rehearsal takes about this, s; should it take longer, that is as late as one would be without.
 REHEARSAL = 12e-6
-#: A sleep longer than so many thresholds is made in two.
-LONG = 4.0
 _SET_SLACK, _GET_SLACK = 29, 30  # prctl(2)
 
 
@@ -64,7 +62,7 @@ def _prctl() -> Callable[..., int] | None:
 
 
 class Threshold:
-    """How long before a deadline to wake up, tracked: `min(tail, 4.2 middle)`.
+    """How long before a deadline to wake up, tracked: `min(tail, middle + 130 us)`.
 
     `tail` estimates the 99.5 % quantile of late wake-ups and `middle` their median, both by steps of the
     size that balances there. A tail far above the median is another program on our core, against which
@@ -78,14 +76,14 @@ class Threshold:
 
     def __init__(self, middle: float, tail: float) -> None:
         self._middle, self._tail = middle, tail
-        self.seconds = min(tail, FAR * middle)
+        self.seconds = min(tail, middle + FAR)
 
     def learn(self, late: float) -> None:
         """A sleep ended that much late."""
         self._middle *= 1.02 if late > self._middle else 1.0 / 1.02
         tail = self._tail * (UP if late > self._tail else DOWN)
         self._tail = min(max(tail, LEAST), MOST)
-        self.seconds = min(self._tail, max(FAR * self._middle, LEAST))
+        self.seconds = min(self._tail, self._middle + FAR)
 
 
 class PreciseClock:
@@ -126,11 +124,6 @@ class PreciseClock:
         start = clock() - origin
         threshold = self.threshold
         goal = deadline - threshold
-        if goal - start > LONG * threshold > 0.0:
-            # The tail of a short sleep is shorter than that of a long one, so the last one is short.
-            if self._pause(goal - start - 2.0 * threshold):
-                return clock() - origin
-            start = clock() - origin
         if goal - start > SHORTEST:
             if self._pause(goal - start):
                 return clock() - origin
@@ -193,4 +186,4 @@ def _typical_lateness() -> tuple[float, float]:
         clock._pause(0.0005)
         lates.append(max(clock.now() - start - 0.0005, 0.0))
     lates.sort()
-    return max(lates[16], LEAST / FAR), min(max(lates[-1], LEAST), MOST)
+    return max(lates[16], 1e-6), min(max(lates[-1], LEAST), MOST)
