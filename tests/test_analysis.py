@@ -13,9 +13,9 @@ from tpssim.analysis.analyses import Analysis, analyse
 from tpssim.analysis.plants import Plant, backlogged, plant_of
 from tpssim.analysis.rows import Row
 from tpssim.cli import main
+from tpssim.contenders import scenario_named
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import InputError
-from tpssim.experiment import scenario_named
 
 QUIET = "blocking-steady:cv=0.01"
 

@@ -12,8 +12,8 @@ from test_engine import same
 from tpssim import simulate
 from tpssim.compiled.engine import refusal
 from tpssim.complaints import COMPLAINTS, Complaint
+from tpssim.contenders import contender
 from tpssim.core import OK, TIMED_OUT
-from tpssim.experiment import contender
 from tpssim.scenarios import CORE, SCENARIOS
 from tpssim.traces import Trace
 

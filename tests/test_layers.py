@@ -40,7 +40,7 @@ FLOORS = (
     {"metrics", "vector_cases"},
     {"verdicts"},
     {"hosting"},
-    {"comparison", "report", "yardsticks"},
+    {"comparison", "contenders", "report", "yardsticks"},
     {"league"},
     {"experiment", "replays", "validation"},
     {"analysis", "parity", "sweeping", "widgets"},

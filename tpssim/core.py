@@ -113,6 +113,17 @@ def _ranges(cls: Any) -> Mapping[str, Range]:
 RecordT = TypeVar("RecordT")
 
 
+def checked_count(name: str, number: int, least: int = 1) -> int:
+    """A number of workers, say; raises `InputError`.
+
+    >>> checked_count("workers", 2)
+    2
+    """
+    if isinstance(number, bool) or not isinstance(number, int) or number < least:
+        raise InputError(f"{name}={number!r}; allowed: a whole number >= {least}")
+    return number
+
+
 def checked(record: RecordT, owner: str) -> RecordT:
     """The record with every parameter a float inside its range; raises `InputError` naming the field.
 

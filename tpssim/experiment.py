@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
-from typing import Any, NamedTuple
+from typing import Any
 
 from tpssim import model
 from tpssim.article import PRINTED, TWINS
@@ -14,89 +14,23 @@ from tpssim.clock import IDEAL
 from tpssim.comparison import Cell, Comparison, Run
 from tpssim.compiled import engine as fast
 from tpssim.compiled.compiling import compiles
-from tpssim.controllers import CONTROLLERS, law_named
-from tpssim.core import VERSION, Controller, InputError, checked, format_spec, parse_spec, ranges
+from tpssim.contenders import Contender, ControllerLike, contender, scenario_named
+from tpssim.controllers import CONTROLLERS
+from tpssim.core import VERSION, InputError, checked_count
 from tpssim.hosting import foreign, hosted
-from tpssim.hosting.foreign import Foreign, ThrottleFunction
 from tpssim.league import League, acts, valve_of
 from tpssim.metrics import measured
 from tpssim.pacing import BURST
-from tpssim.scenario import Scenario, checked_scenario, with_parameters
+from tpssim.scenario import Scenario
 from tpssim.scenarios import CORE, SCENARIOS
 from tpssim.traces import Trace
 from tpssim.verdicts import judge
 from tpssim.workers import processes
 
-#: What may be given as a controller: a record, its class, "NAME:key=value,..." (printed throttles too), or a
-#: throttle of one's own: a callable `(items, tps, total)`, or where it stands, "FILE.py:callable".
-ControllerLike = Controller[Any] | type[Controller[Any]] | str | Foreign | ThrottleFunction
 ENGINES = ("auto", "simpy", "compiled")
 
 #: Whom a comparison compares if it is not told: the article's throttles as printed, and what mends them.
 DEFAULT_CONTROLLERS = (*PRINTED, "fixed", "aimd", "ewma-deadzone", "headroom")
-
-
-class Contender(NamedTuple):
-    """A throttle on the bench: a law with its parameters, a printed one, or foreign code."""
-
-    label: str
-    name: str
-    law: Any = None
-    code: Foreign | ThrottleFunction | None = None
-
-    def parameters(self) -> dict[str, float]:
-        """The parameters of the law by name; those of a printed throttle are what the article printed."""
-        return {} if self.law is None else {name: getattr(self.law, name) for name in ranges(self.law)}
-
-
-def contender(given: ControllerLike) -> Contender:
-    """What was given as a controller, checked; raises `InputError`."""
-    if isinstance(given, str) and _names_code(given):
-        given = Foreign(given)
-    if isinstance(given, Foreign):
-        given.load()  # refuse early what cannot be loaded
-        return Contender(given.label, given.spec, code=given)
-    if isinstance(given, str):
-        name, parameters = parse_spec(given)
-        if name in PRINTED:
-            if parameters:
-                twins = "its constants are the article's; allowed: a parameterised law such as aimd"
-                raise InputError(f"{name} takes no parameters: {twins}")
-            return Contender(name, name)
-        name, law = law_named(given, PRINTED)
-        return Contender(format_spec(name, parameters), name, law)
-    if callable(given) and not isinstance(given, type) and not hasattr(given, "update"):
-        name = getattr(given, "__name__", type(given).__name__)
-        return Contender(name, name, code=given)
-    record: Any = given() if isinstance(given, type) else given
-    if not hasattr(record, "update") or not hasattr(record, "init"):
-        raise InputError(
-            f"controller {given!r} has no init and update; "
-            "allowed: a name, a law's record, a throttle function"
-        )
-    cls = type(record)
-    name = next((known for known, law in CONTROLLERS.items() if law is cls), cls.__name__)
-    record = checked(record, name)
-    default = cls._field_defaults
-    changed = {f: getattr(record, f) for f in ranges(record) if getattr(record, f) != default.get(f)}
-    return Contender(format_spec(name, changed), name, record)
-
-
-def _names_code(text: str) -> bool:
-    """Whether it is `FILE.py:callable` or `package.module:callable` rather than a law with parameters."""
-    place, colon, name = text.rpartition(":")
-    return bool(colon) and "." in place and name.replace(".", "").isidentifier()
-
-
-def scenario_named(given: Scenario | str) -> Scenario:
-    """A scenario, or the built-in one of that name with parameters; raises `InputError`."""
-    if not isinstance(given, str):
-        return checked_scenario(given)
-    name, parameters = parse_spec(given)
-    if name not in SCENARIOS:
-        raise InputError(f"there is no scenario {name!r}; allowed: {', '.join(SCENARIOS)}")
-    scenario = with_parameters(SCENARIOS[name], parameters)
-    return scenario._replace(name=format_spec(name, parameters))
 
 
 def simulate(
@@ -119,18 +53,13 @@ def simulate(
     """
     if engine not in ENGINES:
         raise InputError(f"there is no engine {engine!r}; allowed: {', '.join(ENGINES)}")
-    check_count("seed", seed, 0)
-    check_count("replication", replication, 0)
+    checked_count("seed", seed, 0)
+    checked_count("replication", replication, 0)
     arena, rival = scenario_named(scenario), contender(controller)
     _check_hostable(arena, rival)
     if engine == "compiled":
         _check_compilable(arena, rival)
     return _run(arena, rival, seed, replication, engine)
-
-
-def check_count(name: str, value: int, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InputError(f"{name}={value!r}; allowed: a whole number >= {least}")
 
 
 def _check_hostable(scenario: Scenario, rival: Contender) -> None:
@@ -235,7 +164,7 @@ def compare(
     `progress(done, total)` is called as pairs end. Raises `InputError` before anything runs.
     """
     _check_counts(replications, seed, workers)
-    check_count("keep", keep, 1)
+    checked_count("keep", keep, 1)
     arenas = [scenario_named(s) for s in _listed(scenarios, CORE, Scenario)]
     hostable = all(arena.late == BURST and not arena.poisson for arena in arenas)
     default = [name for name in DEFAULT_CONTROLLERS if hostable or name not in PRINTED]
@@ -280,9 +209,9 @@ def league(
 
 
 def _check_counts(replications: int, seed: int, workers: int) -> None:
-    check_count("replications", replications, 1)
-    check_count("seed", seed, 0)
-    check_count("workers", workers, 1)
+    checked_count("replications", replications, 1)
+    checked_count("seed", seed, 0)
+    checked_count("workers", workers, 1)
 
 
 def _run_pairs(

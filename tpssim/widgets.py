@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tpssim.compiled import engine
+from tpssim.contenders import scenario_named
 from tpssim.core import OK, InputError, format_spec
-from tpssim.experiment import scenario_named, simulate
+from tpssim.experiment import simulate
 from tpssim.metrics import measured
 from tpssim.plots import Frame
 from tpssim.plots.scope import BINS, Curves, Scope

@@ -14,8 +14,10 @@ from tpssim.analysis.plants import Plant, plant_of
 from tpssim.analysis.rows import Picture, Row, Runs
 from tpssim.analysis.sawtooths import of_aimd, of_aimd_epoch
 from tpssim.article import TWINS
+from tpssim.contenders import ControllerLike, contender, scenario_named
 from tpssim.controllers import CONTROLLERS, facts
-from tpssim.experiment import ControllerLike, check_count, contender, scenario_named, simulate
+from tpssim.core import checked_count
+from tpssim.experiment import simulate
 from tpssim.metrics import measure_phases
 from tpssim.scenario import Scenario, frame
 
@@ -188,8 +190,8 @@ def analyse(
     >>> found.reason
     'it looks at nothing, so there is no loop'
     """
-    check_count("replications", replications, 2)
-    check_count("seed", seed, 0)
+    checked_count("replications", replications, 2)
+    checked_count("seed", seed, 0)
     arena, rival = scenario_named(scenario), contender(controller)
     law, name = rival.law, rival.name
     if name in TWINS:

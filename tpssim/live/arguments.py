@@ -48,13 +48,6 @@ def checked_total(total: int | None) -> int | None:
     return total
 
 
-def checked_count(name: str, number: int) -> int:
-    """A number of workers, say; raises `InputError`."""
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise InputError(f"{name}={number!r}; allowed: a whole number >= 1")
-    return number
-
-
 def cycled(items: Iterable[T], total: int | None) -> Iterator[T]:
     """One pass, or `total` items with the iterable begun anew at its end; nothing if it is empty.
 

@@ -11,9 +11,9 @@ from types import TracebackType
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from tpssim.clock import Clock
-from tpssim.core import OK
+from tpssim.core import OK, checked_count
 from tpssim.live.account import Report
-from tpssim.live.arguments import checked_count, cycled
+from tpssim.live.arguments import cycled
 from tpssim.live.flow import Flow
 from tpssim.live.permits import Handle, Permit
 from tpssim.live.waiting import BorrowedClock, PreciseClock

@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from tpssim.clock import Clock
-from tpssim.core import OK
+from tpssim.core import OK, checked_count
 from tpssim.live.alarm import BorrowedLoopClock, LoopClock
-from tpssim.live.arguments import checked_count, checked_total, cycled, cycled_async
+from tpssim.live.arguments import checked_total, cycled, cycled_async
 from tpssim.live.blocking import Failures, Run
 from tpssim.live.flow import Flow
 from tpssim.live.permits import Handle, Permit

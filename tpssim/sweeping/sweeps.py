@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tpssim.core import VERSION, Aborted, InputError
+from tpssim.contenders import ControllerLike, contender, scenario_named
+from tpssim.core import VERSION, Aborted, InputError, checked_count
 from tpssim.disturbances import Swap
-from tpssim.experiment import ControllerLike, check_count, contender, scenario_named
 from tpssim.fingerprint import fingerprint
 from tpssim.scenario import Scenario
 from tpssim.sweeping import designs
@@ -126,8 +126,8 @@ def sweep(
     >>> [row.point for row in result.rows]
     [(0.5,), (0.9,)]
     """
-    check_count("replications", replications, 1)
-    check_count("seed", seed, 0)
+    checked_count("replications", replications, 1)
+    checked_count("seed", seed, 0)
     if seed_set not in designs.SEED_SETS:
         raise InputError(f"there is no seed set {seed_set!r}; allowed: {', '.join(designs.SEED_SETS)}")
     arena, rival = scenario_named(scenario), contender(controller)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tpssim import tables
-from tpssim.core import InputError
-from tpssim.experiment import ControllerLike, check_count
+from tpssim.contenders import ControllerLike
+from tpssim.core import InputError, checked_count
 from tpssim.scenario import Scenario
 from tpssim.sweeping.store import Store
 from tpssim.tuning.evaluations import Progress
@@ -105,7 +105,7 @@ def sensitivity(
     """
     if base & (base - 1):
         raise InputError(f"base={base}; allowed: a power of two, at least {LEAST}")
-    check_count("base", base, LEAST)
+    checked_count("base", base, LEAST)
     task = Task(scenarios, controller, objective, parameters, robust, replications, seed)
     if len(task.objectives) != 1:
         raise InputError(f"{len(task.objectives)} objectives; allowed: one")

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tpssim.core import InputError, replaced
-from tpssim.experiment import ControllerLike, check_count, contender, scenario_named
+from tpssim.contenders import ControllerLike, contender, scenario_named
+from tpssim.core import InputError, checked_count, replaced
 from tpssim.scenario import Scenario
 from tpssim.sweeping.designs import Factor
 from tpssim.sweeping.store import Store
@@ -42,8 +42,8 @@ class Task:
         replications: int,
         seed: int,
     ) -> None:
-        check_count("replications", replications, 1)
-        check_count("seed", seed, 0)
+        checked_count("replications", replications, 1)
+        checked_count("seed", seed, 0)
         if robust not in ROBUST:
             raise InputError(f"there is no robust={robust!r}; allowed: {', '.join(ROBUST)}")
         given: list[Any] = [scenarios] if isinstance(scenarios, str | Scenario) else list(scenarios)

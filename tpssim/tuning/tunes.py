@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tpssim.core import InputError
-from tpssim.experiment import ControllerLike, check_count
+from tpssim.contenders import ControllerLike
+from tpssim.core import InputError, checked_count
 from tpssim.scenario import Scenario
 from tpssim.statistics import Estimate, estimate
 from tpssim.sweeping.store import Store
@@ -75,7 +75,7 @@ def tune(
     task = Task(scenarios, controller, objective, parameters, robust, replications, seed)
     number = len(task.axes)
     budget = min(max(FEWEST, POINTS_EACH * number), MOST) if budget is None else budget
-    check_count("budget", budget, search.LEAST_BUDGET)
+    checked_count("budget", budget, search.LEAST_BUDGET)
     with contextlib.ExitStack() as stack:
         kept = store if store is None or isinstance(store, Store) else stack.enter_context(Store(store))
         runs = task.evaluations(executor, kept, progress)

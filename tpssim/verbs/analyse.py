@@ -36,7 +36,7 @@ def analyse(args: argparse.Namespace) -> int:
     from tpssim import plots
     from tpssim.analysis import analyses
     from tpssim.artefacts import MARK, check_out, results_folder, write_json
-    from tpssim.experiment import contender
+    from tpssim.contenders import contender
 
     label = contender(args.controller).label
     out = args.out or Path("results") / file_name(f"analyse-{scenario.name}", label)

@@ -53,7 +53,7 @@ def specs(given: Sequence[str]) -> list[str]:
 
 def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Scenario]:
     from tpssim.clock import TIMERS
-    from tpssim.experiment import scenario_named
+    from tpssim.contenders import scenario_named
     from tpssim.scenario import with_parameters
     from tpssim.scenarios import CORE, trace_scenario
 

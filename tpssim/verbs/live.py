@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from tpssim import callees
-from tpssim.core import VERSION, InputError
+from tpssim.core import VERSION, InputError, checked_count
 from tpssim.live.account import Report
-from tpssim.live.arguments import checked_count, checked_rate, checked_total, law_of
+from tpssim.live.arguments import checked_rate, checked_total, law_of
 from tpssim.live.blocking import Run, run
 from tpssim.live.loops import arun
 from tpssim.live.meanings import MEANINGS

@@ -37,7 +37,7 @@ def replay(args: argparse.Namespace) -> int:
     path = Path(args.recording)
     recording = read_recording(path)
     back = play(recording)
-    from tpssim import experiment, plots, replays
+    from tpssim import contenders, experiment, plots, replays
     from tpssim.artefacts import MARK, check_out, results_folder, write_json
     from tpssim.scenario import frame
 
@@ -53,7 +53,7 @@ def replay(args: argparse.Namespace) -> int:
     recorded = CONTROLLERS[name](**recording.header["parameters"])
     rivals: dict[str, Any] = {f"{name} (simulated)": recorded}
     for spec in specs(args.controllers) if args.controllers else []:
-        rivals[experiment.contender(spec).label] = spec
+        rivals[contenders.contender(spec).label] = spec
     traces = {f"{name} (live)": live}
     for label, rival in rivals.items():
         traces[label] = experiment.simulate(scenario, rival, seed=args.seed)

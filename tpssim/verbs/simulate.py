@@ -30,12 +30,12 @@ def simulate(args: argparse.Namespace) -> int:
             "give either SCENARIO CONTROLLER or --trace FILE CONTROLLER; allowed: one of the two"
         )
     (scenario,) = scenarios(args, [] if args.scenario is None else [args.scenario])
-    from tpssim import experiment
+    from tpssim import contenders, experiment
     from tpssim.artefacts import MARK, check_out, results_folder, write_json
     from tpssim.metrics import METRICS, measure
     from tpssim.verdicts import judge
 
-    label = experiment.contender(args.controller).label
+    label = contenders.contender(args.controller).label
     out = args.out or Path("results") / file_name(f"simulate-{scenario.name}", label)
     check_out(out)
     trace = experiment.simulate(scenario, args.controller, seed=args.seed, replication=args.replication)
