@@ -133,6 +133,16 @@ def test_list_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
             assert name in capsys.readouterr().out
 
 
+def test_list_shows_what_a_law_says_of_its_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of all but those that such a service does not move: a slow ramp, a limit that is at its least."""
+    assert main(["list", "controllers", "--json"]) == 0
+    laws = json.loads(capsys.readouterr().out)["controllers"]
+    silent = {name for name, law in laws.items() if law.get("says") == []}
+    assert silent == {"fixed", "firestore-ramp", "netflix-gradient2"}
+    assert main(["list", "controllers", "spark-pid"]) == 0
+    assert "s behind: 100/s" in capsys.readouterr().out
+
+
 BAD: list[tuple[list[str], str]] = [
     ([], "VERB"),
     (["dance"], "invalid choice: 'dance'"),

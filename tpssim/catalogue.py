@@ -5,16 +5,17 @@ from __future__ import annotations
 import inspect
 import math
 import textwrap
-from array import array
+from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 from tpssim.article import PRINTED, TWINS
 from tpssim.controllers import CONTROLLERS, facts
-from tpssim.core import InputError, Observation, Range, ranges
+from tpssim.core import InputError, Range, ranges
 from tpssim.scenario import PARTS, capacity, phases
 from tpssim.scenarios import SCENARIOS
 from tpssim.sweeping.studies import STUDIES
+from tpssim.throttling import Pacer
 
 KINDS = ("controllers", "scenarios", "metrics", "studies")
 
@@ -30,22 +31,35 @@ def _parameter(default: float, allowed: Range) -> dict[str, Any]:
 
 
 def _reasons(law: Any) -> list[str]:
-    """What a law says of its last change (its `why`), after a few calls that become slow and are refused."""
+    """What a law says of its last changes (its `why`): forty callers of a service of four servers, which
+    takes 20 ms a call, from the tenth second on 200 ms, and from the fifteenth on drops most of them.
+    """
+    step, steps = 0.005, 4000
+    half = [0.5] * steps  # more draws than there are calls and windows
     record = law()
-    if hasattr(record, "sensor"):
-        return []  # it is told of windows, not of calls
-    memory = (array("d", [0.0]) * record.memory(),) if hasattr(record, "memory") else ()
-    state, told = record.init(100.0), []
-    for k in range(400):
-        slow, drop = k >= 200, 1.0 if k >= 300 and k % 4 == 0 else 0.0
-        now, latency, lag, flying = 0.01 * (k + 1), *((0.2, 0.3, 20.0) if slow else (0.02, 0.0, 2.0))
-        obs = Observation(now, 100.0, latency, lag, 1.0, drop, flying, drop, 0.0, flying)
-        before = state
-        if hasattr(record, "admit"):
-            state = record.admit(state, now, lag, flying, *memory)
-        state = record.update(state, obs, *memory)
-        if state[:3] != before[:3]:
-            told.append(record.why(before, obs, state))
+    pacer = Pacer(record, 150.0, 0.0, half, half)
+    flying: deque[tuple[float, float, float, float]] = deque()  # (completed, latency, lag, in flight then)
+    free = deque([0.0] * 4)  # when the servers are
+    told, before = [], pacer.state
+    for k in range(steps):
+        now = k * step
+        while pacer.look_at <= now:
+            pacer.look(pacer.look_at)
+        if flying and flying[0][0] <= now:
+            completed, latency, lag, among = flying.popleft()
+            drop = 1.0 if now >= 15.0 and pacer.seen % 4 != 0 else 0.0
+            pacer.settled(completed, latency, lag, drop, drop, among)
+        elif len(flying) < 40 and pacer.due() <= now:
+            lag = now - pacer.deadline
+            if pacer.release(now):
+                completed = max(free.popleft(), now) + (0.02 if now < 10.0 else 0.2)
+                free.append(completed)
+                flying.append((completed, completed - now, lag, float(pacer.flying)))
+            else:
+                pacer.refused(now)
+        if pacer.state[:3] != before[:3] and pacer.observation is not None:
+            told.append(record.why(before, pacer.observation, pacer.state))
+        before = pacer.state
     return list(dict.fromkeys(told))
 
 
