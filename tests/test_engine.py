@@ -27,7 +27,7 @@ from tpssim.core import Observation
 from tpssim.disturbances import Ramp, Sine, Spike, Stall, Step, Swap
 from tpssim.pacing import BURST, DELAY, SKIP, capped
 from tpssim.plant import Async, Backend, Blocking, Pool, Retry
-from tpssim.reduction import COUNTERS
+from tpssim.reduction.records import COUNTERS
 from tpssim.scenario import Producer, Scenario, checked_scenario
 from tpssim.scenarios import CORE, SCENARIOS
 from tpssim.sensor import Sensor

@@ -10,7 +10,7 @@ from laws import Valve, run
 
 from tpssim.experiment import simulate
 from tpssim.plant import Async, Blocking, Consumer, Pool
-from tpssim.reduction import Phase
+from tpssim.reduction.records import Phase
 from tpssim.scenario import Scenario
 from tpssim.services import Constant
 from tpssim.verdicts import WORDS, judge, judge_phase, majority

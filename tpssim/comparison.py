@@ -15,7 +15,7 @@ from tpssim.article import TWINS
 from tpssim.clock import IDEAL
 from tpssim.metrics import METRICS
 from tpssim.pacing import BURST
-from tpssim.reduction import Phase
+from tpssim.reduction.records import Phase
 from tpssim.scenario import Scenario, frame
 from tpssim.statistics import CONFIDENCE, Estimate, estimate
 from tpssim.verdicts import Verdict, majority

@@ -16,11 +16,25 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tpssim import reduction, signals
+from tpssim import signals
 from tpssim.compiled.compiling import fast
 from tpssim.core import OK
 from tpssim.plant import Async, Blocking, Pool
-from tpssim.reduction import ASYNC, BLOCKING, POOL, Columns, Frame, Phase, Samples
+from tpssim.reduction.collecting import collect
+from tpssim.reduction.concluding import conclude
+from tpssim.reduction.records import (
+    ASYNC,
+    BLOCKING,
+    COUNTERS,
+    FAIRNESS,
+    GRID,
+    POOL,
+    Columns,
+    Frame,
+    Phase,
+    Samples,
+    one_of,
+)
 from tpssim.scenario import achievable, capacity, mean_over, mean_service, phases
 
 if TYPE_CHECKING:
@@ -220,7 +234,7 @@ def frame_of(scenario: Scenario) -> Frame:
 def room_for(runs: int, rows: int, frame: Frame) -> Samples:
     """Empty samples of that many runs of at most so many rows."""
     response, lag, lateness = np.empty((3, runs, rows))
-    levels, waves = np.empty((2, runs, len(frame.long), reduction.GRID))
+    levels, waves = np.empty((2, runs, len(frame.long), GRID))
     return Samples(response, lag, lateness, np.empty((runs, 4)), levels, waves, np.empty(waves.shape[:-1]))
 
 
@@ -228,7 +242,7 @@ def settled(samples: Samples) -> Array:
     """Sort the samples in place; the autocorrelation of their waves."""
     for values in (samples.response, samples.lag, samples.lateness, samples.levels):
         values.sort(axis=-1)
-    acfs = np.full((*samples.powers.shape, reduction.GRID // 2), math.nan)
+    acfs = np.full((*samples.powers.shape, GRID // 2), math.nan)
     moves = np.isfinite(samples.powers)
     if moves.any():
         acfs[moves] = signals.correlations(samples.waves[moves], samples.powers[moves])
@@ -240,12 +254,12 @@ def measured(trace: Trace) -> tuple[dict[str, float], list[Phase]]:
     frame = frame_of(trace.scenario)
     n = len(trace.released)
     columns = Columns(*(np.ascontiguousarray(getattr(trace, name)) for name in Columns._fields))
-    counters = np.array([float(trace.meta[name]) for name in reduction.COUNTERS])
+    counters = np.array([float(trace.meta[name]) for name in COUNTERS])
     samples, out = room_for(1, n, frame), np.empty((1, len(METRICS)))
     rows = np.empty((1, len(frame.long), len(Phase._fields)))
-    fast(reduction.collect)(columns, n, counters, frame, reduction.one_of(samples, 0), rows[0], out[0])
-    fast(reduction.conclude)(samples, settled(samples), rows, out)
-    out[0, reduction.FAIRNESS :] = _fairness(trace)
+    fast(collect)(columns, n, counters, frame, one_of(samples, 0), rows[0], out[0])
+    fast(conclude)(samples, settled(samples), rows, out)
+    out[0, FAIRNESS:] = _fairness(trace)
     return dict(zip(METRICS, out[0].tolist(), strict=True)), [Phase(*row) for row in rows[0].tolist()]
 
 

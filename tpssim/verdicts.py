@@ -32,7 +32,7 @@ from tpssim.metrics import measure_phases
 from tpssim.plant import Async, Blocking
 
 if TYPE_CHECKING:
-    from tpssim.reduction import Phase
+    from tpssim.reduction.records import Phase
     from tpssim.traces import Trace
 
 #: The words, worst first.

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tpssim.reduction import Phase
+    from tpssim.reduction.records import Phase
     from tpssim.traces import Trace
 
 QUIET = 0.05  # CV of a service time up to which it is taken for one without noise

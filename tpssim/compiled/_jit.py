@@ -23,9 +23,10 @@ import numba
 from numba.core import config, types
 from numba.extending import overload, register_jitable
 
-from tpssim import clock, disturbances, pacing, plant, reduction, sensor, signals
+from tpssim import clock, disturbances, pacing, plant, sensor, signals
 from tpssim.compiled import heap, kernel
 from tpssim.fingerprint import package
+from tpssim.reduction import collecting, commands, concluding, records
 
 _one_at_a_time = threading.Lock()
 settings: Any = config  # numba's, which a type checker does not know
@@ -58,18 +59,18 @@ _HELPERS: tuple[Callable[..., Any], ...] = (
     signals.most_in_window,
     signals.quantile,
     signals.settling_time,
-    reduction.limit_commands,
-    reduction.command,
-    reduction._drift,
-    reduction._fill_phase,
-    reduction._fill_samples,
-    reduction._recovery,
-    reduction._regain,
-    reduction._stretch,
-    reduction._settling,
-    reduction.collect,
-    reduction.one_of,
-    reduction._conclude,
+    commands.limit_commands,
+    commands.command,
+    collecting.drift,
+    collecting.fill_phase,
+    collecting.fill_samples,
+    commands.recovery,
+    collecting.regain,
+    collecting.stretch,
+    commands.settling,
+    collecting.collect,
+    records.one_of,
+    concluding.conclude_one,
 )
 for _helper in _HELPERS:
     register_jitable(_helper)

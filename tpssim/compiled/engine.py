@@ -21,7 +21,7 @@ from tpssim.core import UNFINISHED, Controller
 from tpssim.disturbances import Stall, Swap, factor_row, merged
 from tpssim.pacing import Late, on_grid
 from tpssim.plant import Async, Backend, Blocking
-from tpssim.reduction import COUNTERS
+from tpssim.reduction.records import COUNTERS
 from tpssim.scenario import Scenario, capacity, mean_over, phases
 from tpssim.sensor import CAPACITY, Sensor
 from tpssim.traces import Trace

@@ -19,7 +19,9 @@ from tpssim.core import UNFINISHED
 from tpssim.disturbances import Swap
 from tpssim.metrics import METRICS, frame_of, measured, room_for, settled
 from tpssim.plant import Backend
-from tpssim.reduction import (
+from tpssim.reduction.collecting import collect
+from tpssim.reduction.concluding import conclude
+from tpssim.reduction.records import (
     GRID,
     HELD,
     OPEN,
@@ -28,8 +30,6 @@ from tpssim.reduction import (
     Frame,
     Phase,
     Samples,
-    collect,
-    conclude,
     one_of,
 )
 from tpssim.scenario import Scenario
