@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -72,6 +73,29 @@ def test_beside_simple_pid(p_on_input: float, d_on_error: float) -> None:
         output = theirs(given)
         state = law.update(state, news(now[0], given, 100.0))
         assert state.rate == output, k
+        assert (state.proportional, state.integral, state.derivative) == theirs.components, k
+
+
+def test_another_target_is_another_limit_of_simple_pid() -> None:
+    """Its integral and its last output are clamped when the limits are set, not when it computes next."""
+    package = pytest.importorskip("simple_pid")
+    now = [0.0]
+    theirs = package.PID(
+        3.0, 2.0, 0.05, 0.5, 0.01, (1.0, 100.0), time_fn=lambda: now[0], starting_output=100.0
+    )
+    law = Pid(3.0, 2.0, 0.05, 0.5, 0.01)
+    state, target = law.init(100.0), 100.0
+    draw = random.Random(3)
+    for k in range(5_000):
+        if k % 7 == 6:
+            target = draw.choice([1.0, 5.0, 50.0, 100.0, 1e4])
+            theirs.output_limits = (1.0, target)
+            state = law.update(state, Observation(now[0], target, math.nan, 0.0, 0.0))
+            assert (state.rate, state.integral) == (theirs._last_output, theirs.components[1]), k
+        now[0] += draw.choice([0.0, 0.004, draw.expovariate(10.0)])
+        given = draw.lognormvariate(-1.0, 1.0)
+        assert theirs(given) == law.update(state, news(now[0], given, target)).rate, k
+        state = law.update(state, news(now[0], given, target))
         assert (state.proportional, state.integral, state.derivative) == theirs.components, k
 
 

@@ -37,7 +37,7 @@ class Pid(NamedTuple):
 
     Valve: rate. Signal: lag + latency.
     Origin: m-lundberg/simple-pid 2.0.1 (MIT). Deviations: the clock is the law's `now`; an observation
-    without a latency is skipped; the limits are the target and `min_rate`.
+    without a latency is skipped; the limits are the target and `min_rate`, as set anew with every target.
 
     >>> law = Pid(kp=100.0, ki=0.0, kd=0.0, setpoint=0.5)
     >>> law.update(law.init(100.0), Observation(1.0, 100.0, 0.8, 0.0)).rate  # 100 (0.5 - 0.8) + 100
@@ -57,6 +57,10 @@ class Pid(NamedTuple):
         return PidState(target, math.inf, 0.0, 0.0, target, 0.0, 0.0, math.nan, math.nan, math.nan)
 
     def update(self, state: PidState, obs: Observation) -> PidState:
+        high = max(obs.target, self.min_rate)
+        if high < state.integral or high < state.rate:
+            # The target has fallen: simple-pid clamps both when its limits are set.
+            state = within(state, self.min_rate, high)
         if obs.count < 1.0 or math.isnan(obs.latency):
             return state
         now = obs.now
@@ -65,7 +69,6 @@ class Pid(NamedTuple):
             dt = 1e-16
         if dt < self.sample_time and not math.isnan(state.output):
             return state
-        high = max(obs.target, self.min_rate)
         given = obs.lag + obs.latency
         error = self.setpoint - given
         change = 0.0 if math.isnan(state.last_input) else given - state.last_input
@@ -94,3 +97,24 @@ class Pid(NamedTuple):
             return "nothing computed yet"
         terms = f"P {after.proportional:.4g}, I {after.integral:.4g}, D {after.derivative:.4g}"
         return f"response {after.last_input:.3g} s for {self.setpoint:g}: {terms}"
+
+
+def within(state: PidState, low: float, high: float) -> PidState:
+    """The state with its integral and its output inside new limits.
+
+    >>> within(Pid().init(100.0), 1.0, 40.0)[:5]
+    (40.0, inf, 0.0, 0.0, 40.0)
+    """
+    output = state.output if math.isnan(state.output) else max(low, min(state.output, high))
+    return PidState(
+        max(low, min(state.rate, high)),
+        state.limit,
+        state.reject,
+        state.proportional,
+        max(low, min(state.integral, high)),
+        state.derivative,
+        state.time,
+        output,
+        state.last_input,
+        state.last_error,
+    )
