@@ -62,6 +62,34 @@ def test_the_weight_falls_with_bins_that_only_failed() -> None:
     assert (breaker.state.failing, breaker.state.working) == (0.0, 1.0)
 
 
+def test_the_ratio_to_the_bit() -> None:
+    # 199 of 308 succeeded: (308 - 5 - 1.5 x 199) / 309, times 40 / 40.
+    breaker = Breaker()
+    breaker.answered(0.0, 199.0, 109.0)
+    assert breaker.asked(0.1) == 4.5 / 309.0
+
+
+@pytest.mark.parametrize(("ok", "failed"), [(10, 0), (0, 10), (5, 5)])
+def test_the_originals_history(ok: int, failed: int) -> None:
+    # TestGoogleBreakerHistory, at 11f2109: 10 bins of 10 ms, a call every 5 ms, failures first.
+    breaker = Breaker(GozeroBreaker(window=0.1, bins=10.0))
+    for k in range(10):
+        breaker.answered(0.005 * k, float(k >= failed), float(k < failed))
+    breaker.asked(0.05)
+    assert (breaker.state.accepts, breaker.state.requests) == (ok, 10.0)
+    breaker.asked(0.15)
+    assert (breaker.state.accepts, breaker.state.requests) == (0.0, 0.0)
+
+
+def test_the_originals_recovery() -> None:
+    # TestGoogleBreakerRecover: 20 bins of 10 ms, ten with 100 failures each, ten with 100 successes each.
+    breaker = Breaker(GozeroBreaker(window=0.2, bins=20.0))
+    for k in range(20):
+        breaker.answered(0.01 * k, 100.0 * (k >= 10), 100.0 * (k < 10))
+    # At its end the first bin has left: 1900 - 5 - 1.5 x 1000 of 1901, with 10 of 20 bins at work.
+    assert breaker.asked(0.2) == (1900.0 - 5.0 - 1500.0) / 1901.0 * 0.5
+
+
 def test_the_weight_has_a_floor() -> None:
     breaker = Breaker(GozeroBreaker(window=4.0, bins=4.0))
     for second in range(4):
@@ -91,6 +119,16 @@ def test_a_call_is_forced_when_none_was_let_through_for_a_second() -> None:
         if not forced:
             breaker.refused(now)
     assert breaker.state.passed == 6.11
+
+
+def test_a_second_is_not_more_than_a_second() -> None:
+    breaker = Breaker()
+    breaker.answered(0.0, 0.0, 95.0)
+    assert breaker.asked(1.2) > 0.0  # let through, for no refusal is told
+    assert 2.2 - 1.2 > 1.0
+    assert breaker.asked(2.2) > 0.0  # the original counts nanoseconds: 1 s is not above 1 s
+    breaker.refused(2.2)
+    assert breaker.asked(2.200000001) == 0.0
 
 
 def test_calls_let_through_while_nothing_is_to_be_refused_do_not_count_for_it() -> None:

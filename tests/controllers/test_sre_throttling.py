@@ -91,6 +91,34 @@ def test_grpcs_bins(
         assert throttler.counts() == (accepted, throttled)
 
 
+@pytest.mark.parametrize(
+    ("bins", "ticks", "sums"),
+    [
+        (3.0, (0, 1, 2), (1, 3, 6)),
+        (3.0, (1, 0, 2), (1, 3, 6)),
+        (3.0, (8, 0, 9), (1, 1, 4)),
+        (1.0, (0, 1, 2), (1, 2, 3)),
+    ],
+    ids=["accumulate", "a little back", "far back", "rollover"],
+)
+def test_grpcs_lookback(bins: float, ticks: tuple[int, ...], sums: tuple[int, ...]) -> None:
+    # TestLookback of lookback_test.go, at 4793ad0: 1, 2, 3 are added.
+    throttler = Throttler(GRPC._replace(bins=bins, window=bins))
+    for value, (tick, total) in enumerate(zip(ticks, sums, strict=True), start=1):
+        throttler.answered(float(tick), float(value))
+        assert throttler.counts() == (total, 0.0)
+
+
+def test_bins_are_counted_in_nanoseconds() -> None:
+    # Bins of 0.3 s: 3 x 0.3 s is 899,999,999.9999999 ns in floats, and the first bin has left.
+    throttler = Throttler(GRPC._replace(bins=3.0, window=0.9))
+    for k in range(3):
+        throttler.answered(0.3 * k, 1.0)
+    assert throttler.counts() == (3.0, 0.0)
+    throttler.asked(3 * 0.3)
+    assert throttler.counts() == (2.0, 0.0)
+
+
 def test_beam_without_data_and_without_errors() -> None:
     throttler = Throttler(BEAM)
     assert throttler.asked(0.0) == 0.0

@@ -6,6 +6,7 @@ import math
 from array import array
 from typing import Annotated, NamedTuple
 
+from tpssim.controllers.netflix_window import nanoseconds
 from tpssim.controllers.sre_throttling import bin_of, turned
 from tpssim.core import Observation, Range
 
@@ -40,8 +41,8 @@ class GozeroBreaker(NamedTuple):
     is forced. Every failed call is a failure, counted when it ends.
 
     Valve: reject. Signal: succeeded and failed calls.
-    Origin: zeromicro/go-zero, `core/breaker/googlebreaker.go` (MIT). Deviation: the ratio of latencies that
-    later versions take instead, if it is larger, is left out.
+    Origin: zeromicro/go-zero, `core/breaker/googlebreaker.go` (MIT). The latencies that a proposal of 2026
+    (pull request 5366) would add are no part of it.
 
     >>> law = GozeroBreaker()
     >>> state, memory = law.init(100.0), array("d", [0.0]) * law.memory()
@@ -81,8 +82,8 @@ class GozeroBreaker(NamedTuple):
         reject, slot = 0.0, math.nan
         if ratio > 0.0:
             slot = now
-            if not now - passed > self.force_after:
-                reject = min(ratio * (bins - seen.working) / bins, 1.0)
+            if math.isnan(passed) or since(passed, now) <= nanoseconds(self.force_after):
+                reject = min(ratio * ((bins - seen.working) / bins), 1.0)
         return GozeroBreakerState(
             state.rate,
             state.limit,
@@ -123,6 +124,15 @@ class GozeroBreaker(NamedTuple):
         if after.failing > 0.0:
             return f"{told}, failing bins {after.failing:g}: {after.reject:.1%} refused"
         return f"{told}: {after.reject:.1%} refused"
+
+
+def since(then: float, now: float) -> float:
+    """The time from one time to another, ns.
+
+    >>> since(0.1, 1.1), 1.4 - 0.4, since(0.4, 1.4)
+    (1000000000.0, 0.9999999999999999, 1000000000.0)
+    """
+    return nanoseconds(now) - nanoseconds(then)
 
 
 class History(NamedTuple):

@@ -6,6 +6,7 @@ import math
 from array import array
 from typing import Annotated, NamedTuple
 
+from tpssim.controllers.netflix_window import nanoseconds
 from tpssim.core import FLAG, Observation, Range
 
 
@@ -42,9 +43,8 @@ class SreThrottling(NamedTuple):
         go-kratos/aegis, circuitbreaker/sre            k 1/0.6, min_requests 100, window 3, bins 10,
                                                        attempts 0
 
-    Deviations: an acceptance counts in the bin of its answer (Beam: of its start); bins lie on a grid from
-    time 0 (Beam and aegis begin one anew after a pause); failsafe-go divides in 32 bits, and its bins pass
-    only with news.
+    Deviations: an acceptance counts in the bin of its answer (Beam: of its start); a time on the edge of two
+    bins lies in the later one (Beam: the earlier); failsafe-go's bins pass only with news.
 
     >>> law = SreThrottling(attempts=0.0)
     >>> state, memory = law.init(100.0), array("d", [0.0]) * law.memory()
@@ -112,12 +112,13 @@ class Counts(NamedTuple):
 
 
 def bin_of(now: float, window: float, bins: int) -> float:
-    """The number of the bin that a time lies in.
+    """The number of the bin that a time lies in, both in whole nanoseconds as the originals count them.
 
-    >>> bin_of(2.5, 10.0, 5), bin_of(0.3, 30.0, 100)
-    (1.0, 1.0)
+    >>> bin_of(2.5, 10.0, 5), bin_of(0.3, 30.0, 100), bin_of(3 * 0.3, 30.0, 100)
+    (1.0, 1.0, 3.0)
     """
-    return float(math.floor(min(now * bins / window, 9e15)))
+    width = max(1.0, math.floor(nanoseconds(window) / bins) * 1.0)
+    return float(math.floor(min(nanoseconds(now) / width, 9e15)))
 
 
 def counted(
