@@ -76,6 +76,18 @@ def test_dropping_soon_after_goes_on_near_where_it_was(pause: float, drops: floa
     assert (again.dropping, again.drops) == (1.0, drops)
 
 
+def test_times_in_whole_milliseconds_are_what_they_say() -> None:
+    # Late by 5 ms, in floats by a little less; above until 0.2 + 0.1 s, in floats a little more than 0.3.
+    law = Codel()
+    assert 4.28 - 4.275 < 0.005
+    assert law.admit(law.init(1000.0), 4.28, 4.28 - 4.275, 0.0).first_above == pytest.approx(4.38)
+    state = law.admit(law.init(1000.0), 0.2, 0.02, 0.0)
+    assert state.first_above > 0.3
+    assert law.admit(state, 0.3, 0.02, 0.0).reject == 1.0
+    # 0.32 - 0.3 s at 100 a second: two more slots have come due.
+    assert law.admit(law.init(100.0), 0.32, 0.32 - 0.3, 0.0).first_above == pytest.approx(0.42)
+
+
 class Queue:
     """A queue of arrival times, worked as the pseudo-code of RFC 8289 does; notes what it drops."""
 
@@ -198,6 +210,49 @@ def test_follys_own_sequence() -> None:
         state = law.admit(state, ms / 1e3, wait / 1e3, 0.0)
         rejected.append(state.reject == 1.0)
     assert rejected == [False, False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("slots", "rejected"),
+    [
+        ([(0, 20)], [False]),  # oneRequestNoDrop
+        ([(0, 20), (90, 8)], [False, False]),  # mediumLoad
+        ([(0, 20), (90, 4)], [False, False]),  # reducingLoad
+        ([(0, 50), (110, 50), (110, 50)], [False, False, True]),  # updateInterval, its first half
+    ],
+)
+def test_follys_other_sequences(slots: list[tuple[int, int]], rejected: list[bool]) -> None:
+    # CodelTest.cpp, at 101ac18: ms since the first, ms waited.
+    law = CodelFolly()
+    state = law.init(100.0)
+    found = []
+    for ms, wait in slots:
+        state = law.admit(state, (ms + 1) / 1e3, wait / 1e3, 0.0)
+        found.append(state.reject == 1.0)
+    assert found == rejected
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_slot_by_slot_as_folly_counts(seed: int) -> None:
+    """Whole milliseconds and nanoseconds, waits at the bounds and beside them: as in whole nanoseconds."""
+    target, interval = [(5_000_000, 100_000_000), (7_000_000, 30_000_000)][seed % 2]
+    law = CodelFolly(target / 1e9, interval / 1e9)
+    state = law.init(100.0)
+    draw = random.Random(seed)
+    now = until = least = 0
+    fresh, overloaded, refusals = True, False, 0
+    for k in range(5_000):
+        now += draw.choice([0, 1, 1_000_000, interval, draw.randrange(20) * 1_000_000, draw.randrange(10**7)])
+        wait = min(now, draw.choice([0, target - 1, target, target + 1, 2 * target, 2 * target + 1, 10**8]))
+        due = (now - wait) / 1e9
+        if now > until and not fresh:
+            overloaded, until, fresh = least > target, now + interval, True
+        refuse = not fresh and overloaded and wait > 2 * target
+        least, fresh = wait if fresh else min(least, wait), False
+        state = law.admit(state, now / 1e9, now / 1e9 - due, 0.0)
+        assert (state.reject == 1.0, state.load) == (refuse, min(100, 100 * least // (2 * target))), k
+        refusals += refuse
+    assert refusals > 100
 
 
 @pytest.mark.parametrize(("wait", "load"), [(0.04, 100.0), (0.007, 70.0), (0.002, 20.0)])

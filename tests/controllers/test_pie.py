@@ -71,6 +71,20 @@ def test_periods_that_passed_are_made_up_for_with_the_delay_that_there_was() -> 
     assert idle.probability == pytest.approx((0.125 * -0.005 + 1.25 * 0.01) / 2048)
 
 
+def test_steps_are_counted_in_nanoseconds() -> None:
+    # A slot at the very time of a step finds it made: 43 x 16 ms / 16 ms is less than 43 in floats.
+    law = Pie(max_burst=0.0, period=0.016)
+    assert 0.688 / 0.016 < 43.0
+    assert law.admit(law.init(1000.0), 0.688, 0.0, 0.0).steps == 43.0
+    assert Pie(max_burst=0.07, period=0.005).init(1000.0).burst == 14.0  # 0.07 / 0.005 is more
+    # Due at the time of the step: nothing had waited by then, so p decays, though 816 - 800 ms is
+    # 16.000000000000014 in floats.
+    state = law.init(1000.0)._replace(probability=0.5, steps=49.0)
+    after = law.admit(state, 0.816, 0.816 - 0.8, 0.0)
+    first = (0.5 - 0.001875) * 0.98  # at 800 ms, both delays 0
+    assert after.probability == pytest.approx(first + 0.02)  # of 0.125 x 1 ms + 1.25 x 16 ms
+
+
 def test_a_burst_is_allowed_for_ten_periods_and_again_once_nothing_waits() -> None:
     law = Pie(alpha=100.0)
     state = law.init(1000.0)

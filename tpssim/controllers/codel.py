@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
+from tpssim.controllers.netflix_window import nanoseconds
 from tpssim.core import FLAG, Observation, Range
 
 NEARBY = 16.0  # intervals; a dropping state that ended later ago than that is forgotten
@@ -39,6 +40,8 @@ class Codel(NamedTuple):
         dropping, not long:  dropping <- no
         dropping, now >= next:  refuse; drops + 1; next <- next + interval / sqrt(drops)
 
+    Times are compared in whole nanoseconds, so a wait of just 5 ms is one, however it was computed.
+
     Behind a blocking call or a pool that is full, the slots that are due wait, and the lag says how long. A
     call that is handed over at once leaves no lag: its queue is at the service. With `signal` 1 the wait is
     the last latency less the least latency seen, of calls without an error, and instead of the slots that
@@ -70,12 +73,12 @@ class Codel(NamedTuple):
         first_above, next_drop = state.first_above, state.next_drop
         drops, last_drops, dropping = state.drops, state.last_drops, state.dropping
         long = False
-        if wait < self.delay or waiting <= self.backlog:
+        if nanoseconds(wait) < nanoseconds(self.delay) or waiting <= self.backlog:
             first_above = math.inf
         elif first_above == math.inf:
             first_above = now + self.interval
         else:
-            long = now >= first_above
+            long = nanoseconds(now) >= nanoseconds(first_above)
         reject, advance = 0.0, 0.0
         if dropping > 0.0:
             if not long:
@@ -83,13 +86,14 @@ class Codel(NamedTuple):
             else:
                 if state.advance > 0.0:
                     next_drop = next_drop + self.interval / math.sqrt(drops)
-                if now >= next_drop:
+                if nanoseconds(now) >= nanoseconds(next_drop):
                     reject, advance = 1.0, 1.0
                     drops += 1.0
         elif long:
             reject, dropping = 1.0, 1.0
             new = drops - last_drops
-            drops = new if new > 1.0 and now - next_drop < NEARBY * self.interval else 1.0
+            near = nanoseconds(now) - nanoseconds(next_drop) < NEARBY * nanoseconds(self.interval)
+            drops = new if new > 1.0 and near else 1.0
             next_drop = now + self.interval / math.sqrt(drops)
             last_drops = drops
         return CodelState(
@@ -143,10 +147,10 @@ def waited(signal: float, lag: float, queued: float) -> float:
 def behind(signal: float, lag: float, in_flight: float, target: float) -> float:
     """How many slots of an even schedule have come due behind this one; or the calls in flight.
 
-    >>> behind(0.0, 0.025, 7.0, 100.0), behind(1.0, 0.025, 7.0, 100.0)
-    (2.0, 7.0)
+    >>> behind(0.0, 0.025, 7.0, 100.0), behind(0.0, 0.32 - 0.3, 7.0, 100.0), behind(1.0, 0.025, 7.0, 100.0)
+    (2.0, 2.0, 7.0)
     """
-    return in_flight if signal > 0.0 else float(math.floor(min(lag * target, 9e15)))
+    return in_flight if signal > 0.0 else float(math.floor(min(nanoseconds(lag) * target / 1e9, 9e15)))
 
 
 def above_least(least: float, queued: float, obs: Observation) -> tuple[float, float]:

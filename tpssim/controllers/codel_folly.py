@@ -34,8 +34,8 @@ class CodelFolly(NamedTuple):
         else:          shortest <- min(shortest, its wait);  refuse if overloaded and its wait > 2 delay
         load = min(100, trunc(100 shortest / (2 delay)))
 
-    The first slot is passed and is the first `shortest`. `signal` 1 takes the last latency less the least one
-    for the wait, as in `codel`.
+    The first slot is passed and is the first `shortest`. Times are compared in whole nanoseconds, as the
+    original counts. `signal` 1 takes the last latency less the least one for the wait, as in `codel`.
 
     Valve: reject. Signal: wait before release, or latency above the least.
     Origin: facebook/folly, `folly/executors/Codel.cpp` (Apache-2.0).
@@ -61,11 +61,12 @@ class CodelFolly(NamedTuple):
     def admit(self, state: CodelFollyState, now: float, lag: float, in_flight: float) -> CodelFollyState:
         wait = waited(self.signal, lag, state.queued)
         until, shortest, overloaded, passed = state.until, state.shortest, state.overloaded, state.fresh
-        if passed == 0.0 and now > until:
-            overloaded = 1.0 if shortest > self.delay else 0.0
+        if passed == 0.0 and nanoseconds(now) > nanoseconds(until):
+            overloaded = 1.0 if nanoseconds(shortest) > nanoseconds(self.delay) else 0.0
             until, passed = now + self.interval, 1.0
         shortest = wait if passed > 0.0 else min(shortest, wait)
-        refused = passed == 0.0 and overloaded > 0.0 and wait > 2.0 * self.delay
+        too_long = nanoseconds(wait) > 2.0 * nanoseconds(self.delay)
+        refused = passed == 0.0 and overloaded > 0.0 and too_long
         return CodelFollyState(
             state.rate,
             state.limit,

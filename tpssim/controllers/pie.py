@@ -6,6 +6,7 @@ import math
 from typing import Annotated, NamedTuple
 
 from tpssim.controllers.codel import above_least, behind, waited
+from tpssim.controllers.netflix_window import nanoseconds
 from tpssim.core import FLAG, Observation, Range
 
 BURSTY, CERTAIN = 0.85, 8.5  # probabilities saved up below which no call is refused, and from which one is
@@ -68,8 +69,8 @@ class Pie(NamedTuple):
     signal: Annotated[float, Range(0.0, 1.0, FLAG)] = 0.0
 
     def init(self, target: float) -> PieState:
-        allowance = self.max_burst / self.period
-        return PieState(math.inf, math.inf, 0.0, 0.0, 0.0, allowance, 0.0, 0.0, math.inf, 0.0, target)
+        burst = allowance(self.max_burst, self.period)
+        return PieState(math.inf, math.inf, 0.0, 0.0, 0.0, burst, 0.0, 0.0, math.inf, 0.0, target)
 
     def admit(self, state: PieState, now: float, lag: float, in_flight: float) -> PieState:
         wait = waited(self.signal, lag, state.queued)
@@ -166,17 +167,29 @@ def stepped(
     Control(probability=0.48019999999999996, old=0.0, burst=0.0, steps=2.0)
     """
     probability, old, burst, steps = control
-    last = float(math.floor(min(now / period, 9e15)))
+    # In whole nanoseconds: a delay of nothing at a step is 0 then, and a step on time is not missed.
+    clock, tick = nanoseconds(now), nanoseconds(period)
+    due = clock - nanoseconds(wait)
+    last = float(math.floor(min(clock / tick, 9e15)))
     steps = max(steps, last - MOST)
     while steps < last:
         steps += 1.0
-        q = max(0.0, wait - sinks * (now - steps * period))
+        q = max(0.0, steps * tick - due) / 1e9 if sinks > 0.0 else wait
         probability = next_probability(probability, q, old, delay, alpha, beta)
         burst = max(0.0, burst - 1.0)
         if probability == 0.0 and q < delay / 2.0 and old < delay / 2.0:
-            burst = max_burst / period
+            burst = allowance(max_burst, period)
         old = q
     return Control(probability, old, burst, steps)
+
+
+def allowance(max_burst: float, period: float) -> float:
+    """For how many steps a burst is allowed.
+
+    >>> allowance(0.15, 0.015), 0.07 / 0.005, allowance(0.07, 0.005)
+    (10.0, 14.000000000000002, 14.0)
+    """
+    return nanoseconds(max_burst) / nanoseconds(period)
 
 
 def next_probability(p: float, q: float, old: float, delay: float, alpha: float, beta: float) -> float:
