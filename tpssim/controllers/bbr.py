@@ -35,7 +35,7 @@ class Bbr(NamedTuple):
 
         delivered = successes / time of the round
         best      = the most of the last `memory_rounds` rounds
-        startup:  gain 2.885, until best grew by less than 25 % for 3 rounds
+        startup:  gain 2.885 and never slower than before, until best grew by less than 25 % for 3 rounds
         drain:    gain 0.347 for one round
         probe:    gains 1.25, 0.75, 1, 1, 1, 1, 1, 1 in turn, begun at random, not with 0.75
         rate      = max(min_rate, min(gain * best, target))
@@ -45,7 +45,8 @@ class Bbr(NamedTuple):
     Valve: rate. Signal: delivered rate.
     Origin: BBR version 1 (Cardwell and others, 2016), the pacing only. Deviations: no window and so no
     ProbeRTT; a round is a stretch of time, not a flight of packets; drain lasts one round, for a queue cannot
-    be seen.
+    be seen; a round that the target limited counts, where the original takes it only if it delivered more.
+    Of Linux's module, the margin of 1 % and the search for a policer are left out.
 
     >>> from array import array
     >>> law = Bbr()
@@ -91,7 +92,10 @@ class Bbr(NamedTuple):
                 turn += 1.0  # never begun with 0.75
         else:
             turn = 0.0 if turn >= 7.0 else turn + 1.0
-        rate = max(self.min_rate, min(gain(mode, turn) * best, obs.target))
+        rate = gain(mode, turn) * best
+        if mode == STARTUP:
+            rate = max(rate, state.rate)  # one slow round does not end the search
+        rate = max(self.min_rate, min(rate, obs.target))
         return BbrState(
             rate, state.limit, state.reject, obs.now, state.rounds + 1.0, best, full, stalled, mode, turn
         )
