@@ -23,6 +23,12 @@ def test_the_ramp(minutes: float, rate: float) -> None:
     assert fed(law, [news._replace(target=600.0)], target=600.0)[-1].rate == min(rate, 600.0)
 
 
+def test_the_ramp_counts_whole_steps() -> None:
+    # 1.9 / 0.1 is a little less than 19; the original counts ms: floor(500 x 1.5^19).
+    law = FirestoreRamp(step=0.1)
+    assert fed(law, [Observation(1.9, 1e9, 0.01, 0.0)], target=1e9)[-1].rate == 1_108_418.0
+
+
 @pytest.mark.parametrize(
     ("minutes", "calls", "delay_ms"),
     [(0, 100, 200), (0, 250, 500), (0, 500, 1000), (5, 250, 334), (5, 500, 667), (5, 750, 1000)],

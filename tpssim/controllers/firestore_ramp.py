@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
+from tpssim.controllers.netflix_window import nanoseconds
 from tpssim.core import Observation, Range
 
 
@@ -40,9 +41,10 @@ class FirestoreRamp(NamedTuple):
     def update(self, state: FirestoreRampState, obs: Observation) -> FirestoreRampState:
         if obs.count < 1.0:
             return FirestoreRampState(min(state.rate, obs.target), state.limit, state.reject)
-        return FirestoreRampState(
-            min(obs.target, ramp(self.initial, self.growth, obs.now / self.step)), state.limit, state.reject
-        )
+        # In whole nanoseconds: 1.9 / 0.1 is less than 19.
+        steps = nanoseconds(obs.now) / max(1.0, nanoseconds(self.step))
+        rate = min(obs.target, ramp(self.initial, self.growth, steps))
+        return FirestoreRampState(rate, state.limit, state.reject)
 
     def why(self, before: FirestoreRampState, obs: Observation, after: FirestoreRampState) -> str:
         return f"{obs.now:.4g} s after the start"
