@@ -34,6 +34,13 @@ def test_it_follows_the_processing_rate_when_nothing_waits() -> None:
     assert [s.rate for s in states[2:]] == pytest.approx([(x + 1) * 1000.0 for x in range(1, 50)])
 
 
+def test_it_follows_a_processing_rate_that_falls() -> None:
+    # PIDRateEstimatorSuite at 3a994db: (50 - x) * 20 elements in 20 ms each, Ki 1, nothing waits.
+    law = SparkPid(kp=1.0, ki=1.0, kd=0.0, min_rate=10.0, batch=0.02)
+    states = fed(law, [batch(20.0 * x, (50 - x) * 20.0, 20, 0) for x in range(50)], target=1e6)
+    assert [s.rate for s in states[2:]] == pytest.approx([(50 - x) * 1000.0 for x in range(1, 50)])
+
+
 def test_below_the_processing_rate_while_something_waits() -> None:
     law = SparkPid(kp=1.0, ki=0.01, kd=0.0, min_rate=10.0, batch=0.02)
     draw = random.Random(1)

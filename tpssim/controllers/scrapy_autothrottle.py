@@ -30,7 +30,8 @@ class ScrapyAutothrottle(NamedTuple):
 
     Valve: rate. Signal: latency, failed or not.
     Origin: scrapy/scrapy, `extensions/throttle.py` (BSD-3-Clause). Deviations: the delay is exact where
-    Scrapy by default draws it from half to one and a half of it; never faster than the target.
+    Scrapy by default draws it from half to one and a half of it; never faster than the target; a call that
+    timed out is a failed response with its time-out as latency, where Scrapy is told of none.
 
     >>> law = ScrapyAutothrottle(concurrency=2.0, start_delay=1.0)
     >>> law.update(law.init(100.0), Observation(2.0, 100.0, 2.0, 0.0)).delay
