@@ -234,6 +234,14 @@ def test_late_policies_are_compared_and_the_storm_is_seen() -> None:
     assert len(figure.axes) == 4
 
 
+def test_each_scenario_has_a_picture_of_its_late_policies() -> None:
+    policies = [late_policy("burst"), late_policy("delay")]
+    short = [SCENARIOS[name]._replace(duration=12.0) for name in ("stall", "blocking-steady")]
+    arenas = [variant for scenario in short for variant in with_late(scenario, policies)]
+    result = compare(arenas, "fixed", replications=1)
+    assert list(result.late_pictures("fixed")) == ["stall", "blocking-steady"]
+
+
 def test_printed_throttles_are_left_out_where_they_cannot_run() -> None:
     late = with_late(SCENARIOS["stall"]._replace(duration=11.0), [late_policy("skip")])
     labels = set(compare(late, replications=1).of("stall late=skip"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -15,6 +16,7 @@ from tpssim.core import InputError
 
 #: A folder with this file was made by tpssim and may be replaced by it.
 MARK = "run.json"
+LONGEST = 150  # characters of a file's name, its suffix aside
 
 
 def check_out(out: Path) -> None:
@@ -68,9 +70,17 @@ def results_folder(out: Path) -> Iterator[Path]:
 
 
 def file_name(*parts: str) -> str:
-    """A name for a file from what a user may have typed."""
+    """A name for a file from what a user may have typed; one that is too long ends with a digest of itself.
+
+    >>> file_name("drift", "aimd:dec_rate=0.5")
+    'drift--aimd_dec_rate=0.5'
+    """
     text = "--".join(parts)
-    return "".join(c if c.isalnum() or c in "-_.=" else "_" for c in text)[:150]
+    name = "".join(c if c.isalnum() or c in "-_.=" else "_" for c in text)
+    if len(name) <= LONGEST:
+        return name
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return f"{name[: LONGEST - 9]}-{digest}"
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -119,13 +119,13 @@ class Comparison(NamedTuple):
         """The rate over time of one throttle under each late policy: a figure for each group of variants."""
         from tpssim import plots
 
-        return [plots.rate_figure(*picture) for picture in self.late_pictures(throttle)]
+        return [plots.rate_figure(*picture) for picture in self.late_pictures(throttle).values()]
 
-    def late_pictures(self, throttle: str) -> list[tuple[str, list[Panel], Frame]]:
-        """What `plots.rate_figure` needs for those."""
+    def late_pictures(self, throttle: str) -> dict[str, tuple[str, list[Panel], Frame]]:
+        """What `plots.rate_figure` needs for those, by the scenario that they are variants of."""
         from tpssim import plots
 
-        pictures = []
+        pictures = {}
         for group in self.late_variants():
             panels = []
             for arena in group:
@@ -135,8 +135,9 @@ class Comparison(NamedTuple):
                 storm = _storm(cell, arena)
                 title = f"{arena.late}: {storm:.2g} x the target in the busiest 0.1 s"
                 panels.append(trace.panel(title))
-            title = f"{_base(group[0])}, {throttle}: what becomes of missed slots"
-            pictures.append((title, panels, plots.Frame(*frame(group[0]))))
+            base = _base(group[0])
+            title = f"{base}, {throttle}: what becomes of missed slots"
+            pictures[base] = title, panels, plots.Frame(*frame(group[0]))
         return pictures
 
     def to_json(self, **extra: Any) -> str:

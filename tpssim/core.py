@@ -190,5 +190,15 @@ def format_spec(name: str, parameters: Mapping[str, float]) -> str:
     >>> format_spec("aimd", {"dec_rate": 0.5})
     'aimd:dec_rate=0.5'
     """
-    listed = ",".join(f"{key}={value:g}" for key, value in parameters.items())
+    listed = ",".join(f"{key}={exact(value)}" for key, value in parameters.items())
     return f"{name}:{listed}" if listed else name
+
+
+def exact(value: float) -> str:
+    """A number in the fewest digits that give it back.
+
+    >>> exact(500.0), exact(0.70000001)
+    ('500', '0.70000001')
+    """
+    short = f"{value:g}"
+    return short if float(short) == value else repr(value)

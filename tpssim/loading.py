@@ -35,8 +35,10 @@ def _fresh_module(kind: str, spec: str, place: str) -> ModuleType:
     is_file = place.endswith(".py")
     if is_file and not path.is_file():
         raise InputError(f"{kind} file {place!r} is not there; allowed: a Python file")
-    # What stands beside a file can be imported, as if it were run.
-    sys.path.insert(0, str(path.parent) if is_file else "")
+    # What stands beside a file can be imported, as if it were run; later too, when it is called.
+    beside = str(path.parent) if is_file else ""
+    if beside not in sys.path:
+        sys.path.insert(0, beside)
     try:
         if is_file:
             name = f"{kind}_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
@@ -57,6 +59,4 @@ def _fresh_module(kind: str, spec: str, place: str) -> ModuleType:
         raise InputError(
             f"{kind} {spec!r} cannot be loaded: {type(error).__name__}: {error}; allowed: code that imports"
         ) from error
-    finally:
-        sys.path.pop(0)
     return module

@@ -73,10 +73,7 @@ def _by_word(words: Mapping[str, str]) -> str:
 def compare(result: Result, progress: Progress) -> Iterator[str]:
     arenas = result.summary["scenarios"]
     labels = list(dict.fromkeys(label for arena in arenas.values() for label in arena["throttles"]))
-    if len(arenas) == 1:
-        ((name, arena),) = arenas.items()
-        pass  # its own section begins with the verdicts
-    else:
+    if len(arenas) > 1:  # a single one's own section begins with the verdicts
         yield section("At a glance", _matrix(arenas, labels))
     yield from _late(result, arenas)
     total, done = sum(len(arena["throttles"]) for arena in arenas.values()), 0

@@ -6,9 +6,9 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from tpssim import tables
+from tpssim.core import exact
 from tpssim.metrics import METRICS
 from tpssim.tuning.objectives import PENALTY
-from tpssim.tuning.tune_result import exact
 
 if TYPE_CHECKING:
     from tpssim.statistics import Estimate

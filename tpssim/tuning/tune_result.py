@@ -13,7 +13,7 @@ import numpy as np
 
 from tpssim import tables
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import FLAG, VERSION, ranges
+from tpssim.core import FLAG, VERSION, exact, ranges
 from tpssim.metrics import METRICS
 from tpssim.statistics import Estimate, estimate
 from tpssim.tuning.objectives import PENALTY
@@ -261,11 +261,6 @@ class TuneResult(NamedTuple):
     def _bar(e: Estimate) -> tuple[float, float, float]:
         mean, low, high = (math.nan if x is None else x for x in e[:3])
         return mean, low, high
-
-
-def exact(value: float) -> str:
-    short = f"{value:g}"
-    return short if float(short) == value else repr(value)
 
 
 def _outcome(one: Outcome) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import os
 import platform
+import re
 import shlex
 import sys
 import time
@@ -79,8 +80,26 @@ def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Sce
     return arenas
 
 
+#: Options that are given anew for each value.
+REPEATED = {"fail_if", "header", "late"}
+
+
+def shown_in_public(option: str, value: str) -> str:
+    """A value as it may stand in files: without the credentials of a request.
+
+    >>> shown_in_public("header", "Authorization: Bearer abc"), shown_in_public("url", "http://me:pw@host/x")
+    ('Authorization: ***', 'http://***@host/x')
+    """
+    if option == "header":
+        return f"{value.partition(':')[0]}: ***"
+    return re.sub(r"(?<=://)[^/?#]*(?=@)", "***", value) if option == "url" else value
+
+
 def command(args: argparse.Namespace) -> str:
-    """The command that remakes the numbers: what was asked for, without where it was put."""
+    """The command that remakes the numbers: what was asked for, without where it was put.
+
+    What a request's headers say is left out, for it may be a secret.
+    """
     words = ["python -m tpssim", args.verb]
     # How many processes work changes no number; how many threads make live calls does.
     hidden = {"verb", "run", "out", "json", "workers", "dask", "store", "seed", "quiet", "record"}
@@ -101,8 +120,15 @@ def command(args: argparse.Namespace) -> str:
         if value is True:
             words.append("--async" if name == "asynchronous" else f"--{name}")
             continue
-        values = value if isinstance(value, list) else [value]
-        words += [f"--{name.replace('_', '-')}", *(shlex.quote(str(v)) for v in values)]
+        option = f"--{name.replace('_', '-')}"
+        shown = [
+            shlex.quote(shown_in_public(name, str(v)))
+            for v in (value if isinstance(value, list) else [value])
+        ]
+        if name in REPEATED:
+            words += [word for one in shown for word in (option, one)]
+        else:
+            words += [option, *shown]
     return " ".join([*words, "--seed", str(args.seed)])
 
 

@@ -157,8 +157,8 @@ def _write_comparison(
     pictures = {file_name(name): result.picture(name) for name in result.scenarios}
     if result.late_variants():
         for throttle in dict.fromkeys(label for _, label in result.cells):
-            for picture in result.late_pictures(throttle):
-                pictures[file_name("late", throttle)] = picture
+            for base, picture in result.late_pictures(throttle).items():
+                pictures[file_name("late", base, throttle)] = picture
     # The processes that made the runs draw the pictures, while the rest is written here.
     jobs = [(folder / f"{name}.png", made, *picture) for name, picture in pictures.items()]
     drawn = [] if executor is None else [executor.submit(plots.draw, *job) for job in jobs]

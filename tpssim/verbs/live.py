@@ -28,7 +28,7 @@ from tpssim.live.loops import arun
 from tpssim.live.meanings import MEANINGS
 from tpssim.live.permits import Handle
 from tpssim.live.watching import Onlooker
-from tpssim.verbs.common import add_common, command, file_name, run_record
+from tpssim.verbs.common import add_common, command, file_name, run_record, shown_in_public
 
 EPILOG = """\
   python -m tpssim serve --rate 800 --schedule 10:200,30:800 --port 8000
@@ -182,7 +182,9 @@ def _check(args: argparse.Namespace) -> None:
 
 def _short(args: argparse.Namespace) -> str:
     """What is driven, for a file's name."""
-    return str(args.call or args.url or args.command).partition("://")[2] or str(args.call or args.command)
+    if args.url:
+        return shown_in_public("url", args.url).rpartition("://")[2]
+    return str(args.call or args.command)
 
 
 def _drive(args: argparse.Namespace, options: dict[str, Any], started: Callable[[Any], None]) -> Run:

@@ -259,10 +259,9 @@ def _write(
     figures = []
     if args.design == "grid" and len(result.factors) > 1:
         figures += [(f"heatmap-{metric}.png", result.heatmap(metric)) for metric in study.heatmaps]
-    if not figures or study.plots:
-        for text in study.plots:
-            metric, _, x = text.partition(":")
-            figures.append((f"{file_name(text)}.png", result.plot(metric, x or None)))
+    for text in study.plots:
+        metric, _, x = text.partition(":")
+        figures.append((f"{file_name(text)}.png", result.plot(metric, x or None)))
     for name, figure in figures:
         plots.save(figure, folder / name, made)
     for number in args.traces or ():
