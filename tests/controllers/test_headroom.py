@@ -10,7 +10,16 @@ from laws import done, fed
 
 from tpssim import simulate
 from tpssim.controllers import law_named
-from tpssim.controllers.headroom import Busy, Headroom, smoothed
+from tpssim.controllers.headroom import (
+    Busy,
+    Headroom,
+    HeadroomState,
+    after_refusals,
+    busy_of,
+    flight_of,
+    smoothed,
+    state_of,
+)
 from tpssim.controllers.headroom_flight import Tuning, closed, cubic, opened
 from tpssim.core import InputError, Observation
 from tpssim.metrics import measure
@@ -191,3 +200,14 @@ def test_auto_is_this_law() -> None:
     assert law_named("auto") == ("headroom", Headroom())
     with pytest.raises(InputError, match="no parameter 'nothing'"):
         law_named("auto:nothing=1")
+
+
+def test_each_number_of_the_state_keeps_its_name() -> None:
+    numbers = [float(k) for k in range(len(HeadroomState._fields))]
+    state = HeadroomState(*numbers)._replace(reject=0.0)
+    assert state_of(state.rate, state.limit, busy_of(state), state.crowd, flight_of(state)) == state
+    renamed = {"mean": "busy"}
+    named: list[tuple[str, float]] = [*busy_of(state)._asdict().items(), *flight_of(state)._asdict().items()]
+    assert all(value == getattr(state, renamed.get(name, name)) for name, value in named)
+    kept = {"clean": 1.0, "cut_at": 2.0, "settled": 3.0}
+    assert repr(after_refusals(9.0, *kept.values())) == repr(opened(9.0)._replace(**kept))
