@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from laws import done, fed
 
-from tpssim import simulate
+from tpssim import Scenario, simulate
 from tpssim.controllers import law_named
 from tpssim.controllers.headroom import (
     Busy,
@@ -22,7 +22,10 @@ from tpssim.controllers.headroom import (
 )
 from tpssim.controllers.headroom_flight import Tuning, closed, cubic, opened
 from tpssim.core import InputError, Observation
-from tpssim.metrics import measure
+from tpssim.disturbances import Step
+from tpssim.metrics import measure, measure_phases
+from tpssim.plant import Async, Backend
+from tpssim.services import Constant
 
 LAW = Headroom(
     alpha=0.02, share=0.95, patience=2.0, queue=1.0, slack=0.15, cut=0.93, scale=4.0, probe_every=10.0
@@ -194,6 +197,19 @@ def test_it_uses_what_there_is_and_adds_little_latency(
     found = measure(simulate(scenario, "headroom"))
     assert found["achieved"] >= achieved
     assert found["stretch"] <= stretch
+
+
+@pytest.mark.parametrize(("servers", "way"), [(3.0, 0.002), (4.0, 0.006), (6.0, 0.0)])
+def test_a_few_servers_that_become_slower_are_kept_busy(servers: float, way: float) -> None:
+    """A stale latency without queue looks like a queue; cutting that takes work away, which shows."""
+    third = Step(10.0, 30.0, 4.0)
+    scenario = Scenario("few-servers", Constant(servers / 300.0), 250.0, 40.0, Async(0.0, "completion"))
+    network = Constant(way) if way else None
+    scenario = scenario._replace(
+        disturbances=(third,), backend=Backend(servers=servers, places=50.0), network=network
+    )
+    shares = [measure_phases(simulate(scenario, "headroom", replication=k))[1].steady_share for k in range(3)]
+    assert min(shares) >= 0.9
 
 
 def test_auto_is_this_law() -> None:

@@ -52,6 +52,7 @@ class HeadroomState(NamedTuple):
     probing: float  #: 1 while fewer are allowed, to see whether fewer complete
     probed: float  #: end of the last probe, s
     flow: float  #: completions a second, smoothed; nan before
+    cut_from: float  #: the window before it was cut for a queue; 0 once that has been judged
 
 
 class Headroom(NamedTuple):
@@ -77,7 +78,8 @@ class Headroom(NamedTuple):
     *Is it a queue?* Every `probe_every` seconds while the limit is in use (and as soon as the queue looks
     twice as long as wanted), 0.7 window calls are allowed for a window. If fewer complete in proportion, it
     was none: the service itself is slower, and `base` is its latency now. If as many do, the smaller window
-    is kept, and probed again.
+    is kept, and probed again. Cuts of the window that come to a quarter of it are judged in the same way: if
+    fewer completed in proportion, they are taken back, and `base` is the latency now.
 
     *Refusals and timeouts* (2 % of a window, or one call of a blocked caller): back to `cut` times what was
     last not refused, `clean` (or what was in flight, if that is less), by one call at least; one cut a
@@ -173,6 +175,8 @@ class Headroom(NamedTuple):
             return f"calls were refused: {after.window:.3g} in flight, {after.clean:.3g} were not refused"
         if after.probing > before.probing:
             return "probe: fewer calls for a window, does less complete?"
+        if before.cut_from == after.window > before.window:
+            return "less completed since the cut: the service itself is slower"
         if before.probing > after.probing:
             slower = after.base > before.base
             return "less completed: the service itself is slower" if slower else "as much completed: a queue"
@@ -227,7 +231,7 @@ def flight_of(state: HeadroomState) -> Flight:
     return Flight(
         state.begun, state.done, state.good, state.drops, state.total, state.squares, state.peak, state.used,
         state.base, state.window, state.clean, state.cut_at, state.settled, state.probing, state.probed,
-        state.flow,
+        state.flow, state.cut_from,
     )  # fmt: skip
 
 
@@ -237,6 +241,7 @@ def after_refusals(now: float, clean: float, cut_at: float, settled: float) -> F
     return Flight(
         fresh.begun, fresh.done, fresh.good, fresh.drops, fresh.total, fresh.squares, fresh.peak, fresh.used,
         fresh.base, fresh.window, clean, cut_at, settled, fresh.probing, fresh.probed, fresh.flow,
+        fresh.cut_from,
     )  # fmt: skip
 
 
@@ -245,5 +250,5 @@ def state_of(rate: float, limit: float, busy: Busy, crowd: float, flight: Flight
         rate, limit, 0.0, busy.mean, busy.quick, busy.spread, busy.weight, crowd, flight.begun, flight.done,
         flight.good, flight.drops, flight.total, flight.squares, flight.peak, flight.used, flight.base,
         flight.window, flight.clean, flight.cut_at, flight.settled, flight.probing, flight.probed,
-        flight.flow,
+        flight.flow, flight.cut_from,
     )  # fmt: skip

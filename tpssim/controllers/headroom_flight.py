@@ -13,6 +13,7 @@ UP, DOWN = 0.2, 0.7  # gains of the queue's error
 MOST_UP, MOST_DOWN = 0.1, 0.5  # of the window in one step
 PROBE = 0.7  # of the window, while it is probed
 ELASTIC = 0.5  # d ln throughput / d ln window above which fewer calls mean less work done, not less queue
+SHOWS = 0.75  # of the calls in flight: a cut to that shows in what is done, if it cut no queue
 JUMP = 2.0  # x the wanted queue: probed at once
 AGAIN = 1.0  # s between two such probes
 MET = 0.98  # of the wanted rate: that is what is wanted
@@ -43,6 +44,7 @@ class Flight(NamedTuple):
     probing: float
     probed: float
     flow: float
+    cut_from: float
 
 
 class Tuning(NamedTuple):
@@ -58,7 +60,7 @@ class Tuning(NamedTuple):
 def opened(now: float) -> Flight:
     """Nothing known, and a window that begins."""
     nan, inf = math.nan, math.inf
-    return Flight(now, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, nan, inf, inf, -inf, -inf, 0.0, -inf, nan)
+    return Flight(now, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, nan, inf, inf, -inf, -inf, 0.0, -inf, nan, 0.0)
 
 
 def tallied(flight: Flight, obs: Observation, timed: bool) -> Flight:
@@ -86,6 +88,7 @@ def tallied(flight: Flight, obs: Observation, timed: bool) -> Flight:
         flight.probing,
         flight.probed,
         flight.flow,
+        flight.cut_from,
     )
 
 
@@ -101,6 +104,7 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
     """What the window says, and a new one. `full`: the limit was reached in it."""
     base, window, clean, cut_at = flight.base, flight.window, flight.clean, flight.cut_at
     settled, probing, probed, flow = flight.settled, flight.probing, flight.probed, flight.flow
+    cut_from = flight.cut_from
     delivered = flight.good / (now - flight.begun)
     latency = latency_of(flight)
     if flight.begun < settled:
@@ -114,22 +118,25 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
         else:  # an outage says nothing of what the service bears when it is back
             clean = max(1.0, before) if clean == math.inf else clean
             window = min(window, max(1.0, OUTAGE * before))
-        cut_at, probing = now, 0.0
+        cut_at, probing, cut_from = now, 0.0, 0.0
         settled = now + max(CALM, latency)
     elif latency > 0.0:
         held = min(window, delivered * latency)
         doubt = 2.0 * standard_error(flight)
         base = latency if math.isnan(base) else min(base, latency + doubt)
         if probing > 0.0:
-            elasticity = math.log(delivered / flow) / math.log(PROBE)
-            probing, probed, settled = 0.0, now, now + latency
+            elasticity = elasticity_of(delivered, flow, PROBE, 1.0)
+            cut_from, probing, probed, settled = 0.0, 0.0, now, now + latency
             if elasticity > ELASTIC:
                 base = latency  # less was done, so nothing waited
             elif elasticity < 0.5 * ELASTIC:
                 clean = marked(clean, window)
                 window = max(1.0, PROBE * window)  # as much was done with fewer: that is better, and again
                 probed = now - tuning.probe_every + AGAIN
+        elif is_probe(window, cut_from) and elasticity_of(delivered, flow, window, cut_from) > ELASTIC:
+            base, window, cut_from, settled = latency, cut_from, 0.0, now + latency  # it was none
         else:
+            cut_from = 0.0 if is_probe(window, cut_from) else cut_from
             flow = delivered if math.isnan(flow) else flow + 0.3 * (delivered - flow)
             queued = held * max(0.0, 1.0 - base / latency)
             wanted = tuning.queue + tuning.slack * held
@@ -142,9 +149,11 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
                 probing, settled = 1.0, now + latency
             elif queued > wanted:
                 clean = marked(clean, window)  # a queue, not a refusal, says how many are enough
+                cut_from = window if cut_from == 0.0 else cut_from
                 window = max(1.0, window - min(DOWN * (queued - wanted), MOST_DOWN * window))
                 settled = now + latency
             elif full:
+                cut_from = 0.0
                 step = min(UP * (wanted - queued), MOST_UP * window)
                 if window < 0.9 * by_a_call(tuning.cut, clean) * clean < math.inf:
                     step = window  # the way back from an outage, doubled as in a slow start
@@ -157,8 +166,42 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
         base = min(base, 1e100)
     used = max(flight.peak, FORGET * flight.used)
     return Flight(
-        now, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, used, base, window, clean, cut_at, settled, probing, probed, flow
+        now,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        0.0,
+        used,
+        base,
+        window,
+        clean,
+        cut_at,
+        settled,
+        probing,
+        probed,
+        flow,
+        cut_from,
     )
+
+
+def elasticity_of(delivered: float, flow: float, window: float, before: float) -> float:
+    """d ln throughput / d ln window, between what is done now and what was done with `before`.
+
+    >>> round(elasticity_of(50.0, 75.0, 2.0, 3.0), 3)
+    1.0
+    """
+    return math.log(delivered / flow) / math.log(window / before)
+
+
+def is_probe(window: float, before: float) -> bool:
+    """Whether calls in flight were cut by so much since `before` (0: they were not) that it shows.
+
+    >>> is_probe(3.9, 5.2), is_probe(4.1, 5.2), is_probe(3.9, 0.0)
+    (True, False, False)
+    """
+    return before > 0.0 and math.floor(window) <= SHOWS * math.floor(before)
 
 
 def latency_of(flight: Flight) -> float:
