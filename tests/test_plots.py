@@ -1,4 +1,4 @@
-"""Pictures: nothing that is written is cut off."""
+"""Pictures: nothing that is written or drawn is cut off, and grey paper shows what colours show."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 
 from tpssim import plots
+from tpssim.plots.common import DIM
+from tpssim.plots.maps import WORD_COLOURS
+from tpssim.plots.searches import AGE
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
@@ -29,3 +33,98 @@ def test_title_and_legend_of_rates_lie_within_the_figure(count: int, producers: 
     axes = [ax.get_tightbbox(renderer) for ax in figure.axes if ax.get_visible()]
     assert max(box.y1 for box in axes) <= title.y0
     assert legend.y1 <= min(box.y0 for box in axes)
+
+
+def grey(colour: str) -> float:
+    """What a grey printer makes of a colour: 0 black, 255 white (ITU-R BT.601, as PIL's mode L)."""
+    return float(255.0 * np.dot(to_rgb(colour), (0.299, 0.587, 0.114)))
+
+
+FRAME = plots.Frame([(0.0, 60.0, 80.0)], [(10.0, 30.0)], 100.0, 60.0)
+STEADY = np.arange(0.0, 60.0, 0.01)
+
+
+def burst(rate: float) -> plots.Panel:
+    """100 a second, and `rate` a second from 40 s to 42 s."""
+    completed = np.sort(np.concatenate((STEADY, np.arange(40.0, 42.0, 1.0 / (rate - 100.0)))))
+    return plots.Panel("a", STEADY, np.full(len(STEADY), 100.0), completed)
+
+
+def said(ax: Any) -> list[str]:
+    return [text.get_text() for text in ax.texts]
+
+
+def test_what_was_delivered_is_shown_whole_up_to_twice_the_target() -> None:
+    figure: Any = plots.rate_figure("t", [burst(150.0), burst(190.0)], FRAME)
+    for ax, rate in zip(figure.axes, (150.0, 190.0), strict=True):
+        assert ax.get_ylim()[1] >= 190.0, "all panels on the same axis"
+        assert max(line.get_ydata().max() for line in ax.lines) == pytest.approx(rate, abs=4.0)
+        assert said(ax) == []
+
+
+def test_a_storm_that_leaves_the_axes_is_named_and_does_not_press_the_others_flat() -> None:
+    for figure in (
+        plots.rate_figure("t", [burst(150.0), burst(1100.0)], FRAME),
+        plots.overlay_figure("t", [burst(150.0), burst(1100.0)], FRAME, "achievable"),
+    ):
+        axes: Any = figure.axes
+        assert 150.0 < axes[-1].get_ylim()[1] < 200.0
+        (named,) = said(axes[-1])
+        told = float(named.removeprefix("storm: ").removesuffix("/s").replace(",", ""))
+        assert told == pytest.approx(1100.0, abs=12.0)
+        assert 36.0 < axes[-1].texts[0].xy[0] < 40.5, "beside the storm"
+
+
+def test_a_grey_printer_keeps_the_order_of_the_verdicts() -> None:
+    greys = [grey(colour) for colour in WORD_COLOURS.values()]
+    assert min(np.diff(greys)) > 15.0
+
+
+def test_every_dot_of_a_search_is_dark_enough_for_white_paper() -> None:
+    for colour in (AGE(0.0), AGE(1.0), DIM):
+        assert grey(to_hex(colour)) < 170.0
+
+
+def test_axes_of_numbers_are_plain_and_have_their_unit_once() -> None:
+    values = np.array([[0.001, 0.002, 0.004], [0.0, 0.0, 0.001]])
+    axes = ("alpha", "spin (s)")
+    figure: Any = plots.heat_figure("t", axes, [0.1, 0.2, 0.4], [0.0, 0.001], values, "late (s)", [], None)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    ax, bar = figure.axes
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0.1", "0.2", "0.4"]
+    assert {tick.get_text() for tick in ax.get_xticklabels(minor=True)} <= {""}
+    assert "1 ms" in [tick.get_text() for tick in ax.get_yticklabels()]
+    assert "4 ms" in [tick.get_text() for tick in bar.get_yticklabels()]
+    assert (ax.get_xlabel(), ax.get_ylabel(), bar.get_ylabel()) == ("alpha", "spin", "late")
+
+
+def test_lines_differ_in_more_than_colour_and_names_are_not_joined() -> None:
+    lines: Any = {k: [(1.0, 0.1, 0.4), (2.0, 0.2, 0.0)] for k in (1.0, 2.0, 3.0)}
+    figure: Any = plots.line_figure("t", ("x", "y (share)"), "k", lines)
+    drawn = figure.axes[0].lines
+    assert len({(line.get_linestyle(), line.get_marker()) for line in drawn}) == 3
+    assert -0.05 < figure.axes[0].get_ylim()[0] <= 0.0, "the interval alone reaches below nothing"
+    named: Any = {None: [("a", 0.1, 0.0), ("b", 0.2, 0.0)]}
+    apart: Any = plots.line_figure("t", ("x", "y (share)"), None, named)
+    assert {line.get_linestyle() for line in apart.axes[0].lines} == {"None"}
+
+
+def test_the_matrix_says_what_its_cells_are_and_nothing_is_cut_off() -> None:
+    figure: Any = plots.matrix_figure(
+        "Every throttle on every scenario where its valve acts",
+        "score, from 0 to 1 (best), and verdict; empty: the valve does not act there",
+        ["headroom"],
+        [0.5],
+        ["join-leave-in-flight"],
+        [("tuning", 1)],
+        np.array([[0.5]]),
+        [["converges"]],
+    )
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    written = [*figure.texts, *figure.axes[0].texts, *figure.axes[0].get_xticklabels(), figure._suptitle]
+    for text in written:
+        box = text.get_window_extent(canvas.get_renderer())
+        assert 0.0 <= box.x0 < box.x1 <= figure.bbox.width, text.get_text()
+        assert 0.0 <= box.y0 < box.y1 <= figure.bbox.height, text.get_text()

@@ -246,6 +246,7 @@ class League(NamedTuple):
         means = [row.score.mean or 0.0 for row in self.standings()]
         return plots.matrix_figure(
             "Every throttle on every scenario where its valve acts",
+            "score, from 0 to 1 (best), and verdict; empty: the valve does not act there",
             order,
             means,
             names,

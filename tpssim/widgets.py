@@ -144,15 +144,17 @@ TOLD = (
 def verdict_text(seen: View, choice: Choice) -> str:
     """Verdict and measures beside those of the article's constants, as HTML."""
     _, word, measures = _scope(choice.scenario, choice.seed)
-    heads = "".join(f"<th>{told.name}</th>" for told in TOLD)
+    left, number = (f'style="text-align: {side}"' for side in ("left", "right"))
+    heads = "".join(f"<th {number}>{told.name}</th>" for told in TOLD)
 
     def row(name: str, verdict: Verdict, values: dict[str, float]) -> str:
-        cells = "".join(f"<td>{told.of(values)}</td>" for told in TOLD)
+        cells = "".join(f"<td {number}>{told.of(values)}</td>" for told in TOLD)
         reason = html.escape(verdict.reason)
-        return f"<tr><th>{name}</th><td><b>{verdict.word}</b></td>{cells}<td>{reason}</td></tr>"
+        return f"<tr><th {left}>{name}</th><td><b>{verdict.word}</b></td>{cells}<td>{reason}</td></tr>"
 
     rows = row("here", seen.verdict, seen.measures) + row("the article's constants", word, measures)
-    return f"<table><tr><th></th><th>verdict</th>{heads}<th>because</th></tr>{rows}</table>"
+    head = f"<tr><th></th><th {left}>verdict</th>{heads}<th {left}>because</th></tr>"
+    return f'<table style="border-collapse: separate; border-spacing: 1em 0">{head}{rows}</table>'
 
 
 def explore(scenario: str = "degrade-recover", seed: int = 0) -> Any:
@@ -192,7 +194,7 @@ def explore(scenario: str = "degrade-recover", seed: int = 0) -> Any:
     }
     picture = w.Image(value=seen.png, format="png", layout=w.Layout(max_width="100%", object_fit="contain"))
     told = w.HTML(verdict_text(seen, choice))
-    command = w.Text(seen.command, description="the same:", layout=w.Layout(width="100%"), style=style)
+    command = w.Text(seen.command, description="the same:", layout=w.Layout(width="auto"), style=style)
 
     def moved(_: Any) -> None:
         at = {name: control.value for name, control in controls.items()}

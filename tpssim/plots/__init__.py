@@ -4,7 +4,7 @@ from tpssim.plots.common import save, svg
 from tpssim.plots.loops import analysis_figure
 from tpssim.plots.maps import heat_figure, line_figure
 from tpssim.plots.matrix import matrix_figure
-from tpssim.plots.rates import POINTS, Frame, Panel, draw, overlay_figure, panel_figure, rate_figure
+from tpssim.plots.rates import POINTS, Frame, Panel, draw, overlay_figure, panel_figure, rate_figure, top_of
 from tpssim.plots.searches import (
     Column,
     convergence_figure,
@@ -32,4 +32,5 @@ __all__ = [
     "save",
     "sensitivity_figure",
     "svg",
+    "top_of",
 ]

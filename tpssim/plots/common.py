@@ -6,9 +6,10 @@ Colours are Okabe and Ito's, which colour-blind readers can tell apart; lines di
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from matplotlib import rc_context
+from matplotlib.ticker import LogLocator, NullFormatter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, BLACK, GREY = "#0072B2", "#D55E00", "#000000", "#BBBBBB"
+DIM = "#767676"  # lines and dots that stand back, dark enough to be read on white
 PRODUCERS, DASHES = ("#009E73", "#CC79A7", "#56B4E9"), ("-", "--", ":")
 PER_ROW = 3  # panels
 
@@ -23,6 +25,13 @@ PER_ROW = 3  # panels
 def save(figure: Figure, path: Path, description: str) -> None:
     """Write a PNG that carries the command and version that made it."""
     figure.savefig(path, metadata={"Description": description, "Software": "tpssim"})
+
+
+def log_ticks(axis: Any, ratio: float) -> None:
+    """Plain numbers, so many that they do not run into each other."""
+    axis.set_major_locator(LogLocator(subs=(1.0,) if ratio > 100.0 else (1.0, 2.0, 5.0)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def svg(figure: Figure) -> str:

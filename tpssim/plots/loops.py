@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tpssim.plots.common import BLACK, BLUE, DASHES, GREY, ORANGE, PRODUCERS
-from tpssim.plots.rates import Frame, Panel, draw_run
+from tpssim.plots.rates import Frame, Panel, draw_run, top_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ def analysis_figure(
         _draw_loop(axes[0], curves, marks)
         axes[0].set_title(caption, fontsize=10)
     ax = axes[-1]
-    draw_run(ax, panel, frame)
+    draw_run(ax, panel, frame, top_of([panel], frame))
     for (label, level), dashes in zip(levels, ((0, (6, 2)), (0, (1, 1)), (0, (3, 1, 1, 1))), strict=False):
         text = f"{label} {level:.3g}/s"
         ax.plot(span, [level, level], color=PRODUCERS[1], lw=2.2, ls=dashes, label=text, zorder=4)

@@ -9,24 +9,24 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from matplotlib.ticker import EngFormatter, MaxNLocator, PercentFormatter
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLocator
 
-from tpssim.plots.common import BLACK, BLUE, DASHES, GREY, ORANGE, PRODUCERS
+from tpssim.plots.common import BLACK, BLUE, DASHES, GREY, ORANGE, PRODUCERS, log_ticks
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-#: From dark to light, bad to good.
+#: From dark to light, bad to good, so that a grey printer keeps them apart.
 WORD_COLOURS = {
     "stuck": "#1B1B4B",
     "oscillates": "#D55E00",
-    "drifts": "#8D5A97",
+    "drifts": "#A97BB3",
     "saturated": "#E69F00",
     "converges": "#F6F1B8",
 }
+FEW = 8  # values of an axis, each with its tick
 Value = float | str
 Curve = tuple[str, "Array", "Array"]
 
@@ -63,10 +63,9 @@ def heat_figure(
     if words is None:
         shown = np.ma.masked_invalid(values)
         mesh = ax.pcolormesh(edges[0], edges[1], shown, cmap="cividis", shading="flat", rasterized=True)
-        bar = figure.colorbar(mesh, ax=ax, label=legend)
+        bar = figure.colorbar(mesh, ax=ax)
         bar.outline.set_visible(False)
-        if legend.endswith("(share)"):
-            bar.ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+        _label(bar.ax.yaxis, legend)
         if not np.isfinite(values).all():
             handles.append(Patch(color=GREY, label="no finite value"))
     else:
@@ -88,9 +87,8 @@ def heat_figure(
         label = f"given: {mark[0]:g}, {mark[1]:g}"
         ax.plot(*mark, "*", ms=15, mfc="white", mec=BLACK, label=label, ls="")
     ax.axis(bounds)
-    _units(ax, axes)
-    ax.set_xlabel(axes[0])
-    ax.set_ylabel(axes[1])
+    _label(ax.xaxis, axes[0], xs)
+    _label(ax.yaxis, axes[1], ys)
     ax.set_title(title, fontsize=11, fontweight="bold")
     handles += ax.get_legend_handles_labels()[0]
     if handles:
@@ -110,20 +108,31 @@ def line_figure(
     colours = (BLUE, ORANGE, *PRODUCERS, "#E69F00", "#F0E442", BLACK)
     places = list(dict.fromkeys(x for line in lines.values() for x, _, _ in line))
     numeric = all(isinstance(x, float) for x in places)
+    lowest = np.inf
     for i, (name, line) in enumerate(lines.items()):
         x = np.array([x if numeric else places.index(x) for x, _, _ in line], dtype=np.float64)
         y, half = (np.array([point[k] for point in line]) for k in (1, 2))
         label = None if name is None else f"{by}={_place(name)}"
-        colour, dashes = colours[i % len(colours)], DASHES[i // len(colours) % 3]
-        ax.plot(x, y, marker="os^Dv"[i % 5], ms=4, lw=1.6, label=label, color=colour, ls=dashes)
-        ax.fill_between(x, y - half, y + half, color=colour, alpha=0.2, lw=0)
+        colour, marker = colours[i % len(colours)], "os^DvPX"[i % 7]
+        if numeric:  # of lines on one another the lower ones show between the dashes
+            ax.plot(x, y, marker=marker, ms=4, lw=1.6, label=label, color=colour, ls=DASHES[i % 3])
+            ax.fill_between(x, y - half, y + half, color=colour, alpha=0.2, lw=0)
+        else:  # nothing lies between two names
+            shift = 0.5 * ((i + 0.5) / len(lines) - 0.5)
+            ax.errorbar(x + shift, y, half, fmt=marker, ms=6, capsize=3, label=label, color=colour)
+        lowest = min(lowest, float(np.fmin.reduce(y, initial=np.inf)))
     if not numeric:
         ax.set_xticks(range(len(places)), labels=[_place(x) for x in places])
     elif len(places) > 2 and _edges(sorted(float(x) for x in places))[1]:
         ax.set_xscale("log")
-    ax.set_xlabel(axes[0])
-    ax.set_ylabel(axes[1])
-    _units(ax, axes if numeric else ("", axes[1]))
+    if lowest >= 0.0:  # an interval may reach below what cannot be negative
+        low, high = ax.get_ylim()
+        ax.set_ylim(bottom=max(low, -0.02 * high))
+    if numeric:
+        _label(ax.xaxis, axes[0], places)
+    else:
+        ax.set_xlabel(axes[0])
+    _label(ax.yaxis, axes[1])
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="y", color=GREY, lw=0.5, alpha=0.6)
     ax.set_title(title, fontsize=11, fontweight="bold")
@@ -145,15 +154,23 @@ def _edges(values: Sequence[float]) -> tuple[Array, bool]:
     return (np.exp(edges) if log else edges), log
 
 
-def _units(ax: Axes, labels: tuple[str, str]) -> None:
-    """Seconds in ms and us, shares in percent."""
-    for axis, label in ((ax.xaxis, labels[0]), (ax.yaxis, labels[1])):
-        if label.endswith(" (s)"):
-            axis.set_major_formatter(EngFormatter(unit="s"))
-            if axis.get_scale() == "linear":
-                axis.set_major_locator(MaxNLocator(6))
-        elif label.endswith(" (share)"):
-            axis.set_major_formatter(PercentFormatter(1.0))
+def _label(axis: Any, label: str, places: Sequence[Value] = ()) -> None:
+    """What an axis of numbers measures; seconds and shares have their unit (ms, %) at each tick instead."""
+    if axis.get_scale() == "log":
+        low, high = axis.get_view_interval()
+        log_ticks(axis, high / low)
+    if label.endswith(" (s)"):
+        axis.set_major_formatter(EngFormatter(unit="s"))
+        if axis.get_scale() == "linear":
+            axis.set_major_locator(MaxNLocator(6, steps=[1, 2, 2.5, 5, 10]))
+    elif label.endswith(" (share)"):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100.0 * value:g}%"))
+    if 1 < len(places) <= FEW and all(isinstance(place, float) for place in places):
+        ticks = sorted(float(place) for place in places)
+        between = np.diff(np.log(ticks) if axis.get_scale() == "log" else ticks)
+        if between.min() > 0.08 * between.sum():  # else they would run into each other
+            axis.set_major_locator(FixedLocator(ticks))
+    axis.set_label_text(label.removesuffix(" (s)").removesuffix(" (share)"))
 
 
 def _place(value: Value | None) -> str:

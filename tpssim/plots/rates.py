@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from matplotlib.figure import Figure
 
-from tpssim.plots.common import BLACK, BLUE, DASHES, GREY, ORANGE, PER_ROW, PRODUCERS, save
+from tpssim.plots.common import BLACK, BLUE, DASHES, DIM, GREY, ORANGE, PER_ROW, PRODUCERS, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,8 +61,9 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
         wspace=0.35 / (width / columns - 0.4),
         hspace=0.36 / 1.7,
     )
+    top = top_of(panels, frame)
     for ax, panel in zip(axes.flat, panels, strict=False):
-        draw_run(ax, panel, frame)
+        draw_run(ax, panel, frame, top)
     for ax in axes.flat[len(panels) :]:
         ax.set_visible(False)
     for column in range(columns):
@@ -89,12 +90,12 @@ def draw(path: Path, description: str, title: str, panels: Sequence[Panel], fram
     save(rate_figure(title, panels, frame), path, description)
 
 
-def panel_figure(panel: Panel, frame: Frame) -> Figure:
-    """One run without title and legend, for a page that has them."""
+def panel_figure(panel: Panel, frame: Frame, top: float) -> Figure:
+    """One run without title and legend, for a page that has them; `top` as of `top_of`."""
     figure = Figure(figsize=(3.9, 2.0), dpi=110)
     ax = figure.subplots()
     figure.subplots_adjust(left=0.155, right=0.97, bottom=0.235, top=0.95)
-    draw_run(ax, panel._replace(title=""), frame)
+    draw_run(ax, panel._replace(title=""), frame, top)
     ax.set_xlabel("time (s)", labelpad=2)
     ax.set_ylabel("calls per second", labelpad=2)
     return figure
@@ -110,28 +111,45 @@ def overlay_figure(title: str, panels: Sequence[Panel], frame: Frame, ceiling: s
     edges = np.array([start for start, _, _ in frame.steps] + [frame.duration])
     width = max(frame.duration / 60.0, 1e-9)
     colours = (BLUE, ORANGE, *PRODUCERS, "#E69F00")
+    top, most = top_of(panels, frame, 1.15, width), 0.0
     for ax in (above, below):
         steps = [rate for _, _, rate in frame.steps]
-        ax.stairs(steps, edges, baseline=None, color=GREY, lw=1.2, ls="--", label=ceiling)
+        ax.stairs(steps, edges, baseline=None, color=DIM, lw=1.2, ls="--", label=ceiling)
         ax.spines[["top", "right"]].set_visible(False)
-        ax.set_ylim(0.0, 1.15 * frame.target)
+        ax.set_ylim(0.0, top)
         ax.set_xlim(0.0, frame.duration)
     for i, panel in enumerate(panels):
         style: dict[str, Any] = {"color": BLACK, "lw": 2.6, "alpha": 0.75}
         if i > 0:
             style = {"color": colours[(i - 1) % len(colours)], "lw": 1.4, "ls": DASHES[(i - 1) % 3]}
         above.plot(panel.t, panel.commanded, label=panel.title, **style)
-        below.plot(*_binned(panel.completed, frame.duration, width), **style)
+        middle, delivered = _binned(panel.completed, frame.duration, width)
+        below.plot(middle, delivered, **style)
+        if delivered.max() > max(top, most):  # the highest of all is named
+            most, storm = delivered.max(), (middle, delivered, style["color"])
+    if most > top:
+        _name_storm(below, *storm, top)
     above.set_ylabel("commanded (1/s)")
     below.set_ylabel(f"delivered (1/s, {width:.2g} s means)")
     below.set_xlabel("time (s)")
     figure.suptitle(title, fontsize=12, fontweight="bold")
     handles, labels = above.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    ncols = 2 if len(labels) == 4 else 3
+    figure.legend(handles, labels, loc="outside lower center", ncols=ncols, frameon=False, fontsize=9)
     return figure
 
 
-def draw_run(ax: Axes, panel: Panel, frame: Frame) -> None:
+def top_of(panels: Sequence[Panel], frame: Frame, margin: float = 1.3, width: float | None = None) -> float:
+    """Where the axis of runs that share it ends: above all that was delivered, or `margin` x target.
+
+    Twice the target at most: a storm goes beyond it and is named, as it would press the others flat.
+    """
+    width = frame.duration / 120.0 if width is None else width
+    peaks = [float(_binned(panel.completed, frame.duration, max(width, 1e-9))[1].max()) for panel in panels]
+    return max([margin * frame.target, *(1.05 * peak for peak in peaks if peak <= 2.0 * frame.target)])
+
+
+def draw_run(ax: Axes, panel: Panel, frame: Frame, top: float) -> None:
     for i, (start, end) in enumerate(frame.shades):
         ax.axvspan(start, end, color=GREY, alpha=0.45, lw=0, label="disturbance" if i == 0 else None)
     edges = np.array([start for start, _, _ in frame.steps] + [frame.duration])
@@ -153,25 +171,31 @@ def draw_run(ax: Axes, panel: Panel, frame: Frame) -> None:
         middle, share = _binned(completed, frame.duration, 4.0 * width)
         label = f"producer {i + 1} ({4.0 * width:.2g} s means)"
         ax.plot(middle, share, color=PRODUCERS[i % 3], ls=DASHES[i % 3], lw=1.5, label=label)
-    top = 1.3 * frame.target
     ax.set_ylim(0.0, top)
     ax.set_xlim(0.0, frame.duration)
     ax.set_title(panel.title, fontsize=10)
     ax.spines[["top", "right"]].set_visible(False)
     if delivered.max() > top:
-        at = width * int(delivered.argmax())
-        right = at > frame.duration / 2.0
-        ax.annotate(
-            f"storm: {delivered.max():,.0f}/s",
-            (at, top),
-            (-6 if right else 6, -9),
-            textcoords="offset points",
-            fontsize=8,
-            color=BLUE,
-            ha="right" if right else "left",
-            bbox={"facecolor": "white", "alpha": 0.8, "pad": 1, "lw": 0},
-            zorder=5,
-        )
+        _name_storm(ax, middle, delivered, BLUE, top)
+
+
+def _name_storm(ax: Axes, middle: Array, delivered: Array, colour: str, top: float) -> None:
+    """Say how high a line goes that leaves the axes, beside where it does."""
+    peak, calm = int(delivered.argmax()), np.flatnonzero(delivered <= top)
+    before, after = calm[calm < peak], calm[calm > peak]
+    late = peak > len(middle) / 2
+    edge = (before[-1] if len(before) else peak) if late else (after[0] if len(after) else peak)
+    ax.annotate(
+        f"storm: {delivered.max():,.0f}/s",
+        (middle[edge], top),
+        (-6 if late else 6, -9),
+        textcoords="offset points",
+        fontsize=8,
+        color=colour,
+        ha="right" if late else "left",
+        bbox={"facecolor": "white", "alpha": 0.8, "pad": 1, "lw": 0},
+        zorder=5,
+    )
 
 
 def _binned(times: Array, duration: float, width: float) -> tuple[Array, Array]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 BINS = 120
-DIM = "#9A9A9A"
+BASE = "#9A9A9A"
 
 
 class Curves(NamedTuple):
@@ -51,8 +51,8 @@ class Scope:
                 ax.axvspan(start, end, color=GREY, alpha=0.4, lw=0)
         edges = np.array([start for start, _, _ in frame.steps] + [frame.duration])
         rate.stairs([r for _, _, r in frame.steps], edges, baseline=None, color=BLACK, lw=1.2, ls="--")
-        rate.plot(middle, baseline.delivered, color=DIM, lw=2.6)
-        latency.plot(middle, baseline.median, color=DIM, lw=2.6)
+        rate.plot(middle, baseline.delivered, color=BASE, lw=2.6)
+        latency.plot(middle, baseline.median, color=BASE, lw=2.6)
         labels = {"delivered": BLUE, "commanded": ORANGE}
         told = {"median response time": BLUE, "longest": ORANGE}
         self._lines: list[tuple[Any, Line2D]] = []
@@ -62,7 +62,8 @@ class Scope:
                 line.set_label(name)
                 self._lines.append((ax, line))
             ax.spines[["top", "right"]].set_visible(False)
-        rate.set_ylim(0.0, 1.15 * frame.target)
+        self._top = 1.3 * frame.target
+        rate.set_ylim(0.0, self._top)
         rate.set_xlim(0.0, frame.duration)
         rate.set_ylabel("calls per second")
         latency.set_yscale("log")
@@ -70,9 +71,13 @@ class Scope:
         latency.yaxis.set_major_formatter(EngFormatter(unit="s"))
         latency.set_ylabel("response time")
         latency.set_xlabel("time (s)")
+        self._storm = rate.text(
+            0.995, 0.97, "", transform=rate.transAxes, ha="right", va="top", fontsize=9, color=BLUE,
+            animated=True, bbox={"facecolor": "white", "alpha": 0.8, "pad": 1, "lw": 0},
+        )  # fmt: skip
         self._figure.suptitle(title, fontsize=10, fontweight="bold", x=0.108, ha="left", y=0.985)
         rate.plot([], [], color=BLACK, lw=1.2, ls="--", label="achievable")
-        rate.plot([], [], color=DIM, lw=2.6, label="the article's constants")
+        rate.plot([], [], color=BASE, lw=2.6, label="the article's constants")
         rate.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, frameon=False, fontsize=9)
         latency.legend(loc="upper left", ncols=2, frameon=False, fontsize=9)
         self._canvas.draw()
@@ -85,6 +90,10 @@ class Scope:
         for (ax, line), values in zip(self._lines, rows, strict=True):
             line.set_ydata(values)
             ax.draw_artist(line)
+        most = float(np.nanmax(curves.delivered, initial=0.0))
+        if most > self._top:
+            self._storm.set_text(f"storm: {most:,.0f}/s")
+            self._lines[0][0].draw_artist(self._storm)
         with io.BytesIO() as file:
             pixels = np.asarray(self._canvas.buffer_rgba())
             imsave(file, pixels, format="png", pil_kwargs={"compress_level": 1})

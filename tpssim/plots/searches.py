@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import MaxNLocator
 
-from tpssim.plots.common import BLACK, BLUE, GREY, ORANGE, PER_ROW
+from tpssim.plots.common import BLACK, BLUE, DIM, GREY, ORANGE, PER_ROW, log_ticks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-DOTS = "#7F7F7F"
+#: From early to late; without the yellow end, which is not seen on white.
+AGE = ListedColormap(colormaps["cividis_r"](np.linspace(0.3, 1.0, 256)))
 WIDE = 10.0  # a ratio of losses that needs a logarithmic scale
 #: mean, low and high of a confidence interval; nan where there is none
 Bar = tuple[float, float, float]
@@ -42,7 +45,7 @@ def convergence_figure(
     numbers = np.arange(1, len(losses) + 1)
     screened = sum(stage != "search" for stage in stages)
     ax.axvspan(0.5, screened + 0.5, color=GREY, alpha=0.3, lw=0, label="screen")
-    ax.plot(numbers, losses, ".", ms=4, color=DOTS, label="a setting", zorder=2)
+    ax.plot(numbers, losses, ".", ms=4, color=DIM, label="a setting", zorder=2)
     ax.step(
         numbers, np.fmin.accumulate(losses), where="post", color=BLUE, lw=2.2, label="least so far", zorder=3
     )
@@ -77,15 +80,13 @@ def _upto(ax: Axes, losses: Array, others: Sequence[float]) -> None:
         ax.annotate(
             f"{beyond} more above",
             (1.0, 1.0),
-            (-4, -4),
+            (0, 3),
             xycoords="axes fraction",
             textcoords="offset points",
             ha="right",
-            va="top",
+            va="bottom",
             fontsize=8,
             color=BLACK,
-            bbox={"facecolor": "white", "alpha": 0.8, "pad": 1, "lw": 0},
-            zorder=6,
         )
 
 
@@ -101,8 +102,8 @@ def profile_figure(title: str, objective: str, columns: Sequence[Column], losses
             column.values,
             losses,
             c=order,
-            cmap="cividis_r",
-            s=9,
+            cmap=AGE,
+            s=11,
             lw=0,
             zorder=2,
             label="settings, later: darker",
@@ -111,12 +112,12 @@ def profile_figure(title: str, objective: str, columns: Sequence[Column], losses
         ax.axvline(column.best, color=ORANGE, lw=2.0, label="chosen", zorder=3)
         if column.log:
             ax.set_xscale("log")
-            _log_ticks(ax.xaxis, float(column.values.max() / column.values.min()))
+            log_ticks(ax.xaxis, float(column.values.max() / column.values.min()))
         else:
             ax.xaxis.set_major_locator(MaxNLocator(5))
         ax.set_xlabel(column.name)
         if i % across == 0:
-            ax.set_ylabel(objective)
+            ax.set_ylabel(f"{objective} (less is better)")
         ax.spines[["top", "right"]].set_visible(False)
     _upto(axes[0, 0], losses, [])
     for ax in axes.flat[len(columns) :]:
@@ -125,13 +126,6 @@ def profile_figure(title: str, objective: str, columns: Sequence[Column], losses
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return figure
-
-
-def _log_ticks(axis: Any, ratio: float) -> None:
-    """Plain numbers, so many that they do not run into each other."""
-    axis.set_major_locator(LogLocator(subs=(1.0,) if ratio > 100.0 else (1.0, 2.0, 5.0)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(NullFormatter())
 
 
 def pareto_figure(
@@ -144,7 +138,7 @@ def pareto_figure(
     """Two losses against each other: every setting, the front and the default (the last) on fresh seeds."""
     figure = Figure(figsize=(7.2, 5.0), layout="constrained", dpi=110)
     ax = figure.subplots()
-    ax.plot(*losses, ".", ms=4, color=DOTS, alpha=0.7, label="a setting of the search", zorder=2)
+    ax.plot(*losses, ".", ms=4, color=DIM, alpha=0.7, label="a setting of the search", zorder=2)
     bars = np.array(fresh)
     styles = (
         ("front, fresh seeds (95 %)", range(len(bars) - 1), "o", BLUE, 6),
@@ -175,7 +169,7 @@ def pareto_figure(
         high = max(float(np.quantile(there, 0.95)), float(known.max()))
         if low > 0.0 and high > WIDE * low:
             (ax.set_xscale if k == 0 else ax.set_yscale)("log")
-            _log_ticks(axis, high / low)
+            log_ticks(axis, high / low)
             set_limits(low / 1.15, high * 1.15)
         else:
             margin = 0.05 * (high - low) or 1.0
@@ -213,7 +207,7 @@ def sensitivity_figure(title: str, names: Sequence[str], first: Array, total: Ar
     ax.axvline(0.0, color=BLACK, lw=0.8)
     ax.set_yticks(y, labels=[names[i] for i in order])
     ax.set_xlabel("share of the variance of the objective over the search ranges (95 % intervals)")
-    ax.set_xlim(min(0.0, 1.05 * float(first[:, 1].min())), max(1.0, 1.05 * float(total[:, 2].max())))
+    ax.set_xlim(min(0.0, float(first[:, 1].min()) - 0.03), max(1.0, float(total[:, 2].max()) + 0.03))
     ax.set_title(title, fontsize=11, fontweight="bold")
     ax.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tpssim.artefacts import file_name
@@ -79,8 +79,10 @@ def compare(result: Result, progress: Progress) -> Iterator[str]:
     total, done = sum(len(arena["throttles"]) for arena in arenas.values()), 0
     for name, arena in arenas.items():
         panels = []
+        pictures = _pictures(result, name, arena["throttles"])
+        top = drawings.shared_top([*pictures.values()])
         for label, cell in arena["throttles"].items():
-            panels.append(_panel(result, name, label, cell))
+            panels.append(_panel(pictures, top, name, label, cell))
             done += 1
             progress(done, total)
         yield section(name, _scenario(result, name, arena, panels))
@@ -122,15 +124,27 @@ def _matrix(arenas: Mapping[str, Any], labels: Sequence[str]) -> str:
     return (lead if most else "") + table(columns, rows, "verdicts", "matrix")
 
 
-def _panel(result: Result, scenario: str, label: str, cell: Mapping[str, Any]) -> str:
-    """The picture of one throttle; empty where its trace is not there."""
-    path = result.folder / "traces" / f"{file_name(scenario, label, '0')}.npz"
-    picture = read_picture(path)
-    if picture is None:
+def _pictures(result: Result, scenario: str, labels: Iterable[str]) -> dict[str, drawings.Picture]:
+    """The first run of each throttle whose trace is there."""
+    folder = result.folder / "traces"
+    found = {label: read_picture(folder / f"{file_name(scenario, label, '0')}.npz") for label in labels}
+    return {label: picture for label, picture in found.items() if picture is not None}
+
+
+def _panel(
+    pictures: Mapping[str, drawings.Picture],
+    top: float,
+    scenario: str,
+    label: str,
+    cell: Mapping[str, Any],
+) -> str:
+    """The picture of one throttle among those of its scenario; empty where its trace is not there."""
+    if label not in pictures:
         return ""
     word = _verdict(cell)
     caption = f"<b>{text(label)}</b> {word.shown}"
-    drawn = drawings.panel(picture, f"{label} on {scenario}: rates over time; {cell['verdict']['reason']}")
+    told = f"{label} on {scenario}: rates over time; {cell['verdict']['reason']}"
+    drawn = drawings.panel(pictures[label], told, top)
     return drawings.figure(drawn, caption)
 
 

@@ -21,6 +21,7 @@ SCHEME = {
     "#000000": "ink",
     "#ffffff": "paper",
     "#bbbbbb": "shade",
+    "#767676": "soft",
     "#0072b2": "blue",
     "#d55e00": "orange",
     "#56b4e9": "sky",
@@ -63,10 +64,18 @@ def embedded(path: Path, label: str) -> str:
     return f'<img class="png" alt="{text(label)}" src="data:image/png;base64,{data}">'
 
 
-def panel(picture: tuple[plots.Panel, plots.Frame, Any], label: str) -> str:
-    """The rates of one run."""
+Picture = tuple[plots.Panel, plots.Frame, Any]
+
+
+def shared_top(pictures: Sequence[Picture]) -> float:
+    """Where the axes of runs that stand side by side end."""
+    return plots.top_of([run for run, _, _ in pictures], pictures[0][1]) if pictures else 0.0
+
+
+def panel(picture: Picture, label: str, top: float) -> str:
+    """The rates of one run, on an axis that ends at `top`."""
     run, frame, _ = picture
-    return inline(plots.svg(plots.panel_figure(run, frame)), label)
+    return inline(plots.svg(plots.panel_figure(run, frame, top)), label)
 
 
 class Key(NamedTuple):

@@ -178,7 +178,7 @@ def simulate(result: Result, progress: Progress) -> Iterator[str]:
     label = f"{summary['controller']} on {summary['scenario']}: rates over time"
     if picture is not None:
         drawn = drawings.legend(len(picture[0].each)) + drawings.figure(
-            drawings.panel(picture, label), "", "wide"
+            drawings.panel(picture, label, drawings.shared_top([picture])), "", "wide"
         )
         yield section("Rates", drawn)
     elif png.is_file():
