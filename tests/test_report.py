@@ -78,12 +78,13 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "live": ["live", *call],
         "simulate": ["simulate", shorter, "headroom"],
         "validate": ["validate", "--cases", "M/M/1"],
+        "league": ["compare", "--league", "--scenarios", "healthy:duration=2", "stall", *laws, *FEW],
     }.items():
         assert main([*argv, "--out", str(root / name)]) == 0
     return root
 
 
-KINDS = ("compare", "late", "sweep", "live", "simulate", "validate")
+KINDS = ("compare", "late", "sweep", "live", "simulate", "validate", "league")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -156,6 +157,19 @@ def test_late_policies_stand_side_by_side(results: Path) -> None:
     assert "stall: what becomes of missed slots" in words
 
 
+def test_a_league_shows_its_standings_and_every_cell(results: Path) -> None:
+    text = page(results / "league")
+    summary = json.loads((results / "league" / "summary.json").read_text(encoding="utf-8"))
+    assert "<h1>3 throttles on 2 scenarios, ranked</h1>" in text
+    first = summary["standings"][0]
+    assert f"First of 3: <b>{first['throttle']}</b>, a score of {first['score']['mean']:.3f}" in text
+    outline = Outline(text)
+    (picture,) = outline.all("img")
+    assert picture["alt"] == "score and verdict of every throttle on every scenario"
+    (cells,) = re.findall(r'aria-label="cells".*?</table>', text, re.DOTALL)
+    assert cells.count("<tr>") == 1 + len(summary["cells"])
+
+
 def test_a_live_run_shows_numbers_with_definitions_and_its_failures_as_text(results: Path) -> None:
     text = page(results / "live")
     outline = Outline(text)
@@ -174,6 +188,8 @@ def test_what_a_later_verb_writes_is_shown_as_tables(tmp_path: Path) -> None:
     best = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 5, "never": 0}
     document = {
         "command": "python -m tpssim tune <x> --seed 0",
+        "controller": "<x>",
+        "scenarios": ["spikes"],
         "metrics": {"achieved": {"unit": "share", "definition": "what it <b>says</b>"}},
         "winner": {"parameters": {"alpha": 0.25}, "achieved": best},
         "trials": [
@@ -193,6 +209,7 @@ def test_what_a_later_verb_writes_is_shown_as_tables(tmp_path: Path) -> None:
     outline = Outline(text)
     assert len(outline.all("script")) == 1
     words = "".join(outline.words)
+    assert "<h1>&lt;x&gt;, tuned on spikes</h1>" in text
     assert "0.500 ±0.100" in words
     assert "achieved (share): what it <b>says</b>" in [th.get("title") for th in outline.all("th")]
     assert "</script><script>alert(1)</script>" in words

@@ -67,14 +67,16 @@ def heat_figure(
         bar.outline.set_visible(False)
         _label(bar.ax.yaxis, legend)
         if not np.isfinite(values).all():
-            handles.append(Patch(color=GREY, label="no finite value"))
+            handles.append(Patch(fc=GREY, ec=BLACK, lw=0.6, label="no finite value"))
     else:
         colours = ListedColormap([WORD_COLOURS.get(word, GREY) for word in words])
         ax.pcolormesh(
             edges[0], edges[1], values, cmap=colours, vmin=-0.5, vmax=len(words) - 0.5, rasterized=True
         )
         there = np.unique(values).astype(int)
-        handles += [Patch(color=WORD_COLOURS.get(words[i], GREY), label=words[i]) for i in there]
+        handles += [
+            Patch(fc=WORD_COLOURS.get(words[i], GREY), ec=BLACK, lw=0.6, label=words[i]) for i in there
+        ]
     bounds = ax.axis()
     for (label, x, y), dashes in zip(curves, ("-", "--", ":"), strict=False):
         if y.max() < bounds[2] or y.min() > bounds[3]:  # told, as it cannot be shown

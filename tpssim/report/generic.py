@@ -41,14 +41,15 @@ def cell(value: Any, told: str = "") -> Cell:
     if _estimate(value):
         return estimate(value)._replace(told=told)
     if isinstance(value, bool) or value is None or isinstance(value, str):
-        shown = value if isinstance(value, str) else {True: "yes", False: "no", None: "-"}[value]
+        shown = value or "-" if isinstance(value, str) else {True: "yes", False: "no", None: "-"}[value]
         return Cell(badge(shown) if shown in WORD_MEANINGS else text(shown), text(shown), told)
     if isinstance(value, Mapping):
-        return Cell(
-            ", ".join(f"<small>{text(k)}</small> {cell(v).shown}" for k, v in value.items()), None, told
-        )
+        shown = ", ".join(f"<small>{text(k)}</small> {cell(v).shown}" for k, v in value.items())
+        return Cell(shown or "-", text(value), told)
+    if isinstance(value, list) and len(value) == 1:
+        return cell(value[0], told)
     if isinstance(value, list):
-        return Cell(", ".join(cell(v).shown for v in value), None, told)
+        return Cell(", ".join(cell(v).shown for v in value) or "-", text(value), told)
     return Cell(number(float(value)), float(value), told)
 
 
@@ -80,6 +81,13 @@ def generic(value: Mapping[str, Any], definitions: Definitions | None = None, de
     return "\n".join(parts)
 
 
+def _named(records: Sequence[Any]) -> list[tuple[str, Any]]:
+    """The records of a list by their scenario, if that tells them apart, else by their place."""
+    known = [str(r["scenario"]) for r in records if isinstance(r, Mapping) and "scenario" in r]
+    names = known if len(set(known)) == len(records) else [str(i) for i in range(len(records))]
+    return list(zip(names, records, strict=True))
+
+
 def _inner(name: str, value: Any, told: Definitions, depth: int) -> str:
     rows = _rows(value)
     if rows:
@@ -91,7 +99,5 @@ def _inner(name: str, value: Any, told: Definitions, depth: int) -> str:
             for key, row in rows
         ]
         return table(columns, lines, name, "tall" if len(lines) > 40 else "")
-    items: Sequence[tuple[str, Any]] = (
-        list(value.items()) if isinstance(value, Mapping) else [(str(i), v) for i, v in enumerate(value)]
-    )
+    items = list(value.items()) if isinstance(value, Mapping) else _named(value)
     return generic(dict(items), told, depth + 1)

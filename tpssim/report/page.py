@@ -50,9 +50,15 @@ def _heading(result: Result) -> str:
         throttles = {label for arena in arenas.values() for label in arena["throttles"]}
         where = next(iter(arenas)) if len(arenas) == 1 else f"{len(arenas)} scenarios"
         return f"{len(throttles)} throttle{'s' if len(throttles) > 1 else ''} on {where}"
-    if isinstance(summary.get("controller"), str):
-        where = f" on {summary['scenario']}" if isinstance(summary.get("scenario"), str) else ", live"
-        return f"{summary['controller']}{where}"
+    if result.verb == "league":
+        return f"{len(summary['standings'])} throttles on {len(summary['halves'])} scenarios, ranked"
+    law = summary.get("controller")
+    if isinstance(law, str):
+        if result.verb == "tune":
+            return f"{law}, tuned on {', '.join(summary['scenarios'])}"
+        return (
+            f"{law} on {summary['scenario']}" if isinstance(summary.get("scenario"), str) else f"{law}, live"
+        )
     return result.folder.resolve().name
 
 
@@ -61,7 +67,7 @@ def _made(result: Result) -> str:
     parts = [f"made {run.get('made', '')} by tpssim {run['tpssim']}"]
     if isinstance(summary.get("replications"), int):
         parts.append(f"{summary['replications']} replications each")
-    if result.verb in ("compare", "sweep"):
+    if result.verb in ("compare", "league", "sweep"):
         parts.append(f"± is half of a {CONFIDENCE:.0%} confidence interval of the mean")
     return text("; ".join(parts))
 
@@ -69,7 +75,7 @@ def _made(result: Result) -> str:
 def _definitions(result: Result) -> str:
     """Every word and every number of the page; folded, for a long list."""
     parts = []
-    if result.verb in ("compare", "sweep", "simulate"):
+    if result.verb in ("compare", "league", "sweep", "simulate"):
         words = "".join(
             f"<dt>{badge(word)}</dt><dd>{text(told)}</dd>" for word, told in WORD_MEANINGS.items()
         )

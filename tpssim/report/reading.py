@@ -47,7 +47,8 @@ def read_result(folder: Path) -> Result:
         raise InputError(f"results {str(folder)!r}: there is no {SUMMARIES[0]} in it; {allowed}")
     summary = _object(path)
     words = str(summary.get("command", run["command"])).split()
-    return Result(folder, words[3] if len(words) > 3 else "results", summary, run)
+    verb = words[3] if len(words) > 3 else "results"
+    return Result(folder, "league" if "--league" in words else verb, summary, run)
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from tpssim.report.markup import (
     text,
     verdict,
 )
+from tpssim.report.ranked import league
 from tpssim.report.reading import Result
 from tpssim.traces import read_picture
 from tpssim.verdicts import WORDS
@@ -190,21 +191,22 @@ def simulate(result: Result, progress: Progress) -> Iterator[str]:
 
 
 def other(result: Result, progress: Progress) -> Iterator[str]:
-    """Whatever a summary says, as it says it, and the pictures of the folder."""
+    """The pictures of the folder, and whatever a summary says, as it says it."""
     hidden = ("tpssim", "command", "metrics")
-    yield section(
-        "Results", generic({k: v for k, v in result.summary.items() if k not in hidden}, result.definitions())
-    )
     pictures = [
         drawings.figure(drawings.embedded(path, path.stem), text(path.stem), "wide")
         for path in sorted(result.folder.glob("*.png"))
     ]
     if pictures:
         yield section("Pictures", drawings.figures(pictures, "pictures"))
+    yield section(
+        "Results", generic({k: v for k, v in result.summary.items() if k not in hidden}, result.definitions())
+    )
 
 
 KINDS: dict[str, Callable[[Result, Progress], Iterator[str]]] = {
     "compare": compare,
+    "league": league,
     "sweep": sweep,
     "live": live,
     "simulate": simulate,
