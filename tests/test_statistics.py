@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import math
+import os
+import struct
+import sys
+import termios
 
 import numpy as np
 import pytest
 
+from tpssim import tables
 from tpssim.statistics import Estimate, estimate
-from tpssim.tables import aligned, interval, number
+from tpssim.tables import aligned, filled, interval, number
 
 
 def test_the_interval_of_three_values_by_hand() -> None:
@@ -58,3 +64,36 @@ def test_a_table_is_aligned_and_a_long_label_has_its_own_line() -> None:
         "a-label-that-is-far-too-long",
         "      no    22  3",
     ]
+
+
+def test_on_a_narrow_terminal_columns_follow_in_blocks_and_words_stay_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tables, "screen", lambda otherwise: 24)
+    rows = [("a", "yes", "1", "10", "100000"), ("b", "no", "2", "3", "4")]
+    assert aligned(("name", "word", "x", "yy", "zzzzzzzz"), rows).splitlines() == [
+        "name  word  x yy",
+        "----------------",
+        "a     yes   1 10",
+        "b     no    2  3",
+        "",
+        "name  word  zzzzzzzz",
+        "--------------------",
+        "a     yes     100000",
+        "b     no           4",
+    ]
+    assert filled("of token-bucket and ewma-deadzone", further="  ").splitlines() == [
+        "of token-bucket and",
+        "  ewma-deadzone",
+    ]
+
+
+def test_a_terminal_says_how_wide_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert tables.screen(100) == 100, "the tests write to no terminal"
+    master, slave = os.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 73, 0, 0))
+    with os.fdopen(slave, "w", encoding="utf-8") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        assert tables.screen(100) == 73
+        monkeypatch.undo()
+    os.close(master)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import textwrap
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from tpssim.core import InputError, Range, ranges
 from tpssim.scenario import PARTS, capacity, phases
 from tpssim.scenarios import SCENARIOS
 from tpssim.sweeping.studies import STUDIES
+from tpssim.tables import filled
 from tpssim.throttling import Pacer
 
 KINDS = ("controllers", "scenarios", "metrics", "studies")
@@ -160,7 +160,7 @@ def text(document: Mapping[str, Any], name: str | None) -> str:
             told = [f"  {key:{width}}  {valve}{entry['summary']}{unit}"]
             if valve:
                 told.append(f"{indent}sees: {entry['signal']}; from: {entry['origin']}")
-            lines += [textwrap.fill(line, 100, subsequent_indent=indent) for line in told]
+            lines += [filled(line, further=indent) for line in told]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
@@ -171,9 +171,7 @@ def _full(name: str, entry: Mapping[str, Any]) -> str:
         lines += [f"unit: {entry['unit']}", f"source: {entry['source']}"]
     if entry.get("says"):
         lines += ["", "says of its last change, as in the panel of live:"]
-        lines += [
-            textwrap.fill(said, 98, initial_indent="  ", subsequent_indent="    ") for said in entry["says"]
-        ]
+        lines += [filled(said, "  ", "    ") for said in entry["says"]]
     if entry.get("parameters"):
         lines += ["", "parameters:"]
         for field, about in entry["parameters"].items():

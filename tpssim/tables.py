@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import os
+import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,13 +20,43 @@ LONGEST_LABEL = 16
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
     """The rows under their header: the first columns to the left, the others to the right.
 
-    A label longer than `LONGEST_LABEL` gets a line of its own, so that the columns stay narrow.
+    A label longer than `LONGEST_LABEL` gets a line of its own, so that the columns stay narrow. On a terminal
+    that is too narrow for them the columns follow in blocks, each beside the first `left` ones.
     """
     fitting = [header, *(row for row in rows if len(row[0]) <= LONGEST_LABEL)]
     widths = [max(len(row[0]) for row in fitting)]
     widths += [max(len(row[i]) for row in [header, *rows]) for i in range(1, len(header))]
+    blocks: list[list[int]] = [[]]
+    start = sum(widths[:left]) + 2 * left - 1
+    for i in range(left, len(header)):
+        taken = start + sum(widths[k] + 1 for k in [*blocks[-1], i])
+        if blocks[-1] and taken > screen(taken):
+            blocks.append([])
+        blocks[-1].append(i)
+    return "\n\n".join(
+        _block(
+            [[row[i] for i in (*range(left), *block)] for row in [header, *rows]],
+            [widths[i] for i in (*range(left), *block)],
+            left,
+        )
+        for block in blocks
+    )
+
+
+def screen(otherwise: int) -> int:
+    """Characters that a line may have: those of the terminal that is written to, else `otherwise`."""
+    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else otherwise
+
+
+def filled(text: str, first: str = "", further: str = "") -> str:
+    """A paragraph in lines of 100 characters, fewer on a narrow terminal; words with hyphens stay whole."""
+    width = max(min(100, screen(100)), len(further) + 20)
+    return textwrap.fill(text, width, initial_indent=first, subsequent_indent=further, break_on_hyphens=False)
+
+
+def _block(rows: Sequence[Sequence[str]], widths: Sequence[int], left: int) -> str:
     lines = []
-    for row in [header, *rows]:
+    for row in rows:
         first = row[0]
         if len(first) > widths[0]:
             lines.append(first)

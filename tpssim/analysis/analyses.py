@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from tpssim.traces import Trace
 
-WIDTH = 100
 Predictor = Callable[[Any, Runs, int], tuple[list[Row], Picture]]
 #: The laws that theory says something of.
 PREDICTED: dict[str, Predictor] = {
@@ -56,7 +54,7 @@ class Analysis(NamedTuple):
         """Plain text: the rows, then the assumption of each."""
         title = f"{self.controller} on {self.scenario.name}"
         if not self.rows:
-            return f"{title}: nothing is predicted: {self.reason}"
+            return tables.filled(f"{title}: nothing is predicted: {self.reason}")
         header = ("quantity", "applies", "predicted", "simulated", "unit")
         lines: list[tuple[str, ...]] = []
         notes: dict[str, list[str]] = {}
@@ -125,10 +123,7 @@ class Analysis(NamedTuple):
 def _told(notes: dict[str, list[str]]) -> list[str]:
     """Each assumption once, behind the quantities that rest on it."""
     return [
-        textwrap.fill(
-            f"{'; '.join(quantities)}: {told}", WIDTH, initial_indent="  ", subsequent_indent="    "
-        )
-        for told, quantities in notes.items()
+        tables.filled(f"{'; '.join(quantities)}: {told}", "  ", "    ") for told, quantities in notes.items()
     ]
 
 

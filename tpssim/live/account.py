@@ -71,7 +71,7 @@ class Report(NamedTuple):
                 f"{self.verdict}",
                 f"  {calls}: {self.rate:.2f}/s ({wanted}; off by {self.rate_error:.3%})",
                 f"  lateness  p50 {us(self.late_p50)}, p99 {us(self.late_p99)}, max {us(self.late_max)};"
-                f" drift {self.drift_ppm:.2g} ppm",
+                f" drift {self.drift_ppm:.1f} ppm",
                 f"  gaps      {self.gaps_within_10:.1%} within 10 %, {self.doubles:.1%} doubles,"
                 f" at most {self.most_in_10ms:.0f} in 10 ms",
                 f"  latency   p50 {us(self.latency_p50)}, p99 {us(self.latency_p99)},"

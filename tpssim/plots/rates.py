@@ -47,7 +47,7 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
     columns = 2 if len(panels) == 4 else min(PER_ROW, len(panels))
     rows = -(-len(panels) // columns)
     width, height = (4.2 * columns, 1.3 + 2.1 * rows) if len(panels) > 1 else ALONE
-    title = textwrap.fill(title, int(width / LETTER))
+    title = _balanced(title, int(width / LETTER))
     head = (0.8 if any(panel.title for panel in panels) else 0.5) + 0.2 * title.count("\n")
     height += 0.2 * title.count("\n")
     figure = Figure(figsize=(width, height), dpi=110)
@@ -83,6 +83,12 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
         fontsize=9,
     )
     return figure
+
+
+def _balanced(title: str, most: int) -> str:
+    """The title in lines of about the same length, of so many letters at most."""
+    lines = -(-len(title) // most)
+    return textwrap.fill(title, min(most, len(title) // max(lines, 1) + 10))
 
 
 def draw(path: Path, description: str, title: str, panels: Sequence[Panel], frame: Frame) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import TYPE_CHECKING
 
 from tpssim import tables
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from tpssim.tuning.tune_result import TuneResult
 
 LISTED = 5  # measures that became worse
-WIDTH = 100  # characters
 
 
 def text(result: TuneResult) -> str:
@@ -73,7 +71,7 @@ def _verdict(result: TuneResult) -> str:
         lines.append(f"{'optimism':<12}of the chosen the search said {'; '.join(said)}")
     if len(result.objectives) == 1:
         lines.append(f"{'search':<12}{_milestones(result)}")
-    return "\n".join(textwrap.fill(line, WIDTH, subsequent_indent=" " * 12) for line in lines)
+    return "\n".join(tables.filled(line, further=" " * 12) for line in lines)
 
 
 def _curse(result: TuneResult) -> str:

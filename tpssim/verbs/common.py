@@ -170,7 +170,8 @@ class Progress:
         since, before = self.first
         if now > since and done > before:
             rate = (done - before) / (now - since)
-            text += f", {rate:.3g} a second, about {(total - done) / rate:.0f} s left"
+            speed = f"{rate:,.0f}" if rate >= 100.0 else f"{rate:.3g}"
+            text += f", {speed} a second, about {(total - done) / rate:.0f} s left"
         sys.stderr.write(f"\r{text:<78}" if self.live else f"{text}\n")
         if self.live and done == total:
             sys.stderr.write(f"\r{'':<78}\r")

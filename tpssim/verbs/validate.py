@@ -67,7 +67,8 @@ def validate(args: argparse.Namespace) -> int:
         print(validation.table(outcomes))
         calls = sum(outcome.calls for outcome in outcomes)
         verdict = f"{len(failed)} of {len(outcomes)} fail: {', '.join(failed)}" if failed else "all hold"
-        print(f"\n{calls:,} calls, {len(outcomes)} cases: {verdict}. Written to {out}: summary.json")
+        cases = f"{len(outcomes)} case{'s' * (len(outcomes) > 1)}"
+        print(f"\n{calls:,} calls, {cases}: {verdict}. Written to {out}: summary.json")
     return 1 if failed else 0
 
 
