@@ -158,12 +158,13 @@ def test_a_failure_that_is_no_drop_is_no_sample(law: Any) -> None:
     ],
 )
 def test_windows(times: list[tuple[float, bool]], percentile: float, rtt: float, dropped: float) -> None:
-    memory = array("d", [0.0]) * window_memory(100.0)
+    memory = array("d", [0.0]) * window_memory(1.0, 100.0)
     memory[0], memory[1] = 1.0, 1e9
     for k, (ms, drop) in enumerate(times):
         now = 2.0 if k == len(times) - 1 else 0.5
         sample = Sample(1.0, ms * 1e6, 1.0, float(drop))
-        told = through_window(memory, now, sample, 1.0, 1.0, 100.0 if percentile else 1.0, percentile)
+        size, kept = (1.0, 100.0) if percentile else (1.0, 0.0)
+        told = through_window(memory, now, sample, 1.0, 1.0, size, percentile, 1e-4, kept)
     assert math.floor(told.rtt / 1e6) == rtt
     assert told.dropped == dropped
 
@@ -192,6 +193,47 @@ def test_a_window_tells_of_its_largest_crowd_and_of_any_drop() -> None:
     assert limits(law, first, *crowd)[-1] == 31.0
     drop = [done(0.1, 0.01, 1.0, dropped=True), done(0.2, 0.01, 15.0), done(0.6, 0.01, 1.0)]
     assert limits(law, first, *drop)[-1] == 27.0
+
+
+@pytest.mark.parametrize(("kept", "limit"), [(0.0, 31.0), (10.0, 31.0), (20.0, 27.0), (9.0, 30.0)])
+def test_a_percentile_sees_the_first_samples_of_its_window_alone(kept: float, limit: float) -> None:
+    """Run with Netflix/concurrency-limits 78a74b9, `ImmutablePercentileSampleWindow`: 500 ms, ten samples.
+
+    The eleventh is a drop: out of ten it is not seen, and nine are never enough."""
+    law = NetflixAimd(initial=30.0, window=0.5, percentile=0.5, kept=kept)
+    ends = [1.01] + [1.01 + 0.04 * k for k in range(1, 11)]
+    news = [done(end, 0.01, 20.0) for end in ends] + [done(1.46, 0.01, 20.0, dropped=True)]
+    assert limits(law, *news, done(1.61, 0.01, 20.0)) == [30.0] * 12 + [limit]
+
+
+def test_a_window_is_no_longer_than_the_longest() -> None:
+    """Run with Netflix/concurrency-limits 78a74b9: `WindowedLimit` of at least 2 s, at most 1 s."""
+    law = NetflixAimd(initial=30.0, window=2.0)
+    ends = [1.01 + 0.04 * k for k in range(10)] + [2.01, 2.010000001]
+    assert limits(law, *(done(end, 0.01, 20.0) for end in ends)) == [30.0] * 11 + [31.0]
+
+
+def test_the_shortest_round_trip_is_a_parameter() -> None:
+    law = NetflixAimd(window=0.5, window_size=1.0, shortest=0.015)
+    assert limits(law, done(0.0, 0.0149, 20.0), done(0.1, 0.015, 20.0)) == [20.0, 21.0]
+
+
+def test_fixed_thresholds_and_a_fixed_queue() -> None:
+    """Run with Netflix/concurrency-limits 78a74b9: `alpha(10).beta(40)`; `queueSize(4)`, no probes."""
+    law = NetflixVegas(initial=250.0, alpha=10.0, beta=40.0, fixed=1.0, probe_multiplier=1e6)
+    calls = [(10.0, 250.0), (10.0, 250.0), (10.1, 250.0), (10.25, 300.0), (11.0, 300.0), (12.0, 300.0)]
+    news = [done(0.1 * k, ms / 1e3, in_flight) for k, (ms, in_flight) in enumerate(calls)]
+    drop = done(1.0, 0.012, 300.0, dropped=True)
+    assert limits(law, *news, drop) == [250.0, 290.0, 292.0, 294.0, 294.0, 292.0, 290.0]
+    gradient = NetflixGradient(initial=100.0, queue=4.0, fixed=1.0, probe_interval=0.0)
+    news = [done(0.1 * k, 0.01 if k < 2 else 0.04, 100.0) for k in range(3)]
+    states = fed(gradient, [*news, done(1.0, 0.04, 40.0, dropped=True), done(1.1, 0.04, 40.0)])
+    assert [state.limit for state in states] == [100.0, 104.0, 108.0, 98.0, 96.0, 96.0]
+    assert states[-1].estimate == float.fromhex("0x1.8028f5c28f5c3p6")
+
+
+def test_a_ratio_of_one_is_no_cut() -> None:
+    assert checked(NetflixGradient(ratio=1.0), "law").ratio == 1.0
 
 
 def test_whole_nanoseconds() -> None:

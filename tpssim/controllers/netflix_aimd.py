@@ -29,9 +29,9 @@ class NetflixAimd(NamedTuple):
     below its start.
 
     With `window` above 0 it sees windows of calls, as behind the original's `WindowedLimit`: `window` long
-    or more, 2 x the least round trip but at most `longest`, thrown away with fewer than `window_size` calls
-    (so at a low rate it is frozen). `rtt` is then their mean, or their `percentile` (of the first
-    `window_size`).
+    or more, 2 x the least round trip but at most `longest` (even if `window` is more), thrown away with
+    fewer than `window_size` calls (so at a low rate it is frozen). `rtt` is then their mean, or their
+    `percentile`, of the first `kept` (0: `window_size`) alone. A round trip below `shortest` is no sample.
 
     Valve: limit. Signal: drops, latency over a timeout, calls in flight.
     Origin: Netflix/concurrency-limits, `AIMDLimit` (Apache-2.0). Deviations: the window is a parameter
@@ -52,7 +52,9 @@ class NetflixAimd(NamedTuple):
     window: Annotated[float, Range(0.0, 60.0, "s", search=(0.0, 2.0))] = 0.0
     longest: Annotated[float, Range(0.0, 60.0, "s", search=(0.5, 5.0))] = 1.0
     window_size: Annotated[float, Range(1.0, 1000.0, "samples", search=(5.0, 50.0))] = 10.0
-    percentile: Annotated[float, Range(0.0, 1.0, search=(0.0, 0.99))] = 0.0
+    percentile: Annotated[float, Range(0.0, 1.0, "", True, False, search=(0.0, 0.99))] = 0.0
+    shortest: Annotated[float, Range(0.0, 60.0, "s", search=(0.0, 1e-3))] = 1e-4
+    kept: Annotated[float, Range(0.0, 1e5, "samples; 0: window_size", search=(0.0, 100.0))] = 0.0
 
     def conflict(self) -> str:
         if self.min_limit > self.max_limit:
@@ -62,7 +64,7 @@ class NetflixAimd(NamedTuple):
         return ""
 
     def memory(self) -> int:
-        return window_memory(self.window_size)
+        return window_memory(self.window_size, self.kept)
 
     def init(self, target: float) -> NetflixAimdState:
         return NetflixAimdState(math.inf, self.initial, 0.0)
@@ -72,7 +74,15 @@ class NetflixAimd(NamedTuple):
             return state
         sample = Sample(1.0, nanoseconds(obs.latency), obs.in_flight, 1.0 if obs.drops > 0.0 else 0.0)
         sample = through_window(
-            memory, obs.now, sample, self.window, self.longest, self.window_size, self.percentile
+            memory,
+            obs.now,
+            sample,
+            self.window,
+            self.longest,
+            self.window_size,
+            self.percentile,
+            self.shortest,
+            self.kept,
         )
         if sample.told == 0.0:
             return state

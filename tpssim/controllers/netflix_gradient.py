@@ -7,7 +7,7 @@ from array import array
 from typing import Annotated, NamedTuple
 
 from tpssim.controllers.netflix_window import Sample, nanoseconds, through_window, window_memory
-from tpssim.core import Observation, Range
+from tpssim.core import FLAG, Observation, Range
 
 
 class NetflixGradientState(NamedTuple):
@@ -22,7 +22,8 @@ class NetflixGradientState(NamedTuple):
 class NetflixGradient(NamedTuple):
     """Multiply the limit by the gradient `tolerance x least round trip / round trip`, and add a queue.
 
-    With the estimate `E` and `q = max(queue, trunc(sqrt(trunc E)))`, for each completion, `rtt` in whole ns::
+    With the estimate `E` and `q = max(queue, trunc(sqrt(trunc E)))` (`fixed` 1: `q = queue`), for each
+    completion, `rtt` in whole ns::
 
         countdown <= 0:  E <- max(min_limit, q), the least round trip is forgotten       (a probe)
         countdown <- countdown - 1      (after a probe: probe_interval + random below probe_interval)
@@ -36,13 +37,14 @@ class NetflixGradient(NamedTuple):
     It starts with `initial`. `probe_interval` 0 switches the probes off.
 
     With `window` above 0 it sees windows of calls, as behind the original's `WindowedLimit`: `window` long
-    or more, 2 x the least round trip but at most `longest`, thrown away with fewer than `window_size` calls
-    (so at a low rate it is frozen). `rtt` is then their mean, or their `percentile` (of the first
-    `window_size`).
+    or more, 2 x the least round trip but at most `longest` (even if `window` is more), thrown away with
+    fewer than `window_size` calls (so at a low rate it is frozen). `rtt` is then their mean, or their
+    `percentile`, of the first `kept` (0: `window_size`) alone. A round trip below `shortest` is no sample.
 
     Valve: limit. Signal: latency against the least, calls in flight, drops.
     Origin: Netflix/concurrency-limits, `GradientLimit` (Apache-2.0). Deviations: the window is a parameter
-    here, a decorator there; the queue's function is fixed, its floor is `queue`.
+    here, a decorator there; the queue is of these two kinds, any function there; a round trip of 0 ns has
+    gradient 1, where the original's estimate is nan from then on.
 
     >>> from array import array
     >>> law = NetflixGradient()  # 50 x 1 + 7
@@ -55,14 +57,17 @@ class NetflixGradient(NamedTuple):
     min_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 50.0))] = 1.0
     max_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True)] = 1000.0
     smoothing: Annotated[float, Range(0.0, 1.0, "", False, search=(0.05, 1.0))] = 0.2
-    queue: Annotated[float, Range(1.0, 1000.0, "calls", search=(1.0, 20.0))] = 4.0
+    queue: Annotated[float, Range(0.0, 1000.0, "calls", search=(1.0, 20.0))] = 4.0
+    fixed: Annotated[float, Range(0.0, 1.0, FLAG)] = 0.0
     tolerance: Annotated[float, Range(1.0, 100.0, "x least latency", search=(1.0, 4.0))] = 2.0
     probe_interval: Annotated[float, Range(0.0, 1e9, "samples", search=(100.0, 5000.0), log=True)] = 1000.0
-    ratio: Annotated[float, Range(0.0, 1.0, "x", False, False, search=(0.5, 0.99))] = 0.9
+    ratio: Annotated[float, Range(0.0, 1.0, "x", False, search=(0.5, 0.99))] = 0.9
     window: Annotated[float, Range(0.0, 60.0, "s", search=(0.0, 2.0))] = 0.0
     longest: Annotated[float, Range(0.0, 60.0, "s", search=(0.5, 5.0))] = 1.0
     window_size: Annotated[float, Range(1.0, 1000.0, "samples", search=(5.0, 50.0))] = 10.0
-    percentile: Annotated[float, Range(0.0, 1.0, search=(0.0, 0.99))] = 0.0
+    percentile: Annotated[float, Range(0.0, 1.0, "", True, False, search=(0.0, 0.99))] = 0.0
+    shortest: Annotated[float, Range(0.0, 60.0, "s", search=(0.0, 1e-3))] = 1e-4
+    kept: Annotated[float, Range(0.0, 1e5, "samples; 0: window_size", search=(0.0, 100.0))] = 0.0
 
     def conflict(self) -> str:
         if self.min_limit > self.max_limit:
@@ -72,7 +77,7 @@ class NetflixGradient(NamedTuple):
         return ""
 
     def memory(self) -> int:
-        return window_memory(self.window_size)
+        return window_memory(self.window_size, self.kept)
 
     def init(self, target: float) -> NetflixGradientState:
         return NetflixGradientState(math.inf, self.initial, 0.0, self.initial, 0.0, math.nan)
@@ -84,13 +89,21 @@ class NetflixGradient(NamedTuple):
             return state
         sample = Sample(1.0, nanoseconds(obs.latency), obs.in_flight, 1.0 if obs.drops > 0.0 else 0.0)
         sample = through_window(
-            memory, obs.now, sample, self.window, self.longest, self.window_size, self.percentile
+            memory,
+            obs.now,
+            sample,
+            self.window,
+            self.longest,
+            self.window_size,
+            self.percentile,
+            self.shortest,
+            self.kept,
         )
         if sample.told == 0.0:
             return state
         rtt = sample.rtt
         estimate = state.estimate
-        size = root_queue(estimate, self.queue)
+        size = self.queue if self.fixed == 1.0 else root_queue(estimate, self.queue)
         fresh = self.probe_interval + math.floor(obs.u * self.probe_interval)
         countdown = fresh if math.isnan(state.countdown) else state.countdown
         if self.probe_interval > 0.0 and countdown <= 0.0:

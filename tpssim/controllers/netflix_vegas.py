@@ -7,7 +7,7 @@ from array import array
 from typing import Annotated, NamedTuple
 
 from tpssim.controllers.netflix_window import Sample, nanoseconds, through_window, window_memory
-from tpssim.core import Observation, Range
+from tpssim.core import FLAG, Observation, Range
 
 
 class NetflixVegasState(NamedTuple):
@@ -42,13 +42,14 @@ class NetflixVegas(NamedTuple):
     even if it was dropped; one lucky least collapses the limit until the next probe.
 
     With `window` above 0 it sees windows of calls, as behind the original's `WindowedLimit`: `window` long
-    or more, 2 x the least round trip but at most `longest`, thrown away with fewer than `window_size` calls
-    (so at a low rate it is frozen). `rtt` is then their mean, or their `percentile` (of the first
-    `window_size`).
+    or more, 2 x the least round trip but at most `longest` (even if `window` is more), thrown away with
+    fewer than `window_size` calls (so at a low rate it is frozen). `rtt` is then their mean, or their
+    `percentile`, of the first `kept` (0: `window_size`) alone. A round trip below `shortest` is no sample.
 
     Valve: limit. Signal: latency against the least, calls in flight, drops.
     Origin: Netflix/concurrency-limits, `VegasLimit` (Apache-2.0). Deviations: the window is a parameter
-    here, a decorator there; the replaceable functions are `alpha`, `beta` (multiples of lg) and `dec_rate`.
+    here, a decorator there; the replaceable functions are `alpha`, `beta` (multiples of lg; calls with
+    `fixed` 1) and `dec_rate`; a round trip of 0 ns is an error there, a new least here.
 
     >>> from array import array
     >>> law = NetflixVegas(initial=10.0)
@@ -62,6 +63,7 @@ class NetflixVegas(NamedTuple):
     max_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True)] = 1000.0
     alpha: Annotated[float, Range(0.0, 100.0, "x lg calls", search=(1.0, 6.0))] = 3.0
     beta: Annotated[float, Range(0.0, 100.0, "x lg calls", search=(2.0, 12.0))] = 6.0
+    fixed: Annotated[float, Range(0.0, 1.0, FLAG)] = 0.0
     dec_rate: Annotated[float, Range(0.0, 1.0, "x; 0: by lg", True, False, search=(0.0, 0.99))] = 0.0
     smoothing: Annotated[float, Range(0.0, 1.0, "", False, search=(0.05, 1.0))] = 1.0
     probe_multiplier: Annotated[
@@ -70,7 +72,9 @@ class NetflixVegas(NamedTuple):
     window: Annotated[float, Range(0.0, 60.0, "s", search=(0.0, 2.0))] = 0.0
     longest: Annotated[float, Range(0.0, 60.0, "s", search=(0.5, 5.0))] = 1.0
     window_size: Annotated[float, Range(1.0, 1000.0, "samples", search=(5.0, 50.0))] = 10.0
-    percentile: Annotated[float, Range(0.0, 1.0, search=(0.0, 0.99))] = 0.0
+    percentile: Annotated[float, Range(0.0, 1.0, "", True, False, search=(0.0, 0.99))] = 0.0
+    shortest: Annotated[float, Range(0.0, 60.0, "s", search=(0.0, 1e-3))] = 1e-4
+    kept: Annotated[float, Range(0.0, 1e5, "samples; 0: window_size", search=(0.0, 100.0))] = 0.0
 
     def conflict(self) -> str:
         if self.alpha > self.beta:
@@ -78,7 +82,7 @@ class NetflixVegas(NamedTuple):
         return ""
 
     def memory(self) -> int:
-        return window_memory(self.window_size)
+        return window_memory(self.window_size, self.kept)
 
     def init(self, target: float) -> NetflixVegasState:
         return NetflixVegasState(math.inf, self.initial, 0.0, self.initial, 0.0, 0.0, math.nan)
@@ -88,7 +92,15 @@ class NetflixVegas(NamedTuple):
             return state
         sample = Sample(1.0, nanoseconds(obs.latency), obs.in_flight, 1.0 if obs.drops > 0.0 else 0.0)
         sample = through_window(
-            memory, obs.now, sample, self.window, self.longest, self.window_size, self.percentile
+            memory,
+            obs.now,
+            sample,
+            self.window,
+            self.longest,
+            self.window_size,
+            self.percentile,
+            self.shortest,
+            self.kept,
         )
         if sample.told == 0.0:
             return state
@@ -104,6 +116,7 @@ class NetflixVegas(NamedTuple):
         else:
             queue = math.ceil(estimate * (1.0 - noload / rtt))
             lg = digits(math.floor(estimate))
+            times = 1.0 if self.fixed == 1.0 else lg
             fewer = estimate * self.dec_rate if self.dec_rate > 0.0 else estimate - lg
             wanted = math.nan
             if sample.dropped > 0.0:
@@ -111,10 +124,10 @@ class NetflixVegas(NamedTuple):
             elif sample.in_flight * 2.0 < estimate:
                 pass
             elif queue <= lg:
-                wanted = estimate + self.beta * lg
-            elif queue < self.alpha * lg:
+                wanted = estimate + self.beta * times
+            elif queue < self.alpha * times:
                 wanted = estimate + lg
-            elif queue > self.beta * lg:
+            elif queue > self.beta * times:
                 wanted = fewer
             if not math.isnan(wanted):
                 bounded = max(1.0, min(self.max_limit, wanted))

@@ -12,8 +12,7 @@ from typing import NamedTuple
 from tpssim.sensor import ranked
 
 #: Places of the accumulators in a law's memory; the round-trip times that are kept for a percentile follow.
-BEGUN, UNTIL, SAMPLES, TOTAL, LEAST, MOST, DROPPED, KEPT, TIMES = range(9)
-SHORTEST = 100_000.0  # ns; a shorter round trip is no sample
+BEGUN, UNTIL, SAMPLES, TOTAL, LEAST, MOST, DROPPED, TIMES = range(8)
 
 
 class Sample(NamedTuple):
@@ -34,9 +33,9 @@ def nanoseconds(seconds: float) -> float:
     return float(math.floor(max(min(seconds, 9e9), -9e9) * 1e9 + 0.5))
 
 
-def window_memory(size: float) -> int:
-    """How many floats a window of that many samples needs."""
-    return TIMES + int(size)
+def window_memory(size: float, kept: float) -> int:
+    """How many floats a window of that many samples needs, `kept` of them (0: all) for a percentile."""
+    return TIMES + int(kept if kept >= 1.0 else size)
 
 
 def through_window(
@@ -47,26 +46,30 @@ def through_window(
     longest: float,
     size: float,
     percentile: float,
+    shortest: float,
+    kept: float,
 ) -> Sample:
     """The sample as it is without a window (0 s); else the window that it ends, if that has enough in it.
 
     A window ends with the first completion after `until`; the next lasts 2 x the least round trip of this
-    one, within [window, longest] s. The very first sample is a window of its own, and too few.
+    one, `window` s or more, `longest` s at most. The very first sample is a window of its own, and too few.
+    For a percentile only the first `kept` count (0: `size`); later ones, drops too, are not seen.
     """
     if not window > 0.0:
         return sample
-    if sample.rtt < SHORTEST:
+    if sample.rtt < nanoseconds(shortest):
         return Sample(0.0, sample.rtt, sample.in_flight, sample.dropped)
-    if memory[SAMPLES] == 0.0:
-        memory[LEAST] = sample.rtt
-    memory[SAMPLES] += 1.0
-    memory[TOTAL] += sample.rtt
-    memory[LEAST] = min(memory[LEAST], sample.rtt)
-    memory[MOST] = max(memory[MOST], sample.in_flight)
-    memory[DROPPED] = max(memory[DROPPED], sample.dropped)
-    if memory[KEPT] + 1.0 <= size:
-        memory[TIMES + int(memory[KEPT])] = sample.rtt
-        memory[KEPT] += 1.0
+    room = kept if kept >= 1.0 else size
+    if percentile == 0.0 or memory[SAMPLES] + 1.0 <= room:
+        if memory[SAMPLES] == 0.0:
+            memory[LEAST] = sample.rtt
+        if percentile > 0.0:
+            memory[TIMES + int(memory[SAMPLES])] = sample.rtt
+        memory[SAMPLES] += 1.0
+        memory[TOTAL] += sample.rtt
+        memory[LEAST] = min(memory[LEAST], sample.rtt)
+        memory[MOST] = max(memory[MOST], sample.in_flight)
+        memory[DROPPED] = max(memory[DROPPED], sample.dropped)
     end = nanoseconds(now)
     if memory[BEGUN] > 0.0 and end <= memory[UNTIL]:
         return Sample(0.0, sample.rtt, sample.in_flight, sample.dropped)
@@ -75,7 +78,7 @@ def through_window(
     if percentile > 0.0:
         rtt = percentile_of(memory, percentile)
     told = Sample(1.0 if samples >= size else 0.0, rtt, memory[MOST], memory[DROPPED])
-    length = min(max(2.0 * memory[LEAST], nanoseconds(window)), nanoseconds(max(longest, window)))
+    length = min(max(2.0 * memory[LEAST], nanoseconds(window)), nanoseconds(longest))
     memory[BEGUN], memory[UNTIL] = 1.0, end + length
     for place in range(SAMPLES, TIMES):
         memory[place] = 0.0
@@ -84,7 +87,7 @@ def through_window(
 
 def percentile_of(memory: array[float], percentile: float) -> float:
     """The kept round trip of rank `round(n p)`, halves up (1: the least), ns."""
-    kept = int(memory[KEPT])
+    kept = int(memory[SAMPLES])
     rank = min(max(math.floor(kept * percentile + 0.5) - 1, 0), kept - 1)
     times = memory[TIMES : TIMES + kept]
     return ranked(times, kept, rank)
