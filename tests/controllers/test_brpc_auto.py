@@ -52,7 +52,18 @@ def test_average_latency(ok: int, failed: int, threshold: float, average: float)
 
 def test_defaults() -> None:
     assert LAW.init(100.0).limit == 40.0
-    assert LAW == (40.0, 9.0, 1.0, 100.0, 200.0, 0.1, 0.3, 0.0, 50.0, 0.9)
+    assert LAW == (40.0, 9.0, 1.0, 100.0, 200.0, 0.1, 0.3, 0.0, 50.0, 0.9, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("punish", "threshold", "average"), [(0.5, 0.0, 156.0), (0.0, 0.0, 100.0), (2.0, 0.05, 112.0)]
+)
+def test_the_punishment_of_failures(punish: float, threshold: float, average: float) -> None:
+    # (0.5 x 10000 + 9000) / 90 = 155.6; (2 x 10000 x (0.1 - 0.05) / 0.95 + 9000) / 90 = 111.7.
+    law = LAW._replace(punish=punish, error_threshold=threshold)
+    history = [done(0.0101 * k, 1e-4) for k in range(90)]
+    history += [done(0.0101 * k, 1e-3, dropped=True) for k in range(90, 99)]
+    assert fed(law, [*history, done(1.0, 1e-3, dropped=True)])[-1].least == average
 
 
 def test_a_window_of_a_second() -> None:

@@ -45,7 +45,7 @@ def limits_of(law: EnvoyGradient, run: Run, latency: float, rounds: int) -> list
 
 
 def test_defaults() -> None:
-    assert EnvoyGradient() == (3.0, 1000.0, 0.5, 0.25, 0.1, 60.0, 50.0, 0.15)
+    assert EnvoyGradient() == (3.0, 1000.0, 0.5, 0.25, 0.1, 60.0, 50.0, 0.15, 0.0)
 
 
 def test_it_starts_with_its_least_limit_and_lets_no_more_through() -> None:
@@ -158,6 +158,18 @@ def test_five_windows_at_the_floor_set_off_a_probe() -> None:
     assert run.state.samples == 0.0
     run.later(0.05).ends(0.05, 5)
     assert run.state.least == 50500.0
+
+
+def test_a_fixed_least_latency_has_no_probes() -> None:
+    """Run with envoyproxy/envoy 0884a279, `fixed_value` 13 ms: five windows at the floor set off none."""
+    law = EnvoyGradient(fixed=0.013)
+    calls = [(0.05, 0.013), (0.11, 0.013), *((0.21 + 0.1 * k, 0.03) for k in range(8))]
+    states = fed(law, [done(now, latency) for now, latency in calls])
+    assert [state.limit for state in states] == [3.0, 3.0, 5.0, 8.0, 6.0, 4.0, 3.0, 3.0, 3.0, 3.0, 3.0]
+    assert {state.probing for state in states} == {0.0}
+    assert {state.least for state in states} == {13000.0}
+    late = fed(law._replace(fixed=0.0139), [done(500.0, 0.01)])[-1]
+    assert (late.least, late.probing) == (13000.0, 0.0)  # whole ms, as a duration there
 
 
 def test_calls_of_before_a_probe_never_count() -> None:

@@ -211,6 +211,19 @@ def test_windows_accumulate_until_they_are_long_enough_and_have_enough() -> None
     assert long[2].due == 30.2e9
 
 
+def test_calls_of_no_time_are_samples() -> None:
+    """Run with failsafe-go/failsafe-go 5759a5e: two samples a window, one call in the semaphore."""
+    law = FailsafeAdaptive(samples=2.0)
+    news = [(0.5, 0.0), (1.1, 0.0), (2.2, 0.01), (3.3, 0.0)]
+    states = fed(law, [Observation(t, 100.0, rtt, 0.0, 1.0, 0.0, 10.0, 0.0, 0.0, 1.0) for t, rtt in news])
+    assert [(state.limit, state.smoothed, state.baseline, state.samples) for state in states[1:]] == [
+        (20.0, 0.0, 0.0, 1.0),
+        (21.0, 0.0, 0.0, 0.0),
+        (21.0, 0.0, 0.0, 1.0),
+        (20.0, 5e6, 2.5e6, 0.0),
+    ]
+
+
 def test_a_dropped_call_is_no_sample_but_may_end_a_window() -> None:
     law = FailsafeAdaptive(samples=2.0)
     states = fed(law, [done(0.0, 0.1, 10.0), done(0.0, 0.1, 10.0), done(0.5, 9.0, 50.0, dropped=True)])

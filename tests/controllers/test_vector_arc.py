@@ -116,7 +116,6 @@ def test_intervals_end_on_whole_nanoseconds() -> None:
 
 def test_round_trips_and_their_mean_are_rounded() -> None:
     assert rounded(0.1000006, 1e-6) == 0.100001
-    assert rounded(0.1000006, 0.0) == 0.1000006
     assert rounded(0.26, 0.25) == 0.25
     assert rounded(1e300, 1e-6) == 1e300
     # Three round trips of 1, 1 and 1.000001 s: 1.00000033 is 1 in whole us, and more in whole ns.
@@ -124,6 +123,60 @@ def test_round_trips_and_their_mean_are_rounded() -> None:
         law: Any = VectorArc(resolution=resolution)
         state = reach(law, law.update(start(law), done(1.5, 1.0)))
         assert law.update(state, done(2.0, 1.000001)).limit == limit
+
+
+@pytest.mark.parametrize(
+    ("resolution", "found"),
+    [
+        (
+            0.0,
+            [
+                (10.0, 0.010123457, 0.0, 110123458.0),
+                (10.0, 0.010123457, 0.0, 110123458.0),
+                (9.0, 0.2753909462, 0.10555026123970816, 405390946.0),
+                (9.0, 0.16918518492, 0.08024965233742141, 2369185185.0),
+                (9.0, 0.16918518492, 0.08024965233742141, 2369185185.0),
+                (8.0, 0.105560360152, 0.054221968892590906, 4105560360.0),
+                (8.0, 0.0673806604912, 0.03471971553483788, 4667380660.0),
+            ],
+        ),
+        (
+            1e-6,
+            [
+                (10.0, 0.010123, 0.0, 110123001.0),
+                (10.0, 0.010123, 0.0, 110123001.0),
+                (9.0, 0.2753906, 0.10555034941464, 405390600.0),
+                (9.0, 0.16918516, 0.08024960287717439, 2369185160.0),
+                (9.0, 0.16918516, 0.08024960287717439, 2369185160.0),
+                (8.0, 0.105560296, 0.05422194670483238, 4105560296.0),
+                (8.0, 0.06738057759999999, 0.03471970436855437, 4667380578.0),
+            ],
+        ),
+    ],
+)
+def test_odd_nanoseconds_to_the_bit(resolution: float, found: list[tuple[float, ...]]) -> None:
+    """Run with the statistics and the controller of vectordotdev/vector c3445d4, as built and as tested.
+
+    Round trips are no whole us: only their mean is rounded, and the variance's product is not."""
+    law: Any = VectorArc(initial=10.0, resolution=resolution)
+    state = reach(law, law.init(100.0))
+    calls = [(100000001, 10123457), (110000000, 10987651), (130000000, 1998765432), (2200000000, 9876543)]
+    calls += [(2300000000, 0), (4000000000, 10123123), (4600000000, 10111111)]
+    for (now, rtt), expected in zip(calls, found, strict=True):
+        state = law.update(state, done(now / 1e9, rtt / 1e9, dropped=rtt == 0))
+        assert (state.limit, state.mean, state.variance, state.ends) == expected
+
+
+def test_failures_after_round_trips_of_no_time() -> None:
+    """Run with vectordotdev/vector c3445d4: the mean of no success counts as 0, which is as long as ever."""
+    law: Any = VectorArc(initial=10.0)
+    state = law.update(law.init(100.0), done(1e-6, 0.0))
+    failed = Observation(2e-6, 100.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0)
+    limits = [state.limit]
+    for _ in range(2):
+        state = law.update(state, failed)
+        limits.append(state.limit)
+    assert limits == [10.0, 9.0, 8.0]
 
 
 def test_an_initial_limit_above_the_most() -> None:

@@ -47,9 +47,9 @@ class BrpcAuto(NamedTuple):
                             limit <- trunc(least * best * (1 + explore))
         limit <- max(min_limit, limit);  explore stays in [0.06, max_explore]
 
-    `punish` is 1; with `error_threshold` th above 0 and failures it is 0 while the error rate e <= th, else
-    (e - th) / (1 - th). The latency is measured anew after half of `remeasure_after` or more, at random in
-    whole ms. It starts with `initial`.
+    With `error_threshold` th above 0 and failures `punish` is 0 while the error rate e <= th, else it is
+    multiplied by (e - th) / (1 - th). The latency is measured anew after half of `remeasure_after` or more,
+    at random in whole ms. It starts with `initial`.
 
     Valve: limit. Signal: mean latency, failures, throughput.
     Origin: apache/brpc, `policy/auto_concurrency_limiter.cpp` (Apache-2.0). Deviations: the floor, there the
@@ -70,6 +70,7 @@ class BrpcAuto(NamedTuple):
     error_threshold: Annotated[float, Range(0.0, 1.0, "", True, False, search=(0.0, 0.5))] = 0.0
     remeasure_after: Annotated[float, Range(0.0, 1e6, "s", False, search=(10.0, 200.0))] = 50.0
     reduce: Annotated[float, Range(0.0, 1.0, "x", False, search=(0.5, 1.0))] = 0.9
+    punish: Annotated[float, Range(0.0, 100.0, "x failed time", search=(0.0, 2.0))] = 1.0
 
     def init(self, target: float) -> BrpcAutoState:
         nan = math.nan
@@ -125,7 +126,9 @@ class BrpcAuto(NamedTuple):
                 if successes == 0.0:
                     limit = max(math.floor(self.min_limit) * 1.0, float(math.floor(limit / 2.0)))
                 elif time > 0.0:
-                    average = average_us(ok_us, failed_us, successes, failures, self.error_threshold)
+                    average = average_us(
+                        ok_us, failed_us * self.punish, successes, failures, self.error_threshold
+                    )
                     qps = 1e6 * served / time
                     if math.isnan(least) or least == 0.0:
                         least = average

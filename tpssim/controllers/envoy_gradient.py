@@ -39,14 +39,16 @@ class EnvoyGradient(NamedTuple):
         g     = max(0.5, min(2, (least + least buffer) / quantile))
         limit <- max(min_limit, min(max_limit, trunc(g limit + sqrt(g limit))))
 
-    Five windows in a row that leave the limit at `min_limit` set off a probe. Latencies are counted in whole
+    Five windows in a row that leave the limit at `min_limit` set off a probe. With `fixed` above 0 that, in
+    whole ms below it, is the least latency, and there are no probes. Latencies are counted in whole
     us, in a histogram of two significant digits; the `quantile` is the k-th of the n in its bin, which stands
     at `left + width k / (n + 1)`, cut to whole us.
 
     Valve: limit. Signal: latency quantile against a probed one.
     Origin: envoyproxy/envoy, `adaptive_concurrency/controller/gradient_controller.cc` (Apache-2.0); histogram
     openhistogram/libcircllhist. Deviations: a timer acts with the first completion then or later, for a law
-    has no timer of its own; a call that timed out or was refused is a cancelled one there: no sample.
+    has no timer of its own; a call that timed out or was refused is a cancelled one there: no sample; the
+    floor of the limit and that of the probe are one, `min_limit` (two, if wanted, from 2026 on).
 
     >>> from array import array
     >>> law = EnvoyGradient(probe_samples=1.0)
@@ -66,6 +68,7 @@ class EnvoyGradient(NamedTuple):
     probe_every: Annotated[float, Range(1e-3, 1e6, "s", search=(10.0, 300.0), log=True)] = 60.0
     probe_samples: Annotated[float, Range(1.0, 1e5, "samples", search=(10.0, 200.0))] = 50.0
     jitter: Annotated[float, Range(0.0, 1.0, "x probe_every", search=(0.0, 0.5))] = 0.15
+    fixed: Annotated[float, Range(0.0, 600.0, "s; 0: probed", search=(0.0, 1.0))] = 0.0
 
     def conflict(self) -> str:
         if self.min_limit > self.max_limit:
@@ -80,6 +83,9 @@ class EnvoyGradient(NamedTuple):
     def init(self, target: float) -> EnvoyGradientState:
         floor = math.floor(self.min_limit) * 1.0
         inf = math.inf
+        if self.fixed > 0.0:
+            least, update = math.floor(self.fixed * 1000.0 + 1e-9) * 1000.0, nanoseconds(self.update_every)
+            return EnvoyGradientState(inf, floor, 0.0, floor, least, 0.0, -inf, 0.0, update, inf, 0.0)
         return EnvoyGradientState(inf, floor, 0.0, floor, math.nan, 1.0, -inf, 0.0, inf, inf, 0.0)
 
     def update(self, state: EnvoyGradientState, obs: Observation, memory: array[float]) -> EnvoyGradientState:
@@ -94,12 +100,14 @@ class EnvoyGradient(NamedTuple):
         if probing == 0.0 and next_update <= min(now, next_probe):
             if samples > 0.0:
                 old = limit
-                limit = stepped(old, least + least * self.buffer, cut_quantile(memory, self.quantile))
+                # The original's us have become ns by then; a product rounds otherwise.
+                base, latency = least * 1000.0, cut_quantile(memory, self.quantile) * 1000.0
+                limit = stepped(old, base + base * self.buffer, latency)
                 limit = max(floor, min(limit, math.floor(self.max_limit) * 1.0))
                 at_floor = at_floor + 1.0 if limit == floor and old == floor else 0.0
                 emptied(memory)
                 samples = 0.0
-            if at_floor >= WINDOWS_AT_FLOOR:
+            if at_floor >= WINDOWS_AT_FLOOR and self.fixed == 0.0:
                 next_probe = next_update
             next_update += every * (math.floor((now - next_update) / every) + 1.0)
         if probing == 0.0 and now >= next_probe:

@@ -64,7 +64,8 @@ class FailsafeAdaptive(NamedTuple):
     Valve: limit. Signal: latency quantile against a baseline, calls in flight, throughput.
     Origin: failsafe-go/failsafe-go, `adaptivelimiter/adaptivelimiter.go` (MIT); the quantile is a t-digest's
     as there. A call that timed out or was refused by the service is dropped: no sample, but it may end a
-    window. Deviations: no queue in front of the limiter.
+    window. Deviations: no queue in front of the limiter; an `initial` out of bounds is moved to the nearer
+    one, there it is an error.
 
     >>> FailsafeAdaptive().init(100.0).limit
     20.0
@@ -106,10 +107,9 @@ class FailsafeAdaptive(NamedTuple):
         if obs.count < 1.0:
             return state
         samples, least, most = state.samples, state.least, state.most
-        now, latency = nanoseconds(obs.now), 0.0
+        now = nanoseconds(obs.now)
         if obs.drops == 0.0 and not math.isnan(obs.latency):
             latency = nanoseconds(obs.latency)
-        if latency > 0.0:
             if samples == 0.0:
                 forgotten(memory, DIGEST)
             noted(memory, DIGEST, latency)
@@ -140,9 +140,11 @@ class FailsafeAdaptive(NamedTuple):
         baseline_total, baseline = averaged(
             state.baseline_total, state.baseline, baselines, self.baseline_age, smoothed
         )
-        queue = float(math.ceil(old * (1.0 - baseline / smoothed)))
         size = int(self.correlated)
-        corr_t, cv_t = related(memory, CORRELATIONS, size, most, most / (smoothed / 1e9))
+        queue, corr_t, cv_t = 0.0, 0.0, 0.0
+        if smoothed > 0.0:  # calls of no time at all have no queue and a throughput without bound
+            queue = float(math.ceil(old * (1.0 - baseline / smoothed)))
+            corr_t, cv_t = related(memory, CORRELATIONS, size, most, most / (smoothed / 1e9))
         corr_r, _ = related(memory, CORRELATIONS + SUMS + 2 * size, size, most, smoothed)
         # Before this completion the number in flight has only grown since the one before: its peak is now.
         full = obs.peak >= state.limit

@@ -39,9 +39,9 @@ class VectorArc(NamedTuple):
     The first round trip only sets the mean, and counts in the first interval again. It starts with `initial`.
 
     Valve: limit. Signal: latency against its moving average, drops.
-    Origin: vectordotdev/vector, `sinks/util/adaptive_concurrency/controller.rs` (MPL-2.0). Deviations: round
-    trips and their mean are rounded to `resolution`, as in the original's tests only (0: round trips in whole
-    ns and the mean as it comes out, as in production).
+    Origin: vectordotdev/vector, `sinks/util/adaptive_concurrency/controller.rs` (MPL-2.0). Round trips
+    count in whole ns. Deviations: their mean is rounded to `resolution`, as in the original's tests only (0:
+    as it comes out, as in production).
 
     >>> law = VectorArc()
     >>> state = law.admit(law.init(100.0), 0.0, 0.0, 0.0)  # the only permit is used
@@ -95,26 +95,26 @@ class VectorArc(NamedTuple):
         pressed = 1.0 if obs.drops > 0.0 else state.pressed
         if obs.errors < obs.count and not math.isnan(obs.latency):
             samples += 1.0
-            running += (rounded(obs.latency, self.resolution) - running) / samples
+            running += (in_seconds(nanoseconds(obs.latency)) - running) / samples
         current = math.nan
         if samples > 0.0:
             current = rounded(running, self.resolution) if self.resolution > 0.0 else running
         if math.isnan(mean):
             if samples > 0.0:
-                mean, variance, ends = current, 0.0, now + nanoseconds(current)
+                mean, variance, ends = current, 0.0, now + in_nanoseconds(current)
         elif now >= ends:
             bound = mean + self.deviations * math.sqrt(variance)
-            # A comparison with nan, the mean of no success, holds for neither.
+            # The mean of no success is nan and holds for neither; in the last the original takes 0 for it.
             if limit < math.floor(self.max_limit) and reached > 0.0 and pressed == 0.0 and current <= mean:
                 limit += 1.0
-            elif limit > 1.0 and (pressed > 0.0 or current >= bound):
+            elif limit > 1.0 and (pressed > 0.0 or current >= bound or (samples == 0.0 and bound == 0.0)):
                 limit = max(1.0, float(math.floor(limit * self.ratio)))
             if samples > 0.0:
                 change = current - mean
                 step = self.alpha * change
                 mean += step
-                variance = (1.0 - self.alpha) * (variance + change * step)
-            ends = now + nanoseconds(mean)
+                variance = (1.0 - self.alpha) * fused(change, step, variance)
+            ends = now + in_nanoseconds(mean)
             running, samples, pressed, reached = 0.0, 0.0, 0.0, 0.0
         return VectorArcState(
             state.rate, limit, state.reject, mean, variance, ends, running, samples, pressed, reached
@@ -132,15 +132,63 @@ class VectorArc(NamedTuple):
 
 
 def rounded(seconds: float, resolution: float) -> float:
-    """A time in whole steps of a resolution; in whole ns where that is 0.
+    """A time in whole steps of a resolution above 0.
 
-    >>> rounded(0.1000004, 1e-6), rounded(0.1 + 0.2, 0.0)
-    (0.1, 0.3)
+    >>> rounded(0.1000004, 1e-6), rounded(0.3, 0.25)
+    (0.1, 0.25)
     """
-    if resolution == 0.0:
-        return nanoseconds(seconds) / 1e9
     if seconds > 1e9 * resolution:
         return seconds
     if resolution == 1e-6:
         return math.floor(seconds * 1e6 + 0.5) / 1e6  # the decimal that is meant, to the bit
     return math.floor(seconds / resolution + 0.5) * resolution
+
+
+def in_seconds(ns: float) -> float:
+    """Whole ns in s, the whole seconds and the rest apart, as the original's clock has it.
+
+    >>> in_seconds(1_500_000_000.0), in_seconds(101_000_000.0)
+    (1.5, 0.101)
+    """
+    whole = math.floor(ns / 1e9)
+    return whole + (ns - whole * 1e9) / 1e9
+
+
+def in_nanoseconds(seconds: float) -> float:
+    """The nearest whole ns; of two as near, and only of the exact product, the even one.
+
+    >>> in_nanoseconds(0.0015979025), in_nanoseconds(2.5)  # the first is stored a little below its half
+    (1597902.0, 2500000000.0)
+    """
+    product = seconds * 1e9
+    whole = math.floor(product + 0.5) * 1.0
+    if product + 0.5 == whole and product < 1e15:
+        rest = fused(seconds, 1e9, -product)
+        if rest < 0.0 or (rest == 0.0 and whole % 2.0 == 1.0):
+            whole -= 1.0
+    return whole
+
+
+def fused(a: float, b: float, c: float) -> float:
+    """`a b + c`, rounded once, as the original's multiply-add; product and sum are kept with their errors.
+
+    >>> 0.1 * 10.0 - 1.0, fused(0.1, 10.0, -1.0)
+    (0.0, 5.551115123125783e-17)
+    """
+    product = a * b
+    ah, bh = high(a), high(b)
+    al, bl = a - ah, b - bh
+    missed = ((ah * bh - product) + ah * bl + al * bh) + al * bl
+    total = product + c
+    other = total - product
+    return total + (((product - (total - other)) + (c - other)) + missed)
+
+
+def high(x: float) -> float:
+    """The upper half of a number's digits.
+
+    >>> high(1.0 + 2.0**-40)
+    1.0
+    """
+    scaled = 134217729.0 * x  # 2^27 + 1
+    return scaled - (scaled - x)
