@@ -30,7 +30,7 @@ FLOORS = (
     },
     {"tables", "disturbances", "plant"},
     {"article", "artefacts", "scenario", "throttling"},
-    {"complaints"},
+    {"complaints", "vector_ranges"},
     {"scenarios", "theory", "traces"},
     {"live", "reduction", "world"},
     {"callees", "panel"},

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from tpssim import serving, vector_cases, world
+from tpssim import serving, world
 from tpssim.controllers.vector_arc import VectorArc
 from tpssim.core import Observation
 from tpssim.plant import Retry
 from tpssim.validation import judged, table, validate
-from tpssim.vector_cases import VECTOR_CASES, Levels, measured, out_of_range, weighted
+from tpssim.vector_cases import Levels, measured, out_of_range, weighted
+from tpssim.vector_ranges import VECTOR_CASES
 from tpssim.yardsticks import CASES
 
 
@@ -25,7 +26,7 @@ def test_every_statistic_lies_in_its_range(name: str, seed: int) -> None:
 
 
 def test_every_range_of_the_table_is_there() -> None:
-    """How many the reference lists: of server and controller, rate, limit, round trips."""
+    """How many their files list: of server and controller, rate, limit, round trips."""
     counted = {name: len(case.ranges) for name, case in VECTOR_CASES.items()}
     assert counted == {
         "constant-link": 2 * 2 + 2 + 2 * 3,
@@ -34,6 +35,12 @@ def test_every_range_of_the_table_is_there() -> None:
         "shallow-knee": 2 * 3 + 2 + 3 + 2 * 3,
         "fixed-simple": 2 * 3 + 2 + 3,
         "defers-at-high-concurrency": 3 + 2 + 3 + 3 + 3 + 3,
+        "slow-send-2": 2 * 3 + 2 + 2 * 2,
+        "slow-link": 2 * 3 + 2 + 2 * 2,
+        "jittery-link-small": 2 * 2 + 2 + 2 + 2,
+        "fixed-jitter": 2 * 3 + 2 + 3,
+        "defers-at-high-rate": 2 + 2 + 2 + 2 + 3 + 3,
+        "drops-at-high-concurrency": 3 + 2 + 3 + 3 + 3 + 3,
         "retried-request-rtt": 2,
     }
     assert all(name in CASES for name in VECTOR_CASES)
@@ -76,7 +83,7 @@ def test_numbers_by_hand() -> None:
 def test_the_limiter_around_the_retries_sees_their_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     # Six attempts of 101 ms and waits of 1, 2, 3, 5 and 8 s, each a millisecond longer: 19.611 s.
     case = VECTOR_CASES["retried-request-rtt"]._replace(retry=Retry(1000.0))
-    monkeypatch.setitem(vector_cases.VECTOR_CASES, "around", case)
+    monkeypatch.setitem(VECTOR_CASES, "around", case)
     found = {s.name: s for s in measured("around")[0]}
     assert out_of_range([found["rtt max"]])
     assert found["rtt max"].value == pytest.approx(19.611, rel=1e-12)
@@ -121,10 +128,27 @@ class Tolerant(VectorArc):
         (VectorArc(ratio=0.5), "shallow-knee", "c mean"),
         (VectorArc(deviations=0.0), "shallow-knee", "limit mean"),
         (VectorArc(initial=3.0), "medium-send", "limit max"),
+        (VectorArc(initial=3.0), "slow-link", "avg min"),
+        (VectorArc(initial=3.0), "defers-at-high-rate", "limit mean"),
+        (VectorArc(initial=3.0), "drops-at-high-concurrency", "c mean"),
+        (VectorArc(deviations=0.0), "jittery-link-small", "limit max"),
     ],
 )
 def test_another_law_fails(law: Any, case: str, wrong: str) -> None:
     assert wrong in [s.name for s in out_of_range(measured(case, law)[0])]
+
+
+def test_jitter_is_drawn_and_a_silent_call_leaves_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (measured("fixed-jitter", seed=seed)[0] for seed in (0, 1))
+    assert first != second
+    case = VECTOR_CASES["fixed-jitter"]
+    monkeypatch.setitem(VECTOR_CASES, "fixed-jitter", case._replace(jitter=0.0))
+    assert "rate mean" in [s.name for s in out_of_range(measured("fixed-jitter")[0])]
+    name = "drops-at-high-concurrency"
+    silent = {s.name: s.value for s in measured(name)[0]}
+    assert silent["s max"] == 5.0  # not one more: it never gets in
+    monkeypatch.setitem(VECTOR_CASES, name, VECTOR_CASES[name]._replace(timeout=2.001))
+    assert out_of_range(measured(name)[0])
 
 
 def test_an_inverted_tie_rule_fails(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,7 +175,7 @@ def test_without_the_extra_millisecond_the_ranges_are_missed(monkeypatch: pytest
 def test_what_is_out_of_range_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     case = VECTOR_CASES["fixed-simple"]
     ranges = case.ranges | {"rate max": (91.0, 95.0), "c mean": (1.0, 2.0)}
-    monkeypatch.setitem(vector_cases.VECTOR_CASES, "fixed-simple", case._replace(ranges=ranges))
+    monkeypatch.setitem(VECTOR_CASES, "fixed-simple", case._replace(ranges=ranges))
     outcome = judged("fixed-simple", CASES["fixed-simple"].run(0))
     assert not outcome.holds
     assert outcome.simulated == 2.0

@@ -15,30 +15,15 @@ from typing import Any, NamedTuple
 from tpssim import model
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import FAILED, OK, Observation
-from tpssim.plant import Async, Backend, Retry
+from tpssim.plant import Async
 from tpssim.scenario import Scenario, checked_scenario
 from tpssim.services import Constant
 from tpssim.serving import Call, Serving
+from tpssim.vector_ranges import VECTOR_CASES, VectorCase
 from tpssim.world import COMPLETION, World
 
 MS = 1e-3
 AT_ONCE = 1e6  #: requests a second that all come within the first millisecond
-FIBONACCI = Retry(1000.0, 1.0, 0.0, 30.0)
-Bounds = tuple[float, float]
-
-
-class VectorCase(NamedTuple):
-    """A scenario of theirs: parameters, and the range of each statistic."""
-
-    about: str
-    requests: int
-    delay: float  #: s
-    ranges: dict[str, Bounds]
-    interval: float = 0.0  #: between requests, s; 0: all at once
-    backend: Backend = Backend()
-    retry: Retry = FIBONACCI
-    pinned: float = math.nan  #: the limit, if it is fixed
-    failures: tuple[int, int] = (0, 0)  #: attempts of these numbers, from 0, fail for good (not the second)
 
 
 class Statistic(NamedTuple):
@@ -48,6 +33,23 @@ class Statistic(NamedTuple):
     value: float
     low: float
     high: float
+
+
+class Jittered(NamedTuple):
+    """Service times of `least (1 + jitter E)`, E standard exponential."""
+
+    least: float  #: s
+    jitter: float
+
+    @property
+    def mean(self) -> float:
+        return self.least * (1.0 + self.jitter)
+
+    def noise(self) -> str:
+        return "exponential"
+
+    def times(self, draws: Any) -> Any:
+        return self.least * (1.0 + self.jitter * draws)
 
 
 class Levels:
@@ -94,7 +96,10 @@ class Attempts(Serving):
     def _serve(self, call: Call, now: float) -> tuple[float, int, bool]:
         self._count(1)
         served = super()._serve(call, now)
-        self.world.at(served[0], COMPLETION - 1, lambda _: self._count(-1))
+        if served[0] < math.inf:
+            self.world.at(served[0], COMPLETION - 1, lambda _: self._count(-1))
+        else:  # in silence it never gets in; it counts in the rate
+            self._count(-1)
         return served
 
     def _result(self, call: Call) -> int:
@@ -177,22 +182,23 @@ def scenario_of(name: str, case: VectorCase, duration: float = 600.0) -> Scenari
     return checked_scenario(
         Scenario(
             name,
-            Constant(case.delay),
+            Constant(case.delay) if case.jitter == 0.0 else Jittered(case.delay, case.jitter),
             1.0 / case.interval if case.interval > 0.0 else AT_ONCE,
             duration,
             Async(0.0, "completion"),
             backend=case.backend,
             retry=case.retry,
+            timeout=case.timeout,
             tick=MS,
             grid=MS,
         )
     )
 
 
-def measured(name: str, law: Any = None) -> tuple[list[Statistic], int]:
+def measured(name: str, law: Any = None, seed: int = 0) -> tuple[list[Statistic], int]:
     """(each statistic that has a range, number of requests) of one of the cases under `vector-arc`."""
     case = VECTOR_CASES[name]
-    world = World(scenario_of(name, case), 0, 0)
+    world = World(scenario_of(name, case), seed, 0)
     service = Attempts(world, case)
     watched = Watched(CONTROLLERS["vector-arc"]() if law is None else law, case.pinned)
     service.driver = model.Driver(world, service, watched, 0)
@@ -217,81 +223,3 @@ def measured(name: str, law: Any = None) -> tuple[list[Statistic], int]:
 def out_of_range(statistics: list[Statistic]) -> list[Statistic]:
     """Those that do not lie where they should."""
     return [s for s in statistics if not s.low <= s.value <= s.high]
-
-
-def _both(one: str, other: str, **ranges: Bounds) -> dict[str, Bounds]:
-    return {f"{what} {which}": bounds for what in (one, other) for which, bounds in ranges.items()}
-
-
-TENTH: Bounds = (0.100, 0.102)
-VECTOR_CASES = {
-    "constant-link": VectorCase(
-        "500 requests at once, 0.1 s each",
-        500,
-        0.1,
-        _both("s", "c", max=(30, 31), mean=(15, 16))
-        | {"limit max": (22, 32), "limit mean": (16, 18)}
-        | _both("rtt", "avg", min=TENTH, max=TENTH, mean=TENTH),
-    ),
-    "medium-send": VectorCase(
-        "40 requests a second, 0.1 s each",
-        500,
-        0.1,
-        _both("s", "c", max=(8, 8), mode=(4, 5), mean=(4.0, 4.5))
-        | {"limit max": (9, 9)}
-        | _both("rtt", "avg", min=TENTH, max=TENTH),
-        interval=0.025,
-    ),
-    "slow-send-1": VectorCase(
-        "10 requests a second, 0.05 s each",
-        100,
-        0.05,
-        _both("s", "c", max=(1, 1), mode=(1, 1), mean=(0.5, 0.55))
-        | {"limit mode": (1, 2), "limit mean": (1, 2)}
-        | _both("rtt", "avg", min=(0.050, 0.052), mean=(0.050, 0.052)),
-        interval=0.1,
-    ),
-    "shallow-knee": VectorCase(
-        "1000 requests at once; beyond 10 in flight each makes it 1.1 times slower",
-        1000,
-        0.1,
-        _both("s", "c", max=(12, 12), mean=(9, 11), mode=(9, 12))
-        | {"rate max": (103, 108), "rate mean": (87, 89)}
-        | {"limit max": (12, 12), "limit mean": (10, 12), "limit mode": (9, 12)}
-        | _both("rtt", "avg", min=TENTH, max=(0.100, 0.123), mean=(0.106, 0.120)),
-        backend=Backend(knee=10.0, exponent=1.1),
-    ),
-    "fixed-simple": VectorCase(
-        "500 requests at once through 10 permits",
-        500,
-        0.1,
-        _both("s", "c", max=(10, 10), mode=(10, 10), mean=(8, 10))
-        | {"rate max": (90, 90), "rate mean": (80, 85)}
-        | {"limit min": (10, 10), "limit max": (10, 10), "limit mode": (10, 10)},
-        pinned=10.0,
-    ),
-    "defers-at-high-concurrency": VectorCase(
-        "500 requests at once; with more than 5 in flight an error, tried again after 1, 2, 3, 5, ... s",
-        500,
-        0.1,
-        {"s max": (5, 18), "s mode": (0, 6), "s mean": (2.2, 5)}
-        | {"rate max": (52, 63), "rate mean": (20, 44)}
-        | {"c max": (5, 41), "c mode": (4, 29), "c mean": (3.5, 26)}
-        | {"limit max": (6, 41), "limit mode": (2, 29), "limit mean": (4, 29)}
-        | {"rtt min": TENTH, "rtt max": (0.0, 19.7), "rtt mean": (0.0, 5.7)}
-        | {"avg min": TENTH, "avg max": (0.0, 9.0), "avg mean": (0.0, 3.2)},
-        backend=Backend(limit=5.0),
-    ),
-    # The limiter within the retries, as the case asks for: each attempt is a call. Around them, as in the
-    # other cases, the round trip of the request that fails five times would hold 19 s of waiting.
-    "retried-request-rtt": VectorCase(
-        "20 requests, one at a time; after 2 attempts 5 fail: a failure is no round trip",
-        20,
-        0.1,
-        {"rtt min": TENTH, "rtt max": (0.100, 0.300)},
-        retry=Retry(),
-        backend=Backend(failure=0.5),
-        pinned=1.0,
-        failures=(2, 7),
-    ),
-}

@@ -24,7 +24,8 @@ from tpssim.services import Constant, Exponential, Lognormal, draws
 from tpssim.theory import LOOKS, beyond, critical_dead_zone, noise_rule
 from tpssim.theory.describing import reference_loop
 from tpssim.traces import Trace
-from tpssim.vector_cases import VECTOR_CASES, Statistic, measured, out_of_range
+from tpssim.vector_cases import Statistic, measured, out_of_range
+from tpssim.vector_ranges import VECTOR_CASES
 
 REPLICATIONS = 20
 COMPLETION_FEEDBACK = Async(0.0, "completion")
@@ -301,7 +302,7 @@ def _mean_field(cv: float) -> Callable[[int], Found]:
 
 def _vector(name: str) -> Callable[[int], Found]:
     def run(seed: int) -> Found:
-        statistics, calls = measured(name)
+        statistics, calls = measured(name, seed=seed)
         wrong = out_of_range(statistics)
         listed = ", ".join(f"{s.name} {s.value:.5g} ({s.low:g} to {s.high:g})" for s in wrong)
         quantity = f"out of range, of {len(statistics)} statistics" + (f": {listed}" if wrong else "")
