@@ -45,7 +45,7 @@ def limits_of(law: EnvoyGradient, run: Run, latency: float, rounds: int) -> list
 
 
 def test_defaults() -> None:
-    assert EnvoyGradient() == (3.0, 1000.0, 0.5, 0.25, 0.1, 60.0, 50.0, 0.15, 0.0)
+    assert EnvoyGradient() == (3.0, 1000.0, 0.5, 0.25, 0.1, 60.0, 50.0, 0.15, 0.0, 0.0)
 
 
 def test_it_starts_with_its_least_limit_and_lets_no_more_through() -> None:
@@ -172,6 +172,32 @@ def test_a_fixed_least_latency_has_no_probes() -> None:
     assert (late.least, late.probing) == (13000.0, 0.0)  # whole ms, as a duration there
 
 
+def test_a_floor_of_its_own_leaves_the_limit_alone_in_a_probe() -> None:
+    """Run with envoyproxy/envoy 149521d8, as its test of `min_concurrency_limit` 2 beside a probe's 7."""
+    law = EnvoyGradient(
+        min_limit=7.0, max_limit=100.0, probe_samples=5.0, jitter=0.0, probe_every=30.0, floor=2.0
+    )
+    calls = [(0.05, 0.013)] * 5 + [(0.06, 0.005), (0.16, 0.005), (0.26, 0.005)] + [(31.0, 0.013)] * 5
+    states = fed(law, [done(now, latency) for now, latency in calls])
+    assert [state.limit for state in states] == [2.0] * 7 + [6.0, 15.0] + [35.0] * 5
+    assert [state.probing for state in states] == [1.0] * 5 + [0.0] * 4 + [1.0] * 4 + [0.0]
+
+
+def test_windows_at_a_floor_of_its_own_set_off_probe_after_probe() -> None:
+    """Run with envoyproxy/envoy 149521d8: a probe changes no limit, so nothing counts them anew."""
+    law = EnvoyGradient(probe_samples=1.0, jitter=0.0, floor=2.0, buffer=0.0)
+    calls = [(0.05, 0.005), *((0.1 + 0.1 * k, 0.05) for k in range(6))]
+    states = fed(law, [done(now, latency) for now, latency in calls])
+    # Ends at 0.15, ..., 0.55 leave it at 2; the call that ends at 0.6 was released when the probe began.
+    assert [state.at_floor for state in states[-2:]] == [4.0, 5.0]
+    assert (states[-1].least, states[-1].probing) == (50500.0, 0.0)
+    quiet = fed(law, [*(done(now, latency) for now, latency in calls), done(9.0, 0.2, dropped=True)])[-1]
+    assert (quiet.probing, quiet.at_floor) == (0.0, 5.0)
+    again = [(0.69, 0.1), (0.75, 0.1)]
+    state = fed(law, [done(now, latency) for now, latency in [*calls, *again]])[-1]
+    assert (state.at_floor, state.probing) == (6.0, 1.0)
+
+
 def test_calls_of_before_a_probe_never_count() -> None:
     run = Run(QUICK._replace(probe_every=0.5)).ends(0.005, 5)  # at 1; the probe is due at 1.5
     run.later(0.51).ends(0.02)
@@ -270,3 +296,5 @@ def test_a_refusal_is_no_news() -> None:
 def test_bounds_in_the_wrong_order() -> None:
     with pytest.raises(InputError, match="min_limit=30 lies above max_limit=25; allowed: min <= max"):
         checked(EnvoyGradient(min_limit=30.0, max_limit=25.0), "envoy-gradient")
+    with pytest.raises(InputError, match="floor=30 lies above max_limit=25; allowed: floor <= max"):
+        checked(EnvoyGradient(floor=30.0, max_limit=25.0), "envoy-gradient")

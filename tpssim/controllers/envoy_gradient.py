@@ -40,15 +40,16 @@ class EnvoyGradient(NamedTuple):
         limit <- max(min_limit, min(max_limit, trunc(g limit + sqrt(g limit))))
 
     Five windows in a row that leave the limit at `min_limit` set off a probe. With `fixed` above 0 that, in
-    whole ms below it, is the least latency, and there are no probes. Latencies are counted in whole
-    us, in a histogram of two significant digits; the `quantile` is the k-th of the n in its bin, which stands
-    at `left + width k / (n + 1)`, cut to whole us.
+    whole ms below it, is the least latency, and there are no probes. With `floor` above 0 that stands for
+    `min_limit`, from the start, and a probe leaves the limit as it is, and the windows at the floor uncounted
+    (so the next one there sets off another). Latencies are counted in whole us, in a histogram of two
+    significant digits; the `quantile` is the k-th of the n in its bin, which stands at
+    `left + width k / (n + 1)`, cut to whole us.
 
     Valve: limit. Signal: latency quantile against a probed one.
     Origin: envoyproxy/envoy, `adaptive_concurrency/controller/gradient_controller.cc` (Apache-2.0); histogram
     openhistogram/libcircllhist. Deviations: a timer acts with the first completion then or later, for a law
-    has no timer of its own; a call that timed out or was refused is a cancelled one there: no sample; the
-    floor of the limit and that of the probe are one, `min_limit` (two, if wanted, from 2026 on).
+    has no timer of its own; a call that timed out or was refused is a cancelled one there: no sample.
 
     >>> from array import array
     >>> law = EnvoyGradient(probe_samples=1.0)
@@ -69,19 +70,22 @@ class EnvoyGradient(NamedTuple):
     probe_samples: Annotated[float, Range(1.0, 1e5, "samples", search=(10.0, 200.0))] = 50.0
     jitter: Annotated[float, Range(0.0, 1.0, "x probe_every", search=(0.0, 0.5))] = 0.15
     fixed: Annotated[float, Range(0.0, 600.0, "s; 0: probed", search=(0.0, 1.0))] = 0.0
+    floor: Annotated[float, Range(0.0, 1e5, "calls; 0: min_limit", search=(0.0, 30.0))] = 0.0
 
     def conflict(self) -> str:
         if self.min_limit > self.max_limit:
             return (
                 f"min_limit={self.min_limit:g} lies above max_limit={self.max_limit:g}; allowed: min <= max"
             )
+        if self.floor > self.max_limit:
+            return f"floor={self.floor:g} lies above max_limit={self.max_limit:g}; allowed: floor <= max"
         return ""
 
     def memory(self) -> int:
         return 1 + BINS * DECADES
 
     def init(self, target: float) -> EnvoyGradientState:
-        floor = math.floor(self.min_limit) * 1.0
+        floor = math.floor(self.floor if self.floor >= 1.0 else self.min_limit) * 1.0
         inf = math.inf
         if self.fixed > 0.0:
             least, update = math.floor(self.fixed * 1000.0 + 1e-9) * 1000.0, nanoseconds(self.update_every)
@@ -95,7 +99,7 @@ class EnvoyGradient(NamedTuple):
         limit, saved, least, probing = state.limit, state.saved, state.least, state.probing
         began, samples, at_floor = state.began, state.samples, state.at_floor
         next_update, next_probe = state.next_update, state.next_probe
-        floor = math.floor(self.min_limit) * 1.0
+        floor = math.floor(self.floor if self.floor >= 1.0 else self.min_limit) * 1.0
         # The timers that have run out since the last completion, the earlier first.
         if probing == 0.0 and next_update <= min(now, next_probe):
             if samples > 0.0:
@@ -107,11 +111,13 @@ class EnvoyGradient(NamedTuple):
                 at_floor = at_floor + 1.0 if limit == floor and old == floor else 0.0
                 emptied(memory)
                 samples = 0.0
-            if at_floor >= WINDOWS_AT_FLOOR and self.fixed == 0.0:
-                next_probe = next_update
+                if at_floor >= WINDOWS_AT_FLOOR and self.fixed == 0.0:
+                    next_probe = next_update
             next_update += every * (math.floor((now - next_update) / every) + 1.0)
         if probing == 0.0 and now >= next_probe:
-            saved, limit, probing, at_floor, began = limit, floor, 1.0, 0.0, next_probe
+            saved, probing, began = limit, 1.0, next_probe
+            if self.floor < 1.0:
+                limit, at_floor = floor, 0.0
             emptied(memory)
             samples = 0.0
         if obs.drops < obs.count and now - nanoseconds(obs.latency) >= began:
