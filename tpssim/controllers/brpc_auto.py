@@ -70,7 +70,7 @@ class BrpcAuto(NamedTuple):
     error_threshold: Annotated[float, Range(0.0, 1.0, "", True, False, search=(0.0, 0.5))] = 0.0
     remeasure_after: Annotated[float, Range(0.0, 1e6, "s", False, search=(10.0, 200.0))] = 50.0
     reduce: Annotated[float, Range(0.0, 1.0, "x", False, search=(0.5, 1.0))] = 0.9
-    punish: Annotated[float, Range(0.0, 100.0, "x failed time", search=(0.0, 2.0))] = 1.0
+    punish: Annotated[float, Range(0.0, 100.0, "x failed time")] = 1.0
 
     def init(self, target: float) -> BrpcAutoState:
         nan = math.nan

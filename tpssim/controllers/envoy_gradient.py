@@ -69,8 +69,8 @@ class EnvoyGradient(NamedTuple):
     probe_every: Annotated[float, Range(1e-3, 1e6, "s", search=(10.0, 300.0), log=True)] = 60.0
     probe_samples: Annotated[float, Range(1.0, 1e5, "samples", search=(10.0, 200.0))] = 50.0
     jitter: Annotated[float, Range(0.0, 1.0, "x probe_every", search=(0.0, 0.5))] = 0.15
-    fixed: Annotated[float, Range(0.0, 600.0, "s; 0: probed", search=(0.0, 1.0))] = 0.0
-    floor: Annotated[float, Range(0.0, 1e5, "calls; 0: min_limit", search=(0.0, 30.0))] = 0.0
+    fixed: Annotated[float, Range(0.0, 600.0, "s; 0: probed")] = 0.0
+    floor: Annotated[float, Range(0.0, 1e5, "calls; 0: min_limit")] = 0.0
 
     def conflict(self) -> str:
         if self.min_limit > self.max_limit:

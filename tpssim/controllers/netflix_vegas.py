@@ -73,8 +73,8 @@ class NetflixVegas(NamedTuple):
     longest: Annotated[float, Range(0.0, 60.0, "s", search=(0.5, 5.0))] = 1.0
     window_size: Annotated[float, Range(1.0, 1000.0, "samples", search=(5.0, 50.0))] = 10.0
     percentile: Annotated[float, Range(0.0, 1.0, "", True, False, search=(0.0, 0.99))] = 0.0
-    shortest: Annotated[float, Range(0.0, 60.0, "s", search=(0.0, 1e-3))] = 1e-4
-    kept: Annotated[float, Range(0.0, 1e5, "samples; 0: window_size", search=(0.0, 100.0))] = 0.0
+    shortest: Annotated[float, Range(0.0, 60.0, "s")] = 1e-4
+    kept: Annotated[float, Range(0.0, 1e5, "samples; 0: window_size")] = 0.0
 
     def conflict(self) -> str:
         if self.alpha > self.beta:
