@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers.netflix_window import nanoseconds
+from tpssim.controllers.integer_time import nanoseconds
 from tpssim.core import FLAG, Observation, Range
 
 NEARBY = 16.0  # intervals; a dropping state that ended later ago than that is forgotten

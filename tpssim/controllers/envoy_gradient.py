@@ -6,7 +6,7 @@ import math
 from array import array
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers.netflix_window import nanoseconds
+from tpssim.controllers.integer_time import nanoseconds
 from tpssim.core import Observation, Range
 
 #: The histogram keeps two significant digits: 90 bins a decade, from 1 us, of ten decades; bin 0 holds less.

@@ -6,9 +6,9 @@ import math
 from array import array
 from typing import Annotated, NamedTuple
 
+from tpssim.controllers.integer_time import nanoseconds
 from tpssim.controllers.moving import SUMS, averaged, largest, median_of_five, related
 from tpssim.controllers.netflix_vegas import digits
-from tpssim.controllers.netflix_window import nanoseconds
 from tpssim.controllers.t_digest import SIZE, digest_quantile, forgotten, noted
 from tpssim.core import Observation, Range
 

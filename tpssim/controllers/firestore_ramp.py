@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers.netflix_window import nanoseconds
+from tpssim.controllers.integer_time import nanoseconds
 from tpssim.core import Observation, Range
 
 

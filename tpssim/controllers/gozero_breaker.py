@@ -6,7 +6,7 @@ import math
 from array import array
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers.netflix_window import nanoseconds
+from tpssim.controllers.integer_time import nanoseconds
 from tpssim.controllers.sre_throttling import bin_of, turned
 from tpssim.core import Observation, Range
 

@@ -6,7 +6,8 @@ import math
 from array import array
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers.netflix_window import Sample, nanoseconds, through_window, window_memory
+from tpssim.controllers.integer_time import nanoseconds
+from tpssim.controllers.netflix_window import Sample, through_window, window_memory
 from tpssim.core import FLAG, Observation, Range
 
 

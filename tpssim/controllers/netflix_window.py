@@ -9,6 +9,7 @@ import math
 from array import array
 from typing import NamedTuple
 
+from tpssim.controllers.integer_time import nanoseconds
 from tpssim.sensor import ranked
 
 #: Places of the accumulators in a law's memory; the round-trip times that are kept for a percentile follow.
@@ -22,15 +23,6 @@ class Sample(NamedTuple):
     rtt: float  #: ns
     in_flight: float
     dropped: float  #: 1 if any call was dropped
-
-
-def nanoseconds(seconds: float) -> float:
-    """A time in whole nanoseconds, as the originals count; a number of seconds that no clock shows is cut.
-
-    >>> nanoseconds(0.010606)
-    10606000.0
-    """
-    return float(math.floor(max(min(seconds, 9e9), -9e9) * 1e9 + 0.5))
 
 
 def window_memory(size: float, kept: float) -> int:

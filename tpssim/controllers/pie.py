@@ -6,7 +6,7 @@ import math
 from typing import Annotated, NamedTuple
 
 from tpssim.controllers.codel import above_least, behind, waited
-from tpssim.controllers.netflix_window import nanoseconds
+from tpssim.controllers.integer_time import nanoseconds
 from tpssim.core import FLAG, Observation, Range
 
 BURSTY, CERTAIN = 0.85, 8.5  # probabilities saved up below which no call is refused, and from which one is
