@@ -13,13 +13,17 @@ from tpssim import plots
 from tpssim.plots.common import DIM
 from tpssim.plots.maps import WORD_COLOURS
 from tpssim.plots.searches import AGE
+from tpssim.traces import panel
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
-@pytest.mark.parametrize("producers", [0, 3])
-def test_title_and_legend_of_rates_lie_within_the_figure(count: int, producers: int) -> None:
+@pytest.mark.parametrize(("producers", "limit"), [(0, None), (3, None), (0, 1024.0), (3, 8.0)])
+def test_title_and_legend_of_rates_lie_within_the_figure(
+    count: int, producers: int, limit: float | None
+) -> None:
     t = np.linspace(0.0, 60.0, 100)
-    panel = plots.Panel("", t, np.full(100, 90.0), t, [t] * producers)
+    held = None if limit is None else np.full(100, limit)
+    panel = plots.Panel("", t, np.full(100, 90.0), t, [t] * producers, held)
     frame = plots.Frame([(0.0, 60.0, 80.0)], [(10.0, 30.0)], 100.0, 60.0)
     figure: Any = plots.rate_figure("a long title of many words " * 5, [panel] * count, frame)
     canvas: Any = FigureCanvasAgg(figure)
@@ -32,6 +36,7 @@ def test_title_and_legend_of_rates_lie_within_the_figure(count: int, producers: 
         assert 0.0 <= box.y0 < box.y1 <= figure.bbox.height
     axes = [ax.get_tightbbox(renderer) for ax in figure.axes if ax.get_visible()]
     assert max(box.y1 for box in axes) <= title.y0
+    assert max(box.x1 for box in axes) <= figure.bbox.width
     assert legend.y1 <= min(box.y0 for box in axes)
 
 
@@ -48,6 +53,30 @@ def burst(rate: float) -> plots.Panel:
     """100 a second, and `rate` a second from 40 s to 42 s."""
     completed = np.sort(np.concatenate((STEADY, np.arange(40.0, 42.0, 1.0 / (rate - 100.0)))))
     return plots.Panel("a", STEADY, np.full(len(STEADY), 100.0), completed)
+
+
+def test_a_law_that_commands_by_a_limit_is_drawn_by_its_limit() -> None:
+    columns: dict[str, Any] = {
+        "producer": np.zeros(4, dtype=np.int32),
+        "outcome": np.zeros(4, dtype=np.int8),
+        "released": np.array([0.0, 1.0, 2.0, 3.0]),
+        "completed": np.array([0.5, 1.5, 2.5, 3.5]),
+        "rate": np.full(4, np.inf),
+        "limit": np.array([8.0, 8.0, 4.0, 4.0]),
+    }
+    frame = plots.Frame([(0.0, 4.0, 80.0)], [], 100.0, 4.0)
+    run = panel(columns, [(0.0, 4.0)], 100.0, 4.0, "")
+    assert run.limit is not None
+    assert [run.limit[0], run.limit[-1]] == [8.0, 4.0]
+    assert np.isnan(run.commanded).all(), "a rate valve that is never touched commands nothing"
+    figure: Any = plots.rate_figure("t", [run], frame)
+    assert len(figure.axes) == 2
+    assert "limit, calls in flight (right)" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert len(plots.overlay_figure("t", [run], frame, "achievable").axes) == 3
+    by_rate = panel({**columns, "rate": np.full(4, 50.0)}, [(0.0, 4.0)], 100.0, 4.0, "")
+    assert not by_rate.limited(), "a limit that stands beside a rate does not act"
+    assert (by_rate.commanded == 50.0).all()
+    assert len(plots.rate_figure("t", [by_rate], frame).axes) == 1
 
 
 def said(ax: Any) -> list[str]:

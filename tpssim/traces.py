@@ -124,6 +124,24 @@ def commanded(
     return total
 
 
+def limits(columns: Columns, producers: Spans, t: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The limit at times t, calls in flight, of all producers in sum; nan without one.
+
+    A law whose rate valve is open at fewer than half of the releases commands by that: nan too.
+    """
+    limit = np.where(np.isfinite(columns["limit"]), columns["limit"], np.nan)
+    if 2 * np.isinf(columns["rate"]).sum() < len(limit):
+        return np.full(len(t), np.nan)
+    total = np.zeros(len(t))
+    for index, (start, end) in enumerate(producers):
+        mine = (columns["producer"] == index) & (columns["outcome"] != REFUSED)
+        times, held = columns["released"][mine], limit[mine]
+        if len(times):
+            last = np.maximum(np.searchsorted(times, t, side="right") - 1, 0)
+            total += np.where((t >= start) & (t < end), held[last], 0.0)
+    return np.where(total > 0.0, total, np.nan)
+
+
 def panel(columns: Columns, producers: Spans, target: float, duration: float, title: str) -> Panel:
     """`Trace.panel` of columns by name."""
     from tpssim import plots
@@ -131,8 +149,10 @@ def panel(columns: Columns, producers: Spans, target: float, duration: float, ti
     t = np.linspace(0.0, duration, plots.POINTS, endpoint=False)
     done, completed = columns["outcome"] == OK, columns["completed"]
     each = [completed[done & (columns["producer"] == i)] for i in range(len(producers))]
-    rate = commanded(columns, producers, target, t)
-    return plots.Panel(title, t, rate, completed[done], each if len(each) > 1 else [])
+    rate, limit = commanded(columns, producers, target, t), limits(columns, producers, t)
+    if np.isfinite(limit).any() and np.isinf(columns["rate"]).all():
+        rate = np.full(len(t), np.nan)  # the law commands by its limit alone
+    return plots.Panel(title, t, rate, completed[done], each if len(each) > 1 else [], limit)
 
 
 def read_picture(path: Path) -> tuple[Panel, Frame, dict[str, Any]] | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 BLUE, ORANGE, BLACK, GREY = "#0072B2", "#D55E00", "#000000", "#BBBBBB"
 DIM = "#767676"  # lines and dots that stand back, dark enough to be read on white
+PURPLE = "#8F5EB3"  # of what stands on an axis of its own
 PRODUCERS, DASHES = ("#009E73", "#CC79A7", "#56B4E9"), ("-", "--", ":")
 PER_ROW = 3  # panels
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
-from tpssim.plots.common import BLACK, BLUE, DASHES, DIM, GREY, ORANGE, PER_ROW, PRODUCERS, save
+from tpssim.plots.common import BLACK, BLUE, DASHES, DIM, GREY, ORANGE, PER_ROW, PRODUCERS, PURPLE, save
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,13 +25,20 @@ POINTS = 1000  # of the commanded rate; more than a panel has pixels
 
 
 class Panel(NamedTuple):
-    """One run: the commanded rate, 1/s, at times t, s; when calls were completed, s: all, and by producer."""
+    """One run: the commanded rate, 1/s, and limit, calls, at times t, s; nan: none.
+
+    When calls were completed, s: all, and by producer.
+    """
 
     title: str
     t: Array
     commanded: Array
     completed: Array
     each: Sequence[Array] = ()
+    limit: Array | None = None
+
+    def limited(self) -> bool:
+        return self.limit is not None and bool(np.isfinite(self.limit).any())
 
 
 class Frame(NamedTuple):
@@ -53,12 +61,13 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
     figure = Figure(figsize=(width, height), dpi=110)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     # Fixed margins, inch: panels are alike, and finding a layout takes as long as drawing.
+    scale = 0.3 if any(panel.limited() for panel in panels) else 0.0
     figure.subplots_adjust(
         left=0.75 / width,
-        right=1.0 - 0.15 / width,
+        right=1.0 - (0.15 + scale) / width,
         bottom=0.95 / height,
         top=1.0 - head / height,
-        wspace=0.35 / (width / columns - 0.4),
+        wspace=(0.35 + scale) / (width / columns - 0.4 - scale),
         hspace=0.36 / 1.7,
     )
     top = top_of(panels, frame)
@@ -73,9 +82,13 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
     for row in axes:
         row[0].set_ylabel("calls per second")
     figure.suptitle(title, fontsize=12, fontweight="bold")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
+    entries: dict[str, Any] = {}
+    for ax in figure.axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    labels = list(entries)
     figure.legend(
-        handles,
+        list(entries.values()),
         labels,
         loc="lower center",
         ncols=min(len(labels), int(width / ENTRY)),
@@ -100,7 +113,7 @@ def panel_figure(panel: Panel, frame: Frame, top: float) -> Figure:
     """One run without title and legend, for a page that has them; `top` as of `top_of`."""
     figure = Figure(figsize=(3.9, 2.0), dpi=110)
     ax = figure.subplots()
-    figure.subplots_adjust(left=0.155, right=0.97, bottom=0.235, top=0.95)
+    figure.subplots_adjust(left=0.155, right=0.92 if panel.limited() else 0.97, bottom=0.235, top=0.95)
     draw_run(ax, panel._replace(title=""), frame, top)
     ax.set_xlabel("time (s)", labelpad=2)
     ax.set_ylabel("calls per second", labelpad=2)
@@ -108,12 +121,16 @@ def panel_figure(panel: Panel, frame: Frame, top: float) -> Figure:
 
 
 def overlay_figure(title: str, panels: Sequence[Panel], frame: Frame, ceiling: str) -> Figure:
-    """Runs over one another: the commanded rate above, the delivered one below; the first run stands out.
+    """Runs over one another: the commanded rate above, the delivered one below, and the limit where a law
+    has one; the first run stands out.
 
     `ceiling` says what the steps of the frame are.
     """
-    figure = Figure(figsize=(9.0, 6.2), layout="constrained", dpi=110)
-    above, below = figure.subplots(2, 1, sharex=True, sharey=True)
+    limited = any(panel.limited() for panel in panels)
+    figure = Figure(figsize=(9.0, 8.2 if limited else 6.2), layout="constrained", dpi=110)
+    axes = figure.subplots(3 if limited else 2, 1, sharex=True)
+    above, below = axes[:2]
+    below.sharey(above)
     edges = np.array([start for start, _, _ in frame.steps] + [frame.duration])
     width = max(frame.duration / 60.0, 1e-9)
     colours = (BLUE, ORANGE, *PRODUCERS, "#E69F00")
@@ -131,13 +148,20 @@ def overlay_figure(title: str, panels: Sequence[Panel], frame: Frame, ceiling: s
         above.plot(panel.t, panel.commanded, label=panel.title, **style)
         middle, delivered = _binned(panel.completed, frame.duration, width)
         below.plot(middle, delivered, **style)
+        if panel.limit is not None and limited:
+            axes[2].plot(panel.t, panel.limit, **style)
         if delivered.max() > max(top, most):  # the highest of all is named
             most, storm = delivered.max(), (middle, delivered, style["color"])
     if most > top:
         _name_storm(below, *storm, top)
     above.set_ylabel("commanded (1/s)")
     below.set_ylabel(f"delivered (1/s, {width:.2g} s means)")
-    below.set_xlabel("time (s)")
+    if limited:
+        axes[2].set_yscale("log", base=2)
+        axes[2].yaxis.set_major_formatter("{x:g}")
+        axes[2].spines[["top", "right"]].set_visible(False)
+        axes[2].set_ylabel("limit (calls in flight)")
+    axes[-1].set_xlabel("time (s)")
     figure.suptitle(title, fontsize=12, fontweight="bold")
     handles, labels = above.get_legend_handles_labels()
     ncols = 2 if len(labels) == 4 else 3
@@ -183,6 +207,24 @@ def draw_run(ax: Axes, panel: Panel, frame: Frame, top: float) -> None:
     ax.spines[["top", "right"]].set_visible(False)
     if delivered.max() > top:
         _name_storm(ax, middle, delivered, BLUE, top)
+    if panel.limited():
+        _draw_limit(ax, panel)
+
+
+def _draw_limit(ax: Axes, panel: Panel) -> None:
+    """The limit, calls in flight, on an axis of its own at the right, which is logarithmic to base 2."""
+    right = ax.twinx()
+    assert panel.limit is not None
+    right.plot(panel.t, panel.limit, color=PURPLE, lw=0.8, label="limit, calls in flight (right)")
+    right.set_yscale("log", base=2)
+    low, high = np.nanmin(panel.limit), np.nanmax(panel.limit)
+    # In the lower half, out of the way of the rates; at least four times from end to end.
+    right.set_ylim(low / 1.3, max(4.0 * low, high * (high / low) ** 0.6))
+    right.yaxis.set_major_locator(LogLocator(base=2.0, numticks=5))
+    right.yaxis.set_major_formatter("{x:g}")
+    right.yaxis.set_minor_formatter(NullFormatter())
+    right.tick_params(colors=PURPLE, labelsize=7, length=0, pad=3)
+    right.spines[["top", "left", "right", "bottom"]].set_visible(False)
 
 
 def _name_storm(ax: Axes, middle: Array, delivered: Array, colour: str, top: float) -> None:

@@ -85,7 +85,8 @@ def compare(result: Result, progress: Progress) -> Iterator[str]:
             panels.append(_panel(pictures, top, name, label, cell))
             done += 1
             progress(done, total)
-        yield section(name, _scenario(result, name, arena, panels))
+        limited = any(run.limited() for run, _, _ in pictures.values())
+        yield section(name, _scenario(result, name, arena, panels, limited))
     if twins := result.summary.get("twins"):
         told = "".join(
             f"<li>{text(t['printed'])} and {text(t['law'])}: the same trajectory to the bit in "
@@ -148,7 +149,9 @@ def _panel(
     return drawings.figure(drawn, caption)
 
 
-def _scenario(result: Result, name: str, arena: Mapping[str, Any], panels: Sequence[str]) -> str:
+def _scenario(
+    result: Result, name: str, arena: Mapping[str, Any], panels: Sequence[str], limited: bool
+) -> str:
     definitions = result.definitions()
     cells: Mapping[str, Any] = arena["throttles"]
     wanted = f"wanted {arena['target']:g}/s for {arena['duration']:g} s"
@@ -171,7 +174,7 @@ def _scenario(result: Result, name: str, arena: Mapping[str, Any], panels: Seque
     ]
     png = result.folder / f"{file_name(name)}.png"
     if all(panels):
-        pictures = drawings.legend(len(arena["producers"])) + drawings.figures(panels, "panels")
+        pictures = drawings.legend(len(arena["producers"]), limited) + drawings.figures(panels, "panels")
     elif png.is_file():
         pictures = drawings.figure(drawings.embedded(png, f"{name}: rates over time"), "", "wide")
     else:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tpssim import plots
-from tpssim.plots.common import BLUE, ORANGE, PRODUCERS
+from tpssim.plots.common import BLUE, ORANGE, PRODUCERS, PURPLE
 from tpssim.report.markup import text
 from tpssim.verdicts import WORDS
 
@@ -92,7 +92,7 @@ def _colour(colour: str) -> str:
     return f"var(--{known})" if known else colour
 
 
-def legend(producers: int) -> str:
+def legend(producers: int, limited: bool) -> str:
     """What the lines of `panel` are."""
     keys = [
         Key("delivered", _colour(BLUE), "solid"),
@@ -100,6 +100,8 @@ def legend(producers: int) -> str:
         Key("achievable", "var(--ink)", "dashed"),
         Key("disturbance", "var(--shade)", "area"),
     ]
+    if limited:
+        keys.append(Key("limit, calls in flight (right)", PURPLE, "thin"))
     if producers > 1:
         styles = ("solid", "dashed", "dotted")
         keys += [

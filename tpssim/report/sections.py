@@ -178,7 +178,7 @@ def simulate(result: Result, progress: Progress) -> Iterator[str]:
     picture, png = read_picture(result.folder / "trace.npz"), result.folder / "rate.png"
     label = f"{summary['controller']} on {summary['scenario']}: rates over time"
     if picture is not None:
-        drawn = drawings.legend(len(picture[0].each)) + drawings.figure(
+        drawn = drawings.legend(len(picture[0].each), picture[0].limited()) + drawings.figure(
             drawings.panel(picture, label, drawings.shared_top([picture])), "", "wide"
         )
         yield section("Rates", drawn)
