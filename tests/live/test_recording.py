@@ -12,17 +12,18 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
-from laws import left, threads
+from laws import Valve, left, threads
 
 import tpssim
-from tpssim import Aborted, InputError, arun, run, throttle
+from tpssim import Aborted, InputError, Observation, arun, run, throttle
 from tpssim.clock import VirtualClock
 from tpssim.controllers import CONTROLLERS
 from tpssim.live import journal
 from tpssim.live.journal import events
+from tpssim.live.permits import Permit
 from tpssim.live.playback import play, read_recording
 
 
@@ -132,6 +133,47 @@ def test_open_permits_are_waited_for_before_the_file_is_closed(tmp_path: Path) -
     kinds = [event["e"] for event in events(path)]
     assert kinds[-1] == "stop"
     assert kinds.count("end") == 5
+
+
+def test_permits_outlive_a_throttle_that_goes_out_of_scope(tmp_path: Path) -> None:
+    path = tmp_path / "run.ndjson"
+
+    def submit() -> list[Permit]:
+        return [permit for _, permit in throttle(range(5), 1000.0, record=path).permits()]
+
+    for permit in submit():
+        permit.done()
+    assert [event["e"] for event in events(path)][2:] == ["release"] * 5 + ["end"] * 5 + ["stop"]
+    before = threads()
+    submit()  # and nobody keeps the permits: nothing more can happen
+    assert not left(before)
+    assert [event["e"] for event in events(path)][2:] == ["release"] * 5 + ["stop"]
+
+
+def test_another_rate_while_the_law_begins_is_obeyed_and_written_after_the_start(tmp_path: Path) -> None:
+    """The other thread gets no further than the law's first moment, however long that takes."""
+    path = tmp_path / "run.ndjson"
+    clock = VirtualClock()
+
+    class Slow(NamedTuple):
+        def init(self, target: float) -> Valve:
+            if setter.ident is None:
+                setter.start()
+                setter.join(0.2)
+            return Valve()
+
+        def update(self, state: Valve, obs: Observation) -> Valve:
+            return state
+
+    live = throttle(range(4), 1000.0, clock=clock, controller=Slow(), record=path)
+    setter = threading.Thread(target=setattr, args=(live, "tps", 50.0))
+    seen = []
+    for _ in live:
+        setter.join()
+        seen.append(clock.time())
+    assert live.tps == 50.0
+    assert seen == pytest.approx([0.0, 0.02, 0.04, 0.06])
+    assert [event["e"] for event in read_recording(path).events].count("tps") == 1
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")

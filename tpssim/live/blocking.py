@@ -102,11 +102,15 @@ class Throttle(Handle, Generic[T]):
 
     def close(self) -> None:
         """Stop; a recording is completed."""
+        self._leave()
+        self.flow.end()
+
+    def _leave(self) -> None:
+        """Stop; the call in hand is forgotten."""
         self.flow.stop()
         if self._hand is not None:
             self._hand.forget()
             self._hand = None
-        self.flow.end()
 
     def __enter__(self) -> Throttle[T]:
         return self
@@ -121,7 +125,8 @@ class Throttle(Handle, Generic[T]):
 
     def __del__(self) -> None:
         if hasattr(self, "flow"):
-            self.close()
+            self._leave()
+            self.flow.finish()  # permits that are open still may be settled
 
 
 def throttle(

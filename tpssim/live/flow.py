@@ -95,17 +95,15 @@ class Flow:
 
     def begin(self, in_loop: bool | None) -> float:
         """The first moment of the run: the law's time starts. `in_loop` is None on a borrowed clock."""
-        now = self.timing.now
-        start = now()
-        self.pacer = Pacer(self.law, self.target, start, *draws(self.seed), late=self.late)
-        if in_loop is not None:
-            self.watch = Watch(self.tally, now, in_loop)
-        if self.journal is not None:
-            state = valves(self.pacer.state)
-            self.journal.add(
-                f'{{"e": "start", "t": {start!r}, "tps": {self.target!r}, "calls": "{self.calls}", {state}'
-            )
-        return start
+        with self._lock:
+            start = self.timing.now()
+            self.pacer = Pacer(self.law, self.target, start, *draws(self.seed), late=self.late)
+            if in_loop is not None:
+                self.watch = Watch(self.tally, self.timing.now, in_loop)
+            if self.journal is not None:
+                what = f'"e": "start", "t": {start!r}, "tps": {self.target!r}, "calls": "{self.calls}"'
+                self.journal.add(f"{{{what}, {valves(self.pacer.state)}")
+            return start
 
     def deadline(self) -> float:
         """When the pacing thread is to look again: the next slot, or the end of a window."""
@@ -294,6 +292,10 @@ class Flow:
             numbers = {k: v for k, v in self.report()._asdict().items() if v == v}
             journal.add(json.dumps({"e": "stop", "t": self.timing.now(), **numbers}) + "\n")
             journal.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "journal"):
+            self.end()  # nobody is left who could settle a call
 
     def why(self) -> str:
         """Why the law last moved a valve, in its own words. Any thread."""

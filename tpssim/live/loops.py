@@ -99,12 +99,16 @@ class AsyncThrottle(Handle, Generic[T]):
 
     def close(self) -> None:
         """Stop; nothing is left in the loop; a recording is completed."""
+        self._leave()
+        self.flow.end()
+
+    def _leave(self) -> None:
+        """Stop; the call in hand is forgotten."""
         self.flow.stop()
         self._timing.close()
         if self._hand is not None:
             self._hand.forget()
             self._hand = None
-        self.flow.end()
 
     async def __aenter__(self) -> AsyncThrottle[T]:
         return self
@@ -119,7 +123,8 @@ class AsyncThrottle(Handle, Generic[T]):
 
     def __del__(self) -> None:
         if hasattr(self, "flow"):
-            self.close()
+            self._leave()
+            self.flow.finish()  # permits that are open still may be settled
 
 
 async def _one_by_one(items: Iterable[T]) -> AsyncIterator[T]:
