@@ -137,6 +137,41 @@ def test_another_rate_from_another_thread_ends_a_long_wait(kind: str) -> None:
     assert time.perf_counter() - start < 50.0
 
 
+def test_an_alarm_set_anew_while_it_rings_rings_again() -> None:
+    """`set` in the moment between the sleeper's last look at its time and its forgetting it."""
+
+    class Sleeper(alarm.Sleeper):
+        times = 0
+
+        @property
+        def _when(self) -> float:
+            when = self.when
+            if threading.current_thread() is self._thread and self._clock.now() >= when:
+                self.times += 1
+                if self.times == 1:
+                    other = threading.Thread(target=self.set, args=(time.perf_counter(),))
+                    other.start()
+                    other.join(0.2)  # as far as it gets
+            return when
+
+        @_when.setter
+        def _when(self, when: float) -> None:
+            self.when = when
+
+    async def main() -> None:
+        rung = asyncio.Semaphore(0)
+        sleeper = Sleeper(asyncio.get_running_loop(), rung.release)
+        sleeper.set(time.perf_counter() + 0.02)
+        try:
+            async with asyncio.timeout(10.0):
+                await rung.acquire()
+                await rung.acquire()
+        finally:
+            sleeper.close()
+
+    asyncio.run(main())
+
+
 def test_leaving_the_loop_early_leaves_nothing_behind(kind: str) -> None:
     before, files = threads(), open_files()
 

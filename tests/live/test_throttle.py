@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,6 +17,7 @@ import tpssim
 from tpssim import CONTROLLERS, SCENARIOS, Aborted, InputError, Observation, run, throttle
 from tpssim.clock import TIMERS, VirtualClock
 from tpssim.core import REFUSED
+from tpssim.live.blocking import Failures
 from tpssim.sensor import Sensor
 
 
@@ -356,6 +358,25 @@ def test_a_pool_makes_its_calls_and_leaves_no_thread() -> None:
     assert next(iter(done.failures)).startswith("ValueError: no ")
     assert len(names) > 1
     assert not left(before)
+
+
+def test_failures_are_counted_by_several_threads_at_once() -> None:
+    """The other thread adds one in the moment between this one's reading the count and its writing it."""
+    failures = Failures()
+    other = threading.Thread(target=failures.add, args=(ValueError("second"),))
+
+    class Read(Counter[str]):
+        def __getitem__(self, kind: str) -> int:
+            count = super().__getitem__(kind)
+            if other.ident is None:
+                other.start()
+                other.join(0.2)  # as far as it gets
+            return count
+
+    failures._counts = Read()
+    failures.add(ValueError("first"))
+    other.join()
+    assert failures.all() == {"ValueError: first": 2}
 
 
 def test_without_a_pool_calls_are_made_one_at_a_time_on_this_thread(tmp_path: Path) -> None:

@@ -100,20 +100,26 @@ class Sleeper:
         self._ring = ring
         self._clock = PreciseClock("off")
         self._origin = time.perf_counter() - self._clock.now()
+        self._lock = threading.Lock()  # of `_when`
         self._when = math.inf
         self._closed = False
         self._thread = threading.Thread(target=self._work, name="tpssim alarm", daemon=True)
         self._thread.start()
 
     def set(self, when: float) -> None:
-        self._when = when - self._origin
+        with self._lock:
+            self._when = when - self._origin
         self._clock.wake()
 
     def _work(self) -> None:
         while not self._closed:
             when = self._when
-            if self._clock.wait(when) >= when == self._when and not self._closed:
-                self._when = math.inf
+            now = self._clock.wait(when)
+            with self._lock:
+                over = now >= when == self._when  # and not set anew meanwhile
+                if over:
+                    self._when = math.inf
+            if over and not self._closed:
                 with contextlib.suppress(RuntimeError):  # the loop has gone
                     self._loop.call_soon_threadsafe(self._ring)
 

@@ -181,16 +181,19 @@ class Run(NamedTuple):
 
 
 class Failures:
-    """Exceptions counted by type, with the first message of each."""
+    """Exceptions counted by type, with the first message of each. Any thread."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._counts: Counter[str] = Counter()
         self._first: dict[str, str] = {}
 
     def add(self, error: Exception) -> None:
         kind = type(error).__name__
-        self._first.setdefault(kind, f"{kind}: {error}" if str(error) else kind)
-        self._counts[kind] += 1
+        text = f"{kind}: {error}" if str(error) else kind
+        with self._lock:
+            self._first.setdefault(kind, text)
+            self._counts[kind] += 1
 
     def all(self) -> dict[str, int]:
         return {self._first[kind]: n for kind, n in self._counts.most_common()}
