@@ -15,6 +15,7 @@ from laws import Valve, left, threads
 from tpssim import InputError, arun, athrottle
 from tpssim.clock import VirtualClock
 from tpssim.live import alarm
+from tpssim.live.waiting import PreciseClock
 
 
 def taken(items: Any, total: int | None) -> str:
@@ -137,21 +138,25 @@ def test_another_rate_from_another_thread_ends_a_long_wait(kind: str) -> None:
     assert time.perf_counter() - start < 50.0
 
 
-def test_an_alarm_set_anew_while_it_rings_rings_again() -> None:
+def test_an_alarm_set_anew_while_it_rings_rings_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """`set` in the moment between the sleeper's last look at its time and its forgetting it."""
 
     class Sleeper(alarm.Sleeper):
-        times = 0
+        over = False  # whether the wait has come to its end
+        other: threading.Thread | None = None
+
+        def wait(self, when: float) -> float:
+            now = PreciseClock.wait(self._clock, when)
+            self.over = now >= when
+            return now
 
         @property
         def _when(self) -> float:
             when = self.when
-            if threading.current_thread() is self._thread and self._clock.now() >= when:
-                self.times += 1
-                if self.times == 1:
-                    other = threading.Thread(target=self.set, args=(time.perf_counter(),))
-                    other.start()
-                    other.join(0.2)  # as far as it gets
+            if threading.current_thread() is self._thread and self.over and self.other is None:
+                self.other = threading.Thread(target=self.set, args=(time.perf_counter(),))
+                self.other.start()
+                self.other.join(0.2)  # as far as it gets
             return when
 
         @_when.setter
@@ -161,6 +166,7 @@ def test_an_alarm_set_anew_while_it_rings_rings_again() -> None:
     async def main() -> None:
         rung = asyncio.Semaphore(0)
         sleeper = Sleeper(asyncio.get_running_loop(), rung.release)
+        monkeypatch.setattr(sleeper._clock, "wait", sleeper.wait)
         sleeper.set(time.perf_counter() + 0.02)
         try:
             async with asyncio.timeout(10.0):
