@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable
 from typing import NamedTuple
 
 from tpssim.live.tally import Tally
@@ -13,6 +14,14 @@ from tpssim.live.tally import Tally
 
 class ThrottleWarning(RuntimeWarning):
     """The generator itself is what limits the rate; the message names the cause."""
+
+
+def warn(message: str) -> None:
+    """Warn at the caller's line that the run is at: of the first frame that is neither ours nor asyncio's."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in ("tpssim", "asyncio"):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, ThrottleWarning, stacklevel=level)
 
 
 class Report(NamedTuple):
@@ -51,6 +60,7 @@ class Report(NamedTuple):
     latency_p99: float
     latency_max: float
     blocked: float  #: share of the time that the pacing thread was in the caller's code
+    fetching: float  #: share of the time that it was in the iterable, for the next item
     spin_cpu: float  #: share of a core spent reading the clock
     spin_threshold: float  #: s, at the end; nan if the clock is not ours
     verdict: str  #: on pace, or what limited it
@@ -75,7 +85,8 @@ class Report(NamedTuple):
                 f"  gaps      {self.gaps_within_10:.1%} within 10 %, {self.doubles:.1%} doubles,"
                 f" at most {self.most_in_10ms:.0f} in 10 ms",
                 f"  latency   p50 {us(self.latency_p50)}, p99 {us(self.latency_p99)},"
-                f" max {us(self.latency_max)}; {self.blocked:.0%} of the time in the caller",
+                f" max {us(self.latency_max)}; {self.blocked:.0%} of the time in the caller,"
+                f" {self.fetching:.0%} in the iterable",
                 f"  outcome   {self.ok:.0f} ok, {self.errors:.0f} failed ({self.drops:.0f} of them dropped),"
                 f" {self.refused:.0f} refused here, {self.in_flight:.0f} open",
                 f"  schedule  {self.caught_up:.0f} caught up, {self.dropped:.0f} dropped,"
@@ -86,59 +97,77 @@ class Report(NamedTuple):
 
 
 class Watch:
-    """Is it the generator that is late, and why? Looks once a second, warns once."""
+    """Is it the generator that is late, and why? Judges a second at a time, and by the pacing thread only,
+    whose processor time no other thread can read."""
 
-    def __init__(self, tally: Tally, now: Callable[[], float], in_loop: bool) -> None:
+    def __init__(self, tally: Tally, now: float, in_loop: bool) -> None:
         self._tally = tally
-        self._now = now
         self._in_loop = in_loop  # whether the pacing thread is an event loop
-        self.began = now()
-        self._process, self._thread = time.process_time(), time.thread_time()
-        self._since, self._released, self._behind = self.began, 0, 0
+        self._pacing = threading.get_ident()
+        self._worst = 1
+        self.cause = ""  #: why releases came late in the second in which most did; "" while none has
         self._warned = False
+        self._begin(now)
 
-    def look(self, now: float) -> None:
-        """After a release, in the pacing thread; warns if one in five was late by our doing for a second."""
-        if now - self._since <= 1.0:
-            return
+    def _begin(self, now: float) -> None:
+        """A second begins."""
         tally = self._tally
-        since, released, behind = self._since, tally.released - self._released, tally.behind - self._behind
-        self._since, self._released, self._behind = now, tally.released, tally.behind
-        if self._warned or released < 5 or behind <= 0.2 * released:
-            return
-        self._warned = True
-        message = f"{behind} of {released} releases came late in the last {now - since:.1f} s: {self.cause()}"
-        warnings.warn(message, ThrottleWarning, stacklevel=6)
+        self._since, self._planned = now, tally.planned
+        self._released, self._behind = tally.released, tally.behind
+        self._process, self._thread = time.process_time(), time.thread_time()
 
-    def cause(self) -> str:
-        """Why the pacing thread wakes up late."""
-        elapsed = max(self._now() - self.began, 1e-9)
-        mine = (time.thread_time() - self._thread) / elapsed
-        others = (time.process_time() - self._process) / elapsed - mine
-        late = f"{self._tally.lateness.quantile(0.5) * 1e3:.3g} ms late at the median"
-        if others > 0.3:
+    def look(self, now: float) -> str:
+        """After a release: what to warn of, once. One in five has come late by our doing for a second."""
+        seconds = now - self._since
+        if seconds <= 1.0:
+            return ""
+        released, behind = self._tally.released - self._released, self._tally.behind - self._behind
+        cause = self.judge(now)
+        self._begin(now)
+        if self._warned or released < 5 or behind <= 0.2 * released:
+            return ""
+        self._warned = True
+        return f"{behind} of {released} releases came late in the last {seconds:.1f} s, for {cause}"
+
+    def judge(self, now: float) -> str:
+        """Why releases have come late in this second so far. Does nothing in another thread."""
+        behind = self._tally.behind - self._behind
+        if not behind or threading.get_ident() != self._pacing:
+            return ""
+        cause = self._found(max(now - self._since, 1e-9))
+        if behind >= self._worst:
+            self._worst, self.cause = behind, cause
+        return cause
+
+    def _found(self, seconds: float) -> str:
+        mine = (time.thread_time() - self._thread) / seconds
+        others = (time.process_time() - self._process) / seconds - mine
+        wanted = (self._tally.planned - self._planned) / (self._tally.released - self._released)
+        if others > 0.15:  # on a busy machine they get no more
             return (
-                f"{late}, for other threads of this process compute ({others:.0%} of a core) and hold the "
+                f"other threads of this process compute ({others:.0%} of a core) and hold the "
                 "interpreter lock; move them to a process, or sys.setswitchinterval(1e-4)"
             )
         if self._in_loop:
-            return f"{late}, for a task computes or blocks the event loop too long without await"
-        if mine > 0.9:
-            return f"{late}, for the pacing thread is busy all the time: the rate is too high for one thread"
-        return f"{late}, for the system wakes this thread up late; is another process on its core?"
+            return "a task computes or blocks the event loop too long without await"
+        if mine * wanted > 0.9:  # what it would take for the calls that were commanded, in cores
+            return "the pacing thread is busy all the time: the rate is too high for one thread"
+        return "the system wakes this thread up late; is another process on its core?"
 
 
-def verdict(tally: Tally, name: str, cause: Callable[[], str] | None) -> str:
-    """One line: what limits the rate. `name` is the law's; `cause` says why wake-ups are late."""
+def verdict(tally: Tally, name: str, cause: str) -> str:
+    """One line: what limits the rate. `name` is the law's; `cause` says why wake-ups are late, if known."""
     rate, commanded, wanted = tally.rates()
     if not rate > 0.0:
         return "too few calls to judge"
     if tally.behind > 0.05 * tally.released and tally.behind >= tally.overtaken:
-        return f"limited by the generator: {cause() if cause else 'its clock wakes it up late'}"
+        late = f"{tally.lateness.quantile(0.5) * 1e3:.3g} ms late at the median"
+        return f"limited by the generator: {late}, for {cause or 'its clock wakes it up late'}"
     if rate < 0.99 * commanded and tally.overtaken > 0.05 * tally.released:
-        each = tally.blocked / tally.released
-        able = f"{1.0 / each:.4g} a second" if each > 0.0 else "that much"
-        return f"limited by the caller: its code takes {each * 1e3:.3g} ms a call, so one at a time {able}"
+        body, item = tally.blocked / tally.released, tally.fetching / tally.released
+        able = f"{1.0 / (body + item):.4g} a second" if body + item > 0.0 else "that much"
+        each = f"{body * 1e3:.3g} ms of code a call and {item * 1e3:.3g} ms for its item"
+        return f"limited by the {'iterable' if item > body else 'caller'}: {each}, so one at a time {able}"
     if commanded < 0.99 * wanted:
         return f"on pace, held back by {name}: {commanded:.4g} of {wanted:.4g} a second commanded"
     if rate < 0.99 * commanded:

@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from tpssim.clock import Clock
 from tpssim.core import OK, checked_count
-from tpssim.live.account import Report
+from tpssim.live.account import Report, warn
 from tpssim.live.arguments import cycled
 from tpssim.live.flow import Flow
 from tpssim.live.permits import Handle, Permit
@@ -55,12 +55,9 @@ class Throttle(Handle, Generic[T]):
         return self
 
     def __next__(self) -> T:
-        hand = self._hand
-        if hand is not None:
-            self._hand = None
-            if hand.open:
-                self.flow.settle(hand, OK)
-        item, self._hand = self._next()
+        hand, self._hand = self._hand, None
+        asked = self.flow.timing.now() if hand is None else self.flow.settle(hand, OK)
+        item, self._hand = self._next(asked)
         return item
 
     def permits(self) -> Iterator[tuple[T, Permit]]:
@@ -72,24 +69,31 @@ class Throttle(Handle, Generic[T]):
     def _all(self) -> Iterator[tuple[T, Permit]]:
         while True:
             try:
-                yield self._next()
+                yield self._next(self.flow.timing.now())
             except StopIteration:
                 return
 
-    def _next(self) -> tuple[T, Permit]:
-        flow = self.flow
-        begun = 0.0
+    def _next(self, asked: float) -> tuple[T, Permit]:
+        """`asked` is when the caller came for it: from then on, the iterable apart, time is our own."""
+        flow, now = self.flow, self.flow.timing.now
         if flow.pacer is not None:
-            begun = flow.timing.now()
-            flow.tally.blocked += begun - flow.released_at
+            flow.tally.blocked += asked - flow.released_at
         try:
             if flow.stopped:
                 raise StopIteration
+            before = now()
             item = next(self._items)
+            took = now() - before
             if flow.pacer is None:
                 begun = flow.begin(in_loop=False if self._real else None)
+            else:
+                begun = asked + took
+                flow.tally.fetching += took
             while not flow.stopped:
-                permit = flow.release(self._wait(flow.deadline()), begun)
+                deadline = flow.deadline()
+                if flow.complaint:
+                    warn(flow.complaint)
+                permit = flow.release(self._wait(deadline), begun)
                 if permit is not None:
                     return item, permit
             raise StopIteration

@@ -6,13 +6,12 @@ import json
 import math
 import random
 import threading
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from tpssim.core import UNFINISHED, Aborted, ranges
-from tpssim.live.account import Report, ThrottleWarning, Watch, verdict
+from tpssim.live.account import Report, Watch, verdict
 from tpssim.live.arguments import checked_rate, late_of, law_of
 from tpssim.live.journal import Journal, machine, stamp, valves
 from tpssim.live.permits import Permit, told
@@ -74,6 +73,7 @@ class Flow:
         #: The last release, not yet counted: the caller, who waits for this moment, goes first.
         self._uncounted: tuple[float, float, float, float, float, bool, int, int, Any] | None = None
         self.released_at = math.nan  #: the last release, s
+        self.complaint = ""  #: what `deadline` would have the caller warned of, without our lock
         self._failure: Aborted | None = None
         self._lock = threading.Lock()
         self._current = False  # whether the pacer's deadline is what it would say now
@@ -99,7 +99,7 @@ class Flow:
             start = self.timing.now()
             self.pacer = Pacer(self.law, self.target, start, *draws(self.seed), late=self.late)
             if in_loop is not None:
-                self.watch = Watch(self.tally, self.timing.now, in_loop)
+                self.watch = Watch(self.tally, start, in_loop)
             if self.journal is not None:
                 what = f'"e": "start", "t": {start!r}, "tps": {self.target!r}, "calls": "{self.calls}"'
                 self.journal.add(f"{{{what}, {valves(self.pacer.state)}")
@@ -109,8 +109,7 @@ class Flow:
         """When the pacing thread is to look again: the next slot, or the end of a window."""
         with self._lock:
             self._count()
-            if self.watch is not None:
-                self.watch.look(self.released_at)
+            self.complaint = "" if self.watch is None else self.watch.look(self.released_at)
             self._check()
             pacer = self.pacer
             assert pacer is not None
@@ -120,10 +119,9 @@ class Flow:
                 return min(due, pacer.look_at)
             if pacer.flying == 0 and not self._starved:
                 self._starved = True
-                told = (
+                self.complaint = (
                     f"{self.name} closed its valve and nothing is in flight: only tps or stop() can end this"
                 )
-                warnings.warn(told, ThrottleWarning, stacklevel=5)
             return due
 
     def _count(self) -> None:
@@ -146,7 +144,7 @@ class Flow:
             ) from self.journal.failure
 
     def release(self, now: float, begun: float) -> Permit | None:
-        """A permit, if a slot is due now (`begun` is when the thread was free to wait for it)."""
+        """A permit, if a slot is due now (`begun`: as in `Tally.release`)."""
         with self._lock:
             self._waiting = False
             pacer = self.pacer
@@ -182,16 +180,16 @@ class Flow:
         elif self.journal is not None:
             self.journal.add(f'{{"e": "look", "t": {end!r}, {valves(pacer.state)}')
 
-    def settle(self, permit: Permit, outcome: int) -> None:
-        """A call is over. Any thread."""
+    def settle(self, permit: Permit, outcome: int) -> float:
+        """A call is over: when. Any thread."""
         with self._lock:
+            now = self.timing.now()
             if not permit.open:
-                return
+                return now
             permit.open = False
             self._count()
             pacer = self.pacer
             assert pacer is not None
-            now = self.timing.now()
             while pacer.look_at < now:
                 self._end_window(pacer)
             if outcome == UNFINISHED:
@@ -214,6 +212,7 @@ class Flow:
             self.timing.wake()
         if last:
             self.end()
+        return now
 
     def _guarded(self, tell: Callable[..., Any], *news: Any) -> Any:
         """Let the law speak; one that raises or answers nonsense ends the run, in one line."""
@@ -279,6 +278,8 @@ class Flow:
         """Nothing more will be released; the run is over when what is in flight has settled."""
         with self._lock:
             self._exhausted = True
+            if self.watch is not None:
+                self.watch.judge(self.timing.now())  # a report may be asked for elsewhere
             last = self.pacer is None or not self.pacer.flying
         if last:
             self.end()
@@ -331,7 +332,8 @@ class Flow:
             tally, pacer = self.tally, self.pacer
             elapsed = self.timing.now() - pacer.start if pacer else 0.0
             share = 1.0 / elapsed if elapsed > 0.0 else math.nan
-            cause = self.watch.cause if self.watch else None
+            if self.watch is not None:
+                self.watch.judge(self.timing.now())
             return Report(
                 **tally.numbers(),
                 in_flight=pacer.flying if pacer else 0,
@@ -341,9 +343,10 @@ class Flow:
                 re_anchored=pacer.re_anchored if pacer else 0.0,
                 held=pacer.held if pacer else 0.0,
                 blocked=tally.blocked * share,
+                fetching=tally.fetching * share,
                 spin_cpu=self.timing.spun * share,
                 spin_threshold=self.timing.threshold,
-                verdict=verdict(tally, self.name, cause),
+                verdict=verdict(tally, self.name, self.watch.cause if self.watch else ""),
             )
 
 

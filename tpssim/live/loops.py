@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 
 from tpssim.clock import Clock
 from tpssim.core import OK, checked_count
+from tpssim.live.account import warn
 from tpssim.live.alarm import BorrowedLoopClock, LoopClock
 from tpssim.live.arguments import checked_total, cycled, cycled_async
 from tpssim.live.blocking import Failures, Run
@@ -54,12 +55,9 @@ class AsyncThrottle(Handle, Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        hand = self._hand
-        if hand is not None:
-            self._hand = None
-            if hand.open:
-                self.flow.settle(hand, OK)
-        item, self._hand = await self._next()
+        hand, self._hand = self._hand, None
+        asked = self.flow.timing.now() if hand is None else self.flow.settle(hand, OK)
+        item, self._hand = await self._next(asked)
         return item
 
     async def permits(self) -> AsyncIterator[tuple[T, Permit]]:
@@ -68,24 +66,31 @@ class AsyncThrottle(Handle, Generic[T]):
             self.flow.calls = "permits"
         while True:
             try:
-                yield await self._next()
+                yield await self._next(self.flow.timing.now())
             except StopAsyncIteration:
                 return
 
-    async def _next(self) -> tuple[T, Permit]:
-        flow = self.flow
-        begun = 0.0
+    async def _next(self, asked: float) -> tuple[T, Permit]:
+        """`asked` is when the caller came for it: from then on, the iterable apart, time is our own."""
+        flow, now = self.flow, self.flow.timing.now
         if flow.pacer is not None:
-            begun = flow.timing.now()
-            flow.tally.blocked += begun - flow.released_at
+            flow.tally.blocked += asked - flow.released_at
         try:
             if flow.stopped:
                 raise StopAsyncIteration
+            before = now()
             item = await anext(self._items)
+            took = now() - before
             if flow.pacer is None:
                 begun = flow.begin(self._in_loop)
+            else:
+                begun = asked + took
+                flow.tally.fetching += took
             while not flow.stopped:
-                permit = flow.release(await self._timing.wait(flow.deadline()), begun)
+                deadline = flow.deadline()
+                if flow.complaint:
+                    warn(flow.complaint)
+                permit = flow.release(await self._timing.wait(deadline), begun)
                 if permit is not None:
                     return item, permit
             raise StopAsyncIteration

@@ -34,6 +34,7 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "latency_p99": ("s", "99th percentile of latency"),
     "latency_max": ("s", "longest latency"),
     "blocked": ("share", "time that the pacing thread was in the caller's code"),
+    "fetching": ("share", "time that it was in the iterable, for the next item"),
     "spin_cpu": ("share", "of a core, spent reading the clock"),
     "spin_threshold": ("s", "how long before a slot the wait by reading the clock begins, at the end"),
 }

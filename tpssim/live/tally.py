@@ -67,7 +67,7 @@ class Tally:
         self._gaps = self._squares = 0.0
         self._recent: deque[float] = deque()
         self.most_in_10ms = 0
-        self.blocked = 0.0  # s in the caller's code
+        self.blocked = self.fetching = 0.0  # s in the caller's code, and in the iterable
         self.behind = self.overtaken = 0  # releases late by our own doing, and by the caller's
         self._ours = 0.0  # s of the present lag that are our own doing
 
@@ -78,7 +78,8 @@ class Tally:
     def release(self, due: float, now: float, speed: float, target: float, begun: float, held: bool) -> None:
         """A release at `now` that was due at `due`, at a commanded rate.
 
-        `begun` is when the pacing thread was free to wait for it; `held`: the limit valve had it wait longer.
+        `begun` is when the pacing thread would have been free to wait for it, did we take no time ourselves;
+        `held`: the limit valve had it wait longer.
         """
         late = now - due
         self.lateness.add(late)
