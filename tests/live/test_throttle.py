@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,8 @@ from tpssim import CONTROLLERS, SCENARIOS, Aborted, InputError, Observation, run
 from tpssim.clock import TIMERS, VirtualClock
 from tpssim.core import REFUSED
 from tpssim.live.blocking import Failures
+from tpssim.live.flow import Flow
+from tpssim.live.waiting import PreciseClock
 from tpssim.sensor import Sensor
 
 
@@ -175,11 +179,69 @@ def test_a_law_that_slows_down_is_obeyed() -> None:
     for _ in live:
         seen.append(clock.time())
         clock.set(clock.time() + 0.2)
-    assert seen[1] == pytest.approx(0.2)
+    assert seen == pytest.approx([0.0, 0.2, 0.4, 0.6])
     assert live.flow.pacer is not None
-    assert live.flow.pacer.state.rate < 10.0
-    assert "aimd" not in live.report().verdict or live.report().commanded < 10.0
-    assert live.why()
+    # 0.2 s after 0.2 s: late for intervals of 0.1 s (10 -> 7) and, at last, of 1/8 s (8 -> 5.6); in time for
+    # 1/7 s (7 -> 8). The gaps of 0.2 s were commanded 10, 7 and 8 a second: 5 calls in 0.6 s; 3 were made.
+    assert live.flow.pacer.state.rate == pytest.approx(5.6)
+    report = live.report()
+    assert report.commanded == pytest.approx(5.0 / 0.6)
+    assert report.rate == pytest.approx(5.0)
+    said = "limited by the caller: 200 ms of code a call and 0 ms for its item, so one at a time 5 a second"
+    assert report.verdict == said
+    assert live.why() == "returned later than 1.5 intervals after the last"
+
+
+@pytest.mark.parametrize("end", ["exhausted", "closed", "dropped"])
+def test_a_throttle_leaves_no_garbage_for_the_collector(end: str) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        live = throttle(range(3), 1000.0)
+        clock = weakref.ref(live.flow.timing)
+        if end == "exhausted":
+            list(live)
+        elif end == "closed":
+            live.close()
+        del live
+        assert clock() is None
+    finally:
+        gc.enable()
+
+
+def test_a_rehearsal_that_fails_ends_the_rehearsing() -> None:
+    """A law that raises from its third slot on: in the rehearsals before the first slot of the run."""
+
+    class Thrice(NamedTuple):
+        def init(self, target: float) -> Valve:
+            return Valve()
+
+        def update(self, state: Valve, obs: Observation) -> Valve:
+            return state
+
+        def admit(self, state: Valve, now: float, lag: float, flying: float) -> Valve:
+            if now > 0.015:
+                raise ZeroDivisionError
+            return state
+
+    clock = PreciseClock(1.0)
+    flow = Flow(100.0, Thrice(), "burst", None, 0, clock, {})
+    rehearse = flow.rehearsal()
+    assert [rehearse() for _ in range(4)] == [True, True, False, False]
+    clock.rehearse = rehearse
+    while vars(clock)["rehearse"] is not None:
+        clock.wait(clock.now() + 0.001)
+    live = throttle(range(9), 100.0, controller=Thrice())
+    assert (next(live), next(live)) == (0, 1)
+    with pytest.raises(Aborted, match="Thrice answered nonsense: ZeroDivisionError"):
+        next(live)
+
+
+def test_a_class_of_laws_stands_for_its_defaults() -> None:
+    live = throttle("ab", 5.0, controller=CONTROLLERS["aimd"], clock=VirtualClock())
+    assert live.flow.law == CONTROLLERS["aimd"]()
+    assert live.flow.name == "aimd"
+    assert list(throttle("ab", 5.0, controller=Refusing, clock=VirtualClock())) == ["a", "b"]
 
 
 class Refusing(NamedTuple):
@@ -320,6 +382,8 @@ def test_a_law_that_closes_its_valve_for_good_is_told_of() -> None:
         (("ab", 5.0), {"controller": "pidd"}, "no controller 'pidd'"),
         (("ab", 5.0), {"controller": "aimd:dec_rate=2"}, "dec_rate"),
         (("ab", 5.0), {"controller": 5}, "controller=5; allowed"),
+        (("ab", 5.0), {"controller": int}, "controller=<class 'int'>; allowed"),
+        (("ab", 5.0), {"controller": Nonsense}, "missing 1 required positional argument: 'value'; allowed"),
         (("ab", 5.0), {"record": "/nowhere/at/all"}, "cannot be written"),
     ],
 )

@@ -220,9 +220,6 @@ class BorrowedLoopClock(BorrowedClock):
         await asyncio.sleep(0)
         return self._wait(deadline)
 
-    def close(self) -> None:
-        """Nothing is open."""
-
 
 def alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> Alarm:
     """The best there is on this system and loop."""

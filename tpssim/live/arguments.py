@@ -15,16 +15,25 @@ T = TypeVar("T")
 
 
 def law_of(controller: Any) -> tuple[str, Controller[Any]]:
-    """(name, law) of a record, of `NAME:key=value,...`, or of None: the fixed rate. Raises `InputError`."""
+    """(name, law) of a record, of a class of records with its defaults, of `NAME:key=value,...`, or of None:
+    the fixed rate. Raises `InputError`."""
     if controller is None:
         controller = "fixed"
     if isinstance(controller, str):
         return law_named(controller)
+    if isinstance(controller, type) and hasattr(controller, "init") and hasattr(controller, "update"):
+        try:
+            controller = controller()
+        except TypeError as error:
+            needs = "allowed: a record, or a class that needs no arguments"
+            raise InputError(f"controller={controller!r}: {error}; {needs}") from error
     for name, law in CONTROLLERS.items():
         if type(controller) is law:
             return name, checked(controller, name)
     if not hasattr(controller, "init") or not hasattr(controller, "update"):
-        raise InputError(f"controller={controller!r}; allowed: a name, or a record with init and update")
+        raise InputError(
+            f"controller={controller!r}; allowed: a name, or a record or class with init and update"
+        )
     name = type(controller).__name__
     return name, checked(controller, name) if hasattr(controller, "_fields") else controller
 

@@ -43,13 +43,14 @@ class Throttle(Handle, Generic[T]):
         seed: int,
     ) -> None:
         self._items = cycled(items, total)
-        timing = PreciseClock(spin) if clock is None else BorrowedClock(clock, spin)
+        self._timing = PreciseClock(spin) if clock is None else BorrowedClock(clock, spin)
         self._real = clock is None
-        self._wait = timing.wait
+        self._wait = self._timing.wait
         self._hand: Permit | None = None  # the call in the caller's hand, while iterated plainly
-        self.flow = Flow(tps, controller, late, record, seed, timing, {"total": total, "spin": spin})
-        if isinstance(timing, PreciseClock):
-            timing.rehearse = self.flow.rehearsal()
+        options = {"total": total, "spin": spin}
+        self.flow = Flow(tps, controller, late, record, seed, self._timing, options)
+        if isinstance(self._timing, PreciseClock):
+            self._timing.rehearse = self.flow.rehearsal()
 
     def __iter__(self) -> Throttle[T]:
         return self
@@ -98,6 +99,7 @@ class Throttle(Handle, Generic[T]):
                     return item, permit
             raise StopIteration
         except StopIteration:
+            self._timing.close()
             flow.finish()
             raise
         except BaseException:
@@ -112,6 +114,7 @@ class Throttle(Handle, Generic[T]):
     def _leave(self) -> None:
         """Stop; the call in hand is forgotten."""
         self.flow.stop()
+        self._timing.close()
         if self._hand is not None:
             self._hand.forget()
             self._hand = None
@@ -155,7 +158,7 @@ def throttle(
     - `total`: that many items, the iterable begun anew at its end; None: one pass. A slot that the law
       refuses keeps its item for the next.
     - `controller`: None (the fixed rate), a spec such as `"headroom"` or `"aimd:dec_rate=0.8"`, or a record
-      from `tpssim.CONTROLLERS`.
+      (or a class of records) from `tpssim.CONTROLLERS` or of your own.
     - `late`: what becomes of missed slots: `"burst"`, `"capped(N)"`, `"delay"`, `"skip"`.
     - `spin`: `"auto"` (the last moments before a deadline are spent reading the clock: as long as wake-ups
       are late on this machine, measured and tracked), seconds, or `"off"`.

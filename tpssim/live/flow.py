@@ -260,17 +260,21 @@ class Flow:
         self.stopped = True
         self.timing.wake()
 
-    def rehearsal(self) -> Callable[[], None]:
+    def rehearsal(self) -> Callable[[], bool]:
         """A release on a stand-in, with the same law and code: see `PreciseClock.rehearse`."""
         stand_in = Flow(self.target, self.law, self.late, None, self.seed, self.timing, {})
         stand_in._starved = True  # it has nobody to warn
         pacer = stand_in.pacer = Pacer(self.law, self.target, 0.0, *draws(self.seed), late=self.late)
 
-        def rehearse() -> None:
-            due = stand_in.deadline()
-            permit = stand_in.release(due, due) if due < math.inf else None
+        def rehearse() -> bool:
+            try:
+                due = stand_in.deadline()
+                permit = stand_in.release(due, due) if due < math.inf else None
+            except Exception:  # the law's own doing: should it do so in earnest, the run is aborted then
+                return False
             if permit is not None:
                 pacer.forgotten()
+            return True
 
         return rehearse
 

@@ -99,8 +99,9 @@ class PreciseClock:
         self._bell.acquire()
         self.spun = 0.0  #: seconds spent reading the clock
         #: What is done over and over until just before a deadline, if anything: code that has rested for
-        #: milliseconds takes 30 us where it should take 3, because the processor has to fetch it anew.
-        self.rehearse: Callable[[], None] | None = None
+        #: milliseconds takes 30 us where it should take 3, because the processor has to fetch it anew. It
+        #: tells whether to go on.
+        self.rehearse: Callable[[], bool] | None = None
         self._fixed = seconds
         self._threshold = Threshold(*(_typical_lateness() if seconds is None else (seconds, seconds)))
         self._origin = time.perf_counter()
@@ -131,14 +132,21 @@ class PreciseClock:
             if self._fixed is None:
                 self._threshold.learn(start - goal)
         now = start
-        if self.rehearse is not None:
+        rehearse = self.rehearse
+        if rehearse is not None:
             while deadline - now > REHEARSAL:
-                self.rehearse()
+                if not rehearse():
+                    self.rehearse = None
+                    break
                 now = clock() - origin
         while now < deadline:
             now = clock() - origin
         self.spun += now - start
         return now
+
+    def close(self) -> None:
+        """Nothing is rehearsed any more, and what was is free."""
+        self.rehearse = None
 
     def _pause(self, seconds: float) -> bool:
         """Sleep; whether somebody rang."""
@@ -169,6 +177,9 @@ class BorrowedClock:
 
     def wake(self) -> None:
         """Nobody waits in another thread."""
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     def wait(self, deadline: float) -> float:
         if deadline == math.inf:
