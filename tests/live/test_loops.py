@@ -178,6 +178,58 @@ def test_an_alarm_set_anew_while_it_rings_rings_again(monkeypatch: pytest.Monkey
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("from_a_thread", [False, True])
+def test_stop_ends_an_iteration_that_waits_for_an_item(from_a_thread: bool) -> None:
+    seen: list[str] = []
+    live: Any = None
+
+    async def items() -> AsyncIterator[int]:
+        try:
+            yield 1
+            for _ in range(2):
+                threading.Thread(target=live.stop).start() if from_a_thread else live.stop()
+            await asyncio.sleep(3600.0)
+            yield 2
+        except asyncio.CancelledError:
+            seen.append("cancelled")
+            raise
+
+    async def main() -> None:
+        nonlocal live
+        live = athrottle(items(), 1000.0)
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(str(context)))
+        async with asyncio.timeout(30.0):
+            seen.extend([str(item) async for item in live])
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        assert len(asyncio.all_tasks()) == 1
+        assert live.report().ok == 1
+
+    asyncio.run(main())
+    assert seen == ["cancelled", "1"]
+
+
+def test_a_timeout_of_the_iterable_or_of_the_caller_is_theirs() -> None:
+    async def late() -> AsyncIterator[int]:
+        yield 1
+        raise TimeoutError("no item came")
+
+    async def main() -> None:
+        with pytest.raises(TimeoutError, match="no item came"):
+            _ = [item async for item in athrottle(late(), 1000.0)]
+
+        async def for_ever() -> AsyncIterator[int]:
+            yield await asyncio.Future()
+
+        live = athrottle(for_ever(), 1000.0)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                _ = [item async for item in live]
+
+    asyncio.run(main())
+
+
 def test_leaving_the_loop_early_leaves_nothing_behind(kind: str) -> None:
     before, files = threads(), open_files()
 

@@ -21,6 +21,44 @@ from tpssim.pacing import Late
 T = TypeVar("T")
 
 
+class Patience:
+    """Waits for the items of an asynchronous iterable, until it is lost: a wait is cancelled then."""
+
+    def __init__(self) -> None:
+        self._lost = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wait: asyncio.Timeout | None = None  # the one in progress
+
+    async def items(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
+        """The items, as they come."""
+        self._loop = asyncio.get_running_loop()
+        while not self._lost:
+            try:
+                async with asyncio.timeout(None) as wait:
+                    self._wait = wait
+                    item = await anext(items)
+            except StopAsyncIteration:
+                return
+            except TimeoutError:
+                if wait.expired():
+                    return
+                raise
+            finally:
+                self._wait = None
+            yield item
+
+    def lose(self) -> None:
+        """Wait no more. Any thread."""
+        self._lost = True
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._give_up)
+
+    def _give_up(self) -> None:
+        wait, self._wait = self._wait, None
+        if wait is not None:
+            wait.reschedule(0.0)
+
+
 class AsyncThrottle(Handle, Generic[T]):
     """What `athrottle` returns: an asynchronous iterator over items, and the handle of the run.
 
@@ -41,8 +79,9 @@ class AsyncThrottle(Handle, Generic[T]):
         record: str | Path | None,
         seed: int,
     ) -> None:
+        self._patience = Patience()
         if isinstance(items, AsyncIterable):
-            self._items = cycled_async(items, checked_total(total))
+            self._items = self._patience.items(cycled_async(items, checked_total(total)))
         else:
             self._items = _one_by_one(cycled(items, total))
         self._timing = LoopClock(spin) if clock is None else BorrowedLoopClock(clock, spin)
@@ -101,6 +140,11 @@ class AsyncThrottle(Handle, Generic[T]):
         except BaseException:
             self.close()
             raise
+
+    def stop(self) -> None:
+        """Release nothing more; the iteration ends, also one that waits for an item. Any thread."""
+        super().stop()
+        self._patience.lose()
 
     def close(self) -> None:
         """Stop; nothing is left in the loop; a recording is completed."""
