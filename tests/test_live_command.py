@@ -252,6 +252,14 @@ def test_a_signal_ends_it_with_a_report_and_whole_files(
     assert not (here / "out.ndjson").exists()
 
 
+@pytest.mark.parametrize("how", [["--call", "calls.py:bare"], ["--call", "calls.py:asend", "--async"]])
+def test_signals_are_handled_afterwards_as_before(how: list[str]) -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    assert main(["live", *how, "--tps", "1000", "--total", "5", "--quiet"]) == 0
+    assert [signal.getsignal(number) for number in numbers] == before
+
+
 def test_one_that_had_an_end_says_that_it_was_cut_short(here: Path) -> None:
     child = started("--call", "calls.py:bare", "--tps", "200", "--total", "100000", "--out", "out")
     wait_for(here / "out.ndjson", 50)

@@ -108,10 +108,11 @@ def live(args: argparse.Namespace) -> int:
         "record": recording,
     }
     told = _Signals()
-    with contextlib.ExitStack() as stack:
+    # The signals first: an event loop puts back the handlers that it found.
+    with told.stopping(), contextlib.ExitStack() as stack:
 
         def started(handle: Handle) -> None:
-            stack.enter_context(told.stopping(handle))
+            told.handle = handle
             if args.seconds is not None:
                 timer = threading.Timer(args.seconds, handle.stop)
                 timer.daemon = True
@@ -235,14 +236,17 @@ class _Signals:
 
     def __init__(self) -> None:
         self.name = ""
+        self.handle: Handle | None = None  # of the run, once it has started
 
     @contextlib.contextmanager
-    def stopping(self, handle: Handle) -> Iterator[None]:
+    def stopping(self) -> Iterator[None]:
         def stop(number: int, _: Any) -> None:
+            if self.handle is None:
+                raise KeyboardInterrupt
             if self.name:
                 raise KeyboardInterrupt("the run was cut off; its recording is readable")
             self.name = signal.Signals(number).name
-            handle.stop()
+            self.handle.stop()
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
