@@ -77,6 +77,8 @@ def test_over_http_on_one_connection(port: int) -> None:
     socket = connection.sock
     assert ask(connection, "POST", "/", "a body that nobody reads") == (200, "done")
     assert ask(connection, "GET", "/nothing")[0] == 404
+    assert ask(connection, "PUT", "/anything?per_second=5")[0] == 404
+    assert json.loads(ask(connection, "GET", "/report")[1])["rate"] == 1000.0
     assert ask(connection, "PUT", "/rate?per_second=250")[0] == 200
     for bad in ("/rate", "/rate?per_second=fast", "/rate?per_second=0"):
         assert ask(connection, "PUT", bad)[0] == 400
@@ -84,6 +86,22 @@ def test_over_http_on_one_connection(port: int) -> None:
     assert (status, json.loads(text)) == (200, {"rate": 250.0, "servers": 1, "answered": 2, "rejected": 0})
     assert connection.sock is socket
     connection.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+@pytest.mark.parametrize("length", ["five", "-1", "1.5", ""])
+def test_a_body_of_unknown_length_is_answered_and_ends_the_connection(
+    method: str, length: str, port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request(method, "/rate?per_second=5", headers={"Content-Length": length})
+    answer = connection.getresponse()
+    assert answer.status == 400
+    assert answer.read().decode() == f"Content-Length {length!r}; allowed: a whole number >= 0\n"
+    connection.sock.settimeout(10.0)
+    assert connection.sock.recv(1) == b""  # nothing more comes: it is closed
+    connection.close()
+    assert capsys.readouterr().err == ""
 
 
 def test_a_full_queue_answers_503(port: int) -> None:

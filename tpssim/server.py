@@ -119,12 +119,13 @@ class _Handler(BaseHTTPRequestHandler):
     server: Server
 
     def _work(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = urlsplit(self.path).path
+        if not self._read():
+            return
         if path == "/report":
             self._answer(200, json.dumps(self.server.queue.report()))
         elif path != "/":
-            self._answer(404, "not found; there is /, /report and /rate?per_second=N (PUT)")
+            self._not_found()
         elif (due := self.server.queue.due(time.perf_counter())) is None:
             self._answer(503, "the queue is full")
         else:
@@ -134,8 +135,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = _work
 
     def do_PUT(self) -> None:
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
         asked = urlsplit(self.path)
+        if not self._read():
+            return
+        if asked.path != "/rate":
+            self._not_found()
+            return
         try:
             (rate,) = (float(value) for value in parse_qs(asked.query)["per_second"])
             self.server.queue.set_rate(rate)
@@ -143,6 +148,19 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(400, f"{error}; allowed: PUT /rate?per_second=N")
         else:
             self._answer(200, json.dumps(self.server.queue.report()))
+
+    def _read(self) -> bool:
+        """Skip the body; False, and the connection ends with an answer, if nobody knows how long it is."""
+        length = self.headers.get("Content-Length", "0")
+        if not (length.isascii() and length.isdigit()):
+            self.close_connection = True
+            self._answer(400, f"Content-Length {length!r}; allowed: a whole number >= 0")
+            return False
+        self.rfile.read(int(length))
+        return True
+
+    def _not_found(self) -> None:
+        self._answer(404, "not found; there is /, /report and /rate?per_second=N (PUT)")
 
     def _answer(self, status: int, text: str) -> None:
         body = f"{text}\n".encode()
