@@ -284,6 +284,24 @@ def test_a_second_signal_ends_it_at_once(here: Path) -> None:
     assert play(read_recording(here / "out.ndjson")).difference == ""
 
 
+def test_the_recording_of_a_killed_run_survives_the_same_command(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    child = started("--call", "calls.py:bare", "--tps", "200", "--out", "out")
+    wait_for(here / "out.ndjson", 50)
+    child.kill()
+    child.communicate()
+    words = ["live", "--call", "calls.py:bare", "--tps", "200", "--total", "5", "--out", "out", "--quiet"]
+    assert main(words) == 0
+    assert "the recording that was out.ndjson is out.1.ndjson now" in capsys.readouterr().err
+    assert len(read_recording(here / "out.1.ndjson").events) >= 49
+    assert read_recording(here / "out" / "recording.ndjson").report["ok"] == 5
+    (here / "mine.csv").write_text("a,b\n")
+    assert main([*words, "--record", "mine.csv"]) == 2
+    assert "mine.csv holds something else" in capsys.readouterr().err
+    assert (here / "mine.csv").read_text() == "a,b\n"
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_full_disk_ends_it_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["live", "--call", "calls.py:bare", "--tps", "500", "--quiet", "--record", "/dev/full"]) == 1

@@ -176,6 +176,29 @@ def test_another_rate_while_the_law_begins_is_obeyed_and_written_after_the_start
     assert [event["e"] for event in read_recording(path).events].count("tps") == 1
 
 
+def test_a_recording_that_is_there_is_kept_under_another_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.run.ndjson"
+    path.touch()  # an empty file is nothing to keep
+    kept = [tmp_path / "a.run.1.ndjson", tmp_path / "a.run.2.ndjson"]
+    for text in "abc", "de", "f":
+        list(throttle(text, 1000.0, clock=VirtualClock(), record=path))
+    assert [read_recording(file).report["ok"] for file in (*kept, path)] == [3, 2, 1]
+    said = "".join(f"tpssim: the recording that was {path} is {file} now\n" for file in kept)
+    assert capsys.readouterr().err == said
+
+
+def test_another_file_is_not_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match=r"mine.csv holds something else .*; allowed: a new file"):
+        throttle("abc", 5.0, record=path)
+    assert path.read_text() == "a,b\n1,2\n"
+    with pytest.raises(InputError, match="cannot be written: Is a directory"):
+        throttle("abc", 5.0, record=tmp_path)
+
+
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_full_disk_ends_the_run_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal, "PERIOD", 0.01)

@@ -23,6 +23,7 @@ import math
 import os
 import platform
 import stat
+import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -32,6 +33,7 @@ from typing import Any
 from tpssim.core import VERSION, InputError
 
 FORMAT = 1
+_HEAD = b'{"e": "header", '  # how a recording begins
 PERIOD = 0.25  # s between two writes
 
 
@@ -61,7 +63,8 @@ class Journal:
     """A file that is written by a thread of its own, so that no disk ever stops the pacing.
 
     `add` takes whole lines. If the disk fails, `failure` tells, and what was written stays up to its last
-    whole line. Raises `InputError` if the file cannot be made.
+    whole line. A recording that is there already is kept under another name. Raises `InputError` if the file
+    cannot be made or would replace one that is no recording.
     """
 
     def __init__(self, path: str | Path, header: Mapping[str, Any]) -> None:
@@ -71,6 +74,7 @@ class Journal:
         self._done = threading.Event()
         self._size = 0
         try:
+            _make_way(self.path)
             self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
@@ -116,6 +120,21 @@ class Journal:
             file.seek(max(self._size - 65536, 0))
             tail = file.read()
             os.ftruncate(self._file, max(self._size - 65536, 0) + tail.rfind(b"\n") + 1)
+
+
+def _make_way(path: Path) -> None:
+    """Give a recording that is there, of a run that was killed, say, another name; refuse another file."""
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("rb") as file:
+        head = file.read(len(_HEAD))
+    if head != _HEAD:
+        raise InputError(f"{path} holds something else ({head!r}...); allowed: a new file, or a recording")
+    number = 1
+    while (kept := path.with_name(f"{path.stem}.{number}{path.suffix}")).exists():
+        number += 1
+    os.rename(path, kept)
+    print(f"tpssim: the recording that was {path} is {kept} now", file=sys.stderr)
 
 
 def events(path: str | Path) -> Iterator[dict[str, Any]]:
