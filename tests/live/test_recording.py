@@ -277,3 +277,37 @@ def test_a_torn_last_line_is_left_out_and_a_damaged_one_is_named(tmp_path: Path)
         read_recording(tmp_path / "other.ndjson")
     with pytest.raises(InputError, match="cannot be read"):
         read_recording(tmp_path / "nothing.ndjson")
+
+
+def test_whatever_is_damaged_is_told_in_one_line_or_found_to_differ(tmp_path: Path) -> None:
+    """Every line left out, doubled, and with every value left out or another."""
+    path, bad = tmp_path / "run.ndjson", tmp_path / "bad.ndjson"
+    clock = VirtualClock()
+    live = throttle(range(6), 4.0, clock=clock, record=path, controller="aimd", late="capped(2)")
+    for k in live:
+        clock.set(clock.time() + 0.3)
+        if k == 2:
+            live.tps = 8.0
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    damaged: list[list[Any]] = []
+    others: list[Any] = [None, "x", [], {}, -1, 0, 1e308, math.nan, math.inf]
+    for i, line in enumerate(lines):
+        damaged += [[*lines[:i], *lines[i + 1 :]], [*lines[: i + 1], line, *lines[i + 1 :]]]
+        for key in line:
+            left_out = {k: v for k, v in line.items() if k != key}
+            damaged.append([*lines[:i], left_out, *lines[i + 1 :]])
+            for value in others:
+                damaged.append([*lines[:i], line | {key: value}, *lines[i + 1 :]])
+    said = set()
+    for document in damaged:
+        bad.write_text("".join(json.dumps(line) + "\n" for line in document))
+        try:
+            play(read_recording(bad))
+        except InputError as error:
+            said.add(str(error).replace(str(bad), "bad"))
+    assert not any("\n" in text for text in said)
+    assert "bad, line 1: an event 'header' without 'late'" in "".join(said)
+    assert "bad, line 3: due='x'; allowed: a number" in said
+    assert "event 1 of the recording (end at 0.3 s) cannot have been: call 0 is not in flight" in "".join(
+        said
+    )

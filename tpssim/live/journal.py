@@ -34,6 +34,22 @@ from tpssim.core import VERSION, InputError
 
 FORMAT = 1
 _HEAD = b'{"e": "header", '  # how a recording begins
+#: What a playback needs of each event, and of which kind; valves may be left out, and the rate be null.
+FIELDS = {
+    "header": ("controller", "parameters", "late", "seed", "began"),
+    "start": ("t", "tps", "calls", "rate"),
+    "release": ("t", "call", "due", "rate"),
+    "refuse": ("t", "call", "due", "rate"),
+    "end": ("t", "call", "outcome", "rate"),
+    "look": ("t", "rate"),
+    "tps": ("t", "tps", "rate"),
+    "stop": ("t",),
+}
+KINDS: dict[str, type] = {
+    **dict.fromkeys(("controller", "late", "began", "calls"), str),
+    **dict.fromkeys(("seed", "call", "outcome"), int),
+    "parameters": dict,
+}
 PERIOD = 0.25  # s between two writes
 
 
@@ -150,7 +166,7 @@ def events(path: str | Path) -> Iterator[dict[str, Any]]:
         for number, line in enumerate(file, 1):
             try:
                 event = json.loads(line)
-                if not isinstance(event, dict) or "e" not in event:
+                if not isinstance(event, dict) or not isinstance(event.get("e"), str):
                     raise ValueError("no event")
             except ValueError as error:
                 if not line.endswith("\n") and number > 1:
@@ -158,7 +174,24 @@ def events(path: str | Path) -> Iterator[dict[str, Any]]:
                 raise InputError(f"{path}, line {number}: {line[:40]!r} is no line of a recording") from error
             if number == 1 and (event["e"] != "header" or event.get("format") != FORMAT):
                 raise InputError(f"{path} is not a recording of format {FORMAT}")
+            if wrong := _wrong(event):
+                raise InputError(f"{path}, line {number}: {wrong}")
             yield event
+
+
+def _wrong(event: dict[str, Any]) -> str:
+    """What is wrong with an event; "" if nothing is."""
+    kind = event["e"]
+    if kind not in FIELDS:
+        return f"an event {kind!r}; allowed: {', '.join(FIELDS)}"
+    given = event | {"rate": math.inf} if event.get("rate", 0.0) is None else event
+    for name in (*FIELDS[kind], *(valve for valve in ("limit", "reject") if valve in event)):
+        if name not in given:
+            return f"an event {kind!r} without {name!r}; allowed: with {', '.join(FIELDS[kind])}"
+        wanted = KINDS.get(name)
+        if not isinstance(given[name], wanted or int | float):
+            return f"{name}={given[name]!r}; allowed: {wanted.__name__ if wanted else 'a number'}"
+    return ""
 
 
 def stamp() -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import REFUSED, UNFINISHED, Controller, InputError, replaced
-from tpssim.live.arguments import late_of
+from tpssim.core import OUTCOMES, REFUSED, UNFINISHED, Controller, InputError, replaced
+from tpssim.live.arguments import checked_rate, late_of
 from tpssim.live.flow import draws
 from tpssim.live.journal import events
 from tpssim.live.permits import told
@@ -70,12 +70,12 @@ def play(recording: Recording) -> Playback:
     """Feed a recording's news to its law, begun anew, and compare every state of its valves.
 
     The release rule, the windows and the draws are those of the live run: only the times of events and the
-    outcomes of calls are taken from the recording.
+    outcomes of calls are taken from the recording. Raises `InputError` for events that cannot have been.
     """
     header, start = recording.header, float(recording.start["t"])
     pacer = Pacer(
         recorded_law(recording),
-        float(recording.start["tps"]),
+        checked_rate(recording.start["tps"]),
         start,
         *draws(int(header["seed"])),
         late=late_of(str(header["late"])),
@@ -85,39 +85,45 @@ def play(recording: Recording) -> Playback:
     difference = _differs(pacer, recording.start, 0)
     for number, event in enumerate(recording.events, 1):
         kind, t = event["e"], event["t"]
-        if kind in ("release", "refuse"):
-            due, slot = pacer.due(), pacer.slot
-            if (due, slot) != (event["due"], event["call"]):
-                found = f"call {slot} was due at {due!r}, recorded: {event['call']} at {event['due']!r}"
-                return Playback(number, difference or found, list(calls.values()), pacer)
-            given = pacer.release(t)
-            outcome = UNFINISHED if given else REFUSED
-            released = t - start if given else math.nan
-            if not given:
-                pacer.refused(t)
-            state = pacer.state
-            flying = float(pacer.flying)
-            flights[slot] = due, t, flying
-            calls[slot] = Call(due - start, released, math.nan, state.rate, state.limit, flying, outcome)
-            if given != (kind == "release"):
-                difference = (
-                    difference or f"call {slot} was {'released' if given else 'refused'}: not so live"
-                )
-        elif kind == "end":
-            slot, outcome = event["call"], event["outcome"]
-            due, released, flying = flights.pop(slot)
-            if outcome == UNFINISHED:
-                pacer.forgotten()
+        try:
+            if kind in ("release", "refuse"):
+                due, slot = pacer.due(), pacer.slot
+                if (due, slot) != (event["due"], event["call"]):
+                    found = f"call {slot} was due at {due!r}, recorded: {event['call']} at {event['due']!r}"
+                    return Playback(number, difference or found, list(calls.values()), pacer)
+                given = pacer.release(t)
+                outcome = UNFINISHED if given else REFUSED
+                released = t - start if given else math.nan
+                if not given:
+                    pacer.refused(t)
+                state = pacer.state
+                flying = float(pacer.flying)
+                flights[slot] = due, t, flying
+                calls[slot] = Call(due - start, released, math.nan, state.rate, state.limit, flying, outcome)
+                if given != (kind == "release"):
+                    difference = (
+                        difference or f"call {slot} was {'released' if given else 'refused'}: not so live"
+                    )
+            elif kind == "end":
+                slot, outcome = event["call"], event["outcome"]
+                if slot not in flights or not 0 <= outcome < len(OUTCOMES):
+                    raise ValueError(f"call {slot} is not in flight, or has no outcome {outcome}")
+                due, released, flying = flights.pop(slot)
+                if outcome == UNFINISHED:
+                    pacer.forgotten()
+                else:
+                    calls[slot] = calls[slot]._replace(completed=t - start, outcome=outcome)
+                    pacer.settled(t, t - released, released - due, *told(outcome), flying)
+            elif kind == "look" and pacer.sensor is not None:
+                pacer.look(t)
+            elif kind == "tps":
+                pacer.retarget(t, checked_rate(event["tps"]))
             else:
-                calls[slot] = calls[slot]._replace(completed=t - start, outcome=outcome)
-                pacer.settled(t, t - released, released - due, *told(outcome), flying)
-        elif kind == "look":
-            pacer.look(t)
-        elif kind == "tps":
-            pacer.retarget(t, event["tps"])
-        else:
-            raise InputError(f"the recording has an event {kind!r}; allowed: release, refuse, end, look, tps")
-        difference = difference or _differs(pacer, event, number)
+                raise ValueError("there is no such event in a run of this law")
+            difference = difference or _differs(pacer, event, number)
+        except (ValueError, ArithmeticError) as error:
+            what = f"event {number} of the recording ({kind} at {t} s) cannot have been"
+            raise InputError(f"{what}: {error}; allowed: a recording as it was written") from error
     return Playback(len(recording.events) + 1, difference, list(calls.values()), pacer)
 
 
