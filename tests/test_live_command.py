@@ -88,6 +88,21 @@ def test_a_callable(how: list[str], here: Path, capsys: pytest.CaptureFixture[st
     assert main(["replay", str(folder / "recording.ndjson"), "--controllers", "headroom"]) == 0
 
 
+def test_without_a_call_that_went_well_only_what_is_written_is_named(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["live", "--command", "exit 3", "--tps", "50", "--out", "out", "--quiet", "--total"]
+    assert main([*words, "2"]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said == "Written to out: live.csv, summary.json; python -m tpssim replay out/recording.ndjson"
+    names = {"live.csv", "recording.ndjson", "run.json", "summary.json"}
+    assert {file.name for file in (here / "out").iterdir()} == names
+    assert len((here / "out" / "live.csv").read_text().splitlines()) == 3
+    assert main(["replay", "out/recording.ndjson"]) == 0
+    assert main([*words, "0"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "Written to out: summary.json"
+
+
 def test_a_callable_without_arguments_and_an_asynchronous_one(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

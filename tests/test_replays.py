@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from pathlib import Path
@@ -102,13 +103,37 @@ def test_the_command(
     assert "NOT as recorded: event" in capsys.readouterr().out
 
 
+def outage(path: Path) -> None:
+    """Three calls, none of which goes well."""
+    for _, permit in throttle(range(3), 10.0, clock=VirtualClock(), record=path).permits():
+        permit.fail()
+
+
+def test_an_outage_is_decided_again_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    outage(tmp_path / "run.ndjson")
+    assert main(["replay", "run.ndjson"]) == 0
+    said = capsys.readouterr().out
+    assert "7 decisions, all as recorded, to the bit" in said  # the start, three releases, three ends
+    assert "No call went well" in said
+    assert said.endswith("Written to results/replay-run: live.csv, summary.json\n")
+    folder = tmp_path / "results" / "replay-run"
+    assert {file.name for file in folder.iterdir()} == {"live.csv", "run.json", "summary.json"}
+    with (folder / "live.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["released"]) for row in rows] == pytest.approx([0.0, 0.1, 0.2])
+    assert {row["outcome"] for row in rows} == {str(FAILED)}
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         ("replay nothing.ndjson", "nothing.ndjson cannot be read"),
         ("replay run.ndjson --controllers pidd", "no controller 'pidd'"),
         ("replay run.ndjson --seed -1", "seed=-1; allowed"),
-        ("replay failing.ndjson", "no call of the recording went well"),
+        ("replay failing.ndjson --controllers aimd", "no call of the recording went well"),
     ],
 )
 def test_bad_input(
@@ -116,9 +141,7 @@ def test_bad_input(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     record(tmp_path / "run.ndjson", "fixed")
-    live = throttle(range(3), 10.0, clock=VirtualClock(), record=tmp_path / "failing.ndjson")
-    for _, permit in live.permits():
-        permit.fail()
+    outage(tmp_path / "failing.ndjson")
     assert main(words.split()) == 2
     assert said in capsys.readouterr().err
 

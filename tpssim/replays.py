@@ -94,10 +94,22 @@ def scenario_of(recording: Recording, calls: list[Call]) -> Scenario:
     )
 
 
+def columns_of(calls: list[Call]) -> dict[str, Any]:
+    """The columns of a `Trace`; of a run without any call that went well, too."""
+    columns: dict[str, Any] = {
+        name: np.array([getattr(call, name) for call in calls], dtype=np.float64)
+        for name in ("scheduled", "released", "completed", "rate", "limit", "in_flight")
+    }
+    return {
+        **columns,
+        "latency": columns["completed"] - columns["released"],
+        "outcome": np.array([call.outcome for call in calls], dtype=np.int8),
+        "producer": np.zeros(len(calls), dtype=np.int32),
+    }
+
+
 def trace_of(recording: Recording, playback: Playback, scenario: Scenario) -> Trace:
     """The live run as a log like that of a simulated one."""
-    rows = playback.calls
-    done = [call.completed - call.released for call in rows]
     pacer, header = playback.pacer, recording.header
     meta: dict[str, Any] = {
         "controller": header["controller"],
@@ -115,22 +127,7 @@ def trace_of(recording: Recording, playback: Playback, scenario: Scenario) -> Tr
         "ceiling": ceiling(scenario),
     }
 
-    def column(values: list[float]) -> Any:
-        return np.array(values, dtype=np.float64)
-
-    return Trace(
-        column([call.scheduled for call in rows]),
-        column([call.released for call in rows]),
-        column([call.completed for call in rows]),
-        column(done),
-        column([call.rate for call in rows]),
-        column([call.limit for call in rows]),
-        column([call.in_flight for call in rows]),
-        np.array([call.outcome for call in rows], dtype=np.int8),
-        np.zeros(len(rows), dtype=np.int32),
-        scenario,
-        meta,
-    )
+    return Trace(**columns_of(playback.calls), scenario=scenario, meta=meta)
 
 
 def ceiling(scenario: Scenario) -> str:

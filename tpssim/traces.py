@@ -58,10 +58,7 @@ class Trace(NamedTuple):
 
     def to_csv(self, path: str | Path) -> None:
         """Write a header and one row a call; numbers read back to the same bits."""
-        with open(path, "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(COLUMNS)
-            writer.writerows(zip(*(column.tolist() for column in self.columns().values()), strict=True))
+        write_csv(path, self.columns())
 
     def to_npz(self, path: str | Path) -> None:
         """Write the columns and, as JSON in `meta`, what made them."""
@@ -102,6 +99,14 @@ class Trace(NamedTuple):
 
 Columns = Mapping[str, "NDArray[Any]"]
 Spans = Sequence[tuple[float, float]]
+
+
+def write_csv(path: str | Path, columns: Columns) -> None:
+    """`Trace.to_csv` of columns by name."""
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows(zip(*(columns[name].tolist() for name in COLUMNS), strict=True))
 
 
 def commanded(

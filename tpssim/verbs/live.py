@@ -136,7 +136,7 @@ def live(args: argparse.Namespace) -> int:
         "stopped": told.name,
         "failed": failed,
     }
-    _write(args, out, recording, document, began)
+    written = _write(args, out, recording, document, began)
     if args.json:
         import json
 
@@ -146,7 +146,8 @@ def live(args: argparse.Namespace) -> int:
         for failure, n in done.failures.items():
             print(f"  {n:,} times {failure}")
         where = recording if args.record else out / "recording.ndjson"
-        print(f"Written to {out}: live.csv, rate.png, summary.json; python -m tpssim replay {where}")
+        again = f"; python -m tpssim replay {where}" if written else ""
+        print(f"Written to {out}: {', '.join([*written, 'summary.json'])}{again}")
     for text in failed:
         print(f"tpssim: {text}, so this run has failed", file=sys.stderr)
     if failed:
@@ -277,26 +278,32 @@ def _holds(name: str, compared: Callable[[float, float], bool], limit: float, re
 
 def _write(
     args: argparse.Namespace, out: Path, recording: Path, document: dict[str, Any], began: float
-) -> None:
-    """The results folder, from the recording."""
+) -> list[str]:
+    """The results folder, from the recording; what is in it for the reader, besides the summary."""
     from tpssim import plots, replays
     from tpssim.artefacts import MARK, results_folder, write_json
     from tpssim.live.playback import play, read_recording
     from tpssim.scenario import frame
+    from tpssim.traces import write_csv
 
+    report, written = document["report"], []
     with results_folder(out) as folder:
         write_json(folder / "summary.json", document)
-        if document["report"]["ok"]:
+        if report["released"] or report["refused"]:
             recorded = read_recording(recording)
             back = play(recorded)
+            write_csv(folder / "live.csv", replays.columns_of(back.calls))
+            written.append("live.csv")
+        if report["ok"]:
             scenario = replays.scenario_of(recorded, back.calls)
             trace = replays.trace_of(recorded, back, scenario)
-            trace.to_csv(folder / "live.csv")
             trace.to_npz(folder / "live.npz")
             title = f"{_short(args)}: {document['controller']}, live"
             seen = plots.Frame(*frame(scenario))
             figure = plots.overlay_figure(title, [trace.panel("live")], seen, replays.ceiling(scenario))
             plots.save(figure, folder / "rate.png", f"{command(args)} (tpssim {VERSION})")
+            written.append("rate.png")
         write_json(folder / MARK, run_record(args, began, "live"))
         if not args.record:
             os.replace(recording, folder / "recording.ndjson")
+    return written

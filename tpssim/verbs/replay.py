@@ -7,10 +7,14 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tpssim.core import VERSION, InputError
 from tpssim.verbs.common import add_common, command, file_name, run_record, specs
+
+if TYPE_CHECKING:
+    from tpssim.live.playback import Playback, Recording
+    from tpssim.traces import Trace
 
 
 def add(verbs: Any) -> None:
@@ -37,26 +41,20 @@ def replay(args: argparse.Namespace) -> int:
     path = Path(args.recording)
     recording = read_recording(path)
     back = play(recording)
-    from tpssim import contenders, experiment, plots, replays
+    from tpssim import plots, replays
     from tpssim.artefacts import MARK, check_out, results_folder, write_json
+    from tpssim.core import OK
     from tpssim.scenario import frame
+    from tpssim.traces import write_csv
 
     if args.seed < 0:
         raise InputError(f"seed={args.seed}; allowed: a whole number >= 0")
     out = args.out or Path("results") / file_name(f"replay-{path.stem}")
     check_out(out)
-    scenario = replays.scenario_of(recording, back.calls)
-    live = replays.trace_of(recording, back, scenario)
-    from tpssim.controllers import CONTROLLERS
-
-    name = recording.header["controller"]
-    recorded = CONTROLLERS[name](**recording.header["parameters"])
-    rivals: dict[str, Any] = {f"{name} (simulated)": recorded}
-    for spec in specs(args.controllers) if args.controllers else []:
-        rivals[contenders.contender(spec).label] = spec
-    traces = {f"{name} (live)": live}
-    for label, rival in rivals.items():
-        traces[label] = experiment.simulate(scenario, rival, seed=args.seed)
+    # Without a call that went well there is nothing to simulate with; the decisions stand for themselves.
+    traces = {}
+    if args.controllers or any(call.outcome == OK for call in back.calls):
+        traces = _tried(args, recording, back)
     table = {label: replays.numbers(trace) for label, trace in traces.items()}
     document = {
         "tpssim": VERSION,
@@ -71,23 +69,54 @@ def replay(args: argparse.Namespace) -> int:
     }
     with results_folder(out) as folder:
         write_json(folder / "summary.json", document)
-        live.to_csv(folder / "live.csv")
-        title = f"{path.name}: live, and what the laws would have done"
-        panels = [trace.panel(label) for label, trace in traces.items()]
-        figure = plots.overlay_figure(title, panels, plots.Frame(*frame(scenario)), replays.ceiling(scenario))
-        plots.save(figure, folder / "replay.png", f"{command(args)} (tpssim {VERSION})")
+        write_csv(folder / "live.csv", replays.columns_of(back.calls))
+        if traces:
+            scenario = next(iter(traces.values())).scenario
+            title = f"{path.name}: live, and what the laws would have done"
+            panels = [trace.panel(label) for label, trace in traces.items()]
+            seen = plots.Frame(*frame(scenario))
+            figure = plots.overlay_figure(title, panels, seen, replays.ceiling(scenario))
+            plots.save(figure, folder / "replay.png", f"{command(args)} (tpssim {VERSION})")
         write_json(folder / MARK, run_record(args, began, "replay"))
     if args.json:
         import json
 
         print(json.dumps(document, indent=1, allow_nan=False))
-        return 1 if back.difference else 0
-    seconds, whole = scenario.duration, "" if recording.report else ", cut off"
-    print(f"{path}: {name}, {len(back.calls):,} slots in {seconds:.1f} s, calls {document['calls']}{whole}")
+    else:
+        last = recording.events[-1]["t"] if recording.events else recording.start["t"]
+        seconds, whole = last - recording.start["t"], "" if recording.report else ", cut off"
+        law, calls = recording.header["controller"], recording.start["calls"]
+        print(f"{path}: {law}, {len(back.calls):,} slots in {seconds:.1f} s, calls {calls}{whole}")
+        _show(back, table)
+        print(f"Written to {out}: {'replay.png, ' if traces else ''}live.csv, summary.json")
+    return 1 if back.difference else 0
+
+
+def _tried(args: argparse.Namespace, recording: Recording, back: Playback) -> dict[str, Trace]:
+    """The recorded run, and what its law and others do with its service times, by name."""
+    from tpssim import contenders, experiment, replays
+    from tpssim.controllers import CONTROLLERS
+
+    scenario = replays.scenario_of(recording, back.calls)
+    name = recording.header["controller"]
+    rivals: dict[str, Any] = {f"{name} (simulated)": CONTROLLERS[name](**recording.header["parameters"])}
+    for spec in specs(args.controllers) if args.controllers else []:
+        rivals[contenders.contender(spec).label] = spec
+    traces = {f"{name} (live)": replays.trace_of(recording, back, scenario)}
+    for label, rival in rivals.items():
+        traces[label] = experiment.simulate(scenario, rival, seed=args.seed)
+    return traces
+
+
+def _show(back: Playback, table: Mapping[str, Mapping[str, float]]) -> None:
+    """On stdout: whether it is as recorded, and the numbers."""
     if back.difference:
         print(f"Decided again: NOT as recorded: {back.difference}")
     else:
         print(f"Decided again: {back.decisions:,} decisions, all as recorded, to the bit")
+    if not table:
+        print("No call went well: there are no service times to simulate with")
+        return
     width = max(len(label) for label in table)
     print(f"\n{'':{width}}  throughput  commanded   swing  response p50       p99")
     for label, row in table.items():
@@ -99,8 +128,6 @@ def replay(args: argparse.Namespace) -> int:
         "\nSimulated calls take as long as recorded ones of the same moment did. That the service may have"
         "\nbeen slow because of the calls themselves is not in it: a law that sends more is flattered."
     )
-    print(f"Written to {out}: replay.png, live.csv, summary.json")
-    return 1 if back.difference else 0
 
 
 def _plain(report: Mapping[str, Any]) -> dict[str, Any]:
