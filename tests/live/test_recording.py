@@ -260,6 +260,19 @@ def test_a_killed_run_is_readable_up_to_its_last_second(tmp_path: Path) -> None:
     assert len(back.calls) > 300
 
 
+def test_a_program_that_ends_in_the_middle_of_a_run_leaves_a_whole_recording(tmp_path: Path) -> None:
+    """A throttle of the module's own, left early, and permits that nobody settled."""
+    left_early = "for k in (a := throttle(range(9), 1e3, record='a.ndjson')):\n    if k == 5: break\n"
+    unsettled = "b = throttle(range(5), 1e3, record='b.ndjson')\nheld = [p for _, p in b.permits()]\n"
+    code = f"from tpssim import throttle\n{left_early}{unsettled}"
+    environment = {**os.environ, "PYTHONPATH": str(Path(tpssim.__file__).parent.parent)}
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, timeout=60.0)
+    for name, calls in ("a", 5), ("b", 5):  # the sixth was in the caller's hand, not counted yet
+        recording = read_recording(tmp_path / f"{name}.ndjson")
+        assert sum(event["e"] == "release" for event in recording.events) == calls
+        assert play(recording).difference == ""
+
+
 def test_a_torn_last_line_is_left_out_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     path = tmp_path / "run.ndjson"
     drive(path, "aimd")

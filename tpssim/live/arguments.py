@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import random
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -55,6 +56,21 @@ def checked_total(total: int | None) -> int | None:
     if total is not None and (isinstance(total, bool) or not isinstance(total, int) or total < 0):
         raise InputError(f"total={total!r}; allowed: a whole number >= 0, or None for one pass")
     return total
+
+
+class Uniforms:
+    """Uniform draws in the order in which they are asked for."""
+
+    def __init__(self, seed: int) -> None:
+        self._draw = random.Random(seed).random
+
+    def __getitem__(self, _: int) -> float:
+        return self._draw()
+
+
+def draws(seed: int) -> tuple[Uniforms, Uniforms]:
+    """The draws of a run: for laws that probe at random, and for local refusals."""
+    return Uniforms(2 * seed), Uniforms(2 * seed + 1)
 
 
 def cycled(items: Iterable[T], total: int | None) -> Iterator[T]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import random
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Protocol
 
 from tpssim.core import UNFINISHED, Aborted, ranges
 from tpssim.live.account import Report, Watch, verdict
-from tpssim.live.arguments import checked_rate, late_of, law_of
+from tpssim.live.arguments import checked_rate, draws, late_of, law_of
 from tpssim.live.journal import Journal, machine, stamp, valves
 from tpssim.live.permits import Permit, told
 from tpssim.live.tally import Tally
@@ -29,21 +28,6 @@ class Timing(Protocol):
     def threshold(self) -> float: ...
     def now(self) -> float: ...
     def wake(self) -> None: ...
-
-
-class Uniforms:
-    """Uniform draws in the order in which they are asked for."""
-
-    def __init__(self, seed: int) -> None:
-        self._draw = random.Random(seed).random
-
-    def __getitem__(self, _: int) -> float:
-        return self._draw()
-
-
-def draws(seed: int) -> tuple[Uniforms, Uniforms]:
-    """The draws of a run: for laws that probe at random, and for local refusals."""
-    return Uniforms(2 * seed), Uniforms(2 * seed + 1)
 
 
 class Flow:
@@ -281,6 +265,7 @@ class Flow:
     def finish(self) -> None:
         """Nothing more will be released; the run is over when what is in flight has settled."""
         with self._lock:
+            self._count()
             self._exhausted = True
             if self.watch is not None:
                 self.watch.judge(self.timing.now())  # a report may be asked for elsewhere

@@ -17,6 +17,7 @@ back to the same bits.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import math
@@ -96,6 +97,7 @@ class Journal:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
         self._thread = threading.Thread(target=self._write_on, name="tpssim journal", daemon=True)
         self._thread.start()
+        atexit.register(self.close)  # of a run that nobody ended; the thread would not live to write it
 
     def add(self, line: str) -> None:
         """One more line, its end included. Any thread."""
@@ -107,6 +109,7 @@ class Journal:
             self._done.set()
             self._thread.join()
             os.close(self._file)
+            atexit.unregister(self.close)
 
     def _write_on(self) -> None:
         while not self._done.wait(PERIOD):

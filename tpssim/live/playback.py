@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import OUTCOMES, REFUSED, UNFINISHED, Controller, InputError, replaced
-from tpssim.live.arguments import checked_rate, late_of
-from tpssim.live.flow import draws
+from tpssim.live.arguments import checked_rate, draws, late_of
 from tpssim.live.journal import events
 from tpssim.live.permits import told
 from tpssim.throttling import Pacer
