@@ -492,6 +492,9 @@ def test_the_command_tunes_to_a_recording(
             "--sensitivity with two objectives",
         ),
         (("tune", "aimd", "--column", "x"), "--column and --unit belong to --trace"),
+        (("tune", "aimd", "--budget", "1"), "budget=1; allowed"),
+        (("tune", "aimd", "--replications", "0"), "replications=0; allowed"),
+        (("tune", "aimd", "--parameters", "speed"), "there is no parameter 'speed'"),
     ],
 )
 def test_bad_options_get_one_line(
@@ -507,7 +510,7 @@ def test_bad_options_get_one_line(
     assert out == ""
     assert message in err
     assert err.count("\n") == 1
-    assert not any(path.suffix == ".json" for path in tmp_path.rglob("*"))
+    assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
 
 def test_a_search_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:

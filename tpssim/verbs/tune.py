@@ -119,7 +119,7 @@ class _Told:
 def tune(args: argparse.Namespace) -> int:
     began = time.perf_counter()
     from tpssim.artefacts import check_out, results_folder
-    from tpssim.sweeping.store import Store, remove
+    from tpssim.sweeping.store import remove
     from tpssim.tuning import sensitivity, tunes
 
     parameters = _parameters(args.parameters)
@@ -138,7 +138,8 @@ def tune(args: argparse.Namespace) -> int:
     check_out(out)
     path = args.store or out.parent / f".{out.name}.sqlite"
     found = None
-    with told_what_is_kept(path), executor_for(args.workers) as executor, Store(path) as store:
+    # The file is made by the first that has found its arguments sound.
+    with told_what_is_kept(path), executor_for(args.workers) as executor:
         told = _Told()
         result = tunes.tune(
             arenas,
@@ -150,7 +151,7 @@ def tune(args: argparse.Namespace) -> int:
             seed=args.seed,
             budget=args.budget,
             executor=executor,
-            store=store,
+            store=path,
             progress=told,
         )
         if args.sensitivity:
@@ -162,7 +163,7 @@ def tune(args: argparse.Namespace) -> int:
                 robust=robust,
                 seed=args.seed,
                 executor=executor,
-                store=store,
+                store=path,
                 progress=told,
             )
     document = {"command": command(args), **result.document()}
