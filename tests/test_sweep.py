@@ -197,6 +197,9 @@ def test_a_store_has_one_writer(tmp_path: Path) -> None:
     [
         (("printed-ewma", {"alpha": [0.1]}), "printed-ewma has no parameters to sweep"),
         (("aimd", {"dec_rate": [0.5]}, {"replications": 0}), "replications=0"),
+        (("aimd", "inc_step"), "grid='inc_step' does not say values by name; allowed: such as {'alpha'"),
+        (("aimd", {1: [0.5]}), "does not say values by name"),
+        (("aimd", {"dec_rate": None}), "grid: dec_rate=None are no values; allowed: a number"),
         (
             ("aimd", {"dec_rate": [0.5]}, {"seed_set": "lucky"}),
             "no seed set 'lucky'; allowed: common, independent",

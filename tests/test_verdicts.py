@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from laws import Valve, run
 
+from tpssim.core import InputError
 from tpssim.experiment import simulate
+from tpssim.metrics import measure
 from tpssim.plant import Async, Blocking, Consumer, Pool
 from tpssim.reduction.records import Phase
 from tpssim.scenario import Scenario
@@ -114,3 +116,9 @@ def test_a_law_none_of_whose_valves_acts_is_inert(
 def test_the_story_holds_on_another_seed(scenario: str, controller: str, word: str) -> None:
     words = [judge(simulate(scenario, controller, seed=12345, replication=r)).word for r in range(3)]
     assert majority(words)[0] == word
+
+
+@pytest.mark.parametrize("reads", [judge, measure])
+def test_what_is_no_run_is_refused_in_one_line(reads: Any) -> None:
+    with pytest.raises(InputError, match=r"^int is no run; allowed: a Trace, as simulate makes it$"):
+        reads(5)

@@ -36,6 +36,7 @@ from tpssim.reduction.records import (
     one_of,
 )
 from tpssim.scenario import achievable, capacity, mean_over, mean_service, phases
+from tpssim.traces import checked_trace
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -251,7 +252,7 @@ def settled(samples: Samples) -> Array:
 
 def measured(trace: Trace) -> tuple[dict[str, float], list[Phase]]:
     """Every measure of `METRICS` for one run, in that order, and a row for each long phase."""
-    frame = frame_of(trace.scenario)
+    frame = frame_of(checked_trace(trace).scenario)
     n = len(trace.released)
     columns = Columns(*(np.ascontiguousarray(getattr(trace, name)) for name in Columns._fields))
     counters = np.array([float(trace.meta[name]) for name in COUNTERS])
@@ -264,7 +265,7 @@ def measured(trace: Trace) -> tuple[dict[str, float], list[Phase]]:
 
 
 def measure(trace: Trace) -> dict[str, float]:
-    """Every measure of `METRICS` for one run, in that order."""
+    """Every measure of `METRICS` for one run, in that order; raises `InputError` for anything else."""
     return measured(trace)[0]
 
 

@@ -109,6 +109,13 @@ def write_csv(path: str | Path, columns: Columns) -> None:
         writer.writerows(zip(*(columns[name].tolist() for name in COLUMNS), strict=True))
 
 
+def checked_trace(trace: Any) -> Trace:
+    """The trace; raises `InputError` if it is none."""
+    if not isinstance(trace, Trace):
+        raise InputError(f"{type(trace).__name__} is no run; allowed: a Trace, as simulate makes it")
+    return trace
+
+
 def commanded(
     columns: Columns, producers: Spans, target: float, t: NDArray[np.float64]
 ) -> NDArray[np.float64]:

@@ -30,10 +30,10 @@ import numpy as np
 from tpssim.core import REFUSED
 from tpssim.metrics import measure_phases
 from tpssim.plant import Async, Blocking
+from tpssim.traces import Trace, checked_trace
 
 if TYPE_CHECKING:
     from tpssim.reduction.records import Phase
-    from tpssim.traces import Trace
 
 #: The words, worst first.
 WORDS = ("inert", "exceeds", "stuck", "oscillates", "saturated", "drifts", "converges")
@@ -119,8 +119,11 @@ def overrun(trace: Trace) -> str:
 
 
 def judge(trace: Trace, rows: list[Phase] | None = None) -> Verdict:
-    """The verdict on one run: inert, or the worst of its phases, the later one if two are alike."""
-    idle = inertia(trace)
+    """The verdict on one run: inert, or the worst of its phases, the later one if two are alike.
+
+    Raises `InputError` for anything but a run.
+    """
+    idle = inertia(checked_trace(trace))
     if idle:
         return Verdict("inert", idle)
     excess = overrun(trace)

@@ -40,8 +40,11 @@ class Factor(NamedTuple):
 
 def factors(scenario: Scenario, law: Any, grid: Mapping[str, Iterable[Value]]) -> list[Factor]:
     """The factors of a grid, checked; raises `InputError` for a name or a value that does not exist."""
+    form = "such as {'alpha': [0.1, 0.2]}"
+    if not isinstance(grid, Mapping) or not all(isinstance(name, str) for name in grid):
+        raise InputError(f"grid={grid!r} does not say values by name; allowed: {form}")
     if not grid:
-        raise InputError("the grid has no factor; allowed: such as {'alpha': [0.1, 0.2]}")
+        raise InputError(f"the grid has no factor; allowed: {form}")
     return [_factor(scenario, law, name, values) for name, values in grid.items()]
 
 
@@ -70,6 +73,8 @@ def _factor(scenario: Scenario, law: Any, name: str, given: Iterable[Value]) -> 
 
 
 def _listed(name: str, given: Iterable[Value]) -> list[Any]:
+    if not isinstance(given, str | float | int | Iterable):
+        raise InputError(f"grid: {name}={given!r} are no values; allowed: a number, a word, or some of them")
     values: list[Any] = [given] if isinstance(given, str | float | int) else list(given)
     if not values:
         raise InputError(f"grid: {name} has no value; allowed: at least one")
