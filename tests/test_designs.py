@@ -75,6 +75,7 @@ def test_the_seed_of_a_point() -> None:
         ({"alpha": [0.1, 2.0]}, "grid", None, r"alpha=2.0 is out of range; allowed: \(0, 1\]"),
         ({"alpha": ["fast"]}, "grid", None, "alpha=fast is out of range"),
         ({"alpha": []}, "grid", None, "alpha has no value"),
+        ({"alpha": [0.1], "controller.alpha": [0.2]}, "grid", None, "alpha of the controller is given twice"),
         ({"alpha": [0.1, 0.1]}, "grid", None, "alpha=0.1 is given twice"),
         ({"timer": ["sundial"]}, "grid", None, "timer=sundial is no timer model; allowed: ideal, linux"),
         ({"late": ["never"]}, "grid", None, "no late policy 'never'"),

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -21,11 +22,15 @@ from laws import Valves
 
 from tpssim import InputError, Observation, judge, measure, simulate, sweep
 from tpssim.cli import main
-from tpssim.core import Aborted, Range
+from tpssim.controllers import CONTROLLERS
+from tpssim.core import Aborted, Range, ranges
 from tpssim.metrics import METRICS
+from tpssim.scenario import PARTS, Scenario, parameter_range
+from tpssim.scenarios import SCENARIOS
 from tpssim.statistics import estimate
+from tpssim.sweeping import designs
 from tpssim.sweeping.store import Store
-from tpssim.sweeping.sweep_result import SweepResult
+from tpssim.sweeping.sweep_result import Row, SweepResult
 
 SHORT = "blocking-steady:duration=5"
 GRID = {"alpha": [0.1, 0.3, 0.5], "deadzone": [1.05, 1.2]}
@@ -53,6 +58,47 @@ def test_every_point_is_what_its_runs_are() -> None:
         assert sum(row.words.values()) == 3
         assert all(judge(trace).word in row.words for trace in traces)
         assert np.array_equal(result.trace(number, 2).released, traces[2].released)
+
+
+def parameters() -> Iterator[tuple[Scenario, Any, str, float]]:
+    """Every parameter of every law and scenario with its value, under the names that a grid may give it."""
+    arena, plain = SCENARIOS["blocking-steady"], CONTROLLERS["aimd"]()
+    for cls in CONTROLLERS.values():
+        for name in ranges(law := cls()):
+            yield arena, law, f"controller.{name}", getattr(law, name)
+            if parameter_range(arena, name) is None:
+                yield arena, law, name, getattr(law, name)
+    for scenario in SCENARIOS.values():
+        for record in (scenario, *(getattr(scenario, part) for part in PARTS)):
+            for name in ranges(record):
+                yield scenario, plain, name, getattr(record, name)
+
+
+def test_no_factor_bears_the_name_of_another_column() -> None:
+    alone = SweepResult(SCENARIOS["drift"], "aimd", None, (), [Row.failed(())], [], 1, 0, "common")
+    (columns,) = alone.records()
+    assert columns.keys() <= designs.COLUMNS
+    tried = set()
+    for scenario, law, name, value in parameters():
+        (factor,) = designs.factors(scenario, law, {name: [value]})
+        assert factor.name not in columns
+        tried.add(name)
+    assert {"share", "controller.share", "failure", "period", "alpha"} <= tried
+
+
+def test_the_table_has_every_factor_as_it_was_swept(tmp_path: Path) -> None:
+    """`share` is headroom's, `failure` the backend's, and `period`, which pie has, is a measure too."""
+    result = sweep(SHORT, "headroom", {"share": [0.5, 0.9], "failure": [0.0, 0.1]}, replications=1)
+    rows = list(result.records())
+    assert [row["share"] for row in rows] == [0.5, 0.5, 0.9, 0.9]
+    assert [row["scenario.failure"] for row in rows] == [0.0, 0.1, 0.0, 0.1]
+    assert [row["failure"] for row in rows] == [""] * 4
+    assert {row["verdict_share"] for row in rows} == {1.0}
+    header = csv_of(result, tmp_path).decode().partition("\n")[0].split(",")
+    assert len(header) == len(set(header)) == len(rows[0])
+    (row,) = sweep(SHORT, "pie", {"period": [0.02]}, replications=1).records()
+    assert row["controller.period"] == 0.02
+    assert row["period"] is None
 
 
 def test_common_seeds_share_their_noise_and_independent_ones_do_not() -> None:

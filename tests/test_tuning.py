@@ -149,6 +149,27 @@ def test_a_known_optimum_is_found() -> None:
     assert result.so_far()[-1] == min(row.losses[0] for row in result.tried)
 
 
+class Staged(NamedTuple):
+    """A law whose parameters bear the names of columns."""
+
+    stage: Annotated[float, Range(0.1, 1.0, "x", search=(0.2, 0.9))] = 0.5
+    throughput: Annotated[float, Range(0.1, 1.0, "x", search=(0.2, 0.9))] = 0.5
+
+    def init(self, target: float) -> Valves:
+        return Valves(target * self.stage, math.inf, 0.0)
+
+    def update(self, state: Valves, obs: Observation) -> Valves:
+        return state
+
+
+def test_no_parameter_is_lost_to_another_column_of_its_name() -> None:
+    result = tune("fast-async:duration=2,target=100", Staged, "throughput", replications=1, budget=16)
+    first = next(result.records())
+    assert (first["controller.stage"], first["controller.throughput"]) == (0.5, 0.5)
+    assert first["stage"] == "default"
+    assert first["throughput"] == result.tried[0].losses[0]
+
+
 def test_conflicts_and_laws_that_raise_are_no_crash() -> None:
     result = tune("fast-async:duration=2,target=100", Share, wanted, replications=1, budget=60)
     broken = [row for row in result.tried if row.point[3] == 1.0]

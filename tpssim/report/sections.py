@@ -78,7 +78,7 @@ def sweep(result: Result, progress: Progress) -> Iterator[str]:
 
 def _merit(point: Mapping[str, Any]) -> tuple[int, float, float]:
     rank = -WORDS.index(point["verdict"]) if point["verdict"] in WORDS else 1
-    return rank, -point["share"], -(point["achieved"] or 0.0)
+    return rank, -point["verdict_share"], -(point["achieved"] or 0.0)
 
 
 def _points(result: Result) -> str:
@@ -99,7 +99,9 @@ def _points(result: Result) -> str:
             Cell(text(f"{v:.4g}" if isinstance(v, float) else v), v, head=True)
             for v in (point[name] for name in summary["factors"])
         ]
-        row.append(verdict(point["verdict"], f"{round(point['share'] * runs)}/{runs}", point["failure"]))
+        row.append(
+            verdict(point["verdict"], f"{round(point['verdict_share'] * runs)}/{runs}", point["failure"])
+        )
         for metric, (_, scale, digits) in shown.items():
             mean, low, high = (point[name] for name in (metric, f"{metric}_low", f"{metric}_high"))
             never = point.get(f"{metric}_never", 0)

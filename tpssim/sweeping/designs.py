@@ -1,8 +1,9 @@
 """Which points a sweep visits: full grids and space-filling samples over parameters of law and scenario.
 
 A factor is named like a parameter: `alpha`, `spin_threshold`, `backend.servers`; a name that both the law and
-the scenario have is qualified, `controller.NAME` or `scenario.NAME`. Two factors take words: `timer`, the
-name of a timer model, and `late`, a late policy.
+the scenario have is qualified, `controller.NAME` or `scenario.NAME`. So is, in all that is written, one that
+a column of the table has too. Two factors take words: `timer`, the name of a timer model, and `late`, a late
+policy.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 
 from tpssim.clock import TIMERS
 from tpssim.core import InputError, Range, ranges, replaced
+from tpssim.metrics import METRICS
 from tpssim.pacing import late_policy
 from tpssim.scenario import Scenario, parameter_range, with_parameters
 
@@ -25,6 +27,9 @@ Point = tuple[Value, ...]
 DESIGNS = ("grid", "sobol", "lhs")
 SEED_SETS = ("common", "independent")
 WORDY = ("timer", "late")
+#: What the table of a sweep has beside its factors, whose names these therefore cannot be.
+COLUMNS = {"replications", "calls", "verdict", "verdict_share", "failure", *METRICS}
+COLUMNS |= {f"{name}_{end}" for name in METRICS for end in ("low", "high", "never")}
 
 
 class Factor(NamedTuple):
@@ -45,7 +50,11 @@ def factors(scenario: Scenario, law: Any, grid: Mapping[str, Iterable[Value]]) -
         raise InputError(f"grid={grid!r} does not say values by name; allowed: {form}")
     if not grid:
         raise InputError(f"the grid has no factor; allowed: {form}")
-    return [_factor(scenario, law, name, values) for name, values in grid.items()]
+    found = [_factor(scenario, law, name, values) for name, values in grid.items()]
+    for factor in found:
+        if [(other.owner, other.field) for other in found].count((factor.owner, factor.field)) > 1:
+            raise InputError(f"grid: {factor.field} of the {factor.owner} is given twice; allowed: once")
+    return found
 
 
 def _factor(scenario: Scenario, law: Any, name: str, given: Iterable[Value]) -> Factor:
@@ -69,7 +78,9 @@ def _factor(scenario: Scenario, law: Any, name: str, given: Iterable[Value]) -> 
             "the scenario's (python -m tpssim list scenarios NAME), timer, late"
         )
     values = _numbers(name, given, allowed)
-    return Factor(name, "controller" if of_law else "scenario", field, values, allowed.unit, allowed.log)
+    whose = "controller" if of_law else "scenario"
+    shown = f"{whose}.{name}" if name in COLUMNS else name
+    return Factor(shown, whose, field, values, allowed.unit, allowed.log)
 
 
 def _listed(name: str, given: Iterable[Value]) -> list[Any]:

@@ -109,7 +109,8 @@ class SweepResult(NamedTuple):
         for row in self.rows:
             word, share = row.verdict()
             found: dict[str, Any] = dict(zip(self.names(), row.point, strict=True))
-            found |= {"replications": self.replications, "calls": row.calls, "verdict": word, "share": share}
+            found |= {"replications": self.replications, "calls": row.calls, "verdict": word}
+            found["verdict_share"] = share
             found["failure"] = failed.get(row.point, "")
             low, high = row.mean - row.half, row.mean + row.half
             for name, *numbers, never in zip(METRICS, row.mean, low, high, row.never, strict=True):

@@ -137,9 +137,11 @@ class TuneResult(NamedTuple):
 
     def records(self) -> Iterator[dict[str, Any]]:
         """One flat row a setting: number, stage, parameters, losses, losses on each scenario."""
+        taken = ("number", "stage", "infeasible", *(aim.name for aim in self.objectives))
+        names = [f"controller.{axis.name}" if axis.name in taken else axis.name for axis in self.axes]
         for number, row in enumerate(self.tried):
             found: dict[str, Any] = {"number": number, "stage": row.stage}
-            found |= {axis.name: x for axis, x in zip(self.axes, row.point, strict=True)}
+            found |= dict(zip(names, row.point, strict=True))
             for k, aim in enumerate(self.objectives):
                 found[aim.name] = None if row.infeasible else row.losses[k]
                 for s, scenario in enumerate(self.scenarios):

@@ -140,16 +140,19 @@ def sweep(args: argparse.Namespace) -> int:
     began = time.perf_counter()
     study = _study(args)
     from tpssim.artefacts import check_out, results_folder
+    from tpssim.contenders import contender
     from tpssim.sweeping import designs, sweeps
     from tpssim.sweeping.store import remove
 
     given = args.trace is None or args.scenario is not None
     (scenario,) = scenarios(args, [study.scenario] if given else [])
     axes = [designs.parse_axis(text) for text in study.grid]
-    names = [name for name, _ in axes]
-    for name in names:
-        if names.count(name) > 1:
+    given_names = [name for name, _ in axes]
+    for name in given_names:
+        if given_names.count(name) > 1:
             raise InputError(f"grid: {name} is given twice; allowed: once")
+    law = contender(study.controller).law
+    names = [] if law is None else [factor.name for factor in designs.factors(scenario, law, dict(axes))]
     name = args.study or file_name(f"{study.controller}--{scenario.name}")
     out = args.out or Path("results") / f"sweep-{name}"
     check_out(out)
