@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -129,13 +130,13 @@ def test_axes_of_numbers_are_plain_and_have_their_unit_once() -> None:
 
 
 def test_lines_differ_in_more_than_colour_and_names_are_not_joined() -> None:
-    lines: Any = {k: [(1.0, 0.1, 0.4), (2.0, 0.2, 0.0)] for k in (1.0, 2.0, 3.0)}
-    figure: Any = plots.line_figure("t", ("x", "y (share)"), "k", lines)
+    lines: Any = [(f"k={k}", [(1.0, 0.1, 0.4), (2.0, 0.2, 0.0)]) for k in (1, 2, 3)]
+    figure: Any = plots.line_figure("t", ("x", "y (share)"), lines)
     drawn = figure.axes[0].lines
     assert len({(line.get_linestyle(), line.get_marker()) for line in drawn}) == 3
     assert -0.05 < figure.axes[0].get_ylim()[0] <= 0.0, "the interval alone reaches below nothing"
-    named: Any = {None: [("a", 0.1, 0.0), ("b", 0.2, 0.0)]}
-    apart: Any = plots.line_figure("t", ("x", "y (share)"), None, named)
+    named: Any = [("", [("a", 0.1, 0.0), ("b", 0.2, 0.0)])]
+    apart: Any = plots.line_figure("t", ("x", "y (share)"), named)
     assert {line.get_linestyle() for line in apart.axes[0].lines} == {"None"}
 
 
@@ -157,3 +158,83 @@ def test_the_matrix_says_what_its_cells_are_and_nothing_is_cut_off() -> None:
         box = text.get_window_extent(canvas.get_renderer())
         assert 0.0 <= box.x0 < box.x1 <= figure.bbox.width, text.get_text()
         assert 0.0 <= box.y0 < box.y1 <= figure.bbox.height, text.get_text()
+
+
+NAMES = ("slack", "share", "alpha")
+
+
+def points_of(*counts: int) -> list[tuple[float, ...]]:
+    return list(itertools.product(*([float(i) for i in range(count)] for count in counts)))
+
+
+def test_a_line_for_each_setting_of_few_other_factors() -> None:
+    points = points_of(2, 2, 2)
+    rows = [(point[0], float(i), 0.5) for i, point in enumerate(points)]
+    lines, note, joined = plots.lines_over(NAMES, points, "slack", None, rows)
+    assert (note, joined) == ("", True)
+    # The first factor varies slowest: the points of one setting of the others are 4 apart.
+    assert lines == [
+        ("share=0, alpha=0", [(0.0, 0.0, 0.5), (1.0, 4.0, 0.5)]),
+        ("share=0, alpha=1", [(0.0, 1.0, 0.5), (1.0, 5.0, 0.5)]),
+        ("share=1, alpha=0", [(0.0, 2.0, 0.5), (1.0, 6.0, 0.5)]),
+        ("share=1, alpha=1", [(0.0, 3.0, 0.5), (1.0, 7.0, 0.5)]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("x", "by", "labels", "first", "note"),
+    [
+        # Value = 100 x + 10 y + z; the mean of y is 2, of z 0.5.
+        ("slack", None, ["alpha=0", "alpha=1"], (0.0, 20.0, 0.0), "mean over share (5 values)"),
+        ("slack", "share", [f"share={i}" for i in range(5)], (0.0, 0.5, 0.0), "mean over alpha (0, 1)"),
+        ("swing", None, ["alpha=0", "alpha=1"], (0.0, 20.0, 0.0), "mean over share (5 values)"),
+    ],
+)
+def test_of_many_settings_the_means_are_drawn_and_the_title_says_so(
+    x: str, by: str | None, labels: list[str], first: tuple[float, float, float], note: str
+) -> None:
+    points = points_of(3, 5, 2)
+    rows = [(float(a), 100.0 * float(a) + 10.0 * float(b) + float(c), 0.5) for a, b, c in points]
+    lines, told, joined = plots.lines_over(NAMES, points, x, by, rows)
+    assert [label for label, _ in lines] == labels
+    assert [len(line) for _, line in lines] == [3] * len(labels)
+    assert lines[0][1][0] == first
+    assert (told, joined) == (note, True)
+    ax = plots.line_figure("title", ("x", "y"), lines, told).axes[0]
+    assert ax.get_title() == note
+
+
+def test_the_points_of_a_sample_are_not_joined() -> None:
+    points = [(0.1, 0.7), (0.2, 0.5), (0.3, 0.9)]
+    rows = [(a, b, 0.1) for a, b in points]
+    lines, note, joined = plots.lines_over(("a", "b"), points, "a", None, rows)
+    assert (lines, note, joined) == ([("", rows)], "", False)
+    assert plots.line_figure("", ("a", "y"), lines, note, joined).axes[0].lines[0].get_linestyle() == "None"
+
+
+@pytest.mark.parametrize(
+    ("xs", "ticks", "labels"),
+    [
+        ([0.01, 0.1], [0.01, 0.1], ["0.01", "0.1"]),
+        ([0.5, 0.7, 0.9], [0.5, 0.7, 0.9], ["0.5", "0.7", "0.9"]),
+        ([0.001, 0.01, 0.1], [0.001, 0.01, 0.1], ["0.001", "0.01", "0.1"]),  # a logarithmic axis
+        # Thirty: every fourth, the least that leaves an eighth of the axis between two.
+        (
+            [float(i) for i in range(30)],
+            [float(i) for i in range(0, 30, 4)],
+            [str(i) for i in range(0, 30, 4)],
+        ),
+    ],
+)
+def test_a_map_names_no_value_that_was_not_swept(
+    xs: list[float], ticks: list[float], labels: list[str]
+) -> None:
+    values = np.zeros((2, len(xs)))
+    figure: Any = plots.heat_figure("", ("x", "y (s)"), xs, [0.0005, 0.001], values, "z", [], None)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    axis = figure.axes[0].xaxis
+    assert axis.get_ticklocs().tolist() == ticks
+    assert [text.get_text() for text in axis.get_ticklabels()] == labels
+    assert len(axis.get_ticklocs(minor=True)) == 0
+    assert [text.get_text() for text in figure.axes[0].yaxis.get_ticklabels()] == ["500 µs", "1 ms"]

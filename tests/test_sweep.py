@@ -451,6 +451,20 @@ def test_maps_and_lines_refuse_what_cannot_be_drawn() -> None:
     assert means[1, 0] == result.rows[2].estimate("achieved").mean
 
 
+def test_maps_say_what_they_are_a_mean_of() -> None:
+    grid = {"dec_rate": [0.5, 0.7], "inc_step": [1.0, 2.0], "cv": [0.1, 0.5]}
+    result = sweep(SHORT, "aimd", grid, replications=2)
+    assert result.heatmap("achieved").axes[0].get_title() == "mean over cv (0.1, 0.5)"
+    title = result.heatmap("verdict", "cv", "inc_step").axes[0].get_title()
+    assert title == "majority of the runs over dec_rate (0.5, 0.7)"
+    _, _, means = result.grid("achieved", "dec_rate", "inc_step")
+    achieved = result.values("achieved")  # cv varies fastest
+    assert means[0, 0] == pytest.approx((achieved[0] + achieved[1]) / 2.0)
+    lines = result.plot("achieved").axes[0].lines
+    assert [line.get_label() for line in lines[:2]] == ["inc_step=1, cv=0.1", "inc_step=1, cv=0.5"]
+    assert np.asarray(lines[1].get_ydata()).tolist() == achieved[[1, 5]].tolist()
+
+
 def told(result: SweepResult) -> list[str]:
     """The legend of its map of swings."""
     return [text.get_text() for legend in result.heatmap("swing").legends for text in legend.get_texts()]

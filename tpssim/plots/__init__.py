@@ -2,7 +2,7 @@
 
 from tpssim.plots.common import save, svg
 from tpssim.plots.loops import analysis_figure
-from tpssim.plots.maps import heat_figure, line_figure
+from tpssim.plots.maps import heat_figure, line_figure, lines_over, mean_over
 from tpssim.plots.matrix import matrix_figure
 from tpssim.plots.rates import POINTS, Frame, Panel, draw, overlay_figure, panel_figure, rate_figure, top_of
 from tpssim.plots.searches import (
@@ -23,7 +23,9 @@ __all__ = [
     "draw",
     "heat_figure",
     "line_figure",
+    "lines_over",
     "matrix_figure",
+    "mean_over",
     "overlay_figure",
     "panel_figure",
     "pareto_figure",

@@ -184,16 +184,16 @@ def line(summary: Mapping[str, Any], picture: str, definitions: Definitions) -> 
     if picture not in known:
         return ""
     measure, x = known[picture]
-    others = [name for name in factors if name != x]
-    by = others[-1] if len(others) > (x in definitions) else None
-    lines: dict[Any, list[tuple[Any, float, float]]] = {}
+    rows: list[tuple[Any, float, float]] = []
     for point in points:
         value, high = (np.nan if point[k] is None else point[k] for k in (measure, f"{measure}_high"))
         at = np.nan if point[x] is None else point[x]
         half = 0.0 if np.isnan(high) else high - value
-        lines.setdefault(None if by is None else point[by], []).append((at, value, half))
+        rows.append((at, value, half))
+    settings = [tuple(point[name] for name in factors) for point in points]
+    shown = plots.lines_over(list(factors), settings, x, None, rows)
     across = _label(x, definitions) if x in definitions else _axis(x, factors)
-    figure = plots.line_figure("", (across, _label(measure, definitions)), by, lines)
+    figure = plots.line_figure("", (across, _label(measure, definitions)), *shown)
     return inline(plots.svg(figure), f"{measure} over {x}")
 
 

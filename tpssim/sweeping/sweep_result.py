@@ -225,6 +225,7 @@ class SweepResult(NamedTuple):
     def heatmap(self, metric: str, x: str | None = None, y: str | None = None) -> Figure:
         """A measure, `verdict`, or the share of runs with one verdict, over two factors (default: the first).
 
+        Over other factors it is the mean, or the word of the majority, as the title then says.
         Over `alpha` and `deadzone` of `ewma-deadzone` alone, two bounds of `theory` are drawn too: above
         `noise_rule` noise seldom cuts the rate; from `landing_boundary` up a backlogged law without noise
         comes to rest, which says nothing of where.
@@ -238,35 +239,43 @@ class SweepResult(NamedTuple):
         title = f"{self.controller} on {self.scenario.name}: {self._label(metric)}"
         curves, mark = self.curves(x, y, xs), self._default(x, y)
         axes = (self._axis(x), self._axis(y))
+        rest = {
+            name: list(dict.fromkeys(row.point[i] for row in self.rows))
+            for i, name in enumerate(self.names())
+            if name not in (x, y)
+        }
         if metric == "verdict":
-            words = ["failed", *WORDS]
-            return plots.heat_figure(title, axes, xs, ys, means + 1.0, "", curves, mark, words)
-        return plots.heat_figure(title, axes, xs, ys, means, self._legend(metric), curves, mark)
+            words, note = ["failed", *WORDS], plots.mean_over(rest, "majority of the runs")
+            return plots.heat_figure(title, axes, xs, ys, means + 1.0, "", curves, mark, words, note)
+        note = plots.mean_over(rest)
+        return plots.heat_figure(title, axes, xs, ys, means, self._legend(metric), curves, mark, None, note)
 
     def plot(self, metric: str, x: str | None = None, by: str | None = None) -> Figure:
         """A measure against a factor, by default the first, with confidence intervals.
 
-        A line for each value of another factor, `by`. `x` may be a measure too: then a line joins the points
-        of the factors that are left, in their order, and shows what is paid for what.
+        A line for each setting of the other factors; of more than eight, for each value of `by` (default: the
+        last), its points means over the rest, as the title then says. `x` may be a measure too: a line then
+        runs along the first factor that is left and shows what is paid for what. The points of a sample are
+        not joined.
         """
         from tpssim import plots
 
         x = x or self.names()[0]
-        others = [name for name in self.names() if name != x]
-        by = by or (others[-1] if len(others) > (x in METRICS) else None)
-        split = None if by is None else self._column(by)
+        if by is not None:
+            self._column(by)
         across: list[Any] = (
             self.values(x).tolist() if x in METRICS else [row.point[self._column(x)] for row in self.rows]
         )
         halves = [row.half[list(METRICS).index(metric)] if metric in METRICS else 0.0 for row in self.rows]
-        lines: dict[Any, list[tuple[Any, float, float]]] = {}
-        for row, at, value, half in zip(self.rows, across, self.values(metric), halves, strict=True):
-            lines.setdefault(None if split is None else row.point[split], []).append(
-                (at, float(value), float(half))
-            )
+        rows = [
+            (at, float(value), float(half))
+            for at, value, half in zip(across, self.values(metric), halves, strict=True)
+        ]
+        points = [row.point for row in self.rows]
+        shown = plots.lines_over(self.names(), points, x, by, rows)
         title = f"{self.controller} on {self.scenario.name}: {self._label(metric)}"
         label = self._legend(x) if x in METRICS else self._axis(x)
-        return plots.line_figure(title, (label, self._legend(metric)), by, lines)
+        return plots.line_figure(title, (label, self._legend(metric)), *shown)
 
     def curves(self, x: str, y: str, xs: list[Any]) -> list[tuple[str, Array, Array]]:
         """What theory says of y over x: bounds of DEADZONE over ALPHA, if only these were swept."""
