@@ -152,6 +152,36 @@ def test_a_sweep_shows_its_maps_with_the_theory_and_every_point(results: Path) -
     assert rows == 1 + 4
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ("saturated", "saturated", "oscillates", "stuck"),
+            "no point converges; best by verdict, then by the shortest response at p99: "
+            "alpha=0.1, deadzone=1.3, saturated, achieved 97.0 %, response 0.62 s at p99",
+        ),
+        (
+            ("saturated", "saturated", "oscillates", "converges"),
+            "best by verdict, then by its share and what it achieves: "
+            "alpha=0.2, deadzone=1.3, converges, achieved 80.0 %, response 0.1 s at p99",
+        ),
+    ],
+)
+def test_the_best_of_a_sweep_says_by_what(
+    words: tuple[str, ...], told: str, results: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(results / "sweep", tmp_path / "r")
+    path = tmp_path / "r" / "summary.json"
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    numbers = zip(words, (0.991, 0.97, 0.99, 0.8), (9.8, 0.62, 0.1, 0.1), strict=True)
+    for point, (word, achieved, p99) in zip(summary["points"], numbers, strict=True):
+        point |= {"verdict": word, "achieved": achieved, "response_p99": p99}
+    path.write_text(json.dumps(summary), encoding="utf-8")
+    shown = "".join(Outline(page(tmp_path / "r")).words)
+    assert told in shown
+    assert ("no point converges" in shown) == told.startswith("no point")
+
+
 def test_late_policies_stand_side_by_side(results: Path) -> None:
     words = "".join(Outline(page(results / "late")).words)
     assert "stall: what becomes of missed slots" in words

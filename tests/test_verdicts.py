@@ -15,7 +15,7 @@ from tpssim.plant import Async, Blocking, Consumer, Pool
 from tpssim.reduction.records import Phase
 from tpssim.scenario import Scenario
 from tpssim.services import Constant
-from tpssim.verdicts import WORDS, judge, judge_phase, majority
+from tpssim.verdicts import WORDS, judge, judge_phase, majority, merit
 
 GOOD = Phase(0.0, 60.0, 100.0, 200.0, 100.0, 1.0, 1.0, 0.5, 100.0, 0.0, 0.1, math.nan, 0.0)
 
@@ -122,3 +122,19 @@ def test_the_story_holds_on_another_seed(scenario: str, controller: str, word: s
 def test_what_is_no_run_is_refused_in_one_line(reads: Any) -> None:
     with pytest.raises(InputError, match=r"^int is no run; allowed: a Trace, as simulate makes it$"):
         reads(5)
+
+
+def test_the_best_converges_and_where_none_does_answers_soonest() -> None:
+    best_first = [
+        ("converges", 1.0, 0.90, 0.05),
+        ("converges", 0.6, 0.99, 0.05),
+        ("saturated", 0.6, 0.970, 0.62),  # of a growing backlog the shorter one
+        ("saturated", 1.0, 0.991, 9.8),
+        ("saturated", 1.0, 0.999, None),
+        ("oscillates", 1.0, 0.95, 3.0),
+        ("oscillates", 1.0, 0.90, 0.1),
+        ("oscillates", 1.0, None, 0.1),
+        ("failed", 1.0, None, None),
+    ]
+    worst_first = best_first[::-1]
+    assert sorted(worst_first, key=lambda setting: merit(*setting)) == best_first

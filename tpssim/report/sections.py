@@ -27,7 +27,7 @@ from tpssim.report.markup import (
 from tpssim.report.ranked import league
 from tpssim.report.reading import Result
 from tpssim.traces import read_picture
-from tpssim.verdicts import WORDS
+from tpssim.verdicts import GROWING, WORDS, merit
 
 #: Units of a time, from long to short, with how many a second has.
 SECONDS = ((1.0, "s"), (1e3, "ms"), (1e6, "us"))
@@ -51,8 +51,12 @@ def sweep(result: Result, progress: Progress) -> Iterator[str]:
     best = min(points, key=_merit)
     if best["achieved"] is not None:
         at = ", ".join(f"{name}={cell(best[name]).shown}" for name in factors)
-        came = f"{badge(best['verdict'])}, achieved {100.0 * best['achieved']:.1f} %"
-        count += f"<li>best by verdict, its share and what it achieves: <b>{at}</b>, {came}</li>"
+        word, p99 = best["verdict"], best["response_p99"]
+        came = f"{badge(word)}, achieved {100.0 * best['achieved']:.1f} %"
+        came += "" if p99 is None else f", response {number(p99)} s at p99"
+        by = "the shortest response at p99" if word in GROWING else "its share and what it achieves"
+        none = "" if word == "converges" else "no point converges; "
+        count += f"<li>{none}best by verdict, then by {by}: <b>{at}</b>, {came}</li>"
     yield section("At a glance", f'{lead}<ul class="words">{count}</ul>')
     drawn = []
     pictures = sorted(
@@ -76,9 +80,8 @@ def sweep(result: Result, progress: Progress) -> Iterator[str]:
     yield section("Points", _points(result))
 
 
-def _merit(point: Mapping[str, Any]) -> tuple[int, float, float]:
-    rank = -WORDS.index(point["verdict"]) if point["verdict"] in WORDS else 1
-    return rank, -point["verdict_share"], -(point["achieved"] or 0.0)
+def _merit(point: Mapping[str, Any]) -> tuple[float, float, float]:
+    return merit(*(point[name] for name in ("verdict", "verdict_share", "achieved", "response_p99")))
 
 
 def _points(result: Result) -> str:

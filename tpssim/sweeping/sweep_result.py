@@ -19,7 +19,7 @@ from tpssim.metrics import METRICS, long_phases
 from tpssim.scenario import achievable
 from tpssim.statistics import Estimate, estimates
 from tpssim.sweeping import designs
-from tpssim.verdicts import WORDS, majority
+from tpssim.verdicts import GROWING, WORDS, majority, merit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -137,11 +137,14 @@ class SweepResult(NamedTuple):
         return np.array([row.mean[i] for row in self.rows])
 
     def table(self, most: int = 60, best: int = 20) -> str:
-        """Plain text: every point, or of more than `most` the `best` by verdict and achieved share."""
+        """Plain text: every point, or of more than `most` the `best` (`verdicts.merit`)."""
         rows, about = self.rows, ""
         if len(rows) > most:
             rows = sorted(rows, key=self._merit)[:best]
-            about = f"the {best} best of {len(self.rows)} points, by verdict, its share and achieved share\n"
+            about = f"the {best} best of {len(self.rows)} points, by verdict, its share and achieved share"
+            if any(row.verdict()[0] in GROWING for row in rows):
+                about += f" ({', '.join(GROWING)}: by p99)"
+            about += "\n"
         header = (
             *self.names(),
             "verdict",
@@ -170,11 +173,8 @@ class SweepResult(NamedTuple):
         return tables.starred(about + tables.aligned(header, lines, left=len(self.factors) + 1))
 
     @staticmethod
-    def _merit(row: Row) -> tuple[int, float, float]:
-        word, share = row.verdict()
-        rank = -WORDS.index(word) if row.words else 1
-        achieved = row.estimate("achieved").mean
-        return rank, -share, -(achieved if achieved is not None else -math.inf)
+    def _merit(row: Row) -> tuple[float, float, float]:
+        return merit(*row.verdict(), row.estimate("achieved").mean, row.estimate("response_p99").mean)
 
     def summary(self) -> str:
         """What was swept and what came of it, in a few lines."""
