@@ -238,3 +238,31 @@ def test_a_map_names_no_value_that_was_not_swept(
     assert [text.get_text() for text in axis.get_ticklabels()] == labels
     assert len(axis.get_ticklocs(minor=True)) == 0
     assert [text.get_text() for text in figure.axes[0].yaxis.get_ticklabels()] == ["500 µs", "1 ms"]
+
+
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_labels_of_neighbours_and_the_note_of_a_profile_stand_free(count: int) -> None:
+    """Ticks at both ends of two panels side by side, and a best value at the right end of the first."""
+    columns = [
+        plots.Column("deadzone", np.linspace(0.87, 3.852, 60), False, 1.1, 3.85),
+        *[plots.Column("low", np.linspace(0.329, 0.93, 60), False, 0.5, 0.9)] * (count - 1),
+    ]
+    losses = np.array([1.0 + 0.01 * i for i in range(58)] + [9.0, 10.0])
+    figure: Any = plots.profile_figure("title", "loss", columns, losses)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    first, second = figure.axes[:2]
+    boxes = [
+        [
+            label.get_window_extent()
+            for label in ax.get_xticklabels()
+            if ax.get_xlim()[0] <= label.get_position()[0] <= ax.get_xlim()[1]
+        ]
+        for ax in (first, second)
+    ]
+    # One letter and a half of 10 points.
+    assert min(box.x0 for box in boxes[1]) - max(box.x1 for box in boxes[0]) > 15.0
+    (note,) = first.texts
+    assert note.get_text() == "2 more above"
+    assert note.get_window_extent().y0 > first.bbox.y1
+    assert note.get_window_extent().y1 < figure._suptitle.get_window_extent().y0

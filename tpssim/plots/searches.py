@@ -60,7 +60,7 @@ def convergence_figure(
     _upto(ax, losses, [default[2], tuned[2]])
     ax.set_xlabel("settings tried")
     ax.set_ylabel(f"{objective} (less is better)")
-    ax.set_title(title, fontsize=11, fontweight="bold")
+    figure.suptitle(title, fontsize=11, fontweight="bold")
     ax.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return figure
@@ -80,7 +80,7 @@ def _upto(ax: Axes, losses: Array, others: Sequence[float]) -> None:
         ax.annotate(
             f"{beyond} more above",
             (1.0, 1.0),
-            (0, 3),
+            (0, 3),  # outside the axes, where no line crosses it
             xycoords="axes fraction",
             textcoords="offset points",
             ha="right",
@@ -95,6 +95,8 @@ def profile_figure(title: str, objective: str, columns: Sequence[Column], losses
     across = 2 if len(columns) == 4 else min(PER_ROW, len(columns))
     rows = -(-len(columns) // across)
     figure = Figure(figsize=(max(5.0, 3.6 * across), 1.2 + 2.5 * rows), layout="constrained", dpi=110)
+    engine: Any = figure.get_layout_engine()
+    engine.set(w_pad=0.12)  # inches: the outermost labels of two panels stay apart
     axes = figure.subplots(rows, across, sharey=True, squeeze=False)
     for i, (ax, column) in enumerate(zip(axes.flat, columns, strict=False)):
         order = np.arange(len(losses))
