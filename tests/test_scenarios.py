@@ -14,7 +14,7 @@ from tpssim.core import InputError
 from tpssim.disturbances import Sine, Step, Swap
 from tpssim.pacing import Late
 from tpssim.plant import Async, Backend, Blocking, Pool, Retry
-from tpssim.recordings import SQLITE_COMMITS, read_service_times
+from tpssim.recordings import SQLITE_COMMITS, overlapping, read_service_times
 from tpssim.scenario import (
     Producer,
     Scenario,
@@ -204,6 +204,21 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe\x00\x81")
     with pytest.raises(InputError, match="cannot be read: it is no text file"):
         read_service_times(binary)
+
+
+@pytest.mark.parametrize(
+    ("text", "share"),
+    [
+        ("released,completed,latency\n0,1,1\n1,2,1\n2,3,1\n", 0.0),
+        # In any order: the second and the third begin while the first still runs, the fourth after all.
+        ("released,completed,latency\n2,3,1\n0,9,9\n1,2,1\n9,10,1\n", 0.5),
+        ("released,completed,latency\n0,5,5\n1,nan,1\n2,3,1\n", 0.5),  # a call without an end is none
+        ("released,completed,service_s\n0,9,0.1\n1,9,0.1\n", math.nan),
+        ("latency\n0.1\n", math.nan),
+    ],
+)
+def test_the_share_of_calls_that_overlap(text: str, share: float, tmp_path: Path) -> None:
+    assert overlapping(write(tmp_path, text)) == pytest.approx(share, nan_ok=True)
 
 
 def test_a_trace_scenario_wants_twice_what_the_recording_bears(tmp_path: Path) -> None:

@@ -496,8 +496,25 @@ def test_the_command_tunes_to_a_recording(
     options = ("--parameters", "dec_rate", "--budget", "16", "--replications", "1", "--workers", "1")
     assert main(["tune", "aimd", "--trace", "calls.csv", *options, "--objective", "iae + errors"]) == 0
     out = capsys.readouterr().out
+    # The mean is 0.02 s, so 50 a second.
+    assert out.startswith("wanted: 100/s, twice the mean of the recording; --tps RATE for another\n")
     assert "aimd tuned on trace; less is better of" in out
     assert "Written to results/tune-aimd--trace:" in out
+
+
+def test_a_recording_of_calls_that_overlap_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Calls of 0.04 s, one every 0.01 s: all but the first begin before another is over."""
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{0.01 * i},{0.01 * i + 0.04},0.04\n" for i in range(40))
+    Path("live.csv").write_text(f"released,completed,latency\n{rows}")
+    options = ("--parameters", "dec_rate", "--budget", "16", "--replications", "1", "--workers", "1")
+    assert main(["tune", "aimd", "--trace", "live.csv", "--tps", "60", *options, "--json"]) == 0
+    out, err = capsys.readouterr()
+    (note,) = json.loads(out)["notes"]
+    assert note.startswith("98% of the calls of live.csv overlap: their times hold queue and concurrency")
+    assert f"tpssim: {note}\n" in err
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,9 @@ KNOWN_COLUMNS = {
     "GeneratedTokens": "ms",
 }
 
+#: Of a call, as `live` names them.
+ENDS = ("released", "completed")
+
 SQLITE_COMMITS = Path(__file__).parent / "sqlite_commits.csv"
 
 
@@ -48,6 +51,43 @@ def read_service_times(
     """
     if unit is not None and unit not in UNITS:
         raise InputError(f"unit {unit!r} is not known; allowed: {', '.join(UNITS)}")
+    header, rows = _table(path)
+    chosen = _choose(str(path), header, column)
+    scale = UNITS[unit or KNOWN_COLUMNS.get(chosen, "s")]
+    times = tuple(_values(str(path), rows, header.index(chosen), chosen, scale))
+    if not times:
+        raise InputError(f"trace {str(path)!r} has no rows; allowed: a header row and at least one value")
+    if not any(times):
+        raise InputError(f"trace {str(path)!r}: every {chosen} is 0; allowed: service times above 0")
+    return times
+
+
+def overlapping(path: str | Path, *, column: str | None = None) -> float:
+    """The share of calls that were released before all earlier ones had completed.
+
+    Told by the columns `released` and `completed`, as `live` writes them; nan if they are not there, or if
+    the column that `read_service_times` takes holds times of service. Raises `InputError`.
+    """
+    header, rows = _table(path)
+    if _choose(str(path), header, column).startswith("service") or not {*ENDS} <= {*header}:
+        return math.nan
+    begun, ended = (header.index(name) for name in ENDS)
+    calls = []
+    for row in rows[1:]:
+        try:
+            calls.append((float(row[begun]), float(row[ended])))
+        except (ValueError, IndexError):
+            continue  # a call without an end
+    calls = sorted(call for call in calls if math.isfinite(call[0]) and math.isfinite(call[1]))
+    latest, found = -math.inf, 0
+    for released, completed in calls:
+        found += released < latest
+        latest = max(latest, completed)
+    return found / len(calls) if calls else math.nan
+
+
+def _table(path: str | Path) -> tuple[list[str], list[list[str]]]:
+    """(names of the columns, all rows) of a CSV file; raises `InputError`."""
     try:
         text = _text(Path(path))
     except (OSError, EOFError, UnicodeDecodeError) as error:
@@ -59,15 +99,7 @@ def read_service_times(
         raise InputError(f"trace {str(path)!r} is no CSV: {error}; allowed: a CSV file") from error
     if not rows or not any(rows[0]):
         raise InputError(f"trace {str(path)!r} is empty; allowed: a header row and at least one value")
-    header = [name.strip().lstrip("\ufeff") for name in rows[0]]
-    chosen = _choose(str(path), header, column)
-    scale = UNITS[unit or KNOWN_COLUMNS.get(chosen, "s")]
-    times = tuple(_values(str(path), rows, header.index(chosen), chosen, scale))
-    if not times:
-        raise InputError(f"trace {str(path)!r} has no rows; allowed: a header row and at least one value")
-    if not any(times):
-        raise InputError(f"trace {str(path)!r}: every {chosen} is 0; allowed: service times above 0")
-    return times
+    return [name.strip().lstrip("\ufeff") for name in rows[0]], rows
 
 
 def _text(path: Path) -> str:

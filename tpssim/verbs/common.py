@@ -52,6 +52,22 @@ def specs(given: Sequence[str]) -> list[str]:
     return specs
 
 
+OVERLAP = 0.01  # share of the calls; less is a stray one
+
+
+def overlap_note(args: argparse.Namespace) -> str:
+    """What is wrong with taking that recording for the times of one blocking service; "" if nothing is."""
+    from tpssim.recordings import overlapping
+
+    share = 0.0 if args.trace is None else overlapping(args.trace, column=args.column)
+    if not share > OVERLAP:
+        return ""
+    return (
+        f"{share:.0%} of the calls of {Path(args.trace).name} overlap: their times hold queue and "
+        "concurrency, and here they are taken for those of a service that does one call at a time"
+    )
+
+
 def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Scenario]:
     from tpssim.clock import TIMERS
     from tpssim.contenders import scenario_named
@@ -64,6 +80,9 @@ def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Sce
     arenas = [scenario_named(name) for name in named]
     if args.trace is not None:
         arenas.append(trace_scenario(args.trace, column=args.column, unit=args.unit))
+        note = overlap_note(args)
+        if note:
+            print(f"tpssim: {note}", file=sys.stderr)
     if args.tps is not None:
         arenas = [with_parameters(arena, {"target": args.tps}) for arena in arenas]
     if args.timer is not None:

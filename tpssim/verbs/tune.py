@@ -16,6 +16,7 @@ from tpssim.verbs.common import (
     command,
     executor_for,
     file_name,
+    overlap_note,
     run_record,
     scenarios,
     specs,
@@ -23,6 +24,7 @@ from tpssim.verbs.common import (
 from tpssim.verbs.sweep import told_what_is_kept
 
 if TYPE_CHECKING:
+    from tpssim.scenario import Scenario
     from tpssim.tuning.sensitivity import Sensitivity
     from tpssim.tuning.tune_result import TuneResult
 
@@ -116,6 +118,13 @@ class _Told:
         self.line(done, total)
 
 
+def _wanted(args: argparse.Namespace, arenas: list[Scenario]) -> str:
+    """Which rate is wanted of a recording, where nobody said."""
+    if args.trace is None or args.tps is not None:
+        return ""
+    return f"wanted: {arenas[-1].target:g}/s, twice the mean of the recording; --tps RATE for another"
+
+
 def tune(args: argparse.Namespace) -> int:
     began = time.perf_counter()
     from tpssim.artefacts import check_out, results_folder
@@ -166,7 +175,8 @@ def tune(args: argparse.Namespace) -> int:
                 store=path,
                 progress=told,
             )
-    document = {"command": command(args), **result.document()}
+    notes = [note for note in (_wanted(args, arenas), overlap_note(args)) if note]
+    document = {"command": command(args), "notes": notes, **result.document()}
     if found is not None:
         document["sensitivity"] = found.document()
     with results_folder(out) as folder:
@@ -176,7 +186,7 @@ def tune(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(document, indent=1, allow_nan=False))
     else:
-        print(result.text())
+        print("\n".join([*notes, result.text()]))
         if found is not None:
             print(f"\n{found.text()}")
         print(f"\nWritten to {out}: {', '.join(written)}")
