@@ -347,7 +347,13 @@ def test_two_objectives_give_a_front() -> None:
     again = tune(SHORT, "ewma-deadzone", ["tracking", "churn"], **{**QUICK, "budget": 60})
     assert same(result, again)
     front = np.array([one.search for one in result.finalists[:-1]])
-    assert search.front(front) == list(range(len(front)))
+    tried = [row.losses for row in result.tried if not row.infeasible]
+    for ours in front.tolist():  # nothing that was tried is as good in both and better in one
+        assert not any(
+            one[0] <= ours[0] and one[1] <= ours[1] and (one[0] < ours[0] or one[1] < ours[1])
+            for one in tried
+        )
+    assert len(tried) > 3 * len(front), "most settings are beaten"
     assert (np.diff(front[:, 0]) > 0.0).all()
     assert (np.diff(front[:, 1]) < 0.0).all()
     assert result.winner.point in [one.point for one in result.finalists]
@@ -459,6 +465,10 @@ def test_infeasible_settings_count_as_the_worst() -> None:
     assert found.mean < PENALTY
     with pytest.raises(InputError, match="base=12; allowed: a power of two"):
         sensitivity(SHORT, "aimd", base=12)
+    bad: Any
+    for bad in (16.0, "16", None, 0, -8):
+        with pytest.raises(InputError, match=f"base={bad!r}; allowed: a whole number >= 8"):
+            sensitivity(SHORT, "aimd", base=bad)
 
 
 # -- the command --------------------------------------------------------------------------------------------

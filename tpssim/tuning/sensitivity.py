@@ -103,9 +103,9 @@ def sensitivity(
     >>> found.names
     ['alpha', 'deadzone']
     """
+    checked_count("base", base, LEAST)
     if base & (base - 1):
         raise InputError(f"base={base}; allowed: a power of two, at least {LEAST}")
-    checked_count("base", base, LEAST)
     task = Task(scenarios, controller, objective, parameters, robust, replications, seed)
     if len(task.objectives) != 1:
         raise InputError(f"{len(task.objectives)} objectives; allowed: one")
