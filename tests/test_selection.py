@@ -76,6 +76,66 @@ def test_those_without_a_finite_loss_are_dropped() -> None:
     assert (nothing.winner, nothing.confidence) == (-1, 0.0)
 
 
+def test_what_was_dropped_costs_confidence_too() -> None:
+    """Differences of the two that stand: 1, -1 by turns; the third loses 100 always and is dropped at once.
+
+    Kim and Nelson's alpha is spent on the drop (they guarantee 1 - alpha, whoever was dropped); what is left
+    in doubt between the others is P(t(11) > 0.1 / (s / sqrt 12)) = 0.373, as above.
+    """
+    rows = [[0.0] * 12, [1.0, -1.0] * 6, [100.0] * 12]
+    choice = selection.kim_nelson(3, lambda standing, r: [rows[i][r] for i in standing], 0.1, 12)
+    assert (choice.standing, choice.dropped) == ([0, 1], {2: 10})
+    assert choice.confidence == pytest.approx(0.95 - 0.373, abs=0.001)
+    # Two that are alike and one that is not: nothing is in doubt between the two, but 5 % are spent.
+    rows = [[1.0] * 12, [1.0] * 12, [100.0] * 12]
+    choice = selection.kim_nelson(3, lambda standing, r: [rows[i][r] for i in standing], 0.1, 12)
+    assert (choice.standing, choice.confidence) == ([0, 1], 0.95)
+
+
+def changed(
+    measure: str, before: Sequence[float], after: Sequence[float]
+) -> tuple[list[selection.Change], list[selection.Change]]:
+    """What `changes` says of one measure on one scenario; no other exists."""
+    values = np.full((2, 1, len(before), len(METRICS)), np.nan)
+    place = list(METRICS).index(measure)
+    values[0, 0, :, place], values[1, 0, :, place] = before, after
+    return selection.changes(["here"], values[0], values[1])
+
+
+def test_never_is_worse_than_any_number() -> None:
+    """McNemar: all 40 (or 35) discordant pairs on one side, 2 / 2^35; there are 25 + 2 tests or so."""
+    inf, noise = math.inf, np.random.default_rng(0).random(40) * 0.01
+    before = (1.0 + noise).tolist()
+    ((change,), better) = changed("recovery_time", before, [inf] * 40)
+    assert (change.never, change.pairs, change.default, change.tuned, better) == ((0, 40), 40, None, None, [])
+    # Quicker in the five in which it recovers: no gain.
+    ((change,), better) = changed("recovery_time", before, [0.5] * 5 + [inf] * 35)
+    assert (change.never, change.tuned, better) == ((0, 35), 0.5, [])
+    (worse, (change,)) = changed("recovery_time", [inf] * 40, before)
+    assert (worse, change.never) == ([], (40, 0))
+    assert changed("recovery_time", [inf] * 40, [inf] * 40) == ([], [])
+
+
+def test_what_is_never_more_often_is_not_better() -> None:
+    """3 of 40: 2 / 2^3 is no proof; nor is the speed of the others a gain. As often in both, it is one."""
+    inf, noise = math.inf, np.random.default_rng(0).random(37) * 0.01
+    before, after = [1.0] * 3 + (1.0 + noise).tolist(), [inf] * 3 + (0.5 + noise[::-1]).tolist()
+    assert changed("recovery_time", before, after) == ([], [])
+    before[:3] = [inf] * 3
+    (worse, (change,)) = changed("recovery_time", before, after)
+    assert (worse, change.never, change.pairs) == ([], (3, 3), 40)
+    assert change.difference.n == 37
+
+
+def test_mcnemar_is_exact() -> None:
+    """With alpha = 0.05 / m, n pairs all on one side are enough from ceil(1 + log2(m / 0.05)) on: 2 / 2^n."""
+    tests = len((*selection.MORE, *selection.LESS)) + 2
+    least = math.ceil(1.0 + math.log2(tests / 0.05))
+    for lost in (least - 1, least):
+        worse, _ = changed("time_to_fairness", [1.0] * 40, [math.inf] * lost + [1.0] * (40 - lost))
+        assert len(worse) == (lost == least)
+
+
 def test_changes_are_paired_and_simultaneous() -> None:
     before = np.full((1, 10, len(METRICS)), np.nan)
     after = before.copy()
@@ -92,8 +152,8 @@ def test_changes_are_paired_and_simultaneous() -> None:
     worse, better = selection.changes(["here"], before, after)
     assert [change.measure for change in worse] == ["response_p99"]
     assert [change.measure for change in better] == ["achieved"]
-    # Bonferroni: one of as many measures as have a good side.
-    level = 1.0 - 0.05 / len((*selection.MORE, *selection.LESS))
+    # Bonferroni: one of as many measures as have a good side, and of those that may never end once more.
+    level = 1.0 - 0.05 / (len((*selection.MORE, *selection.LESS)) + 2)
     expected = estimate((0.2 + 0.001 * noise[::-1]).tolist(), level)
     assert worse[0].difference.low == pytest.approx(expected.low)
     assert worse[0].difference.mean == pytest.approx(expected.mean)

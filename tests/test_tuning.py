@@ -27,7 +27,7 @@ from tpssim.core import FLAG, Aborted, Range
 from tpssim.scenarios import SCENARIOS
 from tpssim.statistics import estimate
 from tpssim.sweeping.store import Store
-from tpssim.tuning import search
+from tpssim.tuning import search, selection
 from tpssim.tuning.objectives import PENALTY, constants, objective
 from tpssim.tuning.sensitivity import indices, saltelli
 from tpssim.workers import processes
@@ -361,6 +361,21 @@ def test_two_objectives_give_a_front() -> None:
     assert result.choice is None
     assert "the knee of a front" in result.text()
     result.plot_pareto()
+
+
+def test_what_never_ends_any_more_is_told_as_given_up(tuned: TuneResult) -> None:
+    """An interval would be over the runs in which it did."""
+    nothing, some = estimate([]), estimate([-0.5, -0.4, -0.6, -0.5])
+    late = selection.Change("stall", "response_p99", 1.0, 9.0, estimate([8.0, 8.1]), 40, (0, 0))
+    never = selection.Change(SHORT, "recovery_time", None, None, nothing, 40, (1, 39))
+    seldom = selection.Change("stall", "recovery_time", 1.0, 0.5, some, 40, (0, 36))
+    text = tuned._replace(worse=[late, seldom, never]).text()
+    assert "recovery_time   never in 39 of 40 runs (default: in 1 of 40) on blocking-steady" in text
+    assert "response_p99    1 -> 9 s on stall (8.05 [" in text
+    text = tuned._replace(worse=[seldom]).text()
+    assert "never in 36 of 40 runs (default: in 0 of 40) on stall, else 1 -> 0.5 s (-0.5 [" in text
+    document = json.loads(json.dumps(tuned._replace(worse=[never]).document(), allow_nan=False))
+    assert (document["worse"][0]["never"], document["worse"][0]["tuned"]) == ([1, 39], None)
 
 
 def test_pictures_and_words(tuned: TuneResult, tmp_path: Path) -> None:

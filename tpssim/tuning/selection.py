@@ -51,6 +51,8 @@ LESS = (
     "lateness_p99",
     "time_to_fairness",
 )
+#: Of these, the ones that are infinite where what they wait for never happens.
+NEVER = ("recovery_time", "time_to_fairness")
 
 
 class Choice(NamedTuple):
@@ -84,9 +86,10 @@ def kim_nelson(
     all others by delta; common random numbers are allowed. One without a finite loss is dropped at once.
 
     If more than one stands after `most` replications, the one with the least mean is chosen (of equal ones
-    the last: the place for a default, which need not change then). The confidence is what paired t tests with
-    Bonferroni's inequality leave for it to be within delta of the others:
-    1 - sum of P(t(r - 1) > (mean[j] - mean[i] + delta) / s[i, j] sqrt(r)).
+    the last: the place for a default, which need not change then). What paired t tests leave for it not to be
+    within delta of the others, sum of P(t(r - 1) > (mean[j] - mean[i] + delta) / s[i, j] sqrt(r)), is taken
+    off the confidence. So is alpha as soon as the procedure has dropped anyone, since the best may have been
+    among them: their theorem bounds that by alpha for all drops together, and Bonferroni's inequality adds.
     """
     rows: list[list[float]] = [[] for _ in range(contenders)]
     standing, dropped = list(range(contenders)), dict[int, int]()
@@ -94,7 +97,7 @@ def kim_nelson(
     eta = ((2.0 * alpha / max(contenders - 1, 1)) ** (-2.0 / (n0 - 1)) - 1.0) / 2.0
     h2 = 2.0 * eta * (n0 - 1)
     variance = np.zeros((contenders, contenders))
-    r = 0
+    r, spent = 0, 0.0
     while standing and r < most and (r < n0 or len(standing) > 1):
         for i, loss in zip(standing, draw(standing, r), strict=True):
             rows[i].append(loss)
@@ -108,14 +111,13 @@ def kim_nelson(
             mean = {i: math.fsum(rows[i]) / r for i in standing}
             wide = np.maximum(0.0, indifference / (2.0 * r) * (h2 * variance / indifference**2 - r))
             beaten = [i for i in standing if any(mean[i] > mean[j] + wide[i, j] for j in standing)]
+            spent = alpha if beaten else spent
             _drop(beaten, standing, dropped, r)
     if not standing:
         return Choice(-1, r, [], dropped, 0.0, indifference)
     winner = min(standing, key=lambda i: (math.fsum(rows[i]), -i))
-    sure = 1.0 - alpha
-    if len(standing) > 1:
-        sure = _bonferroni(rows[winner], [rows[i] for i in standing if i != winner], indifference)
-    return Choice(winner, r, standing, dropped, sure, indifference)
+    doubt = _doubt(rows[winner], [rows[i] for i in standing if i != winner], indifference)
+    return Choice(winner, r, standing, dropped, max(0.0, 1.0 - spent - doubt), indifference)
 
 
 def _drop(which: Sequence[int], standing: list[int], dropped: dict[int, int], r: int) -> None:
@@ -124,7 +126,7 @@ def _drop(which: Sequence[int], standing: list[int], dropped: dict[int, int], r:
         dropped[i] = r
 
 
-def _bonferroni(ours: Sequence[float], others: Sequence[Sequence[float]], indifference: float) -> float:
+def _doubt(ours: Sequence[float], others: Sequence[Sequence[float]], indifference: float) -> float:
     from scipy.special import stdtr  # a quarter of a second
 
     doubt = 0.0
@@ -133,7 +135,7 @@ def _bonferroni(ours: Sequence[float], others: Sequence[Sequence[float]], indiff
         spread = float(ahead.std(ddof=1)) / math.sqrt(len(ahead))
         if spread > 0.0:
             doubt += float(stdtr(len(ahead) - 1, -(float(ahead.mean()) + indifference) / spread))
-    return max(0.0, 1.0 - doubt)
+    return doubt
 
 
 class Change(NamedTuple):
@@ -141,27 +143,46 @@ class Change(NamedTuple):
 
     scenario: str
     measure: str
-    default: float
-    tuned: float
-    difference: Estimate  #: tuned - default, with a simultaneous 95 % interval
+    default: float | None  #: mean over the pairs in which both are finite; None without any
+    tuned: float | None
+    difference: Estimate  #: tuned - default over these, with a simultaneous 95 % interval
+    pairs: int  #: of runs in which both have the measure
+    never: tuple[int, int]  #: in how many of these it is infinite: of the default, of the tuned
 
 
 def changes(names: Sequence[str], default: Array, tuned: Array) -> tuple[list[Change], list[Change]]:
     """(measures that became worse, those that became better), what matters most first.
 
     `default` and `tuned`: measures by scenario, replication and measure, of the same noise. A change counts
-    if its interval excludes zero at 95 % for all of them together (Bonferroni).
+    if it is certain at 95 % for all of them together (Bonferroni): if the paired interval excludes zero, or,
+    of `NEVER`, if one is infinite more often by McNemar's exact test, which then decides: never is worse than
+    late. And nothing is better that is never more often.
     """
+    from scipy.special import bdtr
+
     places = {name: i for i, name in enumerate(METRICS)}
     pairs = [(s, name) for name in (*MORE, *LESS) for s in range(len(names))]
+    alpha = (1.0 - CONFIDENCE) / (len(pairs) + len(NEVER) * len(names))
     worse: list[Change] = []
     better: list[Change] = []
     for s, name in pairs:
         before, after = default[s, :, places[name]], tuned[s, :, places[name]]
-        there = np.isfinite(before) & np.isfinite(after)
-        difference = estimate((after[there] - before[there]).tolist(), 1.0 - (1.0 - CONFIDENCE) / len(pairs))
-        if difference.low is None or difference.high is None or difference.low <= 0.0 <= difference.high:
+        there = ~(np.isnan(before) | np.isnan(after))
+        never = there & np.isposinf([before, after])
+        finite = there & ~never.any(axis=0)
+        difference = estimate((after[finite] - before[finite]).tolist(), 1.0 - alpha)
+        lost, won = int((never[1] & ~never[0]).sum()), int((never[0] & ~never[1]).sum())
+        # McNemar: of the runs in which one alone never does it, each is as likely to be the one.
+        if lost + won and 2.0 * float(bdtr(min(lost, won), lost + won, 0.5)) <= alpha:
+            good = won > lost
+        elif difference.low is None or difference.high is None or difference.low <= 0.0 <= difference.high:
             continue
-        change = Change(names[s], name, float(before[there].mean()), float(after[there].mean()), difference)
-        (better if (difference.low > 0.0) == (name in MORE) else worse).append(change)
+        else:
+            good = (difference.low > 0.0) == (name in MORE)
+            if good and lost > won:
+                continue
+        old, new = (float(row[finite].mean()) if finite.any() else None for row in (before, after))
+        counts = int(never[0].sum()), int(never[1].sum())
+        change = Change(names[s], name, old, new, difference, int(there.sum()), counts)
+        (better if good else worse).append(change)
     return worse, better

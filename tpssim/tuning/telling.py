@@ -11,6 +11,7 @@ from tpssim.tuning.objectives import PENALTY
 
 if TYPE_CHECKING:
     from tpssim.statistics import Estimate
+    from tpssim.tuning.selection import Change
     from tpssim.tuning.tune_result import TuneResult
 
 LISTED = 5  # measures that became worse
@@ -158,18 +159,31 @@ def _given_up(result: TuneResult) -> str:
     if result.winner.point == result.finalists[-1].point:
         return ""
     if not result.worse:
-        return f"{'given up':<12}nothing: no other measure became worse"
+        return f"{'given up':<12}nothing: no other measure became worse beyond chance"
     lines = []
     for measure in list(dict.fromkeys(change.measure for change in result.worse))[:LISTED]:
         of_it = [change for change in result.worse if change.measure == measure]
-        worst = max(of_it, key=lambda change: abs(change.tuned - change.default))
+        worst = max(of_it, key=_size)
         more = f", and on {len(of_it) - 1} more" if len(of_it) > 1 else ""
-        unit = METRICS[measure].unit
-        lines.append(
-            f"  {measure:<16}{worst.default:.3g} -> {worst.tuned:.3g} {unit} on {worst.scenario} "
-            f"({_interval(worst.difference)}){more}"
-        )
+        lines.append(f"  {measure:<16}{_changed(worst)}{more}")
     left = len({change.measure for change in result.worse}) - len(lines)
     if left:
         lines.append(f"  and {left} more measures")
     return "\n".join([f"{'given up':<12}what became worse, with simultaneous 95 % intervals", *lines])
+
+
+def _size(change: Change) -> tuple[int, float]:
+    """What is never more often is worse than any number."""
+    return change.never[1] - change.never[0], abs(change.difference.mean or 0.0)
+
+
+def _changed(change: Change) -> str:
+    before, after = change.never
+    often = f"never in {after} of {change.pairs} runs (default: in {before} of {change.pairs})"
+    if change.default is None or change.tuned is None:
+        return f"{often} on {change.scenario}"
+    numbers = f"{change.default:.3g} -> {change.tuned:.3g} {METRICS[change.measure].unit}"
+    interval = f"({_interval(change.difference)})"
+    if before or after:
+        return f"{often} on {change.scenario}, else {numbers} {interval}"
+    return f"{numbers} on {change.scenario} {interval}"
