@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tpssim import simulate
+from tpssim.analysis import dead_zones
 from tpssim.analysis.analyses import Analysis, analyse
 from tpssim.analysis.plants import Plant, backlogged, plant_of
 from tpssim.analysis.rows import Row
@@ -16,6 +19,7 @@ from tpssim.cli import main
 from tpssim.contenders import scenario_named
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import InputError
+from tpssim.traces import Trace
 
 QUIET = "blocking-steady:cv=0.01"
 
@@ -162,6 +166,21 @@ def test_ewma_deadzone_never_recovers_and_noise_makes_it_rest_low() -> None:
     assert (simulated.mean, simulated.never) == (None, 5)
     assert agrees(row(found, "looks above DEADZONE"), 0.2)
     assert agrees(row(found, "mean rate"), 0.25)
+
+
+def test_two_seeds_have_no_noise_in_common(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seed 0 and seed 1 look at other draws in each replication."""
+    seen: list[bytes] = []
+
+    def watched(*args: Any, **options: Any) -> Trace:
+        trace = simulate(*args, **options)
+        seen.append(trace.latency.tobytes())
+        return trace
+
+    monkeypatch.setattr(dead_zones, "simulate", watched)
+    for seed in (0, 1):
+        analyse("blocking-steady:duration=10", "busy-time", replications=3, seed=seed)
+    assert len(set(seen)) == len(seen) == 6
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.2, 0.6])

@@ -19,10 +19,12 @@ from tpssim.theory.loops import lagged_integrator
 LOOKS = 20_000.0  # calls that a share of false triggers is counted in
 
 
-def false_triggers(law: Any, bound: str, plant: Plant, rate: float, seed: int) -> tuple[float, float]:
+def false_triggers(
+    law: Any, bound: str, plant: Plant, rate: float, seed: int, replication: int
+) -> tuple[float, float]:
     """While the rate is held: the share of looks beyond the upper bound, and the look that 0.135 % exceed."""
     held = law._replace(low=0.0, inc_step=0.0, dec_rate=1.0 - 1e-12)
-    trace = simulate(plant.paced(rate, LOOKS), held, seed=seed)
+    trace = simulate(plant.paced(rate, LOOKS), held, seed=seed, replication=replication)
     # What the law saw: how long the consumer was busy, or the time between two returns.
     busy = trace.latency if bound == "high" else np.diff(trace.released + trace.latency)
     ewma, looks = float(busy[0]), []
@@ -43,7 +45,7 @@ def noise_rows(law: Any, bound: str, runs: Runs, load: float, seed: int) -> list
     about = f"normal, independent looks at a rate held at {load:.3g} x capacity"
     allowed = ranges(law)[bound]
     rate = load * plant.capacity
-    found = [false_triggers(law, bound, plant, rate, seed + i) for i in range(len(runs.traces))]
+    found = [false_triggers(law, bound, plant, rate, seed, i) for i in range(len(runs.traces))]
     share = estimate([often for often, _ in found])
     seldom = estimate([where for _, where in found])
     beyond = load + theory.LOOKS * sigma
