@@ -15,8 +15,11 @@ from tpssim.cli import main
 from tpssim.clock import VirtualClock
 from tpssim.core import FAILED, OK, REFUSED, UNFINISHED
 from tpssim.live.playback import Call, play, read_recording
+from tpssim.metrics import METRICS, measure
 from tpssim.plant import Async, Blocking, Pool
-from tpssim.replays import consumer_of, scenario_of, service_times, trace_of
+from tpssim.replays import consumer_of, numbers, scenario_of, service_times, trace_of
+from tpssim.scenario import Scenario
+from tpssim.services import Constant
 
 INF = math.inf
 
@@ -125,6 +128,19 @@ def test_an_outage_is_decided_again_too(
         rows = list(csv.DictReader(file))
     assert [float(row["released"]) for row in rows] == pytest.approx([0.0, 0.1, 0.2])
     assert {row["outcome"] for row in rows} == {str(FAILED)}
+
+
+def test_the_spread_is_of_the_whole_run_and_no_measure() -> None:
+    """The rate is 10 for 9 s, then 30 for 1 s: 95th percentile 30, 5th 10, mean 12."""
+    scenario = Scenario("x", Constant(0.01), 30.0, 10.0, Async(0.0, "completion"))
+    trace = simulate(scenario, "fixed")
+    rate = np.where(trace.released < 9.0, 10.0, 30.0)
+    found = numbers(trace._replace(rate=rate))
+    assert found["spread"] == pytest.approx(20.0 / 12.0, rel=0.01)
+    assert set(found) & set(METRICS) == {"throughput", "response_p50", "response_p99"}
+    same = measure(trace._replace(rate=rate))
+    for name in set(found) & set(METRICS):  # one name, one number
+        assert found[name] == pytest.approx(same[name])
 
 
 @pytest.mark.parametrize(

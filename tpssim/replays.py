@@ -136,7 +136,11 @@ def ceiling(scenario: Scenario) -> str:
 
 
 def numbers(trace: Trace) -> dict[str, float]:
-    """What a replay tells of a run: rates in 1/s, times in s, shares."""
+    """What a replay tells of a run: rates in 1/s, times in s, shares.
+
+    `spread` is (95th - 5th percentile) / mean of the commanded rate over the whole run; the measure `swing`
+    is of a steady window, which a recording need not have.
+    """
     ok = trace.outcome == OK
     t = np.linspace(0.0, trace.scenario.duration, 2000, endpoint=False)
     commanded = trace.commanded(t)
@@ -149,7 +153,7 @@ def numbers(trace: Trace) -> dict[str, float]:
     return {
         "throughput": float(ok.sum()) / trace.scenario.duration,
         "commanded": float(commanded.mean()),
-        "swing": float((high - low) / commanded.mean()) if commanded.mean() > 0.0 else math.nan,
+        "spread": float((high - low) / commanded.mean()) if commanded.mean() > 0.0 else math.nan,
         "response_p50": quantile(0.5),
         "response_p99": quantile(0.99),
     }

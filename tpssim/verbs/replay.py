@@ -118,10 +118,10 @@ def _show(back: Playback, table: Mapping[str, Mapping[str, float]]) -> None:
         print("No call went well: there are no service times to simulate with")
         return
     width = max(len(label) for label in table)
-    print(f"\n{'':{width}}  throughput  commanded   swing  response p50       p99")
+    print(f"\n{'':{width}}  throughput  commanded  spread  response p50       p99")
     for label, row in table.items():
         print(
-            f"{label:{width}}  {row['throughput']:>8.1f}/s {row['commanded']:>8.1f}/s {row['swing']:>7.0%}"
+            f"{label:{width}}  {row['throughput']:>8.1f}/s {row['commanded']:>8.1f}/s {row['spread']:>7.0%}"
             f"  {row['response_p50'] * 1e3:>9.2f} ms {row['response_p99'] * 1e3:>6.1f} ms"
         )
     print(
