@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,12 @@ from tpssim.cli import main
 from tpssim.core import InputError
 from tpssim.pacing import next_due
 from tpssim.serving import Serving
+from tpssim.throttling import Pacer
 from tpssim.validation import validate
-from tpssim.yardsticks import CASES, Found, dm1_sigma, erlang_c
+from tpssim.vector_cases import VECTOR_CASES
+from tpssim.yardsticks.cases import CASES
+from tpssim.yardsticks.common import Found
+from tpssim.yardsticks.queues import dm1_sigma, erlang_c
 
 
 def test_every_case_holds_and_is_narrow_enough() -> None:
@@ -39,8 +44,7 @@ def test_every_case_holds_and_is_narrow_enough() -> None:
     ],
 )
 def test_the_theory_is_the_book_s(case: str, theory: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tpssim.yardsticks.REPLICATIONS", 2)
-    monkeypatch.setattr("tpssim.yardsticks._runs", lambda scenario, law, seed, n=2: [])
+    monkeypatch.setattr("tpssim.yardsticks.queues.simulated", lambda scenario, law, seed, n=2: [])
     assert CASES[case].run(0).theory == pytest.approx(theory, rel=1e-6)
 
 
@@ -73,12 +77,43 @@ def test_one_server_too_many_fails(monkeypatch: pytest.MonkeyPatch) -> None:
             self.server_free_at.append(0.0)
 
     monkeypatch.setattr(Serving, "__init__", generous)
-    assert not any(outcome.holds for outcome in validate(["M/M/c", "Lindley", "closed window"]))
+    assert not any(
+        outcome.holds for outcome in validate(["M/M/c", "Lindley", "closed window", "relay + dead zone"])
+    )
 
 
 def test_a_release_rule_that_drifts_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tpssim.throttling.next_due", lambda *args: next_due(*args) * 1.0001)
     assert not validate(["D/M/1"])[0].holds
+
+
+@pytest.mark.parametrize("case", [name for name in CASES if name not in VECTOR_CASES])
+def test_every_case_runs_the_model(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A known answer that no simulation is held against says nothing of the model."""
+
+    class Reached(Exception):
+        pass
+
+    def reached(*_: Any) -> Any:
+        raise Reached
+
+    monkeypatch.setattr("tpssim.model.simulate", reached)
+    with pytest.raises(Reached):
+        CASES[case].run(0)
+
+
+def test_a_latency_that_is_told_wrong_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    """3 % too long: the bound, two deviations of 0.1 of the mean above it, is then 1.65 deviations above."""
+    told = Pacer.settled
+
+    def longer(self: Pacer, now: float, latency: float, *rest: float) -> None:
+        told(self, now, 1.03 * latency, *rest)
+
+    monkeypatch.setattr(Pacer, "settled", longer)
+    (outcome,) = validate(["noise rule"])
+    assert not outcome.holds
+    # 1.2 / 1.03 - 1 in deviations of 0.1: P(z > 1.6505) = 0.0494.
+    assert outcome.simulated == pytest.approx(0.0494, rel=0.1)
 
 
 def test_a_wide_interval_does_not_pass_for_agreement() -> None:

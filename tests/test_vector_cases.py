@@ -14,7 +14,7 @@ from tpssim.plant import Retry
 from tpssim.validation import judged, table, validate
 from tpssim.vector_cases import Levels, measured, out_of_range, weighted
 from tpssim.vector_ranges import VECTOR_CASES
-from tpssim.yardsticks import CASES
+from tpssim.yardsticks.cases import CASES
 
 
 @pytest.mark.parametrize("name", VECTOR_CASES)

@@ -13,7 +13,8 @@ from tpssim.core import InputError
 from tpssim.statistics import estimate
 from tpssim.tables import aligned
 from tpssim.vector_cases import Statistic
-from tpssim.yardsticks import CASES, Found
+from tpssim.yardsticks.cases import CASES
+from tpssim.yardsticks.common import Found
 
 CONFIDENCE = 0.999
 WIDEST = 0.1  # half-width of an interval, of the value

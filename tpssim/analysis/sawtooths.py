@@ -12,7 +12,7 @@ from tpssim.analysis.rows import QUIET, Picture, Row, Runs, climb, exact, recove
 from tpssim.statistics import Estimate, estimate
 from tpssim.theory import describing
 from tpssim.theory.loops import lagged_integrator
-from tpssim.yardsticks import aimd_balance
+from tpssim.yardsticks.loops import aimd_balance
 
 TALL = 0.9  # 95th - 5th percentile of a sawtooth, in peak to peak
 NOISY = "the service time has a CV of {:.2g}; chance sets the period then, not the loop"

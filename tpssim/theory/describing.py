@@ -113,23 +113,3 @@ def limit_cycle(steps: Steps, gain: float, frequency: float) -> LimitCycle | Non
         middle = (low + high) / 2.0
         low, high = (middle, high) if steps_gain(middle, steps)[0] * gain >= 1.0 else (low, middle)
     return LimitCycle(low, steps_gain(low, steps)[1], frequency, 2.0 * math.pi / frequency)
-
-
-def reference_loop(
-    delta: float, *, step: float, gain: float, tau: float, delay: float, start: float, seconds: float
-) -> list[float]:
-    """The relay with dead zone before `gain e^(-s delay) / (s (tau s + 1))` in time, in steps of 1 ms.
-
-    The relay's input; the integrator and the lag begin at `start`, the delay line is empty.
-    """
-    dt = 1e-3
-    behind, n = round(delay / dt), round(seconds / dt)
-    x = y = start
-    outputs: list[float] = []
-    for k in range(n):
-        outputs.append(y)
-        seen = outputs[k - behind] if k >= behind else 0.0
-        u = -step if seen > delta else step if seen < -delta else 0.0
-        x += dt * gain * u
-        y += dt * (x - y) / tau
-    return outputs
