@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import inspect
 import json
 import math
 from pathlib import Path
@@ -12,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tpssim import InputError
+from tpssim import InputError, sensitivity, tune
 from tpssim.cli import main
 from tpssim.comparison import Cell, Comparison, Run
 from tpssim.experiment import league
-from tpssim.league import LEAST, PARTS, SPLIT, League, acts, half, score, valve_of
+from tpssim.league import LEAST, PARTS, SEED, SPLIT, League, acts, half, score, valve_of
 from tpssim.plant import Async, Blocking, Consumer, Pool
 from tpssim.scenarios import SCENARIOS
 from tpssim.verdicts import Verdict
@@ -105,6 +106,7 @@ def test_standings_by_hand() -> None:
     assert second.behind.high is not None
     half_width = 12.706204736 * abs(gaps[0] - gaps[1]) / math.sqrt(2.0) / math.sqrt(2.0)
     assert second.behind.high - gaps.mean() == pytest.approx(half_width)
+    assert (first.first, second.first, first.among) == ("aimd", "aimd", 2)
     assert first.worst[0] == "blocking-steady"
     assert first.worst[1] == pytest.approx((a + b) / 2.0 / a)
     assert first.parts.achieved == pytest.approx((1.0 + 0.375) / 2.0)
@@ -118,13 +120,78 @@ def test_ranks_change_from_replication_to_replication() -> None:
     assert first.ranks.mean == second.ranks.mean == 1.5
 
 
+def test_a_rank_compares_equal_scenarios() -> None:
+    """The limit has the highest mean (0.9 on the easy one alone) and is beaten there by both others."""
+    names = {name: SCENARIOS[name] for name in ("healthy", "pool-degrade")}
+    shares = {"aimd": (1.0, 0.5), "fixed": (0.95, 0.6), "netflix-vegas": (0.9,)}
+    cells = {
+        (name, law): cell(law, share, share)
+        for law, row in shares.items()
+        for name, share in zip(names, row, strict=False)
+    }
+    found = League(Comparison(names, cells, 0, 2))
+    rows = {row.throttle: row for row in found.standings()}
+    assert list(rows) == ["fixed", "aimd", "netflix-vegas"]
+    assert rows["netflix-vegas"].score.mean > rows["fixed"].score.mean  # type: ignore[operator]
+    assert [(row.rank, row.among, row.first) for row in rows.values()] == [
+        (1, 2, "fixed"),
+        (2, 2, "fixed"),
+        (3, 3, "aimd"),
+    ]
+    assert rows["netflix-vegas"].ranks.mean == 3.0
+    assert rows["netflix-vegas"].behind.mean == pytest.approx(1.0 - 0.9 ** (0.4 / 0.75))
+    text = found.table()
+    assert "on 2 of 2 scenarios, ranked among the 2 throttles that act there; first: fixed\n" in text
+    assert "on 1 of 2 scenarios, ranked among the 3 throttles that act there; first: aimd\n" in text
+    assert text.endswith("compare within a block only.")
+
+
+def test_intervals_behind_the_first_hold_together() -> None:
+    """Three rivals of the first: each gap has the t interval of 1 - 0.05 / 3, two replications."""
+    names = {"healthy": SCENARIOS["healthy"]}
+    laws = {"fixed": (1.0, 1.0), "aimd": (0.5, 0.25), "pi": (0.5, 0.5), "pid": (0.25, 0.25)}
+    cells = {("healthy", law): cell(law, *achieved) for law, achieved in laws.items()}
+    rows = {row.throttle: row for row in League(Comparison(names, cells, 0, 2)).standings()}
+    a, b = 0.5 ** (0.4 / 0.75), 0.25 ** (0.4 / 0.75)
+    behind = rows["aimd"].behind
+    assert behind.mean == pytest.approx(1.0 - (a + b) / 2.0)
+    # t with one degree of freedom is Cauchy's: the quantile of q is tan(pi (q - 1/2)).
+    quantile = math.tan(math.pi * (0.5 - 0.05 / 3.0 / 2.0))
+    assert behind.high is not None
+    assert behind.high - 1.0 + (a + b) / 2.0 == pytest.approx(quantile * (a - b) / 2.0)
+
+
+def test_the_league_is_not_played_on_the_noise_of_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default neither `tune` nor `sensitivity`, nor their command, takes the seed of the league."""
+    used = {inspect.signature(run).parameters["seed"].default for run in (tune, sensitivity)}
+    assert inspect.signature(league).parameters["seed"].default == SEED
+    assert SEED not in used
+    asked: list[int] = []
+
+    def watched(*_: Any, seed: int, **__: Any) -> None:
+        asked.append(seed)
+        raise InputError("enough")
+
+    monkeypatch.setattr("tpssim.experiment.league", watched)
+    monkeypatch.setattr("tpssim.experiment.compare", watched)
+    monkeypatch.setattr("tpssim.tuning.tunes.tune", watched)
+    for words in (
+        ["compare", "--league"],
+        ["compare"],
+        ["tune", "aimd"],
+        ["compare", "--league", "--seed", "5"],
+    ):
+        assert main([*words, "--workers", "1"]) == 2
+    assert asked == [SEED, 0, 0, 5]
+
+
 def test_a_throttle_without_scenarios_of_a_half_is_not_in_its_table() -> None:
     names = {name: SCENARIOS[name] for name in ("healthy", "pool-degrade")}
     assert [half(name) for name in names] == ["held-out", "tuning"]
     cells = {("healthy", "aimd"): cell("aimd", 1.0, 1.0), ("pool-degrade", "fixed"): cell("fixed", 0.5, 0.5)}
     found = League(Comparison(names, cells, 0, 2))
     assert [row.throttle for row in found.standings("held-out")] == ["aimd"]
-    assert [row.throttle for row in found.standings()] == ["aimd", "fixed"]
+    assert [(row.throttle, row.among) for row in found.standings()] == [("aimd", 1), ("fixed", 1)]
     assert found.cell("healthy", "fixed") is None
 
 
@@ -145,8 +212,8 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     words += ["--controllers", "fixed", "headroom", "netflix-vegas", "--replications", "2", "--workers", "1"]
     assert main([*words, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
-    assert all(word in printed for word in ("netflix-vegas", "behind the first", "held-out"))
-    assert max(len(line) for line in printed.splitlines()) <= 121
+    assert all(word in printed for word in ("netflix-vegas", "behind first", "held-out"))
+    assert max(len(line) for line in printed.splitlines()) <= 100 + len(str(tmp_path))
     document: dict[str, Any] = json.loads((out / "summary.json").read_text(encoding="utf-8"))
     assert {row["throttle"] for row in document["standings"]} == {"fixed", "headroom", "netflix-vegas"}
     rows = list(csv.DictReader((out / "league.csv").read_text(encoding="utf-8").splitlines()))

@@ -4,6 +4,10 @@ The score of a run is the weighted geometric mean of its parts, each between 0 a
 parts that a run does not have are left out, with their weight. A throttle's score is the mean over its
 scenarios. Intervals are over replications, whose noise all throttles share: the scenarios are these, not a
 sample of others.
+
+A rank compares like with like: a throttle's is among those that play all of its scenarios, on these. So
+throttles that play everywhere are ranked on everything, and limits, which act on some scenarios only, among
+all throttles on those.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
+SEED = 1000  #: of a league by default: `tune` by default searches on the noise of seed 0, which would flatter
 LEAST = 0.01  # of a part: what fails wholly costs much, but not everything
 PATIENCE = 5.0  # s; a recovery that takes as long scores a half
 
@@ -114,15 +119,17 @@ def half(scenario: str) -> str:
 
 
 class Standing(NamedTuple):
-    """One throttle in the table."""
+    """One throttle in the table: among those that play all of its scenarios, on these."""
 
     throttle: str
     valve: str
     scenarios: int
     rank: int  #: by the mean score
+    among: int  #: how many are ranked there, itself included
     ranks: Estimate  #: of the rank in each replication
     score: Estimate
-    behind: Estimate  #: score of the first - its own, on the scenarios of both
+    first: str  #: who is first there
+    behind: Estimate  #: score of the first - its own; 95 % for all of its rivals together (Bonferroni)
     parts: Score  #: means
     halves: tuple[float, float]  #: mean scores on the tuning and the held-out half
     worst: tuple[str, float]  #: least score over the best one of any throttle on that scenario
@@ -138,43 +145,42 @@ class League(NamedTuple):
         return sorted(self.comparison.scenarios, key=lambda name: SPLIT.index(half(name)))
 
     def standings(self, only: str | None = None) -> list[Standing]:
-        """The table, the best first; `only`: one half of the scenarios."""
+        """The table: who plays most scenarios first, then by rank; `only`: one half of the scenarios."""
         played = {name for name, _ in self.comparison.cells}
         names = [name for name in self.scenarios() if name in played and only in (None, half(name))]
         throttles = list(dict.fromkeys(label for _, label in self.comparison.cells))
         totals = {label: self._totals(label, names) for label in throttles}
         totals = {label: rows for label, rows in totals.items() if rows}
-        means = {label: np.mean(list(rows.values()), axis=0) for label, rows in totals.items()}
-        order = sorted(means, key=lambda label: -float(means[label].mean()))
-        every = np.array([means[label] for label in order])
-        # A rank in each replication: 1 + how many are better.
-        ranks = 1.0 + (every[:, np.newaxis] < every[np.newaxis]).sum(axis=1)
-        first = order[0] if order else ""
         best = {
             name: max(float(rows[name].mean()) for rows in totals.values() if name in rows) for name in names
         }
-        rows = []
-        for i, label in enumerate(order):
-            shared = [name for name in totals[label] if name in totals[first]]
-            gaps = [totals[first][name] - totals[label][name] for name in shared]
-            share = {name: float(row.mean()) / best[name] for name, row in totals[label].items()}
-            worst = min(share, key=lambda name: share[name])
-            halves = (self._mean(totals[label], SPLIT[0]), self._mean(totals[label], SPLIT[1]))
-            rows.append(
-                Standing(
-                    label,
-                    self._valve(label),
-                    len(totals[label]),
-                    i + 1,
-                    estimate(ranks[i].tolist()),
-                    estimate(means[label].tolist()),
-                    estimate(np.mean(gaps, axis=0).tolist() if gaps else []),
-                    self._parts(label, list(totals[label])),
-                    halves,
-                    (worst, share[worst]),
-                )
-            )
-        return rows
+        rows = [self._standing(label, totals, best) for label in totals]
+        return sorted(rows, key=lambda row: (-row.scenarios, row.rank))
+
+    def _standing(
+        self, label: str, totals: Mapping[str, Mapping[str, Array]], best: Mapping[str, float]
+    ) -> Standing:
+        own = totals[label]
+        rivals = [other for other, rows in totals.items() if own.keys() <= rows.keys()]
+        means = {other: np.mean([totals[other][name] for name in own], axis=0) for other in rivals}
+        mine, first = means[label], max(rivals, key=lambda other: float(means[other].mean()))
+        every = np.array(list(means.values()))
+        share = {name: float(row.mean()) / best[name] for name, row in own.items()}
+        worst = min(share, key=lambda name: share[name])
+        return Standing(
+            label,
+            self._valve(label),
+            len(own),
+            1 + int((every.mean(axis=1) > mine.mean()).sum()),
+            len(rivals),
+            estimate((1.0 + (every > mine).sum(axis=0)).tolist()),
+            estimate(mine.tolist()),
+            first,
+            estimate((means[first] - mine).tolist(), 1.0 - (1.0 - CONFIDENCE) / max(len(rivals) - 1, 1)),
+            self._parts(label, list(own)),
+            (self._mean(own, SPLIT[0]), self._mean(own, SPLIT[1])),
+            (worst, share[worst]),
+        )
 
     def cell(self, scenario: str, throttle: str) -> tuple[str, float] | None:
         """(verdict, mean score); None where its valve does not act."""
@@ -207,34 +213,40 @@ class League(NamedTuple):
         return Score(*estimates(rows).mean.tolist())
 
     def table(self) -> str:
-        """For people, 125 columns wide."""
+        """For people, 100 columns wide: a block for each number of scenarios."""
         header = (
-            "throttle", "valve", "on", "rank", "score", "behind the first", "achieved", "latency", "steady",
-            "recovery", "fair", *SPLIT,
+            "throttle", "rank", "score", "behind first", "achieved", "latency", "steady", "recovery", "fair",
+            *SPLIT,
         )  # fmt: skip
-        rows = [
-            (
-                row.throttle,
-                row.valve,
-                str(row.scenarios),
-                _ranks(row.ranks),
-                _plus_minus(row.score),
-                "-" if row.rank == 1 else _plus_minus(row.behind),
-                *(_two(value) for value in row.parts[1:]),
-                *(_two(value) for value in row.halves),
-            )
-            for row in self.standings()
-        ]
+        standings = self.standings()
         weights = ", ".join(f"{name} {part.weight:g}" for name, part in PARTS.items())
-        about = (
-            f"score: geometric mean of its parts, weighted {weights}\n"
-            f"on: scenarios where its valve acts; ±, ranks: {CONFIDENCE:.0%} intervals over "
-            f"{self.comparison.replications} replications"
-        )
-        return f"{about}\n\n{aligned(header, rows)}"
+        blocks = [
+            f"score: geometric mean of {weights}\n"
+            f"ranks: {CONFIDENCE:.0%} intervals over {self.comparison.replications} replications; behind "
+            "first: for all rivals together (Bonferroni)"
+        ]
+        for number in dict.fromkeys(row.scenarios for row in standings):
+            block = [row for row in standings if row.scenarios == number]
+            rows = [
+                (
+                    row.throttle,
+                    _ranks(row.ranks),
+                    _three(row.score),
+                    "-" if row.throttle == row.first else _plus_minus(row.behind),
+                    *(_two(value) for value in row.parts[1:]),
+                    *(_two(value) for value in row.halves),
+                )
+                for row in block
+            ]
+            where = f"on {number} of {len(self.scenarios())} scenarios"
+            who = f"ranked among the {block[0].among} throttles that act there; first: {block[0].first}"
+            blocks.append(f"{where}, {who}\n\n{aligned(header, rows, left=1)}")
+        if len(blocks) > 2:
+            blocks.append("Scores are means over the scenarios of a block: compare within a block only.")
+        return "\n\n".join(blocks)
 
     def plot(self) -> Figure:
-        """Throttle by scenario: the verdict and the score in each cell, the best throttle on top."""
+        """Throttle by scenario: the verdict and the score in each cell; in the order of the table."""
         from tpssim import plots
 
         names = self.scenarios()
@@ -306,10 +318,13 @@ def _two(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.2f}"
 
 
+def _three(value: Estimate) -> str:
+    return "-" if value.mean is None else f"{value.mean:.3f}"
+
+
 def _plus_minus(value: Estimate) -> str:
-    if value.mean is None:
-        return "-"
-    return f"{value.mean:.3f}" if value.high is None else f"{value.mean:.3f} ±{value.high - value.mean:.3f}"
+    spread = "" if value.mean is None or value.high is None else f" ±{value.high - value.mean:.3f}"
+    return f"{_three(value)}{spread}"
 
 
 def _ranks(value: Estimate) -> str:

@@ -34,9 +34,9 @@ def add_trace(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_common(parser: argparse.ArgumentParser) -> None:
-    """Options of every verb that writes results."""
-    parser.add_argument("--seed", type=int, default=0, help="default: 0")
+def add_common(parser: argparse.ArgumentParser, seed: str = "default: 0") -> None:
+    """Options of every verb that writes results; `seed`: what is said of that."""
+    parser.add_argument("--seed", type=int, default=0, help=seed)
     parser.add_argument("--out", type=Path, metavar="DIR", help="default: results/VERB-NAME")
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout and nothing else")
 

@@ -81,8 +81,8 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--traces", choices=("first", "all"), default="first", help="which replications' traces are written"
     )
-    add_common(parser)
-    parser.set_defaults(run=compare)
+    add_common(parser, seed="default: 0; of a league one that tuning does not use")
+    parser.set_defaults(run=compare, seed=None)
 
 
 def _policies(given: Sequence[str] | None) -> list[Late]:
@@ -107,6 +107,7 @@ def compare(args: argparse.Namespace) -> int:
     if args.league:
         return _league(args)
     began = time.perf_counter()
+    args.seed = 0 if args.seed is None else args.seed
     from tpssim.scenario import with_late
 
     arenas = scenarios(args, None if args.scenarios is None else specs(args.scenarios))
@@ -189,9 +190,11 @@ def _league(args: argparse.Namespace) -> int:
     from tpssim.artefacts import MARK, check_out, results_folder, write_json
     from tpssim.controllers import CONTROLLERS
     from tpssim.hosting.foreign import Foreign
+    from tpssim.league import SEED
     from tpssim.scenarios import SCENARIOS
     from tpssim.tables import write_csv
 
+    args.seed = SEED if args.seed is None else args.seed
     if args.late or args.traces != "first":
         raise InputError("--late and --traces do not go with --league; allowed: without it")
     given = args.scenarios if args.scenarios or args.trace else [*SCENARIOS]
