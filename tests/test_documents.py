@@ -7,6 +7,8 @@ import asyncio
 import contextlib
 import inspect
 import io
+import json
+import math
 import re
 import shlex
 import subprocess
@@ -22,6 +24,9 @@ import pytest
 
 from tpssim import compare
 from tpssim.cli import main
+from tpssim.controllers import CONTROLLERS
+from tpssim.league import half
+from tpssim.scenarios import SCENARIOS
 from tpssim.server import Server, VirtualQueue
 
 ROOT = Path(__file__).parent.parent
@@ -83,6 +88,16 @@ SHORTER: dict[str, tuple[str, ...]] = {
         T
         + f"compare --league --scenarios healthy:duration=2 --controllers aimd headroom{FEW} --out results/l",
     ),
+    T + "compare --league --scenarios healthy,overload,knee,constant-timeouts,baseline-drift,slow-recovery,"
+    "probe-rejections,cuts-per-event --controllers headroom brpc-auto --replications 30": (
+        T + f"compare --league --scenarios healthy:duration=2 --controllers headroom brpc-auto{FEW}",
+    ),
+    T + "compare --league --scenarios healthy,overload,knee,constant-timeouts,baseline-drift,slow-recovery,"
+    "probe-rejections,cuts-per-event --controllers headroom brpc-auto --replications 30"
+    " --out results/reference-held-out": (
+        T + f"compare --league --scenarios healthy:duration=2 --controllers headroom brpc-auto{FEW}"
+        " --out results/reference-held-out",
+    ),
     T + "compare --league --controllers aimd headroom": (
         T + f"compare --league --scenarios healthy:duration=2,{FIVE} --controllers aimd headroom{FEW}",
     ),
@@ -124,6 +139,12 @@ SHORTER: dict[str, tuple[str, ...]] = {
     T + "tune headroom --scenarios spikes,stall --worst --objective tracking + 0.1 * churn": (
         T + f"tune headroom --scenarios {FIVE},stall:duration=14 --worst --objective 'tracking + 0.1 * churn'"
         " --budget 24 --replications 1 --workers 1 --parameters share",
+    ),
+    T + "tune headroom --objective score --seed 0 --scenarios degrade-recover,spikes,heavy-tail,join-leave,"
+    "sqlite-commits,pool-degrade,refusing,lucky-minimum,creep,zero-rate,fast-errors,idle-growth,few-samples,"
+    "join-leave-in-flight": (
+        T + f"tune headroom --objective score --seed 0 --scenarios {FIVE},degrade-recover:duration=12"
+        " --budget 16 --replications 1 --workers 1",
     ),
     T + "tune ewma-deadzone --parameters alpha,deadzone=1:3 --sensitivity": (
         T + f"tune ewma-deadzone --parameters alpha,deadzone=1:3 --sensitivity --scenarios {FIVE}"
@@ -367,6 +388,78 @@ def test_the_rows_of_laws_in_the_readme_are_what_a_comparison_prints() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     (shown,) = re.findall(r"^    (headroom .*)$", text, re.M)
     assert " ".join(shown.split()) in made, f"paste this: {made[-1]}"
+
+
+def test_the_table_of_the_league_is_the_committed_one() -> None:
+    """docs/league.md against the summary beside the picture: what was measured is what is told."""
+    league = json.loads((ROOT / "results/reference-league/summary.json").read_text(encoding="utf-8"))
+    text = (ROOT / "docs/league.md").read_text(encoding="utf-8")
+    assert {row["throttle"] for row in league["standings"]} == set(CONTROLLERS)
+    assert {row["scenario"] for row in league["cells"]} == set(SCENARIOS)
+    assert league["command"].endswith(f"--league --traces first --seed {league['seed']}")
+    block = re.search(r"^    throttle .*^Scores", text, re.S | re.M)
+    assert block
+    # A long name has a line of its own.
+    found = re.findall(r"^    ([a-z][\w-]+)(?: +|\n +)([\d-]+ 0\..*)$", block[0], re.M)
+    shown = {name: [cell for cell in rest.split() if not cell.startswith("±")] for name, rest in found}
+    assert list(shown) == [row["throttle"] for row in league["standings"]]
+
+    def two(value: float | None) -> str:
+        return "-" if value is None else f"{value:.2f}"
+
+    for row in league["standings"]:
+        rank, score, behind, *rest = shown[row["throttle"]]
+        low, _, high = rank.partition("-")
+        assert [int(low), int(high or low)] == [
+            max(1, math.floor(row["ranks"][end] + 0.5)) for end in ("low", "high")
+        ]
+        first = row["throttle"] == row["first"]
+        assert (score, behind) == (
+            f"{row['score']['mean']:.3f}",
+            "-" if first else f"{row['behind']['mean']:.3f}",
+        )
+        assert rest == [two(value) for part, value in row["parts"].items() if part != "total"] + [
+            two(value) for value in row["halves"].values()
+        ]
+        width = row["behind"]["high"] - row["behind"]["mean"]
+        assert first or re.search(rf"{row['throttle']}\s[^±]*{behind} ±{width:.3f} ", block[0])
+    for number, among, first in dict.fromkeys(
+        (row["scenarios"], row["among"], row["first"]) for row in league["standings"]
+    ):
+        where = (
+            f"on {number} of {len(SCENARIOS)} scenarios, ranked among the {among} throttles that act there"
+        )
+        assert f"    {where}; first: {first}\n" in text
+
+
+@pytest.mark.parametrize("name", ["docs/league.md", "docs/headroom.md"])
+def test_the_lead_on_the_held_out_half_is_the_committed_one(name: str) -> None:
+    """Thirty replications of the first and the second where both act; the table says who is the second."""
+    folder = ROOT / "results"
+    table = json.loads((folder / "reference-league/summary.json").read_text(encoding="utf-8"))
+    pair = json.loads((folder / "reference-held-out/summary.json").read_text(encoding="utf-8"))
+    words = pair["command"].split()
+    names = words[words.index("--scenarios") + 1].split(",")
+    assert {half(scenario) for scenario in names} == {"held-out"}
+    cells = {(row["scenario"], row["throttle"]) for row in table["cells"] if row["half"] == "held-out"}
+    assert set(names) == {scenario for scenario, throttle in cells if throttle == "brpc-auto"}
+    first, second = pair["held_out"]
+    nearest = min(
+        (row for row in table["held_out"] if row["throttle"] != "headroom"),
+        key=lambda row: row["behind"]["mean"],
+    )
+    assert (first["throttle"], second["throttle"], nearest["throttle"]) == (
+        "headroom",
+        "brpc-auto",
+        "brpc-auto",
+    )
+    assert pair["replications"] == 30
+    text = " ".join((ROOT / name).read_text(encoding="utf-8").split())
+    lead, scores = second["behind"], [row["score"]["mean"] for row in (first, second)]
+    assert f"{lead['mean']:.4f} [{lead['low']:.4f}, {lead['high']:.4f}]" in text
+    assert f"{scores[0]:.3f} against {scores[1]:.3f}" in text
+    asked = f"--scenarios {','.join(names)} --controllers headroom brpc-auto --replications 30"
+    assert any(f"compare --league {asked}" in command for command in COMMANDS)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
