@@ -16,7 +16,7 @@ from tpssim.pacing import next_due
 from tpssim.serving import Serving
 from tpssim.throttling import Pacer
 from tpssim.validation import validate
-from tpssim.vector_cases import VECTOR_CASES
+from tpssim.vector_ranges import VECTOR_CASES
 from tpssim.yardsticks.cases import CASES
 from tpssim.yardsticks.common import Found
 from tpssim.yardsticks.queues import dm1_sigma, erlang_c

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from tpssim.traces import Trace
 
 
+#: The header and the rows of a table.
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]
+
+
 class Run(NamedTuple):
     """One replication of one throttle on one scenario."""
 
@@ -88,6 +92,23 @@ class Comparison(NamedTuple):
         parts = [self._scenario_table(scenario) for scenario in self.scenarios.values()]
         parts += [self._late_table(variants) for variants in self.late_variants()]
         return "\n\n".join([*parts, *([twins] if (twins := self._twin_lines()) else [])])
+
+    def __repr__(self) -> str:
+        throttles = len({label for _, label in self.cells})
+        return (
+            f"<Comparison: {tables.counted(throttles, 'throttle')} on "
+            f"{tables.counted(len(self.scenarios), 'scenario')}, "
+            f"{tables.counted(self.replications, 'replication')}; print(.table()), .plot(), .rows()>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The tables in a notebook."""
+        parts = [
+            tables.in_html(*self._scenario_rows(scenario), self._about(scenario))
+            for scenario in self.scenarios.values()
+        ]
+        parts += [tables.in_html(*self._late_rows(same), _about_late(same)) for same in self.late_variants()]
+        return "\n".join(parts)
 
     def late_variants(self) -> list[list[Scenario]]:
         """Scenarios that differ in nothing but the late policy (and the name), where there are several."""
@@ -194,7 +215,16 @@ class Comparison(NamedTuple):
             for t in self.twins()
         )
 
+    def _about(self, scenario: Scenario) -> str:
+        """What is above its table."""
+        wanted = f"wanted {scenario.target:g}/s for {scenario.duration:g} s, {self.replications} replications"
+        return f"{scenario.name}: {wanted}" + (f"\n{scenario.summary}" if scenario.summary else "")
+
     def _scenario_table(self, scenario: Scenario) -> str:
+        table = tables.aligned(*self._scenario_rows(scenario))
+        return f"{self._about(scenario)}\n{tables.starred(table)}"
+
+    def _scenario_rows(self, scenario: Scenario) -> Table:
         shared = len(scenario.producers) > 1
         header = (
             "throttle",
@@ -229,11 +259,12 @@ class Comparison(NamedTuple):
             )
             for label, cell in self.of(scenario.name).items()
         ]
-        about = f"{scenario.summary}\n" if scenario.summary else ""
-        wanted = f"wanted {scenario.target:g}/s for {scenario.duration:g} s, {self.replications} replications"
-        return f"{scenario.name}: {wanted}\n{about}{tables.starred(tables.aligned(header, rows))}"
+        return header, rows
 
     def _late_table(self, variants: Sequence[Scenario]) -> str:
+        return f"{_about_late(variants)}\n{tables.aligned(*self._late_rows(variants))}"
+
+    def _late_rows(self, variants: Sequence[Scenario]) -> Table:
         header = ("throttle", "late", "achieved %", "storm x", "caught up", "re-anchored", "dropped", "p99 s")
         rows = []
         for label in self.of(variants[0].name):
@@ -252,8 +283,7 @@ class Comparison(NamedTuple):
                         tables.number(cell.estimate("response_p99"), 1.0, 3),
                     )
                 )
-        about = "storm: releases in the busiest 0.1 s, as a multiple of the wanted rate"
-        return f"{_base(variants[0])}: what becomes of missed slots\n{about}\n{tables.aligned(header, rows)}"
+        return header, rows
 
     def _scenario_json(self, scenario: Scenario) -> dict[str, Any]:
         return {
@@ -286,6 +316,12 @@ class Twins(NamedTuple):
     runs: int
     equal: int
     calls: int
+
+
+def _about_late(variants: Sequence[Scenario]) -> str:
+    """What is above the table of late policies."""
+    storm = "storm: releases in the busiest 0.1 s, as a multiple of the wanted rate"
+    return f"{_base(variants[0])}: what becomes of missed slots\n{storm}"
 
 
 def _base(scenario: Scenario) -> str:

@@ -13,9 +13,10 @@ all throttles on those.
 from __future__ import annotations
 
 import hashlib
+import html
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,7 +26,7 @@ from tpssim.controllers import CONTROLLERS, facts
 from tpssim.plant import Async, Pool
 from tpssim.scenario import Scenario
 from tpssim.statistics import CONFIDENCE, Estimate, estimate, estimates
-from tpssim.tables import aligned
+from tpssim.tables import aligned, counted, in_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,6 +51,7 @@ PARTS = {
     "recovery": Part(0.15, f"{PATIENCE:g} s / ({PATIENCE:g} s + regain_time), where the capacity rises"),
     "fairness": Part(0.1, "Jain's index of the producers (measure fairness), where there are several"),
 }
+APART = "Scores are means over the scenarios of a block: compare within a block only."
 SPLIT = ("tuning", "held-out")
 
 
@@ -212,19 +214,40 @@ class League(NamedTuple):
         rows = np.array([np.mean(scores(self.comparison.cells[name, throttle]), axis=0) for name in names])
         return Score(*estimates(rows).mean.tolist())
 
+    def __repr__(self) -> str:
+        throttles = {label for _, label in self.comparison.cells}
+        return (
+            f"<League: {counted(len(throttles), 'throttle')} on "
+            f"{counted(len(self.comparison.scenarios), 'scenario')}, "
+            f"{counted(self.comparison.replications, 'replication')}; print(.table()), .plot(), .standings()>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The table in a notebook."""
+        blocks = [in_html(header, rows, about, left=1) for about, header, rows in self._blocks()]
+        told = "<br>".join(map(html.escape, self._about().splitlines()))
+        return f"<p>{told}</p>" + "".join(blocks) + (f"<p>{APART}</p>" if len(blocks) > 1 else "")
+
     def table(self) -> str:
         """For people, 100 columns wide: a block for each number of scenarios."""
+        blocks = [f"{about}\n\n{aligned(header, rows, left=1)}" for about, header, rows in self._blocks()]
+        return "\n\n".join([self._about(), *blocks, *([APART] if len(blocks) > 1 else [])])
+
+    def _about(self) -> str:
+        weights = ", ".join(f"{name} {part.weight:g}" for name, part in PARTS.items())
+        return (
+            f"score: geometric mean of {weights}\n"
+            f"ranks: {CONFIDENCE:.0%} intervals over {self.comparison.replications} replications; behind "
+            "first: for all rivals together (Bonferroni)"
+        )
+
+    def _blocks(self) -> Iterator[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
+        """Of each block what is above it, its header, its rows."""
         header = (
             "throttle", "rank", "score", "behind first", "achieved", "latency", "steady", "recovery", "fair",
             *SPLIT,
         )  # fmt: skip
         standings = self.standings()
-        weights = ", ".join(f"{name} {part.weight:g}" for name, part in PARTS.items())
-        blocks = [
-            f"score: geometric mean of {weights}\n"
-            f"ranks: {CONFIDENCE:.0%} intervals over {self.comparison.replications} replications; behind "
-            "first: for all rivals together (Bonferroni)"
-        ]
         for number in dict.fromkeys(row.scenarios for row in standings):
             block = [row for row in standings if row.scenarios == number]
             rows = [
@@ -240,10 +263,7 @@ class League(NamedTuple):
             ]
             where = f"on {number} of {len(self.scenarios())} scenarios"
             who = f"ranked among the {block[0].among} throttles that act there; first: {block[0].first}"
-            blocks.append(f"{where}, {who}\n\n{aligned(header, rows, left=1)}")
-        if len(blocks) > 2:
-            blocks.append("Scores are means over the scenarios of a block: compare within a block only.")
-        return "\n\n".join(blocks)
+            yield f"{where}, {who}", header, rows
 
     def plot(self) -> Figure:
         """Throttle by scenario: the verdict and the score in each cell; in the order of the table."""

@@ -1,8 +1,12 @@
-"""Tables: plain text for people, CSV and frames for programs. Knows strings, numbers and estimates only."""
+"""Tables: plain text and HTML for people, CSV and frames for programs.
+
+Knows strings, numbers and estimates only.
+"""
 
 from __future__ import annotations
 
 import csv
+import html
 import importlib.util
 import os
 import sys
@@ -73,11 +77,41 @@ def _block(rows: Sequence[Sequence[str]], widths: Sequence[int], left: int) -> s
     return "\n".join(lines)
 
 
+def in_html(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, left: int = 2) -> str:
+    """The same as an element of a notebook, in whatever colours it has; each line of the caption is one.
+
+    >>> in_html(["law", "n"], [["a<b", "2"]], "few", left=1)[:46]
+    '<table><caption style="text-align:left">few</c'
+    """
+
+    def line(tag: str, cells: Sequence[str]) -> str:
+        sides = ["left" if i < left else "right" for i in range(len(cells))]
+        return "".join(
+            f'<{tag} style="text-align:{side}">{html.escape(cell)}</{tag}>'
+            for side, cell in zip(sides, cells, strict=True)
+        )
+
+    told = starred_note(rows)
+    lines = "<br>".join(html.escape(text) for text in caption.splitlines())
+    body = "\n".join(f"<tr>{line('td', row)}</tr>" for row in rows)
+    return (
+        f'<table><caption style="text-align:left">{lines}</caption>'
+        f"<thead><tr>{line('th', header)}</tr></thead><tbody>\n{body}\n</tbody></table>"
+        + (f"<small>{html.escape(told)}</small>" if told else "")
+    )
+
+
+NEVER = "* the mean of those replications in which it happened; in others it never did"
+
+
+def starred_note(rows: Sequence[Sequence[str]]) -> str:
+    """What explains the asterisk of `number`, if a cell has one."""
+    return NEVER if any(cell.endswith("*") for row in rows for cell in row) else ""
+
+
 def starred(text: str) -> str:
     """The text with a line that explains the asterisk of `number`, if it has one."""
-    if "*" not in text:
-        return text
-    return f"{text}\n* the mean of those replications in which it happened; in others it never did"
+    return f"{text}\n{NEVER}" if "*" in text else text
 
 
 def number(value: Estimate, scale: float, digits: int) -> str:
@@ -96,6 +130,15 @@ def interval(value: Estimate, scale: float, digits: int) -> str:
     if value.mean is None or value.high is None:
         return text
     return f"{text} ±{(value.high - value.mean) * scale:.{digits}f}"
+
+
+def counted(n: int, noun: str) -> str:
+    """So many of something.
+
+    >>> counted(1, "call"), counted(2000, "call")
+    ('1 call', '2,000 calls')
+    """
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:

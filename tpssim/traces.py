@@ -52,6 +52,14 @@ class Trace(NamedTuple):
     scenario: Scenario
     meta: Mapping[str, Any]  #: controller, parameters, seed, replication, engine, version, spun (CPU s)
 
+    def __repr__(self) -> str:
+        n = tables.counted(len(self.released), "call")
+        return (
+            f"<Trace: {self.meta.get('controller', 'a throttle')} on {self.scenario.name}, "
+            f"{n} in {self.scenario.duration:g} s; "
+            ".plot(), .to_pandas(), .columns()>"
+        )
+
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns by name."""
         return {name: getattr(self, name) for name in COLUMNS}

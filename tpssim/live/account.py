@@ -65,6 +65,11 @@ class Report(NamedTuple):
     spin_threshold: float  #: s, at the end; nan if the clock is not ours
     verdict: str  #: on pace, or what limited it
 
+    def __repr__(self) -> str:
+        pace = "" if math.isnan(self.rate) else f" at {self.rate:.2f}/s"
+        n = f"{self.released:,.0f} call{'' if self.released == 1.0 else 's'}"
+        return f"<Report: {n} in {self.seconds:.3g} s{pace}; {self.verdict}; print() shows it all>"
+
     def __str__(self) -> str:
         def us(seconds: float) -> str:
             if math.isnan(seconds):

@@ -136,8 +136,27 @@ class SweepResult(NamedTuple):
         i = list(METRICS).index(metric)
         return np.array([row.mean[i] for row in self.rows])
 
+    def __repr__(self) -> str:
+        failed = f", {len(self.failures)} failed" if self.failures else ""
+        return (
+            f"<SweepResult: {self.controller} on {self.scenario.name}, "
+            f"{tables.counted(len(self.rows), 'point')} of {' x '.join(self.names())}, "
+            f"{tables.counted(self.replications, 'replication')}{failed}; "
+            "print(.table()), .summary(), .heatmap(metric), .plot(metric), .to_pandas()>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The table in a notebook."""
+        about, header, lines = self._table(60, 20)
+        return tables.in_html(header, lines, f"{self.summary()}\n{about}", left=len(self.factors) + 1)
+
     def table(self, most: int = 60, best: int = 20) -> str:
         """Plain text: every point, or of more than `most` the `best` (`verdicts.merit`)."""
+        about, header, lines = self._table(most, best)
+        return tables.starred(about + tables.aligned(header, lines, left=len(self.factors) + 1))
+
+    def _table(self, most: int, best: int) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+        """What is above it, its header, its rows."""
         rows, about = self.rows, ""
         if len(rows) > most:
             rows = sorted(rows, key=self._merit)[:best]
@@ -170,7 +189,7 @@ class SweepResult(NamedTuple):
                     tables.number(row.estimate("spin_cpu"), 100.0, 1),
                 )
             )
-        return tables.starred(about + tables.aligned(header, lines, left=len(self.factors) + 1))
+        return about, header, lines
 
     @staticmethod
     def _merit(row: Row) -> tuple[float, float, float]:

@@ -94,6 +94,14 @@ class TuneResult(NamedTuple):
     worse: list[Change]
     better: list[Change]
 
+    def __repr__(self) -> str:
+        n = len(self.scenarios)
+        where = self.scenarios[0].name if n == 1 else f"{n} scenarios"
+        return (
+            f"<TuneResult: {self.spec()} for {where}, of {tables.counted(len(self.tried), 'setting')}, "
+            f"{tables.counted(self.runs, 'run')}; print(.text()), .line(), .to_pandas(), .plot_profile()>"
+        )
+
     def spec(self) -> str:
         """The chosen law as it may be typed: `NAME:key=value,...`; of a user's class, `Name(key=value)`."""
         default = type(self.best)._field_defaults
