@@ -172,12 +172,36 @@ BAD: list[tuple[list[str], str]] = [
         ["simulate", "spikes", "aimd", "--trace", "x.csv"],
         "give either SCENARIO CONTROLLER or --trace FILE CONTROLLER",
     ),
-    (["list", "scenarios", "nowhere"], "no 'nowhere' among the scenarios; allowed: fast-async"),
+    (["list", "scenarios", "nowhere"], "no scenario 'nowhere'; allowed: fast-async"),
     (["list", "animals"], "invalid choice: 'animals'"),
 ]
 
 
-@pytest.mark.parametrize(("argv", "message"), BAD, ids=lambda value: " ".join(value)[:60])
+#: Near misses: what was meant comes before the list of what is allowed.
+CLOSE = [
+    (
+        ["compare", "--controllers", "headrom"],
+        "no controller 'headrom', did you mean 'headroom'? allowed: auto,",
+    ),
+    (
+        ["simulate", "degrade", "recover"],
+        "no scenario 'degrade', did you mean 'degrade-recover'? allowed: fast",
+    ),
+    (
+        ["compare", "--controllers", "aimd:decrate=1"],
+        "no parameter 'decrate', did you mean 'dec_rate'? allowed",
+    ),
+    (["compare", "--scenarios", "spikes:taget=1"], "no parameter 'taget', did you mean 'target'? allowed"),
+    (["list", "metrics", "acheived"], "no measure 'acheived', did you mean 'achieved'? allowed: "),
+    (["sweep", "alpha-dedzone"], "no study 'alpha-dedzone', did you mean 'alpha-deadzone'? allowed: "),
+    (
+        ["sweep", "alpha-deadzone", "--heatmap", "swng"],
+        "no measure 'swng', did you mean 'swing'? allowed: verdict",
+    ),
+]
+
+
+@pytest.mark.parametrize(("argv", "message"), [*BAD, *CLOSE], ids=lambda value: " ".join(value)[:60])
 def test_bad_input_gets_exit_code_2_and_one_line(
     argv: list[str],
     message: str,

@@ -82,6 +82,7 @@ def test_formulas_hold_nothing_else(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        ("1 - acheived", "no measure 'acheived', did you mean 'achieved'"),
         ("speed", "there is no measure 'speed'; allowed: throughput"),
         ("iae +", "is no formula; allowed: tracking"),
         ("", "is no formula"),

@@ -407,7 +407,10 @@ def test_the_command_writes_table_maps_and_traces(
         ("sweep --grid alpha", "grid 'alpha' names no values"),
         ("sweep --grid alpha=0.1 alpha=0.2", "grid: alpha is given twice"),
         ("sweep --grid alpha=0.1 --workers 0", "workers=0"),
-        ("sweep --grid alpha=0.1,0.2 deadzone=1,2 --heatmap nonsense", "--heatmap nonsense: no such measure"),
+        (
+            "sweep --grid alpha=0.1,0.2 deadzone=1,2 --heatmap nonsense",
+            "--heatmap: there is no measure 'nonsense'; allowed: verdict",
+        ),
         ("sweep --grid alpha=0.1,0.2 --heatmap swing", "--heatmap needs a grid of two factors"),
         ("sweep --grid alpha=0.1,0.2 --plot swing:speed", "--plot swing:speed: no such measure or factor"),
         ("sweep --grid alpha=0.1 --dask 127.0.0.1:1", "no scheduler answers there"),

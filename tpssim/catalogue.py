@@ -10,14 +10,15 @@ from typing import Any
 
 from tpssim.article import PRINTED, TWINS
 from tpssim.controllers import CONTROLLERS, facts
-from tpssim.core import InputError, Range, ranges
+from tpssim.core import Range, no_such, ranges
 from tpssim.scenario import PARTS, capacity, phases
 from tpssim.scenarios import SCENARIOS
 from tpssim.sweeping.studies import STUDIES
 from tpssim.tables import filled
 from tpssim.throttling import Pacer
 
-KINDS = ("controllers", "scenarios", "metrics", "studies")
+#: What there is, and what one of it is called.
+SINGULAR = {"controllers": "controller", "scenarios": "scenario", "metrics": "measure", "studies": "study"}
 
 
 def _first_line(thing: Any) -> str:
@@ -135,12 +136,12 @@ def _studies() -> dict[str, Any]:
 def entries(kind: str | None, name: str | None) -> dict[str, Any]:
     """The entries of one kind (or of all), or one entry, by name; raises `InputError`."""
     makers = {"controllers": _controllers, "scenarios": _scenarios, "metrics": _metrics, "studies": _studies}
-    found = {k: makers[k]() for k in KINDS if kind in (None, k)}
+    found = {k: makers[k]() for k in SINGULAR if kind in (None, k)}
     if name is None:
         return found
     (known,) = found.values()
     if name not in known:
-        raise InputError(f"there is no {name!r} among the {kind}; allowed: {', '.join(known)}")
+        raise no_such(SINGULAR[str(kind)], name, known)
     return {str(kind): {name: known[name]}}
 
 

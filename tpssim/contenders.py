@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from tpssim.article import PRINTED
 from tpssim.controllers import CONTROLLERS, law_named
-from tpssim.core import Controller, InputError, checked, format_spec, parse_spec, ranges
+from tpssim.core import Controller, InputError, checked, format_spec, no_such, parse_spec, ranges
 from tpssim.hosting.foreign import Foreign, ThrottleFunction
 from tpssim.scenario import Scenario, checked_scenario, with_parameters
 from tpssim.scenarios import SCENARIOS
@@ -74,6 +74,6 @@ def scenario_named(given: Scenario | str) -> Scenario:
         return checked_scenario(given)
     name, parameters = parse_spec(given)
     if name not in SCENARIOS:
-        raise InputError(f"there is no scenario {name!r}; allowed: {', '.join(SCENARIOS)}")
+        raise no_such("scenario", name, SCENARIOS)
     scenario = with_parameters(SCENARIOS[name], parameters)
     return scenario._replace(name=format_spec(name, parameters))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, TypeVar, cast, get_type_hints
 
 VERSION = "0.1.0"
@@ -149,15 +149,27 @@ def checked(record: RecordT, owner: str) -> RecordT:
     return cast(RecordT, fixed)
 
 
+def no_such(what: str, name: str, known: Iterable[str], where: str = "") -> InputError:
+    """The error for a name that is not known: the one that was meant, if one is close, then all there are.
+
+    >>> print(no_such("law", "amid", ["fixed", "aimd"]))
+    there is no law 'amid', did you mean 'aimd'? allowed: fixed, aimd
+    """
+    import difflib  # when something is wrong, not before
+
+    names = list(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f", did you mean {close[0]!r}?" if close else ";"
+    return InputError(f"{where}there is no {what} {name!r}{hint} allowed: {', '.join(names) or 'none'}")
+
+
 def replaced(record: RecordT, owner: str, parameters: Mapping[str, float]) -> RecordT:
     """The record with some parameters changed and all of them checked; raises `InputError`."""
     known = ranges(record)
     changed: Any = record
     for name in parameters:
         if name not in known:
-            raise InputError(
-                f"{owner}: there is no parameter {name!r}; allowed: {', '.join(known) or 'none'}"
-            )
+            raise no_such("parameter", name, known, f"{owner}: ")
     return checked(cast(RecordT, changed._replace(**parameters)), owner)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
 from tpssim.clock import IDEAL, TimerModel
-from tpssim.core import InputError, Range, checked, ranges, replaced
+from tpssim.core import InputError, Range, checked, no_such, ranges, replaced
 from tpssim.disturbances import (
     CONSTANT,
     Disturbance,
@@ -148,7 +148,7 @@ def with_parameters(scenario: Scenario, parameters: Mapping[str, float]) -> Scen
                 inner[part][plain] = value
                 break
         else:
-            raise InputError(f"{owner}: there is no parameter {name!r}; allowed: {', '.join(known)}")
+            raise no_such("parameter", name, known, f"{owner}: ")
     changed = {part: replaced(record, owner, inner[part]) for part, record in parts.items()}
     return checked_scenario(scenario._replace(**changed, **own))
 

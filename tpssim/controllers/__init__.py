@@ -35,7 +35,7 @@ from tpssim.controllers.spark_pid import SparkPid
 from tpssim.controllers.sre_throttling import SreThrottling
 from tpssim.controllers.token_bucket import TokenBucket
 from tpssim.controllers.vector_arc import VectorArc
-from tpssim.core import InputError, parse_spec, replaced
+from tpssim.core import no_such, parse_spec, replaced
 
 CONTROLLERS: dict[str, Any] = {
     "fixed": Fixed,
@@ -81,8 +81,7 @@ def law_named(text: str, others: Iterable[str] = ()) -> tuple[str, Any]:
     name, parameters = parse_spec(text)
     name = RECOMMENDED if name == "auto" else name
     if name not in CONTROLLERS:
-        allowed = ", ".join(["auto", *CONTROLLERS, *others])
-        raise InputError(f"there is no controller {name!r}; allowed: {allowed}")
+        raise no_such("controller", name, ["auto", *CONTROLLERS, *others])
     return name, replaced(CONTROLLERS[name](), name, parameters)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tpssim import tables, theory
-from tpssim.core import InputError
+from tpssim.core import InputError, no_such
 from tpssim.experiment import simulate
 from tpssim.metrics import METRICS, long_phases
 from tpssim.scenario import achievable
@@ -132,7 +132,7 @@ class SweepResult(NamedTuple):
                 [row.words.get(metric, 0) / self.replications if row.words else math.nan for row in self.rows]
             )
         if metric not in METRICS:
-            raise InputError(f"there is no measure {metric!r}; allowed: {', '.join([*METRICS, *WORDS])}")
+            raise no_such("measure", metric, [*METRICS, *WORDS])
         i = list(METRICS).index(metric)
         return np.array([row.mean[i] for row in self.rows])
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from tpssim import league
-from tpssim.core import InputError
+from tpssim.core import InputError, no_such
 from tpssim.metrics import METRICS, frame_of
 from tpssim.scenario import Scenario
 
@@ -114,7 +114,7 @@ def _compiled(node: ast.expr, text: str) -> Function:
             if name in OBJECTIVES:
                 return objective(name).function
             known = [*METRICS, *CONSTANTS, *(name for name in OBJECTIVES if name not in METRICS)]
-            raise InputError(f"objective {text!r}: there is no measure {name!r}; allowed: {', '.join(known)}")
+            raise no_such("measure", name, known, f"objective {text!r}: ")
         case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
             inner = _compiled(operand, text)
             return (lambda measures: -inner(measures)) if isinstance(sign, ast.USub) else inner

@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tpssim.core import VERSION, InputError
+from tpssim.core import VERSION, InputError, no_such
 from tpssim.verbs.common import (
     Progress,
     add_common,
@@ -91,7 +91,7 @@ def _study(args: argparse.Namespace) -> Named:
     if args.study is None and args.grid is None:
         raise InputError(f"give a study or --grid NAME=VALUES; allowed studies: {', '.join(STUDIES)}")
     if args.study is not None and args.study not in STUDIES:
-        raise InputError(f"there is no study {args.study!r}; allowed: {', '.join(STUDIES)}")
+        raise no_such("study", args.study, STUDIES)
     plain = Named(
         "degrade-recover", "ewma-deadzone", (), ("achieved", "swing"), ("achieved", "swing"), 10, ""
     )
@@ -200,7 +200,7 @@ def _check_pictures(args: argparse.Namespace, study: Named, names: list[str]) ->
         raise InputError("--heatmap needs a grid of two factors or more; allowed: --plot MEASURE")
     for metric in study.heatmaps:
         if metric not in (*known, "verdict"):
-            raise InputError(f"--heatmap {metric}: no such measure; allowed: verdict, {', '.join(known)}")
+            raise no_such("measure", metric, ["verdict", *known], "--heatmap: ")
     for text in study.plots:
         metric, _, x = text.partition(":")
         if metric not in known or (x and x not in (*names, *METRICS)):
