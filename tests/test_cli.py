@@ -15,7 +15,10 @@ from typing import Any
 import pytest
 
 from tpssim.cli import main
+from tpssim.core import InputError
 from tpssim.metrics import METRICS
+from tpssim.scenarios import SCENARIOS
+from tpssim.verbs.common import default_out
 
 FEW = ["--replications", "2", "--workers", "1"]
 SHORT = ["--scenarios", "blocking-steady:duration=5,cv=1", *FEW]
@@ -83,6 +86,63 @@ def test_an_earlier_result_is_replaced_and_other_files_are_not(
     assert main([*base[:-1], str(precious)]) == 2
     assert files(precious) == {"thesis.txt"}
     assert "holds files that are not tpssim's" in capsys.readouterr().err
+
+
+def test_the_result_of_another_verb_is_not_replaced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "r"
+    assert main(["simulate", "blocking-steady:duration=5", "fixed", "--out", str(out)]) == 0
+    before = files(out)
+    (tmp_path / "calls.py").write_text("def send(i): (open(__file__ + '.called', 'w')).close()")
+    live = ["live", "--call", f"{tmp_path / 'calls.py'}:send", "--tps", "50", "--total", "3", "--quiet"]
+    for argv in (["compare", *SHORT, "--controllers", "fixed"], live):
+        capsys.readouterr()
+        assert main([*argv, "--out", str(out)]) == 2
+        allowed = f"a folder that is new, empty or an earlier result of {argv[0]}"
+        error = capsys.readouterr().err
+        assert f"--out {str(out)!r} holds the result of simulate; allowed: {allowed}\n" in error
+        assert error.count("\n") == 1
+    assert files(out) == before
+    assert not (tmp_path / "calls.py.called").exists(), "refused before anything ran"
+    (out / "run.json").write_text("{}", encoding="utf-8")
+    assert main([*live, "--out", str(out)]) == 2
+    assert "holds files that are not tpssim's" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "folder"),
+    [
+        ("compare --scenarios stall --late burst,delay,skip", "compare-stall--late"),
+        ("compare --scenarios stall:target=20", "compare-stall_target=20"),
+        (
+            "compare --scenarios blocking-steady:mean=0.0123,cv=0.5,target=30 blocking-steady:cv=0.2 stall",
+            "compare-blocking-steady_stall",
+        ),
+        (
+            "simulate blocking-steady:mean=0.0123,duration=1e+06 aimd:dec_rate=0.55",
+            "simulate-blocking-steady--aimd",
+        ),
+    ],
+)
+def test_the_folder_of_results_has_a_short_name(
+    line: str, folder: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Path] = []
+
+    def stop(out: Path, verb: str) -> None:
+        asked.append(out)
+        raise InputError("far enough")
+
+    monkeypatch.setattr("tpssim.artefacts.check_out", stop)
+    assert main(line.split()) == 2
+    assert asked == [Path("results") / folder]
+
+
+def test_many_scenarios_make_no_long_name() -> None:
+    out = default_out("compare", "+".join(SCENARIOS))
+    assert len(out.name) == 60
+    assert out != default_out("compare", "+".join([*SCENARIOS][1:]))
 
 
 def test_compare_reads_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -184,8 +244,8 @@ CLOSE = [
         "no controller 'headrom', did you mean 'headroom'? allowed: auto,",
     ),
     (
-        ["simulate", "degrade", "recover"],
-        "no scenario 'degrade', did you mean 'degrade-recover'? allowed: fast",
+        ["simulate", "degrade-recovr", "fixed"],
+        "no scenario 'degrade-recovr', did you mean 'degrade-recover'? allowed: fast",
     ),
     (
         ["compare", "--controllers", "aimd:decrate=1"],

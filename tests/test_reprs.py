@@ -33,7 +33,7 @@ RESULTS: dict[str, tuple[Any, str]] = {
     "sweep": (swept, r"ewma-deadzone on blocking-steady:duration=5, 3 points of alpha, 2 replications; "),
     "tune": (
         lambda: tpssim.tune([SHORT], "aimd", parameters={"dec_rate": None}, budget=16, replications=1),
-        r"aimd:dec_rate=[\d.]+ for blocking-steady:duration=5, of 1\d settings, [\d,]+ runs; .*\.line\(\)",
+        r"aimd:dec_rate=[\d.]+ for blocking-steady:duration=5, of \d+ settings, [\d,]+ runs; .*\.line\(\)",
     ),
     "league": (
         lambda: league([SHORT], ["aimd", "headroom"], replications=2),

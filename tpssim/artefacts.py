@@ -14,22 +14,42 @@ from typing import Any
 
 from tpssim.core import InputError
 
-#: A folder with this file was made by tpssim and may be replaced by it.
+#: A folder with this file was made by tpssim and may be replaced by the verb that made it.
 MARK = "run.json"
 LONGEST = 150  # characters of a file's name, its suffix aside
 
 
-def check_out(out: Path) -> None:
-    """Refuse early what could not be written or must not be replaced; raises `InputError`."""
+def verb_of(command: str) -> str:
+    """The verb of a command as it stands in results; "" if there is none.
+
+    >>> verb_of("python -m tpssim sweep alpha-deadzone --seed 0")
+    'sweep'
+    """
+    words = command.split()
+    return words[3] if len(words) > 3 else ""
+
+
+def _made_by(out: Path) -> str:
+    """The verb that made a folder; "" if tpssim did not."""
+    try:
+        command = json.loads((out / MARK).read_text(encoding="utf-8"))["command"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return verb_of(command) if isinstance(command, str) else ""
+
+
+def check_out(out: Path, verb: str) -> None:
+    """Refuse early what could not be written or must not be replaced by that verb; raises `InputError`."""
     if out.exists():
         if not out.is_dir():
             raise InputError(
                 f"--out {str(out)!r} is a file; allowed: a folder that is new, empty or tpssim's"
             )
-        if any(out.iterdir()) and not (out / MARK).is_file():
+        if any(out.iterdir()) and (made := _made_by(out)) != verb:
+            holds = f"the result of {made}" if made else "files that are not tpssim's"
             raise InputError(
-                f"--out {str(out)!r} holds files that are not tpssim's; "
-                "allowed: a folder that is new, empty or an earlier result"
+                f"--out {str(out)!r} holds {holds}; "
+                f"allowed: a folder that is new, empty or an earlier result of {verb}"
             )
     with _staging(out) as folder:
         folder.rmdir()
@@ -52,12 +72,12 @@ def _staging(out: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def results_folder(out: Path) -> Iterator[Path]:
+def results_folder(out: Path, verb: str) -> Iterator[Path]:
     """A new folder to fill, put in the place of `out` in one step when the block ends well.
 
     An earlier result there is replaced; if the block fails, it stays as it was.
     """
-    check_out(out)
+    check_out(out, verb)
     with _staging(out) as folder:
         try:
             yield folder
@@ -69,7 +89,7 @@ def results_folder(out: Path) -> Iterator[Path]:
             raise InputError(f"--out {str(out)!r} cannot be written: {error.strerror}") from error
 
 
-def file_name(*parts: str) -> str:
+def file_name(*parts: str, longest: int = LONGEST) -> str:
     """A name for a file from what a user may have typed; one that is too long ends with a digest of itself.
 
     >>> file_name("drift", "aimd:dec_rate=0.5")
@@ -77,10 +97,10 @@ def file_name(*parts: str) -> str:
     """
     text = "--".join(parts)
     name = "".join(c if c.isalnum() or c in "-_.=" else "_" for c in text)
-    if len(name) <= LONGEST:
+    if len(name) <= longest:
         return name
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return f"{name[: LONGEST - 9]}-{digest}"
+    return f"{name[: longest - 9]}-{digest}"
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tpssim.artefacts import MARK
+from tpssim.artefacts import MARK, verb_of
 from tpssim.core import InputError
 
 #: What a verb says of its run; `calibrate` alone calls it otherwise.
@@ -46,9 +46,9 @@ def read_result(folder: Path) -> Result:
     if path is None:
         raise InputError(f"results {str(folder)!r}: there is no {SUMMARIES[0]} in it; {allowed}")
     summary = _object(path)
-    words = str(summary.get("command", run["command"])).split()
-    verb = words[3] if len(words) > 3 else "results"
-    return Result(folder, "league" if "--league" in words else verb, summary, run)
+    made = str(summary.get("command", run["command"]))
+    verb = "league" if "--league" in made.split() else verb_of(made) or "results"
+    return Result(folder, verb, summary, run)
 
 
 def _object(path: Path) -> dict[str, Any]:

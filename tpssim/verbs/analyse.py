@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 from tpssim.core import VERSION
-from tpssim.verbs.common import Progress, add_common, add_trace, command, file_name, run_record, scenarios
+from tpssim.verbs.common import Progress, add_common, add_trace, command, default_out, run_record, scenarios
 
 
 def add(verbs: Any) -> None:
@@ -39,8 +38,8 @@ def analyse(args: argparse.Namespace) -> int:
     from tpssim.contenders import contender
 
     label = contender(args.controller).label
-    out = args.out or Path("results") / file_name(f"analyse-{scenario.name}", label)
-    check_out(out)
+    out = args.out or default_out("analyse", scenario.name, label)
+    check_out(out, "analyse")
     found = analyses.analyse(
         scenario,
         args.controller,
@@ -49,7 +48,7 @@ def analyse(args: argparse.Namespace) -> int:
         progress=Progress("runs"),
     )
     document = {"tpssim": VERSION, "command": command(args), **found.document()}
-    with results_folder(out) as folder:
+    with results_folder(out, "analyse") as folder:
         write_json(folder / "summary.json", document)
         plots.save(found.plot(), folder / "analysis.png", f"{command(args)} (tpssim {VERSION})")
         write_json(folder / MARK, run_record(args, began, found.trace.meta["engine"]))

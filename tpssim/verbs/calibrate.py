@@ -42,12 +42,12 @@ def calibrate(args: argparse.Namespace) -> int:
     if args.sleeps < 20:
         raise InputError(f"sleeps={args.sleeps}; allowed: a whole number >= 20")
     out = args.out or Path("results") / "calibrate"
-    check_out(out)
+    check_out(out, "calibrate")
     cost, kinds = measured_here(Progress("rounds of sleeps"), args.sleeps)
     threshold = PreciseClock().threshold
     found = {"tpssim": VERSION, "command": command(args), "clock_read": cost, "threshold": threshold}
     found |= document(kinds)
-    with results_folder(out) as folder:
+    with results_folder(out, "calibrate") as folder:
         write_json(folder / "timer.json", found)
         lines = ["kind,length,late"]
         lines += [f"{m.kind},{d!r},{x!r}" for m in kinds for d, values in m.late.items() for x in values]

@@ -68,6 +68,24 @@ def overlap_note(args: argparse.Namespace) -> str:
     )
 
 
+LONGEST_OUT = 60  # characters of a folder's name
+#: The parameters in `NAME:key=value,...+NAME`; a + before a digit is a number's.
+PARAMETERS = re.compile(r":(?:[^+]|\+\d)*")
+
+
+def default_out(verb: str, *names: str) -> Path:
+    """The folder for results if no other is given: what ran, without its parameters where they are long.
+
+    >>> str(default_out("simulate", "spikes:duration=20", "headroom"))
+    'results/simulate-spikes_duration=20--headroom'
+    >>> str(default_out("compare", "spikes:duration=20,target=100,mean=0.001,cv=0.25+stall:duration=30"))
+    'results/compare-spikes_stall'
+    """
+    if len(file_name(verb, *names)) > LONGEST_OUT:
+        names = tuple("+".join(dict.fromkeys(PARAMETERS.sub("", name).split("+"))) for name in names)
+    return Path("results") / file_name(f"{verb}-{names[0]}", *names[1:], longest=LONGEST_OUT)
+
+
 def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Scenario]:
     from tpssim.clock import TIMERS
     from tpssim.contenders import scenario_named

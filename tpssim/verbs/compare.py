@@ -15,6 +15,7 @@ from tpssim.verbs.common import (
     add_common,
     add_trace,
     command,
+    default_out,
     executor_for,
     file_name,
     run_record,
@@ -111,16 +112,16 @@ def compare(args: argparse.Namespace) -> int:
     from tpssim.scenario import with_late
 
     arenas = scenarios(args, None if args.scenarios is None else specs(args.scenarios))
+    name = "+".join(s.name for s in arenas) if args.scenarios or args.trace else "core"
     policies = _policies(args.late)
     if policies:
         arenas = [variant for arena in arenas for variant in with_late(arena, policies)]
     controllers = _controllers(args)
-    name = file_name("+".join(s.name for s in arenas) if args.scenarios or args.trace else "core")
-    out = args.out or Path("results") / f"compare-{name}"
+    out = args.out or default_out("compare", *([name, "late"] if policies else [name]))
     from tpssim import experiment
     from tpssim.artefacts import check_out, results_folder
 
-    check_out(out)
+    check_out(out, "compare")
     with executor_for(args.workers) as executor:
         result = experiment.compare(
             arenas,
@@ -132,7 +133,7 @@ def compare(args: argparse.Namespace) -> int:
             progress=Progress("pairs of scenario and throttle"),
         )
         document = result.to_json(tpssim=VERSION, command=command(args))
-        with results_folder(out) as folder:
+        with results_folder(out, "compare") as folder:
             _write_comparison(folder, result, document, args, began, executor)
     if args.json:
         print(document)
@@ -202,7 +203,7 @@ def _league(args: argparse.Namespace) -> int:
     named: list[Any] = [*CONTROLLERS] if args.controllers is None else [*specs(args.controllers)]
     named += [Foreign(spec) for spec in args.throttle or ()]
     out = args.out or Path("results") / "league"
-    check_out(out)
+    check_out(out, "compare")
     with executor_for(args.workers) as executor:
         result = experiment.league(
             arenas,
@@ -213,7 +214,7 @@ def _league(args: argparse.Namespace) -> int:
             progress=Progress("pairs of scenario and law"),
         )
     document = result.to_json(tpssim=VERSION, command=command(args))
-    with results_folder(out) as folder:
+    with results_folder(out, "compare") as folder:
         (folder / "summary.json").write_text(document + "\n", encoding="utf-8")
         write_csv(folder / "league.csv", result.rows())
         plots.save(result.plot(), folder / "league.png", f"{command(args)} (tpssim {VERSION})")

@@ -76,7 +76,11 @@ def add(verbs: Any) -> None:
         "--late", default="burst", metavar="POLICY", help="missed slots: burst, capped(N), delay or skip"
     )
     parser.add_argument("--spin", default="auto", help="auto (default), off, or seconds")
-    parser.add_argument("--record", metavar="FILE", help="default: recording.ndjson in the results folder")
+    parser.add_argument(
+        "--record",
+        metavar="FILE",
+        help="default: NAME.ndjson beside the results folder, moved into it at the end",
+    )
     parser.add_argument(
         "--fail-if", metavar="COND", action="append", help="such as 'rate_error>1%%': exit code 1 if it holds"
     )
@@ -98,7 +102,7 @@ def live(args: argparse.Namespace) -> int:
     name, law = law_of(args.controller)
     _check(args)
     out = args.out or Path("results") / file_name(f"live-{_short(args)}")
-    check_out(out)  # which makes the folder above it
+    check_out(out, "live")  # which makes the folder above it
     recording = Path(args.record) if args.record else out.with_name(f"{out.name}.ndjson")
     options = {
         "controller": law,
@@ -287,7 +291,7 @@ def _write(
     from tpssim.traces import write_csv
 
     report, written = document["report"], []
-    with results_folder(out) as folder:
+    with results_folder(out, "live") as folder:
         write_json(folder / "summary.json", document)
         if report["released"] or report["refused"]:
             recorded = read_recording(recording)

@@ -50,7 +50,7 @@ def replay(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise InputError(f"seed={args.seed}; allowed: a whole number >= 0")
     out = args.out or Path("results") / file_name(f"replay-{path.stem}")
-    check_out(out)
+    check_out(out, "replay")
     # Without a call that went well there is nothing to simulate with; the decisions stand for themselves.
     traces = {}
     if args.controllers or any(call.outcome == OK for call in back.calls):
@@ -67,7 +67,7 @@ def replay(args: argparse.Namespace) -> int:
         "report": _plain(recording.report),
         "numbers": {label: _plain(row) for label, row in table.items()},
     }
-    with results_folder(out) as folder:
+    with results_folder(out, "replay") as folder:
         write_json(folder / "summary.json", document)
         write_csv(folder / "live.csv", replays.columns_of(back.calls))
         if traces:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 from typing import Any
 
 from tpssim.core import VERSION, InputError
-from tpssim.verbs.common import add_common, add_trace, command, file_name, run_record, scenarios
+from tpssim.verbs.common import add_common, add_trace, command, default_out, run_record, scenarios
 
 
 def add(verbs: Any) -> None:
@@ -36,8 +35,8 @@ def simulate(args: argparse.Namespace) -> int:
     from tpssim.verdicts import judge
 
     label = contenders.contender(args.controller).label
-    out = args.out or Path("results") / file_name(f"simulate-{scenario.name}", label)
-    check_out(out)
+    out = args.out or default_out("simulate", scenario.name, label)
+    check_out(out, "simulate")
     trace = experiment.simulate(scenario, args.controller, seed=args.seed, replication=args.replication)
     measures = measure(trace)
     verdict = judge(trace)
@@ -54,7 +53,7 @@ def simulate(args: argparse.Namespace) -> int:
         "verdict": verdict._asdict(),
         "metrics": {name: value if math.isfinite(value) else None for name, value in measures.items()},
     }
-    with results_folder(out) as folder:
+    with results_folder(out, "simulate") as folder:
         from tpssim import plots
 
         write_json(folder / "summary.json", document)

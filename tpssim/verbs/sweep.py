@@ -18,6 +18,7 @@ from tpssim.verbs.common import (
     add_common,
     add_trace,
     command,
+    default_out,
     executor_for,
     file_name,
     run_record,
@@ -153,9 +154,9 @@ def sweep(args: argparse.Namespace) -> int:
             raise InputError(f"grid: {name} is given twice; allowed: once")
     law = contender(study.controller).law
     names = [] if law is None else [factor.name for factor in designs.factors(scenario, law, dict(axes))]
-    name = args.study or file_name(f"{study.controller}--{scenario.name}")
-    out = args.out or Path("results") / f"sweep-{name}"
-    check_out(out)
+    ran = [args.study] if args.study else [study.controller, scenario.name]
+    out = args.out or default_out("sweep", *ran)
+    check_out(out, "sweep")
     _check_pictures(args, study, names)
     count = args.points or 0 if args.design != "grid" else math.prod(len(values) for _, values in axes)
     for number in args.traces or ():
@@ -178,7 +179,7 @@ def sweep(args: argparse.Namespace) -> int:
             progress=lambda done, total, calls: progress(done, total, f"{calls:,} calls"),
         )
     document = _document(result, args)
-    with results_folder(out) as folder:
+    with results_folder(out, "sweep") as folder:
         written = _write(folder, result, study, document, args, began)
     if args.store is None:
         remove(store)  # it was there to resume from

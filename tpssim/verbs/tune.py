@@ -14,8 +14,8 @@ from tpssim.verbs.common import (
     add_common,
     add_trace,
     command,
+    default_out,
     executor_for,
-    file_name,
     overlap_note,
     run_record,
     scenarios,
@@ -139,12 +139,9 @@ def tune(args: argparse.Namespace) -> int:
         raise InputError("--sensitivity with two objectives; allowed: with one")
     aims = args.objective[0] if len(args.objective) == 1 else args.objective
     robust = "worst" if args.worst else "mean"
-    if args.out is None and len(arenas) > 1:
-        name = file_name(args.law, f"{len(arenas)}-scenarios" if given != USUAL else "usual")
-    else:
-        name = file_name(args.law, *(arena.name for arena in arenas[:1]))
-    out = args.out or Path("results") / f"tune-{name}"
-    check_out(out)
+    where = f"{len(arenas)}-scenarios" if given != USUAL else "usual"
+    out = args.out or default_out("tune", args.law, arenas[0].name if len(arenas) == 1 else where)
+    check_out(out, "tune")
     path = args.store or out.parent / f".{out.name}.sqlite"
     found = None
     # The file is made by the first that has found its arguments sound.
@@ -179,7 +176,7 @@ def tune(args: argparse.Namespace) -> int:
     document = {"command": command(args), "notes": notes, **result.document()}
     if found is not None:
         document["sensitivity"] = found.document()
-    with results_folder(out) as folder:
+    with results_folder(out, "tune") as folder:
         written = _write(folder, result, found, document, args, began)
     if args.store is None:
         remove(path)  # it was there to resume from

@@ -42,7 +42,7 @@ def validate(args: argparse.Namespace) -> int:
     if args.seed < 0:
         raise InputError(f"seed={args.seed}; allowed: a whole number >= 0")
     out = args.out or Path("results") / "validate"
-    check_out(out)
+    check_out(out, "validate")
     outcomes = validation.validate(args.cases, seed=args.seed, progress=Progress("cases"))
     document = {
         "tpssim": VERSION,
@@ -55,7 +55,7 @@ def validate(args: argparse.Namespace) -> int:
             for outcome in outcomes
         },
     }
-    with results_folder(out) as folder:
+    with results_folder(out, "validate") as folder:
         write_json(folder / "summary.json", document)
         write_json(folder / MARK, run_record(args, began, "simpy"))
     failed = [outcome.case for outcome in outcomes if not outcome.holds]
@@ -84,7 +84,7 @@ def _live(args: argparse.Namespace) -> int:
     laws = parity.LAWS if args.laws is None else tuple(args.laws)
     seconds = 30.0 if args.seconds is None else args.seconds
     out = args.out or Path("results") / "validate-live"
-    check_out(out)
+    check_out(out, "validate")
     progress = Progress("live runs")
     pairs = parity.side_by_side(laws, seconds=seconds, progress=progress)
     document = {
@@ -93,7 +93,7 @@ def _live(args: argparse.Namespace) -> int:
         "allowed": parity.ALLOWED,
         "pairs": parity.document(pairs),
     }
-    with results_folder(out) as folder:
+    with results_folder(out, "validate") as folder:
         write_json(folder / "summary.json", document)
         for pair in pairs:
             live, simulated = pair.traces
