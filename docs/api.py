@@ -28,7 +28,11 @@ ROOMS = (
 
 def build(folder: Path) -> None:
     """Write the pages to a folder, `index.html` first."""
-    import pdoc
+    try:
+        import pdoc
+    except ImportError:
+        print("docs/api.py needs the extra docs: pip install '.[docs]'", file=sys.stderr)
+        sys.exit(2)
 
     for name in tpssim.__all__:  # loaded when first used; a reader of the module's own names looks for them
         setattr(tpssim, name, getattr(tpssim, name))

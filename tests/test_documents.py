@@ -9,6 +9,7 @@ import inspect
 import io
 import json
 import math
+import os
 import re
 import shlex
 import subprocess
@@ -26,6 +27,8 @@ from tpssim import compare
 from tpssim.cli import main
 from tpssim.controllers import CONTROLLERS
 from tpssim.league import half
+from tpssim.live.account import Report
+from tpssim.live.meanings import MEANINGS
 from tpssim.scenarios import SCENARIOS
 from tpssim.server import Server, VirtualQueue
 
@@ -471,6 +474,31 @@ def test_links_lead_somewhere(name: str) -> None:
     for path in re.findall(r"`((?:tpssim|tests|docs|benchmarks|notebooks)/[\w./-]+)`", text):
         if "mine" not in path:
             assert (ROOT / path).exists(), path
+
+
+def test_the_words_of_a_report_mean_what_they_mean_on_its_page() -> None:
+    text = (ROOT / "docs" / "live.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([\w -]+)(?: \(\w+\))? \| `(\w+)` \| (.*) \|$", text, re.M)
+    assert {"doubles", "re-anchored", "held by the limit"} <= {word for word, _, _ in rows}
+    numbers: dict[str, Any] = dict.fromkeys(Report._fields, 0.0)
+    printed = str(Report(**{**numbers, "verdict": "on pace"}))
+    for word, name, told in rows:
+        assert word in printed
+        assert told == ": ".join(MEANINGS[name])
+
+
+def test_without_its_extra_the_api_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "pdoc.py").write_text("raise ImportError", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "docs/api.py", str(tmp_path / "api")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "docs/api.py needs the extra docs: pip install '.[docs]'\n"
+    assert not (tmp_path / "api").exists()
 
 
 def test_the_pages_of_the_api_are_built_without_a_warning(tmp_path: Path) -> None:
