@@ -193,6 +193,26 @@ def test_list_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
             assert name in capsys.readouterr().out
 
 
+def test_list_gives_every_parameter_its_meaning(capsys: pytest.CaptureFixture[str]) -> None:
+    for kind in ("scenarios", "controllers"):
+        assert main(["list", kind, "--json"]) == 0
+        for name, entry in json.loads(capsys.readouterr().out)[kind].items():
+            for field, about in entry["parameters"].items():
+                assert about["meaning"], f"{name}: {field}"
+            assert main(["list", kind, name]) == 0
+            printed = capsys.readouterr().out
+            table = printed.partition("parameters:\n")[2]
+            assert all(len(line) <= 100 for line in table.splitlines())
+    assert main(["list", "scenarios", "pool-degrade"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "silent 0 [0, 1] 0 or 1 1: a rejected call is never answered, so it ends by `timeout`" in printed
+    assert "workers 64 [1, 1e+06] calls threads that make calls" in printed
+    assert main(["list", "controllers", "aimd"]) == 0
+    assert "measured > threshold * interval: rate <- dec_rate * rate" in " ".join(
+        capsys.readouterr().out.split()
+    )
+
+
 def test_list_shows_what_a_law_says_of_its_changes(capsys: pytest.CaptureFixture[str]) -> None:
     """Of all but those that such a service does not move: a slow ramp, a limit that is at its least."""
     assert main(["list", "controllers", "--json"]) == 0

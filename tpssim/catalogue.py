@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ast
+import functools
 import inspect
 import math
+import re
+import textwrap
 from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
 from tpssim.article import PRINTED, TWINS
 from tpssim.controllers import CONTROLLERS, facts
-from tpssim.core import Range, no_such, ranges
+from tpssim.core import no_such, ranges
 from tpssim.scenario import PARTS, capacity, phases
 from tpssim.scenarios import SCENARIOS
 from tpssim.sweeping.studies import STUDIES
@@ -25,10 +29,44 @@ def _first_line(thing: Any) -> str:
     return (inspect.getdoc(thing) or "").partition("\n")[0]
 
 
-def _parameter(default: float, allowed: Range) -> dict[str, Any]:
+@functools.cache
+def meanings(record: type) -> dict[str, str]:
+    """What each field of a record is, from the `#:` comment beside or above it in the source.
+
+    >>> from tpssim.services import Lognormal
+    >>> meanings(Lognormal)["mean"]
+    'expected service time'
+    """
+    lines = textwrap.dedent(inspect.getsource(record)).splitlines()
+    (definition,) = ast.parse("\n".join(lines)).body
+    assert isinstance(definition, ast.ClassDef)
+    found = {}
+    for node in definition.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            beside = lines[(node.end_lineno or node.lineno) - 1].partition("#:")[2]
+            above = lines[node.lineno - 2].strip()
+            told = beside or (above[2:] if above.startswith("#:") else "")
+            found[node.target.id] = told.strip()
+    return found
+
+
+def _meaning(record: type, field: str) -> str:
+    """The comment of a field; of a law without one, the formula or clause of its docstring that names it."""
+    if told := meanings(record)[field]:
+        return told
+    parts: list[str] = []
+    for paragraph in (inspect.getdoc(record) or "").split("\n\n"):
+        lines = [" ".join(line.split()) for line in paragraph.splitlines()]
+        parts += lines if paragraph.startswith(" ") else re.split(r"(?<=[.;:]) ", " ".join(lines))
+    return next((part.rstrip(".;") for part in parts if re.search(rf"\b{field}\b", part)), "")
+
+
+def _parameter(record: Any, field: str, default: float) -> dict[str, Any]:
+    allowed = ranges(record)[field]
     # JSON has no inf.
     value = default if math.isfinite(default) else str(default)
-    return {"default": value, "allowed": str(allowed), "unit": allowed.unit}
+    meaning = _meaning(record if isinstance(record, type) else type(record), field)
+    return {"default": value, "allowed": str(allowed), "unit": allowed.unit, "meaning": meaning}
 
 
 def _reasons(law: Any) -> list[str]:
@@ -68,7 +106,7 @@ def _controllers() -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, law in CONTROLLERS.items():
         defaults: dict[str, float] = law._field_defaults
-        parameters = {field: _parameter(defaults[field], allowed) for field, allowed in ranges(law).items()}
+        parameters = {field: _parameter(law, field, defaults[field]) for field in ranges(law)}
         found[name] = {
             "summary": _first_line(law),
             **facts(law)._asdict(),
@@ -93,15 +131,14 @@ def _scenarios() -> dict[str, Any]:
     found = {}
     for name, scenario in SCENARIOS.items():
         parameters = {
-            field: _parameter(getattr(scenario, field), allowed)
-            for field, allowed in ranges(scenario).items()
+            field: _parameter(scenario, field, getattr(scenario, field)) for field in ranges(scenario)
         }
         for part in PARTS:
             record = getattr(scenario, part)
-            for field, allowed in ranges(record).items():
+            for field in ranges(record):
                 # A name that an earlier part has too must be qualified.
                 known = f"{part}.{field}" if field in parameters else field
-                parameters[known] = _parameter(getattr(record, field), allowed)
+                parameters[known] = _parameter(record, field, getattr(record, field))
         bears = [
             {"start": start, "end": end, "capacity": capacity(scenario, start)}
             for start, end in phases(scenario)
@@ -175,6 +212,9 @@ def _full(name: str, entry: Mapping[str, Any]) -> str:
         lines += [filled(said, "  ", "    ") for said in entry["says"]]
     if entry.get("parameters"):
         lines += ["", "parameters:"]
+        allowed = max(len(about["allowed"]) for about in entry["parameters"].values())
         for field, about in entry["parameters"].items():
-            lines.append(f"  {field:16}{float(about['default']):>10g}   {about['allowed']}")
+            numbers = f"  {field:16}{float(about['default']):>10g}  {about['allowed']:{allowed}}  "
+            told = filled(about["meaning"], numbers, " " * len(numbers))
+            lines.append(told or numbers.rstrip())
     return "\n".join(lines)

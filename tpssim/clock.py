@@ -65,17 +65,21 @@ class TimerModel(NamedTuple):
     number. Reading the clock takes `read_cost`.
     """
 
-    median: Annotated[float, Range(0.0, 1.0, "s")] = 0.0
+    median: Annotated[float, Range(0.0, 1.0, "s")] = 0.0  #: how late a sleep ends, at the median
+    #: spread of that lateness: standard deviation of its logarithm
     sigma: Annotated[float, Range(0.0, 5.0, "of log")] = 0.0
+    #: how much of a sleep's length it ends later besides
     proportional: Annotated[float, Range(0.0, 1.0, "of the sleep")] = 0.0
-    most: Annotated[float, Range(0.0, 1.0, "s")] = 0.0
+    most: Annotated[float, Range(0.0, 1.0, "s")] = 0.0  #: the most that `proportional` adds
+    #: probability that a sleep ends much later instead
     spike: Annotated[float, Range(0.0, 1.0, "probability")] = 0.0
-    spike_low: Annotated[float, Range(0.0, 10.0, "s")] = 0.0
-    spike_high: Annotated[float, Range(0.0, 10.0, "s")] = 0.0
-    granularity: Annotated[float, Range(0.0, 1.0, "s")] = 0.0
+    spike_low: Annotated[float, Range(0.0, 10.0, "s")] = 0.0  #: least lateness of those
+    spike_high: Annotated[float, Range(0.0, 10.0, "s")] = 0.0  #: greatest lateness of those
+    granularity: Annotated[float, Range(0.0, 1.0, "s")] = 0.0  #: a sleep is rounded up to a multiple
+    #: the time at which a sleep ends is rounded up to a multiple
     tick: Annotated[float, Range(0.0, 1.0, "s")] = 0.0
     nearest: Annotated[float, Range(0.0, 1.0, "0 or 1")] = 0.0  #: asyncio timers alone: as libuv rounds them
-    read_cost: Annotated[float, Range(0.0, 1e-3, "s")] = 0.0
+    read_cost: Annotated[float, Range(0.0, 1e-3, "s")] = 0.0  #: what a look at the clock takes
 
 
 IDEAL = TimerModel()

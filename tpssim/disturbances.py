@@ -19,49 +19,50 @@ FACTOR = Range(0.0, 1e6, "x", closed_low=False)
 class Step(NamedTuple):
     """The service time is multiplied by `factor`."""
 
-    start: float
-    end: float
-    factor: Annotated[float, FACTOR]
+    start: float  #: when it begins, s
+    end: float  #: when it is over, s
+    factor: Annotated[float, FACTOR]  #: by what the service time is multiplied
 
 
 class Ramp(NamedTuple):
     """The factor rises (or falls) linearly from 1 at the start to `factor` at the end."""
 
-    start: float
-    end: float
-    factor: Annotated[float, FACTOR]
+    start: float  #: when it begins, s
+    end: float  #: when it is over, s
+    factor: Annotated[float, FACTOR]  #: by what it is multiplied at the end
 
 
 class Spike(NamedTuple):
     """The factor jumps to `factor` and decays to 1: `1 + (factor - 1) exp(-5 x)`, x from 0 to 1."""
 
-    start: float
-    end: float
-    factor: Annotated[float, FACTOR]
+    start: float  #: when it begins, s
+    end: float  #: when it is over, s
+    factor: Annotated[float, FACTOR]  #: by what it is multiplied at the start
 
 
 class Sine(NamedTuple):
     """The factor swings: `1 + amplitude sin(2 pi (t - start) / period)`."""
 
-    start: float
-    end: float
+    start: float  #: when it begins, s
+    end: float  #: when it is over, s
+    #: how far the factor swings around 1
     amplitude: Annotated[float, Range(0.0, 1.0, "x", closed_high=False)]
-    period: Annotated[float, Range(0.0, 1e6, "s", closed_low=False)]
+    period: Annotated[float, Range(0.0, 1e6, "s", closed_low=False)]  #: of a swing
 
 
 class Stall(NamedTuple):
     """The service stands still: no work is done between start and end, and none is lost."""
 
-    start: float
-    end: float
+    start: float  #: when it begins, s
+    end: float  #: when it is over, s
 
 
 class Swap(NamedTuple):
     """Another service takes over."""
 
-    start: float
-    end: float
-    service: Service
+    start: float  #: when it begins, s
+    end: float  #: when it is over, s
+    service: Service  #: the one that serves meanwhile
 
 
 Factor = Step | Ramp | Spike | Sine

@@ -15,7 +15,9 @@ class Late(NamedTuple):
     restarts from now), `capped(n)` n. `SKIP` stays on the old schedule's ticks and drops what was missed.
     """
 
+    #: missed slots that are caught up at once
     keep: Annotated[float, Range(0.0, math.inf, "slots")] = math.inf
+    #: 1: missed slots are dropped and the schedule's ticks stay
     skip: Annotated[float, Range(0.0, 1.0, "0 or 1")] = 0.0
 
     def __str__(self) -> str:

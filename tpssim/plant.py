@@ -25,8 +25,8 @@ class Async(NamedTuple):
     or "completion" (the end of the work).
     """
 
-    handoff: Annotated[float, Range(0.0, 10.0, "s")] = 20e-6
-    feedback: str = "handoff"
+    handoff: Annotated[float, Range(0.0, 10.0, "s")] = 20e-6  #: how long it takes to hand a call over
+    feedback: str = "handoff"  #: what the law sees: "handoff" or "completion"
 
 
 class Pool(NamedTuple):
@@ -35,7 +35,8 @@ class Pool(NamedTuple):
     A full queue holds the producer back.
     """
 
-    workers: Annotated[float, Range(1.0, 1e6, "calls")]
+    workers: Annotated[float, Range(1.0, 1e6, "calls")]  #: threads that make calls
+    #: released calls that may wait for one; then the producer is held back
     queue: Annotated[float, Range(0.0, math.inf, "calls")] = math.inf
 
     def conflict(self) -> str:
@@ -61,14 +62,22 @@ class Backend(NamedTuple):
     Work fails with probability `failure` when it is done.
     """
 
-    servers: Annotated[float, Range(1.0, math.inf, "calls")] = math.inf
+    servers: Annotated[float, Range(1.0, math.inf, "calls")] = math.inf  #: calls that are worked on at once
+    #: calls that may wait for a server; more are rejected
     places: Annotated[float, Range(0.0, math.inf, "calls")] = math.inf
+    #: how much longer work takes for each other call in the backend
     slope: Annotated[float, Range(0.0, 1e3, "per call")] = 0.0
+    #: calls in the backend from which `exponent` acts
     knee: Annotated[float, Range(1.0, math.inf, "calls")] = math.inf
+    #: factor on the service time for each call above `knee`
     exponent: Annotated[float, Range(1.0, 10.0)] = 1.0
+    #: probability that work fails when it is done
     failure: Annotated[float, Range(0.0, 1.0, "probability")] = 0.0
+    #: calls in the backend above which new ones are rejected
     limit: Annotated[float, Range(1.0, math.inf, "calls")] = math.inf
+    #: calls begun in a second above which new ones are rejected
     rate: Annotated[float, Range(1.0, math.inf, "1/s")] = math.inf
+    #: 1: a rejected call is never answered, so it ends by `timeout`; 0: it gets an error
     silent: Annotated[float, Range(0.0, 1.0, "0 or 1")] = 0.0
 
     def conflict(self) -> str:
@@ -88,10 +97,11 @@ class Retry(NamedTuple):
     Wait n: `base` times 1, 2, 3, 5, 8, ... (`growth` 0: Fibonacci) or `base * growth^(n - 1)`; at most `cap`.
     """
 
+    #: how often a caller tries again after a failure
     attempts: Annotated[float, Range(0.0, 1000.0, "retries")] = 0.0
-    base: Annotated[float, Range(0.0, 1e4, "s")] = 1.0
-    growth: Annotated[float, Range(0.0, 100.0, "x; 0: Fibonacci")] = 0.0
-    cap: Annotated[float, Range(0.0, 1e6, "s")] = 30.0
+    base: Annotated[float, Range(0.0, 1e4, "s")] = 1.0  #: wait before the first retry
+    growth: Annotated[float, Range(0.0, 100.0, "x; 0: Fibonacci")] = 0.0  #: factor from a wait to the next
+    cap: Annotated[float, Range(0.0, 1e6, "s")] = 30.0  #: longest wait
 
 
 def _power(base: float, exponent: float) -> float:

@@ -29,8 +29,8 @@ from tpssim.services import Service
 class Producer(NamedTuple):
     """One of several sources of calls, each with its own throttle: when it comes and when it leaves, s."""
 
-    start: Annotated[float, Range(0.0, 1e6, "s")] = 0.0
-    end: Annotated[float, Range(0.0, math.inf, "s")] = math.inf
+    start: Annotated[float, Range(0.0, 1e6, "s")] = 0.0  #: when it comes, s
+    end: Annotated[float, Range(0.0, math.inf, "s")] = math.inf  #: when it leaves, s
 
 
 class Scenario(NamedTuple):
@@ -39,20 +39,21 @@ class Scenario(NamedTuple):
     name: str
     service: Service
     target: Annotated[float, Range(0.0, 1e6, "1/s", closed_low=False)]  #: the wanted TPS of each producer
-    duration: Annotated[float, Range(0.0, 1e6, "s", closed_low=False)]
+    duration: Annotated[float, Range(0.0, 1e6, "s", closed_low=False)]  #: how long the run is
     consumer: Consumer = Blocking()
     disturbances: tuple[Disturbance, ...] = ()
     timer: TimerModel = IDEAL
+    #: how long before a slot the wait by reading the clock begins
     spin_threshold: Annotated[float, Range(0.0, 1.0, "s")] = 0.0005
     summary: str = ""
     backend: Backend = Backend()
-    #: the caller's, for each attempt
+    #: how long a caller waits for an answer, in each attempt
     timeout: Annotated[float, Range(0.0, math.inf, "s", closed_low=False)] = math.inf
     retry: Retry = Retry()
     late: Late = BURST
     poisson: Annotated[float, Range(0.0, 1.0, "0 or 1")] = 0.0  #: 1: exponential gaps between slots
     producers: tuple[Producer, ...] = (Producer(),)
-    tick: Annotated[float, Range(0.0, 1.0, "s")] = 0.0  #: a latency is rounded up to a multiple, plus one
+    tick: Annotated[float, Range(0.0, 1.0, "s")] = 0.0  #: latencies are rounded up to a multiple, plus one
     grid: Annotated[float, Range(0.0, 1e-3, "s")] = 0.0  #: times of events are rounded to a multiple
     #: what an answer takes on its way besides (network, the client's own code); no server is busy then
     network: Service | None = None

@@ -33,7 +33,7 @@ class Service(Protocol):
 class Constant(NamedTuple):
     """Every call takes `mean` seconds."""
 
-    mean: Annotated[float, MEAN]
+    mean: Annotated[float, MEAN]  #: service time
 
     def noise(self) -> str:
         return "uniform"  # any would do; this one is drawn fastest
@@ -46,7 +46,7 @@ class Constant(NamedTuple):
 class Exponential(NamedTuple):
     """Exponential service times: `mean * E` with E standard exponential; CV 1."""
 
-    mean: Annotated[float, MEAN]
+    mean: Annotated[float, MEAN]  #: expected service time
 
     def noise(self) -> str:
         return "exponential"
@@ -59,8 +59,8 @@ class Exponential(NamedTuple):
 class Lognormal(NamedTuple):
     """Lognormal service times: `mean * exp(sigma * Z - sigma^2 / 2)`, `sigma^2 = ln(1 + cv^2)`."""
 
-    mean: Annotated[float, MEAN]
-    cv: Annotated[float, Range(0.0, 20.0, "std / mean")]
+    mean: Annotated[float, MEAN]  #: expected service time
+    cv: Annotated[float, Range(0.0, 20.0, "std / mean")]  #: its spread: coefficient of variation; 0: none
 
     def noise(self) -> str:
         return "normal"
@@ -76,7 +76,8 @@ class Lognormal(NamedTuple):
 class Gamma(NamedTuple):
     """Gamma service times of shape `1 / cv^2`, by inversion of one uniform draw; CV `cv`."""
 
-    mean: Annotated[float, MEAN]
+    mean: Annotated[float, MEAN]  #: expected service time
+    #: its spread: coefficient of variation
     cv: Annotated[float, Range(0.0, 20.0, "std / mean", closed_low=False)]
 
     def noise(self) -> str:
@@ -94,8 +95,9 @@ class Gamma(NamedTuple):
 class TwoPhase(NamedTuple):
     """Exponential of mean `fast`, or with probability `share` of mean `slow`, from one uniform draw."""
 
-    fast: Annotated[float, MEAN]
-    slow: Annotated[float, MEAN]
+    fast: Annotated[float, MEAN]  #: expected service time of the fast calls
+    slow: Annotated[float, MEAN]  #: expected service time of the slow calls
+    #: how many of the calls are slow
     share: Annotated[float, Range(0.0, 1.0, "of the calls", closed_low=False, closed_high=False)]
 
     @property
@@ -118,7 +120,8 @@ class TwoPhase(NamedTuple):
 class Pareto(NamedTuple):
     """Pareto service times of tail index `shape`: `m * U^(-1/shape)`, `m = mean * (shape - 1) / shape`."""
 
-    mean: Annotated[float, MEAN]
+    mean: Annotated[float, MEAN]  #: expected service time
+    #: the smaller, the longer the longest calls; up to 2 the variance is infinite
     shape: Annotated[float, Range(1.0, 100.0, "tail index", closed_low=False)]
 
     def noise(self) -> str:
@@ -136,8 +139,8 @@ class Recorded(NamedTuple):
     Replications differ in `start`, which is drawn once, so the autocorrelation of the recording is kept.
     """
 
-    recording: tuple[float, ...]
-    source: str
+    recording: tuple[float, ...]  #: service times in their order, s
+    source: str  #: where they come from
 
     @property
     def mean(self) -> float:
