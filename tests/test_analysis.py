@@ -207,6 +207,40 @@ def test_the_describing_function_of_a_lagging_ewma_is_shown_and_refused() -> Non
     assert bound.simulated.mean < bound.predicted
 
 
+@pytest.mark.parametrize(
+    ("law", "scenario", "title", "levels"),
+    [
+        ("aimd", "blocking-steady", "the rate, and what is predicted of it", ["mean"]),
+        ("aimd", QUIET, "the rate, and what is predicted of it", ["mean", "peak", "trough"]),
+        # The peak of 1.5 x 50 lies above the wanted rate, so the table refuses the sawtooth.
+        ("aimd", f"{QUIET},target=60", "the rate, and no prediction that applies to it", []),
+        ("ewma-deadzone", "blocking-steady", "the rate, and what is predicted of it", ["mean"]),
+        ("busy-time:inc_step=0", QUIET, "the rate, and no prediction that applies to it", []),
+        ("fixed", QUIET, "the rate alone, as nothing is predicted", []),
+    ],
+)
+def test_of_what_does_not_apply_nothing_is_drawn(
+    law: str, scenario: str, title: str, levels: list[str]
+) -> None:
+    figure: Any = analyse(scenario, law, replications=2).plot()
+    (ax,) = figure.axes  # no loop in the complex plane
+    assert figure._suptitle.get_text().endswith(f"\n{title}")
+    predicted = [line.get_label().split()[1] for line in ax.lines if line.get_label().startswith("predicted")]
+    assert predicted == levels
+
+
+def test_of_a_linear_loop_what_applies_is_drawn() -> None:
+    """At ti of half a sample the loop lags by more than half a turn: no gain is its margin."""
+    for law, labels in (
+        ("pi", ["-1", "-1 / gain margin, predicted 10.3", "predicted mean 50/s"]),
+        ("pi:kp=0.1,ti=0.009", ["-1"]),
+    ):
+        figure: Any = analyse(QUIET, law, replications=2).plot()
+        told = [line.get_label() for ax in figure.axes for line in ax.lines]
+        assert [label for label in told if label.startswith("-1") or "predicted" in label] == labels
+        assert figure._suptitle.get_text() == f"{law} on {QUIET}"
+
+
 def test_bad_input() -> None:
     with pytest.raises(InputError, match="allowed: a whole number >= 2"):
         analyse("blocking-steady", "aimd", replications=1)

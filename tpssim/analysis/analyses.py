@@ -105,11 +105,15 @@ class Analysis(NamedTuple):
         }
 
     def plot(self) -> Figure:
-        """The loop in the complex plane, where there is one, and the simulated rate with predicted levels."""
+        """The simulated rate with predicted levels that apply; beside it the loop, if it is linear."""
         from tpssim import plots
 
+        title = f"{self.controller} on {self.scenario.name}"
+        if not self.picture.curves:
+            shown = "what is predicted of it" if self.picture.levels else "no prediction that applies to it"
+            title += f"\nthe rate, and {shown}" if self.rows else "\nthe rate alone, as nothing is predicted"
         return plots.analysis_figure(
-            f"{self.controller} on {self.scenario.name}",
+            title,
             self.picture.caption,
             self.picture.curves,
             self.picture.marks,

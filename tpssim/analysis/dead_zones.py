@@ -14,7 +14,6 @@ from tpssim.core import ranges
 from tpssim.experiment import simulate
 from tpssim.statistics import estimate
 from tpssim.theory import describing
-from tpssim.theory.loops import lagged_integrator
 
 LOOKS = 20_000.0  # calls that a share of false triggers is counted in
 
@@ -69,7 +68,7 @@ def _cycles(law: Any, plant: Plant) -> bool:
     return bool(np.ptp(late) > 0.01 * late.mean())
 
 
-def ewma_rows(law: Any, bound: str, runs: Runs) -> tuple[list[Row], Picture]:
+def ewma_rows(law: Any, bound: str, runs: Runs) -> list[Row]:
     """The limit cycle of a relay with a dead zone: as the law runs, and as if its EWMA lagged the rate."""
     plant, name = runs.plant, bound.upper()
     given = getattr(law, bound)
@@ -91,7 +90,7 @@ def ewma_rows(law: Any, bound: str, runs: Runs) -> tuple[list[Row], Picture]:
         "the law smooths the time, not the ratio: a busy consumer's time does not depend on the rate, so "
         "the EWMA is not in the loop"
     )
-    rows = [
+    return [
         Row(
             "swing, backlogged, no noise",
             "share",
@@ -118,29 +117,11 @@ def ewma_rows(law: Any, bound: str, runs: Runs) -> tuple[list[Row], Picture]:
             why,
         ),
     ]
-    w = np.geomspace(0.05, math.pi, 400)
-    gains = [
-        (a, describing.steps_gain(a, steps)[0])
-        for a in np.geomspace(1e-3, 3.0, 300)
-        if math.isfinite(steps.low)
-    ]
-    locus = np.array([complex(-1.0 / n, 0.0) for _, n in gains if n > 0.0])
-    loop = lagged_integrator(1.0, tau, 1.0)
-    curves = [
-        ("the loop while backlogged, 1 / (z - 1)", 1.0 / (np.exp(1j * w) - 1.0)),
-        ("as if the EWMA lagged the rate", loop(w)),
-        ("-1 / N(A) of the two steps", locus),
-    ]
-    marks = [] if cycle is None else [(f"cycle of that, {cycle.period:.3g} calls", complex(-lagged, 0.0))]
-    if len(locus):
-        end = complex(locus.real.max(), 0.0)
-        marks.append((f"-1 / N(A) ends at {end.real:.3g}", end))
-    return rows, Picture("a cycle is predicted where the loop meets -1 / N(A)", curves, marks, [])
 
 
 def of_ewma_deadzone(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
     plant = runs.plant
-    rows, picture = ewma_rows(law, "deadzone", runs)
+    rows = ewma_rows(law, "deadzone", runs)
     rows += noise_rows(law, "deadzone", runs, 1.0, seed)
     rest = theory.dead_zone_balance(law, plant.cv, plant.capacity)
     refusal = "" if plant.cv > QUIET else "without noise it stops wherever it first is inside the zone"
@@ -166,14 +147,12 @@ def of_ewma_deadzone(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Pictur
         "paced, the mean ratio is 1 whatever the service could do; chance puts a share of "
         f"{chance:.2g} of the looks below LOW",
     )
-    if not refusal:
-        picture.levels.append(("predicted mean", rest))
-    return rows, picture
+    return rows, Picture("", [], [], [] if refusal else [("predicted mean", rest)])
 
 
 def of_busy_time(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
     plant = runs.plant
-    rows, picture = ewma_rows(law, "high", runs)
+    rows = ewma_rows(law, "high", runs)
     middle = (law.low + law.high) / 2.0
     rows += noise_rows(law, "high", runs, middle, seed)
     kept = SPREAD * plant.cv * math.sqrt(law.alpha / (2.0 - law.alpha))
@@ -197,7 +176,7 @@ def of_busy_time(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
             stuck,
         ),
     ]
-    if not stuck:
-        rows += climb(runs, middle * plant.capacity, law.inc_step)
-        picture.levels.append(("predicted mean", middle * plant.capacity))
-    return rows, picture
+    if stuck:
+        return rows, Picture("", [], [], [])
+    rows += climb(runs, middle * plant.capacity, law.inc_step)
+    return rows, Picture("", [], [], [("predicted mean", middle * plant.capacity)])

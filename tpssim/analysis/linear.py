@@ -93,12 +93,10 @@ def of_linear(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
     w = np.geomspace(1e-3 * math.pi / h, math.pi / h, 1000)
     angle = np.linspace(0.0, 2.0 * math.pi, 200)
     curves = [("L", loop(w)), (f"Ms = {found.peak:.3g}", -1.0 + np.exp(1j * angle) / found.peak)]
-    marks = [
-        ("-1", complex(-1.0, 0.0)),
-        (f"-1 / gain margin, predicted {found.gain:.3g}", complex(-1.0 / found.gain, 0.0)),
-    ]
+    marks = [("-1", complex(-1.0, 0.0))]
+    if not rows[0].refusal:
+        marks.append((f"-1 / gain margin, predicted {found.gain:.3g}", complex(-1.0 / found.gain, 0.0)))
     if simulated.mean is not None:
         marks.append((f"simulated {simulated.mean:.3g}", complex(-1.0 / simulated.mean, 0.0)))
-    return rows, Picture(
-        "stable while L passes to the right of -1", curves, marks, [("predicted mean", plant.capacity)]
-    )
+    levels = [] if unstable else [("predicted mean", plant.capacity)]
+    return rows, Picture("stable while L passes to the right of -1", curves, marks, levels)

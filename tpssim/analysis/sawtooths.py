@@ -10,8 +10,6 @@ import numpy as np
 from tpssim.analysis.plants import backlogged, is_lognormal
 from tpssim.analysis.rows import QUIET, Picture, Row, Runs, climb, exact, recovery_row
 from tpssim.statistics import Estimate, estimate
-from tpssim.theory import describing
-from tpssim.theory.loops import lagged_integrator
 from tpssim.yardsticks.loops import aimd_balance
 
 TALL = 0.9  # 95th - 5th percentile of a sawtooth, in peak to peak
@@ -63,7 +61,6 @@ def of_aimd(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
             )
         )
     up, down = law.inc_step / plant.capacity, -math.log(law.dec_rate)
-    steps = describing.Steps(math.log(law.threshold), math.log(law.threshold), math.log1p(up), down)
     late = backlogged(law, plant)[2000:]
     cuts = np.flatnonzero(np.diff(late) < 0.0)
     spacing = float(np.diff(cuts).mean()) if len(cuts) > 1 else math.nan
@@ -81,22 +78,11 @@ def of_aimd(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
     )
     rest = mean if math.isnan(balance) else balance
     rows += climb(runs, rest, law.inc_step)
-    w = np.geomspace(0.05, math.pi, 400)
-    gains = [describing.steps_gain(a, steps)[0] for a in np.geomspace(1e-2, 3.0, 300)]
-    locus = np.array([complex(-1.0 / n, 0.0) for n in gains if n > 0.0])
-    curves = [
-        ("the loop while backlogged, 1 / (z - 1)", 1.0 / (np.exp(1j * w) - 1.0)),
-        ("e^-s / s, a call of delay", lagged_integrator(1.0, 0.0, 1.0)(w)),
-        ("-1 / N(A) of the two steps", locus),
-    ]
-    marks = [("cycle predicted, 4 calls", complex(-2.0 / math.pi, 0.0))]
-    if math.isfinite(spacing):
-        at = 1.0 / (np.exp(2j * math.pi / spacing) - 1.0)
-        marks.append((f"cycle simulated, {spacing:.3g} calls", complex(at)))
-    levels = [("predicted mean", rest)]
-    if plant.cv <= QUIET and not clipped:
+    regular = plant.cv <= QUIET and not clipped
+    levels = [("predicted mean", rest)] if regular or not math.isnan(balance) else []
+    if regular:
         levels += [("predicted peak", peak), ("predicted trough", law.dec_rate * peak)]
-    return rows, Picture("a cycle is predicted where the loop meets -1 / N(A)", curves, marks, levels)
+    return rows, Picture("", [], [], levels)
 
 
 def of_aimd_epoch(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:

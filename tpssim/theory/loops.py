@@ -47,17 +47,6 @@ def pi_loop(gain: float, ti: float, k: float, tau: float, delay: float) -> Loop:
     return loop
 
 
-def lagged_integrator(gain: float, tau: float, delay: float) -> Loop:
-    """`gain e^(-s delay) / (s (tau s + 1))`: what stands behind the relay of `describing`."""
-
-    def loop(w: Array) -> NDArray[np.complex128]:
-        s = 1j * w
-        values: NDArray[np.complex128] = gain * np.exp(-s * delay) / (s * (tau * s + 1.0))
-        return values
-
-    return loop
-
-
 def backlog_loop(kp: float, ki: float, kd: float, gain: float, period: float, late: bool) -> Loop:
     """P, I and D computed every `period` on a backlog, which integrates: the sampled loop, exactly.
 
