@@ -21,6 +21,7 @@ from tpssim.live.meanings import MEANINGS
 from tpssim.metrics import METRICS
 from tpssim.report.markup import WORD_MEANINGS, number
 from tpssim.report.page import page
+from tpssim.report.replayed import NUMBERS
 from tpssim.verdicts import WORDS
 
 VOID = {"meta", "link", "img", "wbr", "br", "hr", "input"}
@@ -71,6 +72,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     laws = ["--controllers", "aimd", "headroom", "fixed"]
     grid = ["--grid", "alpha=0.1,0.2", "deadzone=1.1,1.3", "--scenario", "blocking-steady:duration=6"]
     call = ["--call", f"{root / 'calls.py'}:send", "--tps", "500", "--total", "50", "--quiet"]
+    where = ["--scenarios", "blocking-steady:duration=5"]
+    search = ["--budget", "24", "--replications", "1", "--workers", "1"]
     for name, argv in {
         "compare": ["compare", "--scenarios", shorter, "join-leave:duration=40", *laws, *FEW],
         "late": ["compare", "--scenarios", "stall", "--late", "burst,skip", "--controllers", "fixed", *FEW],
@@ -79,12 +82,25 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "simulate": ["simulate", shorter, "headroom"],
         "validate": ["validate", "--cases", "M/M/1"],
         "league": ["compare", "--league", "--scenarios", "healthy:duration=2", "stall", *laws, *FEW],
+        "tune": ["tune", "aimd", *where, "--parameters", "dec_rate", "inc_step", *search, "--sensitivity"],
+        "pareto": [
+            "tune",
+            "aimd",
+            *where,
+            "--objective",
+            "iae",
+            "swing",
+            "--parameters",
+            "dec_rate",
+            *search,
+        ],
+        "replay": ["replay", str(root / "live" / "recording.ndjson"), "--controllers", "ewma-deadzone"],
     }.items():
         assert main([*argv, "--out", str(root / name)]) == 0
     return root
 
 
-KINDS = ("compare", "late", "sweep", "live", "simulate", "validate", "league")
+KINDS = ("compare", "late", "sweep", "live", "simulate", "validate", "league", "tune", "pareto", "replay")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -212,14 +228,77 @@ def test_a_live_run_shows_numbers_with_definitions_and_its_failures_as_text(resu
     assert list(MEANINGS) == [name for name in Report._fields if name != "verdict"]
 
 
+def parts(text: str) -> list[str]:
+    """The sections of a page in their order."""
+    return re.findall(r'<section id="[^"]+"><h2>(.*?)</h2>', text)
+
+
+@pytest.mark.parametrize("kind", ["tune", "pareto"])
+def test_a_search_tells_its_law_its_gain_and_its_price_before_all_numbers(kind: str, results: Path) -> None:
+    text = page(results / kind)
+    outline = Outline(text)
+    summary = json.loads((results / kind / "summary.json").read_text(encoding="utf-8"))
+    assert "<h1>aimd tuned on blocking-steady:duration=5</h1>" in text
+    assert parts(text)[:4] == ["At a glance", "Pictures", "Parameters", "Scenarios"]
+    assert parts(text)[-2:] == ["Definitions", "Configuration and versions"]
+    glance = "".join(
+        Outline(text[text.index('<section id="At') :].partition("</section>")[0] + "</section>").words
+    )
+    assert summary["line"] in glance
+    for aim, gain in zip(summary["objectives"], summary["gain"], strict=True):
+        assert f"{aim['name']}" in glance
+        assert (
+            f"gain {number(gain['mean'], 3)} [{number(gain['low'], 3)}, {number(gain['high'], 3)}]" in glance
+        )
+    for change in summary["worse"][:3]:
+        assert change["measure"] in glance
+    assert len(outline.all("img")) == len(list((results / kind).glob("*.png")))
+    told = " ".join(th.get("title") or "" for th in outline.all("th"))
+    for name, metric in METRICS.items():
+        assert f"{name} ({metric.unit}): {metric.definition}" in told
+    words = "".join(outline.words)
+    for raw in ("at_edges", "scenario_outcomes", "default_parameters", "search_said"):
+        assert raw not in words
+
+
+def test_a_replay_tells_whether_it_was_decided_as_recorded_and_each_law(results: Path) -> None:
+    text = page(results / "replay")
+    outline = Outline(text)
+    summary = json.loads((results / "replay" / "summary.json").read_text(encoding="utf-8"))
+    assert "<h1>fixed, live, decided again; and what 1 other law would have done</h1>" in text
+    assert parts(text) == ["At a glance", "Rates", "The live run in numbers", "Configuration and versions"]
+    words = "".join(outline.words)
+    assert f"{summary['decisions']} decisions, all as recorded, to the bit" in words
+    row = summary["numbers"]["ewma-deadzone"]
+    assert list(row) == list(NUMBERS)
+    for name, (head, scale, unit, definition) in NUMBERS.items():
+        assert f"{head} {unit}" in words
+        assert f"{head}, {unit}: {definition}" in [th.get("title") for th in outline.all("th")]
+        assert number(row[name] * scale) in words
+    for name, (_, definition) in MEANINGS.items():
+        assert name in words.replace("\u200b", "")
+        assert definition in words
+    assert "e stop" not in words
+    assert len(outline.all("img")) == 1
+
+
+def test_a_replay_that_differs_says_so_first(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results / "replay", tmp_path / "r")
+    path = tmp_path / "r" / "summary.json"
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**summary, "difference": "event 3: <rate>", "report": {}, "complete": False}))
+    text = page(tmp_path / "r")
+    assert "<b>not as recorded</b>: event 3: &lt;rate&gt;" in text
+    assert "cut off before the end" in text
+    assert "The live run in numbers" not in text
+
+
 def test_what_a_later_verb_writes_is_shown_as_tables(tmp_path: Path) -> None:
-    folder = tmp_path / "tune-x"
+    folder = tmp_path / "dance-x"
     folder.mkdir()
     best = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 5, "never": 0}
     document = {
-        "command": "python -m tpssim tune <x> --seed 0",
-        "controller": "<x>",
-        "scenarios": ["spikes"],
+        "command": "python -m tpssim dance <x> --seed 0",
         "metrics": {"achieved": {"unit": "share", "definition": "what it <b>says</b>"}},
         "winner": {"parameters": {"alpha": 0.25}, "achieved": best},
         "trials": [

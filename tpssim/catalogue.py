@@ -58,7 +58,7 @@ def _meaning(record: type, field: str) -> str:
     for paragraph in (inspect.getdoc(record) or "").split("\n\n"):
         lines = [" ".join(line.split()) for line in paragraph.splitlines()]
         parts += lines if paragraph.startswith(" ") else re.split(r"(?<=[.;:]) ", " ".join(lines))
-    return next((part.rstrip(".;") for part in parts if re.search(rf"\b{field}\b", part)), "")
+    return next((part.rstrip(".;:") for part in parts if re.search(rf"\b{field}\b", part)), "")
 
 
 def _parameter(record: Any, field: str, default: float) -> dict[str, Any]:

@@ -23,6 +23,8 @@ WORD_MEANINGS = {
     "drifts": "loses its schedule although the consumer is free",
     "converges": "settled at 80 % of the achievable rate or above",
 }
+#: Units of a time, from long to short, with how many a second has.
+SECONDS = ((1.0, "s"), (1e3, "ms"), (1e6, "us"))
 Number = float | None
 
 
@@ -144,3 +146,17 @@ def estimate(value: Mapping[str, Any], scale: float = 1.0, digits: int | None = 
     shown, plus, half = tables.interval(found, scale, digits).partition(" ±")
     key = math.inf if found.mean is None and found.never else found.mean
     return Cell(f"{shown} <small>±{half}</small>" if plus else shown, key)
+
+
+def measures(values: Mapping[str, Any], definitions: Mapping[str, Mapping[str, str]]) -> str:
+    """A row for each measure of one run, with its definition."""
+    rows = []
+    for name, value in values.items():
+        told = definitions.get(name, {"unit": "", "definition": ""})
+        scale, unit = scaled(told["unit"])
+        if unit == "s" and value:
+            scale, unit = next((x for x in SECONDS if abs(value) * x[0] >= 1.0), SECONDS[-1])
+        shown = Cell(number(value if value is None else value * scale), value)
+        words = [Cell(text(word), word) for word in (unit, told["definition"])]
+        rows.append([name_cell(name)._replace(told=about(name, definitions)), shown, *words])
+    return table([Column(head) for head in ("measure", "value", "unit", "definition")], rows, "measures")

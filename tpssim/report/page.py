@@ -12,6 +12,7 @@ from tpssim.report.compared import Progress
 from tpssim.report.generic import generic
 from tpssim.report.markup import WORD_MEANINGS, badge, section, text
 from tpssim.report.reading import Result, read_result
+from tpssim.report.tuned import MEASURES
 from tpssim.statistics import CONFIDENCE
 
 
@@ -52,13 +53,19 @@ def _heading(result: Result) -> str:
         return f"{len(throttles)} throttle{'s' if len(throttles) > 1 else ''} on {where}"
     if result.verb == "league":
         return f"{len(summary['standings'])} throttles on {len(summary['halves'])} scenarios, ranked"
-    law = summary.get("controller")
-    if isinstance(law, str):
-        if result.verb == "tune":
-            return f"{law}, tuned on {', '.join(summary['scenarios'])}"
+    if result.verb == "tune":
+        names = summary["scenarios"]
         return (
-            f"{law} on {summary['scenario']}" if isinstance(summary.get("scenario"), str) else f"{law}, live"
+            f"{summary['controller']} tuned on {names[0] if len(names) == 1 else f'{len(names)} scenarios'}"
         )
+    if result.verb == "replay":
+        rivals = len(summary["numbers"]) - 2  # beside the recorded law, live and simulated
+        return f"{summary['recording']['controller']}, live, decided again" + (
+            f"; and what {rivals} other law{'s' if rivals > 1 else ''} would have done" if rivals > 0 else ""
+        )
+    if isinstance(summary.get("controller"), str):
+        where = f" on {summary['scenario']}" if isinstance(summary.get("scenario"), str) else ", live"
+        return f"{summary['controller']}{where}"
     return result.folder.resolve().name
 
 
@@ -67,7 +74,7 @@ def _made(result: Result) -> str:
     parts = [f"made {run.get('made', '')} by tpssim {run['tpssim']}"]
     if isinstance(summary.get("replications"), int):
         parts.append(f"{summary['replications']} replications each")
-    if result.verb in ("compare", "league", "sweep"):
+    if result.verb in ("compare", "league", "sweep", "tune"):
         parts.append(f"± is half of a {CONFIDENCE:.0%} confidence interval of the mean")
     return text("; ".join(parts))
 
@@ -75,12 +82,12 @@ def _made(result: Result) -> str:
 def _definitions(result: Result) -> str:
     """Every word and every number of the page; folded, for a long list."""
     parts = []
-    if result.verb in ("compare", "league", "sweep", "simulate"):
+    if result.verb in ("compare", "league", "sweep", "simulate", "tune"):
         words = "".join(
             f"<dt>{badge(word)}</dt><dd>{text(told)}</dd>" for word, told in WORD_MEANINGS.items()
         )
         parts.append(f'<h3>Verdicts</h3><dl class="told">{words}</dl>')
-    if known := result.definitions():
+    if known := MEASURES if result.verb == "tune" else result.definitions():
         rows = "".join(
             f"<dt>{text(name)} <small>{text(told.get('unit', ''))}</small></dt><dd>{text(told['definition'])}"
             + (f" <small>({text(told['source'])})</small>" if "source" in told else "")

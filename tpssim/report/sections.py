@@ -16,9 +16,9 @@ from tpssim.report.markup import (
     badge,
     estimate,
     facts,
+    measures,
     name_cell,
     number,
-    scaled,
     section,
     table,
     text,
@@ -26,11 +26,10 @@ from tpssim.report.markup import (
 )
 from tpssim.report.ranked import league
 from tpssim.report.reading import Result
+from tpssim.report.replayed import replay
+from tpssim.report.tuned import tune
 from tpssim.traces import read_picture
 from tpssim.verdicts import GROWING, WORDS, merit
-
-#: Units of a time, from long to short, with how many a second has.
-SECONDS = ((1.0, "s"), (1e3, "ms"), (1e6, "us"))
 
 
 def sweep(result: Result, progress: Progress) -> Iterator[str]:
@@ -140,24 +139,10 @@ def live(result: Result, progress: Progress) -> Iterator[str]:
     if drawn:
         yield section("Rates", drawings.figure(drawn, "", "wide"))
     progress(1, 1)
-    yield section("Numbers", _measures({k: v for k, v in report.items() if k != "verdict"}, definitions))
+    yield section("Numbers", measures({k: v for k, v in report.items() if k != "verdict"}, definitions))
     if summary["failures"]:
         rows = [[name_cell(k), Cell(f"{n:,}", float(n))] for k, n in summary["failures"].items()]
         yield section("Failures", table([Column("failure"), Column("calls")], rows, "failures"))
-
-
-def _measures(values: Mapping[str, Any], definitions: Mapping[str, Mapping[str, str]]) -> str:
-    """A row for each measure of one run, with its definition."""
-    rows = []
-    for name, value in values.items():
-        told = definitions.get(name, {"unit": "", "definition": ""})
-        scale, unit = scaled(told["unit"])
-        if unit == "s" and value:
-            scale, unit = next((x for x in SECONDS if abs(value) * x[0] >= 1.0), SECONDS[-1])
-        shown = Cell(number(value if value is None else value * scale), value)
-        words = [Cell(text(word), word) for word in (unit, told["definition"])]
-        rows.append([name_cell(name)._replace(told=about(name, definitions)), shown, *words])
-    return table([Column(head) for head in ("measure", "value", "unit", "definition")], rows, "measures")
 
 
 def simulate(result: Result, progress: Progress) -> Iterator[str]:
@@ -192,7 +177,7 @@ def simulate(result: Result, progress: Progress) -> Iterator[str]:
     from tpssim.metrics import METRICS
 
     told = {name: metric._asdict() for name, metric in METRICS.items()}
-    yield section("Measures", _measures(summary["metrics"], told))
+    yield section("Measures", measures(summary["metrics"], told))
 
 
 def other(result: Result, progress: Progress) -> Iterator[str]:
@@ -215,4 +200,6 @@ KINDS: dict[str, Callable[[Result, Progress], Iterator[str]]] = {
     "sweep": sweep,
     "live": live,
     "simulate": simulate,
+    "tune": tune,
+    "replay": replay,
 }
