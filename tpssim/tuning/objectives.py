@@ -15,7 +15,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tpssim import league
 from tpssim.core import InputError, no_such
@@ -55,6 +55,11 @@ class Objective(NamedTuple):
     name: str
     formula: str
     function: Function
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For another process: a formula is compiled there anew."""
+        known = self.name if self.name in OBJECTIVES else self.formula
+        return (objective, (known,)) if known else (Objective, tuple(self))
 
     def of(self, measures: Measures) -> float:
         """Its value for one run; nan where there is none."""
