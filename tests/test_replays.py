@@ -17,7 +17,7 @@ from tpssim.core import FAILED, OK, REFUSED, UNFINISHED
 from tpssim.live.playback import Call, play, read_recording
 from tpssim.metrics import METRICS, measure
 from tpssim.plant import Async, Blocking, Pool
-from tpssim.replays import consumer_of, numbers, scenario_of, service_times, trace_of
+from tpssim.replays import consumer_of, flattered, numbers, scenario_of, service_times, trace_of
 from tpssim.scenario import Scenario
 from tpssim.services import Constant
 
@@ -141,6 +141,14 @@ def test_the_spread_is_of_the_whole_run_and_no_measure() -> None:
     same = measure(trace._replace(rate=rate))
     for name in set(found) & set(METRICS):  # one name, one number
         assert found[name] == pytest.approx(same[name])
+
+
+def test_who_completes_more_than_was_recorded_of_calls_that_overlapped_is_marked() -> None:
+    alone = Call(0.0, 0.0, 0.1, 10.0, math.inf, 1.0, OK)
+    table = {"a (live)": {"throughput": 100.0}, "b": {"throughput": 101.0}, "c": {"throughput": 150.0}}
+    assert flattered([alone, alone._replace(in_flight=2.0)], table) == ["c"]
+    assert flattered([alone, alone], table) == []
+    assert flattered([], {}) == []
 
 
 @pytest.mark.parametrize(

@@ -160,21 +160,34 @@ class Watch:
         return "the system wakes this thread up late; is another process on its core?"
 
 
-def verdict(tally: Tally, name: str, cause: str) -> str:
-    """One line: what limits the rate. `name` is the law's; `cause` says why wake-ups are late, if known."""
+def verdict(tally: Tally, name: str, cause: str, held: float) -> str:
+    """One line: what limits the rate, and whether the calls went well.
+
+    `name` is the law's; `held` counts the slots that waited for its limit; `cause` says why wake-ups are
+    late, if known.
+    """
+    ended = tally.ok + tally.errors
+    failed = tally.errors / ended if ended else 0.0
+    return _pace(tally, name, cause, held) + (f"; {failed:.0%} of the calls failed" if failed > 0.01 else "")
+
+
+def _pace(tally: Tally, name: str, cause: str, held: float) -> str:
     rate, commanded, wanted = tally.rates()
     if not rate > 0.0:
         return "too few calls to judge"
+    below = rate < 0.99 * commanded
     if tally.behind > 0.05 * tally.released and tally.behind >= tally.overtaken:
-        late = f"{tally.lateness.quantile(0.5) * 1e3:.3g} ms late at the median"
-        return f"limited by the generator: {late}, for {cause or 'its clock wakes it up late'}"
-    if rate < 0.99 * commanded and tally.overtaken > 0.05 * tally.released:
+        share, late = tally.behind / tally.released, tally.lateness.quantile(0.99)
+        told = f"{share:.0%} of the calls released late, by {late * 1e3:.3g} ms at p99"
+        where = "limited by the generator" if below else "on pace, but unevenly"
+        return f"{where}: {told}, for {cause or 'its clock wakes it up late'}"
+    if below and held > 0.05 * tally.released:
+        return f"held back by the limit of {name}: {rate:.4g} of {commanded:.4g} a second"
+    if below and tally.overtaken > 0.05 * tally.released:
         body, item = tally.blocked / tally.released, tally.fetching / tally.released
         able = f"{1.0 / (body + item):.4g} a second" if body + item > 0.0 else "that much"
         each = f"{body * 1e3:.3g} ms of code a call and {item * 1e3:.3g} ms for its item"
         return f"limited by the {'iterable' if item > body else 'caller'}: {each}, so one at a time {able}"
     if commanded < 0.99 * wanted:
         return f"on pace, held back by {name}: {commanded:.4g} of {wanted:.4g} a second commanded"
-    if rate < 0.99 * commanded:
-        return f"below pace: {rate:.4g} of {commanded:.4g} a second"
-    return "on pace"
+    return f"below pace: {rate:.4g} of {commanded:.4g} a second" if below else "on pace"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import math
+import os
 import random
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from pathlib import Path
 from typing import Any, TypeVar
 
 from tpssim.controllers import CONTROLLERS, law_named
@@ -40,8 +43,27 @@ def law_of(controller: Any) -> tuple[str, Controller[Any]]:
 
 
 def late_of(late: Late | str) -> Late:
-    """A late policy or its name as a policy."""
-    return late_policy(late) if isinstance(late, str) else late
+    """A late policy or its name as a policy; raises `InputError`."""
+    if isinstance(late, str):
+        return late_policy(late)
+    if not isinstance(late, Late):
+        raise InputError(f"late={late!r}; allowed: burst, capped(N), delay, skip")
+    return late
+
+
+def checked_call(call: Any, asynchronous: bool) -> None:
+    """Refuse what cannot be called, and a coroutine function where nobody awaits; raises `InputError`."""
+    if not callable(call):
+        raise InputError(f"call={call!r}; allowed: a function of an item")
+    if not asynchronous and inspect.iscoroutinefunction(call):
+        raise InputError(f"call={call!r} is asynchronous; allowed: with arun")
+
+
+def checked_record(record: str | Path | None) -> Path | None:
+    """Where to record, as a path; raises `InputError`."""
+    if record is not None and not isinstance(record, str | os.PathLike):
+        raise InputError(f"record={record!r}; allowed: a path, or None")
+    return None if record is None else Path(record)
 
 
 def checked_rate(tps: float) -> float:

@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from tpssim.clock import Clock
 from tpssim.core import OK, checked_count
 from tpssim.live.account import Report, warn
-from tpssim.live.arguments import cycled
+from tpssim.live.arguments import checked_call, cycled
 from tpssim.live.flow import Flow
 from tpssim.live.permits import Handle, Permit
 from tpssim.live.waiting import BorrowedClock, PreciseClock
@@ -230,6 +230,7 @@ def run(
     """
     if workers != 0:
         checked_count("workers", workers)
+    checked_call(call, asynchronous=False)
     failures = Failures()
     queue: SimpleQueue[tuple[T, Permit] | None] = SimpleQueue()
 

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from tpssim.core import UNFINISHED, Aborted, ranges
 from tpssim.live.account import Report, Watch, verdict
-from tpssim.live.arguments import checked_rate, draws, late_of, law_of
+from tpssim.live.arguments import checked_rate, checked_record, draws, late_of, law_of
 from tpssim.live.journal import Journal, machine, stamp, valves
 from tpssim.live.permits import Permit, told
 from tpssim.live.tally import Tally
@@ -62,7 +62,8 @@ class Flow:
         self._lock = threading.Lock()
         self._current = False  # whether the pacer's deadline is what it would say now
         self._waiting = self._starved = self._exhausted = False
-        self.journal = None if record is None else Journal(record, self._header() | dict(options))
+        path = checked_record(record)
+        self.journal = None if path is None else Journal(path, self._header() | dict(options))
 
     def _header(self) -> dict[str, Any]:
         law = {field: getattr(self.law, field) for field in ranges(self.law)}
@@ -335,7 +336,12 @@ class Flow:
                 fetching=tally.fetching * share,
                 spin_cpu=self.timing.spun * share,
                 spin_threshold=self.timing.threshold,
-                verdict=verdict(tally, self.name, self.watch.cause if self.watch else ""),
+                verdict=verdict(
+                    tally,
+                    self.name,
+                    self.watch.cause if self.watch else "",
+                    pacer.held if pacer else 0.0,
+                ),
             )
 
 

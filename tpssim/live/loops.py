@@ -12,7 +12,7 @@ from tpssim.clock import Clock
 from tpssim.core import OK, checked_count
 from tpssim.live.account import warn
 from tpssim.live.alarm import BorrowedLoopClock, LoopClock
-from tpssim.live.arguments import checked_total, cycled, cycled_async
+from tpssim.live.arguments import checked_call, checked_total, cycled, cycled_async
 from tpssim.live.blocking import Failures, Run
 from tpssim.live.flow import Flow
 from tpssim.live.permits import Handle, Permit
@@ -229,6 +229,7 @@ async def arun(
     """
     if max_in_flight is not None:
         checked_count("max_in_flight", max_in_flight)
+    checked_call(call, asynchronous=True)
     failures = Failures()
     turns = asyncio.Semaphore(max_in_flight) if max_in_flight is not None else None
     tasks: set[asyncio.Task[None]] = set()

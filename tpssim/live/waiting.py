@@ -42,7 +42,7 @@ def spin_seconds(spin: float | str) -> float | None:
         return None
     if spin == "off":
         return 0.0
-    if isinstance(spin, str | bool) or not 0.0 <= spin <= 1.0:
+    if isinstance(spin, bool) or not isinstance(spin, int | float) or not 0.0 <= spin <= 1.0:
         raise InputError(f"spin={spin!r}; allowed: auto, off, or seconds in [0, 1]")
     return float(spin)
 

@@ -45,6 +45,9 @@ def replay(result: Result, progress: Progress) -> Iterator[str]:
         ("recording", "complete" if summary["complete"] else "cut off before the end of the run"),
     ]
     laws = _laws(summary["numbers"])
+    if flattered := summary["flattered"]:
+        names = text(", ".join(flattered))
+        laws += f"<p><b>{names}</b>: more than was recorded, of calls that overlapped. Do not rely on it.</p>"
     yield section("At a glance", facts(told) + laws + f"<p>{CAVEAT}</p>")
     picture = result.folder / "replay.png"
     if picture.is_file():

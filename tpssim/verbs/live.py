@@ -111,7 +111,7 @@ def live(args: argparse.Namespace) -> int:
         "seed": args.seed,
         "record": recording,
     }
-    told = _Signals()
+    told = _Signals(recording)
     # The signals first: an event loop puts back the handlers that it found.
     with told.stopping(), contextlib.ExitStack() as stack:
 
@@ -239,8 +239,9 @@ def _request(args: argparse.Namespace) -> callees.Request:
 class _Signals:
     """SIGINT and SIGTERM end the run in good order; a second one ends it at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, recording: Path) -> None:
         self.name = ""
+        self.recording = recording
         self.handle: Handle | None = None  # of the run, once it has started
 
     @contextlib.contextmanager
@@ -249,9 +250,11 @@ class _Signals:
             if self.handle is None:
                 raise KeyboardInterrupt
             if self.name:
-                raise KeyboardInterrupt("the run was cut off; its recording is readable")
+                raise KeyboardInterrupt(f"the run was cut off; its recording, {self.recording}, is readable")
             self.name = signal.Signals(number).name
             self.handle.stop()
+            told = f"tpssim: {self.name}: the calls in hand are waited for; a second one ends it at once\n"
+            os.write(2, told.encode())  # a signal handler may not wait for a buffered stream
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

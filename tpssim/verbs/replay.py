@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,6 +56,7 @@ def replay(args: argparse.Namespace) -> int:
     if args.controllers or any(call.outcome == OK for call in back.calls):
         traces = _tried(args, recording, back)
     table = {label: replays.numbers(trace) for label, trace in traces.items()}
+    flattered = replays.flattered(back.calls, table)
     document = {
         "tpssim": VERSION,
         "command": command(args),
@@ -66,6 +67,7 @@ def replay(args: argparse.Namespace) -> int:
         "difference": back.difference,
         "report": _plain(recording.report),
         "numbers": {label: _plain(row) for label, row in table.items()},
+        "flattered": flattered,
     }
     with results_folder(out, "replay") as folder:
         write_json(folder / "summary.json", document)
@@ -87,7 +89,7 @@ def replay(args: argparse.Namespace) -> int:
         seconds, whole = last - recording.start["t"], "" if recording.report else ", cut off"
         law, calls = recording.header["controller"], recording.start["calls"]
         print(f"{path}: {law}, {len(back.calls):,} slots in {seconds:.1f} s, calls {calls}{whole}")
-        _show(back, table)
+        _show(back, table, flattered)
         print(f"Written to {out}: {'replay.png, ' if traces else ''}live.csv, summary.json")
     return 1 if back.difference else 0
 
@@ -108,8 +110,10 @@ def _tried(args: argparse.Namespace, recording: Recording, back: Playback) -> di
     return traces
 
 
-def _show(back: Playback, table: Mapping[str, Mapping[str, float]]) -> None:
+def _show(back: Playback, table: Mapping[str, Mapping[str, float]], flattered: Sequence[str]) -> None:
     """On stdout: whether it is as recorded, and the numbers."""
+    from tpssim import replays
+
     if back.difference:
         print(f"Decided again: NOT as recorded: {back.difference}")
     else:
@@ -120,14 +124,15 @@ def _show(back: Playback, table: Mapping[str, Mapping[str, float]]) -> None:
     width = max(len(label) for label in table)
     print(f"\n{'':{width}}  throughput  commanded  spread  response p50       p99")
     for label, row in table.items():
+        more = "*" if label in flattered else " "
+        rates = f"{row['throughput']:>8.1f}/s{more}{row['commanded']:>8.1f}/s"
         print(
-            f"{label:{width}}  {row['throughput']:>8.1f}/s {row['commanded']:>8.1f}/s {row['spread']:>7.0%}"
+            f"{label:{width}}  {rates} {row['spread']:>7.0%}"
             f"  {row['response_p50'] * 1e3:>9.2f} ms {row['response_p99'] * 1e3:>6.1f} ms"
         )
-    print(
-        "\nSimulated calls take as long as recorded ones of the same moment did. That the service may have"
-        "\nbeen slow because of the calls themselves is not in it: a law that sends more is flattered."
-    )
+    print("\nSimulated calls take as long as recorded ones of the same moment did.")
+    if flattered:
+        print(f"* {replays.FLATTERED}")
 
 
 def _plain(report: Mapping[str, Any]) -> dict[str, Any]:
