@@ -259,12 +259,25 @@ def _bare(label: str) -> str:
 
 
 def _apart(values: Sequence[float], log: bool) -> list[float]:
-    """Of sorted or unsorted values some that leave room for their labels, the first among them."""
+    """Of values some that leave room for their labels: of evenly spaced ones those with the shortest.
+
+    >>> _apart([1.0 + 0.04 * k for k in range(26)], False)
+    [1.0, 1.2, 1.4, 1.6, 1.8, 2.0]
+    """
     ordered = sorted(values)
     u = np.log(ordered) if log else np.asarray(ordered)
+    gaps, least = np.diff(u), (1.0 - 1e-9) * (u[-1] - u[0]) / TICKS
+    if len(u) > 2 and np.ptp(gaps) < 1e-6 * gaps[0]:
+        stride = math.ceil(least / gaps[0])
+        every = [
+            ordered[first::step]
+            for step in range(stride, max(stride + 1, 3 * stride // 2))
+            for first in range(step)
+        ]
+        return min(every, key=lambda kept: sum(len(_place(x)) for x in kept) / len(kept))
     kept = [0]
     for i in range(1, len(ordered)):
-        if u[i] - u[kept[-1]] >= (1.0 - 1e-9) * (u[-1] - u[0]) / TICKS:
+        if u[i] - u[kept[-1]] >= least:
             kept.append(i)
     return [ordered[i] for i in kept]
 
