@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -335,7 +334,8 @@ def test_an_interrupt_stops_at_once_and_writes_nothing(tmp_path: Path) -> None:
     process = subprocess.Popen(
         command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
     )
-    time.sleep(3.0)
+    assert process.stderr is not None
+    assert "pairs of scenario and throttle" in process.stderr.readline()  # it is at work, no more importing
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
     _, error = process.communicate(timeout=60)
     assert process.returncode == 130

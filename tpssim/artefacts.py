@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -118,6 +119,17 @@ def write_whole(path: Path, text: str) -> None:
             raise
     except OSError as error:
         raise InputError(f"{str(path)!r} cannot be written: {error.strerror}") from error
+
+
+def plain(value: Any) -> Any:
+    """A value, or the values of a mapping, for JSON, which has neither inf nor nan: None in their place.
+
+    >>> plain({"a": 1.5, "b": float("inf"), "c": {"d": "inf"}})
+    {'a': 1.5, 'b': None, 'c': {'d': 'inf'}}
+    """
+    if isinstance(value, Mapping):
+        return {name: plain(inner) for name, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:

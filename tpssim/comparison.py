@@ -6,11 +6,11 @@ It reads finished runs and can start none.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tpssim import tables
+from tpssim.artefacts import plain
 from tpssim.article import TWINS
 from tpssim.clock import IDEAL
 from tpssim.metrics import METRICS
@@ -67,7 +67,7 @@ class Cell(NamedTuple):
         fixed = ("start", "end", "achievable", "capacity")
         rows = []
         for same in zip(*(run.phases for run in self.runs), strict=True):
-            row: dict[str, Any] = {name: _plain(getattr(same[0], name)) for name in fixed}
+            row: dict[str, Any] = {name: plain(getattr(same[0], name)) for name in fixed}
             for name in Phase._fields:
                 if name not in fixed:
                     row[name] = estimate([getattr(phase, name) for phase in same])._asdict()
@@ -292,7 +292,7 @@ class Comparison(NamedTuple):
             "duration": scenario.duration,
             "consumer": _json(scenario.consumer),
             "backend": _json(scenario.backend),
-            "timeout": _plain(scenario.timeout),
+            "timeout": plain(scenario.timeout),
             "retry": _json(scenario.retry),
             "late": str(scenario.late),
             "poisson": scenario.poisson,
@@ -351,16 +351,12 @@ def _json(record: Any) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": type(record).__name__}
     for name, value in record._asdict().items():
         if isinstance(value, float | int):
-            found[name] = _plain(float(value))
+            found[name] = plain(float(value))
         elif isinstance(value, str):
             found[name] = value
         elif hasattr(value, "_asdict"):
             found[name] = _json(value)
     return found | ({"mean": record.mean} if hasattr(record, "mean") else {})
-
-
-def _plain(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _cell_json(cell: Cell) -> dict[str, Any]:

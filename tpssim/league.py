@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tpssim.artefacts import plain
 from tpssim.comparison import Cell, Comparison
 from tpssim.controllers import CONTROLLERS, facts
 from tpssim.plant import Async, Pool
@@ -296,8 +297,8 @@ class League(NamedTuple):
             "confidence": CONFIDENCE,
             "parts": {name: part._asdict() for name, part in PARTS.items()},
             "halves": {name: half(name) for name in self.scenarios()},
-            "standings": [_plain(row) for row in self.standings()],
-            "held_out": [_plain(row) for row in self.standings(SPLIT[1])],
+            "standings": [_listed(row) for row in self.standings()],
+            "held_out": [_listed(row) for row in self.standings(SPLIT[1])],
             "cells": list(self.rows()),
         }
         return json.dumps(document, indent=1, allow_nan=False)
@@ -311,7 +312,7 @@ class League(NamedTuple):
             row: dict[str, Any] = {"scenario": name, "half": half(name), "throttle": label}
             row |= {"verdict": cell.verdict()[0], "score": total.mean, "low": total.low, "high": total.high}
             means = zip(Score._fields[1:], estimates(each).mean[1:].tolist(), strict=True)
-            found.append(row | {part: _finite(value) for part, value in means})
+            found.append(row | {part: plain(value) for part, value in means})
         return found
 
 
@@ -320,18 +321,14 @@ def scores(cell: Cell) -> list[Score]:
     return [score(run.measures) for run in cell.runs]
 
 
-def _plain(row: Standing) -> dict[str, Any]:
-    plain = row._asdict()
+def _listed(row: Standing) -> dict[str, Any]:
+    listed = row._asdict()
     for name in ("ranks", "score", "behind"):
-        plain[name] = plain[name]._asdict()
-    plain["parts"] = {part: _finite(value) for part, value in row.parts._asdict().items()}
-    plain["halves"] = dict(zip(SPLIT, map(_finite, row.halves), strict=True))
-    plain["worst"] = {"scenario": row.worst[0], "share_of_best": row.worst[1]}
-    return plain
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None
+        listed[name] = listed[name]._asdict()
+    listed["parts"] = plain(row.parts._asdict())
+    listed["halves"] = dict(zip(SPLIT, map(plain, row.halves), strict=True))
+    listed["worst"] = {"scenario": row.worst[0], "share_of_best": row.worst[1]}
+    return listed
 
 
 def _two(value: float) -> str:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tpssim import callees, experiment
+from tpssim.artefacts import plain
 from tpssim.core import Aborted, InputError
 from tpssim.disturbances import Step
 from tpssim.live.account import Report
@@ -237,9 +238,6 @@ def _pair(label: str, law: Any, consumer: str, scenario: Scenario, delay: float)
 
 def document(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
     """For JSON; what is infinite or does not exist is None."""
-
-    def plain(row: dict[str, float]) -> dict[str, float | None]:
-        return {name: value if math.isfinite(value) else None for name, value in row.items()}
 
     return [
         {

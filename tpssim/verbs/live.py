@@ -95,7 +95,7 @@ NUMBERS = [name for name in Report._fields if name != "verdict"]
 
 
 def live(args: argparse.Namespace) -> int:
-    from tpssim.artefacts import check_out
+    from tpssim.artefacts import check_out, plain
 
     began = time.perf_counter()
     conditions = [_condition(text) for text in args.fail_if or []]
@@ -132,9 +132,7 @@ def live(args: argparse.Namespace) -> int:
         "tpssim": VERSION,
         "command": command(args),
         "controller": name,
-        "report": {
-            k: v if isinstance(v, str) or math.isfinite(v) else None for k, v in report._asdict().items()
-        },
+        "report": plain(report._asdict()),
         "metrics": {name: {"unit": unit, "definition": told} for name, (unit, told) in MEANINGS.items()},
         "failures": done.failures,
         "stopped": told.name,
@@ -182,8 +180,7 @@ def _check(args: argparse.Namespace) -> None:
             raise InputError("--max-in-flight belongs to --async, which is missing; allowed: --workers N")
     if args.workers < 0 or (args.asynchronous and args.workers):
         raise InputError(f"workers={args.workers}; allowed: a whole number >= 0, and 0 with --async")
-    if args.seed < 0:
-        raise InputError(f"seed={args.seed}; allowed: a whole number >= 0")
+    checked_count("seed", args.seed, 0)
 
 
 def _short(args: argparse.Namespace) -> str:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tpssim.core import VERSION, InputError
+from tpssim.core import VERSION, checked_count
 from tpssim.verbs.common import add_common, command, file_name, run_record, specs
 
 if TYPE_CHECKING:
@@ -42,13 +41,12 @@ def replay(args: argparse.Namespace) -> int:
     recording = read_recording(path)
     back = play(recording)
     from tpssim import plots, replays
-    from tpssim.artefacts import MARK, check_out, results_folder, write_json
+    from tpssim.artefacts import MARK, check_out, plain, results_folder, write_json
     from tpssim.core import OK
     from tpssim.scenario import frame
     from tpssim.traces import write_csv
 
-    if args.seed < 0:
-        raise InputError(f"seed={args.seed}; allowed: a whole number >= 0")
+    checked_count("seed", args.seed, 0)
     out = args.out or Path("results") / file_name(f"replay-{path.stem}")
     check_out(out, "replay")
     # Without a call that went well there is nothing to simulate with; the decisions stand for themselves.
@@ -65,8 +63,8 @@ def replay(args: argparse.Namespace) -> int:
         "complete": bool(recording.report),
         "decisions": back.decisions,
         "difference": back.difference,
-        "report": _plain(recording.report),
-        "numbers": {label: _plain(row) for label, row in table.items()},
+        "report": plain(recording.report),
+        "numbers": plain(table),
         "flattered": flattered,
     }
     with results_folder(out, "replay") as folder:
@@ -133,8 +131,3 @@ def _show(back: Playback, table: Mapping[str, Mapping[str, float]], flattered: S
     print("\nSimulated calls take as long as recorded ones of the same moment did.")
     if flattered:
         print(f"* {replays.FLATTERED}")
-
-
-def _plain(report: Mapping[str, Any]) -> dict[str, Any]:
-    """For JSON: what is no number, or none that JSON has, is None; text stays."""
-    return {k: v if isinstance(v, str) or math.isfinite(v) else None for k, v in report.items()}

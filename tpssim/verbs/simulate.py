@@ -30,7 +30,7 @@ def simulate(args: argparse.Namespace) -> int:
         )
     (scenario,) = scenarios(args, [] if args.scenario is None else [args.scenario])
     from tpssim import contenders, experiment
-    from tpssim.artefacts import MARK, check_out, results_folder, write_json
+    from tpssim.artefacts import MARK, check_out, plain, results_folder, write_json
     from tpssim.metrics import METRICS, measure
     from tpssim.verdicts import judge
 
@@ -40,7 +40,6 @@ def simulate(args: argparse.Namespace) -> int:
     trace = experiment.simulate(scenario, args.controller, seed=args.seed, replication=args.replication)
     measures = measure(trace)
     verdict = judge(trace)
-    import math
 
     document = {
         "tpssim": VERSION,
@@ -51,7 +50,7 @@ def simulate(args: argparse.Namespace) -> int:
         "seed": args.seed,
         "replication": args.replication,
         "verdict": verdict._asdict(),
-        "metrics": {name: value if math.isfinite(value) else None for name, value in measures.items()},
+        "metrics": plain(measures),
     }
     with results_folder(out, "simulate") as folder:
         from tpssim import plots

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tpssim.core import VERSION, InputError
+from tpssim.core import VERSION, InputError, checked_count
 from tpssim.verbs.common import Progress, add_common, command, file_name, run_record
 
 
@@ -39,8 +39,7 @@ def validate(args: argparse.Namespace) -> int:
     from tpssim import validation
     from tpssim.artefacts import MARK, check_out, results_folder, write_json
 
-    if args.seed < 0:
-        raise InputError(f"seed={args.seed}; allowed: a whole number >= 0")
+    checked_count("seed", args.seed, 0)
     out = args.out or Path("results") / "validate"
     check_out(out, "validate")
     outcomes = validation.validate(args.cases, seed=args.seed, progress=Progress("cases"))
