@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import os
 import signal
@@ -332,7 +333,14 @@ def test_an_interrupt_stops_at_once_and_writes_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tpssim", "compare", "--replications", "200", "--out", "r"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     process = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
+        # Whoever runs the tests in the background of a shell hands down that SIGINT is ignored.
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     assert "pairs of scenario and throttle" in process.stderr.readline()  # it is at work, no more importing
