@@ -6,8 +6,7 @@ import math
 from array import array
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers.integer_time import nanoseconds
-from tpssim.controllers.netflix_window import Sample, through_window, window_memory
+from tpssim.controllers.netflix_window import sampled, window_memory
 from tpssim.core import FLAG, Observation, Range
 
 
@@ -86,13 +85,9 @@ class NetflixGradient(NamedTuple):
     def update(
         self, state: NetflixGradientState, obs: Observation, memory: array[float]
     ) -> NetflixGradientState:
-        if obs.count < 1.0 or obs.errors - obs.drops >= obs.count or math.isnan(obs.latency):
-            return state
-        sample = Sample(1.0, nanoseconds(obs.latency), obs.in_flight, 1.0 if obs.drops > 0.0 else 0.0)
-        sample = through_window(
+        sample = sampled(
             memory,
-            obs.now,
-            sample,
+            obs,
             self.window,
             self.longest,
             self.window_size,

@@ -10,6 +10,7 @@ from array import array
 from typing import NamedTuple
 
 from tpssim.controllers.integer_time import nanoseconds
+from tpssim.core import Observation
 from tpssim.sensor import ranked
 
 #: Places of the accumulators in a law's memory; the round-trip times that are kept for a percentile follow.
@@ -28,6 +29,26 @@ class Sample(NamedTuple):
 def window_memory(size: float, kept: float) -> int:
     """How many floats a window of that many samples needs, `kept` of them (0: all) for a percentile."""
     return TIMES + int(kept if kept >= 1.0 else size)
+
+
+def sampled(
+    memory: array[float],
+    obs: Observation,
+    window: float,
+    longest: float,
+    size: float,
+    percentile: float,
+    shortest: float,
+    kept: float,
+) -> Sample:
+    """What a law hears of a piece of news, through the window that it may have.
+
+    A call that failed without being dropped, and a local refusal, are not heard of: Netflix's `onIgnore`.
+    """
+    if obs.count < 1.0 or obs.errors - obs.drops >= obs.count or math.isnan(obs.latency):
+        return Sample(0.0, 0.0, 0.0, 0.0)
+    sample = Sample(1.0, nanoseconds(obs.latency), obs.in_flight, 1.0 if obs.drops > 0.0 else 0.0)
+    return through_window(memory, obs.now, sample, window, longest, size, percentile, shortest, kept)
 
 
 def through_window(

@@ -95,11 +95,11 @@ def replay(args: argparse.Namespace) -> int:
 def _tried(args: argparse.Namespace, recording: Recording, back: Playback) -> dict[str, Trace]:
     """The recorded run, and what its law and others do with its service times, by name."""
     from tpssim import contenders, experiment, replays
-    from tpssim.controllers import CONTROLLERS
+    from tpssim.live.playback import recorded_law
 
     scenario = replays.scenario_of(recording, back.calls)
     name = recording.header["controller"]
-    rivals: dict[str, Any] = {f"{name} (simulated)": CONTROLLERS[name](**recording.header["parameters"])}
+    rivals: dict[str, Any] = {f"{name} (simulated)": recorded_law(recording)}
     for spec in specs(args.controllers) if args.controllers else []:
         rivals[contenders.contender(spec).label] = spec
     traces = {f"{name} (live)": replays.trace_of(recording, back, scenario)}
