@@ -14,24 +14,31 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
-from tpssim.live.tally import BINS, Histogram
+from tpssim.core import record
+from tpssim.live.counts import BINS, Histogram
+from tpssim.streams import sound
 
 BARS = " ▁▂▃▄▅▆▇█"
 SPAN = 60  # points of the sparkline
+ROOM = 5  # columns at the right of the panel
+WIDEST = 120  # characters of a line
+INTERVALS = 4.0  # of the wanted rate, over which the achieved one is averaged at least
 
 
+@record
 class Frame(NamedTuple):
     """What has become of a run since the frame before: counts as they are, times of the stretch between."""
 
     numbers: dict[str, Any]
-    achieved: float  #: releases, 1/s
+    achieved: float  #: releases, 1/s, over at least `INTERVALS`
     lateness: Histogram
     latency: Histogram
 
 
 def frames(file: BinaryIO) -> Iterator[Frame]:
     """The frames of an `Onlooker`; ends where the last whole one does."""
-    before: dict[str, Any] = {"t": 0.0, "released": 0}
+    seen = deque([(0.0, 0)])  # (when, calls released until then), as far back as is averaged over
+    last = 0.0
     old = [array("I", bytes(4 * BINS)) for _ in range(2)]
     while line := file.readline():
         raw = file.read(8 * BINS)
@@ -39,12 +46,27 @@ def frames(file: BinaryIO) -> Iterator[Frame]:
             return
         numbers = json.loads(line)
         new = [array("I", raw[: 4 * BINS]), array("I", raw[4 * BINS :])]
-        seconds = numbers["t"] - before["t"]
-        if seconds <= 0.0:
+        if numbers["t"] <= last:
             continue
-        achieved = (numbers["released"] - before["released"]) / seconds
+        last = numbers["t"]
+        achieved = _achieved(seen, last, numbers["released"], numbers["tps"])
         yield Frame(numbers, achieved, *(_between(a, b) for a, b in zip(old, new, strict=True)))
-        before, old = numbers, new
+        old = new
+
+
+def _achieved(seen: deque[tuple[float, int]], t: float, released: int, wanted: float) -> float:
+    """Releases a second until `t`; forgets what is not averaged over any more.
+
+    The last call stands for the interval that it begins, also where that is not over: one call at the start
+    of a run is no call a second.
+    """
+    interval = 1.0 / wanted if wanted > 0.0 else 0.0
+    while len(seen) > 1 and seen[1][0] <= t - INTERVALS * interval:
+        seen.popleft()
+    begun, before = seen[0]
+    seen.append((t, released))
+    seconds, calls = t - begun, released - before
+    return calls / max(seconds, min(calls * interval, seconds + interval))
 
 
 def _between(old: array[int], new: array[int]) -> Histogram:
@@ -76,14 +98,25 @@ def pair(histogram: Histogram) -> str:
 
 
 def line(frame: Frame) -> str:
-    """A second of a run in a line."""
+    """A second of a run in a line; what the report says too, or has no room, is left out."""
     n = frame.numbers
-    text = (
-        f"{n['t']:6.0f} s  {frame.achieved:8.1f}/s of {n['rate']:.4g} commanded, {n['tps']:g} wanted"
-        f"  late {pair(frame.lateness)}  latency {pair(frame.latency)}"
-        f"  in flight {n['in_flight']}  errors {n['errors']}"
-    )
-    return f"{text}  {n['why']}" if n["why"] else text
+    text = f"{n['t']:5.0f} s {frame.achieved:8.1f}/s{_asked(n)}"
+    for more in (*_counts(n, WIDEST - len(text)), f"  latency {pair(frame.latency)}"):
+        text += more if len(text) + len(more) <= WIDEST else ""
+    room = WIDEST - len(text) - 2
+    if not n["why"] or room < 20:
+        return text[:WIDEST]
+    return f"{text}  {n['why'] if len(n['why']) <= room else n['why'][: room - 3] + '...'}"
+
+
+def _asked(n: dict[str, Any]) -> str:
+    """Beside the rate: what is commanded and wanted, where anything is.
+
+    >>> _asked({"rate": 80.0, "tps": 100.0}), _asked({"rate": math.inf, "tps": math.inf})
+    (' of 80 commanded, 100 wanted', ', no rate is wanted')
+    """
+    commanded = f" of {n['rate']:.4g} commanded" if n["rate"] < math.inf else ""
+    return f"{commanded}, {n['tps']:g} wanted" if n["tps"] < math.inf else f"{commanded}, no rate is wanted"
 
 
 def spark(values: deque[float], top: float) -> str:
@@ -99,19 +132,29 @@ def spark(values: deque[float], top: float) -> str:
 def show_lines(source: Iterator[Frame]) -> None:
     """A line for each frame."""
     for frame in source:
-        print(line(frame), flush=True)
+        for said in (*frame.numbers["said"], line(frame)):
+            print(said, flush=True)
 
 
 def show_panel(source: Iterator[Frame], about: dict[str, Any]) -> None:
     """A panel that is redrawn for each frame."""
     from rich.console import Console
+    from rich.constrain import Constrain
     from rich.live import Live
+    from rich.text import Text
 
     history: deque[float] = deque(maxlen=SPAN)
-    with Live(console=Console(), auto_refresh=False) as live:
+    console = Console()
+    with Live(console=console, auto_refresh=False) as live:
         for frame in source:
+            for said in frame.numbers["said"]:
+                # Above the panel, which is drawn again by this call, with its options: as a text, for with
+                # `markup=False` the panel would show its own marks.
+                console.print(Text(said))
             history.append(frame.achieved)
-            live.update(drawn(frame, history, about), refresh=True)
+            # A terminal shows ^C where the cursor is: on the last line, which has to have room for it.
+            panel = Constrain(drawn(frame, history, about), console.width - ROOM)
+            live.update(panel, refresh=True)
 
 
 def drawn(frame: Frame, history: deque[float], about: dict[str, Any]) -> Any:
@@ -123,21 +166,44 @@ def drawn(frame: Frame, history: deque[float], about: dict[str, Any]) -> Any:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="dim", no_wrap=True)
     table.add_column()
-    table.add_row(
-        "rate", f"[bold]{frame.achieved:.1f}[/]/s of {n['rate']:.4g} commanded, {n['tps']:g} wanted"
-    )
-    table.add_row("", f"{spark(history, max(n['tps'], *history))}")
+    table.add_row("rate", f"[bold]{frame.achieved:.1f}[/]/s{_asked(n)}")
+    top = max(0.0 if n["tps"] == math.inf else n["tps"], *history)
+    table.add_row("", spark(history, top or 1.0))
     table.add_row("lateness", f"p50 {_named(frame.lateness)}")
     table.add_row("latency", f"p50 {_named(frame.latency)}")
     held = "" if n["limit"] is None else f" of at most {n['limit']:.4g}"
     table.add_row("in flight", f"{n['in_flight']}{held}")
-    refused = f", {n['refused']:,} refused here" if n["refused"] else ""
-    bad = f"[bold red]{n['errors']:,}[/]" if n["errors"] else "0"
-    table.add_row("calls", f"{n['ok']:,} ok, {bad} failed ({n['drops']:,} of them dropped){refused}")
+    table.add_row("calls", _outcomes(n, "[bold red]{}[/]"))
     table.add_row(about["law"], n["why"] or "has not moved yet")
     return Panel(
         table, title=_progress(n, about), title_align="left", expand=False, subtitle="Ctrl-C ends it"
     )
+
+
+def _kinds(n: dict[str, Any]) -> list[tuple[str, int]]:
+    """What went wrong with calls that are over, and how many."""
+    failed = n["errors"] - n["timed_out"] - n["refused_by_service"]
+    refused = "refused by the service", n["refused_by_service"]
+    kinds = [("failed", failed), ("timed out", n["timed_out"]), refused]
+    return [(what, count) for what, count in kinds if count]
+
+
+def _counts(n: dict[str, Any], room: int) -> list[str]:
+    """What came of the calls, in short: of how many in all, if there is room."""
+    bad = [f" + {count:,} {what.removesuffix(' by the service')}" for what, count in _kinds(n)]
+    bad += [f" + {n['forgotten']:,} forgotten"] if n["forgotten"] else []
+    parts = [f"{n['ok']:,} ok", *bad, f" + {n['in_flight']:,} in flight"]
+    total = f"  calls {n['released']:,} = "
+    return [(total if len(total) + sum(map(len, parts)) <= room else "  ") + parts[0], *parts[1:]]
+
+
+def _outcomes(n: dict[str, Any], bad: str) -> str:
+    """Every call that was released, by what came of it; what came of none is left out."""
+    parts = [f"{n['ok']:,} ok", *(f"{bad.format(f'{count:,}')} {what}" for what, count in _kinds(n))]
+    parts += [f"{n['forgotten']:,} forgotten"] if n["forgotten"] else []
+    parts.append(f"{n['in_flight']:,} in flight")
+    here = f"; {n['refused']:,} slots refused here" if n["refused"] else ""
+    return f"{n['released']:,} = {' + '.join(parts)}{here}"
 
 
 def _named(histogram: Histogram) -> str:
@@ -149,7 +215,7 @@ def _progress(numbers: dict[str, Any], about: dict[str, Any]) -> str:
     text, left = f"{numbers['t']:.0f} s", math.nan
     if about["total"] is not None:
         text += f", {numbers['released']:,} of {about['total']:,} calls"
-        if numbers["rate"] > 0.0:
+        if 0.0 < numbers["rate"] < math.inf:
             left = (about["total"] - numbers["released"]) / numbers["rate"]
     if about["seconds"] is not None:
         left = min(about["seconds"] - numbers["t"], left if left == left else math.inf)
@@ -162,13 +228,14 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     about = json.loads(sys.argv[1])
     source = frames(sys.stdin.buffer)
-    if sys.stdout.isatty():
-        try:
-            show_panel(source, about)
-            return
-        except ModuleNotFoundError:
-            pass  # without rich: lines
-    show_lines(source)
+    with sound():  # the run goes on whatever becomes of its view
+        if sys.stdout.isatty():
+            try:
+                show_panel(source, about)
+                return
+            except ModuleNotFoundError:
+                pass  # without rich: lines
+        show_lines(source)
 
 
 if __name__ == "__main__":

@@ -15,10 +15,11 @@ import struct
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Protocol
 
 from tpssim.clock import Clock
+from tpssim.live.line import ring
 from tpssim.live.waiting import SHORTEST, BorrowedClock, PreciseClock, Threshold, spin_seconds
 
 #: Wake-ups of a loop are this late at the median, and seldom later than this, s: until measured.
@@ -56,6 +57,11 @@ class TimerFile:
         with contextlib.suppress(BlockingIOError):  # set anew since it rang
             os.read(self._file, 8)
             self._ring()
+
+    def part(self) -> None:
+        """In a forked child, which shares the file: leave it alone."""
+        os.close(self._file)
+        self._file = -1
 
     def close(self) -> None:
         if self._file >= 0:
@@ -130,18 +136,23 @@ class Sleeper:
 
 
 class LoopClock:
-    """`PreciseClock` for a coroutine: real time since its creation; `wait` shares the running loop."""
+    """`PreciseClock` for coroutines: real time since its creation; `wait` shares the running loop.
 
-    def __init__(self, spin: float | str = "auto") -> None:
+    One task waits at a time, in one loop. What it has in the loop goes when the loop is shut down, as
+    `asyncio.run` does it, or with `close`.
+    """
+
+    def __init__(self, spin: float | str = "auto", origin: float | None = None) -> None:
         self._fixed = spin_seconds(spin)
         self._threshold = Threshold(*((MIDDLE, TAIL) if self._fixed is None else (self._fixed, self._fixed)))
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None  #: the one that it waits in
+        self._farewell: AsyncGenerator[None, None] | None = None
         self._alarm: Alarm | None = None
         self._bell: asyncio.Future[None] | None = None
         self._rung = False  # somebody woke us up: the next wait ends at once
         self._shared = 0.0  # when other tasks could run last
         self.spun = 0.0  #: seconds spent going round the loop
-        self._origin = time.perf_counter()
+        self._origin = time.perf_counter() if origin is None else origin
 
     @property
     def threshold(self) -> float:
@@ -154,8 +165,8 @@ class LoopClock:
     def wake(self) -> None:
         """End the wait in progress, or the next one, before its deadline. Any thread."""
         self._rung = True
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._ring)
+        if self.loop is not None:
+            ring(self.loop, self._ring)
 
     def _ring(self) -> None:
         if self._bell is not None and not self._bell.done():
@@ -165,6 +176,9 @@ class LoopClock:
         """Return the time at or just after the deadline, or before it if somebody called `wake`."""
         clock, origin = time.perf_counter, self._origin
         start = now = clock() - origin
+        if now >= deadline and now - self._shared <= SHARE:
+            self._rung = False
+            return now
         pause = deadline - now - self.threshold
         if pause > SHORTEST and not self._rung:
             await self._pause(now + pause if deadline < math.inf else math.inf)
@@ -190,23 +204,56 @@ class LoopClock:
 
     async def _pause(self, until: float) -> None:
         """Give the loop away until then, or until somebody rings."""
-        if self._loop is None:
-            self._loop = asyncio.get_running_loop()
-            self._alarm = alarm(self._loop, self._ring)
-        assert self._alarm is not None
-        if until < math.inf:
-            self._alarm.set(until + self._origin)
-        while not self._rung and self.now() < until:  # an old ring may come late
-            self._bell = self._loop.create_future()
+        loop = self.loop = asyncio.get_running_loop()
+        # An old ring may come late; one that is early by a last bit is none, for nothing rings again.
+        while not self._rung and self.now() < until - 1e-6:
+            if until < math.inf:
+                (self._alarm or self._alarmed(loop)).set(until + self._origin)
+            self._bell = loop.create_future()
             if not self._rung:  # another thread has not rung in between
                 await self._bell
 
+    def _alarmed(self, loop: asyncio.AbstractEventLoop) -> Alarm:
+        """An alarm, until the loop is shut down."""
+        self._alarm = made = alarm(loop, self._ring)
+        self._farewell = self._until_shutdown()
+        with contextlib.suppress(StopIteration):  # up to its `yield`: from now on the loop knows it
+            self._farewell.asend(None).send(None)
+        return made
+
+    async def _until_shutdown(self) -> AsyncGenerator[None, None]:
+        """An asynchronous generator that is not exhausted: a loop closes those before it goes."""
+        try:
+            yield
+        finally:
+            self._silence()
+            if self.loop is not None:  # a wait that is in progress all the same makes an alarm of its own
+                with contextlib.suppress(RuntimeError):
+                    self.loop.call_soon_threadsafe(self._ring)
+
+    def part(self) -> None:
+        """In a forked child: the loop is the parent's, and so is the timer in it."""
+        if isinstance(self._alarm, TimerFile):
+            self._alarm.part()
+        self._alarm = self._farewell = self._bell = None
+
     def close(self) -> None:
-        """Nothing is left in the loop."""
-        if self._alarm is not None:
-            self._alarm.close()
-            self._alarm = None
-            self._loop = None
+        """Nothing is left in the loop. Any thread."""
+        loop = self.loop
+        if loop is not None and loop.is_running() and asyncio._get_running_loop() is not loop:
+            with contextlib.suppress(RuntimeError):  # the loop has gone meanwhile
+                loop.call_soon_threadsafe(self.close)
+                return
+        farewell, self._farewell = self._farewell, None
+        if farewell is not None:
+            with contextlib.suppress(StopIteration, RuntimeError):  # it is being closed by the loop
+                farewell.aclose().send(None)
+        self._silence()
+
+    def _silence(self) -> None:
+        ringing, self._alarm = self._alarm, None
+        if ringing is not None:
+            ringing.close()
 
 
 class BorrowedLoopClock(BorrowedClock):
@@ -215,6 +262,7 @@ class BorrowedLoopClock(BorrowedClock):
     def __init__(self, clock: Clock, spin: float | str) -> None:
         super().__init__(clock, spin)
         self._wait = super().wait
+        self.loop: asyncio.AbstractEventLoop | None = None  #: the one that it waits in
 
     async def wait(self, deadline: float) -> float:  # type: ignore[override]
         await asyncio.sleep(0)

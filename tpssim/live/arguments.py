@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from tpssim.controllers import CONTROLLERS, law_named
 from tpssim.core import Controller, InputError, checked
-from tpssim.pacing import Late, late_policy
+from tpssim.pacing import POLICIES, Late, late_policy
 
 T = TypeVar("T")
 
@@ -47,14 +47,16 @@ def late_of(late: Late | str) -> Late:
     if isinstance(late, str):
         return late_policy(late)
     if not isinstance(late, Late):
-        raise InputError(f"late={late!r}; allowed: burst, capped(N), delay, skip")
-    return late
+        raise InputError(f"late={late!r}; allowed: {POLICIES}")
+    return checked(late, "late")
 
 
 def checked_call(call: Any, asynchronous: bool) -> None:
     """Refuse what cannot be called, and a coroutine function where nobody awaits; raises `InputError`."""
     if not callable(call):
         raise InputError(f"call={call!r}; allowed: a function of an item")
+    if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
+        raise InputError(f"call={call!r} is a generator, which nobody iterates; allowed: a function")
     if not asynchronous and inspect.iscoroutinefunction(call):
         raise InputError(f"call={call!r} is asynchronous; allowed: with arun")
 
@@ -67,10 +69,37 @@ def checked_record(record: str | Path | None) -> Path | None:
 
 
 def checked_rate(tps: float) -> float:
-    """A wanted rate as a float; raises `InputError`."""
-    if isinstance(tps, bool) or not isinstance(tps, int | float) or not 0.0 < tps < math.inf:
-        raise InputError(f"tps={tps!r}; allowed: a number in (0, inf)")
-    return float(tps)
+    """A wanted rate as a float, inf if none is wanted; raises `InputError`."""
+    if isinstance(tps, bool) or not isinstance(tps, int | float) or not tps > 0.0:
+        raise InputError(f"tps={tps!r}; allowed: a number in (0, inf]")
+    try:
+        return float(tps)
+    except OverflowError:
+        raise InputError(f"tps={str(tps)[:20]}...; allowed: a number that a float holds") from None
+
+
+def checked_timeout(timeout: float | None) -> float | None:
+    """How long to wait, s, or None for ever; raises `InputError`."""
+    if timeout is None:
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0.0:
+        raise InputError(f"timeout={timeout!r}; allowed: seconds >= 0, or None")
+    return float(timeout)
+
+
+def checked_target(tps: float, name: str, law: Controller[Any]) -> float:
+    """A wanted rate that the law can work with; raises `InputError`.
+
+    >>> checked_target(math.inf, *law_of("netflix-vegas"))
+    inf
+    """
+    rate = checked_rate(tps)
+    if rate == math.inf and getattr(law, "needs_target", False):
+        able = ", ".join(name for name, other in CONTROLLERS.items() if not other.needs_target)
+        raise InputError(
+            f"tps=inf with {name}, which starts from the wanted rate; allowed: a number, or one of {able}"
+        )
+    return rate
 
 
 def checked_total(total: int | None) -> int | None:
@@ -125,9 +154,13 @@ def _again_and_again(first: Iterator[T], items: Iterable[T]) -> Iterator[T]:
         passing = items
 
 
-async def cycled_async(items: AsyncIterable[T], total: int | None) -> AsyncIterator[T]:
+def cycled_async(items: AsyncIterable[T], total: int | None) -> AsyncIterator[T]:
     """As `cycled`, of an asynchronous iterable."""
-    kept: list[T] | None = [] if total is not None and aiter(items) is items else None
+    return aiter(items) if total is None else _cycled_async(items, total)
+
+
+async def _cycled_async(items: AsyncIterable[T], total: int) -> AsyncIterator[T]:
+    kept: list[T] | None = [] if aiter(items) is items else None
     given, empty = 0, False
     while given != total and not empty:
         empty = True
@@ -139,8 +172,6 @@ async def cycled_async(items: AsyncIterable[T], total: int | None) -> AsyncItera
             if kept is not None:
                 kept.append(item)
             yield item
-        if total is None:
-            return
         if kept is not None:
             for item in itertools.islice(itertools.cycle(kept), total - given):
                 yield item

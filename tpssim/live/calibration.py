@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tpssim.clock import TimerModel
-from tpssim.core import InputError, replaced
+from tpssim.core import InputError, record, replaced
 from tpssim.live.journal import machine
 from tpssim.live.waiting import PreciseClock
 
@@ -27,6 +27,7 @@ GRANULARITIES = (0.0, 0.001, 0.015625)
 P99 = 2.326  # of the standard normal distribution
 
 
+@record
 class Measured(NamedTuple):
     """How late one kind of wait ends: the model that fits, and what it was fitted to."""
 
@@ -158,7 +159,7 @@ def read_timer(text: str) -> TimerModel:
         known = {name: replaced(TimerModel(), name, values) for name, values in timers.items()}
     except OSError as error:
         raise InputError(f"timer {path!r} cannot be read: {error.strerror}; allowed: a timer.json") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"timer {path!r} is no calibration; allowed: a timer.json of calibrate") from error
     if kind not in known:
         raise InputError(f"timer {path!r} has no {kind!r}; allowed: {', '.join(known)}")

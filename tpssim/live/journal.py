@@ -10,9 +10,9 @@ The first line is the header; every other line is one event, in the order in whi
     {"e": "tps", "t": ..., "tps": 700.0, "rate": ...}         the wanted rate was changed
     {"e": "stop", "t": ..., ...}                              the run is over: the numbers of its report
 
-`t` is in seconds on the run's own clock; `outcome` indexes `tpssim.core.OUTCOMES`; `rate` (null: infinite),
-`limit` (left out while infinite) and `reject` (left out while 0) are the valves after the event. Numbers read
-back to the same bits.
+`t` is in seconds on the run's own clock; `outcome` indexes `tpssim.core.OUTCOMES`; `rate` and `tps` (null:
+infinite), `limit` (left out while infinite) and `reject` (left out while 0) are the valves after the event.
+Numbers read back to the same bits.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import json
 import math
 import os
 import platform
+import re
 import stat
 import sys
 import threading
@@ -31,7 +32,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tpssim.core import VERSION, InputError
+from tpssim.core import OUTCOMES, VERSION, InputError
+from tpssim.locks import lock, still_named
 
 FORMAT = 1
 _HEAD = b'{"e": "header", '  # how a recording begins
@@ -46,11 +48,31 @@ FIELDS = {
     "tps": ("t", "tps", "rate"),
     "stop": ("t",),
 }
+#: What a number may be, beside finite: the least and the most.
+BOUNDS = {
+    "tps": (5e-324, math.inf),
+    "rate": (0.0, math.inf),
+    "limit": (0.0, math.inf),
+    "reject": (0.0, 1.0),
+    "seed": (0, math.inf),
+    "call": (0, math.inf),
+    "in_flight": (0, math.inf),
+    "outcome": (0, len(OUTCOMES) - 1),
+    "spin_cpu": (0.0, math.inf),
+    "held": (0.0, math.inf),
+}
+#: How calls are made.
+CALLS = re.compile(r"(blocking|permits|async)|(pool|async)\([1-9]\d{0,5}\)")
+#: Whose clock an event's time is of, where it is not that of the ends.
+CLOCKS = {"release": "release", "refuse": "release", "look": "look"}
+SLACK = 10.0  # s that two threads may differ by: the process may be stopped in between
 KINDS: dict[str, type] = {
     **dict.fromkeys(("controller", "late", "began", "calls"), str),
-    **dict.fromkeys(("seed", "call", "outcome"), int),
+    **dict.fromkeys(("seed", "call", "outcome", "in_flight"), int),
     "parameters": dict,
 }
+TIMES = ("t", "due")
+LATEST = 1e12  # s, of a clock
 PERIOD = 0.25  # s between two writes
 
 
@@ -66,14 +88,34 @@ def machine() -> dict[str, Any]:
     }
 
 
+def number(value: float) -> str:
+    """A number of a JSON object, null for inf; read back to the same bits.
+
+    >>> number(0.1), number(math.inf)
+    ('0.1', 'null')
+    """
+    return repr(value) if value < math.inf else "null"
+
+
 def valves(state: Any) -> str:
     """The valves of a state as the end of a JSON object."""
-    text = f'"rate": {state.rate!r}' if state.rate < math.inf else '"rate": null'
+    text = f'"rate": {number(state.rate)}'
     if state.limit < math.inf:
         text += f', "limit": {state.limit!r}'
     if state.reject > 0.0:
         text += f', "reject": {state.reject!r}'
     return text + "}\n"
+
+
+def slot_line(kind: str, now: float, call: int, due: float, flying: int, state: Any) -> str:
+    """A slot's line in the journal."""
+    what = f'"e": "{kind}", "t": {now!r}, "call": {call}, "due": {due!r}, "in_flight": {flying}'
+    return f"{{{what}, {valves(state)}"
+
+
+def end_line(now: float, call: int, outcome: int, state: Any) -> str:
+    """The line of a call's end."""
+    return f'{{"e": "end", "t": {now!r}, "call": {call}, "outcome": {outcome}, {valves(state)}'
 
 
 class Journal:
@@ -87,12 +129,17 @@ class Journal:
     def __init__(self, path: str | Path, header: Mapping[str, Any]) -> None:
         self.path = Path(path)
         self.failure: OSError | None = None
-        self._lines = [json.dumps({"e": "header", "format": FORMAT, **header}) + "\n"]
+        #: What is to be written; any thread may append whole lines.
+        self.lines = [json.dumps({"e": "header", "format": FORMAT, **header}) + "\n"]
         self._done = threading.Event()
         self._size = 0
         try:
-            _make_way(self.path)
-            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+            self._file = _opened(self.path)
+        except BlockingIOError:
+            raise InputError(
+                f"{path} is being written by another run; allowed: another file, or this one when that run "
+                "has ended"
+            ) from None
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
         self._thread = threading.Thread(target=self._write_on, name="tpssim journal", daemon=True)
@@ -101,7 +148,7 @@ class Journal:
 
     def add(self, line: str) -> None:
         """One more line, its end included. Any thread."""
-        self._lines.append(line)
+        self.lines.append(line)
 
     def close(self) -> None:
         """Write what is left and end the thread."""
@@ -111,17 +158,24 @@ class Journal:
             os.close(self._file)
             atexit.unregister(self.close)
 
+    def part(self) -> None:
+        """In a forked child, which has neither the thread nor a right to the file: leave it alone."""
+        self._done = threading.Event()  # the lock of the old one may be in a thread's hands that is not here
+        self._done.set()
+        atexit.unregister(self.close)
+        os.close(self._file)
+
     def _write_on(self) -> None:
         while not self._done.wait(PERIOD):
             self._write()
         self._write()
 
     def _write(self) -> None:
-        n = len(self._lines)
+        n = len(self.lines)
         if not n or self.failure is not None:
             return
-        data = "".join(self._lines[:n]).encode()
-        del self._lines[:n]
+        data = "".join(self.lines[:n]).encode()
+        del self.lines[:n]
         try:
             while data:
                 written = os.write(self._file, data)  # the interpreter lock is free meanwhile
@@ -141,18 +195,38 @@ class Journal:
             os.ftruncate(self._file, max(self._size - 65536, 0) + tail.rfind(b"\n") + 1)
 
 
+def _opened(path: Path) -> int:
+    """A new file, locked until it is closed; raises `BlockingIOError` for one that a run is writing."""
+    while True:
+        _make_way(path)
+        file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            return file  # any number may write to a device
+        try:
+            lock(file)
+        except BlockingIOError:
+            os.close(file)
+            raise
+        if still_named(file, path) and not os.fstat(file).st_size:
+            return file
+        os.close(file)  # another run has come and gone just now
+
+
 def _make_way(path: Path) -> None:
     """Give a recording that is there, of a run that was killed, say, another name; refuse another file."""
     if not path.is_file() or not path.stat().st_size:
         return
     with path.open("rb") as file:
         head = file.read(len(_HEAD))
-    if head != _HEAD:
-        raise InputError(f"{path} holds something else ({head!r}...); allowed: a new file, or a recording")
-    number = 1
-    while (kept := path.with_name(f"{path.stem}.{number}{path.suffix}")).exists():
-        number += 1
-    os.rename(path, kept)
+        if head != _HEAD:
+            raise InputError(
+                f"{path} holds something else ({head!r}...); allowed: a new file, or a recording"
+            )
+        lock(file.fileno())  # of a run that goes on it is not ours to move
+        number = 1
+        while (kept := path.with_name(f"{path.stem}.{number}{path.suffix}")).exists():
+            number += 1
+        os.rename(path, kept)
     print(f"tpssim: the recording that was {path} is {kept} now", file=sys.stderr)
 
 
@@ -162,24 +236,79 @@ def events(path: str | Path) -> Iterator[dict[str, Any]]:
     Raises `InputError` for a file that is no recording, and for a damaged line (naming it).
     """
     try:
-        file = open(path, encoding="utf-8")  # noqa: SIM115
+        file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}; allowed: a recording") from error
     with file:
+        order = _Order()
         for number, line in enumerate(file, 1):
             try:
-                event = json.loads(line)
+                event = json.loads(line, parse_constant=_refuse)
                 if not isinstance(event, dict) or not isinstance(event.get("e"), str):
                     raise ValueError("no event")
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 if not line.endswith("\n") and number > 1:
                     return
                 raise InputError(f"{path}, line {number}: {line[:40]!r} is no line of a recording") from error
             if number == 1 and (event["e"] != "header" or event.get("format") != FORMAT):
-                raise InputError(f"{path} is not a recording of format {FORMAT}")
-            if wrong := _wrong(event):
+                raise InputError(f"{path}, line 1: it is not a recording of format {FORMAT}")
+            if wrong := _wrong(event) or order.wrong(event):
                 raise InputError(f"{path}, line {number}: {wrong}")
             yield event
+        if not order.last:
+            raise InputError(f"{path} is empty; allowed: a recording")
+
+
+class _Order:
+    """What must hold from one line to the next."""
+
+    def __init__(self) -> None:
+        self.last = ""  # the kind of the line before
+        self.latest: dict[str, float] = {}  # by whose clock: that of releases, of ends, of windows
+        self.released: dict[int, float] = {}
+
+    def wrong(self, event: dict[str, Any]) -> str:
+        """Why an event cannot follow those before it; "" if it can."""
+        kind, before = event["e"], self.last
+        self.last = kind
+        wanted = {"": "header", "header": "start"}.get(before, "")
+        if wanted:
+            missing = f"an event {kind!r} where {wanted!r} is missing; allowed: a recording as it was written"
+            if kind != wanted:
+                return missing
+            self.latest = dict.fromkeys(("release", "end", "look"), event.get("t", 0.0))
+            return ""
+        if kind in ("header", "start") or before == "stop":
+            return f"an event {kind!r} behind {before!r}; allowed: one recording in a file"
+        return self._backwards(kind, event)
+
+    def _backwards(self, kind: str, event: dict[str, Any]) -> str:
+        """Each of several threads writes its time down a moment after it has read the clock."""
+        t = event["t"]
+        clock = CLOCKS.get(kind, "end")
+        earliest = max(self.latest.get(clock, 0.0), max(self.latest.values(), default=0.0) - SLACK)
+        if kind in ("end", "release"):
+            call = event["call"]
+            if (call in self.released) is (kind == "release"):
+                wrong = "released twice" if kind == "release" else "ended, and not in flight"
+                return f"call={call} is {wrong}; allowed: for each call one release, then one end"
+            if kind == "end":
+                earliest = max(earliest, self.released.pop(call))
+            else:
+                self.released[call] = t
+        if t < earliest:
+            return f"t={t!r}, which goes back; allowed: {earliest!r} or later"
+        self.latest[clock] = t
+        return ""
+
+
+def _fits(value: Any, wanted: type | None) -> bool:
+    """Whether it is of that kind; None: a number. True and False are none."""
+    return isinstance(value, wanted or int | float) and not isinstance(value, bool)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _wrong(event: dict[str, Any]) -> str:
@@ -187,13 +316,26 @@ def _wrong(event: dict[str, Any]) -> str:
     kind = event["e"]
     if kind not in FIELDS:
         return f"an event {kind!r}; allowed: {', '.join(FIELDS)}"
-    given = event | {"rate": math.inf} if event.get("rate", 0.0) is None else event
-    for name in (*FIELDS[kind], *(valve for valve in ("limit", "reject") if valve in event)):
+    given = {**event}
+    for name in ("rate", "tps"):  # null: none is wanted, or the valve is open
+        if event.get(name, 0.0) is None:
+            given[name] = math.inf
+    for name in (*FIELDS[kind], *(name for name in BOUNDS if name in event and name not in FIELDS[kind])):
         if name not in given:
             return f"an event {kind!r} without {name!r}; allowed: with {', '.join(FIELDS[kind])}"
-        wanted = KINDS.get(name)
-        if not isinstance(given[name], wanted or int | float):
-            return f"{name}={given[name]!r}; allowed: {wanted.__name__ if wanted else 'a number'}"
+        wanted, value = KINDS.get(name), given[name]
+        if not _fits(value, wanted):
+            return f"{name}={value!r}; allowed: {wanted.__name__ if wanted else 'a number'}"
+        if name in TIMES and not 0.0 <= value <= LATEST:
+            return f"{name}={str(value)[:20]}; allowed: a number of seconds from 0 to {LATEST:g}"
+        if name in BOUNDS and event[name] is not None:
+            low, high = BOUNDS[name]
+            if not low <= value <= high or not abs(value) <= sys.float_info.max:
+                least = "above 0" if name == "tps" else f"of {low:g} or more"
+                most = "" if math.isinf(high) else f", at most {high:g}"
+                return f"{name}={str(value)[:20]}; allowed: a finite number {least}{most}"
+        if name == "calls" and not CALLS.fullmatch(value):
+            return f"calls={value!r}; allowed: blocking, permits, async, or such as pool(8), async(8)"
     return ""
 
 

@@ -1,70 +1,51 @@
-"""`athrottle` and `arun`: calls from a coroutine, the event loop serving others meanwhile."""
+"""`athrottle`: calls from a coroutine, the event loop serving others meanwhile."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from tpssim.clock import Clock
-from tpssim.core import OK, checked_count
-from tpssim.live.account import warn
-from tpssim.live.alarm import BorrowedLoopClock, LoopClock
-from tpssim.live.arguments import checked_call, checked_total, cycled, cycled_async
-from tpssim.live.blocking import Failures, Run
+from tpssim.live.arguments import checked_timeout, checked_total, cycled, cycled_async
+from tpssim.live.async_asking import aask
+from tpssim.live.async_sources import AsyncSource
+from tpssim.live.clocks import Clocks
 from tpssim.live.flow import Flow
+from tpssim.live.hands import Hands
+from tpssim.live.outcomes import Classify, checked_classify
 from tpssim.live.permits import Handle, Permit
+from tpssim.live.sources import Source
 from tpssim.pacing import Late
 
 T = TypeVar("T")
 
 
-class Patience:
-    """Waits for the items of an asynchronous iterable, until it is lost: a wait is cancelled then."""
-
-    def __init__(self) -> None:
-        self._lost = False
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._wait: asyncio.Timeout | None = None  # the one in progress
-
-    async def items(self, items: AsyncIterator[T]) -> AsyncIterator[T]:
-        """The items, as they come."""
-        self._loop = asyncio.get_running_loop()
-        while not self._lost:
-            try:
-                async with asyncio.timeout(None) as wait:
-                    self._wait = wait
-                    item = await anext(items)
-            except StopAsyncIteration:
-                return
-            except TimeoutError:
-                if wait.expired():
-                    return
-                raise
-            finally:
-                self._wait = None
-            yield item
-
-    def lose(self) -> None:
-        """Wait no more. Any thread."""
-        self._lost = True
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._give_up)
-
-    def _give_up(self) -> None:
-        wait, self._wait = self._wait, None
-        if wait is not None:
-            wait.reschedule(0.0)
-
-
 class AsyncThrottle(Handle, Generic[T]):
     """What `athrottle` returns: an asynchronous iterator over items, and the handle of the run.
 
-    Iterating (`async for`, `anext`, `permits`) belongs to one task. `tps`, `stop`, `report`, `why` and the
-    permits may be used from any task and thread. As a context it closes itself, and an exception that leaves
-    the block counts as a failure of the call in hand. Without one, close it if you leave the loop early.
+    Any number of tasks may iterate it at once (`async for`, `anext`, `permits`): there is one schedule, they
+    get its slots in the order in which they asked, and each item comes once. A call that came by plain
+    iteration belongs to the task that received it, and is over when that one asks again, gets the end, closes
+    the throttle or leaves its `async with`; if the task ends first, the call is forgotten.
+
+    Nothing is lost by a wait that ends early: the item that was fetched is `pending` and comes next. For a
+    wait with an end, `async with asyncio.timeout(s)` around `anext`, or `permits().next(timeout=s)`. (Before
+    Python 3.12 `asyncio.wait_for` makes a task of what it waits for, so a call that it brings is forgotten.)
+
+    It may be used in one `asyncio.run` after the other. As a context it closes itself, and an exception that
+    leaves the block counts as a failure of the call in hand.
+
+    >>> import asyncio
+    >>> async def main():
+    ...     paced = athrottle(range(20), 2000.0)
+    ...     async def share():
+    ...         return [item async for item in paced]
+    ...     shares = await asyncio.gather(share(), share(), share())
+    ...     return sorted(sum(shares, [])) == list(range(20))
+    >>> asyncio.run(main())
+    True
     """
 
     def __init__(
@@ -78,73 +59,54 @@ class AsyncThrottle(Handle, Generic[T]):
         clock: Clock | None,
         record: str | Path | None,
         seed: int,
+        classify: Classify | None,
     ) -> None:
-        self._patience = Patience()
+        self._source: Source[T] | AsyncSource[T]
+        self._timing = Clocks(spin, clock)
         if isinstance(items, AsyncIterable):
-            self._items = self._patience.items(cycled_async(items, checked_total(total)))
+            self._source = AsyncSource(cycled_async(items, checked_total(total)), self._timing.now)
         else:
-            self._items = _one_by_one(cycled(items, total))
-        self._timing = LoopClock(spin) if clock is None else BorrowedLoopClock(clock, spin)
-        self._in_loop = True if clock is None else None
-        self._hand: Permit | None = None  # the call in the caller's hand, while iterated plainly
+            self._source = Source(cycled(items, total))
+        self._hands = Hands()
         options = {"total": total, "spin": spin}
-        self.flow = Flow(tps, controller, late, record, seed, self._timing, options)
+        self.flow = Flow(tps, controller, late, record, seed, self._timing, options, clock is not None)
+        self.flow.classify = classify
+        self.flow.tasks = True
+
+    @property
+    def pending(self) -> tuple[T, ...]:
+        """The items that were fetched and not released, in order; they come next."""
+        return tuple(self._source.waiting)
 
     def __aiter__(self) -> AsyncThrottle[T]:
         return self
 
     async def __anext__(self) -> T:
-        hand, self._hand = self._hand, None
-        asked = self.flow.timing.now() if hand is None else self.flow.settle(hand, OK)
-        item, self._hand = await self._next(asked)
-        return item
+        hand = self._hands.mine()
+        asked = hand.pop().passed() if hand else self.flow.timing.now()
+        got = await aask(self.flow, self._timing, self._source, asked)
+        if got is None:
+            self._timing.close()
+            raise StopAsyncIteration
+        hand += (got[1],)
+        return got[0]  # type: ignore[no-any-return]
 
-    async def permits(self) -> AsyncIterator[tuple[T, Permit]]:
-        """(item, permit) at their times; several permits may be open at once, in any tasks."""
+    def permits(self) -> AsyncPermits[T]:
+        """(item, permit) at their times; several permits may be open at once, in any tasks.
+
+        A task that is cancelled before it begins never enters its permit: where such a task is kept (in a
+        list, say), its call stays in flight until the task is let go. `arun` sees to that by itself.
+        """
         if self.flow.calls == "blocking":
             self.flow.calls = "permits"
-        while True:
-            try:
-                yield await self._next(self.flow.timing.now())
-            except StopAsyncIteration:
-                return
+        return AsyncPermits(self)
 
-    async def _next(self, asked: float) -> tuple[T, Permit]:
-        """`asked` is when the caller came for it: from then on, the iterable apart, time is our own."""
-        flow, now = self.flow, self.flow.timing.now
-        if flow.pacer is not None:
-            flow.tally.blocked += asked - flow.released_at
-        try:
-            if flow.stopped:
-                raise StopAsyncIteration
-            before = now()
-            item = await anext(self._items)
-            took = now() - before
-            if flow.pacer is None:
-                begun = flow.begin(self._in_loop)
-            else:
-                begun = asked + took
-                flow.tally.fetching += took
-            while not flow.stopped:
-                deadline = flow.deadline()
-                if flow.complaint:
-                    warn(flow.complaint)
-                permit = flow.release(await self._timing.wait(deadline), begun)
-                if permit is not None:
-                    return item, permit
-            raise StopAsyncIteration
-        except StopAsyncIteration:
+    async def _next(self, asked: float, timeout: float | None = None) -> tuple[T, Permit]:
+        got = await aask(self.flow, self._timing, self._source, asked, timeout)
+        if got is None:
             self._timing.close()
-            flow.finish()
-            raise
-        except BaseException:
-            self.close()
-            raise
-
-    def stop(self) -> None:
-        """Release nothing more; the iteration ends, also one that waits for an item. Any thread."""
-        super().stop()
-        self._patience.lose()
+            raise StopAsyncIteration
+        return got
 
     def close(self) -> None:
         """Stop; nothing is left in the loop; a recording is completed."""
@@ -155,9 +117,11 @@ class AsyncThrottle(Handle, Generic[T]):
         """Stop; the call in hand is forgotten."""
         self.flow.stop()
         self._timing.close()
-        if self._hand is not None:
-            self._hand.forget()
-            self._hand = None
+        if isinstance(self._source, AsyncSource):
+            self._source.close()
+        hand = self._hands.mine()
+        while hand:
+            hand.pop().forget()
 
     async def __aenter__(self) -> AsyncThrottle[T]:
         return self
@@ -165,20 +129,55 @@ class AsyncThrottle(Handle, Generic[T]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        hand, self._hand = self._hand, None
-        if hand is not None:
-            hand.__exit__(kind, error, trace)
+        hand = self._hands.mine()
+        while hand:
+            hand.pop().__exit__(kind, error, trace)
         self.close()
 
     def __del__(self) -> None:
         if hasattr(self, "flow"):
-            self._leave()
+            self.flow.stop()
+            self._timing.close()
+            if isinstance(self._source, AsyncSource):
+                self._source.close()
+            self._hands.clear()
             self.flow.finish()  # permits that are open still may be settled
 
 
-async def _one_by_one(items: Iterable[T]) -> AsyncIterator[T]:
-    for item in items:
-        yield item
+class AsyncPermits(Generic[T]):
+    """What `permits` of an `athrottle` returns: (item, permit) at their times, for any number of tasks.
+
+    >>> import asyncio
+    >>> async def main():
+    ...     item, permit = await athrottle("ab", 100.0).permits().next(timeout=1.0)
+    ...     async with permit:
+    ...         return item
+    >>> asyncio.run(main())
+    'a'
+    """
+
+    def __init__(self, throttle: AsyncThrottle[T]) -> None:
+        self._throttle = throttle
+
+    def __aiter__(self) -> AsyncPermits[T]:
+        return self
+
+    async def __anext__(self) -> tuple[T, Permit]:
+        throttle = self._throttle  # as `next`, in fewer steps: this is where a loop over permits comes by
+        flow = throttle.flow
+        got = await aask(flow, throttle._timing, throttle._source, flow.timing.now())
+        if got is None:
+            throttle._timing.close()
+            raise StopAsyncIteration
+        return got
+
+    async def next(self, timeout: float | None = None) -> tuple[T, Permit]:
+        """As `anext(permits)`; raises `TimeoutError` if no slot comes in so many seconds.
+
+        That takes no slot and no item.
+        """
+        throttle = self._throttle
+        return await throttle._next(throttle.flow.timing.now(), checked_timeout(timeout))
 
 
 def athrottle(
@@ -187,11 +186,12 @@ def athrottle(
     total: int | None = None,
     *,
     controller: Any = None,
-    late: Late | str = "burst",
+    late: Late | str = "auto",
     spin: float | str = "auto",
     clock: Clock | None = None,
     record: str | Path | None = None,
     seed: int = 0,
+    classify: Classify | None = None,
 ) -> AsyncThrottle[T]:
     """The asynchronous twin of `throttle`, with the same arguments: `async for item in athrottle(...)`.
 
@@ -199,70 +199,12 @@ def athrottle(
     deadline, then goes round the loop; other tasks run all the while. One call at a time, as in `throttle`:
     for many, start tasks and hand them the permit (`permits`), or use `arun`. `items` may be asynchronous.
 
+    >>> import asyncio
     >>> async def main():
     ...     return [item async for item in athrottle("ab", 1000, 3)]
     >>> asyncio.run(main())
     ['a', 'b', 'a']
     """
-    return AsyncThrottle(items, tps, total, controller, late, spin, clock, record, seed)
-
-
-async def arun(
-    call: Callable[[T], Awaitable[Any]],
-    items: Iterable[T] | AsyncIterable[T],
-    tps: float,
-    total: int | None = None,
-    *,
-    max_in_flight: int | None = None,
-    started: Callable[[AsyncThrottle[T]], Any] | None = None,
-    **options: Any,
-) -> Run:
-    """Await `call(item)` at `tps` a second in tasks of their own: the schedule does not wait for the calls.
-
-    With `max_in_flight` calls running, released ones wait for their turn; their latency counts from the
-    release. Outcomes, `stop()`, `started` and options as of `run`; a cancelled run cancels its calls.
-
-    >>> async def call(item):
-    ...     await asyncio.sleep(0)
-    >>> asyncio.run(arun(call, range(5), 1000.0)).report.ok
-    5
-    """
-    if max_in_flight is not None:
-        checked_count("max_in_flight", max_in_flight)
-    checked_call(call, asynchronous=True)
-    failures = Failures()
-    turns = asyncio.Semaphore(max_in_flight) if max_in_flight is not None else None
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def work(item: T, permit: Permit) -> None:
-        try:
-            if turns is None:
-                with permit:
-                    await call(item)
-                return
-            async with turns:
-                if paced.flow.stopped:
-                    permit.forget()
-                    return
-                with permit:
-                    await call(item)
-        except Exception as error:
-            failures.add(error)
-        finally:
-            permit.forget()  # if cancelled while it waited for its turn
-
-    async with athrottle(items, tps, total, **options) as paced:
-        paced.flow.calls = "async" if max_in_flight is None else f"async({max_in_flight})"
-        if started is not None:
-            started(paced)
-        try:
-            async for item, permit in paced.permits():
-                task = asyncio.create_task(work(item, permit))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-        return Run(paced.report(), failures.all())
+    return AsyncThrottle(
+        items, tps, total, controller, late, spin, clock, record, seed, checked_classify(classify)
+    )

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import math
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED
+from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED, InputError
 from tpssim.live.account import Report
+from tpssim.live.outcomes import WELL, Outcome, checked_wait, outcome_of
+from tpssim.live.outcomes import Rejected as Rejected
 
 if TYPE_CHECKING:
     from tpssim.live.flow import Flow
+    from tpssim.live.hands import Hands
 
+T = TypeVar("T")
 
-class Rejected(Exception):
-    """Raise it in a call: the service refused it (429, 503), a sign of overload; a drop to the law."""
+BAD, UNKNOWN = Outcome(FAILED), Outcome(UNFINISHED)
 
 
 class Permit:
     """Leave to make one call. As a context it settles the call: latency from the release, and the outcome.
 
-    An exception in the body is a failure that the law sees (`TimeoutError`, `Rejected`: a drop), and goes on
-    to the caller. Without a `with`, or for an outcome that is no exception, call `done`, `fail` or `drop`;
-    the first settles the call, later ones do nothing. Any thread may settle it.
+    An exception in the body is a refusal (a status of 429 or 503), a timeout or a failure, by the rule of
+    `tpssim.live.outcomes` and whatever client raised it, and goes on to the caller. A response that raises
+    nothing is handed to `see`. Without a `with` call `see`, `done`, `fail`, `refused` or `drop`; the first
+    settles the call, later ones do nothing. Any thread may settle it.
+
+    >>> import tpssim
+    >>> handle = tpssim.throttle(range(3), tps=1000.0)
+    >>> for item, permit in handle.permits():
+    ...     with permit:
+    ...         if item == 1:
+    ...             permit.refused(retry_after=2.0)
+    >>> handle.report().ok, handle.report().drops
+    (2, 1)
     """
 
-    __slots__ = ("_flow", "call", "in_flight", "open", "released", "scheduled")
+    #: (frame, place) of the `with` of a limiter that it was entered by, if it was.
+    within: Any
+    __slots__ = ("_flow", "begun", "call", "in_flight", "open", "outcome", "released", "scheduled", "within")
 
     def __init__(self, flow: Flow, call: int, scheduled: float, released: float, in_flight: int) -> None:
         self._flow = flow
@@ -31,44 +47,113 @@ class Permit:
         self.scheduled = scheduled  #: when it was due, s on the throttle's clock
         self.released = released  #: when it was given, s
         self.in_flight = in_flight  #: calls in flight then, this one included
-        self.open = True
+        self.begun = math.nan  #: when a worker took the call, s; nan if none did yet, or none has to
+        self.open = False  #: whether the call has begun, and nobody has settled it
+        self.outcome: Outcome | None = None  #: what came of the call, once that is known
+
+    def begin(self) -> None:
+        """A worker has taken the call: what it waited since its release is told in the report.
+
+        `run` and `arun` say so for their workers; a pool of your own may.
+        """
+        self._flow.began(self)
 
     def done(self) -> None:
         """The call went well."""
+        if self.open:
+            self.outcome = WELL
+            self._flow.heard = True
         self._flow.settle(self, OK)
+
+    def passed(self) -> float:
+        """The loop went on: the call is over, and taken for ok, though nobody said so. When."""
+        if self.open:
+            self.outcome = WELL
+        return self._flow.settle(self, OK)
 
     def fail(self) -> None:
         """The call failed; its latency is no news of the service's speed."""
-        self._flow.settle(self, FAILED)
+        self._settle(BAD)
+
+    def refused(self, retry_after: float | None = None) -> None:
+        """The service refused the call (429, 503): a sign of overload. Seconds that it asks for, if any."""
+        self._settle(Outcome(REJECTED, checked_wait(retry_after)))
 
     def drop(self, timed_out: bool = False) -> None:
         """The service refused the call (429, 503), or it timed out: a sign of overload."""
-        self._flow.settle(self, TIMED_OUT if timed_out else REJECTED)
+        self._settle(Outcome(TIMED_OUT if timed_out else REJECTED))
 
     def forget(self) -> None:
         """The call was given up: no news of the service."""
-        self._flow.settle(self, UNFINISHED)
+        self._settle(UNKNOWN)
+
+    def see(self, answer: T) -> T:
+        """The call is over, with this response or exception, which is given back; its status says how.
+
+        A response below 400 is ok, 429 and 503 are refusals, the rest are failures. What is no response (see
+        `tpssim.live.outcomes.outcome_of`) is ok too.
+        """
+        self._judge(answer)
+        return answer
+
+    def _judge(self, answer: Any) -> None:
+        if not self.open:
+            return
+        try:
+            outcome = outcome_of(answer, self._flow.classify)
+        except BaseException:  # of the user's own function
+            self._settle(outcome_of(answer))
+            raise
+        self._settle(outcome)
+
+    def _settle(self, outcome: Outcome) -> float:
+        if self.open:
+            self.outcome = outcome
+            if outcome is not UNKNOWN:
+                self._flow.heard = True
+        return self._flow.settle(self, outcome.code)
 
     def __enter__(self) -> Permit:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: Any, trace: Any) -> None:
-        if kind is None:
-            self.done()
-        elif issubclass(kind, TimeoutError):
-            self.drop(timed_out=True)
-        elif issubclass(kind, Rejected):
-            self.drop()
-        elif issubclass(kind, Exception):
-            self.fail()
-        else:
-            self.forget()  # interrupted or cancelled
+        if not self.open:  # the body has said it
+            return
+        try:
+            if kind is None:
+                self.outcome = WELL
+                self._flow.settle(self, OK)
+            else:
+                self._judge(error)
+        except BaseException:  # of a signal handler: nobody settles it later, and that may be kept for long
+            if self.open:
+                self.forget()
+            raise
 
     async def __aenter__(self) -> Permit:
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: Any, trace: Any) -> None:
         self.__exit__(kind, error, trace)
+
+
+class OpenPermit(Permit):
+    """A permit that nobody has settled yet, which is forgotten when it is garbage.
+
+    When it is settled it becomes a plain `Permit`, which has no finaliser: what a signal handler raises while
+    a finaliser runs is lost to the program. (At the first instruction of this one it still is, and then the
+    call stays in flight: there is nothing in Python that would see to it.)
+    """
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        try:
+            lost = self.open
+        except AttributeError:  # an exception came while it was made
+            return
+        if lost:
+            self._flow.lose(self)
 
 
 def told(outcome: int) -> tuple[float, float]:
@@ -81,6 +166,7 @@ class Handle:
     """The handle of a run, whatever waits for it. All of it may be used from any thread."""
 
     flow: Flow
+    _hands: Hands
 
     @property
     def tps(self) -> float:
@@ -94,6 +180,27 @@ class Handle:
     def stop(self) -> None:
         """Release nothing more; the iteration ends. Signal handlers may call it too."""
         self.flow.stop()
+
+    def __repr__(self) -> str:
+        flow = self.flow
+        rate = "any rate" if flow.target == math.inf else f"{flow.target:g}/s"
+        return f"<{type(self).__name__}: {rate}, {flow.name}, {flow.tally.released:,} released>"
+
+    def __reduce_ex__(self, _: Any) -> Any:
+        raise TypeError(
+            f"a {type(self).__name__} is not copied or pickled: its schedule belongs to one process; "
+            "allowed: hand on the object itself"
+        )
+
+    def see(self, answer: T) -> T:
+        """In the body of a plain loop: the call in hand is over, with this response or exception.
+
+        As `Permit.see`. Without it a loop cannot know of a refusal: it takes what raises nothing for ok.
+        """
+        hand = self._hands.mine()
+        if not hand:
+            raise InputError("see() without a call in hand; allowed: in the body of a loop over the throttle")
+        return hand[-1].see(answer)
 
     def why(self) -> str:
         """Why the law last moved a valve."""

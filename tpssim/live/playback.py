@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import OUTCOMES, REFUSED, UNFINISHED, Controller, InputError, replaced
+from tpssim.core import OUTCOMES, REFUSED, UNFINISHED, Controller, InputError, record, replaced
 from tpssim.live.arguments import checked_rate, draws, late_of
 from tpssim.live.journal import events
 from tpssim.live.permits import told
 from tpssim.throttling import Pacer
 
 
+@record
 class Call(NamedTuple):
     """A slot of a recorded run; times in s since its start, nan where there is none."""
 
@@ -27,6 +28,7 @@ class Call(NamedTuple):
     outcome: int  #: index into `tpssim.core.OUTCOMES`
 
 
+@record
 class Recording(NamedTuple):
     """A run as it was written down."""
 
@@ -36,6 +38,7 @@ class Recording(NamedTuple):
     start: Mapping[str, Any]  #: its first moment: `t`, `tps`, `calls`
 
 
+@record
 class Playback(NamedTuple):
     """What a law did with a recorded run's news."""
 
@@ -72,13 +75,12 @@ def play(recording: Recording) -> Playback:
     outcomes of calls are taken from the recording. Raises `InputError` for events that cannot have been.
     """
     header, start = recording.header, float(recording.start["t"])
-    pacer = Pacer(
-        recorded_law(recording),
-        checked_rate(recording.start["tps"]),
-        start,
-        *draws(int(header["seed"])),
-        late=late_of(str(header["late"])),
-    )
+    try:
+        law, late = recorded_law(recording), late_of(str(header["late"]))
+    except InputError as error:
+        raise InputError(f"line 1 of the recording: {error}") from error
+    wanted = _wanted(recording.start["tps"])
+    pacer = Pacer(law, wanted, start, *draws(int(header["seed"])), late=late)
     calls: dict[int, Call] = {}
     flights: dict[int, tuple[float, float, float]] = {}
     difference = _differs(pacer, recording.start, 0)
@@ -116,14 +118,19 @@ def play(recording: Recording) -> Playback:
             elif kind == "look" and pacer.sensor is not None:
                 pacer.look(t)
             elif kind == "tps":
-                pacer.retarget(t, checked_rate(event["tps"]))
+                pacer.retarget(t, _wanted(event["tps"]))
             else:
                 raise ValueError("there is no such event in a run of this law")
             difference = difference or _differs(pacer, event, number)
         except (ValueError, ArithmeticError) as error:
-            what = f"event {number} of the recording ({kind} at {t} s) cannot have been"
+            what = f"line {number + 2} of the recording ({kind} at {t} s) cannot have been"
             raise InputError(f"{what}: {error}; allowed: a recording as it was written") from error
     return Playback(len(recording.events) + 1, difference, list(calls.values()), pacer)
+
+
+def _wanted(tps: float | None) -> float:
+    """The wanted rate as it was written down: null where none was wanted."""
+    return checked_rate(math.inf if tps is None else tps)
 
 
 def _differs(pacer: Pacer, event: Mapping[str, Any], number: int) -> str:

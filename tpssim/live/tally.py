@@ -2,72 +2,102 @@
 
 from __future__ import annotations
 
-import bisect
-import itertools
 import math
-from array import array
-from collections import deque
+from typing import TYPE_CHECKING
 
-_PER_OCTAVE = 32
-_FLOOR = -40  # exponent of the lowest bin: 2**-41 s
-BINS = 60 * _PER_OCTAVE
+from tpssim.core import FAILED, OK, TIMED_OUT, UNFINISHED
+from tpssim.live.counts import IN_1S, IN_10MS, Histogram, Most, Trend
 
+if TYPE_CHECKING:
+    from tpssim.live.permits import Permit
 
-class Histogram:
-    """Counts in bins of 1/32 octave from picoseconds to hours: quantiles to within 1.6 %.
-
-    >>> histogram = Histogram()
-    >>> for ms in range(1, 101):
-    ...     histogram.add(ms / 1000)
-    >>> round(histogram.quantile(0.5), 3), histogram.most
-    (0.05, 0.1)
-    """
-
-    def __init__(self) -> None:
-        self.n = 0
-        self.most = 0.0
-        self.bins = array("I", bytes(4 * BINS))
-
-    def add(self, value: float) -> None:
-        """Count a value; what is not above zero counts as the least."""
-        self.n += 1
-        if value > self.most:
-            self.most = value
-        if value > 0.0:
-            mantissa, exponent = math.frexp(value)
-            place = (exponent - _FLOOR) * _PER_OCTAVE + int(mantissa * 2 * _PER_OCTAVE) - _PER_OCTAVE
-            self.bins[min(max(place, 0), BINS - 1)] += 1
-        else:
-            self.bins[0] += 1
-
-    def quantile(self, q: float) -> float:
-        """The value of rank ceil(q n), as the middle of its bin; nan without values."""
-        if not self.n:
-            return math.nan
-        rank = max(math.ceil(q * self.n), 1)
-        place = bisect.bisect_left(list(itertools.accumulate(self.bins)), rank)
-        if place == 0:
-            return 0.0
-        octave, step = divmod(place, _PER_OCTAVE)
-        middle = math.ldexp(0.5 + (step + 0.5) / (2 * _PER_OCTAVE), octave + _FLOOR)
-        return min(middle, self.most)
+#: Why a schedule was moved, and slots lost: each names what the release waited for.
+LIMIT, SOURCE, CALLER, MACHINE, RETRIES = range(5)
 
 
 class Tally:
     """Counts of one run. Not thread-safe: its owner holds a lock."""
 
+    # Beyond 30 attributes without slots CPython looks up each of them in a dict.
+    # fmt: off
+    __slots__ = (
+        "_gaps",
+        "_mean_late",
+        "_mean_t",
+        "_open",
+        "_ours",
+        "_recent",
+        "_served",
+        "_service",
+        "_slower",
+        "_squares",
+        "_stretches",
+        "_t_late",
+        "_tt",
+        "begun_in_1s",
+        "behind",
+        "blocked",
+        "computed",
+        "doubles",
+        "early",
+        "errors",
+        "fetching",
+        "first",
+        "first_begun",
+        "forgotten",
+        "highest",
+        "in_1s",
+        "in_10ms",
+        "last",
+        "last_begun",
+        "last_end",
+        "latencies",
+        "latency",
+        "lateness",
+        "lost",
+        "most_in_flight",
+        "ok",
+        "overtaken",
+        "planned",
+        "refused",
+        "refused_by_service",
+        "running",
+        "skipped",
+        "timed_out",
+        "waits",
+        "wanted",
+        "went_without",
+        "within_10",
+        "within_25",
+    )
+    # fmt: on
+
     def __init__(self) -> None:
         self.lateness = Histogram()
         self.latency = Histogram()
-        self.refused = self.ok = self.errors = self.drops = 0
+        self.waits = Histogram()  # from the release until a worker began the call
+        self.refused = self.ok = self.errors = self.timed_out = self.refused_by_service = 0
+        self.forgotten = self.most_in_flight = 0
+        self.went_without = 0  # waits for a slot that ended without one, though the run went on
         self.early = self.within_10 = self.within_25 = self.doubles = 0
         self.first = self.last = math.nan
         self.planned = self.wanted = 0.0  # integrals of the commanded and of the wanted rate
         self._mean_t = self._mean_late = self._tt = self._t_late = 0.0
         self._gaps = self._squares = 0.0
-        self._recent: deque[float] = deque()
-        self.most_in_10ms = 0
+        self.in_10ms, self.in_1s, self.begun_in_1s = Most(IN_10MS), Most(IN_1S), Most(IN_1S)
+        self._recent = self.in_10ms.recent, self.in_1s.recent
+        self.highest = 0.0  # of the wanted rates
+        self.skipped = 0.0  # slots that the late policy gave up
+        self.lost = [0.0] * 5  # s of the schedule that these were, by what they were lost to
+        self.latencies = 0.0  # s, of all calls of which something became known
+        self.first_begun = self.last_begun = self.last_end = math.nan
+        self.running = 0  #: calls that workers are at
+        self._served = 0  # those that they ended
+        self._service = self._open = 0.0  # s: calls that workers ended; the beginnings of the others
+        self._slower = Trend()
+        self._stretches: list[tuple[float, float, float]] = []  # (start, end, wanted rate) of the present gap
         self.blocked = self.fetching = 0.0  # s in the caller's code, and in the iterable
+        self.computed: list[float] = []  # s of processor time, by worker of a pool, as of its last call
         self.behind = self.overtaken = 0  # releases late by our own doing, and by the caller's
         self._ours = 0.0  # s of the present lag that are our own doing
 
@@ -87,40 +117,113 @@ class Tally:
         if late < 0.0:
             self.early += 1
         # A lag is ours if we woke up too late, and until it is made up for; the rest of it is the caller's.
-        lost = 0.0 if held else now - max(begun, due)
-        self._ours = max(0.0, min(late, self._ours + lost)) if begun > due else lost
-        if self._ours > max(0.25 / speed, 1e-4) and self._ours > 0.5 * late:
+        ours = 0.0 if held else now - (begun if begun > due else due)
+        if begun > due:
+            ours += self._ours
+            if ours > late:
+                ours = late
+            if ours < 0.0:
+                ours = 0.0
+        self._ours = ours
+        # What a service could notice: the next one is due already, and two calls come closer than a network
+        # would have them come anyway.
+        if ours > 1e-3 and 1.0 < ours * speed < math.inf and ours > 0.5 * late:
             self.behind += 1
-        elif begun > due and not held and self._ours <= 0.5 * late:
+        elif begun > due and not held and ours <= 0.5 * late:
             self.overtaken += 1
-        step = now - self._mean_t
-        self._mean_t += step / n
-        self._mean_late += (late - self._mean_late) / n
-        self._tt += step * (now - self._mean_t)
-        self._t_late += step * (late - self._mean_late)
-        if n == 1:
+        mean_t, mean_late = self._mean_t, self._mean_late
+        step = now - mean_t
+        mean_t += step / n
+        mean_late += (late - mean_late) / n
+        self._mean_t, self._mean_late = mean_t, mean_late
+        self._tt += step * (now - mean_t)
+        self._t_late += step * (late - mean_late)
+        if self.first != self.first:
             self.first = now
         else:
             gap = now - self.last
             self._gaps += gap
             self._squares += gap * gap
-            planned = gap * speed
+            planned = gap * speed if gap else 0.0  # of an endless rate, too
+            wanted = gap * target if gap else 0.0
+            if self._stretches:
+                planned, wanted = self._of_stretches(now, speed, target)
             self.planned += planned
-            self.wanted += gap * target
-            off = abs(planned - 1.0)
-            if off <= 0.1:
-                self.within_10 += 1
-            if off <= 0.25:
+            self.wanted += wanted
+            if planned < 0.75:
+                if planned < 0.1:
+                    self.doubles += 1
+            elif planned <= 1.25:
                 self.within_25 += 1
-            elif planned < 0.1:
-                self.doubles += 1
+                if -0.1 <= planned - 1.0 <= 0.1:
+                    self.within_10 += 1
         self.last = now
-        recent = self._recent
+        if target > self.highest:
+            self.highest = target
+        recent, most = self._recent  # twice `Most.add`, without its call
         recent.append(now)
-        while recent[0] <= now - 0.01:
+        if recent[0] <= now - IN_10MS:
             recent.popleft()
-        if len(recent) > self.most_in_10ms:
-            self.most_in_10ms = len(recent)
+        most.append(now)
+        if most[0] <= now - IN_1S:
+            most.popleft()
+
+    def retarget(self, now: float, target: float) -> None:
+        """Until now this rate was wanted; from now on it is another one."""
+        if self.released:
+            start = self._stretches[-1][1] if self._stretches else self.last
+            self._stretches.append((start, now, target))
+
+    def _of_stretches(self, now: float, speed: float, target: float) -> tuple[float, float]:
+        """(calls that were commanded, that were wanted) in a gap in which the wanted rate changed.
+
+        By the release rule the commanded rate counts for the whole gap, each wanted rate for its time.
+        """
+        stretches = [*self._stretches, (self._stretches[-1][1], now, target)]
+        self._stretches.clear()
+        lasts = [(end - start, then) for start, end, then in stretches if end > start]
+        planned = math.fsum(seconds * min(speed, then) for seconds, then in lasts)
+        return planned, math.fsum(seconds * then for seconds, then in lasts)
+
+    def lose(self, slots: float, seconds: float, cause: int) -> None:
+        """Slots that the late policy gave up, and to what."""
+        self.skipped += slots
+        self.lost[cause] += seconds
+
+    def begin(self, now: float, wait: float) -> None:
+        """A worker has taken a call that waited for it. Counted first, as in `settle`."""
+        if self.first_begun != self.first_begun:
+            self.first_begun = now
+        self.last_begun = now
+        self.running += 1
+        self._open += now
+        self.waits.add(wait)
+        self.begun_in_1s.add(now)
+
+    def part(self, flying: int) -> None:
+        """In a forked child: calls in flight are the parent's, and nothing more will be known of them."""
+        self.forgotten += flying
+        self.running, self._open = 0, 0.0
+
+    def busy(self, workers: int, now: float) -> float:
+        """Share of the workers' time, since the first release, in which they were at a call."""
+        seconds = (now if self.running else self.last_end) - self.first
+        if not workers or not seconds > 0.0:
+            return math.nan
+        return (self._service + self.running * now - self._open) / (workers * seconds)
+
+    def service(self) -> float:
+        """Mean time from begin to end of the calls that workers have ended; nan if there is none."""
+        return self._service / self._served if self._served else math.nan
+
+    @property
+    def drops(self) -> int:
+        """Signs of overload: calls that timed out or were refused by the service."""
+        return self.timed_out + self.refused_by_service
+
+    def slower(self) -> float:
+        """By how much a call takes longer than the one a second before: 1 if half of the rate is served."""
+        return self._slower.slope()
 
     @property
     def drift_ppm(self) -> float:
@@ -142,45 +245,102 @@ class Tally:
         mean = self._gaps / n
         return math.sqrt(max(self._squares / n - mean * mean, 0.0)) / mean
 
-    def settle(self, latency: float, error: float, drop: float) -> None:
-        """A call is over."""
-        if error > 0.0:
-            self.errors += 1
-            self.drops += int(drop)
-        else:
-            self.ok += 1
-            self.latency.add(latency)
+    def settle(self, now: float, permit: Permit, outcome: int) -> None:
+        """A call is over, and its permit closed.
 
-    def numbers(self) -> dict[str, float]:
-        """What a report says of the calls, by its names."""
+        It is counted before anything is called, in which a signal handler might raise.
+        """
+        permit.open = False
+        released, begun = permit.released, permit.begun
+        if begun == begun:
+            self.running -= 1
+            self._served += 1
+            self._service += now - begun
+            self._open -= begun
+        latency = now - released
+        self.last_end = now
+        if outcome == OK:
+            self.ok += 1
+            self.latencies += latency
+            self.latency.add(latency)
+            if self.most_in_flight > 1:  # one at a time they cannot hold up one another
+                self._slower.add(released - self.first, now - begun if begun == begun else latency)
+        elif outcome == UNFINISHED:
+            self.forgotten += 1
+        else:
+            self.errors += 1
+            self.latencies += latency
+            if outcome == TIMED_OUT:
+                self.timed_out += 1
+            elif outcome != FAILED:
+                self.refused_by_service += 1
+
+    def numbers(self, workers: int, now: float) -> dict[str, float]:
+        """What a report says of the calls, by its names. `workers` is 0 where their number is not limited."""
         rate, commanded, wanted = self.rates()
         gaps = max(self.released - 1, 1)
-        late, latency = self.lateness, self.latency
+        late, latency, waits = self.lateness, self.latency, self.waits
+        lates = late.quantiles(0.5, 0.9, 0.99, 0.999)
+        latencies, waited = latency.quantiles(0.5, 0.9, 0.99), waits.quantiles(0.5, 0.99)
+        stretch = self.last_begun - self.first_begun
+        begun = (waits.n - 1) / stretch if stretch > 0.0 else math.nan
+        pooled = bool(workers or waits.n)
+        got = begun if pooled else rate  # what reached the service
         return {
             "released": self.released,
             "refused": self.refused,
+            "went_without": self.went_without,
             "ok": self.ok,
             "errors": self.errors,
             "drops": self.drops,
+            "timed_out": self.timed_out,
+            "refused_by_service": self.refused_by_service,
+            "forgotten": self.forgotten,
+            "most_in_flight": self.most_in_flight,
+            "begun": waits.n if pooled else self.released,
             "seconds": self.last - self.first if self.released else 0.0,
+            "wanted": wanted,
             "commanded": commanded,
             "rate": rate,
-            "rate_error": abs(rate / commanded - 1.0) if commanded > 0.0 else math.nan,
-            "target_error": abs(rate / wanted - 1.0) if wanted > 0.0 else math.nan,
+            "begun_rate": got,
+            "rate_error": _off(got, commanded),
+            "target_error": _off(got, wanted),
             "drift_ppm": self.drift_ppm,
-            "late_p50": late.quantile(0.5),
-            "late_p90": late.quantile(0.9),
-            "late_p99": late.quantile(0.99),
-            "late_p999": late.quantile(0.999),
+            "late_p50": lates[0],
+            "late_p90": lates[1],
+            "late_p99": lates[2],
+            "late_p999": lates[3],
             "late_max": late.most if late.n else math.nan,
             "early": self.early,
             "gap_cv": self.gap_cv(),
             "gaps_within_10": self.within_10 / gaps,
             "gaps_within_25": self.within_25 / gaps,
             "doubles": self.doubles / gaps,
-            "most_in_10ms": self.most_in_10ms,
-            "latency_p50": latency.quantile(0.5),
-            "latency_p90": latency.quantile(0.9),
-            "latency_p99": latency.quantile(0.99),
+            "most_in_10ms": self.in_10ms.count,
+            "most_in_1s": self.in_1s.count,
+            "most_begun_in_1s": self.begun_in_1s.count if pooled else self.in_1s.count,
+            "ceiling": ceiling(self.highest),
+            "skipped": self.skipped,
+            "lost": sum(self.lost),
+            "latency_p50": latencies[0],
+            "latency_p90": latencies[1],
+            "latency_p99": latencies[2],
             "latency_max": latency.most if latency.n else math.nan,
+            "wait_p50": waited[0],
+            "wait_p99": waited[1],
+            "service_mean": self.service(),
+            "busy": self.busy(workers, now),
         }
+
+
+def _off(rate: float, of: float) -> float:
+    return abs(rate / of - 1.0) if 0.0 < of < math.inf else math.nan
+
+
+def ceiling(target: float) -> float:
+    """The most releases in a second that `late="auto"` allows at a wanted rate.
+
+    >>> ceiling(100.0), ceiling(5.0)
+    (111.0, 7.0)
+    """
+    return target + max(0.1 * target, 1.0) + 1.0

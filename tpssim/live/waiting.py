@@ -5,7 +5,6 @@ This module knows when a thread wakes up; it does not know why anybody waits. Ti
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import math
 import sys
@@ -15,6 +14,7 @@ from collections.abc import Callable
 
 from tpssim.clock import Clock
 from tpssim.core import Aborted, InputError
+from tpssim.live.handlers import by_handler
 
 #: The threshold never leaves this range, s: a clock read takes 0.1 us, and no timer that works needs 2 ms.
 LEAST, MOST = 20e-6, 2e-3
@@ -89,14 +89,13 @@ class Threshold:
 class PreciseClock:
     """Real time since its creation, and waits that end within a clock read of their deadline.
 
-    One thread waits; any thread may `wake` it. `spin` is the option of `throttle`. While the thread sleeps
-    its timer slack is 1 ns where the system allows; it is put back before the wait ends.
+    One thread waits at a time; any thread may `wake` it. `spin` is the option of `throttle`. While the
+    thread sleeps its timer slack is 1 ns where the system allows; it is put back before the wait ends.
     """
 
-    def __init__(self, spin: float | str = "auto") -> None:
+    def __init__(self, spin: float | str = "auto", origin: float | None = None) -> None:
         seconds = spin_seconds(spin)
-        self._bell = threading.Lock()
-        self._bell.acquire()
+        self.part()
         self.spun = 0.0  #: seconds spent reading the clock
         #: What is done over and over until just before a deadline, if anything: code that has rested for
         #: milliseconds takes 30 us where it should take 3, because the processor has to fetch it anew. It
@@ -104,7 +103,12 @@ class PreciseClock:
         self.rehearse: Callable[[], bool] | None = None
         self._fixed = seconds
         self._threshold = Threshold(*(_typical_lateness() if seconds is None else (seconds, seconds)))
-        self._origin = time.perf_counter()
+        self._origin = time.perf_counter() if origin is None else origin  # of `perf_counter`, s
+
+    def part(self) -> None:
+        """A new bell: in a forked child the old one may be in the hands of a thread that is not here."""
+        self._bell = threading.Lock()
+        self._bell.acquire()
 
     @property
     def threshold(self) -> float:
@@ -116,15 +120,19 @@ class PreciseClock:
 
     def wake(self) -> None:
         """End the wait in progress, or the next one, before its deadline. Any thread."""
-        with contextlib.suppress(RuntimeError):  # it has been rung already
+        try:
             self._bell.release()
+        except RuntimeError as error:  # it has been rung already
+            if by_handler(error):
+                raise
 
     def wait(self, deadline: float) -> float:
         """Return the time at or just after the deadline, or before it if somebody called `wake`."""
         clock, origin = time.perf_counter, self._origin
         start = clock() - origin
-        threshold = self.threshold
-        goal = deadline - threshold
+        if start >= deadline:
+            return start
+        goal = deadline - self.threshold
         if goal - start > SHORTEST:
             if self._pause(goal - start):
                 return clock() - origin
@@ -155,8 +163,8 @@ class PreciseClock:
         if prctl is None:
             return self._bell.acquire(timeout=seconds)
         before = prctl(_GET_SLACK, 0, 0, 0, 0)
-        prctl(_SET_SLACK, 1, 0, 0, 0)
         try:
+            prctl(_SET_SLACK, 1, 0, 0, 0)
             return self._bell.acquire(timeout=seconds)
         finally:
             prctl(_SET_SLACK, before, 0, 0, 0)
@@ -177,6 +185,9 @@ class BorrowedClock:
 
     def wake(self) -> None:
         """Nobody waits in another thread."""
+
+    def part(self) -> None:
+        """Nothing is open."""
 
     def close(self) -> None:
         """Nothing is open."""

@@ -5,36 +5,35 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import functools
 import itertools
 import math
-import operator
-import os
 import re
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tpssim import callees
-from tpssim.core import VERSION, InputError, checked_count
-from tpssim.live.account import Report
+from tpssim.core import InputError, checked_count
 from tpssim.live.arguments import checked_rate, checked_total, law_of
-from tpssim.live.blocking import Run, run
-from tpssim.live.loops import arun
-from tpssim.live.meanings import MEANINGS
+from tpssim.live.async_runs import arun
 from tpssim.live.permits import Handle
+from tpssim.live.retries import policy_of
+from tpssim.live.runs import Run, run
 from tpssim.live.watching import Onlooker
-from tpssim.verbs.common import add_common, command, file_name, run_record, shown_in_public
+from tpssim.verbs import live_results
+from tpssim.verbs.common import LONGEST_OUT, add_common, file_name
+from tpssim.verbs.endings import Ending
 
 EPILOG = """\
   python -m tpssim serve --rate 800 --schedule 10:200,30:800 --port 8000
-  python -m tpssim live --url http://127.0.0.1:8000/ --tps 500 --seconds 60 --async --controller headroom
-  python -m tpssim live --call mymodule:send --tps 200 --total 10000 --workers 8 --fail-if 'rate_error>1%'
-A first Ctrl-C (or SIGTERM) stops in good order, with a report and whole files; a second one at once.
+  python -m tpssim live --url http://127.0.0.1:8000/ --tps 500 --seconds 60 \\
+    --async --controller headroom
+  python -m tpssim live --call mymodule:send --tps 200 --total 10000 \\
+    --workers 8 --fail-if 'rate_error>1%'
+A first Ctrl-C (or SIGTERM) stops in good order, with a report and whole files;
+a second one at once.
 """
 
 
@@ -49,14 +48,24 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--call", metavar="MODULE:FUNCTION", help="or FILE.py:FUNCTION; gets the call's number"
     )
-    parser.add_argument("--command", metavar="TEXT", help="a shell command; an exit code not 0 is a failure")
     parser.add_argument(
-        "--url", metavar="URL", help="429 and 503 are drops, other answers from 400 up failures"
+        "--command",
+        metavar="TEXT",
+        help="a shell command; an exit code not 0 is a failure; of it the results name the program alone",
+    )
+    parser.add_argument(
+        "--url",
+        metavar="URL",
+        help="429 and 503 are drops, other answers from 400 up failures; so is a redirect, for none is "
+        "followed (302 and 303 of a POST say that it was done); the results name scheme, host and path, and "
+        "never the query, credentials, values of headers or the body",
     )
     parser.add_argument("--method", default="GET", metavar="M", help="default: GET")
     parser.add_argument("--header", metavar="'NAME: VALUE'", action="append")
     parser.add_argument("--data", metavar="TEXT", help="the body of the request")
-    parser.add_argument("--tps", type=float, required=True, metavar="RATE", help="the wanted rate, 1/s")
+    parser.add_argument(
+        "--tps", type=float, required=True, metavar="RATE", help="the wanted rate, 1/s; inf: none"
+    )
     parser.add_argument("--total", type=int, metavar="N", help="that many calls; default: until Ctrl-C")
     parser.add_argument("--seconds", type=float, metavar="S", help="for that long")
     parser.add_argument("--controller", default="fixed", metavar="LAW", help="default: fixed")
@@ -71,9 +80,22 @@ def add(verbs: Any) -> None:
         "--async", dest="asynchronous", action="store_true", help="calls in an event loop instead"
     )
     parser.add_argument("--max-in-flight", type=int, metavar="N", help="with --async; default: any number")
-    parser.add_argument("--timeout", type=float, metavar="S", help="of a command or request; default: none")
     parser.add_argument(
-        "--late", default="burst", metavar="POLICY", help="missed slots: burst, capped(N), delay or skip"
+        "--timeout",
+        type=float,
+        metavar="S",
+        help="for a whole request, to the last byte of its answer (default: 30; inf: none), or for a command "
+        "(default: none)",
+    )
+    parser.add_argument(
+        "--late", default="auto", metavar="POLICY", help="missed slots: auto, burst, capped(N), delay or skip"
+    )
+    parser.add_argument(
+        "--retries",
+        type=int,
+        metavar="N",
+        help="how often a call that did not go well is tried again, after 1, 2, 3, 5, ... s, or when the "
+        "service asked; a retry takes a slot like any call; default: 0",
     )
     parser.add_argument("--spin", default="auto", help="auto (default), off, or seconds")
     parser.add_argument(
@@ -85,24 +107,23 @@ def add(verbs: Any) -> None:
         "--fail-if", metavar="COND", action="append", help="such as 'rate_error>1%%': exit code 1 if it holds"
     )
     parser.add_argument("--quiet", action="store_true", help="show nothing while it runs")
-    add_common(parser)
+    add_common(parser, out="results/live-HOST-PATH, say, which URLs that differ in their query alone share")
     parser.set_defaults(run=live)
 
 
-COMPARISONS = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
-UNITS = {"%": 0.01, "us": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0}
-NUMBERS = [name for name in Report._fields if name != "verdict"]
+PATIENCE = 30.0  # s for a request, if nothing else was asked for
 
 
 def live(args: argparse.Namespace) -> int:
-    from tpssim.artefacts import check_out, plain
+    from tpssim.artefacts import check_out
+    from tpssim.locks import locked
 
     began = time.perf_counter()
-    conditions = [_condition(text) for text in args.fail_if or []]
+    conditions = [live_results.condition(text) for text in args.fail_if or []]
     name, law = law_of(args.controller)
     _check(args)
-    out = args.out or Path("results") / file_name(f"live-{_short(args)}")
-    check_out(out, "live")  # which makes the folder above it
+    request = callees.check_request(_request(args)) if args.url is not None else None
+    out = args.out or Path("results") / _folder(args)
     recording = Path(args.record) if args.record else out.with_name(f"{out.name}.ndjson")
     options = {
         "controller": law,
@@ -110,51 +131,36 @@ def live(args: argparse.Namespace) -> int:
         "spin": args.spin,
         "seed": args.seed,
         "record": recording,
+        "results": False,  # a run may have no end
+        "retries": args.retries,
     }
-    told = _Signals(recording)
-    # The signals first: an event loop puts back the handlers that it found.
-    with told.stopping(), contextlib.ExitStack() as stack:
+    total = None if args.retries else args.total  # with retries nobody knows which call is the last
+    ending = Ending(recording, args.seconds, total, _patience(args))
+    redirects = callees.Redirects()
+    check_out(out, "live")  # which makes the folder above it
+    with locked(out, "--out"), locked(recording, "--record"):
+        # The signals first: an event loop puts back the handlers that it found.
+        with ending.signals(), contextlib.ExitStack() as stack:
 
-        def started(handle: Handle) -> None:
-            told.handle = handle
-            if args.seconds is not None:
-                timer = threading.Timer(args.seconds, handle.stop)
-                timer.daemon = True
-                timer.start()
-                stack.callback(timer.cancel)
-            if not args.quiet:
-                stack.enter_context(Onlooker(handle, args.total, args.seconds))
+            def started(handle: Handle) -> None:
+                handle.flow.from_verb = True
+                stack.enter_context(ending.begin(handle))
+                if not args.quiet:
+                    onlooker = stack.enter_context(Onlooker(handle, total, args.seconds))
+                    ending.say = lambda text: onlooker.say(f"tpssim: {text}")  # not across its panel
 
-        done = _drive(args, options, started)
-    report = done.report
-    failed = [text for text, holds in conditions if holds(report)]
-    document = {
-        "tpssim": VERSION,
-        "command": command(args),
-        "controller": name,
-        "report": plain(report._asdict()),
-        "metrics": {name: {"unit": unit, "definition": told} for name, (unit, told) in MEANINGS.items()},
-        "failures": done.failures,
-        "stopped": told.name,
-        "failed": failed,
-    }
-    written = _write(args, out, recording, document, began)
-    if args.json:
-        import json
-
-        print(json.dumps(document, indent=1, allow_nan=False))
-    else:
-        print(report)
-        for failure, n in done.failures.items():
-            print(f"  {n:,} times {failure}")
-        where = recording if args.record else out / "recording.ndjson"
-        again = f"; python -m tpssim replay {where}" if written else ""
-        print(f"Written to {out}: {', '.join([*written, 'summary.json'])}{again}")
-    for text in failed:
+            done = _drive(args, request, redirects, options, started)
+        document = live_results.document(args, name, done, redirects, ending.name, conditions)
+        try:
+            written = live_results.write(args, out, recording, document, began)
+        except InputError as error:
+            raise InputError(f"{error}; the recording of the run is kept in {recording}") from error
+    live_results.show(args, out, recording, document, done.report, written)
+    for text in document["failed"]:
         print(f"tpssim: {text}, so this run has failed", file=sys.stderr)
-    if failed:
+    if document["failed"]:
         return 1
-    return 130 if told.name and (args.total is not None or args.seconds is not None) else 0
+    return 130 if ending.name and (args.total is not None or args.seconds is not None) else 0
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -163,11 +169,12 @@ def _check(args: argparse.Namespace) -> None:
     if len(given) != 1:
         raise InputError("give one of --call, --command, --url; allowed: one of the three")
     checked_rate(args.tps)
+    policy_of(args.retries, _check)
     checked_total(args.total)
-    for name in ("seconds", "timeout"):
+    for name, most in (("seconds", "inf)"), ("timeout", "inf]")):
         value = getattr(args, name)
-        if value is not None and not 0.0 < value < math.inf:
-            raise InputError(f"{name}={value:g}; allowed: a number in (0, inf)")
+        if value is not None and not (0.0 < value < math.inf or (value == math.inf and most == "inf]")):
+            raise InputError(f"{name}={value:g}; allowed: a number in (0, {most}")
     if args.call is not None and args.timeout is not None:
         raise InputError("--timeout with --call: a callable cannot be cut off; allowed: --command, --url")
     if args.url is None and (args.method, args.header, args.data) != ("GET", None, None):
@@ -181,19 +188,41 @@ def _check(args: argparse.Namespace) -> None:
     if args.workers < 0 or (args.asynchronous and args.workers):
         raise InputError(f"workers={args.workers}; allowed: a whole number >= 0, and 0 with --async")
     checked_count("seed", args.seed, 0)
+    if args.url is not None and args.timeout is None:
+        args.timeout = PATIENCE  # so that the results name it
 
 
-def _short(args: argparse.Namespace) -> str:
-    """What is driven, for a file's name."""
-    if args.url:
-        return shown_in_public("url", args.url).rpartition("://")[2]
-    return str(args.call or args.command)
+def _patience(args: argparse.Namespace) -> str:
+    """How long a call may take, in words."""
+    if args.call is not None:
+        return "as long as they take"
+    return (
+        "as long as they take (see --timeout)"
+        if _timeout(args) is None
+        else f"each at most {args.timeout:g} s"
+    )
 
 
-def _drive(args: argparse.Namespace, options: dict[str, Any], started: Callable[[Any], None]) -> Run:
+def _timeout(args: argparse.Namespace) -> float | None:
+    """The deadline of a call, s; None: none."""
+    return None if args.timeout == math.inf else args.timeout
+
+
+def _folder(args: argparse.Namespace) -> str:
+    """The folder of the results, if no other is given: of a URL, by host and path."""
+    return file_name(f"live-{re.sub(r'[][]', '', live_results.short(args))}", longest=LONGEST_OUT)
+
+
+def _drive(
+    args: argparse.Namespace,
+    request: callees.Request | None,
+    redirects: callees.Redirects,
+    options: dict[str, Any],
+    started: Callable[[Any], None],
+) -> Run:
     """Make the calls."""
     items = itertools.count() if args.total is None else range(args.total)
-    request = callees.check_request(_request(args)) if args.url else None
+    timeout = _timeout(args)
     call: Any = None
     if args.call is not None:
         call, asynchronous = callees.python_callable(args.call)
@@ -204,110 +233,34 @@ def _drive(args: argparse.Namespace, options: dict[str, Any], started: Callable[
             )
     if args.asynchronous:
         if args.command is not None:
-            call = callees.async_command(args.command, args.timeout)
+            call = callees.async_command(args.command, timeout)
 
         async def main() -> Run:
             async with contextlib.AsyncExitStack() as stack:
                 made = call
                 if request is not None:
-                    made = await stack.enter_async_context(callees.async_url(request, args.timeout))
+                    made = await stack.enter_async_context(callees.async_url(request, timeout, redirects))
                 limit = args.max_in_flight
                 return await arun(made, items, args.tps, max_in_flight=limit, started=started, **options)
 
         return asyncio.run(main())
     with contextlib.ExitStack() as stack:
         if args.command is not None:
-            call = callees.command(args.command, args.timeout)
+            call = callees.command(args.command, timeout)
         elif request is not None:
-            call = stack.enter_context(callees.url(request, args.timeout, max(args.workers, 1)))
+            call = stack.enter_context(callees.url(request, timeout, max(args.workers, 1), redirects))
         return run(call, items, args.tps, workers=args.workers, started=started, **options)
 
 
 def _request(args: argparse.Namespace) -> callees.Request:
-    headers = {}
+    headers: dict[str, str] = {}
     for text in args.header or []:
         key, colon, value = text.partition(":")
-        if not colon or not key.strip():
-            raise InputError(f"header {text!r}; allowed: NAME: VALUE")
-        headers[key.strip()] = value.strip()
+        if not colon or not key.strip():  # what stands there may be the secret itself
+            raise InputError("a --header without a name and a colon; allowed: 'NAME: VALUE'")
+        if key.strip() in headers:
+            raise InputError(
+                f"header {key.strip()!r} is given twice; allowed: once, values with a comma between"
+            )
+        headers[key.strip()] = value.strip(" \t")
     return callees.Request(args.url, args.method, headers, args.data)
-
-
-class _Signals:
-    """SIGINT and SIGTERM end the run in good order; a second one ends it at once."""
-
-    def __init__(self, recording: Path) -> None:
-        self.name = ""
-        self.recording = recording
-        self.handle: Handle | None = None  # of the run, once it has started
-
-    @contextlib.contextmanager
-    def stopping(self) -> Iterator[None]:
-        def stop(number: int, _: Any) -> None:
-            if self.handle is None:
-                raise KeyboardInterrupt
-            if self.name:
-                raise KeyboardInterrupt(f"the run was cut off; its recording, {self.recording}, is readable")
-            self.name = signal.Signals(number).name
-            self.handle.stop()
-            told = f"tpssim: {self.name}: the calls in hand are waited for; a second one ends it at once\n"
-            os.write(2, told.encode())  # a signal handler may not wait for a buffered stream
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def _condition(text: str) -> tuple[str, Callable[[Report], bool]]:
-    """`rate_error>1%` as (text, whether it holds of a report); raises `InputError`."""
-    match = re.fullmatch(r"\s*(\w+)\s*(>=|<=|>|<)\s*([-+.\deE]+?)\s*(%|us|ms|s|)\s*", text)
-    if match is None or match[1] not in NUMBERS:
-        allowed = f"NUMBER>VALUE[%|us|ms|s], NUMBER one of {', '.join(NUMBERS)}"
-        raise InputError(f"--fail-if {text!r}; allowed: {allowed}")
-    try:
-        limit = float(match[3]) * UNITS[match[4]]
-    except ValueError:
-        raise InputError(f"--fail-if {text!r}: {match[3]!r} is no number; allowed: a number") from None
-    return text.strip(), functools.partial(_holds, match[1], COMPARISONS[match[2]], limit)
-
-
-def _holds(name: str, compared: Callable[[float, float], bool], limit: float, report: Report) -> bool:
-    """Whether the condition holds; a number that does not exist fails too."""
-    value = float(getattr(report, name))
-    return math.isnan(value) or compared(value, limit)
-
-
-def _write(
-    args: argparse.Namespace, out: Path, recording: Path, document: dict[str, Any], began: float
-) -> list[str]:
-    """The results folder, from the recording; what is in it for the reader, besides the summary."""
-    from tpssim import plots, replays
-    from tpssim.artefacts import MARK, results_folder, write_json
-    from tpssim.live.playback import play, read_recording
-    from tpssim.scenario import frame
-    from tpssim.traces import write_csv
-
-    report, written = document["report"], []
-    with results_folder(out, "live") as folder:
-        write_json(folder / "summary.json", document)
-        if report["released"] or report["refused"]:
-            recorded = read_recording(recording)
-            back = play(recorded)
-            write_csv(folder / "live.csv", replays.columns_of(back.calls))
-            written.append("live.csv")
-        if report["ok"]:
-            scenario = replays.scenario_of(recorded, back.calls)
-            trace = replays.trace_of(recorded, back, scenario)
-            trace.to_npz(folder / "live.npz")
-            title = f"{_short(args)}: {document['controller']}, live"
-            seen = plots.Frame(*frame(scenario))
-            figure = plots.overlay_figure(title, [trace.panel("live")], seen, replays.ceiling(scenario))
-            plots.save(figure, folder / "rate.png", f"{command(args)} (tpssim {VERSION})")
-            written.append("rate.png")
-        write_json(folder / MARK, run_record(args, began, "live"))
-        if not args.record:
-            os.replace(recording, folder / "recording.ndjson")
-    return written

@@ -1,0 +1,155 @@
+"""`arun`: calls made by tasks of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+from typing import Any, TypeVar
+
+from tpssim.core import InputError, checked_count
+from tpssim.live.arguments import checked_call, checked_total, cycled, cycled_async
+from tpssim.live.async_jobs import PlainFeed, stream
+from tpssim.live.async_sources import AsyncSource
+from tpssim.live.begins import Begins
+from tpssim.live.jobs import Job, Jobs, Run
+from tpssim.live.loops import AsyncThrottle, athrottle
+from tpssim.live.permits import Permit
+from tpssim.live.retries import policy_of
+from tpssim.live.runs import carried
+
+T = TypeVar("T")
+
+
+async def arun(
+    call: Callable[[T], Awaitable[Any]],
+    items: Iterable[T] | AsyncIterable[T],
+    tps: float,
+    total: int | None = None,
+    *,
+    max_in_flight: int | None = None,
+    retries: Any = None,
+    results: bool = True,
+    started: Callable[[AsyncThrottle[Any]], Any] | None = None,
+    **options: Any,
+) -> Run:
+    """Await `call(item)` at `tps` a second in tasks of their own: the schedule does not wait for the calls.
+
+    With `max_in_flight` calls running, released ones wait for their turn; their latency counts from the
+    release. Outcomes, `retries`, `results`, `stop()`, `started` and options as of `run`; if the iterable
+    raises, the calls in hand end first, as in `run`.
+
+    A cancelled run cancels its calls, whose items are pending then; the `CancelledError` carries what was
+    done as its attribute `run`. `asyncio.timeout` and `wait_for` make a `TimeoutError` of it, whose
+    `__cause__` it is:
+
+    >>> async def slow(item):
+    ...     await asyncio.sleep(3600.0 * item)
+    >>> async def some():
+    ...     try:
+    ...         async with asyncio.timeout(0.5):
+    ...             await arun(slow, [0, 1], 1000.0)
+    ...     except TimeoutError as error:
+    ...         return error.__cause__.run
+    >>> asyncio.run(some()).pending
+    [1]
+
+    The whole of a run:
+
+    >>> async def call(item):
+    ...     await asyncio.sleep(0)
+    >>> asyncio.run(arun(call, range(5), 1000.0)).report.ok
+    5
+    """
+    if max_in_flight is not None:
+        checked_count("max_in_flight", max_in_flight)
+    checked_call(call, asynchronous=True)
+    jobs: Jobs[T] = Jobs(policy_of(retries, call), results, options.get("clock"))
+    async with athrottle(_source(jobs, items, total), tps, **options) as paced:
+        jobs.flow = paced.flow
+        paced.flow.calls = "async" if max_in_flight is None else f"async({max_in_flight})"
+        paced.flow.workers = max_in_flight or 0
+        with carried(jobs, paced):
+            if started is not None:
+                started(paced)
+            await _made(paced, jobs, call, max_in_flight)
+        return jobs.done(paced.report())
+
+
+def _source(jobs: Jobs[T], items: Iterable[T] | AsyncIterable[T], total: int | None) -> Any:
+    """Jobs, asynchronously only where something has to be waited for."""
+    if isinstance(items, AsyncIterable):
+        return stream(jobs, cycled_async(items, checked_total(total)))
+    given = cycled(items, total)
+    return jobs.source(given) if jobs.policy is None else stream(jobs, PlainFeed(given))
+
+
+async def _made(
+    paced: AsyncThrottle[Job[T]], jobs: Jobs[T], call: Callable[[T], Awaitable[Any]], most: int | None
+) -> None:
+    """Make the calls in tasks; none is left when this returns or raises."""
+    turns: Any = contextlib.nullcontext() if most is None else asyncio.Semaphore(most)
+    tasks: set[asyncio.Task[None]] = set()
+    ends: list[BaseException] = []  # what is no failure of a call
+    cancelled = False
+    flow = paced.flow
+    begins = Begins(flow)
+
+    async def make(job: Job[T], permit: Permit) -> None:
+        permit.begin()
+        jobs.begin(job)
+        try:
+            with permit:
+                answer = call(job.item)
+                awaited = inspect.isawaitable(answer)
+                result = permit.see(await answer if awaited else answer)
+        except asyncio.CancelledError as error:
+            if cancelled:
+                raise  # with all the others: the item is pending
+            jobs.end(job, permit, None, error)
+        except Exception as error:
+            jobs.end(job, permit, None, error)
+        else:
+            if not awaited:
+                raise InputError(f"call={call!r} returned {result!r}; allowed: an awaitable, or with run")
+            jobs.end(job, permit, result)
+
+    async def work(job: Job[T], permit: Permit) -> None:
+        try:
+            async with turns:
+                if most is not None and not flow.borrowed:
+                    await asyncio.sleep(max(begins.due(flow.timing.now()) - flow.timing.now(), 0.0))
+                if not flow.stopped:
+                    await make(job, permit)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            ends.append(error)
+            paced.stop()
+        finally:
+            permit.forget()  # if it was stopped or cancelled before its turn
+
+    async def over() -> None:
+        if tasks:
+            await asyncio.wait(set(tasks))  # which, cancelled, leaves it to us to cancel them
+
+    try:
+        async for job, permit in paced.permits():
+            task = asyncio.create_task(work(job, permit))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+        await over()
+    except Exception:  # of the iterable, say: calls that may have been sent end, others do not begin
+        paced.stop()
+        await over()
+        raise
+    finally:
+        cancelled = True
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if isinstance(paced._source, AsyncSource):
+            await paced._source.end()  # what it has fetched beside a retry is pending
+    if ends:
+        raise ends[0]

@@ -1,0 +1,32 @@
+"""aiohttp: a middleware for its session (3.12 and later)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tpssim.live.clients import AsyncLimiting
+
+if TYPE_CHECKING:
+    from aiohttp import ClientHandlerType, ClientMiddlewareType, ClientRequest, ClientResponse
+
+
+def throttled(limiter: AsyncLimiting) -> ClientMiddlewareType:
+    """A middleware: each request of a session waits for a slot; its outcome is that of the answer.
+
+    The call lasts until the headers are there: what becomes of the body, aiohttp tells nobody. A redirect is
+    a call of its own. The session's total timeout runs while a request waits for its slot, so give it time
+    for that, or use its other timeouts (`sock_connect`, `sock_read`).
+
+    >>> import aiohttp, asyncio, tpssim
+    >>> async def main():
+    ...     paced = throttled(tpssim.Limiter(tps=20.0, controller="auto"))
+    ...     async with aiohttp.ClientSession(middlewares=(paced,)) as session:
+    ...         ...  # session.get(...)
+    >>> asyncio.run(main())
+    """
+
+    async def middleware(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+        with await limiter.aacquire() as permit:
+            return permit.see(await handler(request))
+
+    return middleware

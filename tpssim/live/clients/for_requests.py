@@ -1,0 +1,36 @@
+"""requests: an adapter to mount on a session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from tpssim.live.clients import Limiting
+
+
+class ThrottledAdapter(HTTPAdapter):
+    """Each request of a session waits for a slot; its outcome is that of the answer.
+
+    The call lasts until the body is read, with `stream=True` until the headers are. A redirect is a call of
+    its own, what the adapter retries by itself (`max_retries`) is not: leave it at 0. `response.elapsed`
+    holds the wait for the slot, timeouts do not. Options as of `HTTPAdapter`.
+
+    >>> import tpssim
+    >>> session = requests.Session()
+    >>> session.mount("https://", ThrottledAdapter(tpssim.Limiter(tps=20.0, controller="auto")))
+    """
+
+    def __init__(self, limiter: Limiting, **options: Any) -> None:
+        self._limiter = limiter
+        super().__init__(**options)
+
+    def send(
+        self, request: requests.PreparedRequest, stream: bool = False, *args: Any, **options: Any
+    ) -> requests.Response:
+        with self._limiter.acquire() as permit:
+            response = super().send(request, stream, *args, **options)
+            if not stream:
+                _ = response.content  # which the session would read now
+            return permit.see(response)

@@ -1,0 +1,194 @@
+"""`Limiter`: a throttle without items, for code that calls from many places."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, TypeVar
+
+from tpssim.clock import Clock
+from tpssim.core import Aborted, InputError
+from tpssim.live.arguments import checked_timeout
+from tpssim.live.asking import ask
+from tpssim.live.clocks import Clocks
+from tpssim.live.flow import Flow
+from tpssim.live.hands import Hands
+from tpssim.live.outcomes import Classify, checked_classify
+from tpssim.live.permits import Handle, Permit
+from tpssim.pacing import Late
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Limiter(Handle):
+    """At most so many calls a second (tps), from any number of places: threads and tasks, at once.
+
+    They wait in one line and get slots in the order in which they asked. A call begins with its slot and is
+    settled by the way in which it ends, which a `controller` learns from:
+
+    - `with limiter:` around a call, in a coroutine `async with limiter:`; what `as` gives is the permit;
+    - `@limiter` on a function, a method or a coroutine function: each call of it waits for a slot;
+    - `permit = limiter.acquire()`, in a coroutine `await limiter.aacquire()`, and then `with permit:`, or
+      `permit.done()`, `fail()`, `drop()`. With `timeout` it raises `TimeoutError` if no slot comes in so many
+      seconds, which takes no slot and moves nobody else's; `timeout=0` is a try.
+
+    A signal handler may raise at any moment (Ctrl-C in a notebook): a call is then made or not, and nobody's
+    turn is lost. One that raises at the very beginning of the end of a `with` leaves the call in flight until
+    this thread enters the limiter again.
+
+    `limiter.tps = 50` changes the rate while it runs. After `limiter.stop()` whoever waits or asks gets
+    `Aborted`. A copy in a forked child is not shared with the parent: both count for themselves. Options as
+    of `throttle`.
+
+    >>> limiter = Limiter(tps=500.0)
+    >>> with limiter:
+    ...     answer = abs(-1)
+    >>> @limiter
+    ... def call(item):
+    ...     return 2 * item
+    >>> [call(item) for item in range(3)]
+    [0, 2, 4]
+    >>> limiter.report().ok
+    4
+    """
+
+    def __init__(
+        self,
+        tps: float,
+        *,
+        controller: Any = None,
+        late: Late | str = "auto",
+        spin: float | str = "auto",
+        clock: Clock | None = None,
+        record: str | Path | None = None,
+        seed: int = 0,
+        classify: Classify | None = None,
+    ) -> None:
+        self._clocks = Clocks(spin, clock)
+        self._hands = Hands()
+        self.flow = Flow(tps, controller, late, record, seed, self._clocks, {"spin": spin}, clock is not None)
+        self.flow.calls = "permits"
+        self.flow.on_demand = True
+        self.flow.classify = checked_classify(classify)
+
+    def acquire(self, timeout: float | None = None) -> Permit:
+        """Leave to make one call, when its slot has come."""
+        flow = self.flow
+        got = ask(flow, self._clocks.in_thread(), None, flow.timing.now(), checked_timeout(timeout))
+        if got is None:
+            raise _stopped()
+        return got[1]
+
+    async def aacquire(self, timeout: float | None = None) -> Permit:
+        """As `acquire`, in a coroutine; other tasks run meanwhile."""
+        from tpssim.live.async_asking import aask
+
+        flow = self.flow
+        got = await aask(flow, self._clocks, None, flow.timing.now(), checked_timeout(timeout))
+        if got is None:
+            raise _stopped()
+        return got[1]
+
+    def __enter__(self) -> Permit:
+        hand, frame = self._hands.mine(), sys._getframe(1)
+        if hand:
+            hand.tidy(frame)
+        permit = self.acquire()
+        permit.within = frame, frame.f_lasti
+        hand += (permit,)  # no call any more, in which a signal handler might raise
+        return permit
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        permit = None
+        try:
+            hand = self._hands.mine()
+            if hand:
+                permit = hand[-1]
+                permit.within = None
+                del hand[-1]
+                permit.__exit__(kind, error, trace)
+                return
+        except BaseException:
+            if permit is None:  # of a signal handler, before the call was found
+                self._hands.mine().forget()
+            raise
+        stray = self._hands.only()  # of whoever entered
+        if stray is not None:
+            stray.forget()
+        raise InputError(
+            "a with of this limiter is left by another thread or task than entered it; "
+            "allowed: acquire(), whose permit may go anywhere"
+        )
+
+    async def __aenter__(self) -> Permit:
+        hand = self._hands.mine()
+        permit = await self.aacquire()
+        hand += (permit,)
+        return permit
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def __call__(self, call: Callable[P, R]) -> Callable[P, R]:
+        """As a decorator: each call waits for a slot, and its outcome is that of the call."""
+        if isinstance(call, staticmethod | classmethod):
+            raise InputError(
+                f"{_name(call)} is a {type(call).__name__} already; allowed: @{type(call).__name__} above "
+                "@limiter"
+            )
+        if not callable(call):
+            raise InputError(f"{call!r} cannot be called; allowed: a function or a coroutine function")
+        if inspect.isasyncgenfunction(call) or inspect.isgeneratorfunction(call):
+            raise InputError(
+                f"{_name(call)} is a generator, whose call is over before its work begins; allowed: a "
+                "function or a coroutine function; inside a generator, with limiter"
+            )
+        if _is_coroutine_function(call):
+
+            @functools.wraps(call)
+            async def acall(*args: P.args, **kwargs: P.kwargs) -> Any:
+                with await self.aacquire() as permit:
+                    return permit.see(await call(*args, **kwargs))  # type: ignore[misc]
+
+            return acall  # type: ignore[return-value]
+
+        @functools.wraps(call)
+        def limited(*args: P.args, **kwargs: P.kwargs) -> R:
+            with self.acquire() as permit:
+                return permit.see(call(*args, **kwargs))
+
+        return limited
+
+    def close(self) -> None:
+        """Stop; nothing is left open; a recording is completed."""
+        self.flow.stop()
+        self._clocks.close()
+        self.flow.end()
+
+    def __del__(self) -> None:
+        if hasattr(self, "flow"):
+            self.flow.stop()
+            self._clocks.close()
+            self._hands.clear()
+            self.flow.finish()  # permits that are open still may be settled
+
+
+def _is_coroutine_function(call: Any) -> bool:
+    return inspect.iscoroutinefunction(call) or inspect.iscoroutinefunction(type(call).__call__)
+
+
+def _name(call: Any) -> str:
+    return str(getattr(call, "__qualname__", call))
+
+
+def _stopped() -> Aborted:
+    return Aborted("this limiter was stopped and lets nobody through any more; allowed: a new one")

@@ -1,0 +1,149 @@
+"""`run`: calls made by a pool of threads."""
+
+from __future__ import annotations
+
+import inspect
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, TypeVar
+
+from tpssim.core import MOST_THREADS, InputError, checked_count
+from tpssim.live.arguments import checked_call, cycled
+from tpssim.live.begins import Begins
+from tpssim.live.blocking import Throttle, throttle
+from tpssim.live.flow import Flow
+from tpssim.live.jobs import LOOK, Job, Jobs
+from tpssim.live.jobs import Run as Run
+from tpssim.live.permits import Handle, Permit
+from tpssim.live.retries import policy_of
+
+T = TypeVar("T")
+
+
+def run(
+    call: Callable[[T], Any],
+    items: Iterable[T],
+    tps: float,
+    total: int | None = None,
+    *,
+    workers: int = 1,
+    retries: Any = None,
+    results: bool = True,
+    started: Callable[[Throttle[Any]], Any] | None = None,
+    **options: Any,
+) -> Run:
+    """Call `call(item)` at `tps` a second from a pool of threads: the schedule does not wait for the calls.
+
+    With all workers busy, released calls wait for one; their latency counts from the release, so a pool that
+    is too small shows. With `workers=0` there is no pool: one call at a time, on this thread, as in a loop
+    over `throttle`. Options as of `throttle`; `started` gets the throttle before the first call.
+
+    An exception in a call is a refusal (429, 503), a timeout or a failure, whatever client raised it, and so
+    is a response that the call returns (see `tpssim.live.outcomes`). `retries` tries such calls again: a
+    number of times, by a `tpssim.plant.Retry`, or by the conditions of tenacity's `Retrying(...)`. A retry is
+    a call under the ceiling: it waits for a slot like any other, and at least as long as the service asked.
+
+    `stop()` lets the calls in hand end; what waits for a worker or a retry is `pending`. So does an interrupt
+    or an exception that ends a program (`SystemExit`) in a call: it reaches the caller when the pool has
+    stopped, and carries what was done as its attribute `run`. With `results=False` results and failed items
+    are not kept, only counted: for runs without an end.
+
+    >>> run(abs, range(5), 1000.0, workers=2).report.ok
+    5
+    """
+    checked_count("workers", workers, 0, MOST_THREADS)
+    checked_call(call, asynchronous=False)
+    jobs: Jobs[T] = Jobs(policy_of(retries, call), results, options.get("clock"))
+
+    def make(job: Job[T], permit: Permit) -> None:
+        jobs.begin(job)
+        try:
+            with permit:
+                result = permit.see(call(job.item))
+        except Exception as error:
+            jobs.end(job, permit, None, error)
+        else:
+            if inspect.iscoroutine(result):
+                result.close()
+                raise InputError(f"call={call!r} returned a coroutine that nobody awaits; allowed: with arun")
+            jobs.end(job, permit, result)
+
+    with throttle(jobs.source(cycled(items, total)), tps, **options) as paced:
+        jobs.flow = paced.flow
+        paced.flow.calls = f"pool({workers})" if workers else "blocking"
+        paced.flow.workers = workers
+        with carried(jobs, paced):
+            if started is not None:
+                started(paced)
+            if workers:
+                _pooled(paced, make, workers)
+            else:
+                for job, permit in paced._all():
+                    make(job, permit)
+        return jobs.done(paced.report())
+
+
+@contextmanager
+def carried(jobs: Jobs[Any], paced: Handle) -> Iterator[None]:
+    """An exception that ends the run carries what has been done."""
+    try:
+        yield
+    except BaseException as error:
+        with suppress(Exception):  # a class that takes no attributes goes without
+            error.run = jobs.done(paced.report())  # type: ignore[attr-defined]
+        raise
+
+
+def _turn(flow: Flow, begins: Begins) -> bool:
+    """Wait until a call may begin; False if none may any more."""
+    now = flow.timing.now
+    due = now() if flow.borrowed else begins.due(now())
+    while not flow.stopped and (left := due - now()) > 0.0:
+        time.sleep(min(left, LOOK))
+    return not flow.stopped
+
+
+def _pooled(paced: Throttle[Job[T]], make: Callable[[Job[T], Permit], None], workers: int) -> None:
+    """Make the calls in threads; all of them have ended when this returns or raises."""
+    given_out: queue.SimpleQueue[tuple[Job[T], Permit] | None] = queue.SimpleQueue()
+    ends: list[BaseException] = []  # what is no failure of a call
+    flow = paced.flow
+    begins = Begins(flow)
+    computed = flow.tally.computed
+    computed += [0.0] * workers
+
+    def work(i: int) -> None:
+        while (given := given_out.get()) is not None:
+            job, permit = given
+            if not _turn(flow, begins):
+                permit.forget()
+                continue
+            permit.begin()
+            try:
+                make(job, permit)
+            except BaseException as error:
+                ends.append(error)
+                paced.stop()
+            computed[i] = time.thread_time()
+
+    pool: list[threading.Thread] = []
+    try:
+        for i in range(workers):
+            thread = threading.Thread(target=work, args=(i,), name=f"tpssim worker {i}", daemon=True)
+            thread.start()
+            pool.append(thread)
+        for given in paced.permits():
+            given_out.put(given)
+    except BaseException:
+        paced.stop()
+        raise
+    finally:
+        for _ in pool:
+            given_out.put(None)
+        for thread in pool:
+            thread.join()
+    if ends:
+        raise ends[0]
