@@ -1,79 +1,28 @@
 """The only door to numba: what is compiled, and the rules by which compiled code may be kept.
 
 A law's `update` is taken from its record's class when the kernel is compiled for that class. Compiled code is
-kept on disk under a name made of the package's own sources, because numba sees when the file of the kernel
-changes but not when a law's does; and only for records of this package, because a class of the user's may be
-redefined under the same name (in a notebook, say): those are compiled anew, for each class and process.
+kept on disk (`cache`) only for records of this package, because a class of the user's may be redefined under
+the same name (in a notebook, say): those are compiled for each state of the class and each process.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
-import hashlib
-import os
-import shutil
-import sys
-import threading
 from collections.abc import Callable
-from pathlib import Path
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numba
-from numba.core import config, types
+from numba.core import types
+from numba.core.dispatcher import Dispatcher
 from numba.extending import overload, register_jitable
 
-from tpssim import clock, disturbances, pacing, plant, sensor, signals
-from tpssim.compiled import heap, kernel
-from tpssim.fingerprint import package
-from tpssim.reduction import collecting, commands, concluding, records
+from tpssim.compiled import kernel
+from tpssim.compiled.cache import Kept, cache_folder
+from tpssim.provenance import PACKAGE, Opaque
 
-_one_at_a_time = threading.Lock()
-settings: Any = config  # numba's, which a type checker does not know
-KEPT = 3  # caches of earlier versions of the sources
-
-_HELPERS: tuple[Callable[..., Any], ...] = (
-    clock.plan_ideal_wait,
-    clock.plan_wait,
-    clock.reads_until,
-    clock.sleep_end,
-    disturbances.factor_at,
-    disturbances.finish,
-    pacing.anchor,
-    pacing.next_due,
-    plant._power,
-    plant.slowdown,
-    sensor.collected,
-    sensor.opened,
-    sensor.ranked,
-    sensor.summed_up,
-    sensor.window_end,
-    pacing.on_grid,
-    heap.pop,
-    heap.push,
-    pacing.ticked,
-    kernel.service_time,
-    kernel.run,
-    signals.cycle,
-    signals.is_regular,
-    signals.most_in_window,
-    signals.quantile,
-    signals.settling_time,
-    commands.limit_commands,
-    commands.command,
-    collecting.drift,
-    collecting.fill_phase,
-    collecting.fill_samples,
-    commands.recovery,
-    collecting.regain,
-    collecting.stretch,
-    commands.settling,
-    collecting.collect,
-    records.one_of,
-    concluding.conclude_one,
-)
-for _helper in _HELPERS:
-    register_jitable(_helper)
+_jitables: set[Callable[..., Any]] = set()
 
 
 def _jitable(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -81,14 +30,27 @@ def _jitable(function: Callable[..., Any]) -> Callable[..., Any]:
     if function not in _jitables:
         _jitables.add(function)
         register_jitable(function)
-        named = (function.__globals__.get(name) for name in function.__code__.co_names)
-        for helper in named:
-            if isinstance(helper, FunctionType):
-                _jitable(helper)
+        _register_named(function)
     return function
 
 
-_jitables: set[Callable[..., Any]] = set(_HELPERS)
+def _register_named(function: Callable[..., Any]) -> None:
+    """What compiled code of a function calls: the functions that it names, by themselves or in a module."""
+    names = function.__code__.co_names
+    spaces = [function.__globals__]
+    spaces += [vars(found) for name in names if _is_package_module(found := function.__globals__.get(name))]
+    for space in spaces:
+        for helper in (space.get(name) for name in names):
+            if isinstance(helper, FunctionType) and helper not in _OVERLOADED:
+                _jitable(helper)
+
+
+#: What compiled code finds by an `overload`.
+_OVERLOADED: set[Callable[..., Any]] = {kernel.law_update, kernel.law_admit}
+
+
+def _is_package_module(found: Any) -> bool:
+    return isinstance(found, ModuleType) and found.__name__.partition(".")[0] == PACKAGE
 
 
 @overload(kernel.law_update, strict=False)
@@ -115,50 +77,46 @@ def _admit(law: Any, state: Any, now: Any, lag: Any, in_flight: Any, memory: Any
     return lambda law, state, now, lag, in_flight, memory: admit(law, state, now, lag, in_flight)
 
 
-def sources() -> str:
-    """A name for the package's sources, numba and Python as they are now."""
-    return hashlib.sha256(f"{numba.__version__} {sys.version} {package()}".encode()).hexdigest()[:16]
-
-
-def cache_folder() -> Path:
-    """Where compiled code is kept: one folder for each state of the sources, the newest few."""
-    base = (
-        os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    )
-    kept = Path(base) / "tpssim"
-    folder = kept / sources()
-    folder.mkdir(parents=True, exist_ok=True)
-    os.utime(folder)
-    others = sorted((p for p in kept.iterdir() if p != folder), key=lambda p: p.stat().st_mtime)
-    for old in others[: -KEPT or None]:
-        shutil.rmtree(old, ignore_errors=True)
-    return folder
-
-
 @functools.cache
 def kept(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled, and kept on disk."""
-    compiled: Callable[..., Any]
-    with _one_at_a_time:
-        before = settings.CACHE_DIR
-        try:
-            settings.CACHE_DIR = str(cache_folder())
-            compiled = numba.njit(cache=True, nogil=True)(function)
-        except OSError:
-            compiled = numba.njit(nogil=True)(function)  # nowhere to write: compiled anew in each process
-        finally:
-            settings.CACHE_DIR = before
-    return compiled
+    """The function compiled, and kept on disk, where that can be and the sources are still those that run."""
+    _register_named(function)
+    compiled: Any = numba.njit(nogil=True)(function)
+    with contextlib.suppress(OSError, Opaque):
+        folder = cache_folder()
+        if isinstance(compiled, Dispatcher):  # with NUMBA_DISABLE_JIT it is the function itself
+            setattr(compiled, "_cache", Kept(function, folder))  # noqa: B010  # not in its stubs
+    found: Callable[..., Any] = compiled
+    return found
 
 
-@functools.lru_cache(maxsize=64)
-def for_law(function: Callable[..., Any], law: type) -> Callable[..., Any]:
-    """The function compiled for a class of laws: kept if the class is this package's."""
-    if law.__module__.startswith("tpssim."):
-        return kept(function)
-    compiled: Callable[..., Any] = numba.njit(nogil=True)(function)
-    return compiled
+def for_law(function: Callable[..., Any], law: type) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The function compiled for a user's law as it is now, and the class whose records it then takes.
+
+    numba compiles a function, and reads its constants, once for good. So it is given copies: of the law's
+    methods, of the functions of the user's that they call, and of the class that they belong to.
+    """
+    copies: dict[FunctionType, FunctionType] = {}
+    methods = [getattr(law, name, None) for name in ("update", "admit")]
+    own = {f.__name__: _copied(f, copies) for f in methods if isinstance(f, FunctionType)}
+    _register_named(function)
+    return numba.njit(nogil=True)(function), type(law.__name__, (law,), {"__slots__": (), **own})
+
+
+def _copied(function: FunctionType, copies: dict[FunctionType, FunctionType]) -> FunctionType:
+    """A function that calls copies of the functions that it names; those of this package stay as they are."""
+    if function in copies or (function.__module__ or "").startswith(f"{PACKAGE}."):
+        return copies.get(function, function)
+    space = dict(function.__globals__)
+    copy = FunctionType(
+        function.__code__, space, function.__name__, function.__defaults__, function.__closure__
+    )
+    copies[function] = copy
+    for name in function.__code__.co_names:
+        if isinstance(helper := space.get(name), FunctionType):
+            space[name] = _copied(helper, copies)
+    return copy
 
 
 #: What is raised when a law cannot be compiled.
-CompileError = numba.core.errors.NumbaError
+CompileError = (numba.core.errors.NumbaError, numba.core.errors.UnsupportedBytecodeError)

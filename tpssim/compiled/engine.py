@@ -15,16 +15,16 @@ import numpy as np
 from tpssim import services
 from tpssim.clock import IDEAL, TimerModel, late_wakeups
 from tpssim.compiled import kernel
-from tpssim.compiled.compiling import fast_for, takes
+from tpssim.compiled.compiling import fast_for, was_compiled
 from tpssim.compiled.kernel import ASYNC, BLOCKING, POOL, SPARE, Draws, Log, Plan, Tables
-from tpssim.core import UNFINISHED, Controller
+from tpssim.core import UNFINISHED, Controller, record
 from tpssim.disturbances import Stall, Swap, factor_row, merged
 from tpssim.pacing import Late, on_grid
 from tpssim.plant import Async, Backend, Blocking
-from tpssim.reduction.records import COUNTERS
-from tpssim.scenario import Scenario, capacity, mean_over, phases
-from tpssim.sensor import CAPACITY, Sensor
-from tpssim.traces import Trace
+from tpssim.scenario import Scenario, check_calls, code
+from tpssim.scenario import expected_slots as slots_of
+from tpssim.sensor import CAPACITY, Sensor, sensor_of
+from tpssim.traces import COUNTERS, Trace, unsound
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -51,38 +51,54 @@ KEPT = 65_536  # draws; more of them are drawn faster than new memory is found t
 _took: dict[tuple[type, Scenario], int] = {}
 
 
-def _draw(stream: str, n: int, seed: int, replication: int) -> Array:
-    return services.draws(stream, n, seed, replication)
+@record
+class Wanted(NamedTuple):
+    """Which service times: a key, in which plain named tuples of a user's differ by their class too."""
+
+    service: Any
+    own: tuple[str, ...]  #: what of the user's own code decides them, as it is now
+    n: int
+    seed: int
+    replication: int
 
 
-def _make_times(service: Any, n: int, seed: int, replication: int) -> Array:
-    return np.asarray(service.times(_drawn(service.noise(), n, seed, replication)), dtype=np.float64)
+def _make_times(wanted: Wanted) -> Array:
+    service, _, *number = wanted
+    return services.times_of(service, _drawn(service.noise(), *number))
 
 
-_draw_once = functools.lru_cache(maxsize=64)(_draw)
+_draw_once = functools.lru_cache(maxsize=64)(services.draws)
 _make_times_once = functools.lru_cache(maxsize=64)(_make_times)
 
 
 def _drawn(stream: str, n: int, seed: int, replication: int) -> Array:
     """Draws that other laws and points will ask for too."""
-    return (_draw_once if n <= KEPT else _draw)(stream, n, seed, replication)
+    return (_draw_once if n <= KEPT else services.draws)(stream, n, seed, replication)
 
 
-def _times(service: Any, n: int, seed: int, replication: int) -> Array:
-    return (_make_times_once if n <= KEPT else _make_times)(service, n, seed, replication)
+def _times(service: Any, own: tuple[str, ...], n: int, seed: int, replication: int) -> Array:
+    return (_make_times_once if n <= KEPT else _make_times)(Wanted(service, own, n, seed, replication))
 
 
 def delays(network: Any, n: int, seed: int, replication: int) -> Array:
     """How long each answer takes on its way, s."""
     noise = services.draws(f"network.{network.noise()}", n, seed, replication)
-    return np.asarray(network.times(noise), dtype=np.float64)
+    return services.times_of(network, noise)
 
 
-def draws(scenario: Scenario, n: int, seed: int, replication: int, windowed: bool, refuses: bool) -> Draws:
-    """The first n draws of every stream that the run needs."""
+def draws(
+    scenario: Scenario,
+    own: tuple[str, ...],
+    n: int,
+    seed: int,
+    replication: int,
+    windowed: bool,
+    refuses: bool,
+) -> Draws:
+    """The first n draws of every stream that the run needs; `own`: `scenario.code` of it."""
     swaps = [d.service for d in scenario.disturbances if isinstance(d, Swap)]
     every: list[Any] = [scenario.service, *swaps]
-    times = [_times(service, n, seed, replication) for service in every]
+    times = [_times(service, own, n, seed, replication) for service in every]
     none = np.zeros(1)
 
     def drawn(stream: str, needed: bool = True, length: int = n) -> Array:
@@ -109,12 +125,9 @@ def draws(scenario: Scenario, n: int, seed: int, replication: int, windowed: boo
 
 
 def expected_slots(scenario: Scenario) -> int:
-    """As many slots as a run seldom exceeds (it begins anew with twice as many if it does)."""
-    wanted = max(scenario.target, 1.0) * scenario.duration
-    if isinstance(scenario.consumer, Blocking) and not scenario.late.skip:
-        bears = math.fsum((b - a) * mean_over(scenario, capacity, a, b) for a, b in phases(scenario))
-        # A quarter more than the mean, because service times of a heavy tail are mostly shorter than theirs.
-        wanted = min(wanted, 1.25 * bears + 100.0)
+    """As many slots as a run seldom exceeds (else it begins again with twice as many)."""
+    check_calls(scenario)
+    wanted = slots_of(scenario)
     # Six standard deviations more where the gaps are random.
     return math.ceil(wanted + (6.0 * math.sqrt(wanted) if scenario.poisson else 0.0)) + 2
 
@@ -163,10 +176,12 @@ def simulate(
     scenario: Scenario, law: Controller[Any], seed: int, replication: int, meta: Mapping[str, Any]
 ) -> Trace:
     """One run; `meta["engine"]` says whether it was compiled."""
-    trace = _simulate(fast_for(kernel.run, type(law)), scenario, law, seed, replication, meta)
-    return trace._replace(meta={**trace.meta, "engine": "compiled" if takes(type(law)) else "interpreted"})
+    run = fast_for(kernel.run, type(law))
+    trace = _simulate(run, scenario, law, seed, replication, meta)
+    return trace._replace(meta={**trace.meta, "engine": "compiled" if was_compiled(run) else "interpreted"})
 
 
+@record
 class Setting(NamedTuple):
     """What the kernel wants to know of a scenario and a law, in its order."""
 
@@ -184,7 +199,7 @@ def setting_of(scenario: Scenario, law: Any) -> Setting:
         scenario.timer,
         scenario.late,
         scenario.backend,
-        law.sensor() if hasattr(law, "sensor") else None,
+        sensor_of(law),
     )
 
 
@@ -215,15 +230,19 @@ def _simulate(
     most = expected_slots(scenario)
     # What the same law took before is a better guess, and noise is most of a long run.
     n = min(most, _took.get((type(law), scenario), most)) if most > KEPT else most
-    windowed, refuses = setting.sensor is not None, False
+    windowed, refuses, own = setting.sensor is not None, False, code(scenario)
     while True:
+        # Before there is room for what cannot be.
+        noise = draws(scenario, own, n, seed, replication, windowed, refuses)
         log = log_of(n)
-        noise = draws(scenario, n, seed, replication, windowed, refuses)
         tables = tables_of(scenario.disturbances)
         rows = run(law, law.init(scenario.target), *setting, noise, tables, log, memory, latencies)
         if rows >= 0:
             break
-        # Begin anew with more of what was missing.
+        if rows <= kernel.UNSOUND:
+            name = str(meta.get("controller", type(law).__name__))
+            raise unsound(scenario, name, kernel.UNSOUND - rows)
+        # Begin again with more of what was missing.
         refuses = refuses or rows == kernel.NEEDS_REFUSALS
         n = n if rows == kernel.NEEDS_REFUSALS else 2 * n
         memory[:] = 0.0

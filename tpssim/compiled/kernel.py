@@ -14,7 +14,7 @@ import numpy as np
 
 from tpssim.clock import TimerModel, plan_ideal_wait, plan_wait
 from tpssim.compiled.heap import pop, push
-from tpssim.core import FAILED, OK, REFUSED, REJECTED, UNFINISHED, Observation
+from tpssim.core import FAILED, OK, REFUSED, REJECTED, UNFINISHED, Observation, record
 from tpssim.disturbances import factor_at, finish
 from tpssim.pacing import Late, anchor, next_due, on_grid, ticked
 from tpssim.plant import Backend, slowdown
@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 BLOCKING, ASYNC, POOL = 0, 1, 2
 SPARE = 64  # sleeps that a wait may take
 NEEDS_REFUSALS = -2  # the law refuses calls, and no draws for that were given
+UNSOUND = -3  # less a row: its time is no number or lies before now
 #: Counters, in this order.
-SPUN, CAUGHT_UP, RE_ANCHORED, DROPPED, HELD = range(5)
+SPUN, CAUGHT_UP, RE_ANCHORED, SKIPPED, HELD = range(5)
 
 
+@record
 class Plan(NamedTuple):
     """What a scenario comes to for the loop."""
 
@@ -54,6 +56,7 @@ class Plan(NamedTuple):
     bare: bool  #: nothing but the service itself stands behind the consumer
 
 
+@record
 class Draws(NamedTuple):
     """Noise by number. `times[w]` are the service times of service w."""
 
@@ -66,6 +69,7 @@ class Draws(NamedTuple):
     delays: NDArray[np.float64]
 
 
+@record
 class Tables(NamedTuple):
     """Disturbances as rows of numbers."""
 
@@ -75,6 +79,7 @@ class Tables(NamedTuple):
     stalls: NDArray[np.float64]
 
 
+@record
 class Log(NamedTuple):
     """Columns to fill, and the counters."""
 
@@ -127,7 +132,7 @@ def run(
     memory: Any,
     latencies: Any,
 ) -> int:
-    """One run; the number of rows logged, or -1 if draws or log are too short, or `NEEDS_REFUSALS`.
+    """One run; the number of rows logged, or -1 if draws or log are too short, `NEEDS_REFUSALS`, `UNSOUND`.
 
     `sensor` is None if the law has none. Everything else has one type, so a law is compiled once.
     """
@@ -144,8 +149,8 @@ def run(
     queue = np.empty(room if plan.consumer == POOL else 1, np.int64)  # rows that wait for a worker
     first, last = 0, 0
     servers = 0
-    if backend.servers < math.inf:
-        servers = int(backend.servers)
+    if backend.servers < room:
+        servers = int(backend.servers)  # of as many as there are calls one is always free
     free_at = np.zeros(servers + 1)  # of each server, in order
     slot_of = np.empty(room, np.int64)
     inside = 0
@@ -200,6 +205,8 @@ def run(
                         spun = wait.spun
                         release_at = wait.base + wait.reads * timer.read_cost
                     release_at = on_grid(release_at, plan.grid)
+                    if not release_at >= now:
+                        return UNSOUND - rows
                     armed = True
         arm = False
 
@@ -254,6 +261,8 @@ def run(
                     watch = True
                 else:
                     look_at = on_grid(now + sensor.period, plan.grid)
+                    if not look_at > now:
+                        return UNSOUND - rows
         else:
             now = release_at
             if now >= plan.duration:
@@ -275,10 +284,13 @@ def run(
                 interval = 1.0 / speed if speed > 0.0 else math.inf
                 if now - due >= interval:
                     counters[CAUGHT_UP] += 1.0
-                previous, dropped = anchor(late, due, now, interval)
-                if dropped > 0.0:
-                    counters[DROPPED] += dropped
-                    slot += int(dropped)
+                skipped = 0.0
+                # A law that has just said when, as of `due`, has nothing behind.
+                if not (plan.admits and state.rate < plan.target and due + interval >= now):
+                    previous, skipped = anchor(late, due, now, interval, plan.target)
+                counters[SKIPPED] += skipped
+                if late.skip > 0.0:
+                    slot += int(skipped)
                 elif previous != due:
                     counters[RE_ANCHORED] += 1.0
             row = rows
@@ -372,6 +384,8 @@ def run(
                 arm = True
 
         if new_key >= 0:
+            if not new_at >= now:
+                return UNSOUND - (new_key >> 2)
             if done_at == math.inf:
                 done_at, done_key = new_at, new_key
             elif new_at < done_at or (new_at == done_at and new_key < done_key):
@@ -415,6 +429,8 @@ def run(
             state = law_update(law, state, obs, memory)
         if sensor is not None and watch:
             look_at = on_grid(max(window_end(sensor, window), now), plan.grid)
+            if not look_at > now:
+                return UNSOUND - rows
         heard = refused = close = watch = False
         if seen + 2 > len(draws.chance):
             return -1

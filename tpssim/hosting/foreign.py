@@ -18,11 +18,12 @@ from time import monotonic as real_time
 from types import FrameType
 from typing import Any, NamedTuple
 
-from tpssim.core import InputError
+from tpssim.core import InputError, record
 from tpssim.hosting import hosted
 from tpssim.hosting.hosted import Guest
 from tpssim.hosting.rebinding import rebound
 from tpssim.hosting.strands import current
+from tpssim.hosting.unseen import refuse_unseen
 from tpssim.hosting.virtual_loop import VirtualLoop
 from tpssim.loading import load
 from tpssim.scenario import Scenario
@@ -34,6 +35,7 @@ ThrottleFunction = Callable[..., Any]
 PATIENCE, PACE = 20.0, 4.0
 
 
+@record
 class Foreign(NamedTuple):
     """A throttle by where it stands, so that other processes can load it too."""
 
@@ -56,7 +58,7 @@ def _body(code: Foreign | ThrottleFunction) -> hosted.Body:
     def body(guest: Guest) -> None:
         # A file is executed here, in virtual time: so are its locks and its first looks at the clock.
         function = code.load() if isinstance(code, Foreign) else code
-        _check_signature(function)
+        refuse_unseen(function)
         total = guest.world.slots
         flow = function(range(total), guest.world.scenario.target, total)
         if hasattr(flow, "__aiter__"):
@@ -75,7 +77,8 @@ def _body(code: Foreign | ThrottleFunction) -> hosted.Body:
     return body
 
 
-def _check_signature(function: ThrottleFunction) -> None:
+def check_signature(function: ThrottleFunction, shown: str) -> None:
+    """Whether it can be called as a throttle; raises `InputError`."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):
@@ -83,7 +86,7 @@ def _check_signature(function: ThrottleFunction) -> None:
     try:
         signature.bind([], 1.0, 1)
     except TypeError:
-        raise InputError(f"it takes {signature}; allowed: called as (items, tps, total)") from None
+        raise InputError(f"{shown} takes {signature}; allowed: called as (items, tps, total)") from None
 
 
 def _run_async(guest: Guest, flow: Any) -> None:
@@ -163,7 +166,7 @@ def _watched() -> Iterator[None]:
             strand.fail(
                 f"the hosted code took {took:.0f} s for {strand.world.env.now:.3g} virtual seconds: it waits "
                 f"in real time, by a means that has no virtual twin ({where}); "
-                "allowed: time, threading, queue and asyncio timers"
+                "allowed: time, datetime, threading, queue and asyncio timers"
             )
 
     before = signal.signal(signal.SIGALRM, look)

@@ -15,8 +15,9 @@ from tpssim.article import PrintedThrottle
 from tpssim.clock import VirtualClock
 from tpssim.core import OK, UNFINISHED, InputError
 from tpssim.hosting.strands import Strand, current
+from tpssim.pacing import AUTO, BURST
 from tpssim.plant import Async, Backend, Blocking
-from tpssim.scenario import Producer, Scenario
+from tpssim.scenario import Producer, Scenario, check_calls
 from tpssim.serving import Call, Serving
 from tpssim.traces import Trace
 from tpssim.world import COMPLETED, LATENCY, OUTCOME, Row, World
@@ -163,6 +164,7 @@ def held_against(
 
 def simulate(scenario: Scenario, body: Body, seed: int, replication: int, meta: Mapping[str, Any]) -> Trace:
     """One run in which every producer runs `body`."""
+    check_calls(scenario)
     world = World(scenario, seed, replication)
     serving = Serving(world)
     guests = [Guest(world, serving, index, body) for index in range(len(scenario.producers))]
@@ -184,8 +186,9 @@ def simulate(scenario: Scenario, body: Body, seed: int, replication: int, meta: 
 
 
 def refuse_unhosted(scenario: Scenario, name: str) -> None:
-    """Raise `InputError` for what only a parameterised law can be asked to do."""
-    asked = {f"late={scenario.late}": str(scenario.late) != "burst", "poisson=1": scenario.poisson > 0.0}
+    """Raise `InputError` for what only a parameterised law can be asked to do; `auto` is asked of nobody."""
+    kept = scenario.late in (AUTO, BURST)
+    asked = {f"late={scenario.late}": not kept, "poisson=1": scenario.poisson > 0.0}
     for what, is_asked in asked.items():
         if is_asked:
             raise InputError(

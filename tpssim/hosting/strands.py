@@ -78,6 +78,7 @@ class Strand:
         self.closed_waits = 0
         self.thread: Any = None  # what the code knows this strand by, if it started it
         self.threads: dict[Any, Any] = {}  # of a root: a lock for each thread started, held till it ends
+        self.busy = 0.0  # seconds that looking at the clock took: all that code needs the processor for
         self.reads = 0  # looks at the clock since the last wait
         self.looks: dict[Place, tuple[float, int]] = {}  # by place: compared with what, how often in a row
         self.last: Place = ()
@@ -174,7 +175,13 @@ class Strand:
         clock = self.clock
         late = clock.late[clock.sleeps]
         clock.sleeps += 1
-        return self.pause(sleep_end(clock.timer, clock.time(), max(seconds, 0.0), late))
+        began, reads = clock.time(), self.reads
+        woken = self.pause(sleep_end(clock.timer, began, max(seconds, 0.0), late))
+        if seconds > 0.0 and not woken and clock.time() == began:
+            # Too short to be seen, as in `sleep`: whoever waits for what is left of a timeout never ends.
+            self.reads = reads + 1
+            self.dawdle()
+        return woken
 
     def sleep(self, seconds: float) -> None:
         """As `time.sleep`; on the ideal timer a sleep of `deadline - now` ends on the deadline to the bit."""
@@ -193,26 +200,25 @@ class Strand:
             self.reads += 1
             self.dawdle()
 
-    def now(self, frame: FrameType) -> Instant:
-        """What the clock shows to the code in that frame.
+    def look(self, frame: FrameType) -> float:
+        """What the clock shows to the code in that frame, s since the start.
 
         When the same place has looked `SPINS` times without a wait in between, each time comparing with
         the same instant to come, it is a spin loop: the looks left are solved for, as in `plan_wait`.
         """
         clock = self.clock
-        cost = clock.timer.read_cost
+        cost, before = clock.timer.read_cost, clock.time()
         # The last look is known by now to have been compared, or not.
         deadline, times = self.looks.get(self.last, (math.nan, 0))
         self.looks[self.last] = (self.deadline, times + 1 if deadline == self.deadline else 1)
         place = _place(frame)
         deadline, times = self.looks.get(place, (math.nan, 0))
         if times >= SPINS and deadline == self.deadline > clock.time():
-            began = clock.time()
             if cost > 0.0:
                 clock.reads = reads_until(clock.base, clock.reads, cost, deadline)
             else:
                 clock.set(deadline)
-            clock.spun += clock.time() - began
+            clock.spun += clock.time() - before
             self._until(clock.time())
         else:
             clock.reads += 1
@@ -221,7 +227,19 @@ class Strand:
         self.reads += 1
         self.last = place
         self.deadline = math.nan
-        return Instant(clock.time())
+        shown = clock.time()
+        self.busy += shown - before
+        return shown
+
+    def notice(self, deadline: float, scheduled: bool) -> None:
+        """The code compares now with that instant; it is what a release waits for if it is to come.
+
+        `scheduled`: even if it has passed, since it was asked how long there is left.
+        """
+        if self.clock.time() < deadline < math.inf:
+            self.clock.deadline = self.deadline = deadline
+        elif scheduled:
+            self.clock.deadline = deadline
 
     def dawdle(self) -> None:
         """Code that goes on without waiting while no time passes takes some, or the run would never end."""
@@ -277,53 +295,7 @@ def _place(frame: FrameType) -> Place:
     return tuple(place)
 
 
-def _notice(deadline: float, scheduled: bool = False) -> None:
-    """The code compares now with that instant; it is what a release waits for if it is to come.
-
-    `scheduled`: even if it has passed, since it was asked how long there is left.
-    """
-    strand = current()
-    if strand is not None:
-        to_come = deadline > strand.clock.time()
-        if to_come or scheduled:
-            strand.clock.deadline = deadline
-        if to_come:
-            strand.deadline = deadline
-
-
 class Span(float):
     """A difference of an instant to come and now, unchanged since it was taken."""
 
     __slots__ = ()
-
-
-class Instant(float):
-    """A look at the virtual clock; it notices the instant to come with which it is compared."""
-
-    __slots__ = ()
-
-    def __sub__(self, other: float) -> float:
-        if isinstance(other, Instant):
-            _notice(float(self))
-            return Span(float(self) - float(other))
-        return float(self) - other
-
-    def __rsub__(self, other: float) -> float:
-        _notice(float(other), scheduled=True)
-        return Span(float(other) - float(self))
-
-    def __lt__(self, other: float) -> bool:
-        _notice(float(other))
-        return float(self) < other
-
-    def __le__(self, other: float) -> bool:
-        _notice(float(other))
-        return float(self) <= other
-
-    def __gt__(self, other: float) -> bool:
-        _notice(float(other))
-        return float(self) > other
-
-    def __ge__(self, other: float) -> bool:
-        _notice(float(other))
-        return float(self) >= other

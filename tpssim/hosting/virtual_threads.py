@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tpssim.hosting.strands import Strand, current
+from tpssim.hosting.virtual_clocks import caller, refuse
 
 
 class Lock:
@@ -104,11 +105,18 @@ def _mark_ended(thread: threading.Thread) -> None:
         thread._is_stopped = True  # type: ignore[attr-defined]
 
 
+_real_join, _real_is_alive = threading.Thread.join, threading.Thread.is_alive
+_real_ident = threading.get_ident
+
+
 def join(strand: Strand, thread: threading.Thread, timeout: float | None = None) -> None:
-    """`Thread.join` in hosted code."""
+    """`Thread.join` in hosted code; of a real thread, which only a finaliser may end there, in real time."""
     done = strand.root.threads.get(thread)
     if done is None:
-        raise RuntimeError("cannot join a thread that hosted code has not started")
+        if thread.ident == _real_ident():  # in which all hosted code runs: it would wait for itself
+            raise RuntimeError("cannot join a thread that hosted code has not started")
+        _real_join(thread, timeout)
+        return
     if done.acquire(timeout=-1 if timeout is None else max(timeout, 0.0)):
         done.release()
 
@@ -116,7 +124,7 @@ def join(strand: Strand, thread: threading.Thread, timeout: float | None = None)
 def is_alive(strand: Strand, thread: threading.Thread) -> bool:
     """`Thread.is_alive` in hosted code."""
     done = strand.root.threads.get(thread)
-    return done is not None and done.locked()
+    return _real_is_alive(thread) if done is None else done.locked()
 
 
 def start_new_thread(
@@ -142,3 +150,10 @@ def current_thread(strand: Strand) -> threading.Thread:
 def simple_queue(strand: Strand) -> Any:
     """`queue.SimpleQueue` in hosted code: the one written in Python, made of a semaphore."""
     return queue._PySimpleQueue()  # type: ignore[attr-defined]
+
+
+def get(strand: Strand, this: Any, block: bool = True, timeout: float | None = None) -> Any:
+    """`queue.SimpleQueue.get` in hosted code, of a queue made outside of it: what is there already."""
+    if block and this.empty():
+        refuse(strand, "queue.SimpleQueue.get, of a queue made before,", "waits", caller())
+    return this.get_nowait()
