@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 from tpssim.clock import Clock, WallClock
-from tpssim.core import InputError
+from tpssim.core import InputError, described
 
 ALPHA = 0.2
 DEADZONE = 1.1
@@ -26,6 +26,8 @@ LOW = 0.95
 DEC_RATE = 0.9
 INC_STEP = 1.0
 SPIN_THRESHOLD = 0.0005  # s
+
+ORIGIN = "the article, as printed"
 
 T = TypeVar("T")
 OnRate = Callable[[float], None]
@@ -52,10 +54,16 @@ def _cycled(items: Iterable[T], tps: float, total: int) -> Iterator[T]:
     return itertools.islice(itertools.cycle(items), total)
 
 
+@described(
+    "Throttle 1: call, then `sleep(1 / tps)`. Every call's own time and every late wake-up add up.",
+    actuators=("rate",),
+    signals="none",
+    origin=ORIGIN,
+    year=2026,
+)
 def sleep_throttle(
     items: Iterable[T], tps: float, total: int, *, clock: Clock | None = None, on_rate: OnRate | None = None
 ) -> Iterator[T]:
-    """Throttle 1: call, then `sleep(1 / tps)`. Every call's own time and every late wake-up add up."""
     clock = clock or WallClock()
     cycled = _cycled(items, tps, total)
     interval = 1 / tps
@@ -66,17 +74,29 @@ def sleep_throttle(
         clock.sleep(interval)
 
 
+@described(
+    "Throttle 2: an absolute schedule, `next_tick += 1 / tps`. Late ticks are made up without bound.",
+    actuators=("rate",),
+    signals="none",
+    origin=ORIGIN,
+    year=2026,
+)
 def schedule_throttle(
     items: Iterable[T], tps: float, total: int, *, clock: Clock | None = None, on_rate: OnRate | None = None
 ) -> Iterator[T]:
-    """Throttle 2: an absolute schedule, `next_tick += 1 / tps`. Late ticks are made up without bound."""
     return _scheduled(items, tps, total, clock, on_rate, spin=0.0)
 
 
+@described(
+    "Throttle 3: as 2, but sleep until `SPIN_THRESHOLD` before the tick, then read the clock.",
+    actuators=("rate",),
+    signals="none",
+    origin=ORIGIN,
+    year=2026,
+)
 def spin_throttle(
     items: Iterable[T], tps: float, total: int, *, clock: Clock | None = None, on_rate: OnRate | None = None
 ) -> Iterator[T]:
-    """Throttle 3: as 2, but sleep until `SPIN_THRESHOLD` before the tick, then read the clock."""
     return _scheduled(items, tps, total, clock, on_rate, spin=SPIN_THRESHOLD)
 
 
@@ -95,10 +115,16 @@ def _scheduled(
         next_tick += interval
 
 
+@described(
+    "Throttle 4: naive AIMD. Two returns more than 1.5 intervals apart: x 0.7, else + 1 TPS.",
+    actuators=("rate",),
+    signals="time between two returns",
+    origin=ORIGIN,
+    year=2026,
+)
 def aimd_throttle(
     items: Iterable[T], tps: float, total: int, *, clock: Clock | None = None, on_rate: OnRate | None = None
 ) -> Iterator[T]:
-    """Throttle 4: naive AIMD. Two returns more than 1.5 intervals apart: x 0.7, else + 1 TPS."""
     clock = clock or WallClock()
     cycled = _cycled(items, tps, total)
     current_tps = tps
@@ -125,10 +151,16 @@ def aimd_throttle(
         next_tick += interval
 
 
+@described(
+    "Throttle 5: EWMA of the time between returns, a dead zone, x 0.9 above it, + 1 TPS below it.",
+    actuators=("rate",),
+    signals="time between two returns",
+    origin=ORIGIN,
+    year=2026,
+)
 def ewma_throttle(
     items: Iterable[T], tps: float, total: int, *, clock: Clock | None = None, on_rate: OnRate | None = None
 ) -> Iterator[T]:
-    """Throttle 5: EWMA of the time between returns, a dead zone, x 0.9 above it, + 1 TPS below it."""
     clock = clock or WallClock()
     cycled = _cycled(items, tps, total)
     current_tps = tps

@@ -1,74 +1,76 @@
-"""What there is, for `tpssim list`: read from the dicts, the records and their docstrings."""
+"""What there is, for `tpssim list`: read from the dicts, the records and their annotations."""
 
 from __future__ import annotations
 
-import ast
 import functools
 import inspect
 import math
-import re
-import textwrap
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_type_hints
 
 from tpssim.article import PRINTED, TWINS
-from tpssim.controllers import CONTROLLERS, facts
+from tpssim.controllers import CONTROLLERS
 from tpssim.core import no_such, ranges
 from tpssim.scenario import PARTS, capacity, phases
 from tpssim.scenarios import SCENARIOS
 from tpssim.sweeping.studies import STUDIES
-from tpssim.tables import filled
+from tpssim.tables import filled, screen
 from tpssim.throttling import Pacer
 
+MEANING = 40  # characters that what a parameter means has beside its numbers, or it stands below them
 #: What there is, and what one of it is called.
 SINGULAR = {"controllers": "controller", "scenarios": "scenario", "metrics": "measure", "studies": "study"}
 
 
-def _first_line(thing: Any) -> str:
-    return (inspect.getdoc(thing) or "").partition("\n")[0]
-
-
 @functools.cache
 def meanings(record: type) -> dict[str, str]:
-    """What each field of a record is, from the `#:` comment beside or above it in the source.
+    """What each field of a record is: the string beside its `Range` in the annotation; "" without one.
 
     >>> from tpssim.services import Lognormal
     >>> meanings(Lognormal)["mean"]
     'expected service time'
     """
-    lines = textwrap.dedent(inspect.getsource(record)).splitlines()
-    (definition,) = ast.parse("\n".join(lines)).body
-    assert isinstance(definition, ast.ClassDef)
-    found = {}
-    for node in definition.body:
-        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            beside = lines[(node.end_lineno or node.lineno) - 1].partition("#:")[2]
-            above = lines[node.lineno - 2].strip()
-            told = beside or (above[2:] if above.startswith("#:") else "")
-            found[node.target.id] = told.strip()
-    return found
-
-
-def _meaning(record: type, field: str) -> str:
-    """The comment of a field; of a law without one, the formula or clause of its docstring that names it."""
-    if told := meanings(record)[field]:
-        return told
-    parts: list[str] = []
-    for paragraph in (inspect.getdoc(record) or "").split("\n\n"):
-        lines = [" ".join(line.split()) for line in paragraph.splitlines()]
-        parts += lines if paragraph.startswith(" ") else re.split(r"(?<=[.;:]) ", " ".join(lines))
-    return next((part.rstrip(".;:") for part in parts if re.search(rf"\b{field}\b", part)), "")
+    hints = get_type_hints(record, include_extras=True)
+    return {
+        field: next((note for note in getattr(hint, "__metadata__", ()) if isinstance(note, str)), "")
+        for field, hint in hints.items()
+    }
 
 
 def _parameter(record: Any, field: str, default: float) -> dict[str, Any]:
     allowed = ranges(record)[field]
     # JSON has no inf.
     value = default if math.isfinite(default) else str(default)
-    meaning = _meaning(record if isinstance(record, type) else type(record), field)
+    meaning = meanings(record if isinstance(record, type) else type(record))[field]
     return {"default": value, "allowed": str(allowed), "unit": allowed.unit, "meaning": meaning}
 
 
+def absolute(law: Any) -> dict[str, str]:
+    """The parameters whose default is so many seconds or so many a second, whatever the service, by unit.
+
+    >>> absolute(CONTROLLERS["netflix-aimd"])["timeout"], absolute(CONTROLLERS["headroom"])
+    ('s', {})
+    """
+    units = {field: allowed.unit for field, allowed in ranges(law).items()}
+    times = {field: unit for field, unit in units.items() if unit.split()[:1] in (["s"], ["1/s"], ["1/s^4"])}
+    return {field: unit for field, unit in times.items() if law._field_defaults[field] > 0.0}
+
+
+def _about(throttle: Any) -> dict[str, Any]:
+    """What `described` says of a law or a printed throttle."""
+    text = inspect.cleandoc(throttle.description)
+    return {
+        "summary": text.partition("\n")[0],
+        "valve": " or ".join(throttle.actuators),
+        "signal": throttle.signals,
+        "origin": throttle.origin,
+        "year": throttle.year,
+        "law": text,
+    }
+
+
+@functools.cache
 def _reasons(law: Any) -> list[str]:
     """What a law says of its last changes (its `why`): forty callers of a service of four servers, which
     takes 20 ms a call, from the tenth second on 200 ms, and from the fifteenth on drops most of them.
@@ -107,23 +109,12 @@ def _controllers() -> dict[str, Any]:
     for name, law in CONTROLLERS.items():
         defaults: dict[str, float] = law._field_defaults
         parameters = {field: _parameter(law, field, defaults[field]) for field in ranges(law)}
-        found[name] = {
-            "summary": _first_line(law),
-            **facts(law)._asdict(),
-            "law": inspect.getdoc(law),
-            "parameters": parameters,
-            "says": _reasons(law)[-2:],
-        }
+        found[name] = {**_about(law), "parameters": parameters, "says": _reasons(law)[-2:]}
+        found[name]["absolute"] = absolute(law)
     for name, throttle in PRINTED.items():
         twin = f" Equals {TWINS[name]} to the bit on the ideal timer." if name in TWINS else ""
-        found[name] = {
-            "summary": _first_line(throttle),
-            "valve": "rate",
-            "signal": "time between two returns" if name in ("printed-aimd", "printed-ewma") else "none",
-            "origin": "the article, as printed",
-            "law": _first_line(throttle) + twin,
-            "parameters": {},
-        }
+        about = _about(throttle)
+        found[name] = {**about, "law": about["law"] + twin, "parameters": {}}
     return found
 
 
@@ -154,7 +145,12 @@ def _metrics() -> dict[str, Any]:
     from tpssim.metrics import METRICS
 
     return {
-        name: {"summary": metric.definition, "unit": metric.unit, "source": metric.source}
+        name: {
+            "summary": metric.definition,
+            "unit": metric.unit,
+            "source": metric.source,
+            "better": metric.better,
+        }
         for name, metric in METRICS.items()
     }
 
@@ -183,7 +179,7 @@ def entries(kind: str | None, name: str | None) -> dict[str, Any]:
 
 
 def text(document: Mapping[str, Any], name: str | None) -> str:
-    """The entries for people, 100 columns wide: a line each, or one in full."""
+    """The entries for people, 80 columns wide: a line each, or one in full."""
     if name is not None:
         ((entry,),) = (tuple(known.values()) for known in document.values())
         return _full(name, entry)
@@ -197,16 +193,66 @@ def text(document: Mapping[str, Any], name: str | None) -> str:
             valve = f"{entry['valve'].upper()}  " if "valve" in entry else ""
             told = [f"  {key:{width}}  {valve}{entry['summary']}{unit}"]
             if valve:
-                told.append(f"{indent}sees: {entry['signal']}; from: {entry['origin']}")
+                told.append(f"{indent}sees: {entry['signal']}; from: {entry['origin']}, {entry['year']}")
+            if entry.get("absolute"):
+                told.append(f"{indent}not scale free: {', '.join(entry['absolute'])}")
             lines += [filled(line, further=indent) for line in told]
+        if kind == "metrics":
+            lines += ["", *_terms()]
         parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
+def _terms() -> list[str]:
+    """The words of the definitions of measures."""
+    from tpssim.metrics import TERMS
+
+    return ["in these words:", *(filled(f"  {term}: {said}", further="    ") for term, said in TERMS.items())]
+
+
+def _reflowed(text: str) -> str:
+    """A description in lines that fit: paragraphs anew, a formula (indented) by itself, code as it is.
+
+    >>> _reflowed("One\\ntwo::\\n\\n    a = b")
+    'One two::\\n\\n    a = b'
+    """
+    parts = []
+    for part in text.split("\n\n"):
+        lines = part.splitlines()
+        if lines and not part.startswith(">>>") and not any(line.startswith(" ") for line in lines):
+            parts.append(filled(" ".join(lines)))
+        elif part.startswith(">>>"):
+            parts.append(part)
+        else:
+            parts.append("\n".join(_fitted(line) for line in lines))
+    return "\n\n".join(parts)
+
+
+def _fitted(line: str) -> str:
+    indent = len(line) - len(line.lstrip())
+    return filled(line.strip(), " " * indent, " " * (indent + 4))
+
+
 def _full(name: str, entry: Mapping[str, Any]) -> str:
-    lines = [name, "", entry.get("law", entry["summary"])]
+    lines = [name, "", _reflowed(entry.get("law", entry["summary"]))]
+    if "valve" in entry:
+        lines += ["", f"commands: {entry['valve']}", f"sees: {entry['signal']}"]
+        lines.append(filled(f"from: {entry['origin']}, {entry['year']}", further="  "))
     if "source" in entry:
-        lines += [f"unit: {entry['unit']}", f"source: {entry['source']}"]
+        lines = [name, "", filled(entry["summary"])]
+        better = f"{entry['better']} is" if entry["better"] else "neither more nor less is, as such"
+        lines += [
+            f"unit: {entry['unit']}",
+            f"better: {better}",
+            filled(f"source: {entry['source']}", further="  "),
+        ]
+        lines += ["", *_terms()]
+    if entry.get("absolute"):
+        fixed = ", ".join(f"{field} ({unit})" for field, unit in entry["absolute"].items())
+        lines += [
+            "",
+            filled(f"not scale free: {fixed} are absolute; fit them to the time of a call", "", "  "),
+        ]
     if entry.get("says"):
         lines += ["", "says of its last change, as in the panel of live:"]
         lines += [filled(said, "  ", "    ") for said in entry["says"]]
@@ -215,6 +261,9 @@ def _full(name: str, entry: Mapping[str, Any]) -> str:
         allowed = max(len(about["allowed"]) for about in entry["parameters"].values())
         for field, about in entry["parameters"].items():
             numbers = f"  {field:16}{float(about['default']):>10g}  {about['allowed']:{allowed}}  "
+            if screen() - len(numbers) < MEANING:
+                lines += [numbers.rstrip(), *filter(None, [filled(about["meaning"], " " * 6, " " * 6)])]
+                continue
             told = filled(about["meaning"], numbers, " " * len(numbers))
             lines.append(told or numbers.rstrip())
     return "\n".join(lines)

@@ -12,10 +12,15 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
 
-from tpssim.core import Range
+from tpssim.core import Range, ceiled, record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+#: The least step of a timer, a clock or a grid, s. The longest run is of 1e6 s, where neighbouring floats lie
+#: 1.2e-10 s apart: of a shorter step time would not move.
+FINEST = 1e-9
 
 
 class Draws(Protocol):
@@ -52,6 +57,7 @@ class WallClock:
                 time.sleep(remaining - spin)
 
 
+@record
 class TimerModel(NamedTuple):
     """How late a sleep ends, and what a look at the clock costs.
 
@@ -63,23 +69,46 @@ class TimerModel(NamedTuple):
     where `late = median * exp(sigma * z)` with z standard normal, and with probability `spike` instead a
     uniform draw between `spike_low` and `spike_high`. It is drawn once per sleep, indexed by the sleep's
     number. Reading the clock takes `read_cost`.
+
+    >>> sleep_end(TimerModel(granularity=1e-3), 0.0, 0.00143, 125e-6)  # rounded up to 2 ms, then late
+    0.002125
     """
 
-    median: Annotated[float, Range(0.0, 1.0, "s")] = 0.0  #: how late a sleep ends, at the median
-    #: spread of that lateness: standard deviation of its logarithm
-    sigma: Annotated[float, Range(0.0, 5.0, "of log")] = 0.0
-    #: how much of a sleep's length it ends later besides
-    proportional: Annotated[float, Range(0.0, 1.0, "of the sleep")] = 0.0
-    most: Annotated[float, Range(0.0, 1.0, "s")] = 0.0  #: the most that `proportional` adds
-    #: probability that a sleep ends much later instead
-    spike: Annotated[float, Range(0.0, 1.0, "probability")] = 0.0
-    spike_low: Annotated[float, Range(0.0, 10.0, "s")] = 0.0  #: least lateness of those
-    spike_high: Annotated[float, Range(0.0, 10.0, "s")] = 0.0  #: greatest lateness of those
-    granularity: Annotated[float, Range(0.0, 1.0, "s")] = 0.0  #: a sleep is rounded up to a multiple
-    #: the time at which a sleep ends is rounded up to a multiple
-    tick: Annotated[float, Range(0.0, 1.0, "s")] = 0.0
-    nearest: Annotated[float, Range(0.0, 1.0, "0 or 1")] = 0.0  #: asyncio timers alone: as libuv rounds them
-    read_cost: Annotated[float, Range(0.0, 1e-3, "s")] = 0.0  #: what a look at the clock takes
+    median: Annotated[float, Range(0.0, 1.0, "s"), "how late a sleep ends, at the median"] = 0.0
+    sigma: Annotated[
+        float,
+        Range(0.0, 5.0, "of log"),
+        "spread of the lateness of a sleep: standard deviation of its logarithm",
+    ] = 0.0
+    proportional: Annotated[
+        float, Range(0.0, 1.0, "of the sleep"), "how much of its own length a sleep ends later besides"
+    ] = 0.0
+    most: Annotated[float, Range(0.0, 1.0, "s"), "the most that `proportional` adds to a sleep"] = 0.0
+    spike: Annotated[
+        float,
+        Range(0.0, 1.0, "probability"),
+        "probability that a sleep ends late by a draw between `spike_low` and `spike_high` instead",
+    ] = 0.0
+    spike_low: Annotated[float, Range(0.0, 10.0, "s"), "least lateness of a sleep with a spike"] = 0.0
+    spike_high: Annotated[float, Range(0.0, 10.0, "s"), "greatest lateness of a sleep with a spike"] = 0.0
+    granularity: Annotated[
+        float,
+        Range(FINEST, 1.0, "s", off=True),
+        "step to a multiple of which a sleep's length is rounded up",
+    ] = 0.0
+    tick: Annotated[
+        float,
+        Range(FINEST, 1.0, "s", off=True),
+        "step to a multiple of which the time at which a sleep ends is rounded up",
+    ] = 0.0
+    nearest: Annotated[
+        float,
+        Range(0.0, 1.0, "0 or 1"),
+        "1: asyncio's timers end at the nearest multiple of `granularity`, as in libuv; 0: at the next",
+    ] = 0.0
+    read_cost: Annotated[float, Range(FINEST, 1e-3, "s", off=True), "time that a look at the clock takes"] = (
+        0.0
+    )
 
 
 IDEAL = TimerModel()
@@ -113,10 +142,10 @@ def sleep_end(timer: TimerModel, start: float, seconds: float, late: float) -> f
     """When a sleep begun at `start` ends, s (the first law of `TimerModel`)."""
     end = seconds
     if timer.granularity > 0.0:
-        end = math.ceil(seconds / timer.granularity) * timer.granularity
+        end = ceiled(seconds / timer.granularity) * timer.granularity
     end = start + (end + min(timer.proportional * seconds, timer.most) + late)
     if timer.tick > 0.0:
-        end = math.ceil(end / timer.tick) * timer.tick
+        end = ceiled(end / timer.tick) * timer.tick
     return end
 
 
@@ -124,19 +153,32 @@ def reads_until(base: float, reads: int, cost: float, deadline: float) -> int:
     """How many reads, counted from `base`, a spin loop has made when it sees the deadline passed.
 
     Read n shows `base + n * cost`; the loop stops at the first n > `reads` with
-    `deadline - (base + n * cost) <= 0`. Solved for, with the loop's own comparison at the end, so the
-    answer is the loop's to the bit; `cost` must be positive.
+    `deadline - (base + n * cost) <= 0`. Solved for, then searched around by the loop's own comparison, so the
+    answer is the loop's to the bit; `cost` must be positive. Far from 0 a float holds many reads.
     """
-    n = max(reads + 1, math.ceil((deadline - base) / cost))
-    while n > reads + 1 and deadline - (base + (n - 1) * cost) <= 0.0:
-        n -= 1
-    while deadline - (base + n * cost) > 0.0:
-        n += 1
-    return n
+    high = max(reads + 1, int(ceiled((deadline - base) / cost)))
+    low = high - 1  # that one does not see it, as a rule
+    if low > reads and deadline - (base + low * cost) <= 0.0:
+        low, high = reads, low
+    while deadline - (base + high * cost) > 0.0:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        if deadline - (base + middle * cost) <= 0.0:
+            high = middle
+        else:
+            low = middle
+    return high
 
 
+@record
 class Wait(NamedTuple):
-    """How a wait goes: `base + reads * read_cost` is its end, `spun` of it was spent reading the clock, s."""
+    """How a wait goes: `base + reads * read_cost` is its end, `spun` of it was spent reading the clock, s.
+
+    >>> wait = plan_wait(TimerModel(), 0.0, 0, deadline=0.01, spin=0.001, late=PUNCTUAL, sleeps=0)
+    >>> round(wait.spun, 12)
+    0.001
+    """
 
     base: float
     reads: int
@@ -213,6 +255,7 @@ class VirtualClock:
         advance: Callable[[float], None] | None = None,
     ) -> None:
         self.timer = timer
+        self.ideal = timer == IDEAL  # compared once, not at each wait
         self.late = late
         self.advance = advance
         self.base = 0.0
@@ -243,7 +286,7 @@ class VirtualClock:
     def wait(self, deadline: float, spin: float) -> float:
         """As `WallClock.wait`, in virtual time (`plan_wait`)."""
         self.deadline = deadline
-        if self.timer == IDEAL:
+        if self.ideal:
             end, spun = plan_ideal_wait(self.time(), deadline, spin)
             self.set(end)
         else:

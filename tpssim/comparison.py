@@ -5,7 +5,9 @@ It reads finished runs and can start none.
 
 from __future__ import annotations
 
+import html
 import json
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,12 +15,13 @@ from tpssim import tables
 from tpssim.artefacts import plain
 from tpssim.article import TWINS
 from tpssim.clock import IDEAL
-from tpssim.metrics import METRICS
+from tpssim.core import record
+from tpssim.metrics import ENDLESS, METRICS
 from tpssim.pacing import BURST
 from tpssim.reduction.records import Phase
 from tpssim.scenario import Scenario, frame
-from tpssim.statistics import CONFIDENCE, Estimate, estimate
-from tpssim.verdicts import Verdict, majority
+from tpssim.statistics import EACH, Estimate, assumption, estimate
+from tpssim.verdicts import Verdict, bursts, majority
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 
+@record
 class Run(NamedTuple):
     """One replication of one throttle on one scenario."""
 
@@ -42,15 +46,17 @@ class Run(NamedTuple):
     trace: Trace | None
 
 
+@record
 class Cell(NamedTuple):
     """All replications of one throttle on one scenario."""
 
     controller: str
     parameters: Mapping[str, float]
     runs: list[Run]
+    actuators: tuple[str, ...] = ("rate",)  #: what the throttle commands
 
     def estimate(self, metric: str) -> Estimate:
-        """Mean and confidence interval of a measure."""
+        """Mean of a measure, and the interval around it that holds the median run."""
         return estimate([run.measures[metric] for run in self.runs])
 
     def verdict(self) -> tuple[str, float]:
@@ -61,6 +67,11 @@ class Cell(NamedTuple):
         """Why: the reason given for the first replication of the majority."""
         word, _ = self.verdict()
         return next(run.verdict.reason for run in self.runs if run.verdict.word == word)
+
+    def remark(self, scenario: Scenario) -> str:
+        """What stands beside the verdict of most runs (`verdicts.bursts`): that of the first of them."""
+        remarks = [text for run in self.runs if (text := bursts(run.measures, scenario))]
+        return remarks[0] if 2 * len(remarks) > len(self.runs) else ""
 
     def phase_estimates(self) -> list[dict[str, Any]]:
         """One entry a long phase: its bounds and the estimate of every measure in it."""
@@ -75,8 +86,15 @@ class Cell(NamedTuple):
         return rows
 
 
+@record
 class Comparison(NamedTuple):
-    """Scenarios by name, and a cell for each (scenario, throttle), in the order in which they were given."""
+    """Scenarios by name, and a cell for each (scenario, throttle), in the order in which they were given.
+
+    >>> import tpssim
+    >>> result = tpssim.compare("blocking-steady:duration=5", ["fixed", "headroom"], replications=2)
+    >>> result.of("blocking-steady:duration=5")["fixed"].verdict()
+    ('saturated', 1.0)
+    """
 
     scenarios: dict[str, Scenario]
     cells: dict[tuple[str, str], Cell]
@@ -87,11 +105,17 @@ class Comparison(NamedTuple):
         """The cells of one scenario by throttle."""
         return {label: cell for (name, label), cell in self.cells.items() if name == scenario}
 
-    def table(self) -> str:
-        """One plain-text table a scenario, 100 columns wide."""
+    def table(self, checks: bool = False) -> str:
+        """One plain-text table a scenario, 80 columns wide.
+
+        A verdict without a number beside it is that of all replications.
+
+        With `checks` also whether the printed throttles and the laws that should equal them did so.
+        """
         parts = [self._scenario_table(scenario) for scenario in self.scenarios.values()]
         parts += [self._late_table(variants) for variants in self.late_variants()]
-        return "\n\n".join([*parts, *([twins] if (twins := self._twin_lines()) else [])])
+        parts.append("\n".join(tables.filled(note, further="   ") for note in self._notes()))
+        return "\n\n".join([*parts, *([twins] if checks and (twins := self._twin_lines()) else [])])
 
     def __repr__(self) -> str:
         throttles = len({label for _, label in self.cells})
@@ -103,12 +127,19 @@ class Comparison(NamedTuple):
 
     def _repr_html_(self) -> str:
         """The tables in a notebook."""
-        parts = [
-            tables.in_html(*self._scenario_rows(scenario), self._about(scenario))
-            for scenario in self.scenarios.values()
-        ]
+        parts = []
+        for scenario in self.scenarios.values():
+            parts.append(tables.in_html(*self._scenario_rows(scenario), self._about(scenario)))
+            parts += [f"<small>{html.escape(line)}</small><br>" for line in self._remarks(scenario)]
         parts += [tables.in_html(*self._late_rows(same), _about_late(same)) for same in self.late_variants()]
+        parts.append(f"<small>{'<br>'.join(self._notes())}</small>")
         return "\n".join(parts)
+
+    def _notes(self) -> list[str]:
+        """What is below the tables."""
+        split = any(cell.verdict()[1] < 1.0 for cell in self.cells.values())
+        notes = [tables.split_note(self.replications)] if split else []
+        return [*notes, f"±: {assumption(self.replications)}"]
 
     def late_variants(self) -> list[list[Scenario]]:
         """Scenarios that differ in nothing but the late policy (and the name), where there are several."""
@@ -128,11 +159,17 @@ class Comparison(NamedTuple):
         from tpssim import plots
 
         arena = self.scenarios[scenario or next(iter(self.scenarios))]
-        panels = [
-            trace.panel(f"{label}: {_share(cell)}")
-            for label, cell in self.of(arena.name).items()
-            if (trace := cell.runs[0].trace) is not None
-        ]
+        shared: dict[tuple[str, str], list[str]] = {}  # equal runs share a panel
+        for label, cell in self.of(arena.name).items():
+            if cell.runs[0].trace is not None:
+                shared.setdefault((cell.runs[0].digest or label, _share(cell)), []).append(label)
+        panels = []
+        for labels in shared.values():
+            cell = self.cells[arena.name, labels[0]]
+            remark = ", in bursts" if cell.remark(arena) else ""
+            trace = cell.runs[0].trace
+            assert trace is not None
+            panels.append(trace.panel(_panel_title(labels, f"{_share(cell)}{remark}")))
         title = f"{arena.name}: {arena.summary}" if arena.summary else arena.name
         return title, panels, plots.Frame(*frame(arena))
 
@@ -167,7 +204,8 @@ class Comparison(NamedTuple):
             **extra,
             "seed": self.seed,
             "replications": self.replications,
-            "confidence": CONFIDENCE,
+            "confidence": EACH,
+            "assumption": assumption(self.replications),
             "metrics": {name: metric._asdict() for name, metric in METRICS.items()},
             "scenarios": {name: self._scenario_json(arena) for name, arena in self.scenarios.items()},
             "twins": [pair._asdict() for pair in self.twins()],
@@ -175,13 +213,20 @@ class Comparison(NamedTuple):
         return json.dumps(document, indent=1, allow_nan=False)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """One flat row for each scenario and throttle: verdict, then mean, low and high of every measure."""
+        """One flat row for each scenario and throttle: verdict, then mean, low and high of every measure.
+
+        They are over the n replications in which it is finite; in `never` others it never happens.
+        """
         for (name, label), cell in self.cells.items():
             word, share = cell.verdict()
             row: dict[str, Any] = {"scenario": name, "throttle": label, "verdict": word, "share": share}
+            row["remark"] = cell.remark(self.scenarios[name])
             for metric in METRICS:
                 value = cell.estimate(metric)
                 row |= {metric: value.mean, f"{metric}_low": value.low, f"{metric}_high": value.high}
+                row[f"{metric}_n"] = value.n
+                if metric in ENDLESS:
+                    row[f"{metric}_never"] = value.never
             yield row
 
     def twins(self) -> list[Twins]:
@@ -191,7 +236,9 @@ class Comparison(NamedTuple):
             arenas = [
                 name
                 for name, arena in self.scenarios.items()
-                if arena.timer == IDEAL and {(name, printed), (name, law)} <= self.cells.keys()
+                if arena.timer == IDEAL
+                and arena.late == BURST
+                and {(name, printed), (name, law)} <= self.cells.keys()
             ]
             pairs = [
                 pair
@@ -210,8 +257,11 @@ class Comparison(NamedTuple):
         if any(not run.digest for cell in self.cells.values() for run in cell.runs):
             borrowed = "; other replications are the law's"
         return "\n".join(
-            f"{t.printed} and {t.law}: the same trajectory to the bit in {t.equal} of {t.runs} runs "
-            f"({t.calls:,} calls){borrowed}"
+            tables.filled(
+                f"{t.printed} and {t.law}: the same trajectory to the bit in {t.equal} of {t.runs} runs "
+                f"({t.calls:,} calls){borrowed}",
+                further="  ",
+            )
             for t in self.twins()
         )
 
@@ -221,25 +271,37 @@ class Comparison(NamedTuple):
         return f"{scenario.name}: {wanted}" + (f"\n{scenario.summary}" if scenario.summary else "")
 
     def _scenario_table(self, scenario: Scenario) -> str:
+        about = [tables.filled(line) for line in self._about(scenario).splitlines()]
         table = tables.aligned(*self._scenario_rows(scenario))
-        return f"{self._about(scenario)}\n{tables.starred(table)}"
+        return "\n".join([*about, table, *self._remarks(scenario)])
+
+    def _remarks(self, scenario: Scenario) -> list[str]:
+        """A line for each different remark beside a verdict, with the throttles that it is of."""
+        found: dict[str, list[str]] = {}
+        for label, cell in self.of(scenario.name).items():
+            if remark := cell.remark(scenario):
+                found.setdefault(remark, []).append(label)
+        return [
+            tables.filled(f"* {', '.join(labels)}: {remark}", further="  ")
+            for remark, labels in found.items()
+        ]
 
     def _scenario_rows(self, scenario: Scenario) -> Table:
         shared = len(scenario.producers) > 1
         header = (
             "throttle",
             "verdict",
-            "achieved %",
-            "steady %",
-            "swing %",
-            "recovers s",
-            "p99 s",
-            *(("fairness", "fair s") if shared else ("drift ppm", "spin %")),
+            "achieved\n%",
+            "steady\n%",
+            "swing\n%",
+            "recov\xad\ners s",
+            "p99\ns",
+            *(("fair\xad\nness", "fair\ns") if shared else ("drift\nppm", "spin\n%")),
         )
         rows = [
             (
                 label,
-                _share(cell),
+                tables.agreed(*cell.verdict(), len(cell.runs)) + ("*" if cell.remark(scenario) else ""),
                 tables.interval(cell.estimate("achieved"), 100.0, 1),
                 _steady(cell),
                 tables.number(cell.estimate("swing"), 100.0, 0),
@@ -262,10 +324,14 @@ class Comparison(NamedTuple):
         return header, rows
 
     def _late_table(self, variants: Sequence[Scenario]) -> str:
-        return f"{_about_late(variants)}\n{tables.aligned(*self._late_rows(variants))}"
+        about = [tables.filled(line) for line in _about_late(variants).splitlines()]
+        return "\n".join([*about, tables.aligned(*self._late_rows(variants))])
 
     def _late_rows(self, variants: Sequence[Scenario]) -> Table:
-        header = ("throttle", "late", "achieved %", "storm x", "caught up", "re-anchored", "dropped", "p99 s")
+        header = (
+            "throttle", "late", "achieved\n%", "storm\nx", "caught\nup", "re-\nanchored", "skipped",
+            "p99\ns",
+        )  # fmt: skip
         rows = []
         for label in self.of(variants[0].name):
             for arena in variants:
@@ -278,7 +344,7 @@ class Comparison(NamedTuple):
                         f"{_storm(cell, arena):.1f}",
                         *(
                             tables.number(cell.estimate(name), 1.0, 0)
-                            for name in ("caught_up", "re_anchored", "dropped")
+                            for name in ("caught_up", "re_anchored", "skipped")
                         ),
                         tables.number(cell.estimate("response_p99"), 1.0, 3),
                     )
@@ -303,10 +369,13 @@ class Comparison(NamedTuple):
             "service": _json(scenario.service),
             "timer": scenario.timer._asdict(),
             "spin_threshold": scenario.spin_threshold,
-            "throttles": {label: _cell_json(cell) for label, cell in self.of(scenario.name).items()},
+            "throttles": {
+                label: _cell_json(cell, scenario) for label, cell in self.of(scenario.name).items()
+            },
         }
 
 
+@record
 class Twins(NamedTuple):
     """How a printed throttle and its parameterised twin agree."""
 
@@ -333,6 +402,21 @@ def _storm(cell: Cell, scenario: Scenario) -> float:
     return (cell.estimate("burst_100ms").mean or 0.0) / (0.1 * scenario.target * len(scenario.producers))
 
 
+def _panel_title(labels: Sequence[str], verdict: str) -> str:
+    """Above a panel: the throttles whose first runs are equal to the bit, and what became of them.
+
+    >>> _panel_title(["fixed"], "converges 5/5")
+    'fixed: converges 5/5'
+    >>> print(_panel_title(["printed-schedule", "printed-spin", "fixed"], "saturated 5/5"))
+    printed-schedule = printed-spin = fixed:
+    saturated 5/5, equal to the bit
+    """
+    if len(labels) == 1:
+        return f"{labels[0]}: {verdict}"
+    names = textwrap.fill(" = ".join(labels), 44, break_on_hyphens=False, break_long_words=False)
+    return f"{names}:\n{verdict}, equal to the bit"
+
+
 def _share(cell: Cell) -> str:
     word, share = cell.verdict()
     return f"{word} {round(share * len(cell.runs))}/{len(cell.runs)}"
@@ -340,10 +424,7 @@ def _share(cell: Cell) -> str:
 
 def _steady(cell: Cell) -> str:
     """Share of the achievable in the steady window of each long phase, in %; the extremes of many."""
-    shares = [100.0 * row["steady_share"]["mean"] for row in cell.phase_estimates()]
-    if len(shares) > 3:
-        return f"{min(shares):.0f}..{max(shares):.0f}"
-    return "/".join(f"{share:.0f}" for share in shares)
+    return tables.steady([row["steady_share"]["mean"] for row in cell.phase_estimates()])
 
 
 def _json(record: Any) -> dict[str, Any]:
@@ -359,13 +440,19 @@ def _json(record: Any) -> dict[str, Any]:
     return found | ({"mean": record.mean} if hasattr(record, "mean") else {})
 
 
-def _cell_json(cell: Cell) -> dict[str, Any]:
+def _cell_json(cell: Cell, scenario: Scenario) -> dict[str, Any]:
     word, share = cell.verdict()
     words: Sequence[str] = [run.verdict.word for run in cell.runs]
     return {
         "controller": cell.controller,
         "parameters": dict(cell.parameters),
-        "verdict": {"word": word, "share": share, "reason": cell.reason(), "replications": words},
+        "verdict": {
+            "word": word,
+            "share": share,
+            "reason": cell.reason(),
+            "remark": cell.remark(scenario),
+            "replications": words,
+        },
         "calls": [run.calls for run in cell.runs],
         "metrics": {name: cell.estimate(name)._asdict() for name in METRICS},
         "phases": cell.phase_estimates(),

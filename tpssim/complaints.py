@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from tpssim.core import record
 from tpssim.disturbances import Stall, Step, Swap
 from tpssim.plant import Async, Backend
 from tpssim.scenario import Producer, Scenario
@@ -17,6 +18,7 @@ from tpssim.services import Constant, Lognormal, Recorded
 IN_FLIGHT = Async(0.0, "completion")
 
 
+@record
 class Complaint(NamedTuple):
     """A scenario, the law that fares badly in it (as it was when the complaint was filed), and why."""
 
@@ -99,7 +101,7 @@ _ALL = (
             disturbances=(Swap(0.0, 10.0, Constant(0.25)),),
             summary="a blocking service that bears 4 a second at first and from 10 s on twice what is wanted",
         ),
-        "spark-pid:ki=1,min_rate=0.01",
+        "spark-pid:ki=10,min_rate=0.01",
         "the rate falls to almost nothing, so nothing ends that could tell the law to raise it",
         "apache/spark SPARK-9966",
     ),

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from tpssim.article import PRINTED
-from tpssim.controllers import CONTROLLERS, law_named
-from tpssim.core import Controller, InputError, checked, format_spec, no_such, parse_spec, ranges
-from tpssim.hosting.foreign import Foreign, ThrottleFunction
+from tpssim.controllers import CONTROLLERS, actuators_of, law_named
+from tpssim.core import Controller, InputError, checked, format_spec, no_such, parse_spec, ranges, record
+from tpssim.hosting.foreign import Foreign, ThrottleFunction, check_signature
 from tpssim.scenario import Scenario, checked_scenario, with_parameters
 from tpssim.scenarios import SCENARIOS
 
@@ -16,6 +16,7 @@ from tpssim.scenarios import SCENARIOS
 ControllerLike = Controller[Any] | type[Controller[Any]] | str | Foreign | ThrottleFunction
 
 
+@record
 class Contender(NamedTuple):
     """A throttle on the bench: a law with its parameters, a printed one, or foreign code."""
 
@@ -28,13 +29,18 @@ class Contender(NamedTuple):
         """The parameters of the law by name; those of a printed throttle are what the article printed."""
         return {} if self.law is None else {name: getattr(self.law, name) for name in ranges(self.law)}
 
+    def actuators(self) -> tuple[str, ...]:
+        """What it commands; code that waits by itself has a rate alone."""
+        return ("rate",) if self.law is None else actuators_of(self.law)
+
 
 def contender(given: ControllerLike) -> Contender:
     """What was given as a controller, checked; raises `InputError`."""
     if isinstance(given, str) and _names_code(given):
         given = Foreign(given)
     if isinstance(given, Foreign):
-        given.load()  # refuse early what cannot be loaded
+        # Refuse early what cannot be loaded or called.
+        check_signature(given.load(), f"throttle {given.spec!r}")
         return Contender(given.label, given.spec, code=given)
     if isinstance(given, str):
         name, parameters = parse_spec(given)
@@ -47,6 +53,7 @@ def contender(given: ControllerLike) -> Contender:
         return Contender(format_spec(name, parameters), name, law)
     if callable(given) and not isinstance(given, type) and not hasattr(given, "update"):
         name = getattr(given, "__name__", type(given).__name__)
+        check_signature(given, f"throttle {name}")
         return Contender(name, name, code=given)
     record: Any = given() if isinstance(given, type) else given
     if not hasattr(record, "update") or not hasattr(record, "init"):

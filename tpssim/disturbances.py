@@ -10,55 +10,85 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
-from tpssim.core import InputError, Range, checked
+from tpssim.core import InputError, Range, checked, record
 from tpssim.services import Service
 
-FACTOR = Range(0.0, 1e6, "x", closed_low=False)
+FACTOR = Range(1e-9, 1e6, "x")
 
 
+@record
 class Step(NamedTuple):
-    """The service time is multiplied by `factor`."""
+    """The service time is multiplied by `factor`.
+
+    >>> factor_at([factor_row(Step(10.0, 30.0, 4.0))], 20.0)
+    4.0
+    """
 
     start: float  #: when it begins, s
     end: float  #: when it is over, s
-    factor: Annotated[float, FACTOR]  #: by what the service time is multiplied
+    factor: Annotated[float, FACTOR, "by what the service time is multiplied"]
 
 
+@record
 class Ramp(NamedTuple):
-    """The factor rises (or falls) linearly from 1 at the start to `factor` at the end."""
+    """The factor rises (or falls) linearly from 1 at the start to `factor` at the end.
+
+    >>> [factor_at([factor_row(Ramp(0.0, 10.0, 3.0))], t) for t in (0.0, 5.0)]
+    [1.0, 2.0]
+    """
 
     start: float  #: when it begins, s
     end: float  #: when it is over, s
-    factor: Annotated[float, FACTOR]  #: by what it is multiplied at the end
+    factor: Annotated[float, FACTOR, "by what the service time is multiplied at the end"]
 
 
+@record
 class Spike(NamedTuple):
-    """The factor jumps to `factor` and decays to 1: `1 + (factor - 1) exp(-5 x)`, x from 0 to 1."""
+    """The factor jumps to `factor` and decays to 1: `1 + (factor - 1) exp(-5 x)`, x from 0 to 1.
+
+    >>> [round(factor_at([factor_row(Spike(0.0, 10.0, 3.0))], t), 3) for t in (0.0, 2.0)]  # 1 + 2 / e
+    [3.0, 1.736]
+    """
 
     start: float  #: when it begins, s
     end: float  #: when it is over, s
-    factor: Annotated[float, FACTOR]  #: by what it is multiplied at the start
+    factor: Annotated[float, FACTOR, "by what the service time is multiplied at the start"]
 
 
+@record
 class Sine(NamedTuple):
-    """The factor swings: `1 + amplitude sin(2 pi (t - start) / period)`."""
+    """The factor swings: `1 + amplitude sin(2 pi (t - start) / period)`.
+
+    >>> [round(factor_at([factor_row(Sine(0.0, 60.0, 0.5, 8.0))], t), 3) for t in (0.0, 2.0, 6.0)]
+    [1.0, 1.5, 0.5]
+    """
 
     start: float  #: when it begins, s
     end: float  #: when it is over, s
-    #: how far the factor swings around 1
-    amplitude: Annotated[float, Range(0.0, 1.0, "x", closed_high=False)]
-    period: Annotated[float, Range(0.0, 1e6, "s", closed_low=False)]  #: of a swing
+    amplitude: Annotated[float, Range(0.0, 1.0, "x", closed_high=False), "how far the factor swings around 1"]
+    period: Annotated[float, Range(1e-6, 1e6, "s"), "duration of a swing of the factor"]
 
 
+@record
 class Stall(NamedTuple):
-    """The service stands still: no work is done between start and end, and none is lost."""
+    """The service stands still: no work is done between start and end, and none is lost.
+
+    >>> finish([Stall(10.0, 12.0)], 9.5, 1.0)  # half a second of work is left when it begins
+    12.5
+    """
 
     start: float  #: when it begins, s
     end: float  #: when it is over, s
 
 
+@record
 class Swap(NamedTuple):
-    """Another service takes over."""
+    """Another service takes over.
+
+    >>> from tpssim.services import Constant
+    >>> checked_disturbance(Swap(1.0, 3.0, Constant(0.2)), 10.0, "mine").service.mean
+    0.2
+    """
 
     start: float  #: when it begins, s
     end: float  #: when it is over, s

@@ -16,12 +16,20 @@ from tpssim.compiled import engine as fast
 from tpssim.compiled.compiling import compiles
 from tpssim.contenders import Contender, ControllerLike, contender, scenario_named
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import VERSION, InputError, checked_count
+from tpssim.core import (
+    MOST_COMPARED,
+    MOST_KEPT,
+    MOST_PROCESSES,
+    VERSION,
+    InputError,
+    check_size,
+    checked_count,
+)
 from tpssim.hosting import foreign, hosted
-from tpssim.league import SEED, League, acts, valve_of
+from tpssim.league import SEED, League, acts
 from tpssim.metrics import measured
-from tpssim.pacing import BURST
-from tpssim.scenario import Scenario
+from tpssim.pacing import AUTO, BURST
+from tpssim.scenario import Scenario, check_calls, expected_slots
 from tpssim.scenarios import CORE, SCENARIOS
 from tpssim.traces import Trace
 from tpssim.verdicts import judge
@@ -56,6 +64,7 @@ def simulate(
     checked_count("seed", seed, 0)
     checked_count("replication", replication, 0)
     arena, rival = scenario_named(scenario), contender(controller)
+    check_calls(arena)
     _check_hostable(arena, rival)
     if engine == "compiled":
         _check_compilable(arena, rival)
@@ -110,8 +119,12 @@ def _has_twin(scenario: Scenario, rival: Contender) -> bool:
 
 
 def _as_twin(scenario: Scenario, rival: Contender) -> Scenario:
-    """The scenario in which the twin does as the printed throttle: throttle 2 does not spin."""
-    return scenario._replace(spin_threshold=0.0) if rival.name == "printed-schedule" else scenario
+    """The scenario in which the twin does as the printed throttle, which makes up for everything.
+
+    Throttle 2 does not spin.
+    """
+    spin = 0.0 if rival.name == "printed-schedule" else scenario.spin_threshold
+    return scenario._replace(spin_threshold=spin, late=BURST)
 
 
 def _measured(scenario: Scenario, rival: Contender, seed: int, replications: int, keep: int) -> list[Run]:
@@ -153,20 +166,25 @@ def compare(
     keep: int = 1,
     workers: int = 1,
     executor: Executor | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int, float], None] | None = None,
 ) -> Comparison:
     """Every controller on every scenario, `replications` times, all of them under the same noise.
 
     `None` means the scenarios of `CORE`, or the `DEFAULT_CONTROLLERS` (the printed ones among them only with
-    the late policy `burst`, which is all that they know). The traces of the first `keep` replications are
-    kept. With `workers` > 1 the pairs run in that many processes (a script needs the usual
-    `if __name__ == "__main__"`), or on any `executor`; the result does not depend on it.
-    `progress(done, total)` is called as pairs end. Raises `InputError` before anything runs.
+    the late policies `burst`, which is all that they know, and `auto`, the default). The traces of the first
+    `keep` replications are kept. With `workers` > 1 the pairs run in that many processes (a script needs the
+    usual `if __name__ == "__main__"`), or on any `executor`; the result does not depend on it.
+    `progress(done, total, share)` is called as pairs end, with the share of the work that is done. Raises
+    `InputError` before anything runs.
+
+    >>> result = compare("blocking-steady:duration=5", ["aimd", "headroom"], replications=2)
+    >>> [label for _, label in result.cells]
+    ['aimd', 'headroom']
     """
     _check_counts(replications, seed, workers)
     checked_count("keep", keep, 1)
     arenas = [scenario_named(s) for s in _listed(scenarios, CORE, Scenario)]
-    hostable = all(arena.late == BURST and not arena.poisson for arena in arenas)
+    hostable = all(arena.late in (AUTO, BURST) and not arena.poisson for arena in arenas)
     default = [name for name in DEFAULT_CONTROLLERS if hostable or name not in PRINTED]
     rivals = [contender(c) for c in _listed(controllers, default, tuple)]
     rivals = [_told_apart(rival, rivals) for rival in rivals]
@@ -185,7 +203,7 @@ def league(
     seed: int = SEED,
     workers: int = 1,
     executor: Executor | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int, float], None] | None = None,
 ) -> League:
     """Every law on every scenario where its valve acts, scored and ranked; no trace is kept.
 
@@ -198,9 +216,7 @@ def league(
     rivals = [_told_apart(rival, rivals) for rival in rivals]
     _check_distinct("scenario", [arena.name for arena in arenas])
     _check_distinct("controller", [rival.label for rival in rivals])
-    pairs = [
-        (arena, rival) for arena in arenas for rival in rivals if acts(valve_of(rival.name, rival.law), arena)
-    ]
+    pairs = [(arena, rival) for arena in arenas for rival in rivals if acts(rival.actuators(), arena)]
     if not pairs:
         raise InputError(
             "no valve of these laws acts on these scenarios; allowed: an async consumer or a pool"
@@ -212,7 +228,7 @@ def league(
 def _check_counts(replications: int, seed: int, workers: int) -> None:
     checked_count("replications", replications, 1)
     checked_count("seed", seed, 0)
-    checked_count("workers", workers, 1)
+    checked_count("workers", workers, 1, MOST_PROCESSES)
 
 
 def _run_pairs(
@@ -222,43 +238,83 @@ def _run_pairs(
     keep: int,
     workers: int,
     executor: Executor | None,
-    progress: Callable[[int, int], None] | None,
+    progress: Callable[[int, int, float], None] | None,
 ) -> dict[tuple[str, str], Cell]:
     """What became of each pair, by the names of both."""
+    check_size("runs of a comparison", len(pairs) * replications, MOST_COMPARED, "5 kB of memory")
+    for arena, _ in pairs:
+        check_calls(arena)
+    kept = sum(expected_slots(arena) * min(keep, replications) for arena, _ in pairs) if keep else 0.0
+    check_size("calls in traces that are kept", kept, MOST_KEPT, "60 bytes of memory")
     for pair in pairs:
         _check_hostable(*pair)
     jobs = [(arena, rival, seed, replications, keep) for arena, rival in pairs]
+    shares = _Shares(jobs, progress)
     with contextlib.ExitStack() as stack:
         if executor is None and workers > 1:
             executor = stack.enter_context(processes(min(workers, len(jobs))))
-        results = _in_turn(jobs, progress) if executor is None else _sent_out(executor, jobs, progress)
+        results = _in_turn(jobs, shares) if executor is None else _sent_out(executor, jobs, shares)
     return {
-        (arena.name, rival.label): Cell(rival.name, rival.parameters(), runs)
+        (arena.name, rival.label): Cell(rival.name, rival.parameters(), runs, rival.actuators())
         for (arena, rival), runs in zip(pairs, results, strict=True)
     }
 
 
 Job = tuple[Scenario, Contender, int, int, int]
 
+#: How many times as long as a compiled call one takes in simpy or in hosted code, about (it differs by
+#: machine, law and scenario; it only weighs what is left to do).
+INTERPRETED = 100.0
 
-def _in_turn(jobs: Sequence[Job], progress: Callable[[int, int], None] | None) -> list[list[Run]]:
+
+def expected_work(scenario: Scenario, rival: Contender, replications: int) -> float:
+    """What the runs of a pair take, about, in compiled calls.
+
+    100 calls a second for 5 s, twice, each of them by code that waits by itself:
+
+    >>> short, law = scenario_named("blocking-steady:duration=5"), contender("printed-sleep")
+    >>> expected_work(short, law, 2)
+    100000.0
+    """
+    here = [min(producer.end, scenario.duration) - producer.start for producer in scenario.producers]
+    calls = scenario.target * sum(here)
+    slow = replications if rival.law is None or fast.refusal(scenario) or not compiles else 0
+    if rival.law is None and _has_twin(scenario, rival):
+        slow = 1  # the others are the twin's
+    return calls * (replications + slow * (INTERPRETED - 1.0))
+
+
+class _Shares:
+    """Tells how many of the jobs are done, and which share of the work."""
+
+    def __init__(self, jobs: Sequence[Job], progress: Callable[[int, int, float], None] | None) -> None:
+        self.work = [expected_work(arena, rival, replications) for arena, rival, _, replications, _ in jobs]
+        self.progress = progress
+        self.done, self.worked = 0, 0.0
+
+    def ended(self, number: int) -> None:
+        """The job of that number has ended."""
+        self.done += 1
+        self.worked += self.work[number]
+        if self.progress is not None:
+            self.progress(self.done, len(self.work), self.worked / sum(self.work))
+
+
+def _in_turn(jobs: Sequence[Job], shares: _Shares) -> list[list[Run]]:
     results = []
-    for job in jobs:
+    for number, job in enumerate(jobs):
         results.append(_measured(*job))
-        if progress is not None:
-            progress(len(results), len(jobs))
+        shares.ended(number)
     return results
 
 
-def _sent_out(
-    executor: Executor, jobs: Sequence[Job], progress: Callable[[int, int], None] | None
-) -> list[list[Run]]:
+def _sent_out(executor: Executor, jobs: Sequence[Job], shares: _Shares) -> list[list[Run]]:
     futures = [executor.submit(_measured, *job) for job in jobs]
+    numbers = {future: number for number, future in enumerate(futures)}
     try:
-        for done, future in enumerate(as_completed(futures), start=1):
+        for future in as_completed(futures):
             future.result()  # an error ends the comparison at once
-            if progress is not None:
-                progress(done, len(jobs))
+            shares.ended(numbers[future])
     finally:
         for future in futures:
             future.cancel()

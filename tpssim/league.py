@@ -23,11 +23,11 @@ import numpy as np
 
 from tpssim.artefacts import plain
 from tpssim.comparison import Cell, Comparison
-from tpssim.controllers import CONTROLLERS, facts
+from tpssim.core import record
 from tpssim.plant import Async, Pool
 from tpssim.scenario import Scenario
-from tpssim.statistics import CONFIDENCE, Estimate, estimate, estimates
-from tpssim.tables import aligned, counted, in_html
+from tpssim.statistics import CONFIDENCE, EACH, Estimate, assumption, estimate, estimates, fewest
+from tpssim.tables import aligned, counted, filled, in_html
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,11 +35,12 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-SEED = 1000  #: of a league by default: `tune` by default searches on the noise of seed 0, which would flatter
+SEED = 1000  #: of a league by default; laws were chosen by comparisons, too, and these begin at seed 0
 LEAST = 0.01  # of a part: what fails wholly costs much, but not everything
 PATIENCE = 5.0  # s; a recovery that takes as long scores a half
 
 
+@record
 class Part(NamedTuple):
     weight: float
     definition: str
@@ -56,6 +57,7 @@ APART = "Scores are means over the scenarios of a block: compare within a block 
 SPLIT = ("tuning", "held-out")
 
 
+@record
 class Score(NamedTuple):
     """The score of one run and its parts; nan for a part that the run does not have."""
 
@@ -95,21 +97,16 @@ def score(measures: Mapping[str, float]) -> Score:
     return Score(math.exp(logarithm / weight), **parts)
 
 
-def acts(valve: str, scenario: Scenario) -> bool:
-    """Whether a valve can act on a scenario: a limit only where several calls of a producer are in flight.
+def acts(actuators: Sequence[str], scenario: Scenario) -> bool:
+    """Whether one of a law's actuators can act on a scenario: a limit only where several calls of a producer
+    are in flight.
 
     With hand-off feedback a call is over, for the law, when it has been handed over.
     """
     consumer = scenario.consumer
     several = isinstance(consumer, Pool) and consumer.workers > 1.0
     several = several or (isinstance(consumer, Async) and consumer.feedback == "completion")
-    return "rate" in valve or "reject" in valve or several
-
-
-def valve_of(controller: str, law: Any = None) -> str:
-    """The valve of a law by its name, or by its docstring if it is a user's; "rate" of other throttles."""
-    record = CONTROLLERS.get(controller, type(law))
-    return facts(record).valve or "rate"
+    return "rate" in actuators or "reject" in actuators or several
 
 
 def half(scenario: str) -> str:
@@ -121,6 +118,7 @@ def half(scenario: str) -> str:
     return SPLIT[hashlib.sha256(scenario.partition(":")[0].encode()).digest()[0] % 2]
 
 
+@record
 class Standing(NamedTuple):
     """One throttle in the table: among those that play all of its scenarios, on these."""
 
@@ -132,12 +130,13 @@ class Standing(NamedTuple):
     ranks: Estimate  #: of the rank in each replication
     score: Estimate
     first: str  #: who is first there
-    behind: Estimate  #: score of the first - its own; 95 % for all of its rivals together (Bonferroni)
+    behind: Estimate  #: score of the first - its own, with an interval at `together`
     parts: Score  #: means
     halves: tuple[float, float]  #: mean scores on the tuning and the held-out half
     worst: tuple[str, float]  #: least score over the best one of any throttle on that scenario
 
 
+@record
 class League(NamedTuple):
     """The scores of a comparison."""
 
@@ -179,7 +178,7 @@ class League(NamedTuple):
             estimate((1.0 + (every > mine).sum(axis=0)).tolist()),
             estimate(mine.tolist()),
             first,
-            estimate((means[first] - mine).tolist(), 1.0 - (1.0 - CONFIDENCE) / max(len(rivals) - 1, 1)),
+            estimate((means[first] - mine).tolist(), together(len(rivals))),
             self._parts(label, list(own)),
             (self._mean(own, SPLIT[0]), self._mean(own, SPLIT[1])),
             (worst, share[worst]),
@@ -193,9 +192,8 @@ class League(NamedTuple):
         return found.verdict()[0], float(np.mean([run.total for run in scores(found)]))
 
     def _valve(self, throttle: str) -> str:
-        return valve_of(
-            next(c.controller for (_, label), c in self.comparison.cells.items() if label == throttle)
-        )
+        cells = self.comparison.cells.items()
+        return " or ".join(next(cell.actuators for (_, label), cell in cells if label == throttle))
 
     def _totals(self, throttle: str, names: Sequence[str]) -> dict[str, Array]:
         """Its score in each replication on each of its scenarios."""
@@ -230,23 +228,27 @@ class League(NamedTuple):
         return f"<p>{told}</p>" + "".join(blocks) + (f"<p>{APART}</p>" if len(blocks) > 1 else "")
 
     def table(self) -> str:
-        """For people, 100 columns wide: a block for each number of scenarios."""
-        blocks = [f"{about}\n\n{aligned(header, rows, left=1)}" for about, header, rows in self._blocks()]
-        return "\n\n".join([self._about(), *blocks, *([APART] if len(blocks) > 1 else [])])
+        """For people, 80 columns wide: a block for each number of scenarios."""
+
+        def fitted(text: str) -> str:
+            return "\n".join(filled(line, further="  ") for line in text.splitlines())
+
+        blocks = [
+            f"{fitted(about)}\n\n{aligned(header, rows, left=1)}" for about, header, rows in self._blocks()
+        ]
+        return "\n\n".join([fitted(self._about()), *blocks, *([APART] if len(blocks) > 1 else [])])
 
     def _about(self) -> str:
         weights = ", ".join(f"{name} {part.weight:g}" for name, part in PARTS.items())
-        return (
-            f"score: geometric mean of {weights}\n"
-            f"ranks: {CONFIDENCE:.0%} intervals over {self.comparison.replications} replications; behind "
-            "first: for all rivals together (Bonferroni)"
-        )
+        ranks = f"ranks: {assumption(self.comparison.replications)}"
+        behind = f"behind first ±: {CONFIDENCE:.0%} for all of a block together, likewise"
+        return "\n".join([f"score: geometric mean of {weights}", ranks, behind])
 
     def _blocks(self) -> Iterator[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
         """Of each block what is above it, its header, its rows."""
         header = (
-            "throttle", "rank", "score", "behind first", "achieved", "latency", "steady", "recovery", "fair",
-            *SPLIT,
+            "throttle", "rank", "score", "behind\nfirst", "achi\xad\neved", "lat\xad\nency", "stea\xad\ndy",
+            "reco\xad\nvery", "fair", "tun\xad\ning", "held-\nout",
         )  # fmt: skip
         standings = self.standings()
         for number in dict.fromkeys(row.scenarios for row in standings):
@@ -264,7 +266,10 @@ class League(NamedTuple):
             ]
             where = f"on {number} of {len(self.scenarios())} scenarios"
             who = f"ranked among the {block[0].among} throttles that act there; first: {block[0].first}"
-            yield f"{where}, {who}", header, rows
+            least = fewest(together(block[0].among))
+            few = self.comparison.replications < least and len(block) > 1
+            none = f"\nno ± behind the first: it needs {least} replications at least" if few else ""
+            yield f"{where}, {who}{none}", header, rows
 
     def plot(self) -> Figure:
         """Throttle by scenario: the verdict and the score in each cell; in the order of the table."""
@@ -294,7 +299,8 @@ class League(NamedTuple):
             **extra,
             "seed": self.comparison.seed,
             "replications": self.comparison.replications,
-            "confidence": CONFIDENCE,
+            "confidence": {"ranks": EACH, "behind": CONFIDENCE},
+            "assumption": assumption(self.comparison.replications),
             "parts": {name: part._asdict() for name, part in PARTS.items()},
             "halves": {name: half(name) for name in self.scenarios()},
             "standings": [_listed(row) for row in self.standings()],
@@ -314,6 +320,15 @@ class League(NamedTuple):
             means = zip(Score._fields[1:], estimates(each).mean[1:].tolist(), strict=True)
             found.append(row | {part: plain(value) for part, value in means})
         return found
+
+
+def together(rivals: int) -> float:
+    """The confidence of each interval, for all pairs of so many to have `CONFIDENCE` together (Bonferroni).
+
+    All pairs, since the first is not known before: of k that are alike one is ahead by luck, and k - 1
+    intervals that compare with it would not allow for that.
+    """
+    return 1.0 - (1.0 - CONFIDENCE) / max(rivals * (rivals - 1) // 2, 1)
 
 
 def scores(cell: Cell) -> list[Score]:

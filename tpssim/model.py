@@ -8,7 +8,7 @@ from typing import Any
 
 from tpssim.clock import IDEAL, plan_ideal_wait, plan_wait
 from tpssim.core import FAILED, REJECTED, TIMED_OUT, Controller
-from tpssim.scenario import Scenario
+from tpssim.scenario import Scenario, check_calls
 from tpssim.serving import Call, Serving
 from tpssim.throttling import Pacer
 from tpssim.traces import Trace
@@ -130,12 +130,13 @@ def simulate(
     scenario: Scenario, law: Controller[Any], seed: int, replication: int, meta: Mapping[str, Any]
 ) -> Trace:
     """One run of a parameterised law in the simpy model; every producer has its own."""
+    check_calls(scenario)
     world = World(scenario, seed, replication)
     serving = Serving(world)
     drivers = [Driver(world, serving, law, index) for index in range(len(scenario.producers))]
     for driver in drivers:
         driver.arm()
     world.run()
-    for name in ("caught_up", "re_anchored", "dropped", "held"):
+    for name in ("caught_up", "re_anchored", "skipped", "held"):
         world.counters[name] += sum(getattr(driver.pacer, name) for driver in drivers)
     return world.trace(meta)

@@ -22,15 +22,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tpssim import callees, experiment
+from tpssim import callees, experiment, tables
 from tpssim.artefacts import plain
-from tpssim.core import Aborted, InputError
+from tpssim.core import Aborted, InputError, record
 from tpssim.disturbances import Step
 from tpssim.live.account import Report
 from tpssim.live.arguments import law_of
-from tpssim.live.blocking import run
-from tpssim.live.loops import arun
+from tpssim.live.async_runs import arun
 from tpssim.live.playback import play, read_recording
+from tpssim.live.runs import run
 from tpssim.metrics import measure
 from tpssim.plant import Async, Backend, Blocking
 from tpssim.replays import trace_of
@@ -50,6 +50,7 @@ RUNS = 20
 ALLOWED = {"throughput": 0.03, "commanded": 0.03, "regain_time": 0.2}
 
 
+@record
 class Pair(NamedTuple):
     """One law on one consumer: live and simulated."""
 
@@ -256,33 +257,28 @@ def document(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
 
 
 def table(pairs: Sequence[Pair]) -> str:
-    """Live beside simulated, three lines a pair."""
+    """Live beside simulated, four lines a pair, and below what differs."""
     names = {
-        "throughput": "throughput 1/s",
-        "commanded": "mean rate 1/s",
-        "swing": "swing",
-        "regain_time": "recovery s",
+        "throughput": "throughput\n1/s",
+        "commanded": "mean rate\n1/s",
+        "swing": "swing\n%",
+        "regain_time": "recovery\ns",
     }
-    lines = [f"{'law, calls':25}{'':8}" + "".join(f"{title:>17}" for title in names.values()) + "  verdict"]
 
     def shown(name: str, value: float) -> str:
-        return (
-            f"{value:.0%}" if name == "swing" else f"{value:.2f}" if name == "regain_time" else f"{value:.1f}"
-        )
+        if name == "swing":
+            return f"{100.0 * value:.0f}"
+        return f"{value:.2f}" if name == "regain_time" else f"{value:.1f}"
 
+    rows, below = [], []
     for pair in pairs:
-        live = "".join(f"{shown(name, pair.live[name]):>17}" for name in names)
-        lines.append(f"{f'{pair.law}, {pair.consumer}':25}{'live':8}{live}  {pair.verdicts[0]}")
-        bench = "".join(f"{shown(name, pair.simulated(name)):>17}" for name in names)
-        lines.append(f"{'':25}{'bench':8}{bench}  {pair.verdicts[1]}")
-        spread = ""
-        for name in names:
-            low, high = pair.spread(name)
-            spread += f"{f'{shown(name, low)}..{shown(name, high)}':>17}"
-        lines.append(f"{'':25}{'':8}{spread}  of {RUNS} runs")
-        off = "".join(f"{pair.difference(name):>+17.1%}" if name in ALLOWED else " " * 17 for name in names)
-        complaints = pair.complaints()
-        lines.append(
-            f"{'':25}{'off by':8}{off}  {'FAILS: ' + '; '.join(complaints) if complaints else 'agrees'}"
-        )
-    return "\n".join(lines)
+        label, complaints = f"{pair.law}, {pair.consumer}", pair.complaints()
+        rows.append((label, "live", *(shown(name, pair.live[name]) for name in names), pair.verdicts[0]))
+        bench = (shown(name, pair.simulated(name)) for name in names)
+        rows.append(("", "bench", *bench, pair.verdicts[1]))
+        spread = ("..".join(shown(name, end) for end in pair.spread(name)) for name in names)
+        rows.append(("", f"of {RUNS} runs", *spread, ""))
+        off = (f"{pair.difference(name):+.1%}" if name in ALLOWED else "" for name in names)
+        rows.append(("", "off by", *off, "FAILS" if complaints else "agrees"))
+        below += [tables.filled(f"{label}: {complaint}", further="  ") for complaint in complaints]
+    return "\n".join([tables.aligned(("law, calls", "", *names.values(), "verdict"), rows), *below])

@@ -9,35 +9,53 @@ import functools
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.core import Range
+from tpssim.core import Range, record
 
 MOST = 345.0  # powers stop growing at e^345, far from where a float ends
 
 
+@record
 class Blocking(NamedTuple):
-    """One call at a time, on the producer's own thread: while it runs nothing is released."""
+    """One call at a time, on the producer's own thread: while it runs nothing is released.
+
+    >>> import tpssim
+    >>> tpssim.SCENARIOS["blocking-steady"].consumer
+    Blocking()
+    """
 
 
+@record
 class Async(NamedTuple):
     """The producer hands a call over in `handoff` seconds; any number may be in flight.
 
     `feedback` is what the law sees: "handoff" (the return of the hand-off, as the article's throttles do)
     or "completion" (the end of the work).
+
+    >>> import tpssim
+    >>> tpssim.SCENARIOS["healthy"]._replace(consumer=Async(feedback="completion")).consumer.handoff
+    2e-05
     """
 
-    handoff: Annotated[float, Range(0.0, 10.0, "s")] = 20e-6  #: how long it takes to hand a call over
+    handoff: Annotated[float, Range(0.0, 10.0, "s"), "how long it takes to hand a call over"] = 20e-6
     feedback: str = "handoff"  #: what the law sees: "handoff" or "completion"
 
 
+@record
 class Pool(NamedTuple):
     """`workers` threads make blocking calls; at most `queue` released calls wait for one.
 
     A full queue holds the producer back.
+
+    >>> Pool(workers=2.5).conflict()
+    'workers=2.5 is no whole number; allowed: 1, 2, 3, ...'
     """
 
-    workers: Annotated[float, Range(1.0, 1e6, "calls")]  #: threads that make calls
-    #: released calls that may wait for one; then the producer is held back
-    queue: Annotated[float, Range(0.0, math.inf, "calls")] = math.inf
+    workers: Annotated[float, Range(1.0, 1e6, "calls"), "threads that make calls"]
+    queue: Annotated[
+        float,
+        Range(0.0, math.inf, "calls"),
+        "released calls that may wait for a worker; beyond them the producer is held back",
+    ] = math.inf
 
     def conflict(self) -> str:
         for name in ("workers", "queue"):
@@ -50,6 +68,7 @@ class Pool(NamedTuple):
 Consumer = Blocking | Async | Pool
 
 
+@record
 class Backend(NamedTuple):
     """The serving side, shared by all producers.
 
@@ -60,25 +79,38 @@ class Backend(NamedTuple):
     plain service time, or (`silent` 1) by never answering. One that is over limit or rate is in the backend,
     and counts in n, until its error is out; for want of a place, or in silence, a call never gets in.
     Work fails with probability `failure` when it is done.
+
+    >>> backend_capacity(Backend(servers=8.0), 0.02, math.inf)
+    400.0
     """
 
-    servers: Annotated[float, Range(1.0, math.inf, "calls")] = math.inf  #: calls that are worked on at once
-    #: calls that may wait for a server; more are rejected
-    places: Annotated[float, Range(0.0, math.inf, "calls")] = math.inf
-    #: how much longer work takes for each other call in the backend
-    slope: Annotated[float, Range(0.0, 1e3, "per call")] = 0.0
-    #: calls in the backend from which `exponent` acts
-    knee: Annotated[float, Range(1.0, math.inf, "calls")] = math.inf
-    #: factor on the service time for each call above `knee`
-    exponent: Annotated[float, Range(1.0, 10.0)] = 1.0
-    #: probability that work fails when it is done
-    failure: Annotated[float, Range(0.0, 1.0, "probability")] = 0.0
-    #: calls in the backend above which new ones are rejected
-    limit: Annotated[float, Range(1.0, math.inf, "calls")] = math.inf
-    #: calls begun in a second above which new ones are rejected
-    rate: Annotated[float, Range(1.0, math.inf, "1/s")] = math.inf
-    #: 1: a rejected call is never answered, so it ends by `timeout`; 0: it gets an error
-    silent: Annotated[float, Range(0.0, 1.0, "0 or 1")] = 0.0
+    servers: Annotated[float, Range(1.0, math.inf, "calls"), "calls that are worked on at once"] = math.inf
+    places: Annotated[
+        float, Range(0.0, math.inf, "calls"), "calls that may wait for a server; more are rejected"
+    ] = math.inf
+    slope: Annotated[
+        float, Range(0.0, 1e3, "per call"), "how much longer work takes for each other call in the backend"
+    ] = 0.0
+    knee: Annotated[
+        float, Range(1.0, math.inf, "calls"), "calls in the backend from which `exponent` acts"
+    ] = math.inf
+    exponent: Annotated[
+        float, Range(1.0, 10.0, "x per call"), "factor on the service time for each call above `knee`"
+    ] = 1.0
+    failure: Annotated[
+        float, Range(0.0, 1.0, "probability"), "probability that work fails when it is done"
+    ] = 0.0
+    limit: Annotated[
+        float, Range(1.0, math.inf, "calls"), "calls in the backend above which new ones are rejected"
+    ] = math.inf
+    rate: Annotated[
+        float, Range(1.0, math.inf, "1/s"), "calls begun in a second above which new ones are rejected"
+    ] = math.inf
+    silent: Annotated[
+        float,
+        Range(0.0, 1.0, "0 or 1"),
+        "1: a rejected call is never answered, so it ends by `timeout`; 0: it gets an error",
+    ] = 0.0
 
     def conflict(self) -> str:
         for name in ("servers", "places", "limit", "silent"):
@@ -91,17 +123,22 @@ class Backend(NamedTuple):
         return ""
 
 
+@record
 class Retry(NamedTuple):
     """How often a caller tries again after a failure, and how long it waits before.
 
     Wait n: `base` times 1, 2, 3, 5, 8, ... (`growth` 0: Fibonacci) or `base * growth^(n - 1)`; at most `cap`.
+
+    >>> [round(retry_wait(Retry(attempts=3, base=0.1, growth=2.0), n), 3) for n in (1, 2, 3)]
+    [0.1, 0.2, 0.4]
     """
 
-    #: how often a caller tries again after a failure
-    attempts: Annotated[float, Range(0.0, 1000.0, "retries")] = 0.0
-    base: Annotated[float, Range(0.0, 1e4, "s")] = 1.0  #: wait before the first retry
-    growth: Annotated[float, Range(0.0, 100.0, "x; 0: Fibonacci")] = 0.0  #: factor from a wait to the next
-    cap: Annotated[float, Range(0.0, 1e6, "s")] = 30.0  #: longest wait
+    attempts: Annotated[
+        float, Range(0.0, 1000.0, "retries"), "how often a caller tries again after a failure"
+    ] = 0.0
+    base: Annotated[float, Range(0.0, 1e4, "s"), "wait before the first retry"] = 1.0
+    growth: Annotated[float, Range(0.0, 100.0, "x; 0: Fibonacci"), "factor from one wait to the next"] = 0.0
+    cap: Annotated[float, Range(0.0, 1e6, "s"), "longest wait before a retry"] = 30.0
 
 
 def _power(base: float, exponent: float) -> float:

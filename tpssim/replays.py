@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tpssim.core import OK, VERSION, InputError
+from tpssim.core import OK, OUTCOMES, REFUSED, REJECTED, VERSION, InputError, checked
 from tpssim.disturbances import Swap
+from tpssim.live.arguments import late_of
 from tpssim.live.playback import Call, Playback, Recording
 from tpssim.plant import Async, Blocking, Consumer, Pool
 from tpssim.scenario import Scenario, checked_scenario
 from tpssim.services import Recorded
 from tpssim.traces import Trace
+
+if TYPE_CHECKING:
+    from tpssim.plots import LiveRun
 
 #: The service times are those of the stretch of time in which a call begins: this many stretches at most,
 STRETCHES = 200
@@ -37,7 +42,10 @@ def consumer_of(calls: str) -> Consumer:
     """
     kind, _, number = calls.rstrip(")").partition("(")
     if number:
-        return Pool(float(number))
+        try:
+            return checked(Pool(float(number)), "recording")
+        except ValueError as error:  # of float, too
+            raise InputError(f"calls={calls!r}; allowed: such as pool(8)") from error
     return Blocking() if kind == "blocking" else Async(0.0, "completion")
 
 
@@ -66,9 +74,9 @@ def scenario_of(recording: Recording, calls: list[Call]) -> Scenario:
 
     A call that begins in a stretch of the run (a tenth of a second, say) takes one of that stretch's service
     times, in their order.
-    Failures are left out, and so is that a service may have been slow because of the calls themselves: a law
-    that sends more than the recorded one is flattered by it. Raises `InputError` without a call that went
-    well.
+    Calls that did not go well are left out (`left_out` counts them), and so is that a service may have been
+    slow because of the calls themselves: a law that sends more than the recorded one is flattered by it.
+    Where no rate was wanted, that of its slots is. Raises `InputError` without a call that went well.
     """
     consumer = consumer_of(str(recording.start["calls"]))
     times = service_times(calls, consumer)
@@ -90,15 +98,47 @@ def scenario_of(recording: Recording, calls: list[Call]) -> Scenario:
         Scenario(
             name="recording",
             service=services[0][1],
-            target=float(recording.start["tps"]),
+            target=len(calls) / end if recording.start["tps"] is None else float(recording.start["tps"]),
             duration=end,
             consumer=consumer,
             disturbances=tuple(
                 Swap(at, until, service) for (at, service), until in zip(services[1:], edges[1:], strict=True)
             ),
             summary=f"{len(times)} service times of a live run",
+            late=late_of(str(recording.header["late"])),
         )
     )
+
+
+def left_out(calls: Sequence[Call]) -> dict[str, int]:
+    """How many recorded calls are not in the service times, by outcome: all but those that went well.
+
+    What the law itself refused was no call.
+    """
+    counts = Counter(call.outcome for call in calls if call.outcome not in (OK, REFUSED))
+    return {OUTCOMES[outcome]: counts[outcome] for outcome in sorted(counts)}
+
+
+def without(left: Mapping[str, int], calls: int) -> str:
+    """What that means for who is simulated; `calls`: in all, "" if none was left out.
+
+    How much more is completed for that is not said: a law that slowed down for calls that did not go well
+    does not do so where all go well.
+    """
+    lost = sum(left.values())
+    if not lost or lost == calls:
+        return ""
+    listed = ", ".join(f"{count:,} {outcome}" for outcome, count in left.items())
+    text = (
+        f"{lost:,} of {calls:,} recorded calls did not go well ({listed}): they and the time they took are "
+        "left out of what is simulated, where every call goes well."
+    )
+    if left.get(OUTCOMES[REJECTED]):
+        text += (
+            " The service refused calls, and service times cannot tell its quota: nothing simulated is "
+            "refused, however much a law sends. Do not rely on what it completes beyond the live run."
+        )
+    return text
 
 
 def columns_of(calls: list[Call]) -> dict[str, Any]:
@@ -128,18 +168,39 @@ def trace_of(recording: Recording, playback: Playback, scenario: Scenario) -> Tr
         "spun": recording.report.get("spin_cpu", math.nan) * scenario.duration,
         "caught_up": pacer.caught_up,
         "re_anchored": pacer.re_anchored,
-        "dropped": pacer.dropped,
+        "skipped": pacer.skipped,
         # Which slots the limit held back is not played back; a run that was killed has no report of it.
         "held": recording.report.get("held", pacer.held),
-        "ceiling": ceiling(scenario),
+        "ceiling": ceiling(scenario, left_out(playback.calls)),
     }
 
     return Trace(**columns_of(playback.calls), scenario=scenario, meta=meta)
 
 
-def ceiling(scenario: Scenario) -> str:
-    """What the achievable rate of a recording is: without a limit on the callers only the wanted rate."""
-    return "wanted" if isinstance(scenario.consumer, Async) else "achievable by the recorded service times"
+def live_run(recording: Recording, calls: list[Call]) -> LiveRun:
+    """What the picture of a live run shows, of the slots that were released."""
+    from tpssim.plots import LiveRun
+
+    begin = float(recording.start["t"])
+    made = [call for call in calls if not math.isnan(call.released)]
+    columns = columns_of(made)
+    changes = [recording.start, *(event for event in recording.events if event["e"] == "tps")]
+    ceiling = [(e["t"] - begin, math.inf if e["tps"] is None else float(e["tps"])) for e in changes]
+    last = max(event["t"] for event in recording.events) - begin
+    shown = {name: columns[name] for name in ("released", "latency", "rate", "limit", "in_flight")}
+    return LiveRun(**shown, ceiling=ceiling, duration=max(last, 1e-6))
+
+
+def ceiling(scenario: Scenario, left: Mapping[str, int]) -> str:
+    """What the achievable rate of a recording is: without a limit on the callers only the wanted rate.
+
+    What a service refuses, by its quota, is in no service time: of one that did it is not achievable.
+    """
+    if isinstance(scenario.consumer, Async):
+        return "wanted"
+    if left.get(OUTCOMES[REJECTED]):
+        return "by service times alone, had no call been refused"
+    return "achievable by the recorded service times"
 
 
 def flattered(calls: list[Call], table: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
-from tpssim.clock import IDEAL, TimerModel
-from tpssim.core import InputError, Range, checked, no_such, ranges, replaced
+from tpssim.clock import FINEST, IDEAL, TimerModel
+from tpssim.core import MOST_CALLS, InputError, Range, check_size, checked, no_such, ranges, record, replaced
 from tpssim.disturbances import (
     CONSTANT,
     Disturbance,
@@ -21,40 +21,70 @@ from tpssim.disturbances import (
     factor_at,
     factor_row,
 )
-from tpssim.pacing import BURST, Late
+from tpssim.pacing import AUTO, Late
 from tpssim.plant import Async, Backend, Blocking, Consumer, Retry, backend_capacity, success
 from tpssim.services import Service
+from tpssim.states import current, of_users
 
 
+@record
 class Producer(NamedTuple):
-    """One of several sources of calls, each with its own throttle: when it comes and when it leaves, s."""
+    """One of several sources of calls, each with its own throttle: when it comes and when it leaves, s.
 
-    start: Annotated[float, Range(0.0, 1e6, "s")] = 0.0  #: when it comes, s
-    end: Annotated[float, Range(0.0, math.inf, "s")] = math.inf  #: when it leaves, s
+    >>> from tpssim.services import Constant
+    >>> two = (Producer(), Producer(start=2.0))
+    >>> checked_scenario(Scenario("shared", Constant(0.02), 40.0, 5.0, producers=two)).producers[1].start
+    2.0
+    """
+
+    start: Annotated[float, Range(0.0, 1e6, "s"), "when the producer comes"] = 0.0
+    end: Annotated[float, Range(0.0, math.inf, "s"), "when the producer leaves"] = math.inf
 
 
+@record
 class Scenario(NamedTuple):
-    """Everything about a run except the law and the seed. Changed with `_replace`."""
+    """Everything about a run except the law and the seed. Changed with `_replace`.
+
+    >>> from tpssim.disturbances import Step
+    >>> from tpssim.services import Constant
+    >>> plant = Scenario("mine", Constant(0.02), target=100.0, duration=5.0)
+    >>> plant._replace(disturbances=(Step(1.0, 3.0, factor=4.0),)).disturbances[0].factor
+    4.0
+    """
 
     name: str
     service: Service
-    target: Annotated[float, Range(0.0, 1e6, "1/s", closed_low=False)]  #: the wanted TPS of each producer
-    duration: Annotated[float, Range(0.0, 1e6, "s", closed_low=False)]  #: how long the run is
+    target: Annotated[float, Range(0.0, 1e6, "1/s", closed_low=False), "the wanted TPS of each producer"]
+    duration: Annotated[float, Range(0.0, 1e6, "s", closed_low=False), "how long the run is"]
     consumer: Consumer = Blocking()
     disturbances: tuple[Disturbance, ...] = ()
     timer: TimerModel = IDEAL
-    #: how long before a slot the wait by reading the clock begins
-    spin_threshold: Annotated[float, Range(0.0, 1.0, "s")] = 0.0005
+    spin_threshold: Annotated[
+        float, Range(0.0, 1.0, "s"), "how long before a slot the wait by reading the clock begins"
+    ] = 0.0005
     summary: str = ""
     backend: Backend = Backend()
-    #: how long a caller waits for an answer, in each attempt
-    timeout: Annotated[float, Range(0.0, math.inf, "s", closed_low=False)] = math.inf
+    timeout: Annotated[
+        float,
+        Range(0.0, math.inf, "s", closed_low=False),
+        "how long a caller waits for an answer, in each attempt",
+    ] = math.inf
     retry: Retry = Retry()
-    late: Late = BURST
-    poisson: Annotated[float, Range(0.0, 1.0, "0 or 1")] = 0.0  #: 1: exponential gaps between slots
+    late: Late = AUTO
+    poisson: Annotated[
+        float, Range(0.0, 1.0, "0 or 1"), "1: exponential gaps between slots; 0: even ones"
+    ] = 0.0
     producers: tuple[Producer, ...] = (Producer(),)
-    tick: Annotated[float, Range(0.0, 1.0, "s")] = 0.0  #: latencies are rounded up to a multiple, plus one
-    grid: Annotated[float, Range(0.0, 1e-3, "s")] = 0.0  #: times of events are rounded to a multiple
+    tick: Annotated[
+        float,
+        Range(FINEST, 1.0, "s", off=True),
+        "step to a multiple of which, plus one, latencies are rounded up; 0: none",
+    ] = 0.0
+    grid: Annotated[
+        float,
+        Range(FINEST, 1e-3, "s", off=True),
+        "step to a multiple of which times of events are rounded; 0: none",
+    ] = 0.0
     #: what an answer takes on its way besides (network, the client's own code); no server is busy then
     network: Service | None = None
 
@@ -82,16 +112,20 @@ def checked_scenario(scenario: Scenario) -> Scenario:
         raise InputError(
             f"{owner}: silent=1 with timeout=inf: a call would wait for ever; allowed: a timeout"
         )
+    if not isinstance(scenario.producers, tuple) or isinstance(scenario.producers, Producer):
+        raise InputError(
+            f"{owner}: producers={scenario.producers!r}; allowed: a tuple of Producer(start, end)"
+        )
     if not scenario.producers:
         raise InputError(f"{owner}: no producer; allowed: at least one")
-    alone = len(scenario.producers) == 1
+    producers = tuple(checked(producer, owner) for producer in scenario.producers)
+    alone = len(producers) == 1
     if isinstance(consumer, Blocking) and alone and math.isfinite(backend.limit):
         raise InputError(
             f"{owner}: limit={backend.limit:g} on one blocking producer, which never has more than one call "
             "in flight; allowed: an async consumer, a pool or several producers"
         )
-    for producer in scenario.producers:
-        checked(producer, owner)
+    for producer in producers:
         if not producer.start < min(producer.end, scenario.duration):
             raise InputError(
                 f"{owner}: a producer from {producer.start:g} to {producer.end:g} s in a run of "
@@ -104,6 +138,7 @@ def checked_scenario(scenario: Scenario) -> Scenario:
         timer=checked(scenario.timer, owner),
         backend=backend,
         retry=checked(scenario.retry, owner),
+        producers=producers,
         late=checked(scenario.late, owner),
         network=None if scenario.network is None else checked(scenario.network, owner),
     )
@@ -137,26 +172,33 @@ def with_parameters(scenario: Scenario, parameters: Mapping[str, float]) -> Scen
     own: dict[str, Any] = {}
     inner: dict[str, dict[str, float]] = {part: {} for part in parts}
     known = list(ranges(scenario))
-    for part, record in parts.items():
-        known += [f"{part}.{name}" if name in known else name for name in ranges(record)]
+    for part, given in parts.items():
+        known += [f"{part}.{name}" if name in known else name for name in ranges(given)]
     for name, value in parameters.items():
         qualifier, dot, plain = name.rpartition(".")
         if name in ranges(scenario):
             own[name] = value
             continue
-        for part, record in parts.items():
-            if plain in ranges(record) and (part == qualifier or not dot):
+        for part, given in parts.items():
+            if plain in ranges(given) and (part == qualifier or not dot):
                 inner[part][plain] = value
                 break
         else:
             raise no_such("parameter", name, known, f"{owner}: ")
-    changed = {part: replaced(record, owner, inner[part]) for part, record in parts.items()}
+    changed = {part: replaced(given, owner, inner[part]) for part, given in parts.items()}
     return checked_scenario(scenario._replace(**changed, **own))
 
 
 def with_late(scenario: Scenario, policies: Sequence[Late]) -> list[Scenario]:
     """The scenario once for each late policy, under a name that says which."""
     return [scenario._replace(name=f"{scenario.name} late={late}", late=late) for late in policies]
+
+
+def code(scenario: Scenario) -> tuple[str, ...]:
+    """The user's own code that serves in it, as it is now: part of the key of whatever is kept of it."""
+    things: list[Any] = [scenario.service, scenario.network]
+    things += [thing.service for thing in scenario.disturbances if isinstance(thing, Swap)]
+    return tuple(current(thing) for thing in of_users(things))
 
 
 def phases(scenario: Scenario) -> list[tuple[float, float]]:
@@ -211,17 +253,42 @@ def capacity(scenario: Scenario, t: float) -> float:
     return bears * success(scenario.backend, scenario.retry)
 
 
+def expected_slots(scenario: Scenario) -> float:
+    """As many slots as one producer seldom exceeds, itself there all the time."""
+    wanted = max(scenario.target, 1.0) * scenario.duration
+    if isinstance(scenario.consumer, Blocking) and not scenario.late.skip:
+        served = math.fsum((b - a) * mean_over(scenario, capacity, a, b) for a, b in phases(scenario))
+        # A quarter more than the mean, because service times of a heavy tail are mostly shorter than theirs.
+        wanted = min(wanted, 1.25 * served + 100.0)
+    return wanted
+
+
+def check_calls(scenario: Scenario) -> None:
+    """Refuse a run of more calls than the memory has room for; raises `InputError`."""
+    present = sum(min(p.end, scenario.duration) - p.start for p in scenario.producers)
+    # What is wanted bounds what is made, and costs nothing to know.
+    if scenario.target * present > MOST_CALLS:
+        calls = expected_slots(scenario) * present / scenario.duration
+        what = f"calls in a run of {scenario.duration:g} s of {scenario.name}"
+        check_size(what, calls, MOST_CALLS, "0.1 to 0.5 kB of memory")
+
+
 def achievable(scenario: Scenario, t: float) -> float:
     """`min(sum of targets x share that succeeds, capacity(t))` of the producers that are there, 1/s."""
     wanted = active(scenario, t) * scenario.target * success(scenario.backend, scenario.retry)
     return min(wanted, capacity(scenario, t))
 
 
+def varies(scenario: Scenario, start: float, end: float) -> bool:
+    """Whether the service changes within a stretch without edges."""
+    return any(not isinstance(d, CONSTANT) and d.start < end and d.end > start for d in scenario.disturbances)
+
+
 def mean_over(
     scenario: Scenario, what: Callable[[Scenario, float], float], start: float, end: float, n: int = 200
 ) -> float:
     """The mean of `capacity` or `achievable` over a stretch without edges, at n mid-points if it varies."""
-    if all(isinstance(d, CONSTANT) or d.end <= start or d.start >= end for d in scenario.disturbances):
+    if not varies(scenario, start, end):
         return what(scenario, start)
     return math.fsum(what(scenario, start + (i + 0.5) * (end - start) / n) for i in range(n)) / n
 

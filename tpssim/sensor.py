@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import math
 from array import array
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from tpssim.core import Observation, Range
+from tpssim.core import Observation, Range, ceiled, checked, record
 
+#: The least time between two looks at a window, s: no less than the coarsest grid of a scenario, on which a
+#: shorter one would end when it begins, for ever.
+SHORTEST_WINDOW = 1e-3
 CAPACITY = 4096  # latencies of a window that are kept for its quantile; later ones are not
 
 
+@record
 class Sensor(NamedTuple):
     """A window lasts `rtts` times its least latency, but between `period` and `longest` seconds.
 
@@ -21,9 +25,12 @@ class Sensor(NamedTuple):
     (`discard` 1) or goes on until it has them (`discard` 0). With `period` 0 it ends with a completion, as
     soon as there are enough.
     `latency` is the mean, or the `quantile` (nearest rank) if that is above 0.
+
+    >>> Sensor(period=0.1, least=16.0).quantile  # windows of 0.1 s with 16 calls or more; their mean latency
+    0.0
     """
 
-    period: Annotated[float, Range(0.0, 1e6, "s")] = 0.0
+    period: Annotated[float, Range(SHORTEST_WINDOW, 1e6, "s", off=True)] = 0.0
     longest: Annotated[float, Range(0.0, 1e6, "s")] = 0.0
     rtts: Annotated[float, Range(0.0, 1e6, "x least latency")] = 0.0
     least: Annotated[float, Range(1.0, 1e6, "completions")] = 1.0
@@ -31,8 +38,15 @@ class Sensor(NamedTuple):
     quantile: Annotated[float, Range(0.0, 1.0)] = 0.0
 
 
+@record
 class Window(NamedTuple):
-    """What a window has collected so far."""
+    """What a window has collected so far.
+
+    >>> memory = array("d", [0.0]) * CAPACITY
+    >>> window = collected(opened(0.0), Observation(0.1, 100.0, 0.02, 0.0), memory)
+    >>> window.calls, window.total
+    (1.0, 0.02)
+    """
 
     start: float  #: s
     calls: float  #: completions, failed ones too
@@ -44,6 +58,14 @@ class Window(NamedTuple):
     lag: float  #: sum, s
     in_flight: float  #: largest of any observed call
     peak: float
+
+
+def sensor_of(law: Any) -> Sensor | None:
+    """The window that a law wants, its numbers checked; None if it has none. Raises `InputError`."""
+    if not hasattr(law, "sensor"):
+        return None
+    wanted: Sensor = law.sensor()
+    return checked(wanted, f"the window of controller {type(law).__name__}")
 
 
 def opened(start: float) -> Window:
@@ -124,7 +146,7 @@ def summed_up(
         latency = window.total / window.timed
         if sensor.quantile > 0.0:
             kept = min(int(window.timed), CAPACITY)
-            latency = ranked(memory, kept, max(math.ceil(sensor.quantile * kept) - 1, 0))
+            latency = ranked(memory, kept, max(int(ceiled(sensor.quantile * kept)) - 1, 0))
     return Observation(
         now,
         target,

@@ -56,7 +56,7 @@ class Serving:
         self.blocking = isinstance(self.consumer, Blocking)
         self.plain = self.backend == Backend() and scenario.tick == 0.0  # nothing but the service itself
         self.inside = 0  # calls in the backend
-        self.server_free_at = [0.0] * int(self.backend.servers) if self.backend.servers < math.inf else []
+        self.server_free_at: list[float] = []  # of each server that has worked; those that have not are free
         self.begun: deque[float] = deque()  # begins of the last second, for a rate limit
         self.failures: dict[tuple[int, int], Noise] = {}
         n = len(scenario.producers)
@@ -136,8 +136,8 @@ class Serving:
             return now + world.ticked(work), REJECTED, turned_away
         self.inside = n
         start = now
-        lined_up = bool(self.server_free_at)
-        if lined_up:
+        lined_up = backend.servers < math.inf
+        if len(self.server_free_at) >= backend.servers:
             # First come, first served: the next server to be free takes the call, so its end is known now.
             start = max(now, heappop(self.server_free_at))
         work = world.work(call.producer, call.slot, call.attempt, start)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tpssim.core import record
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 MOST_INTERVALS = 10  # zero crossings of the autocorrelation that are looked at (Thornhill et al.)
 
 
+@record
 class Cycle(NamedTuple):
     """What an autocorrelation function tells of a cycle."""
 
@@ -101,7 +104,7 @@ def is_regular(found: Cycle) -> bool:
 def settling_time(t: Array, y: Array, n: int, final: float, band: float) -> float:
     """Time from t[0] until n samples of a signal enter `final +- band` for good: after their last exit.
 
-    The first sample after the last one outside; 0 if it never was outside, nan if it ends outside.
+    The first sample after the last one outside; 0 if it never was outside, inf if it ends outside.
 
     >>> settling_time(np.arange(5.0), np.array([0.0, 1.3, 0.8, 1.05, 1.0]), 5, 1.0, 0.1)
     3.0
@@ -111,7 +114,7 @@ def settling_time(t: Array, y: Array, n: int, final: float, band: float) -> floa
         last -= 1
     if last < 0:
         return 0.0
-    return float(t[last + 1] - t[0]) if last + 1 < n else math.nan
+    return float(t[last + 1] - t[0]) if last + 1 < n else math.inf
 
 
 def jain(shares: Array) -> Array:

@@ -19,46 +19,79 @@ if TYPE_CHECKING:
     from tpssim.statistics import Estimate
 
 LONGEST_LABEL = 16
+WIDTH = 80  # characters of a line, where no terminal says otherwise
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
     """The rows under their header: the first columns to the left, the others to the right.
 
-    A label longer than `LONGEST_LABEL` gets a line of its own, so that the columns stay narrow. On a terminal
-    that is too narrow for them the columns follow in blocks, each beside the first `left` ones.
+    A head may have several lines; where one is broken within a word it has a soft hyphen. To fit the screen
+    the columns stand closer, then a long label gets a line of its own; if that is not enough the columns
+    follow in blocks, each beside the first `left` ones.
+
+    >>> print(aligned(["law", "p99\\ns"], [["fixed", "0.1"], ["aimd", "12"]], left=1))
+           p99
+    law      s
+    ----------
+    fixed  0.1
+    aimd    12
     """
-    fitting = [header, *(row for row in rows if len(row[0]) <= LONGEST_LABEL)]
-    widths = [max(len(row[0]) for row in fitting)]
-    widths += [max(len(row[i]) for row in [header, *rows]) for i in range(1, len(header))]
+    heads = _heads(header)
+    widths = [max(len(row[i]) for row in [*heads, *rows]) for i in range(len(header))]
+    widths[0], gap = _fitted([row[0] for row in heads], [row[0] for row in rows], widths[1:])
     blocks: list[list[int]] = [[]]
-    start = sum(widths[:left]) + 2 * left - 1
+    start = sum(widths[:left]) + gap * (left - 1)
     for i in range(left, len(header)):
-        taken = start + sum(widths[k] + 1 for k in [*blocks[-1], i])
-        if blocks[-1] and taken > screen(taken):
+        taken = start + sum(widths[k] + gap for k in [*blocks[-1], i])
+        if blocks[-1] and taken > screen():
             blocks.append([])
         blocks[-1].append(i)
+    lines = [*heads, *rows]
+    chosen = [[*range(left), *block] for block in blocks]
     return "\n\n".join(
-        _block(
-            [[row[i] for i in (*range(left), *block)] for row in [header, *rows]],
-            [widths[i] for i in (*range(left), *block)],
-            left,
-        )
-        for block in blocks
+        _block([[row[i] for i in some] for row in lines], [widths[i] for i in some], left, len(heads), gap)
+        for some in chosen
     )
 
 
-def screen(otherwise: int) -> int:
-    """Characters that a line may have: those of the terminal that is written to, else `otherwise`."""
-    return os.get_terminal_size(sys.stdout.fileno()).columns if sys.stdout.isatty() else otherwise
+def _heads(header: Sequence[str]) -> list[list[str]]:
+    """Heads of several lines as rows; the shorter ones stand at the bottom."""
+    parts = [head.replace("\xad", "-").split("\n") for head in header]
+    most = max(map(len, parts))
+    return [list(row) for row in zip(*([""] * (most - len(part)) + part for part in parts), strict=True)]
+
+
+def _fitted(heads: Sequence[str], labels: Sequence[str], others: Sequence[int]) -> tuple[int, int]:
+    """The width of the first column, and the space between columns: the widest with which all fits."""
+    least = max(map(len, heads))
+    lengths = sorted({least, *(len(label) for label in labels if least < len(label) <= LONGEST_LABEL)})
+    ways = [(lengths[-1], 2), *((width, 1) for width in reversed(lengths))]
+    for width, gap in ways:
+        if width + sum(gap + other for other in others) <= screen():
+            return width, gap
+    return lengths[-1], 1
+
+
+def screen() -> int:
+    """Characters that a line may have: those of the terminal that is written to, else `WIDTH`."""
+    if not sys.stdout.isatty():
+        return WIDTH
+    return os.get_terminal_size(sys.stdout.fileno()).columns or WIDTH  # one may not say how wide it is
 
 
 def filled(text: str, first: str = "", further: str = "") -> str:
-    """A paragraph in lines of 100 characters, fewer on a narrow terminal; words with hyphens stay whole."""
-    width = max(min(100, screen(100)), len(further) + 20)
-    return textwrap.fill(text, width, initial_indent=first, subsequent_indent=further, break_on_hyphens=False)
+    """A paragraph in lines that fit the screen, at most 100 characters; words (paths, names) stay whole."""
+    wrapper = textwrap.TextWrapper(
+        max(min(100, screen()), len(further) + 20),
+        initial_indent=first,
+        subsequent_indent=further,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    return wrapper.fill(text)
 
 
-def _block(rows: Sequence[Sequence[str]], widths: Sequence[int], left: int) -> str:
+def _block(rows: Sequence[Sequence[str]], widths: Sequence[int], left: int, heads: int, gap: int) -> str:
     lines = []
     for row in rows:
         first = row[0]
@@ -69,16 +102,15 @@ def _block(rows: Sequence[Sequence[str]], widths: Sequence[int], left: int) -> s
             cell.ljust(width) if i < left else cell.rjust(width)
             for i, (cell, width) in enumerate(zip([first, *row[1:]], widths, strict=True))
         ]
-        # Numbers stand close: with their headers the nine columns of a comparison then fit 100 characters.
-        lines.append(
-            ("  ".join(cells[: left + 1]) + "".join(f" {cell}" for cell in cells[left + 1 :])).rstrip()
-        )
-    lines.insert(1, "-" * max(len(line) for line in lines))
+        lines.append((" " * gap).join(cells).rstrip())
+    lines.insert(heads, "-" * max(len(line) for line in lines))
     return "\n".join(lines)
 
 
 def in_html(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, left: int = 2) -> str:
     """The same as an element of a notebook, in whatever colours it has; each line of the caption is one.
+
+    A head has one line there.
 
     >>> in_html(["law", "n"], [["a<b", "2"]], "few", left=1)[:46]
     '<table><caption style="text-align:left">few</c'
@@ -91,45 +123,61 @@ def in_html(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, 
             for side, cell in zip(sides, cells, strict=True)
         )
 
-    told = starred_note(rows)
+    header = [head.replace("\xad\n", "").replace("-\n", "-").replace("\n", " ") for head in header]
     lines = "<br>".join(html.escape(text) for text in caption.splitlines())
     body = "\n".join(f"<tr>{line('td', row)}</tr>" for row in rows)
     return (
         f'<table><caption style="text-align:left">{lines}</caption>'
         f"<thead><tr>{line('th', header)}</tr></thead><tbody>\n{body}\n</tbody></table>"
-        + (f"<small>{html.escape(told)}</small>" if told else "")
     )
 
 
-NEVER = "* the mean of those replications in which it happened; in others it never did"
-
-
-def starred_note(rows: Sequence[Sequence[str]]) -> str:
-    """What explains the asterisk of `number`, if a cell has one."""
-    return NEVER if any(cell.endswith("*") for row in rows for cell in row) else ""
-
-
-def starred(text: str) -> str:
-    """The text with a line that explains the asterisk of `number`, if it has one."""
-    return f"{text}\n{NEVER}" if "*" in text else text
-
-
 def number(value: Estimate, scale: float, digits: int) -> str:
-    """A mean in a unit of choice; "-" where there is none, "never" where every replication was infinite."""
+    """A mean in a unit of choice; "-" where there is none.
+
+    "never" where it never happens in any replication, with their number where in some it does: a mean of
+    those in which it does would hide that, and never is worse than late.
+    """
+    if value.never:
+        return f"never {value.never}/{value.never + value.n}" if value.n else "never"
     if value.mean is None:
-        return "never" if value.never else "-"
+        return "-"
     text = f"{value.mean * scale:.{digits}f}"
-    if float(text) == 0.0:
-        text = text.lstrip("-")
-    return f"{text}*" if value.never else text
+    return text.lstrip("-") if float(text) == 0.0 else text
 
 
 def interval(value: Estimate, scale: float, digits: int) -> str:
-    """A mean with the half-width of its confidence interval."""
+    """A mean with the half-width of its interval."""
     text = number(value, scale, digits)
-    if value.mean is None or value.high is None:
+    if value.mean is None or value.high is None or value.never:
         return text
     return f"{text} ±{(value.high - value.mean) * scale:.{digits}f}"
+
+
+def steady(shares: Sequence[float | None]) -> str:
+    """The share of the achievable in each long phase, in %; the extremes of many; "-" where there is none.
+
+    >>> steady([0.5, None, 0.987]), steady([0.5, 0.6, 0.7, 0.8])
+    ('50/-/99', '50..80')
+    """
+    known = [100.0 * share for share in shares if share is not None]
+    if len(shares) > 3 and known:
+        return f"{min(known):.0f}..{max(known):.0f}"
+    return "/".join("-" if share is None else f"{100.0 * share:.0f}" for share in shares)
+
+
+def agreed(word: str, share: float, n: int) -> str:
+    """A verdict for a narrow column: how many replications say so only where not all do.
+
+    >>> agreed("stuck", 1.0, 5), agreed("stuck", 0.8, 5)
+    ('stuck', 'stuck 4/5')
+    """
+    return word if share == 1.0 else f"{word} {round(share * n)}/{n}"
+
+
+def split_note(n: int) -> str:
+    """What is below a table in which `agreed` says how many."""
+    return f"/{n}: the verdict on so many of {n} replications; without a number, on all"
 
 
 def counted(n: int, noun: str) -> str:

@@ -7,23 +7,29 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tpssim import tables
-from tpssim.core import OK, REFUSED, InputError
-from tpssim.scenario import Scenario, frame
+from tpssim.core import REFUSED, InputError, record
+from tpssim.pictures import Columns, commanded, panel
+from tpssim.scenario import Scenario, active, capacity, frame
+from tpssim.services import Recorded, draws
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from tpssim.plots import Frame, Panel
+    from tpssim.pictures import Panel
+    from tpssim.scenario import Steps
 
+#: What is counted over a run, in `meta`.
+COUNTERS = ("spun", "caught_up", "re_anchored", "skipped", "held")
 COLUMNS = (
     "scheduled",
     "released",
@@ -37,8 +43,15 @@ COLUMNS = (
 )
 
 
+@record
 class Trace(NamedTuple):
-    """One run. Every column has one entry a call, in the order of release; times in s since the start."""
+    """One run. Every column has one entry a call, in the order of release; times in s since the start.
+
+    >>> import tpssim
+    >>> trace = tpssim.simulate("blocking-steady:duration=5", "fixed")
+    >>> len(trace.released) == len(trace.completed), float(trace.rate[0])
+    (True, 100.0)
+    """
 
     scheduled: NDArray[np.float64]  #: when the schedule wanted the release
     released: NDArray[np.float64]  #: when the call was released; nan if it was refused locally
@@ -71,7 +84,7 @@ class Trace(NamedTuple):
     def to_npz(self, path: str | Path) -> None:
         """Write the columns and, as JSON in `meta`, what made them."""
         arena = self.scenario
-        picture = {"frame": frame(arena), "target": arena.target, "producers": arena.producers}
+        picture = {"frame": self.frame(), "target": arena.target, "producers": arena.producers}
         meta = json.dumps({"scenario": arena.name, "picture": picture, **self.meta}, sort_keys=True)
         # As numpy.savez_compressed, at zlib's first level: as small, in half the time.
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -91,22 +104,56 @@ class Trace(NamedTuple):
         """
         return commanded(self.columns(), self.scenario.producers, self.scenario.target, t)
 
+    def frame(self) -> tuple[Steps, list[tuple[float, float]], float, float]:
+        """`scenario.frame`; with a recorded service what is achievable is that of the calls of this run."""
+        steps, shades, target, duration = frame(self.scenario)
+        return recorded_steps(self) or steps, shades, target, duration
+
     def panel(self, title: str) -> Panel:
         """What a picture of rates needs of this run."""
-        return panel(
-            self.columns(), self.scenario.producers, self.scenario.target, self.scenario.duration, title
-        )
+        arena = self.scenario
+        found = panel(self.columns(), arena.producers, arena.target, arena.duration, title)
+        return found._replace(steps=recorded_steps(self))
 
     def plot(self) -> Figure:
         """The rate over time against what was achievable."""
         from tpssim import plots
 
         title = f"{self.scenario.name}: {self.meta['controller']}"
-        return plots.rate_figure(title, [self.panel("")], plots.Frame(*frame(self.scenario)))
+        return plots.rate_figure(title, [self.panel("")], plots.Frame(*self.frame()))
 
 
-Columns = Mapping[str, "NDArray[Any]"]
-Spans = Sequence[tuple[float, float]]
+BINS, FEWEST = 120, 10  # of a run, as its picture has them; calls whose mean is a service time at a time
+
+
+def recorded_steps(trace: Trace) -> Steps:
+    """What is achievable of a recorded service over time: rows of (start, end, calls a second).
+
+    A recording is slow in one place and fast in another, so its mean over all says nothing of a moment:
+    what a bin can take is that of the service times that its own calls drew. Empty for any other service.
+    """
+    arena, meta = trace.scenario, trace.meta
+    here = np.flatnonzero(trace.outcome != REFUSED)
+    known = {"seed", "replication"} <= meta.keys() and len(arena.producers) == 1
+    if not isinstance(arena.service, Recorded) or not known or not len(here) or meta.get("engine") == "live":
+        return []
+    recording = np.asarray(arena.service.recording)
+    # Call k takes the recording's k-th service time from where this replication begins.
+    begin = int(draws(arena.service.noise(), 1, meta["seed"], meta["replication"])[0] * len(recording))
+    took = np.concatenate([[0.0], np.cumsum(recording[(begin + here) % len(recording)])])
+    edges = np.linspace(0.0, arena.duration, BINS + 1)
+    low, high = np.searchsorted(trace.released[here], (edges[:-1], edges[1:]))
+    short = np.maximum(FEWEST - (high - low), 0)
+    low = np.maximum(low - (short + 1) // 2, 0)
+    high = np.minimum(np.maximum(high + (short + 1) // 2, low + FEWEST), len(here))
+    low = np.minimum(low, np.maximum(high - FEWEST, 0))
+    local = (took[high] - took[low]) / (high - low)
+    steps: Steps = []
+    for start, end, mean in zip(edges[:-1].tolist(), edges[1:].tolist(), local.tolist(), strict=True):
+        middle = (start + end) / 2.0
+        bears = capacity(arena, middle) * (arena.service.mean / mean if mean > 0.0 else math.inf)
+        steps.append((start, end, min(active(arena, middle) * arena.target, bears)))
+    return steps
 
 
 def write_csv(path: str | Path, columns: Columns) -> None:
@@ -117,81 +164,40 @@ def write_csv(path: str | Path, columns: Columns) -> None:
         writer.writerows(zip(*(columns[name].tolist() for name in COLUMNS), strict=True))
 
 
+def unsound(scenario: Scenario, controller: str, call: int) -> InputError:
+    """The error for a run in which time did not pass as it must."""
+    return InputError(
+        f"scenario {scenario.name}: controller {controller}: a time of call {call} is negative, falls or is "
+        "no number; allowed: laws and service times that give finite numbers"
+    )
+
+
+def first_unsound(trace: Trace) -> int:
+    """The first call with a time that cannot be; -1 if there is none.
+
+    Releases never fall, no work is done before its release, no latency is negative, and all are finite; nan
+    stands only for what did not happen: a release that was refused locally, a completion after the end.
+    """
+    scheduled, released, completed, latency, outcome = trace[:4] + trace[7:8]
+    done, gone = outcome < REFUSED, outcome == REFUSED
+    before = np.maximum.accumulate(np.where(gone, 0.0, released)) if gone.any() else released
+    falls = np.concatenate([~(released[:1] >= 0.0), ~(released[1:] >= before[:-1])]) & ~gone
+    wrong = ~((scheduled >= 0.0) & (scheduled < math.inf)) | falls | ~(np.isnan(released) == gone)
+    wrong |= np.where(done, ~((completed >= released) & (completed < math.inf)), ~np.isnan(completed))
+    wrong |= np.where(done, ~(latency >= 0.0), latency < 0.0)
+    return int(wrong.argmax()) if wrong.any() else -1
+
+
+def sound(trace: Trace) -> Trace:
+    """The trace; raises `InputError` for one in which time did not pass as it must."""
+    call = first_unsound(trace)
+    if call >= 0:
+        raise unsound(trace.scenario, str(trace.meta.get("controller", "a throttle")), call)
+    return trace
+
+
 def checked_trace(trace: Any) -> Trace:
     """The trace; raises `InputError` if it is none."""
     if not isinstance(trace, Trace):
         raise InputError(f"{type(trace).__name__} is no run; allowed: a Trace, as simulate makes it")
     return trace
-
-
-def commanded(
-    columns: Columns, producers: Spans, target: float, t: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """`Trace.commanded` of columns by name."""
-    total = np.zeros(len(t))
-    for index, (start, end) in enumerate(producers):
-        mine = (columns["producer"] == index) & (columns["outcome"] != REFUSED)
-        times, rates = columns["released"][mine], np.minimum(columns["rate"][mine], target)
-        if not len(times):
-            continue
-        last = np.searchsorted(times, t, side="right")
-        if np.isnan(rates).all():
-            since = np.minimum(np.maximum(t - start, 1.0 / target), 1.0)
-            held = (last - np.searchsorted(times, t - 1.0, side="right")) / since
-        else:
-            held = rates[np.maximum(last - 1, 0)]
-        total += np.where((t >= start) & (t < end), held, 0.0)
-    return total
-
-
-def limits(columns: Columns, producers: Spans, t: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The limit at times t, calls in flight, of all producers in sum; nan without one.
-
-    A law whose rate valve is open at fewer than half of the releases commands by that: nan too.
-    """
-    limit = np.where(np.isfinite(columns["limit"]), columns["limit"], np.nan)
-    if 2 * np.isinf(columns["rate"]).sum() < len(limit):
-        return np.full(len(t), np.nan)
-    total = np.zeros(len(t))
-    for index, (start, end) in enumerate(producers):
-        mine = (columns["producer"] == index) & (columns["outcome"] != REFUSED)
-        times, held = columns["released"][mine], limit[mine]
-        if len(times):
-            last = np.maximum(np.searchsorted(times, t, side="right") - 1, 0)
-            total += np.where((t >= start) & (t < end), held[last], 0.0)
-    return np.where(total > 0.0, total, np.nan)
-
-
-def panel(columns: Columns, producers: Spans, target: float, duration: float, title: str) -> Panel:
-    """`Trace.panel` of columns by name."""
-    from tpssim import plots
-
-    t = np.linspace(0.0, duration, plots.POINTS, endpoint=False)
-    done, completed = columns["outcome"] == OK, columns["completed"]
-    each = [completed[done & (columns["producer"] == i)] for i in range(len(producers))]
-    rate, limit = commanded(columns, producers, target, t), limits(columns, producers, t)
-    if np.isfinite(limit).any() and np.isinf(columns["rate"]).all():
-        rate = np.full(len(t), np.nan)  # the law commands by its limit alone
-    return plots.Panel(title, t, rate, completed[done], each if len(each) > 1 else [], limit)
-
-
-def read_picture(path: Path) -> tuple[Panel, Frame, dict[str, Any]] | None:
-    """What a picture needs of a run written by `Trace.to_npz`, and its `meta`; None if it is not there.
-
-    Raises `InputError` for a file that is none of those.
-    """
-    from tpssim import plots
-
-    if not path.is_file():
-        return None
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            meta = json.loads(str(archive["meta"]))
-            columns = {name: archive[name] for name in COLUMNS}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{str(path)!r} is no trace; allowed: an npz file that tpssim wrote") from error
-    if "picture" not in meta:
-        return None  # as earlier versions wrote it
-    seen = meta["picture"]
-    drawn = plots.Frame(*seen["frame"])
-    return panel(columns, seen["producers"], seen["target"], drawn.duration, ""), drawn, meta

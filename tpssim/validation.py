@@ -1,7 +1,8 @@
 """Is the simulation right? Every case of `yardsticks`, theory beside simulation.
 
 A stochastic case holds if the theory lies in the 99.9 % confidence interval of its replications and the
-interval is at most 10 % of the value to either side; a deterministic one if it is within its tolerance.
+interval is at most 10 % of the value to either side (Student's t: each replication is a mean of thousands of
+calls, and so nearly normal); a deterministic one if it is within its tolerance.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tpssim.core import InputError
-from tpssim.statistics import estimate
+from tpssim.core import InputError, record
+from tpssim.statistics import mean_interval
 from tpssim.tables import aligned
 from tpssim.vector_cases import Statistic
 from tpssim.yardsticks.cases import CASES
@@ -20,6 +21,7 @@ CONFIDENCE = 0.999
 WIDEST = 0.1  # half-width of an interval, of the value
 
 
+@record
 class Outcome(NamedTuple):
     """A case, theory and simulation."""
 
@@ -65,7 +67,7 @@ def judged(case: str, found: Found) -> Outcome:
         low, high = theory - found.tolerance, theory + found.tolerance
         holds = low <= simulated <= high
         return Outcome(case, found.quantity, theory, simulated, low, high, holds, found.calls, found.parts)
-    of = estimate(values, CONFIDENCE)
+    of = mean_interval(values, CONFIDENCE)
     assert of.mean is not None
     assert of.low is not None
     assert of.high is not None

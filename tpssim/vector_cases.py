@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from tpssim import model
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import FAILED, OK, Observation
+from tpssim.core import FAILED, OK, Observation, record
+from tpssim.pacing import BURST
 from tpssim.plant import Async
 from tpssim.scenario import Scenario, checked_scenario
 from tpssim.services import Constant
@@ -26,6 +27,7 @@ MS = 1e-3
 AT_ONCE = 1e6  #: requests a second that all come within the first millisecond
 
 
+@record
 class Statistic(NamedTuple):
     """One statistic of a run and where it is to lie."""
 
@@ -35,6 +37,7 @@ class Statistic(NamedTuple):
     high: float
 
 
+@record
 class Jittered(NamedTuple):
     """Service times of `least (1 + jitter E)`, E standard exponential."""
 
@@ -189,6 +192,7 @@ def scenario_of(name: str, case: VectorCase, duration: float = 600.0) -> Scenari
             backend=case.backend,
             retry=case.retry,
             timeout=case.timeout,
+            late=BURST,  # requests that wait for a place in Vector's buffer all go on
             tick=MS,
             grid=MS,
         )

@@ -9,12 +9,14 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from tpssim.core import record
 from tpssim.plant import Backend, Retry
 
 FIBONACCI = Retry(1000.0, 1.0, 0.0, 30.0)
 Bounds = tuple[float, float]
 
 
+@record
 class VectorCase(NamedTuple):
     """A scenario of theirs: parameters, and the range of each statistic."""
 

@@ -4,15 +4,20 @@
 shows the schedule, not the law. `exceeds`: foreign code released calls by more than a tenth faster than the
 wanted rate. Else the rules, in the order in which they are tried on each long phase:
 
-- `oscillates`: the commanded rate swings by more than half of its mean in the steady window, or by more
-  than a tenth in a regular cycle (R > 0.5 and r > 1). Noise makes an AIMD swing without a fixed period, so
-  regularity alone would miss it.
+- `oscillates`: the commanded rate (the limit, if the law commands that) swings by more than half of its mean
+  in the steady window, or by more than a tenth in a regular cycle (R > 0.5 and r > 1). Noise makes an AIMD
+  swing without a fixed period, so regularity alone would miss it.
 - `saturated`: the lag behind the schedule grows by more than 1 % of the time while the consumer is at 90 % or
   more of its capacity: it asks for more than the consumer bears, and the backlog grows for as long as this
   lasts.
 - `drifts`: the lag behind the schedule grows by more than 1000 ppm although the consumer is below 90 %.
 - `stuck`: settled, but below 80 % of the achievable.
 - `converges`: settled at 80 % of the achievable or above.
+
+A reason says besides if more than a hundredth of the slots were skipped: with a late policy that gives up
+slots no lag grows.
+Beside the word stands a remark, `bursts`, where far more calls than wanted are released in a second or in
+10 ms: a rate that is right on average may still be one that no quota bears.
 
 The word for the run is the worst of its phases: stuck, oscillates, saturated, drifts, converges. The word
 for several replications is that of the majority (the worse one in a tie), with its share.
@@ -22,32 +27,33 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tpssim.core import REFUSED
+from tpssim.core import REFUSED, record
 from tpssim.metrics import measure_phases
 from tpssim.plant import Async, Blocking
 from tpssim.traces import Trace, checked_trace
+from tpssim.verdict_words import WORDS
 
 if TYPE_CHECKING:
     from tpssim.reduction.records import Phase
-
-#: The words, worst first.
-WORDS = ("inert", "exceeds", "stuck", "oscillates", "saturated", "drifts", "converges")
-
-#: A backlog grows: the longer the run, the worse it is, however much is achieved meanwhile.
-GROWING = ("saturated", "drifts")
+    from tpssim.scenario import Scenario
 
 SWING, REGULAR_SWING = 0.5, 0.1
 BUSY = 0.9
 OVERLOAD, DRIFT = 10_000.0, 1000.0  # ppm
 STUCK = 0.8
 EXCESS = 1.1
+SKIPPED = 0.01  # of the slots
+#: Of what is wanted in a second, and in 0.1 s, which may come at once: more of it, beside a few calls, is a
+#: burst. A ceiling as of `late="auto"` stays below both.
+BURST, FEW_1S, FEW_10MS = 1.25, 2.0, 10.0
 
 
+@record
 class Verdict(NamedTuple):
     word: str
     reason: str
@@ -65,13 +71,13 @@ def word_of(phase: Phase) -> str:
     return "stuck" if phase.steady_share < STUCK else "converges"
 
 
-def judge_phase(phase: Phase) -> Verdict:
-    """The verdict on one phase."""
+def judge_phase(phase: Phase, what: str = "rate") -> Verdict:
+    """The verdict on one phase; `what` the law commands."""
     when, word = f"{phase.start:g}-{phase.end:g} s", word_of(phase)
     if word == "oscillates":
         regular = phase.period == phase.period and phase.swing > REGULAR_SWING
         cycle = f", period {phase.period:.2g} s" if regular else ""
-        return Verdict(word, f"{when}: the rate swings by {phase.swing:.0%} of its mean{cycle}")
+        return Verdict(word, f"{when}: the {what} swings by {phase.swing:.0%} of its mean{cycle}")
     if word == "saturated":
         return Verdict(
             word,
@@ -121,10 +127,42 @@ def overrun(trace: Trace) -> str:
     return f"released {calls:,} calls in {took:.3g} s, where {wanted:g}/s were wanted"
 
 
+def besides(trace: Trace) -> str:
+    """What a reason says besides: the slots that were given up; "" if few were."""
+    skipped = float(trace.meta.get("skipped", 0.0))
+    if skipped > SKIPPED * (len(trace.released) + skipped):
+        return f"; {skipped / (len(trace.released) + skipped):.0%} of the slots skipped"
+    return ""
+
+
+def bursts(measures: Mapping[str, float], scenario: Scenario) -> str:
+    """How far releases went beyond what is wanted, in a second or in 10 ms; "" if they did not.
+
+    Random gaps have no ceiling of this kind.
+
+    >>> from tpssim.scenarios import SCENARIOS
+    >>> bursts({"burst_1s": 100.0, "burst_10ms": 99.0}, SCENARIOS["blocking-steady"])
+    'releases up to 99 calls in 10 ms, where 100/s are wanted'
+    """
+    wanted = scenario.target * len(scenario.producers)
+    if scenario.poisson > 0.0:
+        return ""
+    found = []
+    if measures["burst_1s"] > BURST * wanted + FEW_1S:
+        found.append(f"{measures['burst_1s']:,.0f} calls in a second")
+    if measures["burst_10ms"] > BURST * 0.1 * wanted + FEW_10MS:
+        found.append(f"{measures['burst_10ms']:,.0f} calls in 10 ms")
+    return f"releases up to {' and '.join(found)}, where {wanted:g}/s are wanted" if found else ""
+
+
 def judge(trace: Trace, rows: list[Phase] | None = None) -> Verdict:
     """The verdict on one run: inert, or the worst of its phases, the later one if two are alike.
 
     Raises `InputError` for anything but a run.
+
+    >>> from tpssim import simulate
+    >>> judge(simulate("blocking-steady:duration=5", "fixed")).word
+    'saturated'
     """
     idle = inertia(checked_trace(trace))
     if idle:
@@ -132,8 +170,11 @@ def judge(trace: Trace, rows: list[Phase] | None = None) -> Verdict:
     excess = overrun(trace)
     if excess:
         return Verdict("exceeds", excess)
-    every = [judge_phase(phase) for phase in (measure_phases(trace) if rows is None else rows)]
-    return min(reversed(every), key=lambda verdict: WORDS.index(verdict.word))
+    limits = bool((np.isinf(trace.rate) & np.isfinite(trace.limit)).all())
+    what = "limit" if limits and len(trace.rate) else "rate"
+    every = [judge_phase(phase, what) for phase in (measure_phases(trace) if rows is None else rows)]
+    found = min(reversed(every), key=lambda verdict: WORDS.index(verdict.word))
+    return found._replace(reason=found.reason + besides(trace))
 
 
 def majority(words: Sequence[str]) -> tuple[str, float]:
@@ -145,23 +186,3 @@ def majority(words: Sequence[str]) -> tuple[str, float]:
     counts = Counter(words)
     word = max(WORDS, key=lambda w: (counts[w], -WORDS.index(w)))
     return word, counts[word] / len(words)
-
-
-def merit(
-    word: str, share: float, achieved: float | None, response_p99: float | None
-) -> tuple[float, float, float]:
-    """Sorts settings, the best first: by verdict, then its share and what is achieved.
-
-    Where a backlog grows what is achieved says nothing: there the shortest response at p99 comes first. A
-    word that is no verdict comes last.
-
-    >>> sorted([("saturated", 1.0, 0.99, 9.8), ("saturated", 0.6, 0.97, 0.6), ("converges", 0.6, 0.9, 0.1)],
-    ...        key=lambda setting: merit(*setting))[0]
-    ('converges', 0.6, 0.9, 0.1)
-    """
-    if word not in WORDS:
-        return 1.0, 0.0, 0.0
-    rank = -float(WORDS.index(word))
-    if word in GROWING:
-        return rank, math.inf if response_p99 is None else response_p99, 0.0
-    return rank, -share, math.inf if achieved is None else -achieved

@@ -14,7 +14,7 @@ import numpy as np
 
 from tpssim.compiled import engine
 from tpssim.contenders import scenario_named
-from tpssim.core import OK, InputError, format_spec
+from tpssim.core import OK, InputError, format_spec, record
 from tpssim.experiment import simulate
 from tpssim.metrics import measured
 from tpssim.plots import Frame
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 LAW = ("alpha", "deadzone", "dec_rate", "inc_step")
 
 
+@record
 class Choice(NamedTuple):
     """Where the sliders stand; by default at the article's constants."""
 
@@ -63,6 +64,7 @@ class Choice(NamedTuple):
         return f"python -m tpssim simulate {scenario} {law} --seed {self.seed}"
 
 
+@record
 class View(NamedTuple):
     """What a choice comes to."""
 
@@ -116,6 +118,7 @@ def view(choice: Choice) -> View:
     return View(scope.png(curves(trace)), judge(trace, phases), measures, choice.command())
 
 
+@record
 class Told(NamedTuple):
     """A measure that is told beside the verdict."""
 
@@ -163,6 +166,10 @@ def explore(scenario: str = "degrade-recover", seed: int = 0) -> Any:
     The widget, which a notebook shows when it is the last value of a cell. The grey lines are the article's
     constants on the same scenario and noise; the command below the picture makes the same run. Needs the
     extra `notebook`; raises `InputError`.
+
+    >>> panel = explore("blocking-steady")
+    >>> type(panel).__name__
+    'VBox'
     """
     try:
         import ipywidgets as w

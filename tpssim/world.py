@@ -21,7 +21,7 @@ from tpssim.core import REFUSED, UNFINISHED
 from tpssim.disturbances import Stall, Swap, factor_at, factor_row, finish, merged
 from tpssim.pacing import on_grid, ticked
 from tpssim.scenario import Scenario
-from tpssim.traces import COLUMNS, Trace
+from tpssim.traces import COLUMNS, Trace, sound
 
 # Priorities at equal times. simpy's own wake-ups are 0 and 1; producer and slot are added to these.
 END, COMPLETION, TIMEOUT, WINDOW, RETRY, RELEASE = (kind << 64 for kind in range(2, 8))
@@ -69,9 +69,9 @@ class World:
         self.seed = seed
         self.replication = replication
         self.env = simpy.Environment()
-        # A slot lies at least 1 / target after the one before (unless gaps are random); more than `FIRST`
-        # draws are made when they are asked for.
-        self.slots = min(math.ceil(max(scenario.target, 1.0) * scenario.duration), FIRST) + 2
+        # A slot lies at least 1 / target after the one before (unless gaps are random).
+        self.slots = math.ceil(max(scenario.target, 1.0) * scenario.duration) + 2
+        self.first = min(self.slots, FIRST)  # draws; more are made when they are asked for
         self.services = [scenario.service]
         self.swaps: list[tuple[float, float, int]] = []
         for d in scenario.disturbances:
@@ -84,7 +84,7 @@ class World:
         self.delays: dict[tuple[int, int], Noise] = {}
         self.disturbed = bool(self.swaps or self.factors)
         self.plain_times = [self._times(0, i, 0) for i in range(len(scenario.producers))]
-        self.counters = {"spun": 0.0, "caught_up": 0.0, "re_anchored": 0.0, "dropped": 0.0, "held": 0.0}
+        self.counters = {"spun": 0.0, "caught_up": 0.0, "re_anchored": 0.0, "skipped": 0.0, "held": 0.0}
         self.rows: list[Row] = []
 
     def noise(self, stream: str, producer: int = 0, attempt: int = 0) -> Noise:
@@ -93,7 +93,7 @@ class World:
         def make(n: int) -> Any:
             return services.draws(stream, n, self.seed, self.replication, producer, attempt)
 
-        return Noise(make, self.slots)
+        return Noise(make, self.first)
 
     def late(self, producer: int = 0) -> Draws:
         """How late each sleep of a producer ends, s."""
@@ -106,7 +106,7 @@ class World:
             normal, uniform = (services.draws(s, n, *key) for s in ("timer.normal", "timer.uniform"))
             return late_wakeups(timer, normal, uniform)
 
-        return Noise(make, self.slots)
+        return Noise(make, self.first)
 
     def work(self, producer: int, slot: int, attempt: int, begin: float) -> float:
         """Service time of a call whose work begins at `begin`, s, under the disturbances in force."""
@@ -132,9 +132,10 @@ class World:
 
             def make(n: int) -> Any:
                 stream = f"network.{network.noise()}"
-                return network.times(services.draws(stream, n, self.seed, self.replication, *key))
+                noise = services.draws(stream, n, self.seed, self.replication, *key)
+                return services.times_of(network, noise)
 
-            self.delays[key] = Noise(make, self.slots)
+            self.delays[key] = Noise(make, self.first)
         return self.delays[key][slot]
 
     def _times(self, which: int, producer: int, attempt: int) -> Noise:
@@ -142,9 +143,9 @@ class World:
 
         def make(n: int) -> Any:
             noise = services.draws(service.noise(), n, self.seed, self.replication, producer, attempt)
-            return service.times(noise)
+            return services.times_of(service, noise)
 
-        return Noise(make, self.slots)
+        return Noise(make, self.first)
 
     def finish(self, begin: float, work: float) -> float:
         """When work begun at `begin` is done, s, stalls and the tick of the scenario included."""
@@ -192,4 +193,4 @@ class World:
         columns[OUTCOME] = columns[OUTCOME].astype(np.int8)
         columns[PRODUCER] = columns[PRODUCER].astype(np.int32)
         columns += [self.scenario, {**meta, **self.counters}]
-        return Trace(*columns)
+        return sound(Trace(*columns))

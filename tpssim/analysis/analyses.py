@@ -10,21 +10,25 @@ from tpssim import tables
 from tpssim.analysis.dead_zones import of_busy_time, of_ewma_deadzone
 from tpssim.analysis.linear import of_linear
 from tpssim.analysis.plants import Plant, plant_of
-from tpssim.analysis.rows import Picture, Row, Runs
+from tpssim.analysis.rows import TOLERANCE, Picture, Row, Runs
 from tpssim.analysis.sawtooths import of_aimd, of_aimd_epoch
 from tpssim.article import TWINS
 from tpssim.contenders import ControllerLike, contender, scenario_named
-from tpssim.controllers import CONTROLLERS, facts
-from tpssim.core import checked_count
+from tpssim.controllers import CONTROLLERS
+from tpssim.core import MOST_COMPARED, checked_count, record
 from tpssim.experiment import simulate
 from tpssim.metrics import measure_phases
 from tpssim.scenario import Scenario, frame
+from tpssim.statistics import assumption
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from tpssim.traces import Trace
 
+REFUTED = (
+    f"refuted: it applies, but the simulated interval lies more than {TOLERANCE:.0%} away from the prediction"
+)
 Predictor = Callable[[Any, Runs, int], tuple[list[Row], Picture]]
 #: The laws that theory says something of.
 PREDICTED: dict[str, Predictor] = {
@@ -37,8 +41,14 @@ PREDICTED: dict[str, Predictor] = {
 }
 
 
+@record
 class Analysis(NamedTuple):
-    """What theory says of a law on a scenario, and what the simulation shows."""
+    """What theory says of a law on a scenario, and what the simulation shows.
+
+    >>> found = analyse("blocking-steady:duration=5", "aimd", replications=2)
+    >>> found.controller, len(found.rows) > 0
+    ('aimd', True)
+    """
 
     scenario: Scenario
     controller: str
@@ -60,12 +70,14 @@ class Analysis(NamedTuple):
         notes: dict[str, list[str]] = {}
         for row in self.rows:
             simulated = "-" if row.simulated is None else _estimate(row)
-            lines.append(
-                (row.quantity, "no" if row.refusal else "yes", _number(row.predicted), simulated, row.unit)
-            )
+            refuted = row.refuted()
+            applies = "no" if row.refusal else "refuted" if refuted else "yes"
+            lines.append((row.quantity, applies, _number(row.predicted), simulated, row.unit))
             told = f"{row.assumption}."
             if row.refusal:
                 told += f" Does not apply: {row.refusal}."
+            if refuted:
+                told += f" REFUTED: {refuted}."
             notes.setdefault(told, []).append(row.quantity)
         plant = self.plant
         assert plant is not None
@@ -73,7 +85,15 @@ class Analysis(NamedTuple):
             f"{title}, {plant.start:g}-{plant.end:g} s: bears {plant.capacity:.4g}/s of "
             f"{plant.target:.4g}/s, service CV {plant.cv:.2g}; {self.replications} replications"
         )
-        return "\n".join([about, "", _aligned(header, lines), "", "assumptions:", *_told(notes)])
+        below = [tables.filled(f"±: {assumption(self.replications)}", further="   ")]
+        below += [REFUTED] if self.refuted() else []
+        return "\n".join(
+            [tables.filled(about), "", _aligned(header, lines), *below, "", "assumptions:", *_told(notes)]
+        )
+
+    def refuted(self) -> list[str]:
+        """The quantities whose prediction applies, but is refuted by the simulation."""
+        return [row.quantity for row in self.rows if row.refuted()]
 
     def document(self) -> dict[str, Any]:
         """The same for programs."""
@@ -90,6 +110,7 @@ class Analysis(NamedTuple):
             "reason": self.reason,
             "phase": None if plant is None else [plant.start, plant.end],
             "capacity": None if plant is None else plant.capacity,
+            "tolerance": TOLERANCE,
             "rows": [
                 {
                     "quantity": row.quantity,
@@ -99,6 +120,7 @@ class Analysis(NamedTuple):
                     "assumption": row.assumption,
                     "applies": not row.refusal,
                     "why_not": row.refusal,
+                    "refuted": row.refuted(),
                 }
                 for row in self.rows
             ],
@@ -112,6 +134,8 @@ class Analysis(NamedTuple):
         if not self.picture.curves:
             shown = "what is predicted of it" if self.picture.levels else "no prediction that applies to it"
             title += f"\nthe rate, and {shown}" if self.rows else "\nthe rate alone, as nothing is predicted"
+        if refuted := self.refuted():
+            title += "\n" + tables.filled(f"refuted by the simulation: {', '.join(refuted)}")
         return plots.analysis_figure(
             title,
             self.picture.caption,
@@ -119,9 +143,15 @@ class Analysis(NamedTuple):
             self.picture.marks,
             self.trace.panel("first replication"),
             plots.Frame(*frame(self.scenario)),
-            self.picture.levels,
+            [(f"{label}{self._doubt(level)}", level) for label, level in self.picture.levels],
             (0.0, 0.0) if self.plant is None else (self.plant.start, self.plant.end),
         )
+
+    def _doubt(self, level: float) -> str:
+        """What is said of a level that is a prediction, or goes with one, which is refuted."""
+        rates = [row for row in self.rows if row.unit == "1/s" and not row.refusal]
+        own = [row for row in rates if row.predicted == level]
+        return " (refuted)" if any(row.refuted() for row in own or rates) else ""
 
 
 def _told(notes: dict[str, list[str]]) -> list[str]:
@@ -162,11 +192,11 @@ def _silence(name: str) -> str:
     """Why nothing is predicted for a law."""
     if name not in CONTROLLERS:
         return "it is no law of the catalogue, and only laws with known equations can be reckoned"
-    told = facts(CONTROLLERS[name])
-    if told.signal == "none":
+    law = CONTROLLERS[name]
+    if law.signals == "none":
         return "it looks at nothing, so there is no loop"
     return (
-        f"it turns the {told.valve} valve by {told.signal}; the theory here covers "
+        f"it turns the {' or '.join(law.actuators)} valve by {law.signals}; the theory here covers "
         f"{', '.join(PREDICTED)} and has no equations for it"
     )
 
@@ -179,7 +209,8 @@ def analyse(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Analysis:
-    """Predictions for a law on a scenario, beside means and 95 % intervals of that many simulations.
+    """Predictions for a law on a scenario, beside what so many simulations show: means, and intervals of the
+    median run.
 
     Looked at is the long phase in which the service bears the least of what is wanted. A printed throttle
     stands for the law that equals it. Where nothing is predicted, `reason` says why.
@@ -189,7 +220,7 @@ def analyse(
     >>> found.reason
     'it looks at nothing, so there is no loop'
     """
-    checked_count("replications", replications, 2)
+    checked_count("replications", replications, 2, MOST_COMPARED)
     checked_count("seed", seed, 0)
     arena, rival = scenario_named(scenario), contender(controller)
     law, name = rival.law, rival.name

@@ -68,24 +68,24 @@ def _cycles(law: Any, plant: Plant) -> bool:
     return bool(np.ptp(late) > 0.01 * late.mean())
 
 
-def ewma_rows(law: Any, bound: str, runs: Runs) -> list[Row]:
+def ewma_rows(law: Any, bound: str, step: float, runs: Runs) -> list[Row]:
     """The limit cycle of a relay with a dead zone: as the law runs, and as if its EWMA lagged the rate."""
     plant, name = runs.plant, bound.upper()
     given = getattr(law, bound)
     rates = backlogged(law, plant)[2000:]
-    landing = theory.landing_boundary(law.low, law.inc_step, plant.capacity)
+    landing = theory.landing_boundary(law.low, step, plant.capacity)
     widths = np.arange(law.low, law.low + 0.3, 0.0025)
     cycling = [width for width in widths if _cycles(law._replace(**{bound: float(width)}), plant)]
     tau = -1.0 / math.log1p(-law.alpha) if law.alpha < 1.0 else 0.0
     steps = describing.Steps(
         math.log(law.low) if law.low > 0.0 else -math.inf,
         math.log(given),
-        math.log1p(law.inc_step / plant.capacity),
+        math.log1p(step / plant.capacity),
         -math.log(law.dec_rate),
     )
     turn = theory.phase_crossover(tau, 1.0)
     lagged = 1.0 / (turn * math.hypot(1.0, turn * tau))
-    cycle = None if law.low == 0.0 or law.inc_step == 0.0 else describing.limit_cycle(steps, lagged, turn)
+    cycle = None if law.low == 0.0 or step == 0.0 else describing.limit_cycle(steps, lagged, turn)
     why = (
         "the law smooths the time, not the ratio: a busy consumer's time does not depend on the rate, so "
         "the EWMA is not in the loop"
@@ -102,7 +102,7 @@ def ewma_rows(law: Any, bound: str, runs: Runs) -> list[Row]:
         Row(
             f"{name} without a cycle",
             "x interval",
-            theory.cycle_boundary(law.alpha, law.low, law.dec_rate, law.inc_step, plant.capacity),
+            theory.cycle_boundary(law.alpha, law.low, law.dec_rate, step, plant.capacity),
             exact(float(max(cycling, default=law.low))),
             "describing function; integrator, EWMA as a lag of the ratio, one call of delay",
             why,
@@ -121,7 +121,7 @@ def ewma_rows(law: Any, bound: str, runs: Runs) -> list[Row]:
 
 def of_ewma_deadzone(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
     plant = runs.plant
-    rows = ewma_rows(law, "deadzone", runs)
+    rows = ewma_rows(law, "deadzone", law.inc_step, runs)
     rows += noise_rows(law, "deadzone", runs, 1.0, seed)
     rest = theory.dead_zone_balance(law, plant.cv, plant.capacity)
     refusal = "" if plant.cv > QUIET else "without noise it stops wherever it first is inside the zone"
@@ -152,7 +152,8 @@ def of_ewma_deadzone(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Pictur
 
 def of_busy_time(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
     plant = runs.plant
-    rows = ewma_rows(law, "high", runs)
+    step = law.inc_step * plant.target  # 1/s per call
+    rows = ewma_rows(law, "high", step, runs)
     middle = (law.low + law.high) / 2.0
     rows += noise_rows(law, "high", runs, middle, seed)
     kept = SPREAD * plant.cv * math.sqrt(law.alpha / (2.0 - law.alpha))
@@ -178,5 +179,5 @@ def of_busy_time(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
     ]
     if stuck:
         return rows, Picture("", [], [], [])
-    rows += climb(runs, middle * plant.capacity, law.inc_step)
+    rows += climb(runs, middle * plant.capacity, step)
     return rows, Picture("", [], [], [("predicted mean", middle * plant.capacity)])

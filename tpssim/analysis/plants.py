@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim.core import Observation
+from tpssim.core import Observation, record
 from tpssim.disturbances import Swap
 from tpssim.metrics import long_phases
+from tpssim.pacing import BURST
 from tpssim.plant import Backend, Blocking
 from tpssim.scenario import Scenario, achievable, capacity
 from tpssim.services import Constant, Lognormal
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
+@record
 class Plant(NamedTuple):
     """A blocking consumer in the long phase in which it bears the least of what is wanted."""
 
@@ -39,11 +41,11 @@ class Plant(NamedTuple):
 
     def quiet(self) -> Scenario:
         """The same without noise: 2000 calls."""
-        return Scenario("quiet", Constant(self.mean), self.target, 2000.0 * self.mean)
+        return Scenario("quiet", Constant(self.mean), self.target, 2000.0 * self.mean, late=BURST)
 
     def paced(self, rate: float, calls: float) -> Scenario:
         """This service with so many calls wanted at that rate."""
-        return Scenario("paced", self.service, rate, calls / rate)
+        return Scenario("paced", self.service, rate, calls / rate, late=BURST)
 
 
 def service_in(scenario: Scenario, start: float) -> Service:

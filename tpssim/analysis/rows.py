@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tpssim.analysis.plants import Plant
+from tpssim.core import record
 from tpssim.metrics import measure
 from tpssim.statistics import Estimate, estimate
 
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
     from tpssim.traces import Trace
 
 QUIET = 0.05  # CV of a service time up to which it is taken for one without noise
+TOLERANCE = 0.25  # of a prediction: what theory of noisy loops is good to
+SLIGHT = 0.001  # of a share, beside that: what is rarer is not counted in runs of some thousand calls
 SPREAD = 2.0 * 1.6448536  # 95th - 5th percentile of a normal variable, in standard deviations
 
 
+@record
 class Row(NamedTuple):
     """One prediction and what the simulation shows."""
 
@@ -31,7 +35,33 @@ class Row(NamedTuple):
     assumption: str
     refusal: str = ""  #: why it does not apply; "" if it does
 
+    def refuted(self) -> str:
+        """How the simulation contradicts a prediction that applies; "" if it does not.
 
+        It does if its interval (without one, its mean) lies wholly farther than `TOLERANCE` from the
+        prediction, or if most runs do what was predicted never to happen, or never what was predicted to.
+        """
+        found = self.simulated
+        if self.refusal or math.isnan(self.predicted) or found is None or not found.n + found.never:
+            return ""
+        runs = found.n + found.never
+        if math.isinf(self.predicted):
+            return f"it happens in {found.n} of {runs} runs" if found.n > found.never else ""
+        if found.never > found.n:
+            return f"it never happens in {found.never} of {runs} runs"
+        if found.mean is None:
+            return ""
+        low = found.mean if found.low is None else found.low
+        high = found.mean if found.high is None else found.high
+        room = TOLERANCE * abs(self.predicted) + (SLIGHT if self.unit == "share" else 0.0)
+        if low <= self.predicted + room and high >= self.predicted - room:
+            return ""
+        times = found.mean / self.predicted if self.predicted else math.nan
+        far = f", {times:.3g} times the prediction" if times > 0.0 else ""
+        return f"the simulation shows {found.mean:.3g}{far}"
+
+
+@record
 class Picture(NamedTuple):
     """What is drawn of the loop in the complex plane, and as levels over the rate."""
 
@@ -41,6 +71,7 @@ class Picture(NamedTuple):
     levels: list[tuple[str, float]]
 
 
+@record
 class Runs(NamedTuple):
     """The replications on the scenario itself, and the phase of each that is looked at."""
 

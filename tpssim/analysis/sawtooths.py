@@ -10,7 +10,7 @@ import numpy as np
 from tpssim.analysis.plants import backlogged, is_lognormal
 from tpssim.analysis.rows import QUIET, Picture, Row, Runs, climb, exact, recovery_row
 from tpssim.statistics import Estimate, estimate
-from tpssim.yardsticks.loops import aimd_balance
+from tpssim.theory import aimd_balance
 
 TALL = 0.9  # 95th - 5th percentile of a sawtooth, in peak to peak
 NOISY = "the service time has a CV of {:.2g}; chance sets the period then, not the loop"

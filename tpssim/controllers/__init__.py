@@ -3,10 +3,10 @@
 To add one: its file in this folder, one line here, one test file. Nothing else needs to know.
 """
 
-import inspect
-import re
+import math
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from itertools import compress
+from typing import Any
 
 from tpssim.controllers.aimd import Aimd
 from tpssim.controllers.aimd_epoch import AimdEpoch
@@ -35,7 +35,7 @@ from tpssim.controllers.spark_pid import SparkPid
 from tpssim.controllers.sre_throttling import SreThrottling
 from tpssim.controllers.token_bucket import TokenBucket
 from tpssim.controllers.vector_arc import VectorArc
-from tpssim.core import no_such, parse_spec, replaced
+from tpssim.core import ACTUATORS, InputError, no_such, parse_spec, replaced
 
 CONTROLLERS: dict[str, Any] = {
     "fixed": Fixed,
@@ -85,20 +85,19 @@ def law_named(text: str, others: Iterable[str] = ()) -> tuple[str, Any]:
     return name, replaced(CONTROLLERS[name](), name, parameters)
 
 
-class Facts(NamedTuple):
-    """What the docstring of a law says of it in a word."""
+def actuators_of(law: Any) -> tuple[str, ...]:
+    """What a law commands of `ACTUATORS`: what its class says, else those that its first state does not leave
+    open, else (they are all open) any of them; raises `InputError`.
 
-    valve: str  #: rate, limit or reject: what it turns
-    signal: str  #: what it looks at
-    origin: str  #: project, file or class, licence
-
-
-def facts(law: type) -> Facts:
-    """The lines `Valve: ... Signal: ...` and `Origin: ...` of a law's docstring; "" where one is missing.
-
-    >>> facts(CONTROLLERS["aimd"])
-    Facts(valve='rate', signal='time between two returns', origin='throttle 4 of the article')
+    >>> actuators_of(CONTROLLERS["headroom"]())
+    ('rate', 'limit')
     """
-    text = re.sub(r"\s+", " ", inspect.getdoc(law) or "")
-    found = (re.search(rf"{key}: (.+?)\.(?= |$)", text) for key in ("Valve", "Signal", "Origin"))
-    return Facts(*(match[1] if match else "" for match in found))
+    named = getattr(law, "actuators", None)
+    if named is None:
+        state = law.init(1.0)
+        closed = (state.rate < math.inf, state.limit < math.inf, state.reject > 0.0)
+        return tuple(compress(ACTUATORS, closed)) or ACTUATORS
+    if not isinstance(named, tuple) or not named or not set(named) <= set(ACTUATORS):
+        allowed = "a tuple of " + ", ".join(map(repr, ACTUATORS))
+        raise InputError(f"{type(law).__name__}: actuators={named!r}; allowed: {allowed}")
+    return named

@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.core import Observation, Range
+from tpssim.controllers.wanted import followed
+from tpssim.core import Observation, Range, described, record
 
 
+@record
 class AimdEpochState(NamedTuple):
     rate: float
     limit: float
     reject: float
     last: float  #: time of the last news, s; nan before the first
     epoch: float  #: time of the last cut, s; -inf before the first
+    wanted: float  #: the target last seen, 1/s
 
 
-class AimdEpoch(NamedTuple):
+@described(
     """Add so much a second; cut by a ratio when a call was refused or slow, once for each event.
 
     A call is *news of congestion* if it was dropped, or `lag + latency > slow`. For each completion::
@@ -29,29 +32,49 @@ class AimdEpoch(NamedTuple):
     `now - latency - lag` is when a call was scheduled, so what was under way or held up at the moment of a
     cut cannot cut again. Increase is per second, so it does not grow with the rate.
 
-    Valve: rate. Signal: drops, lag + latency over a bound.
-    Origin: Chiu and Jain 1989, with the congestion epoch of TCP (RFC 9438). Deviations: binary feedback is
-    per call, and `slow` is ours, since a service need not refuse anything to be overloaded.
+    Deviations: binary feedback is per call, and `slow` is ours, since a service need not refuse anything
+    to be overloaded. A changed target is the rate at once if the rate held nothing back; else the rate stays.
 
     >>> law = AimdEpoch(dec_rate=0.5)
     >>> slow = Observation(1.0, 100.0, 2.0, 0.0)
     >>> state = law.update(law.init(100.0), slow)
     >>> state.rate, law.update(state, slow._replace(now=1.5)).rate  # released at -0.5, before the cut
     (50.0, 50.0)
-    """
-
-    slow: Annotated[float, Range(0.0, 1e6, "s", False, search=(0.02, 2.0), log=True)] = 0.25
-    dec_rate: Annotated[float, Range(0.0, 1.0, "x", False, False, search=(0.4, 0.95))] = 0.7
-    inc_step: Annotated[float, Range(0.0, 1e6, "1/s per s", search=(0.5, 100.0), log=True)] = 10.0
-    min_rate: Annotated[float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True)] = 1.0
+    """,
+    actuators=("rate",),
+    signals="drops, lag + latency over a bound",
+    origin="Chiu and Jain, with the congestion epoch of TCP (RFC 9438)",
+    year=1989,
+    needs_target=True,
+)
+@record
+class AimdEpoch(NamedTuple):
+    slow: Annotated[
+        float,
+        Range(0.0, 1e6, "s", False, search=(0.02, 2.0), log=True),
+        "longest lag + latency of a call that is not a sign of congestion",
+    ] = 0.25
+    dec_rate: Annotated[
+        float,
+        Range(0.0, 1.0, "x", False, False, search=(0.4, 0.95)),
+        "factor by which the rate is multiplied, once for each event of congestion",
+    ] = 0.7
+    inc_step: Annotated[
+        float,
+        Range(0.0, 1e6, "1/s per s", search=(0.5, 100.0), log=True),
+        "what is added to the rate in a second without congestion",
+    ] = 10.0
+    min_rate: Annotated[
+        float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True), "least rate that is commanded"
+    ] = 1.0
 
     def init(self, target: float) -> AimdEpochState:
-        return AimdEpochState(target, math.inf, 0.0, math.nan, -math.inf)
+        return AimdEpochState(target, math.inf, 0.0, math.nan, -math.inf, target)
 
     def update(self, state: AimdEpochState, obs: Observation) -> AimdEpochState:
+        rate, epoch = followed(state.rate, state.wanted, obs.target), state.epoch
         if obs.count < 1.0:
-            return state
-        rate, epoch = state.rate, state.epoch
+            return AimdEpochState(rate, state.limit, state.reject, state.last, epoch, obs.target)
         latency = 0.0 if math.isnan(obs.latency) else obs.latency
         if obs.drops > 0.0 or obs.lag + latency > self.slow:
             if obs.now - latency - obs.lag >= epoch:
@@ -60,7 +83,7 @@ class AimdEpoch(NamedTuple):
         elif not math.isnan(state.last):
             rate = rate + self.inc_step * (obs.now - state.last)
         rate = max(self.min_rate, min(rate, obs.target))
-        return AimdEpochState(rate, state.limit, state.reject, obs.now, epoch)
+        return AimdEpochState(rate, state.limit, state.reject, obs.now, epoch, obs.target)
 
     def why(self, before: AimdEpochState, obs: Observation, after: AimdEpochState) -> str:
         if after.epoch > before.epoch:

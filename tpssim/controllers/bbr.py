@@ -6,14 +6,15 @@ import math
 from array import array
 from typing import Annotated, NamedTuple
 
-from tpssim.core import Observation, Range
-from tpssim.sensor import Sensor
+from tpssim.core import Observation, Range, described, floored, record
+from tpssim.sensor import SHORTEST_WINDOW, Sensor
 
 STARTUP, DRAIN, PROBE = 0.0, 1.0, 2.0
 HIGH, LOW = 2.885, 0.347  # 2 / ln 2 and its inverse
 GROWTH, PATIENCE = 1.25, 3.0  # startup ends after three rounds that grew by less than 25 %
 
 
+@record
 class BbrState(NamedTuple):
     rate: float
     limit: float
@@ -25,9 +26,10 @@ class BbrState(NamedTuple):
     stalled: float  #: rounds without growth
     mode: float  #: startup, drain or probe
     turn: float  #: of the probe cycle, 0..7
+    target: float  #: the target last seen, 1/s
 
 
-class Bbr(NamedTuple):
+@described(
     """Pace at a gain times the most that was delivered in a second, of the last rounds.
 
     A round is the calls that end within the least latency seen in it, but `round` seconds at least. Per
@@ -42,23 +44,38 @@ class Bbr(NamedTuple):
 
     It starts at `initial`. It needs neither refusals nor slow calls: what was delivered is the news.
 
-    Valve: rate. Signal: delivered rate.
-    Origin: BBR version 1 (Cardwell and others, 2016), the pacing only. Deviations: no window and so no
-    ProbeRTT; a round is a stretch of time, not a flight of packets; drain lasts one round, for a queue cannot
-    be seen; a round that the target limited counts, where the original takes it only if it delivered more.
-    Of Linux's module, the margin of 1 % and the search for a policer are left out.
+    Deviations: no window and so no ProbeRTT; a round is a stretch of time, not a flight of packets; drain
+    lasts one round, for a queue cannot be seen; a round that the target limited counts, where the
+    original takes it only if it delivered more. Of Linux's module, the margin of 1 % and the search for a
+    policer are left out.
 
     >>> from array import array
     >>> law = Bbr()
     >>> memory = array("d", [0.0]) * law.memory()
     >>> round(law.update(law.init(1000.0), Observation(0.5, 1000.0, 0.01, 0.0, 10.0), memory).rate, 6)
     57.7
-    """
-
-    initial: Annotated[float, Range(0.0, 1e6, "1/s", False, search=(1.0, 100.0), log=True)] = 10.0
-    round: Annotated[float, Range(0.0, 60.0, "s", False, search=(0.1, 2.0), log=True)] = 0.5
-    memory_rounds: Annotated[float, Range(1.0, 1000.0, "rounds", search=(2.0, 40.0))] = 10.0
-    min_rate: Annotated[float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True)] = 1.0
+    """,
+    actuators=("rate",),
+    signals="delivered rate",
+    origin="BBR version 1 (Cardwell and others), the pacing only",
+    year=2016,
+)
+@record
+class Bbr(NamedTuple):
+    initial: Annotated[
+        float, Range(0.0, 1e6, "1/s", False, search=(1.0, 100.0), log=True), "rate at the start"
+    ] = 10.0
+    round: Annotated[
+        float, Range(SHORTEST_WINDOW, 60.0, "s", search=(0.1, 2.0), log=True), "least duration of a round"
+    ] = 0.5
+    memory_rounds: Annotated[
+        float,
+        Range(1.0, 1000.0, "rounds", search=(2.0, 40.0)),
+        "number of rounds of which the best is remembered",
+    ] = 10.0
+    min_rate: Annotated[
+        float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True), "least rate that is commanded"
+    ] = 1.0
 
     def sensor(self) -> Sensor:
         return Sensor(self.round, 10.0, 1.0)
@@ -68,12 +85,12 @@ class Bbr(NamedTuple):
 
     def init(self, target: float) -> BbrState:
         rate = max(min(self.initial, target), min(self.min_rate, target))
-        return BbrState(rate, math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, STARTUP, 0.0)
+        return BbrState(rate, math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, STARTUP, 0.0, target)
 
     def update(self, state: BbrState, obs: Observation, memory: array[float]) -> BbrState:
         time = obs.now - state.time
         if obs.count < 1.0 or not time > 0.0:
-            return state
+            return paced(state, self.initial, self.min_rate, obs.target)
         memory[int(state.rounds) % len(memory)] = min((obs.count - obs.errors) / time, 1e15)
         best = 0.0
         for delivered in memory:
@@ -87,7 +104,7 @@ class Bbr(NamedTuple):
                 mode = DRAIN
         elif mode == DRAIN:
             mode = PROBE
-            turn = float(math.floor(obs.u * 7.0))
+            turn = floored(obs.u * 7.0)
             if turn >= 1.0:
                 turn += 1.0  # never begun with 0.75
         else:
@@ -97,13 +114,34 @@ class Bbr(NamedTuple):
             rate = max(rate, state.rate)  # one slow round does not end the search
         rate = max(self.min_rate, min(rate, obs.target))
         return BbrState(
-            rate, state.limit, state.reject, obs.now, state.rounds + 1.0, best, full, stalled, mode, turn
-        )
+            rate, state.limit, state.reject, obs.now, state.rounds + 1.0, best, full, stalled, mode, turn,
+            obs.target,
+        )  # fmt: skip
 
     def why(self, before: BbrState, obs: Observation, after: BbrState) -> str:
         mode = ("startup", "drain", f"probe, turn {after.turn:.0f}")[int(after.mode)]
         factor = gain(after.mode, after.turn)
         return f"{mode}: {factor:g} x the best delivered {after.best:.4g}/s"
+
+
+def paced(state: BbrState, initial: float, min_rate: float, target: float) -> BbrState:
+    """The state for another target: the same gain times the same best, or the start's rate before the first.
+
+    >>> paced(Bbr().init(4.0), 10.0, 1.0, 100.0).rate
+    10.0
+    """
+    if target == state.target:
+        return state
+    rate = max(min(initial, target), min(min_rate, target))
+    if state.rounds > 0.0:
+        wanted = gain(state.mode, state.turn) * state.best
+        if state.mode == STARTUP:
+            wanted = max(wanted, state.rate)
+        rate = max(min_rate, min(wanted, target))
+    return BbrState(
+        rate, state.limit, state.reject, state.time, state.rounds, state.best, state.full, state.stalled,
+        state.mode, state.turn, target,
+    )  # fmt: skip
 
 
 def gain(mode: float, turn: float) -> float:

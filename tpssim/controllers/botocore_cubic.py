@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.core import Observation, Range
+from tpssim.core import Observation, Range, described, floored, record
 
 FAR = 1e15  # s; a time that no clock shows is cut, so that no power and no floor overflows
 
 
+@record
 class BotocoreCubicState(NamedTuple):
     rate: float
     limit: float
@@ -24,8 +25,8 @@ class BotocoreCubicState(NamedTuple):
     fill: float  #: rate of the token bucket, 1/s
 
 
-class BotocoreCubic(NamedTuple):
-    """Cut the rate by `beta` when throttled, then grow along a cubic around the rate that was too much.
+@described(
+    """Multiply the rate by `beta` when throttled, then grow along a cubic around the rate that was too much.
 
     For each response, with `b = floor(2 now) / 2` (half seconds) and n responses since `last`::
 
@@ -38,22 +39,45 @@ class BotocoreCubic(NamedTuple):
 
     `cap` stops the rate from growing while it is not used. The half seconds are those of the law's time.
 
-    Valve: rate. Signal: throttled or not, own response rate.
-    Origin: botocore, `retries/adaptive.py`, `throttling.py`, `bucket.py` (Apache-2.0). Deviations: every drop
-    (429, 503, a timeout) counts as throttled, for an observation does not tell them apart; calls are evenly
-    paced at `fill`, where the original's bucket saves up to a second's tokens for a burst.
+    Deviations: every drop (429, 503, a timeout) counts as throttled, for an observation does not tell
+    them apart; calls are evenly paced at `fill`, where the original's bucket saves up to a second's
+    tokens for a burst.
 
     >>> law = BotocoreCubic()  # throttled at 0.5 s: measured 0.8 / 0.5, times 0.7
     >>> state = law.update(law.init(100.0), Observation(0.5, 100.0, 0.01, 0.0, 1.0, 1.0, 1.0, 1.0))
     >>> round(state.fill, 12)
     1.12
-    """
-
-    scale: Annotated[float, Range(0.0, 1e3, "1/s^4", False, search=(0.04, 40.0), log=True)] = 0.4
-    beta: Annotated[float, Range(0.0, 1.0, "x", False, False, search=(0.3, 0.95))] = 0.7
-    smoothing: Annotated[float, Range(0.0, 1.0, "", False, search=(0.1, 1.0))] = 0.8
-    cap: Annotated[float, Range(1.0, 1e3, "x measured", search=(1.1, 4.0))] = 2.0
-    min_rate: Annotated[float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True)] = 0.5
+    """,
+    actuators=("rate",),
+    signals="throttled or not, own response rate",
+    origin="botocore, `retries/adaptive.py`, `throttling.py`, `bucket.py` (Apache-2.0)",
+    year=2020,
+)
+@record
+class BotocoreCubic(NamedTuple):
+    scale: Annotated[
+        float,
+        Range(0.0, 1e3, "1/s^4", False, search=(0.04, 40.0), log=True),
+        "coefficient of the cubic along which the rate grows after a throttled call",
+    ] = 0.4
+    beta: Annotated[
+        float,
+        Range(0.0, 1.0, "x", False, False, search=(0.3, 0.95)),
+        "factor by which the rate is multiplied when a call is throttled",
+    ] = 0.7
+    smoothing: Annotated[
+        float,
+        Range(0.0, 1.0, "weight", False, search=(0.1, 1.0)),
+        "weight of the newest half second in the measured rate",
+    ] = 0.8
+    cap: Annotated[
+        float,
+        Range(1.0, 1e3, "x measured", search=(1.1, 4.0)),
+        "how many times the measured rate the rate may be",
+    ] = 2.0
+    min_rate: Annotated[
+        float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True), "least rate that is commanded"
+    ] = 0.5
 
     def init(self, target: float) -> BotocoreCubicState:
         fill = max(1.0, self.min_rate)
@@ -69,7 +93,7 @@ class BotocoreCubic(NamedTuple):
         )
         if obs.count >= 1.0:
             now = min(obs.now, FAR)
-            bucket = math.floor(now * 2.0) / 2.0
+            bucket = floored(now * 2.0) / 2.0
             responses += obs.count
             if bucket > last_bucket:
                 current = responses / (bucket - last_bucket)

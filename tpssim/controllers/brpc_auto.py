@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.core import Observation, Range
+from tpssim.core import Observation, Range, ceiled, described, floored, record
 
 LEAST_EXPLORE, EXPLORE_STEP = 0.06, 0.02
 NEAR = 1.0 + LEAST_EXPLORE
 EVERY = 100.0  # us; at most one sample in it
 
 
+@record
 class BrpcAutoState(NamedTuple):
     rate: float
     limit: float
@@ -26,11 +27,11 @@ class BrpcAutoState(NamedTuple):
     least: float  #: latency without load, us; nan if not known
     best: float  #: successes a second; nan before the first window
     explore: float  #: ratio of extra calls
-    remeasure: float  #: when the latency without load is to be measured anew, us; nan before the first sample
+    remeasure: float  #: when the latency without load will be measured again, us; nan before the first sample
     resume: float  #: until when samples are ignored for it, us; 0 if they are not
 
 
-class BrpcAuto(NamedTuple):
+@described(
     """Allow `best throughput x least latency` calls, and an explored share more.
 
     A window ends with `most_samples` samples (at most one each 0.1 ms), or after `window` seconds if it has
@@ -48,35 +49,75 @@ class BrpcAuto(NamedTuple):
         limit <- max(min_limit, limit);  explore stays in [0.06, max_explore]
 
     With `error_threshold` th above 0 and failures `punish` is 0 while the error rate e <= th, else it is
-    multiplied by (e - th) / (1 - th). The latency is measured anew after half of `remeasure_after` or more,
+    multiplied by (e - th) / (1 - th). The latency is measured again after half of `remeasure_after` or more,
     at random in whole ms. It starts with `initial`.
 
-    Valve: limit. Signal: mean latency, failures, throughput.
-    Origin: apache/brpc, `policy/auto_concurrency_limiter.cpp` (Apache-2.0). Deviations: the floor, there the
-    number of server threads, is `min_limit` (its default is brpc's, 8 and one for events); drops count as
-    failures, as every error does.
+    Deviations: the floor, there the number of server threads, is `min_limit` (its default is brpc's, 8
+    and one for events); drops count as failures, as every error does.
 
     >>> BrpcAuto().init(100.0).limit
     40.0
-    """
-
-    initial: Annotated[float, Range(1.0, 1e5, "calls", search=(4.0, 200.0), log=True)] = 40.0
-    min_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 40.0))] = 9.0
-    window: Annotated[float, Range(0.0, 60.0, "s", False, search=(0.2, 5.0))] = 1.0
-    least_samples: Annotated[float, Range(1.0, 1e5, "samples", search=(10.0, 200.0))] = 100.0
-    most_samples: Annotated[float, Range(1.0, 1e5, "samples", search=(50.0, 1000.0))] = 200.0
-    ema: Annotated[float, Range(0.0, 1.0, "", False, search=(0.02, 0.5))] = 0.1
-    max_explore: Annotated[float, Range(LEAST_EXPLORE, 10.0, search=(0.1, 1.0))] = 0.3
-    error_threshold: Annotated[float, Range(0.0, 1.0, "", True, False, search=(0.0, 0.5))] = 0.0
-    remeasure_after: Annotated[float, Range(0.0, 1e6, "s", False, search=(10.0, 200.0))] = 50.0
-    reduce: Annotated[float, Range(0.0, 1.0, "x", False, search=(0.5, 1.0))] = 0.9
-    punish: Annotated[float, Range(0.0, 100.0, "x failed time")] = 1.0
+    """,
+    actuators=("limit",),
+    signals="mean latency, failures, throughput",
+    origin="apache/brpc, `policy/auto_concurrency_limiter.cpp` (Apache-2.0)",
+    year=2018,
+)
+@record
+class BrpcAuto(NamedTuple):
+    initial: Annotated[
+        float, Range(1.0, 1e5, "calls", search=(4.0, 200.0), log=True), "limit at the start"
+    ] = 40.0
+    min_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 40.0)), "least limit"] = 9.0
+    window: Annotated[
+        float, Range(0.0, 60.0, "s", False, search=(0.2, 5.0)), "longest duration of a window"
+    ] = 1.0
+    least_samples: Annotated[
+        float,
+        Range(1.0, 1e5, "samples", search=(10.0, 200.0)),
+        "fewest samples of a window; one with fewer is thrown away",
+    ] = 100.0
+    most_samples: Annotated[
+        float,
+        Range(1.0, 1e5, "samples", search=(50.0, 1000.0)),
+        "number of samples that ends a window before its time",
+    ] = 200.0
+    ema: Annotated[
+        float,
+        Range(0.0, 1.0, "weight", False, search=(0.02, 0.5)),
+        "weight of a lower mean in the least latency; a tenth of it: of a lower throughput in the best",
+    ] = 0.1
+    max_explore: Annotated[
+        float,
+        Range(LEAST_EXPLORE, 10.0, "share", search=(0.1, 1.0)),
+        "largest share by which the limit exceeds throughput x latency",
+    ] = 0.3
+    error_threshold: Annotated[
+        float,
+        Range(0.0, 1.0, "share of calls", True, False, search=(0.0, 0.5)),
+        "share of failed calls up to which failures add nothing to the mean latency",
+    ] = 0.0
+    remeasure_after: Annotated[
+        float,
+        Range(0.0, 1e6, "s", False, search=(10.0, 200.0)),
+        "longest time until the least latency is measured again; the shortest is half of it",
+    ] = 50.0
+    reduce: Annotated[
+        float,
+        Range(0.0, 1.0, "x", False, search=(0.5, 1.0)),
+        "factor by which throughput x latency is multiplied while the least latency is measured again",
+    ] = 0.9
+    punish: Annotated[
+        float,
+        Range(0.0, 100.0, "x failed time"),
+        "weight of the time of failed calls in the mean latency of the successes",
+    ] = 1.0
 
     def init(self, target: float) -> BrpcAutoState:
         nan = math.nan
         return BrpcAutoState(
             math.inf,
-            math.floor(self.initial) * 1.0,
+            floored(self.initial),
             0.0,
             nan,
             0.0,
@@ -124,7 +165,7 @@ class BrpcAuto(NamedTuple):
             enough = samples >= self.least_samples
             if enough and (over or samples >= self.most_samples):
                 if successes == 0.0:
-                    limit = max(math.floor(self.min_limit) * 1.0, float(math.floor(limit / 2.0)))
+                    limit = max(floored(self.min_limit), floored(limit / 2.0))
                 elif time > 0.0:
                     average = average_us(
                         ok_us, failed_us * self.punish, successes, failures, self.error_threshold
@@ -133,17 +174,17 @@ class BrpcAuto(NamedTuple):
                     if math.isnan(least) or least == 0.0:
                         least = average
                     elif average < least:
-                        least = float(math.floor(average * self.ema + least * (1.0 - self.ema)))
+                        least = floored(average * self.ema + least * (1.0 - self.ema))
                     slow = self.ema / 10.0
                     best = qps if not qps < best else qps * slow + best * (1.0 - slow)
                     if now >= remeasure:
-                        limit = math.ceil(min(best * least / 1e6 * self.reduce, 1e9)) * 1.0
+                        limit = ceiled(min(best * least / 1e6 * self.reduce, 1e9))
                         resume = now + 2.0 * average
                     else:
                         low = average <= least * NEAR or qps <= best / NEAR
                         explore = explored(explore, low, self.max_explore)
-                        limit = float(math.floor(min(least * best / 1e6 * (1.0 + explore), 1e9)))
-                    limit = max(math.floor(self.min_limit) * 1.0, limit)
+                        limit = floored(min(least * best / 1e6 * (1.0 + explore), 1e9))
+                    limit = max(floored(self.min_limit), limit)
             if over or (enough and samples >= self.most_samples):
                 start, successes, failures, ok_us, failed_us, served = now, 0.0, 0.0, 0.0, 0.0, 0.0
         return BrpcAutoState(
@@ -179,17 +220,17 @@ def microseconds(seconds: float) -> float:
     >>> microseconds(0.0101)
     10100.0
     """
-    return float(math.floor(max(min(seconds, 9e9), -9e9) * 1e6 + 0.5))
+    return floored(max(min(seconds, 9e9), -9e9) * 1e6 + 0.5)
 
 
 def remeasure_wait(after: float, u: float) -> float:
-    """Time until the latency is measured anew, us: half of `after`, and a random part of the other half.
+    """Time until the latency is measured again, us: half of `after`, and a random part of the other half.
 
     >>> remeasure_wait(50.0, 0.5)
     37500000.0
     """
-    half = math.floor(after * 1000.0 / 2.0)
-    return (half + math.floor(u * half)) * 1000.0
+    half = floored(after * 1000.0 / 2.0)
+    return (half + floored(u * half)) * 1000.0
 
 
 def explored(explore: float, low: bool, most: float) -> float:
@@ -213,4 +254,4 @@ def average_us(ok_us: float, failed_us: float, successes: float, failures: float
     if threshold > 0.0 and failures > 0.0:
         rate = failures / (successes + failures)
         punish = 0.0 if rate <= threshold else (rate - threshold) / (1.0 - threshold)
-    return float(math.ceil((punish * failed_us + ok_us) / successes))
+    return ceiled((punish * failed_us + ok_us) / successes)

@@ -6,11 +6,12 @@ import math
 from typing import Annotated, NamedTuple
 
 from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import FLAG, Observation, Range
+from tpssim.core import FLAG, Observation, Range, described, floored, record
 
 NEARBY = 16.0  # intervals; a dropping state that ended later ago than that is forgotten
 
 
+@record
 class CodelState(NamedTuple):
     rate: float
     limit: float
@@ -27,7 +28,7 @@ class CodelState(NamedTuple):
     target: float  #: wanted TPS
 
 
-class Codel(NamedTuple):
+@described(
     """Refuse a call once the wait was `delay` or more for a whole `interval`, and then ever sooner.
 
     A slot is a packet that leaves the queue; its wait is the lag behind its due time. At each slot::
@@ -47,20 +48,39 @@ class Codel(NamedTuple):
     the last latency less the least latency seen, of calls without an error, and instead of the slots that
     wait the calls in flight count. That is an estimate: it takes noise and a slower service for a queue.
 
-    Valve: reject. Signal: wait before release, or latency above the least.
-    Origin: RFC 8289 (2018); its queue of one MTU at most is a `backlog` of 1 slot.
-    Deviation: the slot after a refused one is judged when it is released, which is at once while more wait.
+    The RFC's queue of one MTU at most is a `backlog` of 1 slot. Deviation: the slot after a refused one is
+    judged when it is released, which is at once while more wait.
 
     >>> law = Codel()
     >>> state = law.admit(law.init(1000.0), 0.0, 0.02, 0.0)
     >>> law.admit(state, 0.09, 0.02, 0.0).reject, law.admit(state, 0.1, 0.02, 0.0).reject
     (0.0, 1.0)
-    """
-
-    delay: Annotated[float, Range(0.0, 60.0, "s", False, search=(1e-3, 0.5), log=True)] = 0.005
-    interval: Annotated[float, Range(0.0, 600.0, "s", False, search=(0.01, 5.0), log=True)] = 0.1
-    backlog: Annotated[float, Range(0.0, 1e6, "slots", search=(0.0, 10.0))] = 1.0
-    signal: Annotated[float, Range(0.0, 1.0, FLAG)] = 0.0
+    """,
+    actuators=("reject",),
+    signals="wait before release, or latency above the least",
+    origin="RFC 8289",
+    year=2018,
+)
+@record
+class Codel(NamedTuple):
+    delay: Annotated[
+        float, Range(0.0, 60.0, "s", False, search=(1e-3, 0.5), log=True), "shortest wait that is too long"
+    ] = 0.005
+    interval: Annotated[
+        float,
+        Range(0.0, 600.0, "s", False, search=(0.01, 5.0), log=True),
+        "how long waits must be too long before a call is refused; refusals then follow ever sooner",
+    ] = 0.1
+    backlog: Annotated[
+        float,
+        Range(0.0, 1e6, "slots", search=(0.0, 10.0)),
+        "most slots that may wait behind one that is never refused",
+    ] = 1.0
+    signal: Annotated[
+        float,
+        Range(0.0, 1.0, FLAG),
+        "0: the wait is the lag behind the due time; 1: the last latency less the least one",
+    ] = 0.0
 
     def init(self, target: float) -> CodelState:
         return CodelState(
@@ -150,7 +170,7 @@ def behind(signal: float, lag: float, in_flight: float, target: float) -> float:
     >>> behind(0.0, 0.025, 7.0, 100.0), behind(0.0, 0.32 - 0.3, 7.0, 100.0), behind(1.0, 0.025, 7.0, 100.0)
     (2.0, 2.0, 7.0)
     """
-    return in_flight if signal > 0.0 else float(math.floor(min(nanoseconds(lag) * target / 1e9, 9e15)))
+    return in_flight if signal > 0.0 else floored(min(nanoseconds(lag) * target / 1e9, 9e15))
 
 
 def above_least(least: float, queued: float, obs: Observation) -> tuple[float, float]:

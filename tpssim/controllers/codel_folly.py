@@ -7,9 +7,10 @@ from typing import Annotated, NamedTuple
 
 from tpssim.controllers.codel import above_least, waited
 from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import FLAG, Observation, Range
+from tpssim.core import FLAG, Observation, Range, described, floored, record
 
 
+@record
 class CodelFollyState(NamedTuple):
     rate: float
     limit: float
@@ -24,7 +25,7 @@ class CodelFollyState(NamedTuple):
     queued: float  #: last latency less the least one, s
 
 
-class CodelFolly(NamedTuple):
+@described(
     """Refuse what has waited more than `2 delay`, while the least wait of the last interval exceeded `delay`.
 
     A slot is a task that is taken from the queue; its wait is the lag behind its due time. At each slot::
@@ -37,18 +38,33 @@ class CodelFolly(NamedTuple):
     The first slot is passed and is the first `shortest`. Times are compared in whole nanoseconds, as the
     original counts. `signal` 1 takes the last latency less the least one for the wait, as in `codel`.
 
-    Valve: reject. Signal: wait before release, or latency above the least.
-    Origin: facebook/folly, `folly/executors/Codel.cpp` (Apache-2.0).
-
     >>> law = CodelFolly()
     >>> state = law.admit(law.admit(law.init(100.0), 0.1, 0.02, 0.0), 0.2, 0.02, 0.0)
     >>> state.reject, law.admit(state, 0.21, 0.02, 0.0).reject  # the first of an interval is passed
     (0.0, 1.0)
-    """
-
-    delay: Annotated[float, Range(0.0, 60.0, "s", False, search=(1e-3, 0.5), log=True)] = 0.005
-    interval: Annotated[float, Range(0.0, 600.0, "s", False, search=(0.01, 5.0), log=True)] = 0.1
-    signal: Annotated[float, Range(0.0, 1.0, FLAG)] = 0.0
+    """,
+    actuators=("reject",),
+    signals="wait before release, or latency above the least",
+    origin="facebook/folly, `folly/executors/Codel.cpp` (Apache-2.0)",
+    year=2015,
+)
+@record
+class CodelFolly(NamedTuple):
+    delay: Annotated[
+        float,
+        Range(0.0, 60.0, "s", False, search=(1e-3, 0.5), log=True),
+        "longest least wait of an interval that is not overloaded; in one that is, twice as long is refused",
+    ] = 0.005
+    interval: Annotated[
+        float,
+        Range(0.0, 600.0, "s", False, search=(0.01, 5.0), log=True),
+        "duration of an interval of which the least wait is taken",
+    ] = 0.1
+    signal: Annotated[
+        float,
+        Range(0.0, 1.0, FLAG),
+        "0: the wait is the lag behind the due time; 1: the last latency less the least one",
+    ] = 0.0
 
     def conflict(self) -> str:
         if self.interval <= self.delay:
@@ -111,4 +127,4 @@ def load_of(shortest: float, delay: float) -> float:
     (100.0, 70.0, 20.0)
     """
     share = 100.0 * nanoseconds(shortest) / (2.0 * max(nanoseconds(delay), 1.0))
-    return min(100.0, float(math.floor(share)))
+    return min(100.0, floored(share))

@@ -7,13 +7,14 @@ from array import array
 from typing import Annotated, NamedTuple
 
 from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import Observation, Range
+from tpssim.core import Observation, Range, ceiled, described, floored, record
 
 #: The histogram keeps two significant digits: 90 bins a decade, from 1 us, of ten decades; bin 0 holds less.
 BINS, DECADES = 90, 10
 WINDOWS_AT_FLOOR = 5.0
 
 
+@record
 class EnvoyGradientState(NamedTuple):
     rate: float
     limit: float
@@ -28,7 +29,7 @@ class EnvoyGradientState(NamedTuple):
     at_floor: float  #: windows in a row that left the limit at its floor
 
 
-class EnvoyGradient(NamedTuple):
+@described(
     """Multiply the limit by `least latency x (1 + buffer) / latency now`, and add its square root.
 
     A *probe*, at the start and every `probe_every` seconds (and up to a share `jitter` later, at random),
@@ -46,10 +47,8 @@ class EnvoyGradient(NamedTuple):
     significant digits; the `quantile` is the k-th of the n in its bin, which stands at
     `left + width k / (n + 1)`, cut to whole us.
 
-    Valve: limit. Signal: latency quantile against a probed one.
-    Origin: envoyproxy/envoy, `adaptive_concurrency/controller/gradient_controller.cc` (Apache-2.0); histogram
-    openhistogram/libcircllhist. Deviations: a timer acts with the first completion then or later, for a law
-    has no timer of its own; a call that timed out or was refused is a cancelled one there: no sample.
+    Deviations: a timer acts with the first completion then or later, for a law has no timer of its own; a
+    call that timed out or was refused is a cancelled one there: no sample.
 
     >>> from array import array
     >>> law = EnvoyGradient(probe_samples=1.0)
@@ -59,18 +58,57 @@ class EnvoyGradient(NamedTuple):
     ...     state = law.update(state, Observation(now, 100.0, 0.01, 0.0), memory)
     >>> state.limit
     5.0
-    """
-
-    min_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 30.0))] = 3.0
-    max_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True)] = 1000.0
-    quantile: Annotated[float, Range(0.0, 1.0, "", False, search=(0.3, 0.99))] = 0.5
-    buffer: Annotated[float, Range(0.0, 10.0, "x least latency", search=(0.0, 1.0))] = 0.25
-    update_every: Annotated[float, Range(1e-3, 600.0, "s", search=(0.05, 2.0), log=True)] = 0.1
-    probe_every: Annotated[float, Range(1e-3, 1e6, "s", search=(10.0, 300.0), log=True)] = 60.0
-    probe_samples: Annotated[float, Range(1.0, 1e5, "samples", search=(10.0, 200.0))] = 50.0
-    jitter: Annotated[float, Range(0.0, 1.0, "x probe_every", search=(0.0, 0.5))] = 0.15
-    fixed: Annotated[float, Range(0.0, 600.0, "s; 0: probed")] = 0.0
-    floor: Annotated[float, Range(0.0, 1e5, "calls; 0: min_limit")] = 0.0
+    """,
+    actuators=("limit",),
+    signals="latency quantile against a probed one",
+    origin="envoyproxy/envoy, `adaptive_concurrency/controller/gradient_controller.cc` (Apache-2.0); "
+    "histogram openhistogram/libcircllhist",
+    year=2019,
+)
+@record
+class EnvoyGradient(NamedTuple):
+    min_limit: Annotated[
+        float, Range(1.0, 1e5, "calls", search=(1.0, 30.0)), "least limit, and the limit during a probe"
+    ] = 3.0
+    max_limit: Annotated[
+        float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True), "largest limit"
+    ] = 1000.0
+    quantile: Annotated[
+        float,
+        Range(0.0, 1.0, "share of calls", False, search=(0.3, 0.99)),
+        "quantile of the latencies that is compared",
+    ] = 0.5
+    buffer: Annotated[
+        float,
+        Range(0.0, 10.0, "x least latency", search=(0.0, 1.0)),
+        "share by which the quantile may exceed the least latency before the gradient falls below 1",
+    ] = 0.25
+    update_every: Annotated[
+        float, Range(1e-3, 600.0, "s", search=(0.05, 2.0), log=True), "time between two updates of the limit"
+    ] = 0.1
+    probe_every: Annotated[
+        float,
+        Range(1e-3, 1e6, "s", search=(10.0, 300.0), log=True),
+        "time between two probes of the least latency",
+    ] = 60.0
+    probe_samples: Annotated[
+        float,
+        Range(1.0, 1e5, "samples", search=(10.0, 200.0)),
+        "number of calls whose quantile a probe takes for the least latency",
+    ] = 50.0
+    jitter: Annotated[
+        float,
+        Range(0.0, 1.0, "x probe_every", search=(0.0, 0.5)),
+        "largest share of `probe_every` by which a probe comes later, at random",
+    ] = 0.15
+    fixed: Annotated[
+        float, Range(0.0, 600.0, "s; 0: probed"), "the least latency, where it is given and not probed"
+    ] = 0.0
+    floor: Annotated[
+        float,
+        Range(0.0, 1e5, "calls; 0: min_limit"),
+        "least limit in place of `min_limit`, which a probe then leaves as it is",
+    ] = 0.0
 
     def conflict(self) -> str:
         if self.min_limit > self.max_limit:
@@ -85,10 +123,10 @@ class EnvoyGradient(NamedTuple):
         return 1 + BINS * DECADES
 
     def init(self, target: float) -> EnvoyGradientState:
-        floor = math.floor(self.floor if self.floor >= 1.0 else self.min_limit) * 1.0
+        floor = floored(self.floor if self.floor >= 1.0 else self.min_limit)
         inf = math.inf
         if self.fixed > 0.0:
-            least, update = math.floor(self.fixed * 1000.0 + 1e-9) * 1000.0, nanoseconds(self.update_every)
+            least, update = floored(self.fixed * 1000.0 + 1e-9) * 1000.0, nanoseconds(self.update_every)
             return EnvoyGradientState(inf, floor, 0.0, floor, least, 0.0, -inf, 0.0, update, inf, 0.0)
         return EnvoyGradientState(inf, floor, 0.0, floor, math.nan, 1.0, -inf, 0.0, inf, inf, 0.0)
 
@@ -99,7 +137,7 @@ class EnvoyGradient(NamedTuple):
         limit, saved, least, probing = state.limit, state.saved, state.least, state.probing
         began, samples, at_floor = state.began, state.samples, state.at_floor
         next_update, next_probe = state.next_update, state.next_probe
-        floor = math.floor(self.floor if self.floor >= 1.0 else self.min_limit) * 1.0
+        floor = floored(self.floor if self.floor >= 1.0 else self.min_limit)
         # The timers that have run out since the last completion, the earlier first.
         if probing == 0.0 and next_update <= min(now, next_probe):
             if samples > 0.0:
@@ -107,13 +145,13 @@ class EnvoyGradient(NamedTuple):
                 # The original's us have become ns by then; a product rounds otherwise.
                 base, latency = least * 1000.0, cut_quantile(memory, self.quantile) * 1000.0
                 limit = stepped(old, base + base * self.buffer, latency)
-                limit = max(floor, min(limit, math.floor(self.max_limit) * 1.0))
+                limit = max(floor, min(limit, floored(self.max_limit)))
                 at_floor = at_floor + 1.0 if limit == floor and old == floor else 0.0
                 emptied(memory)
                 samples = 0.0
                 if at_floor >= WINDOWS_AT_FLOOR and self.fixed == 0.0:
                     next_probe = next_update
-            next_update += every * (math.floor((now - next_update) / every) + 1.0)
+            next_update += every * (floored((now - next_update) / every) + 1.0)
         if probing == 0.0 and now >= next_probe:
             saved, probing, began = limit, 1.0, next_probe
             if self.floor < 1.0:
@@ -160,7 +198,7 @@ def stepped(limit: float, least: float, latency: float) -> float:
     """
     gradient = 2.0 if latency == 0.0 else max(0.5, min(2.0, least / latency))
     wanted = limit * gradient
-    return float(math.floor(wanted + math.sqrt(wanted)))
+    return floored(wanted + math.sqrt(wanted))
 
 
 def probe_wait(every: float, jitter: float, u: float) -> float:
@@ -169,13 +207,13 @@ def probe_wait(every: float, jitter: float, u: float) -> float:
     >>> probe_wait(100.0, 0.1, 0.5), probe_wait(45.0, 0.0, 0.5)
     (105.0, 45.0)
     """
-    span = math.ceil(every * 1000.0 * jitter)
-    return every + math.floor(u * span) / 1000.0
+    span = ceiled(every * 1000.0 * jitter)
+    return every + floored(u * span) / 1000.0
 
 
 def added(memory: array[float], latency: float) -> None:
     """Count one latency, in whole us below it, in its bin of two significant digits."""
-    value = float(math.floor(nanoseconds(min(latency, 9e3)) / 1000.0))
+    value = floored(nanoseconds(min(latency, 9e3)) / 1000.0)
     if value < 1.0:
         memory[0] += 1.0
         return
@@ -199,9 +237,9 @@ def cut_quantile(memory: array[float], q: float) -> float:
         for step in range(BINS):
             count = memory[1 + BINS * decade + step]
             if count > 0.0 and below + count >= wanted:
-                rank = max(1.0, math.ceil(wanted - below) * 1.0)
+                rank = max(1.0, ceiled(wanted - below))
                 left = (step + 10.0) / 10.0 * scale
-                return float(math.floor(left + rank / (count + 1.0) * (scale / 10.0)))
+                return floored(left + rank / (count + 1.0) * (scale / 10.0))
             below += count
         scale *= 10.0
     return math.nan

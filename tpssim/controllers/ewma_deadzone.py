@@ -5,18 +5,21 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.core import Observation, Range
+from tpssim.controllers.wanted import followed
+from tpssim.core import Observation, Range, described, record
 
 
+@record
 class EwmaDeadzoneState(NamedTuple):
     rate: float
     limit: float
     reject: float
     last: float  #: time of the last return, s; nan before the first
     ewma: float  #: smoothed time between returns, s; nan before the second return
+    target: float  #: the target last seen, 1/s
 
 
-class EwmaDeadzone(NamedTuple):
+@described(
     """Compare the smoothed time between returns with the commanded interval; act outside a dead zone.
 
     With `measured = (now - last) / count` and `interval = 1 / rate`::
@@ -32,9 +35,8 @@ class EwmaDeadzone(NamedTuple):
     service could do, so `ratio` is 1 by construction and the dead zone holds the rate for ever. Only while
     a backlog is worked off is there news of spare capacity. `BusyTime` mends this.
 
-    Valve: rate. Signal: smoothed time between two returns.
-    Origin: throttle 5 of the article. Deviations: as in `Aimd` (`count`, refusals, targets below
-    `min_rate`); with one call an observation it is the printed law to the bit.
+    Deviations: as in `Aimd` (`obs.count`, refusals, targets below `min_rate`); with one call an observation
+    it is the printed law to the bit.
 
     >>> law = EwmaDeadzone()
     >>> state = law.init(100.0)
@@ -42,14 +44,43 @@ class EwmaDeadzone(NamedTuple):
     ...     state = law.update(state, Observation(now, 100.0, 0.02, 0.0))
     >>> state.rate
     90.0
-    """
-
-    alpha: Annotated[float, Range(0.0, 1.0, "", False, search=(0.02, 0.6), log=True)] = 0.2
-    deadzone: Annotated[float, Range(0.0, 100.0, "x interval", False, search=(1.0, 2.0))] = 1.1
-    low: Annotated[float, Range(0.0, 100.0, "x interval", search=(0.5, 1.0))] = 0.95
-    dec_rate: Annotated[float, Range(0.0, 1.0, "x", False, False, search=(0.5, 0.99))] = 0.9
-    inc_step: Annotated[float, Range(0.0, 1e6, "1/s per call", search=(0.01, 10.0), log=True)] = 1.0
-    min_rate: Annotated[float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True)] = 1.0
+    """,
+    actuators=("rate",),
+    signals="smoothed time between two returns",
+    origin="throttle 5 of the article",
+    year=2026,
+    needs_target=True,
+)
+@record
+class EwmaDeadzone(NamedTuple):
+    alpha: Annotated[
+        float,
+        Range(0.0, 1.0, "weight", False, search=(0.02, 0.6), log=True),
+        "weight of a new time between returns in the smoothed one",
+    ] = 0.2
+    deadzone: Annotated[
+        float,
+        Range(0.0, 100.0, "x interval", False, search=(1.0, 2.0)),
+        "upper edge of the dead zone, above which the rate is cut",
+    ] = 1.1
+    low: Annotated[
+        float,
+        Range(0.0, 100.0, "x interval", search=(0.5, 1.0)),
+        "lower edge of the dead zone, below which the rate grows",
+    ] = 0.95
+    dec_rate: Annotated[
+        float,
+        Range(0.0, 1.0, "x", False, False, search=(0.5, 0.99)),
+        "factor by which the rate is multiplied when it is cut",
+    ] = 0.9
+    inc_step: Annotated[
+        float,
+        Range(0.0, 1e6, "1/s per call", search=(0.01, 10.0), log=True),
+        "what is added to the rate after a call that finds it below the dead zone",
+    ] = 1.0
+    min_rate: Annotated[
+        float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True), "least rate that is commanded"
+    ] = 1.0
 
     def conflict(self) -> str:
         if self.low > self.deadzone:
@@ -57,15 +88,17 @@ class EwmaDeadzone(NamedTuple):
         return ""
 
     def init(self, target: float) -> EwmaDeadzoneState:
-        return EwmaDeadzoneState(target, math.inf, 0.0, math.nan, math.nan)
+        return EwmaDeadzoneState(target, math.inf, 0.0, math.nan, math.nan, target)
 
     def update(self, state: EwmaDeadzoneState, obs: Observation) -> EwmaDeadzoneState:
+        rate, last, ewma = followed(state.rate, state.target, obs.target), state.last, state.ewma
+        if rate != state.rate:
+            # An interval that began at another rate says nothing of this one; the mean keeps its ratio.
+            last, ewma = math.nan, ewma * (state.rate / rate)
         if obs.count < 1.0:
-            return state
-        rate = state.rate
-        ewma = state.ewma
-        if not math.isnan(state.last):
-            measured = (obs.now - state.last) / obs.count
+            return EwmaDeadzoneState(rate, state.limit, state.reject, last, ewma, obs.target)
+        if not math.isnan(last):
+            measured = (obs.now - last) / obs.count
             ewma = measured if math.isnan(ewma) else self.alpha * measured + (1.0 - self.alpha) * ewma
             interval = 1.0 / rate
             ratio = ewma / interval
@@ -74,7 +107,7 @@ class EwmaDeadzone(NamedTuple):
             elif ratio < self.low:
                 rate = rate + self.inc_step
             rate = max(self.min_rate, min(rate, obs.target))
-        return EwmaDeadzoneState(rate, state.limit, state.reject, obs.now, ewma)
+        return EwmaDeadzoneState(rate, state.limit, state.reject, obs.now, ewma, obs.target)
 
     def why(self, before: EwmaDeadzoneState, obs: Observation, after: EwmaDeadzoneState) -> str:
         if math.isnan(after.ewma):

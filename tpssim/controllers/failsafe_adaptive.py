@@ -10,7 +10,7 @@ from tpssim.controllers.integer_time import nanoseconds
 from tpssim.controllers.moving import SUMS, averaged, largest, median_of_five, related
 from tpssim.controllers.netflix_vegas import digits
 from tpssim.controllers.t_digest import SIZE, digest_quantile, forgotten, noted
-from tpssim.core import Observation, Range
+from tpssim.core import Observation, Range, ceiled, described, floored, record
 
 SMOOTHED = 5.0  # windows
 #: Places in the memory: the ring of the median filter, the largest of a time, the digest, two correlations.
@@ -19,6 +19,7 @@ DIGEST = PEAKS + 2 + 2 * PEAKS_KEPT
 CORRELATIONS = DIGEST + SIZE
 
 
+@record
 class FailsafeAdaptiveState(NamedTuple):
     rate: float
     limit: float  #: trunc of the estimate
@@ -37,7 +38,7 @@ class FailsafeAdaptiveState(NamedTuple):
     queue: float  #: estimated last, calls
 
 
-class FailsafeAdaptive(NamedTuple):
+@described(
     """Grow or shrink by the estimated queue, and by how throughput and latency go with the calls in flight.
 
     A window holds `samples` completions or more and lasts 2 x its predecessor's least round trip, in
@@ -61,29 +62,69 @@ class FailsafeAdaptive(NamedTuple):
     last call of the window ended, itself included. Correlations and cv are 0 below 10 windows, correlations
     also when either varies by less than 1 %. It starts with `initial`.
 
-    Valve: limit. Signal: latency quantile against a baseline, calls in flight, throughput.
-    Origin: failsafe-go/failsafe-go, `adaptivelimiter/adaptivelimiter.go` (MIT); the quantile is a t-digest's
-    as there. A call that timed out or was refused by the service is dropped: no sample, but it may end a
-    window. Deviations: no queue in front of the limiter; an `initial` out of bounds is moved to the nearer
-    one, there it is an error.
+    The quantile is a t-digest's, as in the original. A call that timed out or was refused by the service is
+    dropped: no sample, but it may end a window. Deviations: no queue in front of the limiter; an `initial`
+    out of bounds is moved to the nearer one, there it is an error.
 
     >>> FailsafeAdaptive().init(100.0).limit
     20.0
-    """
-
-    initial: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 100.0), log=True)] = 20.0
-    min_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 50.0))] = 1.0
-    max_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True)] = 200.0
-    max_factor: Annotated[float, Range(1.0, 1000.0, "x in flight", search=(1.5, 10.0))] = 5.0
-    factor_decay: Annotated[float, Range(0.0, 1000.0, "a decade", search=(0.0, 2.0))] = 0.0
-    min_factor: Annotated[float, Range(1.0, 1000.0, "x in flight", search=(1.0, 3.0))] = 1.0
-    stabilised: Annotated[float, Range(0.0, 1e6, "s", search=(0.0, 600.0))] = 0.0
-    period: Annotated[float, Range(0.0, 60.0, "s", search=(0.1, 5.0))] = 1.0
-    longest: Annotated[float, Range(0.0, 600.0, "s", search=(1.0, 60.0))] = 30.0
-    samples: Annotated[float, Range(1.0, 1e4, "samples", search=(5.0, 200.0))] = 50.0
-    quantile: Annotated[float, Range(0.0, 1.0, "", False, False, search=(0.5, 0.99))] = 0.9
-    baseline_age: Annotated[float, Range(1.0, 1e4, "windows", search=(5.0, 100.0))] = 10.0
-    correlated: Annotated[float, Range(2.0, 1000.0, "windows", search=(10.0, 100.0))] = 50.0
+    """,
+    actuators=("limit",),
+    signals="latency quantile against a baseline, calls in flight, throughput",
+    origin="failsafe-go/failsafe-go, `adaptivelimiter/adaptivelimiter.go` (MIT)",
+    year=2025,
+)
+@record
+class FailsafeAdaptive(NamedTuple):
+    initial: Annotated[
+        float, Range(1.0, 1e5, "calls", search=(1.0, 100.0), log=True), "limit at the start"
+    ] = 20.0
+    min_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 50.0)), "least limit"] = 1.0
+    max_limit: Annotated[
+        float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True), "largest limit"
+    ] = 200.0
+    max_factor: Annotated[
+        float,
+        Range(1.0, 1000.0, "x in flight", search=(1.5, 10.0)),
+        "how many times the most calls in flight the limit may be",
+    ] = 5.0
+    factor_decay: Annotated[
+        float,
+        Range(0.0, 1000.0, "a decade", search=(0.0, 2.0)),
+        "by how much that factor falls for ten times as many calls in flight",
+    ] = 0.0
+    min_factor: Annotated[
+        float, Range(1.0, 1000.0, "x in flight", search=(1.0, 3.0)), "what that factor falls to at the least"
+    ] = 1.0
+    stabilised: Annotated[
+        float,
+        Range(0.0, 1e6, "s", search=(0.0, 600.0)),
+        "time over which the most calls in flight is taken; 0: that of the window",
+    ] = 0.0
+    period: Annotated[float, Range(0.0, 60.0, "s", search=(0.1, 5.0)), "least duration of a window"] = 1.0
+    longest: Annotated[
+        float,
+        Range(0.0, 600.0, "s", search=(1.0, 60.0)),
+        "longest duration that a slow service gives a window",
+    ] = 30.0
+    samples: Annotated[
+        float, Range(1.0, 1e4, "samples", search=(5.0, 200.0)), "fewest completions of a window"
+    ] = 50.0
+    quantile: Annotated[
+        float,
+        Range(0.0, 1.0, "share of calls", False, False, search=(0.5, 0.99)),
+        "quantile of a window's round trips that stands for it",
+    ] = 0.9
+    baseline_age: Annotated[
+        float,
+        Range(1.0, 1e4, "windows", search=(5.0, 100.0)),
+        "age of the moving average of windows that is the baseline",
+    ] = 10.0
+    correlated: Annotated[
+        float,
+        Range(2.0, 1000.0, "windows", search=(10.0, 100.0)),
+        "number of windows over which correlations are taken",
+    ] = 50.0
 
     def conflict(self) -> str:
         if self.min_limit > self.max_limit:
@@ -96,7 +137,7 @@ class FailsafeAdaptive(NamedTuple):
         return CORRELATIONS + 2 * (SUMS + 2 * int(self.correlated))
 
     def init(self, target: float) -> FailsafeAdaptiveState:
-        initial = math.floor(max(self.min_limit, min(self.initial, self.max_limit))) * 1.0
+        initial = floored(max(self.min_limit, min(self.initial, self.max_limit)))
         return FailsafeAdaptiveState(
             math.inf, initial, 0.0, initial, 0.0, 0.0, math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
         )
@@ -143,12 +184,12 @@ class FailsafeAdaptive(NamedTuple):
         size = int(self.correlated)
         queue, corr_t, cv_t = 0.0, 0.0, 0.0
         if smoothed > 0.0:  # calls of no time at all have no queue and a throughput without bound
-            queue = float(math.ceil(old * (1.0 - baseline / smoothed)))
+            queue = ceiled(old * (1.0 - baseline / smoothed))
             corr_t, cv_t = related(memory, CORRELATIONS, size, most, most / (smoothed / 1e9))
         corr_r, _ = related(memory, CORRELATIONS + SUMS + 2 * size, size, most, smoothed)
         # Before this completion the number in flight has only grown since the one before: its peak is now.
         full = obs.peak >= state.limit
-        lg = digits(math.floor(old))
+        lg = digits(floored(old))
         wanted = old
         if queue > 6.0 * lg or (full and overloaded(corr_t, cv_t, corr_r)):
             wanted = old - lg
@@ -164,7 +205,7 @@ class FailsafeAdaptive(NamedTuple):
         due = now + min(max(2.0 * least, nanoseconds(self.period)), nanoseconds(self.longest))
         return FailsafeAdaptiveState(
             state.rate,
-            float(math.floor(estimate)),
+            floored(estimate),
             state.reject,
             estimate,
             due,

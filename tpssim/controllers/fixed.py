@@ -5,28 +5,32 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from tpssim.core import Observation
+from tpssim.core import Observation, described, record
 
 
+@record
 class FixedState(NamedTuple):
     rate: float
     limit: float
     reject: float
 
 
-class Fixed(NamedTuple):
+@described(
     """Hold the wanted rate: `rate = target`.
 
     No parameters. The baseline that every adaptive law has to beat, and the law of the article's
     drift-free schedule (throttles 2 and 3, which differ in how they wait, not in when they are due).
 
-    Valve: rate. Signal: none.
-    Origin: throttles 2 and 3 of the article.
-
     >>> Fixed().init(200.0).rate
     200.0
-    """
-
+    """,
+    actuators=("rate",),
+    signals="none",
+    origin="throttles 2 and 3 of the article",
+    year=2026,
+)
+@record
+class Fixed(NamedTuple):
     def init(self, target: float) -> FixedState:
         return FixedState(target, math.inf, 0.0)
 

@@ -8,9 +8,10 @@ from typing import Annotated, NamedTuple
 
 from tpssim.controllers.integer_time import nanoseconds
 from tpssim.controllers.sre_throttling import bin_of, turned
-from tpssim.core import Observation, Range
+from tpssim.core import Observation, Range, described, record
 
 
+@record
 class GozeroBreakerState(NamedTuple):
     rate: float
     limit: float
@@ -24,7 +25,7 @@ class GozeroBreakerState(NamedTuple):
     slot: float  #: time of the last slot of that kind, until it is known what became of it, s; else nan
 
 
-class GozeroBreaker(NamedTuple):
+@described(
     """Refuse as the SRE book does, sooner after bins of failures only, and less after bins of successes only.
 
     At each slot, of the last `window` seconds in `bins` bins (a call refused here is a request too)::
@@ -38,25 +39,51 @@ class GozeroBreaker(NamedTuple):
                 = ratio (bins - working) / bins       else
 
     Only calls let through while the ratio is above 0 count for `force_after`; before the first of them none
-    is forced. Every failed call is a failure, counted when it ends.
+    is forced. A failure counts when the call ends.
 
-    Valve: reject. Signal: succeeded and failed calls.
-    Origin: zeromicro/go-zero, `core/breaker/googlebreaker.go` (MIT). The latencies that a proposal of 2026
-    (pull request 5366) would add are no part of it.
+    Deviations: every failed call is a failure, for an observation tells no status; go-zero's HTTP handler
+    takes each answer below 500 for a success, a 429 too. The latencies that a proposal of 2026 (pull request
+    5366) would add are no part of it.
 
     >>> law = GozeroBreaker()
     >>> state, memory = law.init(100.0), array("d", [0.0]) * law.memory()
     >>> state = law.update(state, Observation(0.0, 100.0, 0.01, 0.0, 9.0, 9.0), memory)
     >>> law.admit(state, 0.0, 0.0, 0.0, memory).reject  # (9 - 5) / 10
     0.4
-    """
-
-    k: Annotated[float, Range(1.0, 1000.0, "requests per accept", search=(1.05, 3.0))] = 1.5
-    min_k: Annotated[float, Range(1.0, 1000.0, "requests per accept", search=(1.0, 2.0))] = 1.1
-    protection: Annotated[float, Range(0.0, 1e6, "requests", search=(0.0, 50.0))] = 5.0
-    window: Annotated[float, Range(1e-3, 1e6, "s", search=(1.0, 120.0), log=True)] = 10.0
-    bins: Annotated[float, Range(1.0, 10000.0, "bins", search=(5.0, 200.0))] = 40.0
-    force_after: Annotated[float, Range(0.0, 1e6, "s", search=(0.1, 10.0))] = 1.0
+    """,
+    actuators=("reject",),
+    signals="succeeded and failed calls",
+    origin="zeromicro/go-zero, `core/breaker/googlebreaker.go` (MIT)",
+    year=2020,
+)
+@record
+class GozeroBreaker(NamedTuple):
+    k: Annotated[
+        float,
+        Range(1.0, 1000.0, "requests per accept", search=(1.05, 3.0)),
+        "requests for each accepted one above which calls are refused, unless bins of failures lower it",
+    ] = 1.5
+    min_k: Annotated[
+        float,
+        Range(1.0, 1000.0, "requests per accept", search=(1.0, 2.0)),
+        "what `k` falls to when all bins hold failures only",
+    ] = 1.1
+    protection: Annotated[
+        float,
+        Range(0.0, 1e6, "requests", search=(0.0, 50.0)),
+        "number of requests beyond those accepted that is always let through",
+    ] = 5.0
+    window: Annotated[
+        float, Range(1e-3, 1e6, "s", search=(1.0, 120.0), log=True), "time over which requests are counted"
+    ] = 10.0
+    bins: Annotated[float, Range(1.0, 10000.0, "bins", search=(5.0, 200.0)), "number of bins in a window"] = (
+        40.0
+    )
+    force_after: Annotated[
+        float,
+        Range(0.0, 1e6, "s", search=(0.1, 10.0)),
+        "longest time without a call let through; the next one then is",
+    ] = 1.0
 
     def conflict(self) -> str:
         if self.min_k > self.k:
@@ -135,6 +162,7 @@ def since(then: float, now: float) -> float:
     return nanoseconds(now) - nanoseconds(then)
 
 
+@record
 class History(NamedTuple):
     """What a window holds, and what its end looks like."""
 

@@ -6,27 +6,25 @@ import math
 from typing import Annotated, NamedTuple
 
 from tpssim.controllers.headroom_flight import (
-    CALM,
-    OUTAGE,
     PROBE,
     Flight,
     Tuning,
     closed,
-    converged,
-    cubic,
+    crowded,
     is_over,
-    latency_of,
     limit_of,
     opened,
     tallied,
 )
-from tpssim.core import Observation, Range
+from tpssim.controllers.headroom_pace import LEAST, Pace, paced, rate_of, unrefused
+from tpssim.controllers.wanted import followed
+from tpssim.core import Observation, Range, described, record
 
 FAST = 0.3  # weight of a latency in the quick mean
 LOOKS = 3.0  # standard deviations of the quick mean that are no noise
-COARSE = 8.0  # calls in flight below which a limit is too coarse for a quota
 
 
+@record
 class HeadroomState(NamedTuple):
     rate: float
     limit: float
@@ -37,142 +35,203 @@ class HeadroomState(NamedTuple):
     weight: float  #: of the next call in `busy`
     crowd: float  #: 1 once two calls were in flight
     begun: float  #: of the window, s
-    done: float  #: completions in it
     good: float  #: successes in it
-    drops: float
     total: float  #: their latencies, s
     squares: float  #: and squares of them, s^2
     peak: float  #: most in flight in it
     used: float  #: most in flight lately
+    borne: float  #: most in flight among which one was served lately
     base: float  #: latency without queue, s; nan before the first window
     window: float  #: calls that may be in flight; inf before the first congestion
-    clean: float  #: calls in flight, or rate, that was not refused; inf before the first refusal
-    cut_at: float  #: time of the last refusal, s; -inf before
     settled: float  #: when the calls of before the last step have ended, s
     probing: float  #: 1 while fewer are allowed, to see whether fewer complete
-    probed: float  #: end of the last probe, s
+    probed: float  #: windows since the last probe; inf before the first
     flow: float  #: completions a second, smoothed; nan before
     cut_from: float  #: the window before it was cut for a queue; 0 once that has been judged
+    allowed: float  #: rate that refusals allow, 1/s; inf before the first
+    mark: float  #: rate that was served around the last of them, 1/s
+    least: float  #: rate at which it came back after it, 1/s
+    span: float  #: scale of the cubic, calls
+    asked: float  #: calls that were served or refused since
+    served: float  #: calls served since
+    spent: float  #: the time that they took, s
+    down: float  #: how long it has refused, s; -1 while it does not
+    turn: float  #: when it last began to refuse, or ceased to, s
+    bad: float  #: calls refused lately
+    heard: float  #: time of the last news, s; -1 before the first
+    wanted: float  #: the target last seen, 1/s
 
 
-class Headroom(NamedTuple):
+@described(
     """Use the capacity of a consumer but for a little headroom, without being told what it is.
 
+    It knows no unit of time but the service's own: a latency, or the time of a call at the wanted rate.
+
     *One call at a time* (a blocked caller, a hand-off): a call's latency is the consumer's time for it, so
-    its mean says what is possible::
+    its mean says what is possible (one stray call counts as 4 standard deviations above it, or three means)::
 
         busy <- busy + weight (latency - busy),  weight -> alpha;  at once to the mean of the last few calls
                 when that is 3 standard deviations of its noise away
-        rate  = min(target, share / busy / (1 + lag / patience))
+        rate  = min(target, allowed, share / busy / (1 + lag / (patience max(busy, 1 / target))))
 
-    *Several in flight* (from the first time on): the rate is left open and the limit is set, which paces
-    itself. By windows of 0.1 s and 16 completions or more, once the calls of before the last step have
-    ended, with `held` calls in flight (Little), the mean latency, and `base`, the least such mean (plus twice
-    its standard error, so that luck does not lower it)::
+    *Several in flight* (from the first time on): the rate is left open (to `allowed`) and the limit is set,
+    which paces itself. By windows of 16 successes and 3 `base` or more (the first one: 4 successes), once the
+    calls of before the last step have ended, with `held` calls in flight (Little), the mean latency, and
+    `base`, the least such mean (plus twice its standard error, so that luck does not lower it)::
 
         wanted = queue + slack * held,  queued = held (1 - base / latency)
         queued > wanted:   window <- window - 0.7 (queued - wanted), by a half at most
         else, if full:     window <- window + 0.2 (wanted - queued), by a tenth at most
         limit  = trunc(window), at most max_limit;  before the first congestion 2 x the most in use, >= 64
 
-    *Is it a queue?* Every `probe_every` seconds while the limit is in use (and as soon as the queue looks
-    twice as long as wanted), 0.7 window calls are allowed for a window. If fewer complete in proportion, it
-    was none: the service itself is slower, and `base` is its latency now. If as many do, the smaller window
-    is kept, and probed again. Cuts of the window that come to a quarter of it are judged in the same way: if
-    fewer completed in proportion, they are taken back, and `base` is the latency now.
+    *Is it a queue?* Every `probe_every` windows while the limit is in use (10 windows after the last probe
+    if the queue looks more than twice as long as wanted), 0.7 window calls are allowed for a window. If fewer
+    complete in proportion, it was none: the service itself is slower, and `base` is its latency now. If as
+    many do, the smaller window is kept, and probed again 10 windows later. Cuts of the window that come to a
+    quarter of it are judged in the same way: if fewer completed in proportion, they are taken back, and
+    `base` is the latency now.
 
-    *Refusals and timeouts* (2 % of a window, or one call of a blocked caller): back to `cut` times what was
-    last not refused, `clean` (or what was in flight, if that is less), by one call at least; one cut a
-    second; then along a cubic in the time t since, flat around `clean`, which itself falls by half a cut when
-    it is refused again, by a half at most where much less was in flight. A window without any success is cut
-    to 0.7 and leaves `clean`; on the way back from there the window doubles. A queue lowers `clean` to the
-    window::
+    *Refusals and timeouts.* A second one within some 34 calls is no accident: the service refuses. Until a
+    call that was released after that is served, the next trial waits a share of the time for which it has
+    refused, `down`::
 
-        window, rate <= clean (1 + ((t - K) / scale)^3),  K = scale (1 - cut)^(1/3)
+        1 / rate = 2 / allowed + 0.15 down + lag
 
-    Below 8 calls in flight a limit is too coarse for a quota, so the rate is `window / latency` then. No rate
-    is below `min_rate`: a law that waits for news must not wait for ever.
+    Then, with what was `served` in the time `spent` since it last ceased to refuse (pauses of the caller do
+    not count), and `allowed`, the rate that was refused::
 
-    Valve: rate or limit. Signal: latency, lag, calls in flight, throughput, drops.
-    Origin: ours. The parts are known: busy time (Little's law with one in flight), the queue estimate of TCP
-    Vegas, the plateau of CUBIC (RFC 9438), a probe of the round trip as in BBR, here judged by the elasticity
-    of the throughput. Where it holds and why: `docs/headroom.md`. Failed calls that are no drops carry no
-    latency news and are ignored.
+        seen = min(served / spent, allowed),  mark = min((seen + allowed) / 2, 1.15 seen),  least = cut * seen
+        allowed = mark (1 + (n / span - K)^3),  K = (1 - least / mark)^(1/3),  n calls served since
+
+    which begins at `least`, is flat at `mark`, and then finds out whether more is allowed now. `span` is 64
+    calls (16 times those in flight, if that is more) and four times as long, up to 1536, each time that
+    `seen` confirms the mark to a quarter, so a trial of what is known costs ever fewer calls; when a mark so
+    well known is exceeded by 15 %, mark and `least` are the rate then, and `span` is what it was at first.
+    `seen` takes 16 calls served, or 16 made and 4 served; after fewer, the mark stays (at first: it is the
+    rate that was refused, and `least` half of it).
+
+    Where calls overlap and refusals have paced the law once, one that is refused at once (within 2 `base`)
+    for want of a place takes the window to one call fewer than were in flight, and leaves the rate: one among
+    more calls than any that was served lately, or the first since the last step with the window full.
+
+    No rate is less than 1e-9 of the target. A changed target is the rate at once if the rate held nothing
+    back; one that held back stays.
+
+    The parts are known: busy time (Little's law with one in flight), the queue estimate of TCP Vegas, the
+    plateau of CUBIC (RFC 9438), counted in calls, a probe of the round trip as in BBR, here judged by the
+    elasticity of the throughput. Where it holds and why: `docs/headroom.md`. Failed calls that are no drops
+    carry no latency news and are ignored.
 
     >>> law = Headroom()
     >>> state = law.update(law.init(100.0), Observation(0.02, 100.0, 0.02, 0.0))
     >>> state.rate, state.limit  # 20 ms a call: 50 a second would fill the caller's time
     (49.0, 64.0)
-    """
-
-    alpha: Annotated[float, Range(0.0, 1.0, "", False, search=(0.005, 0.2), log=True)] = 0.05
-    share: Annotated[float, Range(0.0, 1.0, "busy share", False, search=(0.8, 1.0))] = 0.98
-    patience: Annotated[float, Range(0.0, 1e6, "s", False, search=(0.2, 20.0), log=True)] = 0.5
-    queue: Annotated[float, Range(0.0, 1e4, "calls", search=(0.2, 8.0), log=True)] = 1.5
-    slack: Annotated[float, Range(0.0, 1.0, "x in flight", search=(0.02, 0.5), log=True)] = 0.03
-    cut: Annotated[float, Range(0.0, 1.0, "x", False, False, search=(0.6, 0.98))] = 0.93
-    scale: Annotated[float, Range(0.0, 1e6, "s", False, search=(1.0, 20.0), log=True)] = 8.0
-    probe_every: Annotated[float, Range(0.0, 1e6, "s", False, search=(2.0, 60.0), log=True)] = 20.0
-    min_rate: Annotated[float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True)] = 1.0
-    max_limit: Annotated[float, Range(1.0, 1e6, "calls", search=(100.0, 1e5), log=True)] = 10000.0
+    """,
+    actuators=("rate", "limit"),
+    signals="latency, lag, calls in flight, throughput, drops",
+    origin="ours",
+    year=2026,
+)
+@record
+class Headroom(NamedTuple):
+    alpha: Annotated[
+        float,
+        Range(0.0, 1.0, "weight", False, search=(0.005, 0.2), log=True),
+        "weight of a latency in the mean while the service does not change",
+    ] = 0.05
+    share: Annotated[
+        float,
+        Range(0.0, 1.0, "busy share", False, search=(0.8, 1.0)),
+        "share of the caller's time that calls may fill, one at a time",
+    ] = 0.98
+    patience: Annotated[
+        float,
+        Range(0.0, 1e6, "calls", False, search=(2.0, 1000.0), log=True),
+        "how many calls' time is the lag at which the rate is half of what it is without, one call at a time",
+    ] = 25.0
+    queue: Annotated[
+        float,
+        Range(0.0, 1e4, "calls", search=(0.2, 8.0), log=True),
+        "number of calls that may queue at the service, beside `slack`",
+    ] = 1.5
+    slack: Annotated[
+        float,
+        Range(0.0, 1.0, "x in flight", search=(0.02, 0.5), log=True),
+        "share of the calls in flight that may queue at the service, beside `queue`",
+    ] = 0.03
+    cut: Annotated[
+        float,
+        Range(0.0, 1.0, "x", False, False, search=(0.6, 0.98)),
+        "share of the rate that was served with which it begins again after refusals or timeouts",
+    ] = 0.93
+    probe_every: Annotated[
+        float,
+        Range(1.0, 1e6, "windows", search=(10.0, 1000.0), log=True),
+        "windows between two probes of whether the calls in flight queue",
+    ] = 200.0
+    max_limit: Annotated[float, Range(1.0, 1e6, "calls", search=(100.0, 1e5), log=True), "largest limit"] = (
+        10000.0
+    )
 
     def init(self, target: float) -> HeadroomState:
         nan, inf = math.nan, math.inf
         limit = limit_of(inf, 0.0, self.max_limit)
-        return state_of(inf, limit, Busy(nan, nan, 0.0, 1.0), 0.0, opened(0.0))
+        return state_of(inf, limit, Busy(nan, nan, 0.0, 1.0), 0.0, opened(0.0), unrefused(), target)
 
     def update(self, state: HeadroomState, obs: Observation) -> HeadroomState:
+        busy, flight, pace = busy_of(state), flight_of(state), pace_of(state)
+        rate, limit = followed(state.rate, state.wanted, obs.target), state.limit
         if obs.count < 1.0:
-            return state
-        least = min(self.min_rate, obs.target)
-        busy, flight = busy_of(state), flight_of(state)
+            return state_of(rate, limit, busy, state.crowd, flight, pace, obs.target)
+        rate = max(min(rate, obs.target), LEAST * obs.target)
         timed = obs.drops == 0.0 and obs.errors < obs.count and not math.isnan(obs.latency)
         if state.crowd == 0.0 and obs.in_flight <= 1.0 and obs.peak <= 1.0:
-            clean, cut_at, settled = flight.clean, flight.cut_at, flight.settled
+            pace = paced(pace, obs, obs.drops, rate, self.cut)
             if timed:
                 busy = smoothed(busy, obs.latency, self.alpha)
-            elif obs.drops > 0.0 and obs.now >= settled:
-                before = min(state.rate, obs.target)
-                clean = min(converged(clean, before, self.cut), before)
-                cut_at, settled = obs.now, obs.now + CALM
             able = obs.target
             if busy.mean > 0.0:
-                able = self.share / busy.mean / (1.0 + obs.lag / self.patience)
-            if cut_at > -math.inf:
-                able = min(able, cubic(clean, obs.now - cut_at, self.cut, self.scale))
-            rate = max(least, min(able, obs.target))
-            return state_of(rate, state.limit, busy, 0.0, after_refusals(obs.now, clean, cut_at, settled))
+                patience = self.patience * max(busy.mean, 1.0 / obs.target)
+                able = self.share / busy.mean / (1.0 + obs.lag / patience)
+            rate = max(LEAST * obs.target, min(able, rate_of(pace, obs.lag), obs.target))
+            return state_of(rate, limit, busy, 0.0, flight, pace, obs.target)
         if state.crowd == 0.0:
-            flight = opened(obs.now)  # what was refused until now was counted as a rate
-        rate, limit = (math.inf, state.limit) if state.crowd == 0.0 else (state.rate, state.limit)
-        flight = tallied(flight, obs, timed)
-        if is_over(flight, obs.now):
-            latency = latency_of(flight)
-            full = flight.peak + 1.0 > limit or rate < obs.target
-            tuning = Tuning(self.queue, self.slack, self.cut, self.scale, self.probe_every)
-            flight = closed(flight, obs.now, obs.target, full, tuning)
+            flight = opened(obs.now)
+        # A call that one more place would have saved says nothing of the rate, once that was tried.
+        crowd = pace.down < 0.0 and pace.mark < math.inf and crowded(flight, obs)
+        pace = paced(pace, obs, 0.0 if crowd else obs.drops, rate, self.cut)
+        flight = tallied(flight, obs, timed, crowd)
+        over = is_over(flight, obs.now)
+        if over:
+            tuning = Tuning(self.queue, self.slack, self.probe_every)
+            flight = closed(flight, obs.now, obs.target, flight.peak + 1.0 > limit, tuning)
+        if over or crowd:
             allowed = flight.window * (PROBE if flight.probing > 0.0 else 1.0)
-            rate, limit = math.inf, limit_of(allowed, flight.used, self.max_limit)
-            if flight.window < COARSE and flight.cut_at > -math.inf:
-                pace = latency if latency > 0.0 else flight.base
-                # Without any success so far there is nothing to pace by: less and less is tried.
-                wanted = allowed / pace if pace > 0.0 else OUTAGE * min(state.rate, obs.target)
-                rate = max(least, min(wanted, obs.target))
-                limit = limit + 1.0
-        return state_of(rate, limit, busy, 1.0, flight)
+            limit = limit_of(allowed, flight.used, self.max_limit)
+        rate = max(LEAST * obs.target, rate_of(pace, obs.lag))
+        rate = rate if rate < obs.target else math.inf
+        return state_of(rate, limit, busy, 1.0, flight, pace, obs.target)
 
     def why(self, before: HeadroomState, obs: Observation, after: HeadroomState) -> str:
+        if after.down >= 0.0:
+            if before.down < 0.0:
+                return "calls are refused: fewer trials, the longer it lasts"
+            return f"refused for {after.down:.3g} s: the next trial in {1.0 / after.rate:.3g} s"
+        if before.down >= 0.0:
+            return f"served again: {after.allowed:.4g}/s, then up to about {after.mark:.4g}/s"
+        if after.allowed < obs.target and after.rate == after.allowed:
+            return f"{after.mark:.4g}/s was too much or just enough: {after.rate:.4g}/s now"
+        if obs.count < 1.0:
+            return "another rate is wanted" if after.wanted != before.wanted else "no news of a call"
         if after.crowd == 0.0:
-            if after.cut_at > before.cut_at:
-                return f"a call was refused: back to {self.cut:g} of {after.clean:.4g}/s"
             if math.isnan(after.busy):
                 return "no latency yet"
             load = after.busy * after.rate
             return f"a call takes {after.busy * 1e3:.3g} ms: {load:.0%} of the time at this rate"
         if after.begun == before.begun:
+            if after.window < before.window:
+                return f"a call was refused for want of a place: {after.window:.3g} may be in flight"
             return "window of completions going on"
-        if after.cut_at > before.cut_at:
-            return f"calls were refused: {after.window:.3g} in flight, {after.clean:.3g} were not refused"
         if after.probing > before.probing:
             return "probe: fewer calls for a window, does less complete?"
         if before.cut_from == after.window > before.window:
@@ -186,6 +245,7 @@ class Headroom(NamedTuple):
         return f"{alone}: window {before.window:.3g} -> {after.window:.3g}"
 
 
+@record
 class Busy(NamedTuple):
     """The consumer's time for a call, while one is made at a time."""
 
@@ -229,26 +289,25 @@ def busy_of(state: HeadroomState) -> Busy:
 
 def flight_of(state: HeadroomState) -> Flight:
     return Flight(
-        state.begun, state.done, state.good, state.drops, state.total, state.squares, state.peak, state.used,
-        state.base, state.window, state.clean, state.cut_at, state.settled, state.probing, state.probed,
-        state.flow, state.cut_from,
+        state.begun, state.good, state.total, state.squares, state.peak, state.used, state.borne, state.base,
+        state.window, state.settled, state.probing, state.probed, state.flow, state.cut_from,
     )  # fmt: skip
 
 
-def after_refusals(now: float, clean: float, cut_at: float, settled: float) -> Flight:
-    """What is remembered of refusals, and nothing in flight."""
-    fresh = opened(now)
-    return Flight(
-        fresh.begun, fresh.done, fresh.good, fresh.drops, fresh.total, fresh.squares, fresh.peak, fresh.used,
-        fresh.base, fresh.window, clean, cut_at, settled, fresh.probing, fresh.probed, fresh.flow,
-        fresh.cut_from,
+def pace_of(state: HeadroomState) -> Pace:
+    return Pace(
+        state.allowed, state.mark, state.least, state.span, state.asked, state.served, state.spent,
+        state.down, state.turn, state.bad, state.heard,
     )  # fmt: skip
 
 
-def state_of(rate: float, limit: float, busy: Busy, crowd: float, flight: Flight) -> HeadroomState:
+def state_of(
+    rate: float, limit: float, busy: Busy, crowd: float, flight: Flight, pace: Pace, wanted: float
+) -> HeadroomState:
     return HeadroomState(
-        rate, limit, 0.0, busy.mean, busy.quick, busy.spread, busy.weight, crowd, flight.begun, flight.done,
-        flight.good, flight.drops, flight.total, flight.squares, flight.peak, flight.used, flight.base,
-        flight.window, flight.clean, flight.cut_at, flight.settled, flight.probing, flight.probed,
-        flight.flow, flight.cut_from,
+        rate, limit, 0.0, busy.mean, busy.quick, busy.spread, busy.weight, crowd, flight.begun, flight.good,
+        flight.total, flight.squares, flight.peak, flight.used, flight.borne, flight.base, flight.window,
+        flight.settled, flight.probing, flight.probed, flight.flow, flight.cut_from, pace.allowed, pace.mark,
+        pace.least, pace.span, pace.asked, pace.served, pace.spent, pace.down, pace.turn, pace.bad,
+        pace.heard, wanted,
     )  # fmt: skip

@@ -5,41 +5,37 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from tpssim.core import Observation
+from tpssim.core import Observation, ceiled, floored, record
 
-PERIOD, SAMPLES = 0.1, 16.0  # s and completions: what a window lasts at least
-LONG, FEW = 1.0, 4.0  # s and completions: with these it ends too
+TRIPS, SAMPLES = 3.0, 16.0  # latencies without queue and successes: what a window lasts at least
+FEW = 4.0  # successes of the first window
 UP, DOWN = 0.2, 0.7  # gains of the queue's error
 MOST_UP, MOST_DOWN = 0.1, 0.5  # of the window in one step
 PROBE = 0.7  # of the window, while it is probed
 ELASTIC = 0.5  # d ln throughput / d ln window above which fewer calls mean less work done, not less queue
 SHOWS = 0.75  # of the calls in flight: a cut to that shows in what is done, if it cut no queue
+PROMPT = 2.0  # x the latency without queue: a refusal that took no longer is for want of a place
 JUMP = 2.0  # x the wanted queue: probed at once
-AGAIN = 1.0  # s between two such probes
+AGAIN = 10.0  # windows between two such probes
 MET = 0.98  # of the wanted rate: that is what is wanted
-LOST = 0.02  # share of refused calls that is no accident
-NEAR = 1.1  # x what was not refused: refused there again
-OUTAGE = 0.7  # cut of a window without any success
-CALM = 1.0  # s after a cut in which nothing is cut again
 LEAST_OPEN, OPEN = 64.0, 2.0  # the limit before the first congestion: at least, and x the most in use
+FADED = 0.98  # of the most in flight among which one was served, a window later
 FORGET = 0.9  # of the most in use, a window later
 
 
+@record
 class Flight(NamedTuple):
     """What the law remembers of calls in flight; the fields of `HeadroomState` of the same names."""
 
     begun: float
-    done: float
     good: float
-    drops: float
     total: float
     squares: float
     peak: float
     used: float
+    borne: float
     base: float
     window: float
-    clean: float
-    cut_at: float
     settled: float
     probing: float
     probed: float
@@ -47,92 +43,110 @@ class Flight(NamedTuple):
     cut_from: float
 
 
+@record
 class Tuning(NamedTuple):
     """The parameters of the law that matter here."""
 
     queue: float
     slack: float
-    cut: float
-    scale: float
     probe_every: float
 
 
 def opened(now: float) -> Flight:
     """Nothing known, and a window that begins."""
-    nan, inf = math.nan, math.inf
-    return Flight(now, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, nan, inf, inf, -inf, -inf, 0.0, -inf, nan, 0.0)
+    return Flight(
+        begun=now,
+        good=0.0,
+        total=0.0,
+        squares=0.0,
+        peak=0.0,
+        used=0.0,
+        borne=0.0,
+        base=math.nan,
+        window=math.inf,
+        settled=-math.inf,
+        probing=0.0,
+        probed=math.inf,
+        flow=math.nan,
+        cut_from=0.0,
+    )
 
 
-def tallied(flight: Flight, obs: Observation, timed: bool) -> Flight:
+def crowded(flight: Flight, obs: Observation) -> bool:
+    """Whether the call was refused for want of a place: at once, among more than any lately served.
+
+    >>> flight = opened(0.0)._replace(borne=20.0, base=0.1)
+    >>> refused = Observation(1.0, 100.0, 0.1, 0.0, errors=1.0, in_flight=22.0, drops=1.0)
+    >>> crowded(flight, refused), crowded(flight, refused._replace(in_flight=20.0))
+    (True, False)
+    """
+    if not (obs.drops > 0.0 and obs.latency <= PROMPT * flight.base):
+        return False
+    full = obs.in_flight >= floored(flight.window) and obs.now - obs.latency >= flight.settled
+    return full or obs.in_flight > ceiled(flight.borne)
+
+
+def tallied(flight: Flight, obs: Observation, timed: bool, crowd: bool) -> Flight:
     """The window with one more piece of news."""
-    good, total, squares = flight.good, flight.total, flight.squares
+    good, total, squares, borne = flight.good, flight.total, flight.squares, flight.borne
+    window, settled, cut_from = flight.window, flight.settled, flight.cut_from
     if timed:
         latency = min(obs.latency, 1e100)
         good += obs.count
         total += obs.count * latency
         squares += obs.count * latency * latency
+        borne = max(borne, obs.in_flight)
+    elif crowd and obs.in_flight <= window + 1.0:
+        window = max(1.0, min(window, obs.in_flight - 1.0))
+        cut_from, settled = 0.0, obs.now + obs.latency
     return Flight(
-        flight.begun,
-        flight.done + obs.count,
-        good,
-        flight.drops + obs.drops,
-        total,
-        squares,
-        max(flight.peak, obs.peak),
-        flight.used,
-        flight.base,
-        flight.window,
-        flight.clean,
-        flight.cut_at,
-        flight.settled,
-        flight.probing,
-        flight.probed,
-        flight.flow,
-        flight.cut_from,
+        begun=flight.begun,
+        good=good,
+        total=total,
+        squares=squares,
+        peak=max(flight.peak, obs.peak),
+        used=flight.used,
+        borne=borne,
+        base=flight.base,
+        window=window,
+        settled=settled,
+        probing=flight.probing,
+        probed=flight.probed,
+        flow=flight.flow,
+        cut_from=cut_from,
     )
 
 
 def is_over(flight: Flight, now: float) -> bool:
     """Whether the window ends with the completion at `now`."""
     span = now - flight.begun
-    if span < PERIOD:
+    if not span > 0.0:
         return False
-    return flight.done >= SAMPLES or (span >= LONG and flight.done >= FEW)
+    if math.isnan(flight.base):
+        return flight.good >= FEW
+    return flight.good >= SAMPLES and span >= TRIPS * flight.base
 
 
 def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning) -> Flight:
     """What the window says, and a new one. `full`: the limit was reached in it."""
-    base, window, clean, cut_at = flight.base, flight.window, flight.clean, flight.cut_at
-    settled, probing, probed, flow = flight.settled, flight.probing, flight.probed, flight.flow
-    cut_from = flight.cut_from
-    delivered = flight.good / (now - flight.begun)
+    base, window, settled = flight.base, flight.window, flight.settled
+    probing, probed, flow, cut_from = flight.probing, flight.probed + 1.0, flight.flow, flight.cut_from
+    delivered = max(1e-100, min(flight.good / (now - flight.begun), 1e100))
     latency = latency_of(flight)
-    if flight.begun < settled:
+    if flight.begun < settled or not latency > 0.0:
         pass  # calls of before the last step are among its completions
-    elif flight.drops > LOST * flight.done:
-        before = min(window, flight.peak)
-        if latency > 0.0:
-            clean = max(1.0, converged(clean, before, tuning.cut))
-            kept = max(1.0, min(clean, before))
-            window = by_a_call(tuning.cut, kept) * kept
-        else:  # an outage says nothing of what the service bears when it is back
-            clean = max(1.0, before) if clean == math.inf else clean
-            window = min(window, max(1.0, OUTAGE * before))
-        cut_at, probing, cut_from = now, 0.0, 0.0
-        settled = now + max(CALM, latency)
-    elif latency > 0.0:
+    else:
         held = min(window, delivered * latency)
         doubt = 2.0 * standard_error(flight)
         base = latency if math.isnan(base) else min(base, latency + doubt)
         if probing > 0.0:
             elasticity = elasticity_of(delivered, flow, PROBE, 1.0)
-            cut_from, probing, probed, settled = 0.0, 0.0, now, now + latency
+            cut_from, probing, probed, settled = 0.0, 0.0, 0.0, now + latency
             if elasticity > ELASTIC:
                 base = latency  # less was done, so nothing waited
             elif elasticity < 0.5 * ELASTIC:
-                clean = marked(clean, window)
                 window = max(1.0, PROBE * window)  # as much was done with fewer: that is better, and again
-                probed = now - tuning.probe_every + AGAIN
+                probed = tuning.probe_every - AGAIN
         elif is_probe(window, cut_from) and elasticity_of(delivered, flow, window, cut_from) > ELASTIC:
             base, window, cut_from, settled = latency, cut_from, 0.0, now + latency  # it was none
         else:
@@ -142,47 +156,35 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
             wanted = tuning.queue + tuning.slack * held
             if window == math.inf:
                 # Beyond doubt, and with less done than is wanted: a limit that is not needed does harm.
-                sure = held * (1.0 - base / max(latency - doubt, base))
+                sure = held * (1.0 - base / max(latency - 2.0 * doubt, base))
                 if sure > wanted and (delivered < MET * target or sure > JUMP * wanted):
                     window, flow, settled = max(1.0, held), delivered, now + latency
-            elif full and now - probed >= (AGAIN if queued > JUMP * wanted else tuning.probe_every):
+            elif full and probed >= (AGAIN if queued > JUMP * wanted else tuning.probe_every):
                 probing, settled = 1.0, now + latency
             elif queued > wanted:
-                clean = marked(clean, window)  # a queue, not a refusal, says how many are enough
                 cut_from = window if cut_from == 0.0 else cut_from
                 window = max(1.0, window - min(DOWN * (queued - wanted), MOST_DOWN * window))
                 settled = now + latency
             elif full:
                 cut_from = 0.0
-                step = min(UP * (wanted - queued), MOST_UP * window)
-                if window < 0.9 * by_a_call(tuning.cut, clean) * clean < math.inf:
-                    step = window  # the way back from an outage, doubled as in a slow start
-                if cut_at > -math.inf:
-                    cut = by_a_call(tuning.cut, clean)
-                    allowed = cubic(clean, now - cut_at, cut, tuning.scale)
-                    step = max(0.0, min(step, allowed - window))
-                    clean = max(clean, held)
-                window = window + step
+                window = window + min(UP * (wanted - queued), MOST_UP * window)
         base = min(base, 1e100)
     used = max(flight.peak, FORGET * flight.used)
     return Flight(
-        now,
-        0.0,
-        0.0,
-        0.0,
-        0.0,
-        0.0,
-        0.0,
-        used,
-        base,
-        window,
-        clean,
-        cut_at,
-        settled,
-        probing,
-        probed,
-        flow,
-        cut_from,
+        begun=now,
+        good=0.0,
+        total=0.0,
+        squares=0.0,
+        peak=0.0,
+        used=used,
+        borne=FADED * flight.borne,
+        base=base,
+        window=window,
+        settled=settled,
+        probing=probing,
+        probed=probed,
+        flow=flow,
+        cut_from=cut_from,
     )
 
 
@@ -201,7 +203,7 @@ def is_probe(window: float, before: float) -> bool:
     >>> is_probe(3.9, 5.2), is_probe(4.1, 5.2), is_probe(3.9, 0.0)
     (True, False, False)
     """
-    return before > 0.0 and math.floor(window) <= SHOWS * math.floor(before)
+    return before > 0.0 and floored(window) <= SHOWS * floored(before)
 
 
 def latency_of(flight: Flight) -> float:
@@ -215,56 +217,11 @@ def standard_error(flight: Flight) -> float:
     return math.sqrt(max(flight.squares / flight.good - mean * mean, 0.0) / flight.good)
 
 
-def converged(clean: float, before: float, cut: float) -> float:
-    """What is taken for not refused, after a refusal at `before`: less than it was if it was refused again.
-
-    The second time near the same mark half of the cut comes off the mark itself (fast convergence, RFC 9438);
-    far below it, where an outage may have led, the mark falls by no more than a half.
-
-    >>> converged(math.inf, 20.0, 0.9), converged(20.0, 21.0, 0.9), converged(20.0, 30.0, 0.9)
-    (20.0, 19.0, 20.0)
-    >>> converged(20.0, 2.0, 0.9)
-    10.0
-    """
-    if clean < math.inf and before <= NEAR * clean:
-        return max(0.5 * clean, min(clean, before) * (1.0 + cut) / 2.0)
-    return min(clean, before)
-
-
-def marked(clean: float, window: float) -> float:
-    """The mark of the cubic where a queue has shown that fewer are enough; inf if nothing was refused yet.
-
-    >>> marked(math.inf, 5.0), marked(20.0, 5.0)
-    (inf, 5.0)
-    """
-    return clean if clean == math.inf else max(1.0, min(clean, window))
-
-
-def by_a_call(cut: float, clean: float) -> float:
-    """A cut of calls in flight: by one at least, but to no less than a half.
-
-    >>> by_a_call(0.9, 20.0), by_a_call(0.9, 4.0), by_a_call(0.9, 1.0)
-    (0.9, 0.75, 0.5)
-    """
-    return max(0.5, min(cut, 1.0 - 1.0 / clean))
-
-
-def cubic(clean: float, since: float, cut: float, scale: float) -> float:
-    """`clean (1 + ((since - K) / scale)^3)` with `K = scale (1 - cut)^(1/3)`: begins at `cut * clean`.
-
-    >>> round(cubic(100.0, 0.0, 0.875, 4.0), 9), cubic(100.0, 2.0, 0.875, 4.0)
-    (87.5, 100.0)
-    """
-    lag: float = scale * (1.0 - cut) ** (1.0 / 3.0)
-    x = (min(since, 1e9 * scale) - lag) / scale
-    return clean * (1.0 + x * x * x)
-
-
 def limit_of(window: float, used: float, most: float) -> float:
     """The limit for a window; before the first congestion (inf) twice the most in use, and 64 at least.
 
     >>> limit_of(7.9, 5.0, 1e4), limit_of(math.inf, 5.0, 1e4), limit_of(math.inf, 100.0, 1e4)
     (7.0, 64.0, 200.0)
     """
-    wanted = max(LEAST_OPEN, OPEN * used) if window == math.inf else float(math.floor(min(window, most)))
-    return max(1.0, min(wanted, float(math.floor(most))))
+    wanted = max(LEAST_OPEN, OPEN * used) if window == math.inf else floored(min(window, most))
+    return max(1.0, min(wanted, floored(most)))

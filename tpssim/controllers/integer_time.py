@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from tpssim.core import floored
 
 
 def nanoseconds(seconds: float) -> float:
@@ -11,4 +11,4 @@ def nanoseconds(seconds: float) -> float:
     >>> nanoseconds(0.010606)
     10606000.0
     """
-    return float(math.floor(max(min(seconds, 9e9), -9e9) * 1e9 + 0.5))
+    return floored(max(min(seconds, 9e9), -9e9) * 1e9 + 0.5)

@@ -7,11 +7,12 @@ from array import array
 from typing import Annotated, NamedTuple
 
 from tpssim.controllers.netflix_window import sampled, window_memory
-from tpssim.core import Observation, Range
+from tpssim.core import Observation, Range, described, floored, record
 
 WARM_UP = 10.0  # samples of which the long-term round trip is the plain mean
 
 
+@record
 class NetflixGradient2State(NamedTuple):
     rate: float
     limit: float
@@ -22,7 +23,7 @@ class NetflixGradient2State(NamedTuple):
     samples: float  #: how many of them
 
 
-class NetflixGradient2(NamedTuple):
+@described(
     """Multiply the limit by the gradient `tolerance x long-term / present round trip`, and add a queue.
 
     With the estimate `E`, for each completion, `rtt` in whole ns::
@@ -41,9 +42,7 @@ class NetflixGradient2(NamedTuple):
     fewer than `window_size` calls (so at a low rate it is frozen). `rtt` is then their mean, or their
     `percentile`, of the first `kept` (0: `window_size`) alone. A round trip below `shortest` is no sample.
 
-    Valve: limit. Signal: latency against its long-term mean, calls in flight.
-    Origin: Netflix/concurrency-limits, `Gradient2Limit` (Apache-2.0). Deviations: the window is a parameter
-    here, a decorator there; a round trip of 0 ns has gradient 1.
+    Deviations: the window is a parameter here, a decorator there; a round trip of 0 ns has gradient 1.
 
     >>> from array import array
     >>> law = NetflixGradient2()  # 0.8 x 20 + 0.2 x (20 + 4)
@@ -51,21 +50,65 @@ class NetflixGradient2(NamedTuple):
     >>> obs = Observation(0.01, 100.0, 0.01, 0.0, 1.0, 0.0, 10.0)
     >>> round(law.update(law.init(100.0), obs, memory).estimate, 6)
     20.8
-    """
-
-    initial: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 100.0), log=True)] = 20.0
-    min_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 50.0))] = 20.0
-    max_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True)] = 200.0
-    smoothing: Annotated[float, Range(0.0, 1.0, "", False, search=(0.05, 1.0))] = 0.2
-    queue: Annotated[float, Range(0.0, 1000.0, "calls", search=(1.0, 20.0))] = 4.0
-    long_window: Annotated[float, Range(1.0, 1e6, "samples", search=(50.0, 5000.0), log=True)] = 600.0
-    tolerance: Annotated[float, Range(1.0, 100.0, "x long latency", search=(1.0, 4.0))] = 1.5
-    window: Annotated[float, Range(0.0, 60.0, "s", search=(0.0, 2.0))] = 0.0
-    longest: Annotated[float, Range(0.0, 60.0, "s", search=(0.5, 5.0))] = 1.0
-    window_size: Annotated[float, Range(1.0, 1000.0, "samples", search=(5.0, 50.0))] = 10.0
-    percentile: Annotated[float, Range(0.0, 1.0, "", True, False, search=(0.0, 0.99))] = 0.0
-    shortest: Annotated[float, Range(0.0, 60.0, "s")] = 1e-4
-    kept: Annotated[float, Range(0.0, 1e5, "samples; 0: window_size")] = 0.0
+    """,
+    actuators=("limit",),
+    signals="latency against its long-term mean, calls in flight",
+    origin="Netflix/concurrency-limits, `Gradient2Limit` (Apache-2.0)",
+    year=2018,
+)
+@record
+class NetflixGradient2(NamedTuple):
+    initial: Annotated[
+        float, Range(1.0, 1e5, "calls", search=(1.0, 100.0), log=True), "limit at the start"
+    ] = 20.0
+    min_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 50.0)), "least limit"] = 20.0
+    max_limit: Annotated[
+        float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True), "largest limit"
+    ] = 200.0
+    smoothing: Annotated[
+        float,
+        Range(0.0, 1.0, "weight", False, search=(0.05, 1.0)),
+        "weight of a new estimate in the smoothed one",
+    ] = 0.2
+    queue: Annotated[
+        float, Range(0.0, 1000.0, "calls", search=(1.0, 20.0)), "queue that the limit allows for"
+    ] = 4.0
+    long_window: Annotated[
+        float,
+        Range(1.0, 1e6, "samples", search=(50.0, 5000.0), log=True),
+        "number of samples of which the long-term mean is made",
+    ] = 600.0
+    tolerance: Annotated[
+        float,
+        Range(1.0, 100.0, "x long latency", search=(1.0, 4.0)),
+        "how many times the long-term mean a round trip may take before the limit falls",
+    ] = 1.5
+    window: Annotated[
+        float,
+        Range(0.0, 60.0, "s", search=(0.0, 2.0)),
+        "least duration of a window of calls; 0: every call is a sample of its own",
+    ] = 0.0
+    longest: Annotated[
+        float,
+        Range(0.0, 60.0, "s", search=(0.5, 5.0)),
+        "longest duration of a window, even where `window` is more",
+    ] = 1.0
+    window_size: Annotated[
+        float,
+        Range(1.0, 1000.0, "samples", search=(5.0, 50.0)),
+        "fewest calls of a window; one with fewer is thrown away",
+    ] = 10.0
+    percentile: Annotated[
+        float,
+        Range(0.0, 1.0, "share of calls", True, False, search=(0.0, 0.99)),
+        "percentile of a window's round trips that stands for it; 0: their mean stands for it",
+    ] = 0.0
+    shortest: Annotated[float, Range(0.0, 60.0, "s"), "shortest round trip that is a sample"] = 1e-4
+    kept: Annotated[
+        float,
+        Range(0.0, 1e5, "samples; 0: window_size"),
+        "how many round trips of a window, the first ones, its percentile is taken of",
+    ] = 0.0
 
     def conflict(self) -> str:
         if self.min_limit > self.max_limit:
@@ -110,7 +153,7 @@ class NetflixGradient2(NamedTuple):
             wanted = estimate * gradient + self.queue
             wanted = estimate * (1.0 - self.smoothing) + wanted * self.smoothing
             estimate = max(self.min_limit, min(self.max_limit, wanted))
-        limit = float(math.floor(estimate))
+        limit = floored(estimate)
         return NetflixGradient2State(state.rate, limit, state.reject, estimate, kept, total, samples)
 
     def why(self, before: NetflixGradient2State, obs: Observation, after: NetflixGradient2State) -> str:

@@ -8,9 +8,10 @@ from typing import Annotated, NamedTuple
 
 from tpssim.controllers.integer_time import nanoseconds
 from tpssim.controllers.netflix_window import sampled, window_memory
-from tpssim.core import FLAG, Observation, Range
+from tpssim.core import FLAG, Observation, Range, ceiled, described, floored, record
 
 
+@record
 class NetflixVegasState(NamedTuple):
     rate: float
     limit: float
@@ -21,7 +22,7 @@ class NetflixVegasState(NamedTuple):
     jitter: float  #: of the next probe, in [0.5, 1); nan before the first sample
 
 
-class NetflixVegas(NamedTuple):
+@described(
     """Keep the queue, `limit x (1 - noload / rtt)`, between a few and a few more calls.
 
     With the estimate `E` and `lg = max(1, trunc(log10(trunc E)))`, for each completion, `rtt` in whole ns::
@@ -47,10 +48,9 @@ class NetflixVegas(NamedTuple):
     fewer than `window_size` calls (so at a low rate it is frozen). `rtt` is then their mean, or their
     `percentile`, of the first `kept` (0: `window_size`) alone. A round trip below `shortest` is no sample.
 
-    Valve: limit. Signal: latency against the least, calls in flight, drops.
-    Origin: Netflix/concurrency-limits, `VegasLimit` (Apache-2.0). Deviations: the window is a parameter
-    here, a decorator there; the replaceable functions are `alpha`, `beta` (multiples of lg; calls with
-    `fixed` 1) and `dec_rate`; a round trip of 0 ns is an error there, a new least here.
+    Deviations: the window is a parameter here, a decorator there; the replaceable functions are `alpha`,
+    `beta` (multiples of lg; calls with `fixed` 1) and `dec_rate`; a round trip of 0 ns is an error there,
+    a new least here.
 
     >>> from array import array
     >>> law = NetflixVegas(initial=10.0)
@@ -58,24 +58,72 @@ class NetflixVegas(NamedTuple):
     >>> state = law.update(law.init(100.0), Observation(0.01, 100.0, 0.01, 0.0), memory)
     >>> law.update(state, Observation(0.02, 100.0, 0.01, 0.0, 1.0, 0.0, 11.0), memory).limit
     16.0
-    """
-
-    initial: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 100.0), log=True)] = 20.0
-    max_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True)] = 1000.0
-    alpha: Annotated[float, Range(0.0, 100.0, "x lg calls", search=(1.0, 6.0))] = 3.0
-    beta: Annotated[float, Range(0.0, 100.0, "x lg calls", search=(2.0, 12.0))] = 6.0
-    fixed: Annotated[float, Range(0.0, 1.0, FLAG)] = 0.0
-    dec_rate: Annotated[float, Range(0.0, 1.0, "x; 0: by lg", True, False, search=(0.0, 0.99))] = 0.0
-    smoothing: Annotated[float, Range(0.0, 1.0, "", False, search=(0.05, 1.0))] = 1.0
+    """,
+    actuators=("limit",),
+    signals="latency against the least, calls in flight, drops",
+    origin="Netflix/concurrency-limits, `VegasLimit` (Apache-2.0)",
+    year=2018,
+)
+@record
+class NetflixVegas(NamedTuple):
+    initial: Annotated[
+        float, Range(1.0, 1e5, "calls", search=(1.0, 100.0), log=True), "limit at the start"
+    ] = 20.0
+    max_limit: Annotated[
+        float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True), "largest limit"
+    ] = 1000.0
+    alpha: Annotated[
+        float, Range(0.0, 100.0, "x lg calls", search=(1.0, 6.0)), "queue below which the limit grows"
+    ] = 3.0
+    beta: Annotated[
+        float,
+        Range(0.0, 100.0, "x lg calls", search=(2.0, 12.0)),
+        "queue above which the limit falls, and what it grows by while there is hardly a queue",
+    ] = 6.0
+    fixed: Annotated[float, Range(0.0, 1.0, FLAG), "0: `alpha` and `beta` count in lg calls; 1: in calls"] = (
+        0.0
+    )
+    dec_rate: Annotated[
+        float,
+        Range(0.0, 1.0, "x; 0: by lg", True, False, search=(0.0, 0.99)),
+        "factor by which the estimate is multiplied when it falls; 0: it falls by lg calls",
+    ] = 0.0
+    smoothing: Annotated[
+        float,
+        Range(0.0, 1.0, "weight", False, search=(0.05, 1.0)),
+        "weight of a new estimate in the smoothed one",
+    ] = 1.0
     probe_multiplier: Annotated[
-        float, Range(0.0, 1e9, "samples/call", False, search=(5.0, 500.0), log=True)
+        float,
+        Range(0.0, 1e9, "samples/call", False, search=(5.0, 500.0), log=True),
+        "most samples between two probes of the least latency, for each call of the limit",
     ] = 30.0
-    window: Annotated[float, Range(0.0, 60.0, "s", search=(0.0, 2.0))] = 0.0
-    longest: Annotated[float, Range(0.0, 60.0, "s", search=(0.5, 5.0))] = 1.0
-    window_size: Annotated[float, Range(1.0, 1000.0, "samples", search=(5.0, 50.0))] = 10.0
-    percentile: Annotated[float, Range(0.0, 1.0, "", True, False, search=(0.0, 0.99))] = 0.0
-    shortest: Annotated[float, Range(0.0, 60.0, "s")] = 1e-4
-    kept: Annotated[float, Range(0.0, 1e5, "samples; 0: window_size")] = 0.0
+    window: Annotated[
+        float,
+        Range(0.0, 60.0, "s", search=(0.0, 2.0)),
+        "least duration of a window of calls; 0: every call is a sample of its own",
+    ] = 0.0
+    longest: Annotated[
+        float,
+        Range(0.0, 60.0, "s", search=(0.5, 5.0)),
+        "longest duration of a window, even where `window` is more",
+    ] = 1.0
+    window_size: Annotated[
+        float,
+        Range(1.0, 1000.0, "samples", search=(5.0, 50.0)),
+        "fewest calls of a window; one with fewer is thrown away",
+    ] = 10.0
+    percentile: Annotated[
+        float,
+        Range(0.0, 1.0, "share of calls", True, False, search=(0.0, 0.99)),
+        "percentile of a window's round trips that stands for it; 0: their mean stands for it",
+    ] = 0.0
+    shortest: Annotated[float, Range(0.0, 60.0, "s"), "shortest round trip that is a sample"] = 1e-4
+    kept: Annotated[
+        float,
+        Range(0.0, 1e5, "samples; 0: window_size"),
+        "how many round trips of a window, the first ones, its percentile is taken of",
+    ] = 0.0
 
     def conflict(self) -> str:
         if self.alpha > self.beta:
@@ -111,8 +159,8 @@ class NetflixVegas(NamedTuple):
         elif noload == 0.0 or rtt < noload:
             noload = rtt
         else:
-            queue = math.ceil(estimate * (1.0 - noload / rtt))
-            lg = digits(math.floor(estimate))
+            queue = ceiled(estimate * (1.0 - noload / rtt))
+            lg = digits(floored(estimate))
             times = 1.0 if self.fixed == 1.0 else lg
             fewer = estimate * self.dec_rate if self.dec_rate > 0.0 else estimate - lg
             wanted = math.nan
@@ -129,7 +177,7 @@ class NetflixVegas(NamedTuple):
             if not math.isnan(wanted):
                 bounded = max(1.0, min(self.max_limit, wanted))
                 estimate = (1.0 - self.smoothing) * estimate + self.smoothing * bounded
-        limit = float(math.floor(estimate))
+        limit = floored(estimate)
         return NetflixVegasState(state.rate, limit, state.reject, estimate, noload, probe_count, jitter)
 
     def why(self, before: NetflixVegasState, obs: Observation, after: NetflixVegasState) -> str:

@@ -10,13 +10,14 @@ from array import array
 from typing import NamedTuple
 
 from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import Observation
+from tpssim.core import Observation, floored, record
 from tpssim.sensor import ranked
 
 #: Places of the accumulators in a law's memory; the round-trip times that are kept for a percentile follow.
 BEGUN, UNTIL, SAMPLES, TOTAL, LEAST, MOST, DROPPED, TIMES = range(8)
 
 
+@record
 class Sample(NamedTuple):
     """What a law is told: one round trip, or a window of them."""
 
@@ -87,7 +88,7 @@ def through_window(
     if memory[BEGUN] > 0.0 and end <= memory[UNTIL]:
         return Sample(0.0, sample.rtt, sample.in_flight, sample.dropped)
     samples = memory[SAMPLES]
-    rtt = float(math.floor(memory[TOTAL] / samples))
+    rtt = floored(memory[TOTAL] / samples)
     if percentile > 0.0:
         rtt = percentile_of(memory, percentile)
     told = Sample(1.0 if samples >= size else 0.0, rtt, memory[MOST], memory[DROPPED])
@@ -101,6 +102,6 @@ def through_window(
 def percentile_of(memory: array[float], percentile: float) -> float:
     """The kept round trip of rank `round(n p)`, halves up (1: the least), ns."""
     kept = int(memory[SAMPLES])
-    rank = min(max(math.floor(kept * percentile + 0.5) - 1, 0), kept - 1)
+    rank = min(max(int(kept * percentile + 0.5) - 1, 0), kept - 1)
     times = memory[TIMES : TIMES + kept]
     return ranked(times, kept, rank)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.core import FLAG, Observation, Range
+from tpssim.core import FLAG, Observation, Range, described, record
 
 
+@record
 class PidState(NamedTuple):
     rate: float
     limit: float
@@ -19,9 +20,10 @@ class PidState(NamedTuple):
     output: float  #: nan before the first
     last_input: float  #: nan before the first
     last_error: float  #: nan before the first
+    target: float  #: the target last seen, 1/s
 
 
-class Pid(NamedTuple):
+@described(
     """Hold `lag + latency` at a setpoint by the three terms, with the integral clamped.
 
     With `input = lag + latency`, `error = setpoint - input`, `dt` since the last computation::
@@ -35,29 +37,60 @@ class Pid(NamedTuple):
     The integral starts at the target, so the rate does. **Clamping is weak anti-windup**: with P at a bound
     the integral still moves; `Pi` stops that.
 
-    Valve: rate. Signal: lag + latency.
-    Origin: m-lundberg/simple-pid 2.0.1 (MIT). Deviations: the clock is the law's `now`; an observation
-    without a latency is skipped; the limits are the target and `min_rate`, as set anew with every target.
+    Deviations: the clock is the law's `now`; an observation without a latency is skipped; the limits are
+    the target and `min_rate`, as set again with every target: below one that rises the output goes on from
+    where it is, as simple-pid's does; before the first computation it starts at the new one.
 
     >>> law = Pid(kp=100.0, ki=0.0, kd=0.0, setpoint=0.5)
     >>> law.update(law.init(100.0), Observation(1.0, 100.0, 0.8, 0.0)).rate  # 100 (0.5 - 0.8) + 100
     70.0
-    """
-
-    kp: Annotated[float, Range(0.0, 1e6, "1/s per s", search=(1.0, 1000.0), log=True)] = 100.0
-    ki: Annotated[float, Range(0.0, 1e6, "1/s per s s", search=(1.0, 1000.0), log=True)] = 100.0
-    kd: Annotated[float, Range(0.0, 1e6, "1/s per s/s", search=(0.0, 100.0))] = 0.0
-    setpoint: Annotated[float, Range(0.0, 1e6, "s", False, search=(0.02, 2.0), log=True)] = 0.2
-    sample_time: Annotated[float, Range(0.0, 60.0, "s", search=(0.0, 1.0))] = 0.01
-    p_on_input: Annotated[float, Range(0.0, 1.0, FLAG)] = 0.0
-    d_on_error: Annotated[float, Range(0.0, 1.0, FLAG)] = 0.0
-    min_rate: Annotated[float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True)] = 1.0
+    """,
+    actuators=("rate",),
+    signals="lag + latency",
+    origin="m-lundberg/simple-pid 2.0.1 (MIT)",
+    year=2018,
+    needs_target=True,
+)
+@record
+class Pid(NamedTuple):
+    kp: Annotated[
+        float,
+        Range(0.0, 1e6, "1/s per s", search=(1.0, 1000.0), log=True),
+        "proportional gain: the rate for a second of error",
+    ] = 100.0
+    ki: Annotated[
+        float,
+        Range(0.0, 1e6, "1/s per s s", search=(1.0, 1000.0), log=True),
+        "integral gain: the rate for a second of error that lasts for a second",
+    ] = 100.0
+    kd: Annotated[
+        float,
+        Range(0.0, 1e6, "1/s per s/s", search=(0.0, 100.0)),
+        "derivative gain: the rate for an input that grows by a second in a second",
+    ] = 0.0
+    setpoint: Annotated[
+        float, Range(0.0, 1e6, "s", False, search=(0.02, 2.0), log=True), "lag + latency to keep to"
+    ] = 0.2
+    sample_time: Annotated[
+        float, Range(0.0, 60.0, "s", search=(0.0, 1.0)), "least time between two computations"
+    ] = 0.01
+    p_on_input: Annotated[
+        float, Range(0.0, 1.0, FLAG), "0: the proportional term follows the error; 1: the change of the input"
+    ] = 0.0
+    d_on_error: Annotated[
+        float, Range(0.0, 1.0, FLAG), "0: the derivative term follows the input; 1: the error"
+    ] = 0.0
+    min_rate: Annotated[
+        float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True), "least rate that is commanded"
+    ] = 1.0
 
     def init(self, target: float) -> PidState:
-        return PidState(target, math.inf, 0.0, 0.0, target, 0.0, 0.0, math.nan, math.nan, math.nan)
+        return begun(target)
 
     def update(self, state: PidState, obs: Observation) -> PidState:
         high = max(obs.target, self.min_rate)
+        if math.isnan(state.output) and obs.target != state.target:
+            state = begun(obs.target)  # nothing was computed yet
         if high < state.integral or high < state.rate:
             # The target has fallen: simple-pid clamps both when its limits are set.
             state = within(state, self.min_rate, high)
@@ -90,6 +123,7 @@ class Pid(NamedTuple):
             output,
             given,
             error,
+            obs.target,
         )
 
     def why(self, before: PidState, obs: Observation, after: PidState) -> str:
@@ -97,6 +131,12 @@ class Pid(NamedTuple):
             return "nothing computed yet"
         terms = f"P {after.proportional:.4g}, I {after.integral:.4g}, D {after.derivative:.4g}"
         return f"response {after.last_input:.3g} s for {self.setpoint:g}: {terms}"
+
+
+def begun(target: float) -> PidState:
+    """The state before the first computation."""
+    nan = math.nan
+    return PidState(target, math.inf, 0.0, 0.0, target, 0.0, 0.0, nan, nan, nan, target)
 
 
 def within(state: PidState, low: float, high: float) -> PidState:
@@ -117,4 +157,5 @@ def within(state: PidState, low: float, high: float) -> PidState:
         output,
         state.last_input,
         state.last_error,
+        state.target,
     )

@@ -7,12 +7,13 @@ from typing import Annotated, NamedTuple
 
 from tpssim.controllers.codel import above_least, behind, waited
 from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import FLAG, Observation, Range
+from tpssim.core import FLAG, Observation, Range, described, floored, record
 
 BURSTY, CERTAIN = 0.85, 8.5  # probabilities saved up below which no call is refused, and from which one is
 MOST = 10_000.0  # steps of the past that are made up for at once
 
 
+@record
 class PieState(NamedTuple):
     rate: float
     limit: float
@@ -27,7 +28,7 @@ class PieState(NamedTuple):
     target: float  #: wanted TPS
 
 
-class Pie(NamedTuple):
+@described(
     """Steer the queueing delay to `delay` by refusing at random.
 
     Every `period`, with q the delay and p the probability::
@@ -48,25 +49,53 @@ class Pie(NamedTuple):
     less the least one, as in `codel`, constant between two completions, and the calls in flight count as
     the backlog. Of a longer pause than 10000 steps the last ones are made.
 
-    Valve: reject. Signal: wait before release, or latency above the least.
-    Origin: RFC 8033 (2017), beside nsnam/ns-3, `pie-queue-disc.cc`. Deviations: refused is the
-    call that leaves the queue, not one that joins it; it is always active, for there is no buffer to be a
-    third full; calls have no size.
+    Deviations: refused is the call that leaves the queue, not one that joins it; it is always active, for
+    there is no buffer to be a third full; calls have no size.
 
     >>> law = Pie(max_burst=0.0)
     >>> state = law.admit(law.init(1000.0), 0.015, 0.03, 0.0)
     >>> round(state.probability * 2048, 9)  # 0.125 (0.03 - 0.015) + 1.25 (0.03 - 0)
     0.039375
-    """
-
-    delay: Annotated[float, Range(0.0, 60.0, "s", False, search=(1e-3, 0.5), log=True)] = 0.015
-    period: Annotated[float, Range(1e-6, 60.0, "s", search=(1e-3, 0.5), log=True)] = 0.015
-    alpha: Annotated[float, Range(0.0, 1e3, "1/s", search=(0.01, 1.25))] = 0.125
-    beta: Annotated[float, Range(0.0, 1e3, "1/s", search=(0.1, 12.5))] = 1.25
-    max_burst: Annotated[float, Range(0.0, 600.0, "s", search=(0.0, 1.0))] = 0.15
-    backlog: Annotated[float, Range(0.0, 1e6, "slots", search=(0.0, 10.0))] = 2.0
-    derandomise: Annotated[float, Range(0.0, 1.0, FLAG)] = 1.0
-    signal: Annotated[float, Range(0.0, 1.0, FLAG)] = 0.0
+    """,
+    actuators=("reject",),
+    signals="wait before release, or latency above the least",
+    origin="RFC 8033, beside nsnam/ns-3, `pie-queue-disc.cc`",
+    year=2017,
+)
+@record
+class Pie(NamedTuple):
+    delay: Annotated[
+        float, Range(0.0, 60.0, "s", False, search=(1e-3, 0.5), log=True), "queueing delay that is steered to"
+    ] = 0.015
+    period: Annotated[
+        float,
+        Range(1e-6, 60.0, "s", search=(1e-3, 0.5), log=True),
+        "time between two steps of the probability",
+    ] = 0.015
+    alpha: Annotated[
+        float, Range(0.0, 1e3, "1/s", search=(0.01, 1.25)), "gain of the delay's distance from `delay`"
+    ] = 0.125
+    beta: Annotated[
+        float, Range(0.0, 1e3, "1/s", search=(0.1, 12.5)), "gain of the delay's change since the last step"
+    ] = 1.25
+    max_burst: Annotated[
+        float,
+        Range(0.0, 600.0, "s", search=(0.0, 1.0)),
+        "time for which nothing is refused at the start and after a quiet time",
+    ] = 0.15
+    backlog: Annotated[
+        float,
+        Range(0.0, 1e6, "slots", search=(0.0, 10.0)),
+        "most slots that may wait behind one that is never refused",
+    ] = 2.0
+    derandomise: Annotated[
+        float, Range(0.0, 1.0, FLAG), "0: each refusal is drawn by itself; 1: refusals are spread evenly"
+    ] = 1.0
+    signal: Annotated[
+        float,
+        Range(0.0, 1.0, FLAG),
+        "0: the wait is the lag behind the due time; 1: the last latency less the least one",
+    ] = 0.0
 
     def init(self, target: float) -> PieState:
         burst = allowance(self.max_burst, self.period)
@@ -141,6 +170,7 @@ class Pie(NamedTuple):
         return f"{told}, {after.saved:.3g} saved up since the last refusal"
 
 
+@record
 class Control(NamedTuple):
     """What the steps change."""
 
@@ -170,7 +200,7 @@ def stepped(
     # In whole nanoseconds: a delay of nothing at a step is 0 then, and a step on time is not missed.
     clock, tick = nanoseconds(now), nanoseconds(period)
     due = clock - nanoseconds(wait)
-    last = float(math.floor(min(clock / tick, 9e15)))
+    last = floored(min(clock / tick, 9e15))
     steps = max(steps, last - MOST)
     while steps < last:
         steps += 1.0

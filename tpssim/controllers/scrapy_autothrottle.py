@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.core import Observation, Range
+from tpssim.core import Observation, Range, described, record
 
 
+@record
 class ScrapyAutothrottleState(NamedTuple):
     rate: float
     limit: float
@@ -15,7 +16,7 @@ class ScrapyAutothrottleState(NamedTuple):
     delay: float  #: between two requests, s
 
 
-class ScrapyAutothrottle(NamedTuple):
+@described(
     """Wait between requests as long as one takes, divided by how many should be under way.
 
     For each response with a latency::
@@ -28,20 +29,35 @@ class ScrapyAutothrottle(NamedTuple):
     It starts with `start_delay`. Up at once, down by halves: with a constant latency the distance halves with
     each response. It is blind to quick errors, which look like a quick service.
 
-    Valve: rate. Signal: latency, failed or not.
-    Origin: scrapy/scrapy, `extensions/throttle.py` (BSD-3-Clause). Deviations: the delay is exact where
-    Scrapy by default draws it from half to one and a half of it; never faster than the target; a call that
-    timed out is a failed response with its time-out as latency, where Scrapy is told of none.
+    Deviations: the delay is exact where Scrapy by default draws it from half to one and a half of it;
+    never faster than the target; Scrapy also keeps at most 8 requests under way for a domain, here any number
+    may be; a call that timed out is a failed response with its time-out as latency, where Scrapy sees none.
 
     >>> law = ScrapyAutothrottle(concurrency=2.0, start_delay=1.0)
     >>> law.update(law.init(100.0), Observation(2.0, 100.0, 2.0, 0.0)).delay
     1.0
-    """
-
-    start_delay: Annotated[float, Range(0.0, 1e6, "s", search=(0.01, 10.0))] = 5.0
-    min_delay: Annotated[float, Range(0.0, 1e6, "s", search=(0.0, 1.0))] = 0.0
-    max_delay: Annotated[float, Range(0.0, 1e6, "s", False, search=(1.0, 120.0))] = 60.0
-    concurrency: Annotated[float, Range(0.0, 1e5, "calls", False, search=(0.5, 32.0), log=True)] = 1.0
+    """,
+    actuators=("rate",),
+    signals="latency, failed or not",
+    origin="scrapy/scrapy, `extensions/throttle.py` (BSD-3-Clause)",
+    year=2011,
+)
+@record
+class ScrapyAutothrottle(NamedTuple):
+    start_delay: Annotated[
+        float, Range(0.0, 1e6, "s", search=(0.01, 10.0)), "delay between two calls at the start"
+    ] = 5.0
+    min_delay: Annotated[float, Range(0.0, 1e6, "s", search=(0.0, 1.0)), "least delay between two calls"] = (
+        0.0
+    )
+    max_delay: Annotated[
+        float, Range(0.0, 1e6, "s", False, search=(1.0, 120.0)), "longest delay between two calls"
+    ] = 60.0
+    concurrency: Annotated[
+        float,
+        Range(0.0, 1e5, "calls", False, search=(0.5, 32.0), log=True),
+        "number of calls that should be under way at a time",
+    ] = 1.0
 
     def conflict(self) -> str:
         if self.min_delay > self.max_delay:
@@ -75,4 +91,6 @@ def speed(delay: float, target: float) -> float:
     >>> speed(0.5, 100.0), speed(0.0, 100.0)
     (2.0, 100.0)
     """
+    if delay <= 0.0:
+        return target
     return target if delay * target <= 1.0 else 1.0 / delay

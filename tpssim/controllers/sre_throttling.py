@@ -7,9 +7,10 @@ from array import array
 from typing import Annotated, NamedTuple
 
 from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import FLAG, Observation, Range
+from tpssim.core import FLAG, Observation, Range, described, floored, record
 
 
+@record
 class SreThrottlingState(NamedTuple):
     rate: float
     limit: float
@@ -19,7 +20,7 @@ class SreThrottlingState(NamedTuple):
     head: float  #: number of the newest bin, counted from time 0
 
 
-class SreThrottling(NamedTuple):
+@described(
     """Refuse with the probability by which the requests of a window exceed `k` times those accepted.
 
     At each slot, of the last `window` seconds in `bins` bins::
@@ -32,12 +33,11 @@ class SreThrottling(NamedTuple):
     0 when its answer comes. With `local` 1 a call refused here is a request too. Bins pass with the time, not
     with the news: a law at rest forgets. With a capacity c and R calls a second wanted, min(R, k c) are sent.
 
-    Valve: reject. Signal: accepted and dropped calls.
-    Origin: Site Reliability Engineering (2016), chapter 21. Its 120 bins are ours.
-    The variants, each with `failures` 1::
+    The 120 bins are ours. The variants, each with `failures` 1::
 
         grpc/grpc-go, balancer/rls/internal/adaptive   padding 8, window 30, bins 100, attempts 0
-        apache/beam, io/components/adaptive_throttler  window 60, bins 60
+        apache/beam, io/components/adaptive_throttler  window 60, bins 60 (its unit
+                                                       test's: it has no defaults)
         failsafe-go, adaptivethrottler                 k 1/0.9, max_reject 0.9, window 60, bins 20,
                                                        attempts 0, local 0
         go-kratos/aegis, circuitbreaker/sre            k 1/0.6, min_requests 100, window 3, bins 10,
@@ -51,17 +51,47 @@ class SreThrottling(NamedTuple):
     >>> refused = Observation(0.02, 100.0, 0.01, 0.0, 9.0, 9.0, 1.0, 9.0)
     >>> law.update(state, refused, memory).reject
     0.9
-    """
-
-    k: Annotated[float, Range(1.0, 1000.0, "requests per accept", search=(1.05, 3.0))] = 2.0
-    padding: Annotated[float, Range(0.0, 1e6, "requests", search=(1.0, 20.0))] = 1.0
-    window: Annotated[float, Range(1e-3, 1e6, "s", search=(1.0, 120.0), log=True)] = 120.0
-    bins: Annotated[float, Range(1.0, 10000.0, "bins", search=(5.0, 200.0))] = 120.0
-    max_reject: Annotated[float, Range(0.0, 1.0, search=(0.5, 1.0))] = 1.0
-    min_requests: Annotated[float, Range(0.0, 1e6, "requests", search=(0.0, 200.0))] = 0.0
-    attempts: Annotated[float, Range(0.0, 1.0, FLAG)] = 1.0
-    local: Annotated[float, Range(0.0, 1.0, FLAG)] = 1.0
-    failures: Annotated[float, Range(0.0, 1.0, FLAG)] = 0.0
+    """,
+    actuators=("reject",),
+    signals="accepted and dropped calls",
+    origin="Site Reliability Engineering, chapter 21",
+    year=2016,
+)
+@record
+class SreThrottling(NamedTuple):
+    k: Annotated[
+        float,
+        Range(1.0, 1000.0, "requests per accept", search=(1.05, 3.0)),
+        "requests for each accepted one above which calls are refused",
+    ] = 2.0
+    padding: Annotated[
+        float,
+        Range(0.0, 1e6, "requests", search=(1.0, 20.0)),
+        "number of requests added to the denominator, so that few requests say little",
+    ] = 1.0
+    window: Annotated[
+        float, Range(1e-3, 1e6, "s", search=(1.0, 120.0), log=True), "time over which requests are counted"
+    ] = 120.0
+    bins: Annotated[float, Range(1.0, 10000.0, "bins", search=(5.0, 200.0)), "number of bins in a window"] = (
+        120.0
+    )
+    max_reject: Annotated[
+        float, Range(0.0, 1.0, "probability", search=(0.5, 1.0)), "largest probability of refusing a call"
+    ] = 1.0
+    min_requests: Annotated[
+        float,
+        Range(0.0, 1e6, "requests", search=(0.0, 200.0)),
+        "fewest requests of a window in which a call may be refused",
+    ] = 0.0
+    attempts: Annotated[
+        float, Range(0.0, 1.0, FLAG), "0: a request counts when its answer comes; 1: from its slot on"
+    ] = 1.0
+    local: Annotated[float, Range(0.0, 1.0, FLAG), "0: a call refused here is no request; 1: it is one"] = 1.0
+    failures: Annotated[
+        float,
+        Range(0.0, 1.0, FLAG),
+        "0: a failed call is accepted unless it was dropped; 1: no failed call is",
+    ] = 0.0
 
     def memory(self) -> int:
         return 2 * int(self.bins)
@@ -103,6 +133,7 @@ class SreThrottling(NamedTuple):
         return f"{told}: {after.reject:.1%} refused"
 
 
+@record
 class Counts(NamedTuple):
     """What a window holds, and its newest bin."""
 
@@ -117,8 +148,8 @@ def bin_of(now: float, window: float, bins: int) -> float:
     >>> bin_of(2.5, 10.0, 5), bin_of(0.3, 30.0, 100), bin_of(3 * 0.3, 30.0, 100)
     (1.0, 1.0, 3.0)
     """
-    width = max(1.0, math.floor(nanoseconds(window) / bins) * 1.0)
-    return float(math.floor(min(nanoseconds(now) / width, 9e15)))
+    width = max(1.0, floored(nanoseconds(window) / bins))
+    return floored(min(nanoseconds(now) / width, 9e15))
 
 
 def counted(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.core import Observation, Range
+from tpssim.core import Observation, Range, described, record
 
 
+@record
 class Bucket(NamedTuple):
     """Tokens, and how they come back."""
 
@@ -33,6 +34,7 @@ def taken(bucket: Bucket, now: float) -> Bucket:
     return Bucket(full.fill, full.capacity, full.tokens - 1.0, now)
 
 
+@record
 class TokenBucketState(NamedTuple):
     rate: float
     limit: float
@@ -43,7 +45,7 @@ class TokenBucketState(NamedTuple):
     at: float
 
 
-class TokenBucket(NamedTuple):
+@described(
     """Release a call for a token: `share x target` tokens a second come, and at most `capacity` are kept.
 
     At a release, and with `fill = share * target`::
@@ -55,17 +57,27 @@ class TokenBucket(NamedTuple):
     It looks at nothing but the time: the baseline of every fixed limit. Of the calls that a stall held up,
     `capacity` are made up for at once; the schedule goes on from there.
 
-    Valve: rate. Signal: none.
-    Origin: the textbook's bucket, full at first.
-
     >>> law = TokenBucket(share=0.5, capacity=2.0)  # one token is left; then a wait of 1 / 50 s
     >>> state = law.admit(law.init(100.0), 0.0, 0.0, 0.0)
     >>> state.rate, law.admit(state, 0.0, 0.0, 1.0).rate
     (100.0, 50.0)
-    """
-
-    share: Annotated[float, Range(0.0, 1.0, "x target", False, search=(0.01, 1.0), log=True)] = 1.0
-    capacity: Annotated[float, Range(1.0, 1e6, "tokens", search=(1.0, 1000.0), log=True)] = 10.0
+    """,
+    actuators=("rate",),
+    signals="none",
+    origin="the textbook's bucket (Turner's leaky bucket as a meter), full at first",
+    year=1986,
+    needs_target=True,
+)
+@record
+class TokenBucket(NamedTuple):
+    share: Annotated[
+        float,
+        Range(0.0, 1.0, "x target", False, search=(0.01, 1.0), log=True),
+        "number of tokens that come in a second, as a share of the target",
+    ] = 1.0
+    capacity: Annotated[
+        float, Range(1.0, 1e6, "tokens", search=(1.0, 1000.0), log=True), "most tokens that are kept"
+    ] = 10.0
 
     def init(self, target: float) -> TokenBucketState:
         return TokenBucketState(target, math.inf, 0.0, self.share * target, self.capacity, self.capacity, 0.0)

@@ -7,9 +7,10 @@ import math
 from typing import Annotated, NamedTuple
 
 from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import Observation, Range
+from tpssim.core import Observation, Range, described, floored, record
 
 
+@record
 class VectorArcState(NamedTuple):
     rate: float
     limit: float
@@ -19,29 +20,29 @@ class VectorArcState(NamedTuple):
     ends: float  #: when this interval ends, ns
     current: float  #: mean round trip of this interval, s
     samples: float  #: of how many
-    pressed: float  #: 1 if a call was refused or timed out in this interval
+    pressed: float  #: 1 if a call failed in this interval
     reached: float  #: 1 if the limit was reached in this interval
 
 
-class VectorArc(NamedTuple):
+@described(
     """Compare the mean round trip of an interval with its moving average and deviation.
 
     At a release the limit is *reached* if as many calls are in flight as it allows. An interval lasts one
     past mean round trip and ends with the first completion after it; `c` is the mean round trip of its
     successes::
 
-        limit < max_limit, reached, no drop, c <= mean:
+        limit < max_limit, reached, no failure, c <= mean:
             limit <- limit + 1
-        else limit > 1, and a drop or c >= mean + deviations * sqrt(var):
+        else limit > 1, and a failure or c >= mean + deviations * sqrt(var):
             limit <- max(1, trunc(ratio * limit))
         d = c - mean;  mean <- mean + alpha d;  var <- (1 - alpha) (var + alpha d^2)
 
     The first round trip only sets the mean, and counts in the first interval again. It starts with `initial`.
 
-    Valve: limit. Signal: latency against its moving average, drops.
-    Origin: vectordotdev/vector, `sinks/util/adaptive_concurrency/controller.rs` (MPL-2.0). Round trips
-    count in whole ns. Deviations: their mean is rounded to `resolution`, as in the original's tests only (0:
-    as it comes out, as in production).
+    A call that failed is back pressure, as is in Vector's HTTP sinks what they try again: a 429, a 5xx, a
+    timeout, a connection that breaks. Round trips count in whole ns. Deviations: an observation does not tell
+    a 4xx or a 501 from those, for which the original has no back pressure; the mean of the round trips is
+    rounded to `resolution`, as in the original's tests only (0: as it comes out, as in production).
 
     >>> law = VectorArc()
     >>> state = law.admit(law.init(100.0), 0.0, 0.0, 0.0)  # the only permit is used
@@ -49,14 +50,40 @@ class VectorArc(NamedTuple):
     >>> state = law.admit(state, 0.1, 0.0, 0.0)
     >>> law.update(state, Observation(0.2, 100.0, 0.1, 0.0)).limit
     2.0
-    """
-
-    initial: Annotated[float, Range(1.0, 1e5, "calls", search=(1.0, 50.0), log=True)] = 1.0
-    max_limit: Annotated[float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True)] = 200.0
-    ratio: Annotated[float, Range(0.0, 1.0, "x", False, False, search=(0.5, 0.99))] = 0.9
-    alpha: Annotated[float, Range(0.0, 1.0, "", False, search=(0.05, 0.9))] = 0.4
-    deviations: Annotated[float, Range(0.0, 100.0, search=(0.5, 5.0))] = 2.5
-    resolution: Annotated[float, Range(0.0, 1.0, "s", search=(0.0, 1e-3))] = 1e-6
+    """,
+    actuators=("limit",),
+    signals="latency against its moving average, failed calls",
+    origin="vectordotdev/vector, `sinks/util/adaptive_concurrency/controller.rs` (MPL-2.0)",
+    year=2020,
+)
+@record
+class VectorArc(NamedTuple):
+    initial: Annotated[
+        float, Range(1.0, 1e5, "calls", search=(1.0, 50.0), log=True), "limit at the start"
+    ] = 1.0
+    max_limit: Annotated[
+        float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True), "largest limit"
+    ] = 200.0
+    ratio: Annotated[
+        float,
+        Range(0.0, 1.0, "x", False, False, search=(0.5, 0.99)),
+        "factor by which the limit is multiplied when it is cut",
+    ] = 0.9
+    alpha: Annotated[
+        float,
+        Range(0.0, 1.0, "weight", False, search=(0.05, 0.9)),
+        "weight of an interval's mean round trip in the moving average",
+    ] = 0.4
+    deviations: Annotated[
+        float,
+        Range(0.0, 100.0, "deviations", search=(0.5, 5.0)),
+        "how many deviations above the average a round trip must be to cut the limit",
+    ] = 2.5
+    resolution: Annotated[
+        float,
+        Range(0.0, 1.0, "s", search=(0.0, 1e-3)),
+        "step to which mean round trips are rounded; 0: they are not",
+    ] = 1e-6
 
     def conflict(self) -> str:
         if self.initial > self.max_limit:
@@ -66,9 +93,7 @@ class VectorArc(NamedTuple):
         return ""
 
     def init(self, target: float) -> VectorArcState:
-        return VectorArcState(
-            math.inf, math.floor(self.initial) * 1.0, 0.0, math.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-        )
+        return VectorArcState(math.inf, floored(self.initial), 0.0, math.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
     def admit(self, state: VectorArcState, now: float, lag: float, in_flight: float) -> VectorArcState:
         if in_flight + 1.0 < state.limit:
@@ -92,7 +117,7 @@ class VectorArc(NamedTuple):
         limit, mean, variance, ends = state.limit, state.mean, state.variance, state.ends
         running, samples, reached = state.current, state.samples, state.reached
         now = nanoseconds(obs.now)  # intervals end on whole ns, so that ties are exact
-        pressed = 1.0 if obs.drops > 0.0 else state.pressed
+        pressed = 1.0 if obs.errors > 0.0 else state.pressed
         if obs.errors < obs.count and not math.isnan(obs.latency):
             samples += 1.0
             running += (in_seconds(nanoseconds(obs.latency)) - running) / samples
@@ -104,11 +129,10 @@ class VectorArc(NamedTuple):
                 mean, variance, ends = current, 0.0, now + in_nanoseconds(current)
         elif now >= ends:
             bound = mean + self.deviations * math.sqrt(variance)
-            # The mean of no success is nan and holds for neither; in the last the original takes 0 for it.
-            if limit < math.floor(self.max_limit) and reached > 0.0 and pressed == 0.0 and current <= mean:
+            if limit < floored(self.max_limit) and reached > 0.0 and pressed == 0.0 and current <= mean:
                 limit += 1.0
-            elif limit > 1.0 and (pressed > 0.0 or current >= bound or (samples == 0.0 and bound == 0.0)):
-                limit = max(1.0, float(math.floor(limit * self.ratio)))
+            elif limit > 1.0 and (pressed > 0.0 or current >= bound):
+                limit = max(1.0, floored(limit * self.ratio))
             if samples > 0.0:
                 change = current - mean
                 step = self.alpha * change
@@ -125,8 +149,8 @@ class VectorArc(NamedTuple):
             return f"the limit was reached, round trips no longer than {before.mean * 1e3:.4g} ms: +1"
         if after.limit < before.limit:
             bound = before.mean + self.deviations * math.sqrt(before.variance)
-            dropped = before.pressed > 0.0 or obs.drops > 0.0
-            cause = "a call was dropped" if dropped else f"round trips of {bound * 1e3:.4g} ms or more"
+            failed = before.pressed > 0.0 or obs.errors > 0.0
+            cause = "a call failed" if failed else f"round trips of {bound * 1e3:.4g} ms or more"
             return f"{cause}: x{self.ratio:g}"
         return f"limit {after.limit:g}: interval going on, limit not reached, or round trips as usual"
 
@@ -140,8 +164,8 @@ def rounded(seconds: float, resolution: float) -> float:
     if seconds > 1e9 * resolution:
         return seconds
     if resolution == 1e-6:
-        return math.floor(seconds * 1e6 + 0.5) / 1e6  # the decimal that is meant, to the bit
-    return math.floor(seconds / resolution + 0.5) * resolution
+        return floored(seconds * 1e6 + 0.5) / 1e6  # the decimal that is meant, to the bit
+    return floored(seconds / resolution + 0.5) * resolution
 
 
 def in_seconds(ns: float) -> float:
@@ -150,7 +174,7 @@ def in_seconds(ns: float) -> float:
     >>> in_seconds(1_500_000_000.0), in_seconds(101_000_000.0)
     (1.5, 0.101)
     """
-    whole = math.floor(ns / 1e9)
+    whole = floored(ns / 1e9)
     return whole + (ns - whole * 1e9) / 1e9
 
 
@@ -161,7 +185,7 @@ def in_nanoseconds(seconds: float) -> float:
     (1597902.0, 2500000000.0)
     """
     product = seconds * 1e9
-    whole = math.floor(product + 0.5) * 1.0
+    whole = floored(product + 0.5)
     if product + 0.5 == whole and product < 1e15:
         rest = fused(seconds, 1e9, -product)
         if rest < 0.0 or (rest == 0.0 and whole % 2.0 == 1.0):

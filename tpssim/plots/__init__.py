@@ -1,12 +1,15 @@
 """Pictures of finished runs; matplotlib's only door. It takes arrays, so it can start no run."""
 
+from tpssim.pictures import Frame, Panel
 from tpssim.plots.common import save, svg
+from tpssim.plots.live_runs import LiveRun, live_figure
 from tpssim.plots.loops import analysis_figure
 from tpssim.plots.maps import heat_figure, line_figure, lines_over, mean_over
 from tpssim.plots.matrix import matrix_figure
-from tpssim.plots.rates import POINTS, Frame, Panel, draw, overlay_figure, panel_figure, rate_figure, top_of
+from tpssim.plots.rates import draw, overlay_figure, panel_figure, rate_figure, top_of
 from tpssim.plots.searches import (
     Column,
+    Shown,
     convergence_figure,
     pareto_figure,
     profile_figure,
@@ -14,16 +17,18 @@ from tpssim.plots.searches import (
 )
 
 __all__ = [
-    "POINTS",
     "Column",
     "Frame",
+    "LiveRun",
     "Panel",
+    "Shown",
     "analysis_figure",
     "convergence_figure",
     "draw",
     "heat_figure",
     "line_figure",
     "lines_over",
+    "live_figure",
     "matrix_figure",
     "mean_over",
     "overlay_figure",

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from tpssim.pictures import Frame, Panel
 from tpssim.plots.common import BLACK, BLUE, DASHES, GREY, ORANGE, PRODUCERS
-from tpssim.plots.rates import Frame, Panel, draw_run, top_of
+from tpssim.plots.rates import draw_run, top_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

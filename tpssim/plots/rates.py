@@ -5,12 +5,13 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from tpssim.pictures import Frame, Panel
 from tpssim.plots.common import BLACK, BLUE, DASHES, DIM, GREY, ORANGE, PER_ROW, PRODUCERS, PURPLE, save
 
 if TYPE_CHECKING:
@@ -21,42 +22,16 @@ if TYPE_CHECKING:
 
 ALONE = 8.4, 4.2  # inch: a figure of one panel, as wide as its legend
 ENTRY, LETTER = 2.1, 0.1  # inch: a column of the legend, a letter of the title
-POINTS = 1000  # of the commanded rate; more than a panel has pixels
-
-
-class Panel(NamedTuple):
-    """One run: the commanded rate, 1/s, and limit, calls, at times t, s; nan: none.
-
-    When calls were completed, s: all, and by producer.
-    """
-
-    title: str
-    t: Array
-    commanded: Array
-    completed: Array
-    each: Sequence[Array] = ()
-    limit: Array | None = None
-
-    def limited(self) -> bool:
-        return self.limit is not None and bool(np.isfinite(self.limit).any())
-
-
-class Frame(NamedTuple):
-    """What all panels of a figure share."""
-
-    steps: Sequence[tuple[float, float, float]]  #: (start, end, achievable rate)
-    shades: Sequence[tuple[float, float]]  #: when a disturbance acts
-    target: float
-    duration: float
 
 
 def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
     """Small multiples: the delivered and the commanded rate over time against what was achievable."""
     columns = 2 if len(panels) == 4 else min(PER_ROW, len(panels))
     rows = -(-len(panels) // columns)
-    width, height = (4.2 * columns, 1.3 + 2.1 * rows) if len(panels) > 1 else ALONE
+    above = 0.17 * max(panel.title.count("\n") for panel in panels)  # inch: titles of several lines
+    width, height = (4.2 * columns, 1.3 + (2.1 + above) * rows) if len(panels) > 1 else ALONE
     title = _balanced(title, int(width / LETTER))
-    head = (0.8 if any(panel.title for panel in panels) else 0.5) + 0.2 * title.count("\n")
+    head = (0.8 if any(panel.title for panel in panels) else 0.5) + 0.2 * title.count("\n") + above
     height += 0.2 * title.count("\n")
     figure = Figure(figsize=(width, height), dpi=110)
     axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
@@ -68,7 +43,7 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
         bottom=0.95 / height,
         top=1.0 - head / height,
         wspace=(0.35 + scale) / (width / columns - 0.4 - scale),
-        hspace=0.36 / 1.7,
+        hspace=(0.36 + above) / 1.7,
     )
     top = top_of(panels, frame)
     for ax, panel in zip(axes.flat, panels, strict=False):
@@ -182,9 +157,10 @@ def top_of(panels: Sequence[Panel], frame: Frame, margin: float = 1.3, width: fl
 def draw_run(ax: Axes, panel: Panel, frame: Frame, top: float) -> None:
     for i, (start, end) in enumerate(frame.shades):
         ax.axvspan(start, end, color=GREY, alpha=0.45, lw=0, label="disturbance" if i == 0 else None)
-    edges = np.array([start for start, _, _ in frame.steps] + [frame.duration])
+    steps = panel.steps or frame.steps
+    edges = np.array([start for start, _, _ in steps] + [frame.duration])
     ax.stairs(
-        [rate for _, _, rate in frame.steps],
+        [rate for _, _, rate in steps],
         edges,
         baseline=None,
         color=BLACK,

@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from matplotlib.ticker import EngFormatter
 
+from tpssim.core import record
+from tpssim.pictures import Frame
 from tpssim.plots.common import BLACK, BLUE, GREY, ORANGE
-from tpssim.plots.rates import Frame
 
 if TYPE_CHECKING:
     from matplotlib.lines import Line2D
@@ -28,6 +29,7 @@ BINS = 120
 BASE = "#9A9A9A"
 
 
+@record
 class Curves(NamedTuple):
     """What is drawn of a run: rates, 1/s, and response times, s, at the middle of `BINS` bins; nan: none."""
 

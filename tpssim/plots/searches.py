@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from tpssim.core import record
 from tpssim.plots.common import BLACK, BLUE, DIM, GREY, ORANGE, PER_ROW, log_ticks
 
 if TYPE_CHECKING:
@@ -22,10 +24,11 @@ if TYPE_CHECKING:
 #: From early to late; without the yellow end, which is not seen on white.
 AGE = ListedColormap(colormaps["cividis_r"](np.linspace(0.3, 1.0, 256)))
 WIDE = 10.0  # a ratio of losses that needs a logarithmic scale
-#: mean, low and high of a confidence interval; nan where there is none
+#: mean, low and high of an interval; nan where there is none
 Bar = tuple[float, float, float]
 
 
+@record
 class Column(NamedTuple):
     """One parameter: its values in the order of the losses, and where the default and the best lie."""
 
@@ -36,10 +39,37 @@ class Column(NamedTuple):
     best: float
 
 
+@record
+class Shown(NamedTuple):
+    """How a loss is shown, `start + sign * loss`: of a score, which is better the more it is, the score."""
+
+    start: float = 0.0
+    sign: float = 1.0
+
+    def label(self, objective: str) -> str:
+        return f"{objective} ({'less' if self.sign > 0.0 else 'more'} is better)"
+
+    def turn(self, axis: Any) -> None:
+        """The values that are shown at the ticks of an axis of losses, and the better end where more is."""
+        if self.sign > 0.0:
+            return
+        axis.set_inverted(True)
+        axis.set_major_formatter(FuncFormatter(lambda loss, _: f"{round(self.start - loss, 12):g}"))
+
+
+LOSS = Shown()
+
+
 def convergence_figure(
-    title: str, objective: str, losses: Array, stages: Sequence[str], default: Bar, tuned: Bar
+    title: str,
+    objective: str,
+    losses: Array,
+    stages: Sequence[str],
+    default: Bar,
+    tuned: Bar,
+    shown: Shown = LOSS,
 ) -> Figure:
-    """Every loss in the order of the search, the least so far, and what fresh seeds say of two settings."""
+    """Every loss in the order of the search, the best so far, and what fresh seeds say of two settings."""
     figure = Figure(figsize=(7.6, 4.4), layout="constrained", dpi=110)
     ax = figure.subplots()
     numbers = np.arange(1, len(losses) + 1)
@@ -47,19 +77,20 @@ def convergence_figure(
     ax.axvspan(0.5, screened + 0.5, color=GREY, alpha=0.3, lw=0, label="screen")
     ax.plot(numbers, losses, ".", ms=4, color=DIM, label="a setting", zorder=2)
     ax.step(
-        numbers, np.fmin.accumulate(losses), where="post", color=BLUE, lw=2.2, label="least so far", zorder=3
+        numbers, np.fmin.accumulate(losses), where="post", color=BLUE, lw=2.2, label="best so far", zorder=3
     )
     for name, (mean, low, high), colour, dashes in (
         ("default, fresh seeds", default, BLACK, "--"),
-        ("chosen, fresh seeds (95 %)", tuned, ORANGE, "-"),
+        ("chosen, fresh seeds", tuned, ORANGE, "-"),
     ):
         if np.isfinite(mean):
             ax.axhspan(low, high, color=colour, alpha=0.2, lw=0)
             ax.axhline(mean, color=colour, lw=1.6, ls=dashes, label=name, zorder=4)
     ax.set_xlim(0.5, len(losses) + 0.5)
     _upto(ax, losses, [default[2], tuned[2]])
+    shown.turn(ax.yaxis)
     ax.set_xlabel("settings tried")
-    ax.set_ylabel(f"{objective} (less is better)")
+    ax.set_ylabel(fill(shown.label(objective), 44))
     figure.suptitle(title, fontsize=11, fontweight="bold")
     ax.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
@@ -78,7 +109,7 @@ def _upto(ax: Axes, losses: Array, others: Sequence[float]) -> None:
     beyond = int((there > top + margin).sum())
     if beyond:
         ax.annotate(
-            f"{beyond} more above",
+            f"{beyond} more are worse",
             (1.0, 1.0),
             (0, 3),  # outside the axes, where no line crosses it
             xycoords="axes fraction",
@@ -90,7 +121,9 @@ def _upto(ax: Axes, losses: Array, others: Sequence[float]) -> None:
         )
 
 
-def profile_figure(title: str, objective: str, columns: Sequence[Column], losses: Array) -> Figure:
+def profile_figure(
+    title: str, objective: str, columns: Sequence[Column], losses: Array, shown: Shown = LOSS
+) -> Figure:
     """Small multiples: every loss over each parameter, with the default and the chosen setting."""
     across = 2 if len(columns) == 4 else min(PER_ROW, len(columns))
     rows = -(-len(columns) // across)
@@ -98,7 +131,8 @@ def profile_figure(title: str, objective: str, columns: Sequence[Column], losses
     engine: Any = figure.get_layout_engine()
     engine.set(w_pad=0.12)  # inches: the outermost labels of two panels stay apart
     axes = figure.subplots(rows, across, sharey=True, squeeze=False)
-    for i, (ax, column) in enumerate(zip(axes.flat, columns, strict=False)):
+    figure.supylabel(fill(shown.label(objective), 26 * rows), fontsize=10)
+    for ax, column in zip(axes.flat, columns, strict=False):
         order = np.arange(len(losses))
         ax.scatter(
             column.values,
@@ -116,12 +150,11 @@ def profile_figure(title: str, objective: str, columns: Sequence[Column], losses
             ax.set_xscale("log")
             log_ticks(ax.xaxis, float(column.values.max() / column.values.min()))
         else:
-            ax.xaxis.set_major_locator(MaxNLocator(5))
+            ax.xaxis.set_major_locator(MaxNLocator(4, steps=[1, 2, 2.5, 5, 10]))
         ax.set_xlabel(column.name)
-        if i % across == 0:
-            ax.set_ylabel(f"{objective} (less is better)")
         ax.spines[["top", "right"]].set_visible(False)
     _upto(axes[0, 0], losses, [])
+    shown.turn(axes[0, 0].yaxis)
     for ax in axes.flat[len(columns) :]:
         ax.set_visible(False)
     figure.suptitle(title, fontsize=11, fontweight="bold")
@@ -136,6 +169,7 @@ def pareto_figure(
     losses: tuple[Array, Array],
     fresh: Sequence[Sequence[Bar]],
     knee: int,
+    shown: tuple[Shown, Shown] = (LOSS, LOSS),
 ) -> Figure:
     """Two losses against each other: every setting, the front and the default (the last) on fresh seeds."""
     figure = Figure(figsize=(7.2, 5.0), layout="constrained", dpi=110)
@@ -143,7 +177,7 @@ def pareto_figure(
     ax.plot(*losses, ".", ms=4, color=DIM, alpha=0.7, label="a setting of the search", zorder=2)
     bars = np.array(fresh)
     styles = (
-        ("front, fresh seeds (95 %)", range(len(bars) - 1), "o", BLUE, 6),
+        ("front, fresh seeds", range(len(bars) - 1), "o", BLUE, 6),
         ("knee", [knee], "D", ORANGE, 9),
         ("default", [len(bars) - 1], "s", BLACK, 8),
     )
@@ -169,15 +203,17 @@ def pareto_figure(
         known = bars[:, k, :][np.isfinite(bars[:, k, :])]
         low = min(float(there.min()), float(known.min()))
         high = max(float(np.quantile(there, 0.95)), float(known.max()))
-        if low > 0.0 and high > WIDE * low:
+        if low > 0.0 and high > WIDE * low and shown[k] == LOSS:
             (ax.set_xscale if k == 0 else ax.set_yscale)("log")
             log_ticks(axis, high / low)
             set_limits(low / 1.15, high * 1.15)
         else:
             margin = 0.05 * (high - low) or 1.0
             set_limits(low - margin, high + margin)
-    ax.set_xlabel(f"{objectives[0]} (less is better)")
-    ax.set_ylabel(f"{objectives[1]} (less is better)")
+    shown[0].turn(ax.xaxis)
+    shown[1].turn(ax.yaxis)
+    ax.set_xlabel(shown[0].label(objectives[0]))
+    ax.set_ylabel(shown[1].label(objectives[1]))
     ax.set_title(title, fontsize=11, fontweight="bold")
     ax.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
@@ -195,7 +231,7 @@ def sensitivity_figure(title: str, names: Sequence[str], first: Array, total: Ar
         (-0.2, "with interactions (total)", total, ORANGE),
     ):
         mean, low, high = values[order].T
-        error = np.maximum(0.0, (mean - low, high - mean))
+        error = np.fmax(0.0, (mean - low, high - mean))  # of one without an interval nothing
         ax.barh(
             y + shift,
             mean,
@@ -208,8 +244,8 @@ def sensitivity_figure(title: str, names: Sequence[str], first: Array, total: Ar
         )
     ax.axvline(0.0, color=BLACK, lw=0.8)
     ax.set_yticks(y, labels=[names[i] for i in order])
-    ax.set_xlabel("share of the variance of the objective over the search ranges (95 % intervals)")
-    ax.set_xlim(min(0.0, float(first[:, 1].min()) - 0.03), max(1.0, float(total[:, 2].max()) + 0.03))
+    ax.set_xlabel("share of the variance of the objective over the search ranges, with intervals")
+    ax.set_xlim(min(0.0, float(np.nanmin(first[:, :2])) - 0.03), max(1.0, float(np.nanmax(total)) + 0.03))
     ax.set_title(title, fontsize=11, fontweight="bold")
     ax.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)

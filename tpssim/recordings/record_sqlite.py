@@ -1,13 +1,4 @@
-"""Record something truly slow, noisy and blocking: durable SQLite commits, one row of about 1 kB each.
-
-    python record_sqlite.py --calls 4000 --neighbour --out sqlite_commits.csv
-
-Each call is one transaction (`journal_mode=DELETE`, `synchronous=FULL`): it returns when the operating
-system says that the row is on the disk. `--neighbour` starts a second process that commits to a database of
-its own in bursts on the same disk, as another tenant would. `--directory` must lie on a real disk: on a RAM
-disk nothing waits for a device, a commit costs some 20 microseconds and nothing is learnt (`df -T DIR` tells;
-/tmp is a RAM disk on some systems). Standard library only.
-"""
+"""Record something truly slow, noisy and blocking: durable SQLite commits; `--help` says how."""
 
 from __future__ import annotations
 
@@ -24,6 +15,18 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import fmean, pstdev, quantiles
+
+DESCRIPTION = """\
+Record something truly slow, noisy and blocking: durable SQLite commits, one row of about 1 kB each.
+
+    python record_sqlite.py --calls 4000 --neighbour --out sqlite_commits.csv
+
+Each call is one transaction (`journal_mode=DELETE`, `synchronous=FULL`): it returns when the operating
+system says that the row is on the disk. `--neighbour` starts a second process that commits to a database of
+its own in bursts on the same disk, as another tenant would. `--directory` must lie on a real disk: on a RAM
+disk nothing waits for a device, a commit costs some 20 microseconds and nothing is learnt (`df -T DIR` tells;
+/tmp is a RAM disk on some systems). Standard library only.
+"""
 
 ROW = os.urandom(1024)
 
@@ -104,7 +107,7 @@ def neighbourhood(path: Path, wanted: bool) -> Iterator[None]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--calls", type=int, default=4000, help="number of commits (default: 4000)")
     parser.add_argument("--neighbour", action="store_true", help="a second process commits in bursts")

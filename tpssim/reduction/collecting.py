@@ -8,19 +8,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tpssim import signals
-from tpssim.core import OK, REFUSED
-from tpssim.reduction.commands import command, limit_commands, recovery, settling
+from tpssim.core import OK, REFUSED, ceiled
+from tpssim.reduction.commands import (
+    bin_of,
+    churn,
+    command,
+    limit_commands,
+    recovery,
+    settling,
+    total_variation,
+)
 from tpssim.reduction.records import (
     ACHIEVED,
     ASYNC,
     BLOCKING,
+    BURST_1S,
     BURST_10MS,
     BURST_100MS,
     CAUGHT_UP,
+    CHURN,
     COMMANDED_IN_PHASE,
     DRIFT,
     DRIFT_IN_PHASE,
-    DROPPED,
     ERRORS,
     FAIRNESS,
     GRID,
@@ -41,6 +50,7 @@ from tpssim.reduction.records import (
     SETTLING_GRID,
     SETTLING_TIME,
     SHARE_IN_PHASE,
+    SKIPPED,
     SPIN_CPU,
     STEADY_ERROR,
     STEADY_IN_PHASE,
@@ -169,7 +179,7 @@ def regain(columns: Columns, n: int, frame: Frame, times: Array) -> float:
                 size += 1
         times[:size].sort()
         width = min(1.0, following - edge)
-        enough = max(1, math.ceil(RECOVERED * best * width))
+        enough = max(1, int(ceiled(RECOVERED * best * width)))
         took = math.inf
         for i in range(enough - 1, size):
             if times[i] - times[i - enough + 1] <= width:
@@ -203,7 +213,7 @@ def collect(
     Fills `samples` (to be sorted and transformed), one row of `phases` a long phase, and `out`.
     `counters` are in the order of `COUNTERS`.
     """
-    size = max(n, SETTLING_GRID)
+    size = max(n, SETTLING_GRID, len(frame.bins))  # of all that is written into them
     times, rates = np.empty(size), np.empty(size)
     held = counters[4] > 0.0
     fill_samples(columns, n, frame, held, samples)
@@ -227,21 +237,14 @@ def collect(
     for which in range(len(frame.long)):
         worst = min(worst, phases[which, SHARE_IN_PHASE])
 
-    sent, final, before, variation = 0, 0, math.nan, 0.0
-    for p in range(len(frame.producers)):
-        before = math.nan
-        for i in range(n):
-            rate = columns.rate[i]
-            if columns.producer[i] == p and columns.outcome[i] != REFUSED and math.isfinite(rate):
-                if not math.isnan(before):
-                    variation += abs(rate - before)
-                before = rate
+    sent, final = 0, 0
     for i in range(n):
         if columns.outcome[i] != REFUSED:
             times[sent] = columns.released[i]
             sent += 1
     out[BURST_10MS] = signals.most_in_window(times, sent, 0.01)
     out[BURST_100MS] = signals.most_in_window(times, sent, 0.1)
+    out[BURST_1S] = signals.most_in_window(times, sent, 1.0)
     for i in range(sent):
         if last[0] <= times[i] < last[1]:
             times[final] = times[i]
@@ -254,12 +257,7 @@ def collect(
         rates[k] = 0.0
     for i in range(n):
         if columns.outcome[i] == OK and columns.completed[i] <= bins * frame.width:
-            k = min(int(columns.completed[i] / frame.width), bins - 1)
-            while k > 0 and columns.completed[i] < k * frame.width:
-                k -= 1
-            while k < bins - 1 and columns.completed[i] >= (k + 1) * frame.width:
-                k += 1
-            rates[k] += 1.0
+            rates[bin_of(columns.completed[i], frame.width, bins)] += 1.0
     iae, itae = 0.0, 0.0
     for k in range(bins):
         error = abs(frame.bins[k] - rates[k] / frame.width) * frame.width
@@ -274,7 +272,7 @@ def collect(
     out[OVERSHOOT] = max(0.0, peak / last[2] - 1.0) if last[2] > 0.0 else math.nan
     out[SETTLING_TIME] = settling(columns, n, frame, last[COMMANDED_IN_PHASE], times, rates)
     out[RECOVERY_TIME] = math.nan if held else recovery(columns, n, frame, times, rates)
-    out[TOTAL_VARIATION] = variation / frame.duration
+    out[TOTAL_VARIATION] = total_variation(columns, n, frame)
     out[IAE] = iae
     out[ITAE] = itae
     out[DRIFT] = last[DRIFT_IN_PHASE]
@@ -284,8 +282,9 @@ def collect(
     out[HELD] = counters[4]
     out[CAUGHT_UP] = counters[1]
     out[RE_ANCHORED] = counters[2]
-    out[DROPPED] = counters[3]
+    out[SKIPPED] = counters[3]
     out[STRETCH] = stretch(columns, n, frame)
     out[REGAIN_TIME] = regain(columns, n, frame, times)
     out[FAIRNESS] = math.nan
     out[TIME_TO_FAIRNESS] = math.nan
+    out[CHURN] = churn(columns, n, frame, out[TOTAL_VARIATION], times, rates)

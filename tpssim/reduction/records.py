@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tpssim.core import record
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -16,10 +18,9 @@ if TYPE_CHECKING:
     THROUGHPUT, ACHIEVED, WORST_PHASE, UTILISATION, STEADY_ERROR, OVERSHOOT, SETTLING_TIME, RECOVERY_TIME,
     SWING, REGULARITY, PERIOD, TOTAL_VARIATION, IAE, ITAE, RESPONSE_P50, RESPONSE_P99, RESPONSE_P999,
     LAG_P99, LAG_MAX, LATENESS_P50, LATENESS_P99, DRIFT, BURST_10MS, BURST_100MS, SPIN_CPU, ERRORS,
-    REFUSED_CALLS, HELD, CAUGHT_UP, RE_ANCHORED, DROPPED, STRETCH, REGAIN_TIME, FAIRNESS, TIME_TO_FAIRNESS,
-) = range(35)  # fmt: skip
-#: What `collect` wants to know of a run beside its rows.
-COUNTERS = ("spun", "caught_up", "re_anchored", "dropped", "held")
+    REFUSED_CALLS, HELD, CAUGHT_UP, RE_ANCHORED, SKIPPED, STRETCH, REGAIN_TIME, FAIRNESS, TIME_TO_FAIRNESS,
+    CHURN, BURST_1S,
+) = range(37)  # fmt: skip
 
 BLOCKING, ASYNC, POOL = 0, 1, 2
 GRID = 1000  # points of a steady window
@@ -28,6 +29,7 @@ RECOVERED = 0.95  # of the achievable
 BAND = 0.1  # of the final rate: where a rate has settled
 
 
+@record
 class Frame(NamedTuple):
     """What a scenario comes to for the measures."""
 
@@ -38,6 +40,7 @@ class Frame(NamedTuple):
     duration: float
     width: float  #: of a bin, s
     bears: float  #: integral of the capacity, calls
+    achievable: float  #: its mean over the run, 1/s
     producers: Array  #: rows of (start, end)
     phases: Array  #: rows of (start, end, achievable calls, mean service time and way of an answer, s)
     long: Array  #: of each long phase: start, end, mean of the achievable and of the capacity, 1/s
@@ -45,6 +48,7 @@ class Frame(NamedTuple):
     bins: Array  #: mean of the achievable in each bin, 1/s
 
 
+@record
 class Columns(NamedTuple):
     """The columns of a trace that the measures need."""
 
@@ -58,6 +62,7 @@ class Columns(NamedTuple):
     producer: NDArray[np.int32]
 
 
+@record
 class Samples(NamedTuple):
     """Room for one run: values to be sorted, padded with inf, and the waves of its steady windows."""
 
@@ -70,6 +75,7 @@ class Samples(NamedTuple):
     powers: Array  #: sum of squares of each wave; nan if it is constant
 
 
+@record
 class Phase(NamedTuple):
     """What happened in one long phase."""
 

@@ -6,7 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from tpssim import tables
 from tpssim.artefacts import file_name
+from tpssim.pictures import read_picture
 from tpssim.report import drawings
 from tpssim.report.generic import generic
 from tpssim.report.markup import (
@@ -25,8 +27,7 @@ from tpssim.report.markup import (
     verdict,
 )
 from tpssim.report.reading import Result
-from tpssim.traces import read_picture
-from tpssim.verdicts import WORDS
+from tpssim.verdict_words import WORDS
 
 #: Measures that stand in the first table of a scenario: their name there, scale, digits.
 SHOWN = {
@@ -48,7 +49,7 @@ LATE = {
     "burst_100ms": ("burst", 1.0, 0),
     "caught_up": ("caught up", 1.0, 0),
     "re_anchored": ("re-anchored", 1.0, 0),
-    "dropped": ("dropped", 1.0, 0),
+    "skipped": ("skipped", 1.0, 0),
     "response_p99": ("p99 s", 1.0, 3),
 }
 Progress = Callable[[int, int], None]
@@ -57,7 +58,8 @@ Progress = Callable[[int, int], None]
 def _verdict(cell: Mapping[str, Any]) -> Cell:
     found = cell["verdict"]
     runs = len(found["replications"])
-    return verdict(found["word"], f"{round(found['share'] * runs)}/{runs}", found["reason"])
+    bursts, remark = ("*", f"; {found['remark']}") if found.get("remark") else ("", "")
+    return verdict(found["word"], f"{round(found['share'] * runs)}/{runs}{bursts}", found["reason"] + remark)
 
 
 def _by_word(words: Mapping[str, str]) -> str:
@@ -192,7 +194,11 @@ def _scenario(
         for label, cell in cells.items()
     ]
     reasons = [
-        (label, f"{badge(cell['verdict']['word'])} {text(cell['verdict']['reason'])}")
+        (
+            label,
+            f"{badge(cell['verdict']['word'])} {text(cell['verdict']['reason'])}"
+            + (f"; * {text(cell['verdict']['remark'])}" if cell["verdict"].get("remark") else ""),
+        )
         for label, cell in cells.items()
     ]
     laws = [
@@ -215,10 +221,8 @@ def _scenario(
 
 
 def _steady(phases: Sequence[Mapping[str, Any]]) -> Cell:
-    shares = [100.0 * phase["steady_share"]["mean"] for phase in phases]
-    many = len(shares) > 3
-    shown = f"{min(shares):.0f}..{max(shares):.0f}" if many else "/".join(f"{s:.0f}" for s in shares)
-    return Cell(shown, min(shares, default=None))
+    means = [phase["steady_share"]["mean"] for phase in phases]
+    return Cell(tables.steady(means), min((100.0 * mean for mean in means if mean is not None), default=None))
 
 
 def _late(result: Result, arenas: Mapping[str, Any]) -> Iterator[str]:

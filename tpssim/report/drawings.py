@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import re
 import zlib
 from collections.abc import Mapping, Sequence
@@ -12,9 +13,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tpssim import plots
+from tpssim.cells import At, cells_of, measured
+from tpssim.core import InputError, record
 from tpssim.plots.common import BLUE, ORANGE, PRODUCERS, PURPLE
 from tpssim.report.markup import text
-from tpssim.verdicts import WORDS
+from tpssim.verdict_words import WORDS
 
 #: Colours that change with the scheme of the page; the others are legible on light and dark.
 SCHEME = {
@@ -60,7 +63,10 @@ def _shortened(match: re.Match[str]) -> str:
 
 def embedded(path: Path, label: str) -> str:
     """A PNG as it lies in the folder."""
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    drawn = path.read_bytes()
+    if not drawn.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise InputError(f"{str(path)!r} is no picture; allowed: a PNG that tpssim wrote, or none")
+    data = base64.b64encode(drawn).decode("ascii")
     return f'<img class="png" alt="{text(label)}" src="data:image/png;base64,{data}">'
 
 
@@ -78,6 +84,7 @@ def panel(picture: Picture, label: str, top: float) -> str:
     return inline(plots.svg(plots.panel_figure(run, frame, top)), label)
 
 
+@record
 class Key(NamedTuple):
     """A line of the legend."""
 
@@ -135,26 +142,48 @@ def heat(summary: Mapping[str, Any], measure: str, definitions: Definitions) -> 
     if len(factors) != 2 or not (measure in definitions or measure == "verdict"):
         return ""
     x, y = factors
-    xs, ys = ([*dict.fromkeys(point[name] for point in points)] for name in (x, y))
-    if len(xs) * len(ys) > 4 * len(points):
-        return ""  # a sample, which lies on no grid
     words = ["failed", *WORDS]
-    values = np.full((len(ys), len(xs)), np.nan)
-    for point in points:
-        value = words.index(point["verdict"]) if measure == "verdict" else point[measure]
-        values[ys.index(point[y]), xs.index(point[x])] = np.nan if value is None else value
+    every = [
+        (
+            point[x],
+            point[y],
+            At("", float(words.index(point["verdict"])))
+            if measure == "verdict"
+            else _at(summary, point, measure),
+        )
+        for point in points
+    ]
+    cells = cells_of(every)
+    if cells is None:
+        return ""  # a sample, which lies on no grid
     curves = [(c["label"], np.array(c["x"]), np.array(c["y"])) for c in summary.get("curves", ())]
     law = summary["parameters"]
     mark = (law[x], law[y]) if x in law and y in law else None
     axes = (_axis(x, factors), _axis(y, factors))
     title = f"{summary['controller']} on {summary['scenario']}: {measure.replace('_', ' ')}"
-    shown = (axes, xs, ys, values)
+    shown = ("", axes, cells.xs, cells.ys, cells.worst())
     figure = (
-        plots.heat_figure("", *shown, "", curves, mark, words)
+        plots.heat_figure(*shown, "", curves, mark, words)
         if measure == "verdict"
-        else plots.heat_figure("", *shown, _label(measure, definitions), curves, mark)
+        else plots.heat_figure(
+            *shown,
+            _label(measure, definitions),
+            curves,
+            mark,
+            better=definitions[measure].get("better", ""),
+            made=cells,
+        )
     )
     return inline(plots.svg(figure), title)
+
+
+def _at(summary: Mapping[str, Any], point: Mapping[str, Any], measure: str, x: Any = "") -> At:
+    """A measure at a point of a sweep; earlier versions did not write how many runs have it."""
+    runs, value, high = summary["replications"], point[measure], point[f"{measure}_high"]
+    never = point.get(f"{measure}_never", 0)
+    n = point.get(f"{measure}_n", 0 if value is None else runs - never)
+    half = math.nan if None in (value, high) else high - value
+    return measured(value, half, runs, n, never, x)
 
 
 def _lines(factors: Mapping[str, str], definitions: Definitions) -> dict[str, tuple[str, str]]:
@@ -184,16 +213,12 @@ def line(summary: Mapping[str, Any], picture: str, definitions: Definitions) -> 
     if picture not in known:
         return ""
     measure, x = known[picture]
-    rows: list[tuple[Any, float, float]] = []
-    for point in points:
-        value, high = (np.nan if point[k] is None else point[k] for k in (measure, f"{measure}_high"))
-        at = np.nan if point[x] is None else point[x]
-        half = 0.0 if np.isnan(high) else high - value
-        rows.append((at, value, half))
+    across = [_at(summary, point, x).worst() if x in definitions else point[x] for point in points]
+    rows = [_at(summary, point, measure, place) for point, place in zip(points, across, strict=True)]
     settings = [tuple(point[name] for name in factors) for point in points]
     shown = plots.lines_over(list(factors), settings, x, None, rows)
-    across = _label(x, definitions) if x in definitions else _axis(x, factors)
-    figure = plots.line_figure("", (across, _label(measure, definitions)), *shown)
+    label = _label(x, definitions) if x in definitions else _axis(x, factors)
+    figure = plots.line_figure("", (label, _label(measure, definitions)), *shown)
     return inline(plots.svg(figure), f"{measure} over {x}")
 
 

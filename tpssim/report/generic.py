@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tpssim.report.checking import wrong
 from tpssim.report.markup import (
     WORD_MEANINGS,
     Cell,
@@ -19,6 +20,7 @@ from tpssim.report.markup import (
     table,
     text,
 )
+from tpssim.report.shapes import Interval
 from tpssim.statistics import Estimate
 
 Definitions = Mapping[str, Mapping[str, str]]
@@ -33,7 +35,11 @@ def _flat(value: Any, depth: int = 0) -> bool:
 
 
 def _estimate(value: Any) -> bool:
-    return isinstance(value, Mapping) and value.keys() == set(Estimate._fields)
+    return (
+        isinstance(value, Mapping)
+        and value.keys() == set(Estimate._fields)
+        and not wrong(value, Interval, "")
+    )
 
 
 def cell(value: Any, told: str = "") -> Cell:

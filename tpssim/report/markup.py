@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from tpssim import tables
 from tpssim.artefacts import file_name
+from tpssim.core import record
 from tpssim.statistics import Estimate
-from tpssim.verdicts import WORDS
+from tpssim.verdict_words import WORDS
 
 #: What the words mean, in a line each; the exact rules stand in `tpssim.verdicts`.
 WORD_MEANINGS = {
@@ -28,6 +29,7 @@ SECONDS = ((1.0, "s"), (1e3, "ms"), (1e6, "us"))
 Number = float | None
 
 
+@record
 class Cell(NamedTuple):
     """A cell: what it shows, as markup; what it is sorted by; what is told about it on demand."""
 
@@ -37,6 +39,7 @@ class Cell(NamedTuple):
     head: bool = False  #: of its row
 
 
+@record
 class Column(NamedTuple):
     name: str
     told: str = ""  #: the definition of its numbers
@@ -138,13 +141,14 @@ def scaled(unit: str) -> tuple[float, str]:
 
 
 def estimate(value: Mapping[str, Any], scale: float = 1.0, digits: int | None = None) -> Cell:
-    """A mean with the half-width of its confidence interval, rounded alike."""
-    found = Estimate(**value)
+    """A mean with the half-width of its interval, rounded alike."""
+    found = Estimate(*(value[name] for name in Estimate._fields))
     if digits is None:
         size = abs(found.mean * scale) if found.mean else 0.0
-        digits = min(max(2 - math.floor(math.log10(size)), 0), 9) if size > 0.0 else 0
+        digits = min(max(2 - math.floor(math.log10(size)), 0), 9) if 0.0 < size < math.inf else 0
     shown, plus, half = tables.interval(found, scale, digits).partition(" ±")
-    key = math.inf if found.mean is None and found.never else found.mean
+    often = found.never / max(found.never + found.n, 1)  # never is worse than late
+    key = math.inf if often == 1.0 else 1e300 * often if often else found.mean
     return Cell(f"{shown} <small>±{half}</small>" if plus else shown, key)
 
 

@@ -11,9 +11,10 @@ from tpssim.report import sections
 from tpssim.report.compared import Progress
 from tpssim.report.generic import generic
 from tpssim.report.markup import WORD_MEANINGS, badge, section, text
+from tpssim.report.ranked import BEHIND
 from tpssim.report.reading import Result, read_result
 from tpssim.report.tuned import MEASURES
-from tpssim.statistics import CONFIDENCE
+from tpssim.statistics import EACH, assumption
 
 
 def _silent(done: int, total: int) -> None:
@@ -74,8 +75,12 @@ def _made(result: Result) -> str:
     parts = [f"made {run.get('made', '')} by tpssim {run['tpssim']}"]
     if isinstance(summary.get("replications"), int):
         parts.append(f"{summary['replications']} replications each")
-    if result.verb in ("compare", "league", "sweep", "tune"):
-        parts.append(f"± is half of a {CONFIDENCE:.0%} confidence interval of the mean")
+        if result.verb in ("compare", "league", "sweep"):
+            parts.append(f"±: {assumption(summary['replications'])}")
+        if result.verb == "league":
+            parts.append(f"± of what is behind the first: {BEHIND}")
+    if result.verb == "tune":
+        parts.append(f"±: {100.0 * EACH:.4g} % for the median of fresh runs, however they spread")
     return text("; ".join(parts))
 
 
@@ -101,15 +106,7 @@ def _definitions(result: Result) -> str:
 def _provenance(result: Result) -> str:
     """What made the numbers, and how to make them again."""
     known = {k: v for k, v in result.summary.items() if not isinstance(v, dict | list) and k != "command"}
-    run = {k: v for k, v in result.run.items() if k != "command"}
+    run = {k: v for k, v in result.run.items() if k not in ("command", "files")}
     command = f'<pre class="command"><code>{text(result.run["command"])}</code></pre>'
     again = f"<p>The command that makes these numbers again:</p>{command}"
     return section("Configuration and versions", again + generic({**known, **run}))
-
-
-def is_page(path: Path) -> bool:
-    """Whether a file is a page of ours, which may be replaced."""
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        return b'<meta name="generator" content="tpssim">' in file.read(1000)

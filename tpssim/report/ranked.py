@@ -9,8 +9,11 @@ from tpssim.report import drawings
 from tpssim.report.generic import cell
 from tpssim.report.markup import Cell, Column, estimate, name_cell, section, table, text, verdict
 from tpssim.report.reading import Result
+from tpssim.statistics import CONFIDENCE
 
 Progress = Callable[[int, int], None]
+
+BEHIND = f"{CONFIDENCE:.0%} for all of a table together"  # which no single ± of the page is
 
 
 def league(result: Result, progress: Progress) -> Iterator[str]:
@@ -41,7 +44,7 @@ def _standings(summary: Mapping[str, Any], rows: list[Mapping[str, Any]], label:
         Column("valve", "what the law turns"),
         Column("on", "scenarios where its valve acts"),
         Column("score", "weighted geometric mean of its parts, from 0 to 1 (best)"),
-        Column("behind", "score of the first - its own, on the scenarios of both"),
+        Column("behind", f"score of the first - its own, on the scenarios of both; ±: {BEHIND}"),
         *(Column(name, f"{part['definition']}; weight {part['weight']:g}") for name, part in parts.items()),
         *(Column(name, f"mean score on the {name} scenarios") for name in halves),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tpssim.live.meanings import MEANINGS
+from tpssim.meanings import MEANINGS
 from tpssim.report import drawings
 from tpssim.report.compared import Progress
 from tpssim.report.markup import Cell, Column, facts, measures, name_cell, number, section, table, text
@@ -48,7 +48,8 @@ def replay(result: Result, progress: Progress) -> Iterator[str]:
     if flattered := summary["flattered"]:
         names = text(", ".join(flattered))
         laws += f"<p><b>{names}</b>: more than was recorded, of calls that overlapped. Do not rely on it.</p>"
-    yield section("At a glance", facts(told) + laws + f"<p>{CAVEAT}</p>")
+    without = f"<p>{text(summary['without'])}</p>" if summary["without"] else ""
+    yield section("At a glance", facts(told) + laws + f"<p>{CAVEAT}</p>{without}")
     picture = result.folder / "replay.png"
     if picture.is_file():
         label = "commanded and delivered rate over time: live, and what each law would have done"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from tpssim.pictures import read_picture
 from tpssim.report import drawings
 from tpssim.report.compared import SHOWN, Progress, compare
 from tpssim.report.generic import cell, generic
@@ -28,8 +30,7 @@ from tpssim.report.ranked import league
 from tpssim.report.reading import Result
 from tpssim.report.replayed import replay
 from tpssim.report.tuned import tune
-from tpssim.traces import read_picture
-from tpssim.verdicts import GROWING, WORDS, merit
+from tpssim.verdict_words import GROWING, WORDS, merit
 
 
 def sweep(result: Result, progress: Progress) -> Iterator[str]:
@@ -59,7 +60,8 @@ def sweep(result: Result, progress: Progress) -> Iterator[str]:
     yield section("At a glance", f'{lead}<ul class="words">{count}</ul>')
     drawn = []
     pictures = sorted(
-        result.folder.glob("*.png"), key=lambda path: (path.stem != "heatmap-verdict", path.stem)
+        (path for path in result.folder.glob("*.png") if path.is_file()),
+        key=lambda path: (path.stem != "heatmap-verdict", path.stem),
     )
     for done, path in enumerate(pictures, start=1):
         heat = path.stem.removeprefix("heatmap-")
@@ -107,7 +109,8 @@ def _points(result: Result) -> str:
         for metric, (_, scale, digits) in shown.items():
             mean, low, high = (point[name] for name in (metric, f"{metric}_low", f"{metric}_high"))
             never = point.get(f"{metric}_never", 0)
-            found = {"mean": mean, "low": low, "high": high, "n": runs - never, "never": never}
+            n = point.get(f"{metric}_n", runs - never)
+            found = {"mean": mean, "low": low, "high": high, "n": n, "never": never}
             row.append(estimate(found, scale, digits))
         rows.append(row)
     more = "<p>Every measure of every point, with its interval, is in points.csv beside the summary.</p>"
@@ -177,7 +180,8 @@ def simulate(result: Result, progress: Progress) -> Iterator[str]:
     from tpssim.metrics import METRICS
 
     told = {name: metric._asdict() for name, metric in METRICS.items()}
-    yield section("Measures", measures(summary["metrics"], told))
+    never = dict.fromkeys(summary.get("never", ()), math.inf)
+    yield section("Measures", measures({**summary["metrics"], **never}, told))
 
 
 def other(result: Result, progress: Progress) -> Iterator[str]:
@@ -186,6 +190,7 @@ def other(result: Result, progress: Progress) -> Iterator[str]:
     pictures = [
         drawings.figure(drawings.embedded(path, path.stem), text(path.stem), "wide")
         for path in sorted(result.folder.glob("*.png"))
+        if path.is_file()
     ]
     if pictures:
         yield section("Pictures", drawings.figures(pictures, "pictures"))

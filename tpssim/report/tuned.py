@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,11 +26,12 @@ from tpssim.report.markup import (
     verdict,
 )
 from tpssim.report.reading import Result
+from tpssim.statistics import CONFIDENCE, EACH, assumption
 
 MEASURES = {name: metric._asdict() for name, metric in METRICS.items()}
 #: What each picture shows, in the order in which they are shown.
 PICTURES = {
-    "pareto": "both objectives of every setting: less is better, the front, the default and the chosen one",
+    "pareto": "both objectives of every setting, the front, the default and the chosen one",
     "convergence": "the objective of every setting in the order of the search, and the best so far",
     "profile": "the objective over each parameter: a flat bottom means that its exact value matters little",
     "sensitivity": "which parameters the objective depends on: alone (first), and with the others (total)",
@@ -46,9 +48,10 @@ def tune(result: Result, progress: Progress) -> Iterator[str]:
         told.append(("at the edge of what was searched", f"{edges}; search a wider range"))
     names = summary["scenarios"]
     counts = f", of which the {text(summary['robust'])} counts" if len(names) > 1 else ""
+    found = "did no better than the default, which stays" if summary["keeps_default"] else "is"
     lead = (
         f"<p><b>{text(summary['controller'])}</b> tuned on {text(', '.join(names))}{counts}: the best of "
-        f"{summary['settings']:,} settings, in {summary['runs']:,} runs, is</p>"
+        f"{summary['settings']:,} settings, in {summary['runs']:,} runs, {found}</p>"
     )
     yield section("At a glance", lead + line + facts(told))
     drawn = []
@@ -63,8 +66,8 @@ def tune(result: Result, progress: Progress) -> Iterator[str]:
     yield section("Scenarios", _scenarios(summary))
     yield section("What became worse and better", _changes(summary))
     yield section("Settings on fresh seeds", _finalists(summary))
-    if found := summary.get("sensitivity"):
-        yield section("What the objective depends on", _sensitivity(found))
+    if indices := summary.get("sensitivity"):
+        yield section("What the objective depends on", _sensitivity(indices))
 
 
 def _kept(summary: Mapping[str, Any]) -> bool:
@@ -81,46 +84,76 @@ def _interval(e: Mapping[str, Any]) -> str:
 
 def _gains(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Each objective: of the default, of the chosen, the gain with its interval."""
-    rows = zip(summary["objectives"], summary["default"], summary["tuned"], summary["gain"], strict=True)
-    for aim, before, after, gain in rows:
-        formula = f" = {aim['formula']}" if aim["formula"] not in ("", aim["name"]) else ""
+    keys = ("objectives", "default", "tuned", "gain", "judgements")
+    for aim, before, after, gain, judged in zip(*(summary[key] for key in keys), strict=True):
+        name, better, start, sign = _sense(aim)
+        shows = better == "less" and aim["formula"] not in ("", aim["name"])
+        formula = f" = {aim['formula']}" if shows else ""
         if _kept(summary):
             told = "no setting was better than the default"
-        elif gain["mean"] is None or before["mean"] is None:
-            told = "no gain can be told: the default or the chosen cannot be judged"
+        elif None in (gain["mean"], before["mean"], after["mean"]):
+            told = "no gain is known: the default or the chosen cannot be judged"
         else:
-            percent = f" ({-100.0 * gain['mean'] / before['mean']:+.0f} %)" if before["mean"] > 0.0 else ""
-            sure = gain["low"] is not None and gain["low"] > 0.0
+            old, new = (start + sign * e["mean"] for e in (before, after))
+            percent = f" ({100.0 * (new - old) / old:+.0f} %)" if old > 0.0 else ""
+            word = "" if judged == "better" else f", <b>{judged}</b>"
             told = (
-                f"{number(before['mean'])} of the default, <b>{number(after['mean'])}</b> now{percent}; "
-                f"gain {_interval(gain)}{'' if sure else ', not certain'} in {gain['n']} fresh replications"
+                f"{number(old)} of the default, <b>{number(new)}</b> now{percent}; "
+                f"gain {_interval(gain)}{word} ({assumption(gain['n'], CONFIDENCE)})"
             )
-        yield f"{aim['name']}{formula} (less is better)", told
+        yield f"{name}{formula} ({better} is better)", told
+
+
+def _sense(aim: Mapping[str, Any]) -> tuple[str, str, float, float]:
+    """What an objective is called, which way is better, and how a loss is shown: start + sign x loss."""
+    match aim.get("sense"):  # an earlier version has none
+        case {"name": str(name), "better": str(better), "start": float(start), "sign": float(sign)}:
+            return name, better, start, sign
+    return aim["name"], "less", 0.0, 1.0
 
 
 def _given_up(summary: Mapping[str, Any]) -> str:
     if _kept(summary) or not summary["worse"]:
-        return "nothing: no other measure became worse"
+        return "nothing: no other measure became worse beyond chance"
     names = list(dict.fromkeys(change["measure"] for change in summary["worse"]))
     parts = []
     for name in names[:LISTED]:
         rows = [change for change in summary["worse"] if change["measure"] == name]
-        worst = max(rows, key=lambda change: abs(change["tuned"] - change["default"]))
-        scale, unit = scaled(METRICS[name].unit)
-        before, after = number(worst["default"] * scale, 3), number(worst["tuned"] * scale, 3)
+        worst = max(rows, key=_size)
+        unit = scaled(METRICS[name].unit)[1]
+        before, after = _mean(worst, "default"), _mean(worst, "tuned")
         parts.append(f"{text(name)} {before} to {after} {text(unit)} on {text(worst['scenario'])}")
     more = f"; and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return "; ".join(parts) + more
 
 
+def _size(change: Mapping[str, Any]) -> tuple[int, float]:
+    """What is never more often is worse than any number."""
+    before, after = change["never"]
+    return after - before, abs(change["difference"]["mean"] or 0.0)
+
+
+def _mean(change: Mapping[str, Any], which: str) -> str:
+    """A mean of a change; "never" where all runs are without an end, with how many of them where some are."""
+    mean, never = change[which], change["never"][("default", "tuned").index(which)]
+    if mean is None:
+        return "never" if never else "-"
+    shown = number(mean * scaled(METRICS[change["measure"]].unit)[0], 3)
+    return f"{shown} (never in {never} of {change['pairs']})" if never else shown
+
+
 def _how_sure(summary: Mapping[str, Any]) -> str:
+    standing = sum(one["standing"] for one in summary["finalists"])
+    if len(summary["objectives"]) > 1:
+        return f"the knee of a front of {standing} settings, of those that were run on fresh seeds"
     others = len(summary["finalists"]) - 1
-    if summary["confidence"] is None:
-        return f"the knee of a front of {others} settings, each run on fresh seeds"
-    sure = f"{summary['confidence']:.0%}" if summary["confidence"] < 0.995 else "above 99 %"
+    n = max((one["fresh_replications"] for one in summary["finalists"]), default=0)
+    said = f"of {others} and the default by the mean of {n} fresh replications"
+    if summary["within"] is None or not standing:
+        return said
     return (
-        f"of {others} and the default on fresh seeds (Kim-Nelson): within "
-        f"{number(summary['indifference'], 2)} of the best with confidence {sure}"
+        f"{said}: in the median run at most {number(summary['within'], 2)} worse than the best of them "
+        f"({assumption(n, CONFIDENCE)}); {standing} may do best there"
     )
 
 
@@ -182,14 +215,16 @@ def _changes(summary: Mapping[str, Any]) -> str:
         Column("scenario"),
         Column("default", "mean of the default, in the unit of the measure"),
         Column("tuned", "mean of the chosen setting, in the unit of the measure"),
-        Column("difference", "tuned - default in paired runs, with a simultaneous 95 % interval"),
+        Column(
+            "difference", "tuned - default in paired runs; ± of the median run, for all measures together"
+        ),
         Column("unit"),
     ]
     rows = []
     for which in ("worse", "better"):
         for change in summary[which]:
             scale, unit = scaled(METRICS[change["measure"]].unit)
-            means = [Cell(number(change[k] * scale), change[k]) for k in ("default", "tuned")]
+            means = [Cell(_mean(change, k), _sorted(change, k)) for k in ("default", "tuned")]
             rows.append(
                 [
                     name_cell(change["measure"])._replace(told=about(change["measure"], MEASURES)),
@@ -203,15 +238,24 @@ def _changes(summary: Mapping[str, Any]) -> str:
     return table(columns, rows, "changes") if rows else "<p>No measure differs for certain.</p>"
 
 
+def _sorted(change: Mapping[str, Any], which: str) -> float | None:
+    """By what a mean is sorted: never is more than any number."""
+    mean: float | None = change[which]
+    return math.inf if mean is None and change["never"][("default", "tuned").index(which)] else mean
+
+
 def _finalists(summary: Mapping[str, Any]) -> str:
     names = [aim["name"] for aim in summary["objectives"]]
     searched: Sequence[Mapping[str, Any]] = summary["searched"]
     columns = [
         *(Column(axis["name"], f"a parameter ({axis['unit']})" if axis["unit"] else "") for axis in searched),
         *(Column(f"{name}: search", "what the search found, with the seeds it chose by") for name in names),
-        *(Column(f"{name}: fresh", "mean on fresh seeds, ± half of its interval") for name in names),
+        *(
+            Column(f"{name}: fresh", f"mean on fresh seeds, ± {100.0 * EACH:.4g} % for the median run")
+            for name in names
+        ),
         Column("replications", "fresh ones that it was run for"),
-        Column("kept", "not dropped by the procedure that chooses"),
+        Column("kept", "may do as well in the median run; of two objectives: on the front of fresh seeds"),
     ]
     rows = []
     for one in summary["finalists"]:
@@ -240,7 +284,9 @@ def _sensitivity(found: Mapping[str, Any]) -> str:
         cells = []
         for order in ("first", "total"):
             index = found[order][name]
-            shown = f"{index['value']:.2f} <small>[{index['low']:.2f}, {index['high']:.2f}]</small>"
+            shown = f"{index['value']:.2f}"
+            if index["low"] is not None:
+                shown += f" <small>[{index['low']:.2f}, {index['high']:.2f}]</small>"
             cells.append(Cell(shown, index["value"]))
         rows.append([name_cell(name), *cells])
-    return table(columns, rows, "sensitivity")
+    return table(columns, rows, "sensitivity") + f"<p>{text(found['assumption'])}</p>"

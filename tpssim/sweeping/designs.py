@@ -11,13 +11,14 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tpssim.clock import TIMERS
-from tpssim.core import InputError, Range, ranges, replaced
+from tpssim.core import MOST_POINTS, InputError, Range, check_size, ranges, record, replaced
 from tpssim.metrics import METRICS
 from tpssim.pacing import late_policy
 from tpssim.scenario import Scenario, parameter_range, with_parameters
@@ -29,9 +30,10 @@ SEED_SETS = ("common", "independent")
 WORDY = ("timer", "late")
 #: What the table of a sweep has beside its factors, whose names these therefore cannot be.
 COLUMNS = {"replications", "calls", "verdict", "verdict_share", "failure", *METRICS}
-COLUMNS |= {f"{name}_{end}" for name in METRICS for end in ("low", "high", "never")}
+COLUMNS |= {f"{name}_{end}" for name in METRICS for end in ("low", "high", "n", "never")}
 
 
+@record
 class Factor(NamedTuple):
     """One swept parameter: what it is called, whose it is, and its values (or, for a sample, its bounds)."""
 
@@ -86,11 +88,13 @@ def _factor(scenario: Scenario, law: Any, name: str, given: Iterable[Value]) -> 
 def _listed(name: str, given: Iterable[Value]) -> list[Any]:
     if not isinstance(given, str | float | int | Iterable):
         raise InputError(f"grid: {name}={given!r} are no values; allowed: a number, a word, or some of them")
-    values: list[Any] = [given] if isinstance(given, str | float | int) else list(given)
+    one = isinstance(given, str | float | int)
+    values: list[Any] = [given] if one else list(itertools.islice(given, MOST_POINTS + 1))
     if not values:
         raise InputError(f"grid: {name} has no value; allowed: at least one")
-    for value in values:
-        if values.count(value) > 1:
+    _check_points(len(values))
+    for value, n in Counter(v for v in values if isinstance(v, Hashable)).items():
+        if n > 1:
             raise InputError(f"grid: {name}={value} is given twice; allowed: once")
     return values
 
@@ -129,9 +133,11 @@ def points(found: Sequence[Factor], design: str, number: int | None, seed: int) 
     if design == "grid":
         if number is not None:
             raise InputError(f"points={number} with a full grid; allowed: with the designs sobol and lhs")
+        _check_points(math.prod(len(factor.values) for factor in found))
         return list(itertools.product(*(factor.values for factor in found)))
     if number is None or number < 1:
         raise InputError(f"points={number} with the design {design}; allowed: a whole number >= 1")
+    _check_points(number)
     bounds = []
     for factor in found:
         ends = [value for value in factor.values if isinstance(value, float)]
@@ -154,6 +160,10 @@ def points(found: Sequence[Factor], design: str, number: int | None, seed: int) 
         values = low + (high - low) * column
         columns.append((np.exp(values) if log else values).tolist())
     return list(zip(*columns, strict=True))
+
+
+def _check_points(number: int) -> None:
+    check_size("points of a sweep", number, MOST_POINTS, "20 kB of memory")
 
 
 def at(scenario: Scenario, law: Any, found: Sequence[Factor], point: Point) -> tuple[Scenario, Any]:
@@ -201,6 +211,7 @@ def parse_axis(text: str) -> tuple[str, list[Value]]:
         raise InputError(f"grid {text!r}: {rest!r} is no range; {form}") from None
     if not fits or not low < high or (log and low <= 0.0):
         raise InputError(f"grid {text!r}: {rest!r} is no range; allowed: LOW < HIGH, N >= 2, log above 0")
+    _check_points(n)
     values = np.geomspace(low, high, n) if log else np.linspace(low, high, n)
     # Twelve digits: 0.3 rather than 0.30000000000000004.
     return name, [float(f"{value:.12g}") for value in values]

@@ -15,7 +15,7 @@ from tpssim import model
 from tpssim.compiled import engine, kernel
 from tpssim.compiled.compiling import fast, fast_for
 from tpssim.compiled.kernel import Draws, Log
-from tpssim.core import UNFINISHED
+from tpssim.core import UNFINISHED, record
 from tpssim.disturbances import Swap
 from tpssim.metrics import METRICS, frame_of, measured, room_for, settled
 from tpssim.plant import Backend
@@ -32,8 +32,10 @@ from tpssim.reduction.records import (
     Samples,
     one_of,
 )
-from tpssim.scenario import Scenario
-from tpssim.verdicts import WORDS, judge, worst
+from tpssim.scenario import Scenario, code
+from tpssim.traces import unsound
+from tpssim.verdict_words import WORDS
+from tpssim.verdicts import judge, worst
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 MOST = 1_000_000  # numbers in one array of noise or samples
 
 
+@record
 class Reduced(NamedTuple):
     """What some replications came to, a row each."""
 
@@ -92,7 +95,7 @@ def _one_by_one(scenario: Scenario, law: Any, seed: int, replications: Sequence[
         np.empty(len(replications), np.int64),
     )
     for i, replication in enumerate(replications):
-        trace = model.simulate(scenario, law, seed, replication, {})
+        trace = model.simulate(scenario, law, seed, replication, {"controller": type(law).__name__})
         measures, phases = measured(trace)
         found.values[i] = list(measures.values())
         found.words[i] = WORDS.index(judge(trace, phases).word)
@@ -110,8 +113,15 @@ def _noise_alone(scenario: Scenario) -> Scenario:
 
 
 @functools.lru_cache(maxsize=4)
-def _noise(scenario: Scenario, n: int, seed: int, replications: tuple[int, ...], *needed: bool) -> Draws:
-    each = [engine.draws(scenario, n, seed, replication, *needed) for replication in replications]
+def _noise(
+    scenario: Scenario,
+    own: tuple[str, ...],
+    n: int,
+    seed: int,
+    replications: tuple[int, ...],
+    *needed: bool,
+) -> Draws:
+    each = [engine.draws(scenario, own, n, seed, replication, *needed) for replication in replications]
     columns: list[Any] = [np.stack(column) for column in zip(*each, strict=True)]
     return Draws(*columns)
 
@@ -128,8 +138,8 @@ def _side_by_side(scenario: Scenario, law: Any, seed: int, replications: tuple[i
     run, reduce_one = fast_for(kernel.run, law_class), fast(gather)
     start, tables = law.init(scenario.target), engine.tables_of(scenario.disturbances)
     while True:
+        noise = _noise(_noise_alone(scenario), code(scenario), n, seed, replications, windowed, refuses)
         samples, log, producer = room_for(runs, n, frame), engine.log_of(n), np.zeros(n, np.int32)
-        noise = _noise(_noise_alone(scenario), n, seed, replications, windowed, refuses)
         for lane in range(runs):
             memory[:] = log.counters[:] = 0.0
             drawn = Draws(*(column[lane] for column in noise))
@@ -140,6 +150,8 @@ def _side_by_side(scenario: Scenario, law: Any, seed: int, replications: tuple[i
             calls[lane] = done
         if done >= 0:
             break
+        if done <= kernel.UNSOUND:
+            raise unsound(scenario, law_class.__name__, kernel.UNSOUND - done)
         refuses = refuses or done == kernel.NEEDS_REFUSALS
         n = n if done == kernel.NEEDS_REFUSALS else 2 * n
     fast(conclude)(samples, settled(samples), rows, values)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from tpssim.core import record
 
+
+@record
 class Named(NamedTuple):
     """A sweep with a name: what `python -m tpssim sweep NAME` runs."""
 

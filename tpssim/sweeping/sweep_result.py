@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tpssim import tables, theory
-from tpssim.core import InputError, no_such
+from tpssim.cells import At, Cells, cells_of, levels, measured
+from tpssim.core import InputError, no_such, record
 from tpssim.experiment import simulate
-from tpssim.metrics import METRICS, long_phases
+from tpssim.metrics import ENDLESS, METRICS, long_phases
 from tpssim.scenario import achievable
-from tpssim.statistics import Estimate, estimates
+from tpssim.statistics import Estimate, assumption, estimates, single
 from tpssim.sweeping import designs
-from tpssim.verdicts import GROWING, WORDS, majority, merit
+from tpssim.verdict_words import GROWING, WORDS, merit
+from tpssim.verdicts import majority
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,11 +33,13 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-#: Measures that may be infinite: the table says in how many replications.
-ENDLESS = ("recovery_time", "time_to_fairness")
 SHOWN = ("achieved", "swing", "recovery_time", "response_p99", "lateness_p99", "spin_cpu")
 
 
+LUCK = "the best of several had luck, and the same seed meets the same runs: compare with another --seed\n"
+
+
+@record
 class Row(NamedTuple):
     """One point of a sweep."""
 
@@ -43,7 +47,7 @@ class Row(NamedTuple):
     calls: int  #: simulated, in all replications
     words: Mapping[str, int]  #: verdicts, how many replications each; empty if the point failed
     mean: Array  #: in the order of `METRICS`
-    half: Array  #: half-widths of the confidence intervals
+    half: Array  #: half-widths of the intervals
     n: NDArray[np.int64]  #: replications with a finite value
     never: NDArray[np.int64]  #: replications with an infinite one
 
@@ -60,23 +64,18 @@ class Row(NamedTuple):
         return Row(point, 0, {}, none, none, zero, zero)
 
     def estimate(self, metric: str) -> Estimate:
-        """Mean and confidence interval of a measure."""
+        """Mean of a measure, and the interval around it that holds the median run."""
         i = list(METRICS).index(metric)
         mean, half = float(self.mean[i]), float(self.half[i])
         n, never = int(self.n[i]), int(self.never[i])
-        if n == 0:
-            return Estimate(None, None, None, 0, never)
-        return (
-            Estimate(mean, None, None, n, never)
-            if n == 1
-            else Estimate(mean, mean - half, mean + half, n, never)
-        )
+        return single(mean, half, n, never)
 
     def verdict(self) -> tuple[str, float]:
         """The word of the majority and its share."""
         return majority(list(Counter(self.words).elements())) if self.words else ("failed", 1.0)
 
 
+@record
 class Failure(NamedTuple):
     """A point that could not be run."""
 
@@ -86,8 +85,15 @@ class Failure(NamedTuple):
     traceback: str
 
 
+@record
 class SweepResult(NamedTuple):
-    """One row a point, in the order of the design."""
+    """One row a point, in the order of the design.
+
+    >>> import tpssim
+    >>> result = tpssim.sweep("blocking-steady:duration=5", "aimd", {"dec_rate": [0.5, 0.9]}, replications=1)
+    >>> [point["dec_rate"] for point in result.records()]
+    [0.5, 0.9]
+    """
 
     scenario: Scenario
     controller: str
@@ -104,7 +110,10 @@ class SweepResult(NamedTuple):
         return [factor.name for factor in self.factors]
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """One flat row a point: factors, replications, verdict, then mean, low and high of every measure."""
+        """One flat row a point: factors, replications, verdict, then mean, low and high of every measure.
+
+        They are over the n replications in which it is finite; in `never` others it never happens.
+        """
         failed = {failure.point: f"{failure.type}: {failure.message}" for failure in self.failures}
         for row in self.rows:
             word, share = row.verdict()
@@ -113,9 +122,9 @@ class SweepResult(NamedTuple):
             found["verdict_share"] = share
             found["failure"] = failed.get(row.point, "")
             low, high = row.mean - row.half, row.mean + row.half
-            for name, *numbers, never in zip(METRICS, row.mean, low, high, row.never, strict=True):
+            for name, *numbers, n, never in zip(METRICS, row.mean, low, high, row.n, row.never, strict=True):
                 mean, least, most = (None if math.isnan(x) else float(x) for x in numbers)
-                found |= {name: mean, f"{name}_low": least, f"{name}_high": most}
+                found |= {name: mean, f"{name}_low": least, f"{name}_high": most, f"{name}_n": int(n)}
                 if name in ENDLESS:
                     found[f"{name}_never"] = int(never)
             yield found
@@ -126,15 +135,27 @@ class SweepResult(NamedTuple):
         return tables.frame([{k: math.nan if v is None else v for k, v in row.items()} for row in rows])
 
     def values(self, metric: str) -> Array:
-        """The mean of a measure at every point; of a verdict such as `converges`, the share of runs."""
+        """The mean of a measure at every point; of a verdict such as `converges`, the share of runs.
+
+        inf where it never happens in some of the runs, as the mean then is: never is worse than late.
+        """
+        return np.array([at.worst() for at in self._measured(metric)])
+
+    def _measured(self, metric: str) -> list[At]:
+        """The measure at every point, and of how many runs."""
         if metric in WORDS:
-            return np.array(
-                [row.words.get(metric, 0) / self.replications if row.words else math.nan for row in self.rows]
-            )
+            shares = [row.words.get(metric, 0) / self.replications for row in self.rows]
+            return [
+                At("", share if row.words else math.nan, 0.0, self.replications)
+                for row, share in zip(self.rows, shares, strict=True)
+            ]
         if metric not in METRICS:
             raise no_such("measure", metric, [*METRICS, *WORDS])
         i = list(METRICS).index(metric)
-        return np.array([row.mean[i] for row in self.rows])
+        return [
+            measured(row.mean[i], row.half[i], self.replications, int(row.n[i]), int(row.never[i]))
+            for row in self.rows
+        ]
 
     def __repr__(self) -> str:
         failed = f", {len(self.failures)} failed" if self.failures else ""
@@ -153,7 +174,16 @@ class SweepResult(NamedTuple):
     def table(self, most: int = 60, best: int = 20) -> str:
         """Plain text: every point, or of more than `most` the `best` (`verdicts.merit`)."""
         about, header, lines = self._table(most, best)
-        return tables.starred(about + tables.aligned(header, lines, left=len(self.factors) + 1))
+        above = [tables.filled(line) for line in about.splitlines()]
+        notes = [tables.split_note(self.replications)] if self._split() else []
+        below = [
+            tables.filled(note, further="   ") for note in (*notes, f"±: {assumption(self.replications)}")
+        ]
+        return "\n".join([*above, tables.aligned(header, lines, left=len(self.factors) + 1), *below])
+
+    def _split(self) -> bool:
+        """Whether replications of one point differ in their verdict."""
+        return any(row.verdict()[1] < 1.0 for row in self.rows)
 
     def _table(self, most: int, best: int) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
         """What is above it, its header, its rows."""
@@ -164,15 +194,17 @@ class SweepResult(NamedTuple):
             if any(row.verdict()[0] in GROWING for row in rows):
                 about += f" ({', '.join(GROWING)}: by p99)"
             about += "\n"
+        if len(self.rows) > 1:
+            about += LUCK
         header = (
             *self.names(),
             "verdict",
-            "achieved %",
-            "swing %",
-            "recovers s",
-            "p99 s",
-            "late us",
-            "spin %",
+            "achieved\n%",
+            "swing\n%",
+            "recov\xad\ners s",
+            "p99\ns",
+            "late\nus",
+            "spin\n%",
         )
         lines = []
         for row in rows:
@@ -180,7 +212,7 @@ class SweepResult(NamedTuple):
             lines.append(
                 (
                     *(value if isinstance(value, str) else f"{value:.4g}" for value in row.point),
-                    f"{word} {round(share * self.replications)}/{self.replications}",
+                    tables.agreed(word, share, self.replications),
                     tables.interval(row.estimate("achieved"), 100.0, 1),
                     tables.number(row.estimate("swing"), 100.0, 0),
                     tables.number(row.estimate("recovery_time"), 1.0, 2),
@@ -213,33 +245,34 @@ class SweepResult(NamedTuple):
             lines.append(f"failed at {at}: {failure.type}: {failure.message}")
         if len(self.failures) > 3:
             lines.append(f"and at {len(self.failures) - 3} more points")
-        return "\n".join(lines)
+        return "\n".join(tables.filled(line, further="  ") for line in lines)
 
     def grid(self, metric: str, x: str, y: str) -> tuple[list[Any], list[Any], Array]:
         """The values of two factors, and a measure over them (its mean over other factors), a row each y.
 
-        With `verdict`, positions in `WORDS` of what the majority of all runs there came to, -1 if all failed.
+        Numbers rise along both, in whatever order they were swept; words keep their order. inf where it never
+        happens in some of the runs. With `verdict`, positions in `WORDS` of what the majority of all runs
+        there came to, -1 if all failed. Raises `InputError` for a sample, which lies on no grid.
         """
+        if metric == "verdict":
+            every = [[At("", float(row.words.get(word, 0))) for row in self.rows] for word in WORDS]
+            each = [self._cells(counts, x, y) for counts in every]
+            counts = np.stack([found.values for found in each], axis=2)
+            most = np.where(counts.any(axis=2), counts.argmax(axis=2), -1)
+            return list(each[0].xs), list(each[0].ys), most
+        found = self._cells(self._measured(metric), x, y)
+        return list(found.xs), list(found.ys), found.worst()
+
+    def _cells(self, rows: Sequence[At], x: str, y: str) -> Cells:
+        """What is at the points, over two factors."""
         i, j = self._column(x), self._column(y)
         if i == j:
             raise InputError(f"x and y are both {x!r}; allowed: two of {', '.join(self.names())}")
-        xs, ys = (list(dict.fromkeys(row.point[k] for row in self.rows)) for k in (i, j))
-        if len(xs) * len(ys) > 4 * len(self.rows):
+        at = [(row.point[i], row.point[j]) for row in self.rows]
+        found = cells_of([(*place, value) for place, value in zip(at, rows, strict=True)])
+        if found is None:
             raise InputError("a sample lies on no grid; allowed: plot(metric, x), or the design grid")
-        places = {(a, b): (k, n) for n, a in enumerate(xs) for k, b in enumerate(ys)}
-        if metric == "verdict":
-            counts = np.zeros((len(ys), len(xs), len(WORDS)))
-            for row in self.rows:
-                for word, count in row.words.items():
-                    counts[places[row.point[i], row.point[j]]][WORDS.index(word)] += count
-            return xs, ys, np.where(counts.any(axis=2), counts.argmax(axis=2), -1)
-        totals, numbers = np.zeros((2, len(ys), len(xs)))
-        for row, value in zip(self.rows, self.values(metric), strict=True):
-            if not math.isnan(value):
-                totals[places[row.point[i], row.point[j]]] += value
-                numbers[places[row.point[i], row.point[j]]] += 1.0
-        with np.errstate(invalid="ignore"):
-            return xs, ys, totals / numbers
+        return found
 
     def heatmap(self, metric: str, x: str | None = None, y: str | None = None) -> Figure:
         """A measure, `verdict`, or the share of runs with one verdict, over two factors (default: the first).
@@ -259,23 +292,25 @@ class SweepResult(NamedTuple):
         curves, mark = self.curves(x, y, xs), self._default(x, y)
         axes = (self._axis(x), self._axis(y))
         rest = {
-            name: list(dict.fromkeys(row.point[i] for row in self.rows))
+            name: levels(row.point[i] for row in self.rows)
             for i, name in enumerate(self.names())
             if name not in (x, y)
         }
         if metric == "verdict":
             words, note = ["failed", *WORDS], plots.mean_over(rest, "majority of the runs")
             return plots.heat_figure(title, axes, xs, ys, means + 1.0, "", curves, mark, words, note)
-        note = plots.mean_over(rest)
-        return plots.heat_figure(title, axes, xs, ys, means, self._legend(metric), curves, mark, None, note)
+        note, better = plots.mean_over(rest), METRICS[metric].better if metric in METRICS else ""
+        shown = (title, axes, xs, ys, means, self._legend(metric), curves, mark, None, note, better)
+        return plots.heat_figure(*shown, self._cells(self._measured(metric), x, y))
 
     def plot(self, metric: str, x: str | None = None, by: str | None = None) -> Figure:
-        """A measure against a factor, by default the first, with confidence intervals.
+        """A measure against a factor, by default the first, with the intervals that hold the median run.
 
         A line for each setting of the other factors; of more than eight, for each value of `by` (default: the
         last), its points means over the rest, as the title then says. `x` may be a measure too: a line then
-        runs along the first factor that is left and shows what is paid for what. The points of a sample are
-        not joined.
+        runs along the first factor that is left and shows what is paid for what; points at which it never
+        happens or does not exist are left out, and the title says of how many. The points of a sample are not
+        joined.
         """
         from tpssim import plots
 
@@ -285,11 +320,7 @@ class SweepResult(NamedTuple):
         across: list[Any] = (
             self.values(x).tolist() if x in METRICS else [row.point[self._column(x)] for row in self.rows]
         )
-        halves = [row.half[list(METRICS).index(metric)] if metric in METRICS else 0.0 for row in self.rows]
-        rows = [
-            (at, float(value), float(half))
-            for at, value, half in zip(across, self.values(metric), halves, strict=True)
-        ]
+        rows = [at._replace(x=place) for place, at in zip(across, self._measured(metric), strict=True)]
         points = [row.point for row in self.rows]
         shown = plots.lines_over(self.names(), points, x, by, rows)
         title = f"{self.controller} on {self.scenario.name}: {self._label(metric)}"
@@ -324,7 +355,8 @@ class SweepResult(NamedTuple):
 
     def _axis(self, name: str) -> str:
         unit = self.factors[self._column(name)].unit
-        return f"{name} ({unit})" if unit else name
+        words = name.replace("_", " ")
+        return f"{words} ({unit})" if unit else words
 
     @staticmethod
     def _label(metric: str) -> str:
@@ -332,7 +364,9 @@ class SweepResult(NamedTuple):
 
     @staticmethod
     def _legend(metric: str) -> str:
-        return f"{metric} (share)" if metric in WORDS else f"{metric} ({METRICS[metric].unit})"
+        if metric in WORDS:
+            return f"{metric} (share)"
+        return f"{metric.replace('_', ' ')} ({METRICS[metric].unit})"
 
     def _default(self, x: str, y: str) -> tuple[float, float] | None:
         """Where the law as it was given stands, if both factors are its own."""

@@ -8,7 +8,6 @@ workers.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import pickle
 import sys
@@ -19,15 +18,12 @@ from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from tpssim.contenders import ControllerLike, contender, scenario_named
-from tpssim.core import VERSION, Aborted, InputError, checked_count
-from tpssim.disturbances import Swap
-from tpssim.fingerprint import fingerprint
+from tpssim.core import MOST_RUNS, Aborted, InputError, check_size, checked_count, record
 from tpssim.scenario import Scenario
 from tpssim.sweeping import designs
-from tpssim.sweeping.designs import Factor, Point, Value
+from tpssim.sweeping.designs import Point, Value
+from tpssim.sweeping.keys import Study, changed, keep, key_of, opened
 from tpssim.sweeping.lanes import Reduced, reduced
 from tpssim.sweeping.store import Store
 from tpssim.sweeping.sweep_result import Failure, Row, SweepResult
@@ -40,32 +36,7 @@ WAITING = 3  # chunks for each worker, running or waiting to run
 Progress = Callable[[int, int, int], None]
 
 
-class Study(NamedTuple):
-    """What all points of a sweep share."""
-
-    scenario: Scenario
-    law: Any
-    factors: tuple[Factor, ...]
-    seed: int
-    seed_set: str
-
-    def key(self) -> str:
-        """A name for everything that decides the numbers of a point, beside its values."""
-        plant = self.scenario._replace(name="", summary="")
-        swaps = (d.service for d in plant.disturbances if isinstance(d, Swap))
-        way = [] if plant.network is None else [plant.network]
-        code = [fingerprint(type(thing)) for thing in (self.law, plant.service, *swaps, *way)]
-        names = [(factor.owner, factor.field) for factor in self.factors]
-        # NumPy may change its streams from one version to the next.
-        parts = (VERSION, np.__version__, code, self.law, plant, names, self.seed, self.seed_set)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def key_of(prefix: str, point: Point) -> str:
-    """The name under which the runs of a point are kept; `prefix` is its study's."""
-    return hashlib.sha256(f"{prefix} {point!r}".encode()).hexdigest()[:40]
-
-
+@record
 class Piece(NamedTuple):
     """Some replications of one point."""
 
@@ -74,6 +45,7 @@ class Piece(NamedTuple):
     replications: tuple[int, ...]
 
 
+@record
 class Answer(NamedTuple):
     """What became of a piece."""
 
@@ -83,8 +55,21 @@ class Answer(NamedTuple):
     failure: tuple[str, str, str]  #: type, message, traceback
 
 
-def run_pieces(study: Study, pieces: Sequence[Piece]) -> tuple[list[Answer], float]:
-    """Run the pieces, where a worker runs; what they came to, and how many runs a second that made."""
+@record
+class Chunk(NamedTuple):
+    """What became of some pieces that ran together."""
+
+    answers: list[Answer]
+    speed: float  #: runs a second
+    unkept: str  #: why they cannot be kept in a store; "" if they can
+
+
+def run_pieces(study: Study, pieces: Sequence[Piece], key: str = "") -> Chunk:
+    """Run the pieces, where a worker runs.
+
+    `key`: under which they will be kept; raises `Differs` if it never was that of the study here.
+    """
+    unkept = changed(study, key) if key else ""
     answers = []
     began = time.perf_counter()
     for piece in pieces:
@@ -96,7 +81,8 @@ def run_pieces(study: Study, pieces: Sequence[Piece]) -> tuple[list[Answer], flo
         except Exception as error:  # a law of a user's may raise anything: a failure of this point alone
             failure = (type(error).__name__, str(error), traceback.format_exc())
             answers.append(Answer(piece.number, piece.replications, None, failure))
-    return answers, sum(len(piece.replications) for piece in pieces) / (time.perf_counter() - began)
+    speed = sum(len(piece.replications) for piece in pieces) / (time.perf_counter() - began)
+    return Chunk(answers, speed, unkept or (changed(study, key) if key else ""))
 
 
 def sweep(
@@ -119,7 +105,8 @@ def sweep(
     `sobol` or `lhs`, the two ends of each and `points` points between them. `seed_set`: `common` random
     numbers at all points, so that differences between points are not noise, or `independent` ones.
     `executor`: any of `concurrent.futures` (None: here). `store`: a file where results are kept as they
-    arrive; the same call resumes from it. A point that fails is recorded in `result.failures`, and the others
+    arrive; the same call resumes from it, as long as the code is the same (a warning says if that cannot be
+    known). A point that fails is recorded in `result.failures`, and the others
     go on. Equal arguments give equal bits. Raises `InputError` before anything runs.
 
     >>> result = sweep("blocking-steady:duration=5", "aimd", {"dec_rate": [0.5, 0.9]}, replications=2)
@@ -136,11 +123,12 @@ def sweep(
     factors = designs.factors(arena, rival.law, grid)
     study = Study(arena, rival.law, tuple(factors), seed, seed_set)
     every = designs.points(factors, design, points, seed)
+    check_size("runs of a sweep", len(every) * replications, MOST_RUNS, "0.5 kB of memory")
     if isinstance(executor, ProcessPoolExecutor):
         check_portable(study)
     with contextlib.ExitStack() as stack:
-        kept = store if store is None or isinstance(store, Store) else stack.enter_context(Store(store))
-        board = _Board(study, every, replications, kept)
+        kept, (key,) = opened(store, [study], stack)
+        board = _Board(study, every, replications, kept, key)
         _all(board, executor, progress)
     rows = [board.rows[i] if i in board.rows else Row.failed(every[i]) for i in range(len(every))]
     failures = [Failure(every[i], *board.failed[i].failure) for i in sorted(board.failed)]
@@ -167,12 +155,14 @@ def check_portable(study: Study) -> None:
 class _Board:
     """What is known of the points of a sweep: rows that are complete, runs of others, failures."""
 
-    def __init__(self, study: Study, every: Sequence[Point], replications: int, store: Store | None) -> None:
+    def __init__(
+        self, study: Study, every: Sequence[Point], replications: int, store: Store | None, prefix: str
+    ) -> None:
         self.study, self.every, self.replications, self.store = study, every, replications, store
         self.rows: dict[int, Row] = {}
         self.failed: dict[int, Answer] = {}
         self.parts: dict[int, dict[int, tuple[int, int, Any]]] = {}
-        self.prefix = study.key()
+        self.prefix = prefix
         self.calls = 0
         if store is not None:
             specification = {
@@ -198,10 +188,10 @@ class _Board:
             self._finish(index)
         return missing
 
-    def take(self, answers: Sequence[Answer]) -> int:
+    def take(self, chunk: Chunk) -> int:
         """Keep the answers; how many runs they stand for."""
         rows, failures = [], []
-        for answer in answers:
+        for answer in chunk.answers:
             if answer.found is None:
                 failures.append((self.key(answer.number), *answer.failure))
                 self.parts.pop(answer.number, None)
@@ -220,8 +210,8 @@ class _Board:
                 self.parts.setdefault(answer.number, {})[replication] = (word, calls, values)
             self._finish(answer.number)
         if self.store is not None:
-            self.store.add(rows, failures)
-        return sum(len(answer.replications) for answer in answers)
+            keep(self.store, rows, failures, chunk.unkept)
+        return sum(len(answer.replications) for answer in chunk.answers)
 
     def _finish(self, index: int) -> None:
         runs = self.parts[index]
@@ -268,13 +258,13 @@ class Lost(Exception):
     """An answer that no worker gives: each executor has its own way to say so."""
 
 
-def answered(future: Future[Any]) -> tuple[list[Answer], float]:
-    """The answers of a chunk; raises `Lost`."""
+def answered(future: Future[Any]) -> Chunk:
+    """What became of a chunk; raises `Lost`."""
     try:
-        answer: tuple[list[Answer], float] = future.result()
-    except Exception as error:  # `run_pieces` itself raises nothing
+        chunk: Chunk = future.result()
+    except Exception as error:  # `run_pieces` itself raises nothing but `Differs`
         raise Lost(f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}") from error
-    return answer
+    return chunk
 
 
 def _all(board: _Board, executor: Executor | None, progress: Progress | None) -> None:
@@ -289,13 +279,14 @@ def _all(board: _Board, executor: Executor | None, progress: Progress | None) ->
     try:
         while chunks.left or out:
             while chunks.left and len(out) < most:
-                out.add(pool.submit(run_pieces, board.study, chunks.next(min(size, chunks.left / most))))
+                chunk = chunks.next(min(size, chunks.left / most))
+                out.add(pool.submit(run_pieces, board.study, chunk, board.prefix))
             ready, out = wait(out, return_when=FIRST_COMPLETED)
             for future in ready:
-                answers, speed = answered(future)
+                found = answered(future)
                 # The first chunks compile, and points differ: step by step to what takes `CHUNK` seconds.
-                size = min(CHUNK * speed, 4.0 * max(size, BLOCK))
-                done += board.take(answers)
+                size = min(CHUNK * found.speed, 4.0 * max(size, BLOCK))
+                done += board.take(found)
                 most += 0 if executor is None else 1
             if progress is not None:
                 progress(done, total, board.calls)

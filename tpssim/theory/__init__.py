@@ -5,6 +5,7 @@ Each prediction stands on assumptions that are named; `analysis` puts the simula
 
 from tpssim.theory.bounds import (
     LOOKS,
+    aimd_balance,
     beyond,
     critical_dead_zone,
     cycle_boundary,
@@ -27,6 +28,7 @@ from tpssim.theory.tuning import (
 
 __all__ = [
     "LOOKS",
+    "aimd_balance",
     "amigo",
     "beyond",
     "critical_dead_zone",

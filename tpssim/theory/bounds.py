@@ -7,6 +7,7 @@ DEADZONE. Each stands on assumptions that are named; the simulation beside them 
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -150,6 +151,35 @@ def dead_zone_balance(law: Any, cv: float, capacity: float) -> float:
     # Where noise crosses neither bound within a run, nothing is gained or lost: look from there up.
     low, high = 0.05 * capacity, capacity
     for _ in range(60):
+        middle = (low + high) / 2.0
+        low, high = (middle, high) if surplus(middle) > 0.0 else (low, middle)
+    return low
+
+
+def aimd_balance(
+    mean: float, cv: float, threshold: float = 1.5, dec_rate: float = 0.7, inc_step: float = 1.0
+) -> float:
+    """The rate at which AIMD gains what it loses: `inc_step (1 - p) = (1 - dec_rate) rate p`, 1/s.
+
+    `p` is the chance that a measured interval, `s_k + max(interval - s_(k-1), 0)` with lognormal service
+    times `s`, is longer than `threshold` intervals. The defaults are the article's.
+
+    >>> [round(aimd_balance(0.02, cv), 2) for cv in (0.5, 1.0)]
+    [30.17, 22.51]
+    """
+    sigma = math.sqrt(math.log(1.0 + cv * cv))
+    centre = math.log(mean) - sigma * sigma / 2.0
+    normal = NormalDist(centre, sigma)
+    before = [math.exp(normal.inv_cdf((k + 0.5) / 2000.0)) for k in range(2000)]
+
+    def surplus(rate: float) -> float:
+        interval = 1.0 / rate
+        thresholds = (threshold * interval - max(interval - s, 0.0) for s in before)
+        p = math.fsum(1.0 - normal.cdf(math.log(t)) for t in thresholds) / len(before)
+        return inc_step * (1.0 - p) - (1.0 - dec_rate) * rate * p
+
+    low, high = 0.1 / mean, 1.0 / mean
+    for _ in range(50):
         middle = (low + high) / 2.0
         low, high = (middle, high) if surplus(middle) > 0.0 else (low, middle)
     return low

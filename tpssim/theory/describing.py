@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tpssim.core import record
+
 SCAN = 2000  # amplitudes that are looked at
 
 
@@ -43,6 +45,7 @@ def dead_zone_gain(amplitude: float, delta: float) -> float:
     return 1.0 - 2.0 / math.pi * (math.asin(x) + x * math.sqrt(1.0 - x * x))
 
 
+@record
 class Steps(NamedTuple):
     """A relay of unequal steps: `-down` above `high`, `+up` below `low`, nothing between."""
 
@@ -52,6 +55,7 @@ class Steps(NamedTuple):
     down: float
 
 
+@record
 class LimitCycle(NamedTuple):
     amplitude: float  #: of the input of the relay
     bias: float  #: its mean

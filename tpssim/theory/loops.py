@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tpssim.core import record
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 GRID = 20_000  # frequencies that are looked at
 
 
+@record
 class Margins(NamedTuple):
     """How much a loop bears; inf where it never crosses."""
 

@@ -6,17 +6,20 @@ What a run comes to depends on its point, scenario, seed and replication alone: 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, as_completed
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim.core import Aborted
+from tpssim.core import Aborted, record
 from tpssim.metrics import METRICS
 from tpssim.scenario import Scenario
 from tpssim.sweeping.designs import Factor
+from tpssim.sweeping.keys import Study, keep, key_of, opened
 from tpssim.sweeping.store import Store
 from tpssim.sweeping.sweeps import (
     BLOCK,
@@ -24,10 +27,8 @@ from tpssim.sweeping.sweeps import (
     Here,
     Lost,
     Piece,
-    Study,
     answered,
     check_portable,
-    key_of,
     run_pieces,
 )
 from tpssim.tuning.objectives import PENALTY, Objective, constants
@@ -44,6 +45,7 @@ CHUNKS = 2  # for each worker and scenario of a batch of points
 Progress = Callable[[str, int, int], None]
 
 
+@record
 class Runs(NamedTuple):
     """What some points came to: arrays by point, scenario and replication."""
 
@@ -61,10 +63,11 @@ class Evaluations:
         factors: Sequence[Factor],
         seed: int,
         executor: Executor | None,
-        store: Store | None,
+        store: Store | str | Path | None,
         progress: Progress | None,
+        stack: contextlib.ExitStack,
     ) -> None:
-        self.scenarios, self.executor, self.store, self.progress = scenarios, executor, store, progress
+        self.scenarios, self.executor, self.progress = scenarios, executor, progress
         self.studies = [Study(scenario, law, tuple(factors), seed, "common") for scenario in scenarios]
         self.constants = [constants(scenario) for scenario in scenarios]
         self.known: dict[tuple[int, Setting], dict[int, tuple[int, Any]]] = {}
@@ -73,10 +76,10 @@ class Evaluations:
         self.stage, self.done, self.total = "", 0, 0
         if isinstance(executor, ProcessPoolExecutor):
             check_portable(self.studies[0])
-        self.prefixes = [study.key() for study in self.studies]
-        if store is not None:
+        self.store, self.prefixes = opened(store, self.studies, stack)
+        if self.store is not None:
             for prefix, study in zip(self.prefixes, self.studies, strict=True):
-                store.describe(
+                self.store.describe(
                     prefix,
                     {
                         "scenario": study.scenario.name,
@@ -136,10 +139,10 @@ class Evaluations:
         out: list[Future[Any]] = []
         failures: dict[int, Answer] = {}
         try:
-            for study, its in zip(self.studies, pieces, strict=True):
+            for study, key, its in zip(self.studies, self.prefixes, pieces, strict=True):
                 size = max(1, -(-len(its) // chunks))
                 for start in range(0, len(its), size):
-                    future = pool.submit(run_pieces, study, its[start : start + size])
+                    future = pool.submit(run_pieces, study, its[start : start + size], key)
                     if self.executor is None:
                         self._take(jobs, future, failures)
                     else:
@@ -161,7 +164,8 @@ class Evaluations:
     ) -> None:
         """Remember and keep what a chunk came to."""
         rows, lost, runs = [], [], 0
-        for answer in answered(future)[0]:
+        chunk = answered(future)
+        for answer in chunk.answers:
             i, point = jobs[answer.number]
             key, runs = key_of(self.prefixes[i], point), runs + len(answer.replications)
             if answer.found is None:
@@ -175,7 +179,7 @@ class Evaluations:
                 self.known[i, point][replication] = word, values
                 rows.append((key, replication, word, calls, values.tobytes()))
         if self.store is not None:
-            self.store.add(rows, lost)
+            keep(self.store, rows, lost, chunk.unkept)
         self.made += runs
         self._tell(runs)
 

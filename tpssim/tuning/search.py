@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim.core import FLAG, InputError, Range, ranges
+from tpssim.core import FLAG, InputError, Range, ranges, record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -33,6 +33,7 @@ Bounds = tuple[float, float]
 Setting = tuple[float, ...]
 
 
+@record
 class Axis(NamedTuple):
     """One parameter of a search."""
 

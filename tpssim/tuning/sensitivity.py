@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tpssim import tables
+from tpssim.artefacts import plain
 from tpssim.contenders import ControllerLike
-from tpssim.core import InputError, checked_count
+from tpssim.core import MOST_POINTS, InputError, checked_count, record
 from tpssim.scenario import Scenario
+from tpssim.statistics import unseen
 from tpssim.sweeping.store import Store
 from tpssim.tuning.evaluations import Progress
 from tpssim.tuning.objectives import PENALTY
@@ -29,10 +31,22 @@ if TYPE_CHECKING:
 
 RESAMPLES = 1000
 LEAST = 8  # base points
+#: What the intervals are said to hold. They are the middle 95 % of a bootstrap, which takes the points of a
+#: design for independent ones: of known functions they held 87 % at worst, and less where few
+#: points decide.
+CONFIDENCE = 0.8
+FEW = 30.0  # points that make the variance: of fewer no interval is given
 
 
+@record
 class Sensitivity(NamedTuple):
-    """Shares of the variance of an objective by parameter: rows of (value, low, high) with 95 % intervals."""
+    """Shares of the variance of an objective by parameter: rows of (value, low, high); nan: no interval.
+
+    >>> two, short = ["dec_rate", "inc_step"], "blocking-steady:duration=5"
+    >>> found = sensitivity(short, "aimd", "tracking", parameters=two, replications=1, base=8)
+    >>> found.names, found.total.shape
+    (['dec_rate', 'inc_step'], (2, 3))
+    """
 
     controller: str
     objective: str
@@ -40,9 +54,11 @@ class Sensitivity(NamedTuple):
     first: Array  #: what the parameter does alone
     total: Array  #: with all its interactions; near 0: it may be left as it is
     points: int  #: settings that were run
-    infeasible: int  #: of these; they count as bad as the worst of the others
+    infeasible: int  #: of these; they count as worse than the worst of the others by the range of these
     mean: float  #: of the objective
     deviation: float  #: its standard deviation over the ranges
+    deciding: float  #: how many of the settings make the variance (`deciding`)
+    base: int
 
     def text(self) -> str:
         """A table, what matters most first."""
@@ -53,17 +69,33 @@ class Sensitivity(NamedTuple):
             f"standard deviation {self.deviation:.3g}"
         )
         if self.infeasible:
-            head += f"; {self.infeasible} infeasible ones count as the worst of the others"
-        table = tables.aligned(("parameter", "alone", "with interactions"), rows, left=1)
-        return f"{head}\n{table}"
+            head += f"; {self.infeasible} infeasible ones count as worse than all others by their range"
+        table = tables.aligned(("parameter", "alone", "with\ninteractions"), rows, left=1)
+        return f"{tables.filled(head)}\n{table}\n{self.assumption()}"
+
+    def assumption(self) -> str:
+        """What the intervals say, and what they do not."""
+        if 0.0 < self.deciding < FEW:
+            return tables.filled(
+                f"no intervals: {self.deciding:.0f} of {2 * self.base} settings make the variance, "
+                f"{FEW:g} are the least; take a greater base"
+            )
+        return tables.filled(
+            f"[ ]: {CONFIDENCE:.0%} under the noise of these replications, as tried on known functions; what "
+            f"{100.0 * unseen(2 * self.base):.2g} % of the searched ranges do may be missing"
+        )
 
     def document(self) -> dict[str, Any]:
         """All of it, for JSON."""
         found = self._asdict()
         for order in ("first", "total"):
             rows = zip(self.names, found[order].tolist(), strict=True)
-            found[order] = {name: dict(zip(("value", "low", "high"), row, strict=True)) for name, row in rows}
-        return {**found, "names": list(self.names)}
+            found[order] = {
+                name: {key: plain(x) for key, x in zip(("value", "low", "high"), row, strict=True)}
+                for name, row in rows
+            }
+        told = {"confidence": CONFIDENCE, "assumption": self.assumption()}
+        return {**found, "names": list(self.names), **told}
 
     def plot(self) -> Figure:
         """Bars with their intervals."""
@@ -75,7 +107,7 @@ class Sensitivity(NamedTuple):
 
 def _bar(row: Array) -> str:
     value, low, high = (f"{round(x, 2) + 0.0:.2f}" for x in row.tolist())  # + 0.0: no -0.00
-    return f"{value} [{low}, {high}]"
+    return value if math.isnan(row[1]) else f"{value} [{low}, {high}]"
 
 
 def sensitivity(
@@ -103,15 +135,15 @@ def sensitivity(
     >>> found.names
     ['alpha', 'deadzone']
     """
-    checked_count("base", base, LEAST)
+    checked_count("base", base, LEAST, MOST_POINTS)
     if base & (base - 1):
         raise InputError(f"base={base}; allowed: a power of two, at least {LEAST}")
     task = Task(scenarios, controller, objective, parameters, robust, replications, seed)
     if len(task.objectives) != 1:
         raise InputError(f"{len(task.objectives)} objectives; allowed: one")
+    task.check_size(base * (len(task.axes) + 2))
     with contextlib.ExitStack() as stack:
-        kept = store if store is None or isinstance(store, Store) else stack.enter_context(Store(store))
-        trials = Trials(task, task.evaluations(executor, kept, progress))
+        trials = Trials(task, task.evaluations(executor, store, progress, stack))
         k = len(task.axes)
         trials.runs.begin("sensitivity", base * (k + 2) * len(task.scenarios) * replications)
         cube = saltelli(k, base, seed)
@@ -123,7 +155,9 @@ def sensitivity(
         raise InputError(
             f"none of {len(losses)} settings can be judged: {reason}; allowed: another objective"
         )
-    losses[bad] = losses[~bad].max()
+    # Worse than all others by as much as these differ: never is worse than late.
+    most, spread = float(losses[~bad].max()), float(np.ptp(losses[~bad]))
+    losses[bad] = most + (spread or abs(most) or 1.0)
     first, total = indices(losses, k, seed)
     names = [axis.name for axis in task.axes]
     return Sensitivity(
@@ -136,6 +170,8 @@ def sensitivity(
         int(sum(bool(row.infeasible) for row in trials.tried.values())),
         float(losses.mean()),
         float(losses.std()),
+        deciding(losses, k),
+        base,
     )
 
 
@@ -162,7 +198,8 @@ def indices(values: Array, number: int, seed: int) -> tuple[Array, Array]:
         first[i] = mean(f(B) (f(AB_i) - f(A))) / V          (Saltelli 2010)
         total[i] = mean((f(A) - f(AB_i))^2) / (2 V)         (Jansen 1999)
 
-    after the mean is taken off. 95 % intervals: percentiles of a bootstrap over the points. 0 if V is 0.
+    after the mean is taken off. Intervals: the middle 95 % of a bootstrap over the points (see `CONFIDENCE`);
+    nan where fewer than `FEW` points decide. 0 if V is 0.
     """
     blocks = values.reshape(number + 2, -1) - values[: 2 * len(values) // (number + 2)].mean()
     n = blocks.shape[1]
@@ -178,4 +215,17 @@ def indices(values: Array, number: int, seed: int) -> tuple[Array, Array]:
     rows = [
         np.array([[one[k][0], *np.quantile(one[k][1:], [0.025, 0.975])] for one in found]) for k in (0, 1)
     ]
+    if 0.0 < deciding(values, number) < FEW:
+        for found_rows in rows:
+            found_rows[:, 1:] = math.nan
     return rows[0], rows[1]
+
+
+def deciding(values: Array, number: int) -> float:
+    """How many of the points of A and B make their variance: `(sum d^2)^2 / sum d^4`; 0 if there is none.
+
+    Of a collapse in 2 % of the ranges, some five points: neither the shares nor a bootstrap know its size.
+    """
+    both = values[: 2 * len(values) // (number + 2)]
+    squares = (both - both.mean()) ** 2
+    return float(squares.sum() ** 2 / (squares**2).sum()) if squares.any() else 0.0

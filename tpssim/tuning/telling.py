@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from tpssim import tables
 from tpssim.core import exact
 from tpssim.metrics import METRICS
-from tpssim.tuning.objectives import PENALTY
+from tpssim.statistics import CONFIDENCE, assumption
+from tpssim.tuning.objectives import PENALTY, Sense, sense
+from tpssim.verdict_words import WORDS
 
 if TYPE_CHECKING:
     from tpssim.statistics import Estimate
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from tpssim.tuning.tune_result import TuneResult
 
 LISTED = 5  # measures that became worse
+WORSE = 1.1  # times the response at p99 of the default: so much is said in the first line
 
 
 def text(result: TuneResult) -> str:
@@ -32,40 +35,59 @@ def _interval(e: Estimate) -> str:
 def _head(result: TuneResult) -> str:
     n = len(result.scenarios)
     over = result.scenarios[0].name if n == 1 else f"{n} scenarios, of which the {result.robust} counts"
-    aims = [
-        f"  {aim.name} = {aim.formula}" if aim.formula not in ("", aim.name) else f"  {aim.name}"
-        for aim in result.objectives
-    ]
-    size = (
-        f"{len(result.tried)} settings x {result.replications} replications, {result.runs:,} runs in all; "
-        "the best:"
-    )
-    head = f"{result.controller} tuned on {over}; less is better of"
-    return "\n".join([head, *aims, size, "", f"  {result.line()}"])
+    aims = []
+    for aim in result.objectives:
+        shown = sense(aim.name, aim.formula)
+        formula = f" = {aim.formula}" if shown.better == "less" and aim.formula not in ("", aim.name) else ""
+        aims.append(f"  {shown.name}{formula} ({shown.better} is better)")
+    size = f"{len(result.tried)} settings x {result.replications} replications, {result.runs:,} runs in all; "
+    size += "nothing did better, keep the default:" if result.keeps_default() else "the best:"
+    head = tables.filled(f"{result.controller} tuned on {over}, for")
+    told = [tables.filled(line, further="    ") for line in (*aims, size)]
+    return "\n".join([*_warning(result), head, *told, "", f"  {result.line()}"])
+
+
+def _warning(result: TuneResult) -> list[str]:
+    """What gets worse with the setting that is proposed, first of all: verdicts, and the response at p99."""
+    if result.winner.point == result.finalists[-1].point:
+        return []
+    found = []
+    for before, after in result.outcomes:
+        if WORDS.index(after.verdict) < WORDS.index(before.verdict):
+            found.append(f"{before.verdict} becomes {after.verdict} on {after.scenario}")
+        old, new = (one.measures["response_p99"] for one in (before, after))
+        if old.mean is not None and (new.mean is None or new.mean > WORSE * old.mean):
+            shown = "none" if new.mean is None else f"{new.mean:.3g} s"
+            found.append(f"p99 {old.mean:.3g} s becomes {shown} on {after.scenario}")
+    left = f"; and {len(found) - LISTED} more" if len(found) > LISTED else ""
+    return [tables.filled(f"WORSE with it: {'; '.join(found[:LISTED])}{left}", further="  ")] if found else []
 
 
 def _verdict(result: TuneResult) -> str:
     lines = []
-    for aim, before, after, gain in zip(
-        result.objectives, result.default, result.tuned, result.gain, strict=True
+    for aim, before, after, gain, judged in zip(
+        result.objectives, result.default, result.tuned, result.gain, result.judgements(), strict=True
     ):
-        name = aim.name if len(aim.name) <= 20 else "objective"
-        if result.winner.point == result.finalists[-1].point:
-            lines.append(f"{name:<12}no setting was better than the default")
+        shown = sense(aim.name, aim.formula)
+        name = f"{shown.name if len(shown.name) <= 20 else 'objective':<11} "
+        if judged == "default":
+            lines.append(f"{name}no setting was better than the default")
         elif gain.mean is None or before.mean is None or after.mean is None:
-            lines.append(f"{name:<12}no gain can be told: the default or the chosen cannot be judged")
+            lines.append(f"{name}no gain is known: the default or the chosen cannot be judged")
         else:
-            doubt = "" if gain.low is not None and gain.low > 0.0 else ": not certain"
-            percent = f" ({-100.0 * gain.mean / before.mean:+.0f} %)" if before.mean > 0.0 else ""
+            old, new = shown.of(before.mean), shown.of(after.mean)
+            percent = f" ({100.0 * (new - old) / old:+.0f} %)" if old > 0.0 else ""
+            word = "" if judged == "better" else f": {judged}"
             lines.append(
-                f"{name:<12}{before.mean:.4g} -> {after.mean:.4g}{percent}; gain {_interval(gain)}{doubt} "
-                f"({gain.n} fresh replications)"
+                f"{name}{old:.4g} -> {new:.4g}{percent}; gain {_interval(gain)}{word} "
+                f"({assumption(gain.n, CONFIDENCE)})"
             )
     lines.append(f"{'chosen':<12}{_how_chosen(result)}")
     several = len(result.objectives) > 1
     said = [
-        f"{aim.name + ' ' if several else ''}{found:.4g}, fresh replications {fresh.mean:.4g}{_curse(result)}"
-        for aim, found, fresh in zip(result.objectives, result.winner.losses, result.tuned, strict=True)
+        f"{way.name + ' ' if several else ''}{way.of(found):.4g}, fresh replications {way.of(fresh.mean):.4g}"
+        f"{_curse(result)}"
+        for way, found, fresh in zip(_senses(result), result.winner.losses, result.tuned, strict=True)
         if fresh.mean is not None and not result.winner.infeasible
     ]
     if said:
@@ -81,33 +103,43 @@ def _curse(result: TuneResult) -> str:
     if result.choice is None or first.point == result.winner.point or first.fresh[0].mean is None:
         return ""
     chosen = next(one for one in result.finalists if one.point == result.winner.point)
+    way, own = _senses(result)[0], chosen.fresh[0].mean
+    of_chosen = "" if own is None else f" (for the chosen {way.of(own):.4g})"
     return (
-        f"; of its own best it said {first.search[0]:.4g}, and the choice found {first.fresh[0].mean:.4g} "
-        f"(for the chosen {chosen.fresh[0].mean:.4g})"
+        f"; of its own best it said {way.of(first.search[0]):.4g}, and the choice found "
+        f"{way.of(first.fresh[0].mean):.4g}{of_chosen}"
     )
+
+
+def _senses(result: TuneResult) -> list[Sense]:
+    """How each objective is shown."""
+    return [sense(aim.name, aim.formula) for aim in result.objectives]
 
 
 def _how_chosen(result: TuneResult) -> str:
+    standing = sum(one.standing for one in result.finalists)
     if result.choice is None:
-        return f"the knee of a front of {len(result.finalists) - 1} settings, each run on fresh seeds"
-    n, standing = len(result.finalists), len(result.choice.standing)
-    sure = f"{result.choice.confidence:.0%}" if result.choice.confidence < 0.995 else "above 99%"
-    text = (
-        f"of {n - 1} and the default after {result.choice.replications} fresh replications (Kim-Nelson): "
-        f"within {result.choice.indifference:.2g} of the best with confidence {sure}"
+        return f"the knee of a front of {standing} settings, of those that were run on fresh seeds"
+    n, choice = len(result.finalists), result.choice
+    text = f"of {n - 1} and the default by the mean of {choice.replications} fresh replications"
+    if choice.within is None or not choice.standing:
+        return text
+    alike = f"; {standing - 1} of the others may do as well there" if standing > 1 else ""
+    return (
+        f"{text}: in the median run at most {choice.within:.2g} worse than the best of them "
+        f"({assumption(choice.replications, CONFIDENCE)}){alike}"
     )
-    return text if standing <= 1 else f"{text}; {standing} were still in the race"
 
 
 def _milestones(result: TuneResult) -> str:
-    best = result.so_far()
+    best, way = result.so_far(), _senses(result)[0]
     stages = [row.stage for row in result.tried]
     screened = stages.count("screen") + 1
     marks = [(1, "default"), (screened, "screen")]
     left = len(best) - screened
     marks += [(screened + left * k // 4, "") for k in (1, 2, 3, 4) if left >= 4]
     said = (
-        f"{best[at - 1]:.4g} after {at}{name and ' '}{name and f'({name})'}"
+        f"{way.of(best[at - 1]):.4g} after {at}{name and ' '}{name and f'({name})'}"
         if best[at - 1] < PENALTY
         else f"nothing after {at}"
         for at, name in marks
@@ -144,15 +176,17 @@ def _scenario_table(result: TuneResult) -> str:
                 (
                     outcome.scenario if name == "default" else "",
                     name,
-                    f"{outcome.verdict} {outcome.share:.0%}",
+                    f"{outcome.verdict}{'' if outcome.share == 1.0 else f' {outcome.share:.0%}'}",
                     tables.interval(outcome.measures["achieved"], 100.0, 1),
                     tables.interval(outcome.measures["swing"], 100.0, 0),
                     tables.interval(outcome.measures["response_p99"], 1.0, 3),
-                    tables.interval(outcome.measures["total_variation"], 1.0, 2),
+                    tables.interval(outcome.measures["churn"], 100.0, 1),
                 )
             )
-    header = ("scenario", "", "verdict", "achieved %", "swing %", "p99 s", "variation 1/s/s")
-    return tables.starred(tables.aligned(header, rows, left=3))
+    header = ("scenario", "", "verdict", "achieved\n%", "swing\n%", "p99\ns", "churn\n%/s")
+    n = max(e.n + e.never for pair in result.outcomes for one in pair for e in one.measures.values())
+    note = tables.filled(f"±: {assumption(n)}", further="   ")
+    return f"{tables.aligned(header, rows, left=3)}\n{note}"
 
 
 def _given_up(result: TuneResult) -> str:
@@ -165,11 +199,12 @@ def _given_up(result: TuneResult) -> str:
         of_it = [change for change in result.worse if change.measure == measure]
         worst = max(of_it, key=_size)
         more = f", and on {len(of_it) - 1} more" if len(of_it) > 1 else ""
-        lines.append(f"  {measure:<16}{_changed(worst)}{more}")
+        lines.append(tables.filled(f"  {measure:<16}{_changed(worst)}{more}", further=" " * 18))
     left = len({change.measure for change in result.worse}) - len(lines)
     if left:
-        lines.append(f"  and {left} more measures")
-    return "\n".join([f"{'given up':<12}what became worse, with simultaneous 95 % intervals", *lines])
+        lines.append(f"  and {left} more measure{'s' * (left > 1)}")
+    head = f"what became worse; intervals of the median run, {CONFIDENCE:.0%} for all together"
+    return "\n".join([tables.filled(f"{'given up':<12}{head}", further=" " * 12), *lines])
 
 
 def _size(change: Change) -> tuple[int, float]:

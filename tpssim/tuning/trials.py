@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tpssim.contenders import ControllerLike, contender, scenario_named
-from tpssim.core import InputError, checked_count, replaced
-from tpssim.scenario import Scenario
+from tpssim.core import MOST_POINTS, MOST_RUNS, InputError, check_size, checked_count, replaced
+from tpssim.scenario import Scenario, check_calls
 from tpssim.sweeping.designs import Factor
 from tpssim.sweeping.store import Store
 from tpssim.tuning import search
 from tpssim.tuning.evaluations import Evaluations, Progress, penalised
-from tpssim.tuning.objectives import PENALTY, ROBUST, Function, Objective, objective
+from tpssim.tuning.objectives import PENALTY, ROBUST, Function, Objective, objective, told_apart
 from tpssim.tuning.search import Axis, Bounds, Setting
 from tpssim.tuning.tune_result import Tried
 
@@ -27,6 +29,21 @@ if TYPE_CHECKING:
 
 #: An objective as it may be given.
 Aim = str | Function
+
+#: Seeds of searches begin here, far above those that people give.
+SEARCHES = 2**64
+
+
+def noise_of(seed: int) -> int:
+    """The seed of the runs of a search: noise that was searched on is not judged on by anyone's default.
+
+    `compare`, `league` and the others with the same seed meet other noise, in every replication. A run of a
+    search is made once more by `simulate(..., seed=noise_of(seed), replication=...)`.
+
+    >>> noise_of(5) - noise_of(0)
+    5
+    """
+    return SEARCHES + seed
 
 
 class Task:
@@ -62,15 +79,28 @@ class Task:
             raise InputError(f"{len(listed)} objectives; allowed: one, or two for a front of compromises")
         if len(listed) == 2 and importlib.util.find_spec("optuna") is None:
             raise InputError("two objectives need the extra tune: pip install 'tpssim[tune]'")
-        self.objectives: list[Objective] = [objective(aim) for aim in listed]
+        self.objectives: list[Objective] = told_apart([objective(aim) for aim in listed])
         self.axes: list[Axis] = search.axes(self.rival.law, parameters)
         self.robust, self.replications, self.seed = robust, replications, seed
 
     def evaluations(
-        self, executor: Executor | None, store: Store | None, progress: Progress | None
+        self,
+        executor: Executor | None,
+        store: Store | str | Path | None,
+        progress: Progress | None,
+        stack: contextlib.ExitStack,
     ) -> Evaluations:
         factors = [Factor(axis.name, "controller", axis.name, (), axis.unit, axis.log) for axis in self.axes]
-        return Evaluations(self.scenarios, self.rival.law, factors, self.seed, executor, store, progress)
+        noise = noise_of(self.seed)
+        return Evaluations(self.scenarios, self.rival.law, factors, noise, executor, store, progress, stack)
+
+    def check_size(self, settings: int) -> None:
+        """Refuse so many settings on these scenarios, if the memory has no room for them."""
+        for scenario in self.scenarios:
+            check_calls(scenario)
+        check_size("settings of a search", settings, MOST_POINTS, "20 kB of memory")
+        runs = settings * len(self.scenarios) * self.replications
+        check_size("runs of a search", runs, MOST_RUNS, "0.5 kB of memory")
 
     def default(self) -> Setting:
         return tuple(float(getattr(self.rival.law, axis.name)) for axis in self.axes)

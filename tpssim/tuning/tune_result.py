@@ -13,16 +13,18 @@ import numpy as np
 
 from tpssim import tables
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import FLAG, VERSION, exact, ranges
+from tpssim.core import FLAG, VERSION, exact, ranges, record
 from tpssim.metrics import METRICS
-from tpssim.statistics import Estimate, estimate
-from tpssim.tuning.objectives import PENALTY
-from tpssim.verdicts import WORDS, majority
+from tpssim.statistics import CONFIDENCE, Estimate, estimate
+from tpssim.tuning.objectives import PENALTY, UNITS, Sense, sense
+from tpssim.verdict_words import WORDS
+from tpssim.verdicts import majority
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
+    from tpssim.plots import Shown
     from tpssim.scenario import Scenario
     from tpssim.tuning.objectives import Objective
     from tpssim.tuning.search import Axis, Setting
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 EDGE = 0.02  # of a search range: a best value so near to its end asks for a wider range
 
 
+@record
 class Tried(NamedTuple):
     """A setting of the search."""
 
@@ -43,6 +46,7 @@ class Tried(NamedTuple):
     infeasible: str  #: why it cannot be judged
 
 
+@record
 class Finalist(NamedTuple):
     """A setting that was run on fresh seeds; the last of them is the default."""
 
@@ -50,9 +54,10 @@ class Finalist(NamedTuple):
     search: tuple[float, ...]  #: what the search found, by objective
     fresh: tuple[Estimate, ...]
     met: int  #: fresh replications
-    standing: bool  #: not dropped by the procedure
+    standing: bool  #: may do best in the median run; of two objectives: on the front of those that were run
 
 
+@record
 class Outcome(NamedTuple):
     """What a setting came to on one scenario, in the replications that nothing was chosen by."""
 
@@ -69,8 +74,17 @@ class Outcome(NamedTuple):
         return Outcome(scenario, word, share, measures)
 
 
+@record
 class TuneResult(NamedTuple):
-    """Losses are less for better; of two objectives there are two of everything."""
+    """Losses are less for better; of two objectives there are two of everything.
+
+    >>> import tpssim
+    >>> result = tpssim.tune(
+    ...     "blocking-steady:duration=5", "aimd", parameters=["dec_rate"], budget=16, replications=1
+    ... )
+    >>> result.best == result.given or result.spec().startswith("aimd:dec_rate=")
+    True
+    """
 
     controller: str
     given: Any  #: the law that was to be tuned: the default
@@ -89,7 +103,7 @@ class TuneResult(NamedTuple):
     winner: Tried
     default: tuple[Estimate, ...]
     tuned: tuple[Estimate, ...]
-    gain: tuple[Estimate, ...]  #: default - tuned in paired runs, with its 95 % interval
+    gain: tuple[Estimate, ...]  #: default - tuned in paired runs
     outcomes: list[tuple[Outcome, ...]]  #: by scenario: of the default, of the tuned
     worse: list[Change]
     better: list[Change]
@@ -104,17 +118,35 @@ class TuneResult(NamedTuple):
 
     def spec(self) -> str:
         """The chosen law as it may be typed: `NAME:key=value,...`; of a user's class, `Name(key=value)`."""
-        default = type(self.best)._field_defaults
-        values = {name: getattr(self.best, name) for name in ranges(self.best)}
+        return self._spec(self.best)
+
+    def _spec(self, law: Any) -> str:
+        default = type(law)._field_defaults
+        values = {name: getattr(law, name) for name in ranges(law)}
         listed = [f"{k}={exact(v)}" for k, v in values.items() if v != default.get(k)]
         if self.controller not in CONTROLLERS:
             return f"{self.controller}({', '.join(listed)})"
         return f"{self.controller}:{','.join(listed)}" if listed else self.controller
 
     def line(self) -> str:
-        """The chosen law as a line to paste."""
+        """What to use, as a line to paste: the chosen law, or the default where `keeps_default`."""
         quote = '"' if self.controller in CONTROLLERS else ""
-        return f"throttle(items, tps, controller={quote}{self.spec()}{quote})"
+        law = self.given if self.keeps_default() else self.best
+        return f"throttle(items, tps, controller={quote}{self._spec(law)}{quote})"
+
+    def keeps_default(self) -> bool:
+        """Whether nothing was found that did better in the runs that nothing was chosen by."""
+        pairs = zip(self.default, self.tuned, self.gain, strict=True)
+        return self.winner.point == self.finalists[-1].point or not any(
+            after.mean is not None and (before.mean is None or (gain.mean or 0.0) > 0.0)
+            for before, after, gain in pairs
+        )
+
+    def judgements(self) -> list[str]:
+        """Of each objective: `better`, `worse`, `not certain`; `default` if it was chosen, `unknown`."""
+        if self.winner.point == self.finalists[-1].point:
+            return ["default"] * len(self.gain)
+        return [judgement(gain) for gain in self.gain]
 
     def optimism(self) -> tuple[float | None, ...]:
         """By how much the search thought better of the winner than fresh runs do, by objective."""
@@ -145,16 +177,18 @@ class TuneResult(NamedTuple):
 
     def records(self) -> Iterator[dict[str, Any]]:
         """One flat row a setting: number, stage, parameters, losses, losses on each scenario."""
-        taken = ("number", "stage", "infeasible", *(aim.name for aim in self.objectives))
+        fixed = ("number", "stage", "infeasible")
+        aims = [f"objective.{aim.name}" if aim.name in fixed else aim.name for aim in self.objectives]
+        taken = (*fixed, *aims)
         names = [f"controller.{axis.name}" if axis.name in taken else axis.name for axis in self.axes]
         for number, row in enumerate(self.tried):
             found: dict[str, Any] = {"number": number, "stage": row.stage}
             found |= dict(zip(names, row.point, strict=True))
-            for k, aim in enumerate(self.objectives):
-                found[aim.name] = None if row.infeasible else row.losses[k]
+            for k, aim in enumerate(aims):
+                found[aim] = None if row.infeasible else row.losses[k]
                 for s, scenario in enumerate(self.scenarios):
                     value = float(row.by_scenario[s, k])
-                    found[f"{aim.name} on {scenario.name}"] = None if math.isnan(value) else value
+                    found[f"{aim} on {scenario.name}"] = None if math.isnan(value) else value
             found["infeasible"] = row.infeasible
             yield found
 
@@ -179,7 +213,10 @@ class TuneResult(NamedTuple):
             "searched": [axis._asdict() for axis in self.axes],
             "at_edges": self.at_edges(),
             "scenarios": [scenario.name for scenario in self.scenarios],
-            "objectives": [{"name": aim.name, "formula": aim.formula} for aim in self.objectives],
+            "objectives": [
+                {"name": aim.name, "formula": aim.formula, "sense": sense(aim.name, aim.formula)._asdict()}
+                for aim in self.objectives
+            ],
             "robust": self.robust,
             "replications": self.replications,
             "seed": self.seed,
@@ -190,10 +227,12 @@ class TuneResult(NamedTuple):
             "default": [e._asdict() for e in self.default],
             "tuned": [e._asdict() for e in self.tuned],
             "gain": [e._asdict() for e in self.gain],
+            "judgements": self.judgements(),
+            "keeps_default": self.keeps_default(),
             "search_said": list(self.winner.losses) if not self.winner.infeasible else None,
             "optimism": list(self.optimism()),
-            "confidence": None if choice is None else choice.confidence,
-            "indifference": None if choice is None else choice.indifference,
+            "confidence": CONFIDENCE,
+            "within": None if choice is None else choice.within,
             "finalists": [
                 {
                     "parameters": dict(zip([a.name for a in self.axes], one.point, strict=True)),
@@ -220,12 +259,13 @@ class TuneResult(NamedTuple):
         from tpssim import plots
 
         return plots.convergence_figure(
-            f"{self.controller}: search for {self._aim(0)}",
+            f"{self.controller}: search for {self._title(0)}",
             self._aim(0),
             self._losses(0),
             [row.stage for row in self.tried],
             self._bar(self.default[0]),
             self._bar(self.tuned[0]),
+            self._shown(0),
         )
 
     def plot_profile(self) -> Figure:
@@ -234,7 +274,7 @@ class TuneResult(NamedTuple):
 
         columns = [
             plots.Column(
-                axis.name if not axis.unit else f"{axis.name} ({axis.unit})",
+                _words(axis.name) if not axis.unit else f"{_words(axis.name)} ({axis.unit})",
                 np.array([row.point[i] for row in self.tried], dtype=np.float64),
                 axis.log,
                 float(self.tried[0].point[i]),
@@ -243,7 +283,11 @@ class TuneResult(NamedTuple):
             for i, axis in enumerate(self.axes)
         ]
         return plots.profile_figure(
-            f"{self.controller}: {self._aim(0)} over each parameter", self._aim(0), columns, self._losses(0)
+            f"{self.controller}: {self._title(0)} over each parameter",
+            self._aim(0),
+            columns,
+            self._losses(0),
+            self._shown(0),
         )
 
     def plot_pareto(self) -> Figure:
@@ -253,15 +297,31 @@ class TuneResult(NamedTuple):
         marks = [[self._bar(e) for e in one.fresh] for one in self.finalists]
         knee = next(i for i, one in enumerate(self.finalists) if one.point == self.winner.point)
         return plots.pareto_figure(
-            f"{self.controller}: {self._aim(0)} against {self._aim(1)}",
+            f"{self.controller}: {self._title(0)} against {self._title(1)}",
             (self._aim(0), self._aim(1)),
             (self._losses(0), self._losses(1)),
             marks,
             knee,
+            (self._shown(0), self._shown(1)),
         )
 
     def _aim(self, k: int) -> str:
-        name = self.objectives[k].name
+        """An objective on an axis: in words, with its unit."""
+        name = self._sense(k).name
+        unit = METRICS[name].unit if name in METRICS else UNITS.get(name, "")
+        return f"{self._title(k)}, {unit}" if unit else self._title(k)
+
+    def _sense(self, k: int) -> Sense:
+        return sense(self.objectives[k].name, self.objectives[k].formula)
+
+    def _shown(self, k: int) -> Shown:
+        from tpssim import plots
+
+        return plots.Shown(*self._sense(k)[2:])
+
+    def _title(self, k: int) -> str:
+        name = self._sense(k).name
+        name = _words(name) if name in METRICS else name
         return name if len(name) <= 40 else f"{name[:37]}..."
 
     def _losses(self, k: int) -> Array:
@@ -271,6 +331,19 @@ class TuneResult(NamedTuple):
     def _bar(e: Estimate) -> tuple[float, float, float]:
         mean, low, high = (math.nan if x is None else x for x in e[:3])
         return mean, low, high
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def judgement(gain: Estimate) -> str:
+    """What its interval says of a gain."""
+    if gain.mean is None:
+        return "unknown"
+    if gain.low is not None and gain.low > 0.0:
+        return "better"
+    return "worse" if gain.high is not None and gain.high < 0.0 else "not certain"
 
 
 def _outcome(one: Outcome) -> dict[str, Any]:

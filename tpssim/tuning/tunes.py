@@ -1,7 +1,8 @@
 """Tuning: the parameters of a law that do best on a set of scenarios, chosen and judged on fresh seeds.
 
-Replications are told apart by number: those below `replications` are the search's, the next `CHOOSING` the
-choice's, the next `JUDGING` those of what is reported.
+All runs have noise of their own, which no other verb meets (`trials.noise_of`). Replications are told apart
+by number: those below `replications` are the search's, the next `CHOOSING` the choice's, the next `JUDGING`
+those of what is reported.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tpssim.contenders import ControllerLike
-from tpssim.core import InputError, checked_count
+from tpssim.core import MOST_POINTS, InputError, checked_count
 from tpssim.scenario import Scenario
-from tpssim.statistics import Estimate, estimate
+from tpssim.statistics import CONFIDENCE, EACH, Estimate, estimate
 from tpssim.sweeping.store import Store
 from tpssim.tuning import search, selection
 from tpssim.tuning.evaluations import Progress
@@ -31,11 +32,11 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-FINALISTS = 8  # settings that are chosen from, beside the default
+FINALISTS = 5  # settings that are chosen from, beside the default
 ON_FRONT = 12  # settings of a front that are run on fresh seeds
 DISTANCE = 0.02  # of finalists in some parameter, as a share of its search range
-INDIFFERENCE = 0.01  # as a share of the default's loss: what is not worth telling apart
-CHOOSING, JUDGING = 100, 40  # replications
+CHOOSING = 150  # replications: what happens in 2 % of all runs is among them, with 95 % confidence
+JUDGING, SHOWING = 100, 40  # of the default and the chosen; of a front
 POINTS_EACH, FEWEST, MOST = 120, 240, 1500  # of a budget, for each parameter, and in all
 
 
@@ -61,8 +62,9 @@ def tune(
     where to look. `budget`: points of the search, `replications` runs each on every scenario.
 
     A Sobol screen takes a third of the budget; differential evolution goes on from its best (NSGA-II for two
-    objectives). All points meet the same noise. The best few and the default then meet fresh replications
-    (`selection.kim_nelson`), and what is said of the one that was chosen comes from others again.
+    objectives). All points meet the same noise, which is the search's own: `compare` with the same seed meets
+    another. The best few and the default then meet fresh replications (`selection.least_mean`), and what is
+    said of the one that was chosen comes from others again.
 
     `executor`, `store` and Ctrl-C are as in `sweep`; `progress(stage, done, total)` counts runs. Equal
     arguments give equal bits, also after a run that was killed. Raises `InputError` for bad input.
@@ -75,10 +77,10 @@ def tune(
     task = Task(scenarios, controller, objective, parameters, robust, replications, seed)
     number = len(task.axes)
     budget = min(max(FEWEST, POINTS_EACH * number), MOST) if budget is None else budget
-    checked_count("budget", budget, search.LEAST_BUDGET)
+    checked_count("budget", budget, search.LEAST_BUDGET, MOST_POINTS)
+    task.check_size(budget)
     with contextlib.ExitStack() as stack:
-        kept = store if store is None or isinstance(store, Store) else stack.enter_context(Store(store))
-        runs = task.evaluations(executor, kept, progress)
+        runs = task.evaluations(executor, store, progress, stack)
         trials = Trials(task, runs)
         _search(trials, budget)
         return (_chosen if len(task.objectives) == 1 else _compromise)(trials, budget)
@@ -121,60 +123,51 @@ def _shares(task: Task, rows: Sequence[Tried]) -> Array:
 
 
 def _chosen(trials: Trials, budget: int) -> TuneResult:
-    """The result for one objective: a winner by Kim and Nelson's procedure."""
+    """The result for one objective: the least mean loss on fresh seeds wins."""
     task, rows = trials.task, _feasible(trials)
     few = [rows[i] for i in search.apart(_shares(task, rows), range(len(rows)), FINALISTS, DISTANCE)]
-    own = trials.tried[task.default()]
-    few.append(own)
-    scale = own.losses[0] if not own.infeasible else few[0].losses[0]
-    indifference = INDIFFERENCE * abs(scale) or 1e-9
+    few.append(trials.tried[task.default()])
     trials.runs.begin("choice", len(few) * len(task.scenarios) * CHOOSING)
-    seen: list[list[float]] = [[] for _ in few]
-
-    def draw(standing: Sequence[int], r: int) -> list[float]:
-        if r % selection.FIRST == 0:  # in blocks: one replication at a time would leave workers idle
-            block = range(task.replications + r, task.replications + r + selection.FIRST)
-            points = [few[i].point for i in standing]
-            for i, losses in zip(standing, _losses(trials, points, block)[:, :, 0].tolist(), strict=True):
-                seen[i] += losses
-        return [seen[i][r] for i in standing]
-
-    choice = selection.kim_nelson(len(few), draw, indifference, CHOOSING)
+    first = task.replications
+    losses = _losses(trials, [row.point for row in few], range(first, first + CHOOSING))
     trials.runs.end()
-    finalists = []
-    for i, row in enumerate(few):
-        met = choice.dropped.get(i, choice.replications)
-        fresh = (estimate(seen[i][:met]),)
-        finalists.append(Finalist(row.point, row.losses, fresh, met, i in choice.standing))
-    winner = few[choice.winner if choice.winner >= 0 else -1]
-    return _judged(trials, budget, finalists, choice, winner)
+    choice = selection.least_mean(losses[:, :, 0])
+    finalists = [
+        Finalist(row.point, row.losses, tuple(_estimates(each)), CHOOSING, i in choice.standing)
+        for i, (row, each) in enumerate(zip(few, losses, strict=True))
+    ]
+    return _judged(trials, budget, finalists, choice, few[choice.winner])
 
 
 def _compromise(trials: Trials, budget: int) -> TuneResult:
     """The result for two objectives: a front on fresh seeds; its knee is the winner.
 
-    The knee: the least distance to the best of both, each scaled by its extent on the front.
+    The search's front is run on fresh seeds, and so is the default; what is beaten there is left out, for the
+    search had thought too well of it. The knee: the least distance to the best of both, each scaled by its
+    extent on the front.
     """
     task, rows = trials.task, _feasible(trials)
     ahead = [rows[i] for i in search.front(np.array([row.losses for row in rows]))]
     ahead.sort(key=lambda row: row.losses)
     places = np.unique(np.linspace(0, len(ahead) - 1, min(ON_FRONT, len(ahead))).round().astype(int))
     few = [*(ahead[i] for i in places), trials.tried[task.default()]]
-    trials.runs.begin("front", len(few) * len(task.scenarios) * JUDGING)
+    trials.runs.begin("front", len(few) * len(task.scenarios) * SHOWING)
     first = task.replications
-    losses = _losses(trials, [row.point for row in few], range(first, first + JUDGING))
+    losses = _losses(trials, [row.point for row in few], range(first, first + SHOWING))
     trials.runs.end()
-    finalists = [
-        Finalist(row.point, row.losses, tuple(estimate(x) for x in each.T), JUDGING, True)
-        for row, each in zip(few, losses, strict=True)
-    ]
-    means = losses[:-1].mean(axis=1)
+    means = losses.mean(axis=1)
     sound = [i for i, mean in enumerate(means) if np.isfinite(mean).all()]  # others failed on fresh seeds
-    if not sound:
-        return _judged(trials, budget, finalists, None, few[-1])
-    low, high = means[sound].min(axis=0), means[sound].max(axis=0)
-    far = (((means[sound] - low) / np.where(high > low, high - low, 1.0)) ** 2).sum(axis=1)
-    return _judged(trials, budget, finalists, None, few[sound[int(far.argmin())]])
+    front = [sound[i] for i in search.front(means[sound])] if sound else []
+    default = len(few) - 1
+    finalists = [
+        Finalist(few[i].point, few[i].losses, tuple(_estimates(losses[i])), SHOWING, i in front)
+        for i in sorted({*front, default})
+    ]
+    if not front:
+        return _judged(trials, budget, finalists, None, few[default])
+    low, high = means[front].min(axis=0), means[front].max(axis=0)
+    far = (((means[front] - low) / np.where(high > low, high - low, 1.0)) ** 2).sum(axis=1)
+    return _judged(trials, budget, finalists, None, few[front[int(far.argmin())]])
 
 
 def _losses(trials: Trials, points: Sequence[Setting], replications: range) -> Array:
@@ -223,16 +216,21 @@ def _judged(
         winner=winner,
         default=tuple(_estimates(losses[0])),
         tuned=tuple(_estimates(losses[1])),
-        gain=tuple(_estimates(losses[0] - losses[1])),
+        gain=gains(losses[0] - losses[1]),
         outcomes=outcomes,
         worse=worse,
         better=better,
     )
 
 
-def _estimates(losses: Array) -> list[Estimate]:
+def gains(differences: Array) -> tuple[Estimate, ...]:
+    """Of what one setting loses more than another in the same runs, by objective."""
+    return tuple(_estimates(differences, CONFIDENCE))
+
+
+def _estimates(losses: Array, confidence: float = EACH) -> list[Estimate]:
     """One for each objective; none where any replication has no loss, for a mean of the others would lie."""
     return [
-        estimate(column) if np.isfinite(column).all() else Estimate(None, None, None, 0, 0)
+        estimate(column, confidence) if np.isfinite(column).all() else Estimate(None, None, None, 0, 0)
         for column in losses.T.tolist()
     ]

@@ -7,7 +7,16 @@ import time
 from typing import Any
 
 from tpssim.core import VERSION
-from tpssim.verbs.common import Progress, add_common, add_trace, command, default_out, run_record, scenarios
+from tpssim.verbs.common import (
+    Progress,
+    add_common,
+    add_trace,
+    command,
+    default_out,
+    run_record,
+    scenarios,
+    written_to,
+)
 
 
 def add(verbs: Any) -> None:
@@ -58,5 +67,5 @@ def analyse(args: argparse.Namespace) -> int:
         print(json.dumps(document, indent=1, allow_nan=False))
         return 0
     print(found.table())
-    print(f"\nWritten to {out}: analysis.png, summary.json")
+    print(f"\n{written_to(out, ['analysis.png', 'summary.json'])}")
     return 0

@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tpssim.core import VERSION, InputError
+from tpssim.core import VERSION, checked_count
 from tpssim.live.calibration import calibrate as measured_here
 from tpssim.live.calibration import document, quantile
 from tpssim.live.waiting import PreciseClock
+from tpssim.tables import filled
 from tpssim.verbs.common import Progress, add_common, command, run_record
 
 
@@ -24,10 +25,11 @@ def add(verbs: Any) -> None:
         metavar="N",
         help="of each length and kind; default: 100, 8 s in all",
     )
-    add_common(parser)
+    add_common(parser, seed="taken as by the other verbs; nothing is drawn here, so it changes nothing")
     parser.set_defaults(run=calibrate)
 
 
+MOST_SLEEPS = 100_000  # of each length and kind: two hours, and every one of them is kept
 KINDS = {
     "sleep": "time.sleep",
     "slack1": "the live throttle's sleep (timer slack 1 ns where the system allows)",
@@ -39,8 +41,7 @@ def calibrate(args: argparse.Namespace) -> int:
     from tpssim.artefacts import MARK, check_out, results_folder, write_json
 
     began = time.perf_counter()
-    if args.sleeps < 20:
-        raise InputError(f"sleeps={args.sleeps}; allowed: a whole number >= 20")
+    checked_count("sleeps", args.sleeps, 20, MOST_SLEEPS)
     out = args.out or Path("results") / "calibrate"
     check_out(out, "calibrate")
     cost, kinds = measured_here(Progress("rounds of sleeps"), args.sleeps)
@@ -61,7 +62,7 @@ def calibrate(args: argparse.Namespace) -> int:
     print(f"Reading the clock: {cost * 1e9:.0f} ns")
     print(f"Spin threshold of throttle(spin='auto') to begin with: {threshold * 1e6:.0f} us")
     for kind in kinds:
-        print(f"\n{kind.kind}: {KINDS[kind.kind]}\n  asked for    late p50       p99       max")
+        print(f"\n{filled(f'{kind.kind}: {KINDS[kind.kind]}')}\n  asked for    late p50       p99       max")
         for length, values in kind.late.items():
             late = "".join(f"{quantile(values, q) * 1e6:>7.0f} us" for q in (0.5, 0.99, 1.0))
             print(f"  {length * 1e3:>6.1f} ms   {late}")
@@ -74,9 +75,10 @@ def calibrate(args: argparse.Namespace) -> int:
         if model.spike:
             spikes = f"{model.spike_low * 1e3:.2g}-{model.spike_high * 1e3:.2g} ms"
             parts.append(f"with probability {model.spike:.1%} a spike of {spikes}")
-        print(f"  model: {', '.join(parts)}")
+        print(filled(f"  model: {', '.join(parts)}", further="    "))
     timer = out / "timer.json"
     print(
-        f"\nWritten to {timer} (and sleeps.csv): python -m tpssim simulate fast-async fixed --timer {timer}"
+        f"\nWritten to {timer} (and sleeps.csv):\n"
+        f"  python -m tpssim simulate fast-async fixed --timer {timer}"
     )
     return 0

@@ -21,6 +21,7 @@ from tpssim.verbs.common import (
     run_record,
     scenarios,
     specs,
+    written_to,
 )
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 throttles and scenarios take parameters: NAME:key=value,key=value
-  python -m tpssim compare --scenarios degrade-recover --controllers aimd:dec_rate=0.8 headroom
+  python -m tpssim compare --scenarios degrade-recover \\
+    --controllers aimd:dec_rate=0.8 headroom
   python -m tpssim compare --scenarios blocking-steady:mean=0.05,cv=1
   python -m tpssim compare --trace calls.csv --column latency --unit ms
 """
@@ -68,7 +70,7 @@ def add(verbs: Any) -> None:
         "--late",
         metavar="POLICY",
         action="append",
-        help="what becomes of missed slots: burst, capped(N), delay or skip; several are compared",
+        help="what becomes of missed slots: auto, burst, capped(N), delay or skip; several are compared",
     )
     add_trace(parser)
     parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s, in every scenario")
@@ -81,6 +83,9 @@ def add(verbs: Any) -> None:
     )
     parser.add_argument(
         "--traces", choices=("first", "all"), default="first", help="which replications' traces are written"
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="also: whether printed throttles equal their laws to the bit"
     )
     add_common(parser, seed="default: 0; of a league one that tuning does not use")
     parser.set_defaults(run=compare, seed=None)
@@ -130,7 +135,7 @@ def compare(args: argparse.Namespace) -> int:
             seed=args.seed,
             keep=args.replications if args.traces == "all" else 1,
             executor=executor,
-            progress=Progress("pairs of scenario and throttle"),
+            progress=Progress("runs", args.replications).weighed,
         )
         document = result.to_json(tpssim=VERSION, command=command(args))
         with results_folder(out, "compare") as folder:
@@ -138,8 +143,9 @@ def compare(args: argparse.Namespace) -> int:
     if args.json:
         print(document)
     else:
-        print(result.table())
-        print(f"\nWritten to {out}: a picture for each scenario, summary.json, summary.csv, traces/")
+        print(result.table(checks=args.verbose))
+        files = ["a picture for each scenario", "summary.json", "summary.csv", "traces/"]
+        print(f"\n{written_to(out, files)}")
     return 0
 
 
@@ -211,7 +217,7 @@ def _league(args: argparse.Namespace) -> int:
             replications=args.replications,
             seed=args.seed,
             executor=executor,
-            progress=Progress("pairs of scenario and law"),
+            progress=Progress("runs", args.replications).weighed,
         )
     document = result.to_json(tpssim=VERSION, command=command(args))
     with results_folder(out, "compare") as folder:
@@ -219,9 +225,6 @@ def _league(args: argparse.Namespace) -> int:
         write_csv(folder / "league.csv", result.rows())
         plots.save(result.plot(), folder / "league.png", f"{command(args)} (tpssim {VERSION})")
         write_json(folder / MARK, run_record(args, began, "auto"))
-    print(
-        document
-        if args.json
-        else f"{result.table()}\n\nWritten to {out}: league.png, league.csv, summary.json"
-    )
+    files = ["league.png", "league.csv", "summary.json"]
+    print(document if args.json else f"{result.table()}\n\n{written_to(out, files)}")
     return 0

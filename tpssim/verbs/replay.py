@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tpssim.core import VERSION, checked_count
-from tpssim.verbs.common import add_common, command, file_name, run_record, specs
+from tpssim.verbs.common import add_common, command, file_name, run_record, specs, written_to
 
 if TYPE_CHECKING:
     from tpssim.live.playback import Playback, Recording
@@ -40,9 +40,9 @@ def replay(args: argparse.Namespace) -> int:
     path = Path(args.recording)
     recording = read_recording(path)
     back = play(recording)
-    from tpssim import plots, replays
+    from tpssim import plots, replays, tables
     from tpssim.artefacts import MARK, check_out, plain, results_folder, write_json
-    from tpssim.core import OK
+    from tpssim.core import OK, REFUSED
     from tpssim.scenario import frame
     from tpssim.traces import write_csv
 
@@ -55,6 +55,8 @@ def replay(args: argparse.Namespace) -> int:
         traces = _tried(args, recording, back)
     table = {label: replays.numbers(trace) for label, trace in traces.items()}
     flattered = replays.flattered(back.calls, table)
+    left = replays.left_out(back.calls)
+    without = replays.without(left, sum(call.outcome != REFUSED for call in back.calls)) if traces else ""
     document = {
         "tpssim": VERSION,
         "command": command(args),
@@ -66,6 +68,8 @@ def replay(args: argparse.Namespace) -> int:
         "report": plain(recording.report),
         "numbers": plain(table),
         "flattered": flattered,
+        "left_out": left,
+        "without": without,
     }
     with results_folder(out, "replay") as folder:
         write_json(folder / "summary.json", document)
@@ -75,7 +79,7 @@ def replay(args: argparse.Namespace) -> int:
             title = f"{path.name}: live, and what the laws would have done"
             panels = [trace.panel(label) for label, trace in traces.items()]
             seen = plots.Frame(*frame(scenario))
-            figure = plots.overlay_figure(title, panels, seen, replays.ceiling(scenario))
+            figure = plots.overlay_figure(title, panels, seen, replays.ceiling(scenario, left))
             plots.save(figure, folder / "replay.png", f"{command(args)} (tpssim {VERSION})")
         write_json(folder / MARK, run_record(args, began, "replay"))
     if args.json:
@@ -86,9 +90,10 @@ def replay(args: argparse.Namespace) -> int:
         last = recording.events[-1]["t"] if recording.events else recording.start["t"]
         seconds, whole = last - recording.start["t"], "" if recording.report else ", cut off"
         law, calls = recording.header["controller"], recording.start["calls"]
-        print(f"{path}: {law}, {len(back.calls):,} slots in {seconds:.1f} s, calls {calls}{whole}")
-        _show(back, table, flattered)
-        print(f"Written to {out}: {'replay.png, ' if traces else ''}live.csv, summary.json")
+        about = f"{path}: {law}, {len(back.calls):,} slots in {seconds:.1f} s, calls {calls}{whole}"
+        print(tables.filled(about, further="  "))
+        _show(back, table, flattered, without)
+        print(written_to(out, [*(["replay.png"] if traces else []), "live.csv", "summary.json"]))
     return 1 if back.difference else 0
 
 
@@ -108,26 +113,34 @@ def _tried(args: argparse.Namespace, recording: Recording, back: Playback) -> di
     return traces
 
 
-def _show(back: Playback, table: Mapping[str, Mapping[str, float]], flattered: Sequence[str]) -> None:
+def _show(
+    back: Playback, table: Mapping[str, Mapping[str, float]], flattered: Sequence[str], without: str
+) -> None:
     """On stdout: whether it is as recorded, and the numbers."""
-    from tpssim import replays
+    from tpssim import replays, tables
 
     if back.difference:
-        print(f"Decided again: NOT as recorded: {back.difference}")
+        print(tables.filled(f"Decided again: NOT as recorded: {back.difference}", further="  "))
     else:
         print(f"Decided again: {back.decisions:,} decisions, all as recorded, to the bit")
     if not table:
         print("No call went well: there are no service times to simulate with")
         return
-    width = max(len(label) for label in table)
-    print(f"\n{'':{width}}  throughput  commanded  spread  response p50       p99")
-    for label, row in table.items():
-        more = "*" if label in flattered else " "
-        rates = f"{row['throughput']:>8.1f}/s{more}{row['commanded']:>8.1f}/s"
-        print(
-            f"{label:{width}}  {rates} {row['spread']:>7.0%}"
-            f"  {row['response_p50'] * 1e3:>9.2f} ms {row['response_p99'] * 1e3:>6.1f} ms"
+    header = ("", "throughput\n1/s", "commanded\n1/s", "spread\n%", "p50\nms", "p99\nms")
+    rows = [
+        (
+            label,
+            f"{row['throughput']:.1f}{'*' if label in flattered else ''}",
+            f"{row['commanded']:.1f}",
+            f"{100.0 * row['spread']:.0f}",
+            f"{row['response_p50'] * 1e3:.2f}",
+            f"{row['response_p99'] * 1e3:.1f}",
         )
+        for label, row in table.items()
+    ]
+    print(f"\n{tables.aligned(header, rows, left=1)}")
     print("\nSimulated calls take as long as recorded ones of the same moment did.")
+    if without:
+        print(tables.filled(without))
     if flattered:
-        print(f"* {replays.FLATTERED}")
+        print(tables.filled(f"* {replays.FLATTERED}", further="  "))

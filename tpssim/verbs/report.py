@@ -25,8 +25,8 @@ def add(verbs: Any) -> None:
 def report(args: argparse.Namespace) -> int:
     began = time.perf_counter()
     out = args.out or args.folder / "report.html"
-    from tpssim.artefacts import write_whole
-    from tpssim.report.page import is_page, page
+    from tpssim.artefacts import is_page, write_whole
+    from tpssim.report.page import page
 
     if out.exists() and not is_page(out):
         raise InputError(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 from typing import Any
 
@@ -33,8 +32,8 @@ def serve(args: argparse.Namespace) -> int:
     schedule = [] if args.schedule is None else parse_schedule(args.schedule)
     queue = VirtualQueue(args.rate, args.servers, args.queue, schedule)
     with Server(queue, args.host, args.port) as server:
-        signal.signal(signal.SIGTERM, _interrupt)
-        where = f"http://{args.host}:{server.server_port}/"
+        host = f"[{args.host}]" if ":" in args.host else args.host
+        where = f"http://{host}:{server.server_port}/"
         told = f"serving {where}: {args.rate:g} answers a second from {args.servers} servers"
         print(f"{told}, at most {args.queue:g} wait; Ctrl-C ends it", flush=True)
         try:
@@ -42,7 +41,3 @@ def serve(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             print(json.dumps(queue.report()), file=sys.stderr)
     return 0
-
-
-def _interrupt(*_: Any) -> None:
-    raise KeyboardInterrupt

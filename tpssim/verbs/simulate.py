@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import math
 import time
 from typing import Any
 
 from tpssim.core import VERSION, InputError
-from tpssim.verbs.common import add_common, add_trace, command, default_out, run_record, scenarios
+from tpssim.tables import filled
+from tpssim.verbs.common import (
+    add_common,
+    add_trace,
+    command,
+    default_out,
+    run_record,
+    scenarios,
+    written_to,
+)
 
 
 def add(verbs: Any) -> None:
@@ -32,7 +42,7 @@ def simulate(args: argparse.Namespace) -> int:
     from tpssim import contenders, experiment
     from tpssim.artefacts import MARK, check_out, plain, results_folder, write_json
     from tpssim.metrics import METRICS, measure
-    from tpssim.verdicts import judge
+    from tpssim.verdicts import bursts, judge
 
     label = contenders.contender(args.controller).label
     out = args.out or default_out("simulate", scenario.name, label)
@@ -40,6 +50,7 @@ def simulate(args: argparse.Namespace) -> int:
     trace = experiment.simulate(scenario, args.controller, seed=args.seed, replication=args.replication)
     measures = measure(trace)
     verdict = judge(trace)
+    remark = bursts(measures, scenario)
 
     document = {
         "tpssim": VERSION,
@@ -49,8 +60,9 @@ def simulate(args: argparse.Namespace) -> int:
         "parameters": trace.meta["parameters"],
         "seed": args.seed,
         "replication": args.replication,
-        "verdict": verdict._asdict(),
+        "verdict": verdict._asdict() | {"remark": remark},
         "metrics": plain(measures),
+        "never": [name for name, value in measures.items() if value == math.inf],
     }
     with results_folder(out, "simulate") as folder:
         from tpssim import plots
@@ -65,8 +77,11 @@ def simulate(args: argparse.Namespace) -> int:
 
         print(json.dumps(document, indent=1, allow_nan=False))
         return 0
-    print(f"{label} on {scenario.name}: {verdict.word} ({verdict.reason})\n")
+    print(filled(f"{label} on {scenario.name}: {verdict.word} ({verdict.reason})", further="  "))
+    if remark:
+        print(filled(f"* {remark}", further="  "))
+    print()
     for name, value in measures.items():
         print(f"{name:16}{value:>14.6g} {METRICS[name].unit}")
-    print(f"\nWritten to {out}: rate.png, trace.csv, trace.npz, summary.json")
+    print(f"\n{written_to(out, ['rate.png', 'trace.csv', 'trace.npz', 'summary.json'])}")
     return 0

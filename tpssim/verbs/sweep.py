@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tpssim.core import VERSION, InputError, no_such
+from tpssim.core import VERSION, Aborted, InputError, no_such
 from tpssim.verbs.common import (
     Progress,
     add_common,
@@ -23,6 +23,7 @@ from tpssim.verbs.common import (
     file_name,
     run_record,
     scenarios,
+    written_to,
 )
 
 if TYPE_CHECKING:
@@ -31,12 +32,15 @@ if TYPE_CHECKING:
 
 EPILOG = """\
 studies: alpha-deadzone, spin-threshold (python -m tpssim list studies)
-grid syntax: NAME=LOW:HIGH:N, NAME=LOW:HIGH:N:log, NAME=A,B,C; with --design sobol or lhs: NAME=LOW:HIGH
+grid syntax: NAME=LOW:HIGH:N, NAME=LOW:HIGH:N:log, NAME=A,B,C;
+with --design sobol or lhs: NAME=LOW:HIGH
   python -m tpssim sweep alpha-deadzone
   python -m tpssim sweep spin-threshold
   python -m tpssim sweep --grid alpha=0.05:0.5:10 deadzone=1.02,1.1,1.2
-  python -m tpssim sweep --scenario blocking-steady --controller aimd --grid dec_rate=0.5:0.95:10 cv=0.2,1
-A run that is interrupted or killed goes on where it was when the same command is given again.
+  python -m tpssim sweep --scenario blocking-steady --controller aimd \\
+    --grid dec_rate=0.5:0.95:10 cv=0.2,1
+A run that is interrupted or killed goes on where it was when the same command
+is given again.
 """
 
 
@@ -178,6 +182,10 @@ def sweep(args: argparse.Namespace) -> int:
             store=store,
             progress=lambda done, total, calls: progress(done, total, f"{calls:,} calls"),
         )
+    if len(result.failures) == len(result.rows):
+        first = result.failures[0]
+        reason = f"{first.type}: {first.message}".partition("\n")[0]
+        raise Aborted(f"all {len(result.rows)} points failed, the first with {reason}; nothing was written")
     document = _document(result, args)
     with results_folder(out, "sweep") as folder:
         written = _write(folder, result, study, document, args, began)
@@ -187,14 +195,14 @@ def sweep(args: argparse.Namespace) -> int:
         print(json.dumps(document, indent=1, allow_nan=False))
     else:
         print(f"{result.summary()}\n\n{result.table()}")
-        print(f"\nWritten to {out}: {', '.join(written)}")
+        print(f"\n{written_to(out, written)}")
     return 0
 
 
 def _check_pictures(args: argparse.Namespace, study: Named, names: list[str]) -> None:
     """Refuse before anything runs what could not be drawn after it."""
     from tpssim.metrics import METRICS
-    from tpssim.verdicts import WORDS
+    from tpssim.verdict_words import WORDS
 
     known = [*METRICS, *WORDS]
     if args.heatmap is not None and (len(names) < 2 or args.design != "grid"):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tpssim.core import VERSION, InputError
+from tpssim.tables import filled
 from tpssim.verbs.common import (
     Progress,
     add_common,
@@ -20,6 +21,7 @@ from tpssim.verbs.common import (
     run_record,
     scenarios,
     specs,
+    written_to,
 )
 from tpssim.verbs.sweep import told_what_is_kept
 
@@ -32,14 +34,20 @@ if TYPE_CHECKING:
 USUAL = ("blocking-steady", "degrade-recover", "spikes")
 
 EPILOG = """\
-objectives (less is better): tracking, achieved, churn, latency, balanced (default), score (what is missing to
-the league's best), or a formula of these and of measures with + - * / and numbers; two of them give a front
-of compromises (needs the extra tune)
+objectives: score and achieved (more is better), tracking, churn, latency,
+balanced (less is better; default); a measure, in its own sense; or a formula of
+these and of measures with + - * / and numbers, in which achieved and score are
+their plain values. One that makes a measure worse says which way is better:
+"max: achieved - churn", "min: period". Two give a front of compromises (needs
+the extra tune)
   python -m tpssim tune ewma-deadzone
-  python -m tpssim tune headroom --scenarios spikes,stall --worst --objective "tracking + 0.1 * churn"
-  python -m tpssim tune ewma-deadzone --parameters alpha,deadzone=1:3 --sensitivity
+  python -m tpssim tune headroom --scenarios spikes,stall --worst \\
+    --objective "tracking + 0.1 * churn"
+  python -m tpssim tune ewma-deadzone --parameters alpha,deadzone=1:3 \\
+    --sensitivity
   python -m tpssim tune aimd --trace my_calls.csv --objective tracking churn
-A run that is interrupted or killed goes on where it was when the same command is given again.
+A run that is interrupted or killed goes on where it was when the same command
+is given again.
 """
 
 
@@ -128,6 +136,7 @@ def _wanted(args: argparse.Namespace, arenas: list[Scenario]) -> str:
 def tune(args: argparse.Namespace) -> int:
     began = time.perf_counter()
     from tpssim.artefacts import check_out, results_folder
+    from tpssim.recordings import overlapping
     from tpssim.sweeping.store import remove
     from tpssim.tuning import sensitivity, tunes
 
@@ -172,7 +181,8 @@ def tune(args: argparse.Namespace) -> int:
                 store=path,
                 progress=told,
             )
-    notes = [note for note in (_wanted(args, arenas), overlap_note(args)) if note]
+    overlap = 0.0 if args.trace is None else overlapping(args.trace, column=args.column)
+    notes = [note for note in (_wanted(args, arenas), overlap_note(overlap, args.trace)) if note]
     document = {"command": command(args), "notes": notes, **result.document()}
     if found is not None:
         document["sensitivity"] = found.document()
@@ -183,10 +193,10 @@ def tune(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(document, indent=1, allow_nan=False))
     else:
-        print("\n".join([*notes, result.text()]))
+        print("\n".join([*map(filled, notes), result.text()]))
         if found is not None:
             print(f"\n{found.text()}")
-        print(f"\nWritten to {out}: {', '.join(written)}")
+        print(f"\n{written_to(out, written)}")
     return 0
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from tpssim.core import VERSION, InputError, checked_count
-from tpssim.verbs.common import Progress, add_common, command, file_name, run_record
+from tpssim.tables import filled
+from tpssim.verbs.common import Progress, add_common, command, file_name, run_record, written_to
 
 
 def add(verbs: Any) -> None:
@@ -67,7 +68,8 @@ def validate(args: argparse.Namespace) -> int:
         calls = sum(outcome.calls for outcome in outcomes)
         verdict = f"{len(failed)} of {len(outcomes)} fail: {', '.join(failed)}" if failed else "all hold"
         cases = f"{len(outcomes)} case{'s' * (len(outcomes) > 1)}"
-        print(f"\n{calls:,} calls, {cases}: {verdict}. Written to {out}: summary.json")
+        print(filled(f"\n{calls:,} calls, {cases}: {verdict}."))
+        print(written_to(out, ["summary.json"]))
     return 1 if failed else 0
 
 
@@ -110,5 +112,6 @@ def _live(args: argparse.Namespace) -> int:
     else:
         print(parity.table(pairs))
         verdict = f"{len(failed)} of {len(pairs)} differ" if failed else f"all {len(pairs)} agree"
-        print(f"\nLive against the bench: {verdict}. Written to {out}: summary.json and a picture each")
+        print(f"\nLive against the bench: {verdict}.")
+        print(written_to(out, ["summary.json and a picture each"]))
     return 1 if failed else 0

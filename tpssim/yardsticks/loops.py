@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import Observation
+from tpssim.core import Observation, record
 from tpssim.plant import Backend
 from tpssim.scenario import Producer, Scenario
 from tpssim.sensor import Sensor
 from tpssim.services import Constant, Lognormal, Recorded, draws
-from tpssim.theory import beyond, critical_dead_zone, noise_rule
+from tpssim.theory import aimd_balance, beyond, critical_dead_zone, noise_rule
 from tpssim.yardsticks.common import COMPLETION_FEEDBACK, REPLICATIONS, Case, Found, Valves, simulated
 
 
+@record
 class ChiuJain(NamedTuple):
     """Rate + 1 a second; halved if the median latency of the second was above `threshold`. From 10/s."""
 
@@ -39,6 +39,7 @@ class ChiuJain(NamedTuple):
         return Valves(state.rate + 1.0, math.inf, 0.0)
 
 
+@record
 class RelayState(NamedTuple):
     rate: float
     limit: float
@@ -46,6 +47,7 @@ class RelayState(NamedTuple):
     late: float  #: smoothed latency beyond what is wanted, s
 
 
+@record
 class Relay(NamedTuple):
     """Rate `centre` + `step` while the smoothed latency is below `wanted` by more than `zone`, - above."""
 
@@ -88,35 +90,6 @@ def _chiu_jain(seed: int) -> Found:
     after = float(cuts[2]) + 0.5
     rates = [float(rate[np.searchsorted(t, after) - 1]) for rate, t in zip((one, two), times, strict=True)]
     return Found("difference after 3 cuts, 1/s", 80.0 / 2.0**3, [rates[0] - rates[1]], 1e-9, len(trace.rate))
-
-
-def aimd_balance(
-    mean: float, cv: float, threshold: float = 1.5, dec_rate: float = 0.7, inc_step: float = 1.0
-) -> float:
-    """The rate at which AIMD gains what it loses: `inc_step (1 - p) = (1 - dec_rate) rate p`, 1/s.
-
-    `p` is the chance that a measured interval, `s_k + max(interval - s_(k-1), 0)` with lognormal service
-    times `s`, is longer than `threshold` intervals. The defaults are the article's.
-
-    >>> [round(aimd_balance(0.02, cv), 2) for cv in (0.5, 1.0)]
-    [30.17, 22.51]
-    """
-    sigma = math.sqrt(math.log(1.0 + cv * cv))
-    centre = math.log(mean) - sigma * sigma / 2.0
-    normal = NormalDist(centre, sigma)
-    before = [math.exp(normal.inv_cdf((k + 0.5) / 2000.0)) for k in range(2000)]
-
-    def surplus(rate: float) -> float:
-        interval = 1.0 / rate
-        thresholds = (threshold * interval - max(interval - s, 0.0) for s in before)
-        p = math.fsum(1.0 - normal.cdf(math.log(t)) for t in thresholds) / len(before)
-        return inc_step * (1.0 - p) - (1.0 - dec_rate) * rate * p
-
-    low, high = 0.1 / mean, 1.0 / mean
-    for _ in range(50):
-        middle = (low + high) / 2.0
-        low, high = (middle, high) if surplus(middle) > 0.0 else (low, middle)
-    return low
 
 
 def _mean_field(cv: float) -> Callable[[int], Found]:

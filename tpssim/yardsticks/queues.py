@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tpssim.core import OK, REJECTED, Observation
+from tpssim.core import OK, REJECTED, Observation, record
 from tpssim.pacing import DELAY
 from tpssim.scenario import Scenario
 from tpssim.services import Constant, Exponential, Lognormal, draws
 from tpssim.yardsticks.common import FIXED, Case, Found, Valves, open_queue, simulated
 
 
+@record
 class Window(NamedTuple):
     """A law that allows a constant number of calls in flight."""
 
