@@ -1,7 +1,8 @@
 """Shared by all tests: Hypothesis is deterministic in CI; data that is not there is skipped by name.
 
 Two processes run the tests. Those that live by the wall clock are one after the other in one of them, and so
-are those of one law where it is compiled, because compiling it takes longer than all that is then run.
+are those of one law where it is compiled, because compiling it takes longer than all that is then run. Of the
+others those that take long come first, so that at the end neither process waits for the other.
 """
 
 from __future__ import annotations
@@ -12,7 +13,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tpssim.compiled.compiling import fast_for
+from tpssim.provenance import ours
 from tpssim.services import draws
+from tpssim.sweeping import lanes
 
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
@@ -20,20 +24,88 @@ if os.environ.get("CI"):
 
 CLOCK = ("live/", "test_live_command.py", "test_parity.py", "test_server.py")
 COMPILING = {"test_engine.py": "name", "test_lanes.py": "controller"}  #: and the argument that names the law
+#: Beginnings of the tests that are marked `slow`: they take seconds, or compile or host much.
+SLOW = (
+    "controllers/test_contract.py::test_finite_news",
+    "controllers/test_contract.py::test_the_origin_of_time",
+    "controllers/test_sre_throttling.py::test_it_sends_k_times",
+    "live/test_begins.py::test_what_waited_for_a_worker",
+    "live/test_calibration.py::test_the_command_and_its_model",
+    "live/test_recording.py::test_a_killed_run",
+    "live/test_recording.py::test_a_recording_played_back",
+    "live/test_recording.py::test_whatever_is_damaged",
+    "live/test_interrupts.py",
+    "live/test_shared_machine.py",
+    "live/test_throttle.py::test_ten_minutes_do_not_drift",
+    "live/test_throttle.py::test_the_live_throttle_decides_as_the_model",
+    "test_artefacts.py::test_a_full_disk_in_the_middle",
+    "test_artefacts.py::test_a_kill_at_any_moment",
+    "test_benchmarks.py::test_each_has_a_smoke_mode",
+    "test_ciw.py::test_waiting_times_agree",
+    "test_cli.py::test_an_interrupt_stops",
+    "test_cli.py::test_equal_runs_write",
+    "test_compiled_cache.py::test_commands_are_right_after",
+    "test_compiled_cache.py::test_damaged_code",
+    "test_damaged_results.py::test_each_number_may_be_null",
+    "test_documents.py::test_command[",
+    "test_documents.py::test_snippet[",
+    "test_documents.py::test_the_pages_of_the_api",
+    "test_documents.py::test_the_table_of_headroom",
+    "test_engine.py::test_a_class_redefined",
+    "test_engine.py::test_an_edited_law_file",
+    "test_engine.py::test_drawn",
+    "test_engine.py::test_every_controller",
+    "test_engine.py::test_one_s_own_law",
+    "test_experiment.py::test_ones_own_law",
+    "test_experiment.py::test_the_document_is_the_same",
+    "test_explore.py::test_every_arena",
+    "test_explore.py::test_in_a_notebook",
+    "test_figures.py::test_a_claim",
+    "test_figures.py::test_the_rows_of_a_table",
+    "test_fingerprint.py::test_a_cell_that_is_run_again",
+    "test_fingerprint.py::test_a_law_that_was_not_taken",
+    "test_fingerprint.py::test_a_sweep_after_an_edit",
+    "test_foreign.py",
+    "test_grids.py::test_a_grid_out_of_order",
+    "test_grids.py::test_the_command_writes_the_pictures",
+    "test_hosted.py",
+    "test_hosted_clocks.py",
+    "test_hosted_looks.py",
+    "test_lanes.py",
+    "test_live_command.py::test_a_line_a_second",
+    "test_live_command.py::test_a_signal_ends_it",
+    "test_live_command.py::test_one_that_had_an_end",
+    "test_notebooks.py",
+    "test_optimised.py",
+    "test_parity.py::test_a_short_run",
+    "test_public_names.py::test_a_user_s_file",
+    "test_random_runs.py::test_500_pairs",
+    "test_sweep.py::test_a_sweep_that_is_killed",
+    "test_sweep.py::test_an_interrupt",
+    "test_sweep.py::test_the_table_does_not_depend",
+    "test_sweep_dask.py",
+    "test_tuning.py::test_a_known_optimum",
+    "test_tuning.py::test_a_search_that_is_killed",
+    "test_tuning.py::test_only_the_arguments",
+    "test_validation.py::test_every_case_holds",
+)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
     tests = Path(__file__).parent
+    grouped = config.pluginmanager.hasplugin("xdist")
     for item in items:
         name = item.path.relative_to(tests).as_posix()
         arguments = getattr(getattr(item, "callspec", None), "params", {})
-        if name.startswith(CLOCK):
+        if f"{name}::{item.name}".startswith(SLOW):
+            item.add_marker(pytest.mark.slow)
+        if grouped and name.startswith(CLOCK):
             item.add_marker(pytest.mark.xdist_group("clock"))
-        elif COMPILING.get(name) in arguments:
+        elif grouped and COMPILING.get(name) in arguments:
             item.add_marker(pytest.mark.xdist_group(arguments[COMPILING[name]]))
+    if hasattr(config, "workerinput"):  # one of xdist's processes
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
@@ -64,3 +136,11 @@ def draws_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     streams = tuple(draws(name, 100_000, 0, 0) for name in ("law.uniform", "reject.uniform"))
     for room in ("flow", "playback"):
         monkeypatch.setattr(f"tpssim.live.{room}.draws", lambda seed: streams)
+
+
+@pytest.fixture
+def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In sweeps, a test's own laws run as they are: compiling one takes seconds, its bits are the same."""
+    monkeypatch.setattr(
+        lanes, "fast_for", lambda function, law: fast_for(function, law) if ours(law) else function
+    )

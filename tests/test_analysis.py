@@ -19,6 +19,7 @@ from tpssim.cli import main
 from tpssim.contenders import scenario_named
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import InputError
+from tpssim.statistics import Estimate
 from tpssim.traces import Trace
 
 QUIET = "blocking-steady:cv=0.01"
@@ -152,8 +153,8 @@ def test_busy_time_rests_swings_and_recovers_as_predicted() -> None:
     assert row(found, "mean rate").predicted == pytest.approx(0.975 * 50.0)
     assert agrees(row(found, "mean rate"), 0.05)
     assert agrees(row(found, "swing"), 0.2)
-    # ln(0.95 x 200 / 48.75): a step of 1/s a call.
-    assert row(found, "recovery time").predicted == pytest.approx(math.log(190.0 / 48.75), rel=1e-6)
+    # ln(0.95 x 200 / 48.75) / 2: a step of 0.01 x 200 = 2/s a call.
+    assert row(found, "recovery time").predicted == pytest.approx(math.log(190.0 / 48.75) / 2.0, rel=1e-6)
     assert agrees(row(found, "recovery time"), 0.2)
     assert agrees(row(found, "looks above HIGH"), 0.2)
 
@@ -266,6 +267,56 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
 def test_the_command_with_nothing_to_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["analyse", "fixed", "--scenario", QUIET, "--replications", "2", "--out", str(tmp_path / "r")]
     assert main(asked) == 0
-    assert "it looks at nothing, so there is no loop" in capsys.readouterr().out
+    assert "it looks at nothing, so there is no loop" in " ".join(capsys.readouterr().out.split())
     assert main(["analyse", "fixed", "--scenario", QUIET, "--trace", "x.csv"]) == 2
     assert "allowed: one of the two" in capsys.readouterr().err
+
+
+def judged(predicted: float, simulated: Estimate | None, unit: str = "1/s", refusal: str = "") -> str:
+    return Row("q", unit, predicted, simulated, "a", refusal).refuted()
+
+
+def test_what_refutes_a_prediction() -> None:
+    """By hand: a quarter of 10 is 2.5, so intervals that reach [7.5, 12.5] do not contradict it."""
+    assert judged(10.0, Estimate(15.0, 12.5, 17.5, 5, 0)) == ""
+    assert (
+        judged(10.0, Estimate(15.0, 12.6, 17.4, 5, 0)) == "the simulation shows 15, 1.5 times the prediction"
+    )
+    assert judged(10.0, Estimate(7.0, 6.6, 7.4, 5, 0)).endswith("0.7 times the prediction")
+    assert judged(10.0, Estimate(7.0, 6.4, 7.6, 5, 0)) == ""
+    # Without an interval its mean decides; a share of a thousandth more or less is not counted.
+    assert judged(0.0, Estimate(0.0009, None, None, 1, 0), "share") == ""
+    assert judged(0.0, Estimate(0.3, None, None, 1, 0), "share") == "the simulation shows 0.3"
+    assert judged(1e-9, Estimate(0.0, 0.0, 0.0, 5, 0), "share") == ""
+    # Never.
+    assert judged(math.inf, Estimate(3.0, 2.0, 4.0, 3, 2)) == "it happens in 3 of 5 runs"
+    assert judged(math.inf, Estimate(3.0, 2.0, 4.0, 2, 3)) == ""
+    assert judged(2.0, Estimate(2.0, None, None, 1, 4)) == "it never happens in 4 of 5 runs"
+    # What does not apply, or says nothing, cannot be refuted.
+    assert judged(10.0, Estimate(99.0, 98.0, 100.0, 5, 0), refusal="no noise") == ""
+    assert judged(math.nan, Estimate(1.0, 0.9, 1.1, 5, 0)) == judged(1.0, None) == ""
+
+
+def test_a_refuted_prediction_says_so_in_table_document_and_picture(tmp_path: Path) -> None:
+    """A mean rate of 50/s, 21 times what was predicted, where the other predictions hold."""
+    found = analyse(QUIET, "aimd", replications=2)
+    assert found.refuted() == []
+    assert "refuted" not in found.table()
+    rows = [
+        one._replace(predicted=one.predicted / 21.0) if one.quantity == "mean rate, sawtooth" else one
+        for one in found.rows
+    ]
+    levels = [(label, rows[0].predicted if "mean" in label else at) for label, at in found.picture.levels]
+    wrong = found._replace(rows=rows, picture=found.picture._replace(levels=levels))
+    assert wrong.refuted() == ["mean rate, sawtooth"]
+    (line,) = (line for line in wrong.table().splitlines() if line.startswith("mean rate, sawtooth  "))
+    assert line.split()[3] == "refuted"
+    assert "lies more than 25% away from the prediction" in wrong.table()
+    assert "REFUTED: the simulation shows 64, 21.1 times the prediction." in " ".join(wrong.table().split())
+    document = wrong.document()
+    assert document["tolerance"] == 0.25
+    assert [bool(one["refuted"]) for one in document["rows"]] == [True, False, False, False]
+    figure: Any = wrong.plot()
+    assert "refuted by the simulation: mean rate, sawtooth" in figure._suptitle.get_text()
+    told = [str(line.get_label()) for line in figure.axes[0].lines if "predicted" in str(line.get_label())]
+    assert told[0].startswith("predicted mean (refuted) 3.04")

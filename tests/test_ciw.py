@@ -12,7 +12,7 @@ from laws import FIXED, run
 from tpssim.plant import Async, Backend
 from tpssim.scenario import Scenario
 from tpssim.services import Exponential, Gamma, Lognormal, draws
-from tpssim.statistics import Estimate, estimate
+from tpssim.statistics import Estimate, mean_interval
 
 REPLICATIONS, CUSTOMERS = 20, 6000
 CONFIDENCE = 0.99
@@ -38,7 +38,7 @@ def theirs(rate: float, service: Any, servers: int) -> Estimate:
         records = sorted(simulation.get_all_records(), key=lambda record: record.arrival_date)
         waits = [record.waiting_time for record in records[len(records) // 10 :]]
         means.append(sum(waits) / len(waits))
-    return estimate(means, CONFIDENCE)
+    return mean_interval(means, CONFIDENCE)
 
 
 def ours(rate: float, service: Any, servers: int) -> Estimate:
@@ -52,7 +52,7 @@ def ours(rate: float, service: Any, servers: int) -> Estimate:
         times = service.times(draws(service.noise(), len(done), 0, replication))
         waits = (trace.latency - times)[done]
         means.append(float(waits[len(waits) // 10 :].mean()))
-    return estimate(means, CONFIDENCE)
+    return mean_interval(means, CONFIDENCE)
 
 
 @pytest.mark.parametrize(

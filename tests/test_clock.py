@@ -14,6 +14,7 @@ from tpssim.clock import (
     TIMERS,
     TimerModel,
     VirtualClock,
+    Wait,
     WallClock,
     late_wakeups,
     plan_wait,
@@ -179,4 +180,4 @@ def test_a_sleep_too_short_to_move_the_clock_ends_the_wait() -> None:
     now, deadline, spin = 0.23590000000000003, 0.23640000000000003, 0.0005
     assert deadline - now > spin
     assert now + (deadline - now - spin) == now
-    assert plan_wait(timer, now, 0, deadline, spin, [0.0] * 3, 0) == (deadline, 0, 1, deadline - now)
+    assert plan_wait(timer, now, 0, deadline, spin, [0.0] * 3, 0) == Wait(deadline, 0, 1, deadline - now)

@@ -132,9 +132,9 @@ def test_creep() -> None:
 
 def test_zero_rate() -> None:
     trace = complained("zero-rate")
-    # The second batch lags by more than 1 s: latest - 1 * lag * latest < 0; at 0.01/s the next waits 100 s.
+    # The second batch lags by more than 0.1 s: latest - 10 lag latest < 0; at 0.01/s the next waits 100 s.
     assert trace.released.max() < 3.0
-    bounded = simulate("zero-rate", "spark-pid:ki=1,min_rate=2")  # a minimum is what the complaint led to
+    bounded = simulate("zero-rate", "spark-pid:ki=10,min_rate=2")  # a minimum is what the complaint led to
     assert done(bounded, 15.0, 30.0) == pytest.approx(100.0, rel=0.01)
 
 
@@ -146,7 +146,8 @@ def test_slow_recovery() -> None:
     assert start < 10.0
     assert (trace.limit[after] <= start + (trace.released[after] - 25.0) / 0.2 + 1.0).all()
     assert done(trace, 26.0, 31.0) < 0.5 * 200.0
-    assert done(simulate("slow-recovery", "netflix-aimd"), 26.0, 31.0) > 200.0  # one more for each call
+    # One more for each call; nothing above the 200/s that are wanted is made up for.
+    assert done(simulate("slow-recovery", "netflix-aimd"), 26.0, 31.0) > 0.98 * 200.0
 
 
 def test_probe_rejections() -> None:
@@ -159,10 +160,9 @@ def test_probe_rejections() -> None:
     for begin in begins[:2]:
         end = begin + np.flatnonzero(~probing[begin:])[0]
         assert trace.released[end] - trace.released[begin] == pytest.approx(50 / 3 * 0.1, rel=0.1)
-    lag = trace.released - trace.scheduled
-    assert lag[later].max() > 1.5
-    other = simulate("probe-rejections", "netflix-aimd")  # needs no probe
-    assert (other.released - other.scheduled)[other.released > 5.0].max() < 0.01
+    # A probe costs 5/3 s of 170 slots a second, less the 20 of the last 0.1 s; the third one began, too.
+    assert trace.meta["skipped"] > 2.0 * 250.0
+    assert simulate("probe-rejections", "netflix-aimd").meta["skipped"] == 0.0  # needs no probe
 
 
 def test_fast_errors() -> None:

@@ -17,18 +17,19 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 from urllib.request import urlopen
 
 import pytest
 
-from tpssim import compare
 from tpssim.cli import main
 from tpssim.controllers import CONTROLLERS
 from tpssim.league import half
 from tpssim.live.account import Report
-from tpssim.live.meanings import MEANINGS
+from tpssim.meanings import MEANINGS
 from tpssim.scenarios import SCENARIOS
 from tpssim.server import Server, VirtualQueue
 
@@ -38,17 +39,21 @@ DOCUMENTS += sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob
 PROGRAMS = ("python", "pip", "pytest", "ruff", "mypy", "tpssim")
 T = "python -m tpssim "
 
-#: Not run here: what this test is part of, and what the gate runs after it.
+#: Not run here: what this test is part of, and what the gate runs beside it.
 EXEMPT = {
     "pip install '.[all]'": "an installation",
     "pip install '.[all,test]'": "an installation",
     "pip install .": "an installation",
     "python -m pytest": "this very run",
-    "mypy": "the gate runs it after the tests",
+    'python -m pytest -m "not slow"': "a part of this very run",
+    "mypy": "the gate runs it",
+    "python tests/bounds.py": "half an hour; the gate runs its quick part",
+    "python benchmarks/promises.py": "the gate runs it with --smoke, as every benchmark",
 }
 #: Run as they stand.
 QUICK = {
     T + "list metrics",
+    T + "list metrics achieved",
     T + "list scenarios",
     T + "list controllers",
     T + "list controllers aimd",
@@ -64,6 +69,7 @@ RECORDED = (
     T + "live --call calls.py:send --tps 500 --seconds 0.2 --quiet --controller headroom --out results/live"
 )
 TUNED = " --budget 24 --replications 1 --workers 1 --parameters dec_rate"
+LIBRARIES = "tests/throttles/libraries.py"
 SQLITE = " --trace tpssim/recordings/sqlite_commits.csv --column service_s --unit s"
 URL = T + (
     "live --url http://127.0.0.1:{port}/ --tps 300 --seconds 0.3 --quiet --async --controller headroom"
@@ -87,7 +93,10 @@ SHORTER: dict[str, tuple[str, ...]] = {
     T + "compare --league": (
         T + f"compare --league --scenarios healthy:duration=2,{FIVE} --controllers aimd headroom{FEW}",
     ),
-    T + "compare --league --out results/reference-league": (
+    T + "compare --league --replications 16": (
+        T + f"compare --league --scenarios healthy:duration=2,{FIVE} --controllers aimd headroom{FEW}",
+    ),
+    T + "compare --league --replications 16 --out results/reference-league": (
         T
         + f"compare --league --scenarios healthy:duration=2 --controllers aimd headroom{FEW} --out results/l",
     ),
@@ -104,10 +113,39 @@ SHORTER: dict[str, tuple[str, ...]] = {
     T + "compare --league --controllers aimd headroom": (
         T + f"compare --league --scenarios healthy:duration=2,{FIVE} --controllers aimd headroom{FEW}",
     ),
-    T + "compare --scenarios drift:duration=20 --controllers fixed"
-    " --throttle tests/throttles/libraries.py:with_ratelimit": (
-        T + "compare --scenarios drift:duration=2 --controllers fixed"
-        f" --throttle tests/throttles/libraries.py:with_ratelimit{FEW}",
+    T + "compare --scenarios drift:duration=20 --replications 1 --controllers fixed printed-sleep --throttle"
+    f" {LIBRARIES}:with_ratelimit {LIBRARIES}:with_pyrate_limiter": (
+        T + f"compare --scenarios {FIVE} --controllers fixed --throttle {LIBRARIES}:with_ratelimit{FEW}",
+    ),
+    T + "compare --scenarios drift:duration=20 --replications 1 --timer asyncio-epoll --controllers fixed"
+    f" --throttle {LIBRARIES}:with_asyncio_sleep {LIBRARIES}:with_aiolimiter": (
+        T + f"compare --scenarios {FIVE} --timer asyncio-epoll --controllers fixed"
+        f" --throttle {LIBRARIES}:with_asyncio_sleep{FEW}",
+    ),
+    T + "compare --scenarios degrade-recover --controllers headroom"
+    f" --throttle {LIBRARIES}:with_aiolimiter": (
+        T + f"compare --scenarios {FIVE} --controllers headroom --throttle {LIBRARIES}:with_aiolimiter{FEW}",
+    ),
+    **{
+        T + f"compare --scenarios fast-async:duration=4 --replications 1 --timer {timer} --controllers fixed"
+        " --throttle mine.py:throttle": (
+            T + f"compare --scenarios {FIVE} --timer {timer} --controllers fixed --throttle mine.py:throttle"
+            f"{FEW}",
+        )
+        for timer in ("asyncio-epoll", "asyncio-uvloop")
+    },
+    T + "compare --scenarios blocking-steady,degrade-recover"
+    " --controllers ewma-deadzone ewma-deadzone:deadzone=1.5 busy-time": (COMPARED,),
+    T + "compare --scenarios blocking-steady,degrade-recover --controllers ewma-deadzone"
+    " ewma-deadzone:alpha=0.0798,deadzone=1.181,low=0.8571,dec_rate=0.8528,inc_step=9.316 --seed 1": (
+        COMPARED + " --seed 1",
+    ),
+    T + "sweep --scenario degrade-recover --controller ewma-deadzone --replications 10 --grid"
+    " alpha=0.02,0.05,0.1,0.2,0.4 deadzone=1.02,1.05,1.1,1.15,1.2,1.3,1.4,1.5,1.7": (
+        T + f"sweep --scenario {FIVE} --controller ewma-deadzone --grid alpha=0.02 deadzone=1.02,1.1{FEW}",
+    ),
+    T + "analyse ewma-deadzone --scenario blocking-steady": (
+        T + f"analyse ewma-deadzone --scenario {FIVE} --replications 2",
     ),
     T + "compare --scenarios stall --controllers fixed --late burst,delay,skip,capped(20)": (
         T + "compare --scenarios stall:duration=14 --controllers fixed"
@@ -301,7 +339,7 @@ def test_command(
     monkeypatch.chdir(folder)
     row = instead.get(command, (command,))
     words, last = command.split(), shlex.split(row[-1])
-    assert words[:4] == last[:4], "the same verb"
+    assert words[:4] == last[: len(words[:4])], "the same verb"
     assert {word for word in words if word.startswith("--")} <= set(last), "every option is there"
     for line in row:
         if line not in done:  # some stand for several
@@ -312,7 +350,8 @@ def test_command(
 def run(words: list[str]) -> None:
     """One command, in this process if it is ours."""
     if words[:3] != T.split():
-        done = subprocess.run([sys.executable, "-m", *words], cwd=ROOT, capture_output=True, text=True)
+        program = words[1:] if words[0] == "python" else ["-m", *words]
+        done = subprocess.run([sys.executable, *program], cwd=ROOT, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
     elif words[3] == "serve":
         serves(words)
@@ -365,7 +404,11 @@ def executed(where: str) -> str:
     return printed.getvalue()
 
 
-@pytest.mark.parametrize("where", SNIPPETS)
+#: The snippet of a table, which the test of that table runs.
+(TABLE,) = (where for where, code in FOUND["docs/headroom.md"].snippets if "SCENARIOS" in code)
+
+
+@pytest.mark.parametrize("where", [where for where in SNIPPETS if where != TABLE])
 def test_snippet(where: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     printed = executed(where)
@@ -378,19 +421,8 @@ def test_the_table_of_headroom_is_what_its_snippet_prints(
     monkeypatch.chdir(folder)
     text = (ROOT / "docs/headroom.md").read_text(encoding="utf-8")
     shown = text.partition("<!-- headroom -->")[2].partition("<!-- /headroom -->")[0]
-    (where,) = (where for where, code in FOUND["docs/headroom.md"].snippets if "SCENARIOS" in code)
-    made = executed(where)
+    made = executed(TABLE)
     assert shown.strip().splitlines()[2:] == made.splitlines(), f"paste this:\n{made}"
-
-
-def test_the_rows_of_laws_in_the_readme_are_what_a_comparison_prints() -> None:
-    made = [
-        " ".join(line.split())
-        for line in compare("degrade-recover", ["headroom"], replications=5).table().splitlines()
-    ]
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (shown,) = re.findall(r"^    (headroom .*)$", text, re.M)
-    assert " ".join(shown.split()) in made, f"paste this: {made[-1]}"
 
 
 def test_the_table_of_the_league_is_the_committed_one() -> None:
@@ -424,8 +456,9 @@ def test_the_table_of_the_league_is_the_committed_one() -> None:
         assert rest == [two(value) for part, value in row["parts"].items() if part != "total"] + [
             two(value) for value in row["halves"].values()
         ]
-        width = row["behind"]["high"] - row["behind"]["mean"]
-        assert first or re.search(rf"{row['throttle']}\s[^±]*{behind} ±{width:.3f} ", block[0])
+        high = row["behind"]["high"]  # of too few replications there is none
+        width = "" if high is None else f" ±{high - row['behind']['mean']:.3f}"
+        assert first or re.search(rf"{row['throttle']}\s[^±]*{behind}{width} ", block[0])
     for number, among, first in dict.fromkeys(
         (row["scenarios"], row["among"], row["first"]) for row in league["standings"]
     ):
@@ -437,7 +470,7 @@ def test_the_table_of_the_league_is_the_committed_one() -> None:
 
 @pytest.mark.parametrize("name", ["docs/league.md", "docs/headroom.md"])
 def test_the_lead_on_the_held_out_half_is_the_committed_one(name: str) -> None:
-    """Thirty replications of the first and the second where both act; the table says who is the second."""
+    """Thirty replications of `headroom` and of the best of its rivals there, as the table has it."""
     folder = ROOT / "results"
     table = json.loads((folder / "reference-league/summary.json").read_text(encoding="utf-8"))
     pair = json.loads((folder / "reference-held-out/summary.json").read_text(encoding="utf-8"))
@@ -447,30 +480,42 @@ def test_the_lead_on_the_held_out_half_is_the_committed_one(name: str) -> None:
     cells = {(row["scenario"], row["throttle"]) for row in table["cells"] if row["half"] == "held-out"}
     assert set(names) == {scenario for scenario, throttle in cells if throttle == "brpc-auto"}
     first, second = pair["held_out"]
-    nearest = min(
+    best = min(
         (row for row in table["held_out"] if row["throttle"] != "headroom"),
         key=lambda row: row["behind"]["mean"],
     )
-    assert (first["throttle"], second["throttle"], nearest["throttle"]) == (
-        "headroom",
+    assert (first["throttle"], second["throttle"], best["throttle"]) == (
         "brpc-auto",
+        "headroom",
         "brpc-auto",
     )
     assert pair["replications"] == 30
     text = " ".join((ROOT / name).read_text(encoding="utf-8").split())
-    lead, scores = second["behind"], [row["score"]["mean"] for row in (first, second)]
+    lead, scores = second["behind"], [row["score"]["mean"] for row in (second, first)]
     assert f"{lead['mean']:.4f} [{lead['low']:.4f}, {lead['high']:.4f}]" in text
     assert f"{scores[0]:.3f} against {scores[1]:.3f}" in text
     asked = f"--scenarios {','.join(names)} --controllers headroom brpc-auto --replications 30"
     assert any(f"compare --league {asked}" in command for command in COMMANDS)
 
 
-@pytest.mark.parametrize("name", DOCUMENTS)
+def anchors(path: Path) -> set[str]:
+    """What a link into a Markdown page may end with: its headings, as the hosts of repositories name them."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.S | re.M)
+    headings = re.findall(r"^#+ +(.*?) *$", text, re.M)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+PAGES = [*DOCUMENTS, "CHANGELOG.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("tpssim/**/*.md"))]
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_links_lead_somewhere(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
-    for target in re.findall(r"\]\(([^)#]+)", text):
+    for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", text):
         if not target.startswith("http"):
-            assert ((ROOT / name).parent / target).exists(), target
+            path = (ROOT / name).parent / target if target else ROOT / name
+            assert path.exists(), target
+            assert not anchor or anchor in anchors(path), f"{target}#{anchor}"
     for path in re.findall(r"`((?:tpssim|tests|docs|benchmarks|notebooks)/[\w./-]+)`", text):
         if "mine" not in path:
             assert (ROOT / path).exists(), path
@@ -485,6 +530,43 @@ def test_the_words_of_a_report_mean_what_they_mean_on_its_page() -> None:
     for word, name, told in rows:
         assert word in printed
         assert told == ": ".join(MEANINGS[name])
+
+
+class Page(HTMLParser):
+    """The anchors of a page, and where its links lead."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.anchors: set[str] = {""}
+        self.links: list[str] = []
+        self.feed(path.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.anchors.add(given.get("id") or "")
+        if tag == "a" and given.get("href"):
+            self.links.append(given["href"] or "")
+
+
+def dead_links(folder: Path) -> list[str]:
+    """Links between the pages of a folder that lead to no page or to no anchor of it."""
+    pages = {path.resolve(): Page(path) for path in folder.rglob("*.html")}
+    dead = []
+    for path, page in pages.items():
+        for link in page.links:
+            target, _, anchor = link.partition("#")
+            there = (path.parent / unquote(target)).resolve() if target else path
+            known = pages.get(there / "index.html" if there.is_dir() else there)
+            elsewhere = re.match(r"[a-z]+:", link) is not None
+            if not elsewhere and (known is None or unquote(anchor) not in known.anchors):
+                dead.append(f"{path.name}: {link}")
+    return dead
+
+
+def test_a_dead_link_of_a_page_is_found(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text('<p id="here"><a href="#here">1</a><a href="b.html#x">2</a>', "utf-8")
+    (tmp_path / "b.html").write_text('<p id="y"><a href="a.html">1</a><a href="c.html">2</a>', "utf-8")
+    assert sorted(dead_links(tmp_path)) == ["a.html: b.html#x", "b.html: c.html"]
 
 
 def test_without_its_extra_the_api_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -511,6 +593,7 @@ def test_the_pages_of_the_api_are_built_without_a_warning(tmp_path: Path) -> Non
     assert done.stderr == ""
     import tpssim
 
+    assert dead_links(made) == []
     page = (made / "tpssim.html").read_text(encoding="utf-8")
     assert [name for name in tpssim.__all__ if f'id="{name}"' not in page] == []
     assert 'id="Headroom.queue"' in (made / "tpssim/controllers/headroom.html").read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import functools
+import hashlib
 import queue
 import select
 import socket
@@ -21,6 +22,7 @@ import numpy as np
 import pytest
 
 from tpssim import InputError, compare, judge, measure, simulate
+from tpssim.cli import main
 from tpssim.clock import TIMERS
 from tpssim.core import OK
 from tpssim.hosting import foreign
@@ -245,9 +247,9 @@ def test_nothing_leaks_out() -> None:
     outside.start()
     began = time.perf_counter()
     simulate(QUICK._replace(duration=50.0), curious)
-    took = time.perf_counter() - began
     stop.set()
     outside.join()
+    took = time.perf_counter() - began
     assert {name: getattr(time, name) for name in dir(time)} == before
     assert (threading.Lock, threading.Thread.start) == (lock, start)
     assert KEPT.sleeper is time.sleep
@@ -257,6 +259,31 @@ def test_nothing_leaks_out() -> None:
     assert seen[10][0] == pytest.approx(5.01, abs=1e-9)
     assert ticks
     assert ticks[-1] - ticks[0] <= took < 50.0
+
+
+def test_a_real_thread_may_be_ended_by_a_finaliser_in_hosted_code() -> None:
+    stop = threading.Event()
+    outside = threading.Thread(target=stop.wait)
+    outside.start()
+    alive: list[bool] = []
+
+    class Owner:
+        def __del__(self) -> None:
+            alive.append(outside.is_alive())
+            stop.set()
+            outside.join()
+            alive.append(outside.is_alive())
+
+    owners = [Owner()]
+
+    def forgetful(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
+        for item in items:
+            owners.clear()
+            time.sleep(0.5)
+            yield item
+
+    simulate(QUICK._replace(duration=5.0), forgetful)
+    assert alive == [True, False]
 
 
 def test_equal_runs_are_equal_although_threads_take_part() -> None:
@@ -293,13 +320,11 @@ def test_what_cannot_be_hosted_is_named(name: str, wait: Callable[[float], None]
 
 
 def test_a_wait_in_real_time_by_other_means_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    ctypes = pytest.importorskip("ctypes")
     monkeypatch.setattr(foreign, "PATIENCE", 0.5)
     monkeypatch.setattr(foreign, "PACE", 0.0)
-    libc = ctypes.CDLL(None)
 
     def wait_in_c(seconds: float) -> None:
-        libc.usleep(20_000)
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 30_000)  # some 20 ms in C
 
     with pytest.raises(InputError, match=r"it waits in real time, .* \(wait_in_c, .*test_foreign.py:\d+\)"):
         simulate(QUICK._replace(duration=1e4), as_throttle(wait_in_c))
@@ -453,7 +478,10 @@ def raises(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
         (raises, r"throttle raises failed: ZeroDivisionError: oh \(test_foreign.py:\d+\)"),
         (exits, r"throttle exits failed: SystemExit: bye \(test_foreign.py:\d+\)"),
         (lambda items, tps, total: None, "it gave NoneType; allowed: a generator or an async generator"),
-        (lambda items: items, r"it takes \(items\); allowed: called as \(items, tps, total\)"),
+        (
+            lambda items: items,
+            r"^throttle <lambda> takes \(items\); allowed: called as \(items, tps, total\)",
+        ),
         (lambda items, tps, total: items[:3], r"it ended after 3 of 202 items, at 0\.003 s"),
     ],
 )
@@ -463,6 +491,19 @@ def test_an_error_in_hosted_code_is_one_line_with_its_place(
     with pytest.raises(InputError, match=message) as error:
         simulate(QUICK, throttle)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("league", [[], ["--league"]])
+def test_what_cannot_be_called_as_a_throttle_is_refused_before_any_run(
+    league: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text("def throttle(items, tps):\n    yield from items\n")
+    words = ["--scenarios", "fast-async", "blocking-steady", "--replications", "1", "--workers", "1"]
+    assert main(["compare", *league, "--throttle", "mine.py:throttle", *words]) == 2
+    assert capsys.readouterr().err == (
+        "tpssim: throttle 'mine.py:throttle' takes (items, tps); allowed: called as (items, tps, total)\n"
+    )
 
 
 def test_what_it_prints_is_not_the_answer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -671,3 +712,22 @@ def test_nothing_of_a_run_is_kept() -> None:
         simulate(QUICK, as_throttle(by_thread))
     gc.collect()
     assert made[0]() is None
+
+
+def test_the_real_thread_that_hosts_it_cannot_be_joined() -> None:
+    """It would wait for itself."""
+
+    def joining(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
+        def join() -> None:
+            with pytest.raises(RuntimeError, match="hosted code has not started"):
+                threading.main_thread().join()
+            joined.append(True)
+
+        thread = threading.Thread(target=join)
+        thread.start()
+        thread.join()
+        yield from items
+
+    joined: list[bool] = []
+    simulate(QUICK._replace(duration=1.0), joining)
+    assert joined == [True]

@@ -17,7 +17,7 @@ from tpssim.scenarios import CORE, SCENARIOS
 from tpssim.sweeping import lanes
 from tpssim.sweeping.lanes import Reduced, reduced
 from tpssim.traces import Trace
-from tpssim.verdicts import WORDS
+from tpssim.verdict_words import WORDS
 
 
 def agrees(found: Reduced, traces: list[Trace]) -> None:

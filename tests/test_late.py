@@ -1,4 +1,4 @@
-"""Late policies after a stall, by hand: what is caught up, re-anchored, dropped."""
+"""Late policies after a stall, by hand: what is caught up, re-anchored, skipped."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from laws import Valve, run
 
 from tpssim.core import InputError
 from tpssim.disturbances import Stall
-from tpssim.pacing import BURST, DELAY, SKIP, Late, anchor, capped, late_policy
+from tpssim.pacing import AUTO, BURST, DELAY, SKIP, Late, anchor, capped, late_policy
 from tpssim.scenario import Scenario
 from tpssim.services import Constant
 from tpssim.traces import Trace
@@ -29,11 +29,13 @@ BACK = 1.125 + W  # when the call of 0.5 s comes back
         # All five missed slots at once, and on with the old schedule (the next is due at 1.25).
         (BURST, [BACK, BACK + W, BACK + 2 * W, BACK + 3 * W, BACK + 4 * W, 1.25], (4.0, 0.0, 0.0)),
         # One slot late: released at once, and the schedule begins anew from there.
-        (DELAY, [BACK, BACK + 0.125, BACK + 0.25], (1.0, 1.0, 0.0)),
-        # The due slot (0.625) goes out late, the other missed ones are dropped: on at 1.25.
+        (DELAY, [BACK, BACK + 0.125, BACK + 0.25], (1.0, 1.0, (BACK - 0.625) / 0.125)),
+        # The due slot (0.625) goes out late, the other missed ones are skipped: on at 1.25.
         (SKIP, [BACK, 1.25, 1.375], (1.0, 0.0, 4.0)),
         # At most two intervals behind: the late one, then two more to catch up, then the new schedule.
-        (capped(2), [BACK, BACK + W, BACK + 2 * W, BACK + 0.125], (2.0, 1.0, 0.0)),
+        (capped(2), [BACK, BACK + W, BACK + 2 * W, BACK + 0.125], (2.0, 1.0, 2.125)),
+        # Slots are more than 0.1 s apart, so one interval behind: the late one, the one due then, and on.
+        (AUTO, [BACK, BACK + W, BACK + 0.125, BACK + 0.25], (1.0, 1.0, 3.125)),
     ],
     ids=str,
 )
@@ -43,17 +45,17 @@ def test_what_becomes_of_missed_slots(
     trace = stalled(late)
     assert trace.released[:5].tolist() == [0.0, 0.125, 0.25, 0.375, 0.5]
     assert trace.released[5 : 5 + len(releases)].tolist() == releases
-    assert tuple(trace.meta[name] for name in ("caught_up", "re_anchored", "dropped")) == counters
+    assert tuple(trace.meta[name] for name in ("caught_up", "re_anchored", "skipped")) == counters
 
 
 def test_without_a_stall_no_policy_does_anything() -> None:
-    for late in (BURST, DELAY, SKIP, capped(1)):
+    for late in (AUTO, BURST, DELAY, SKIP, capped(1)):
         trace = run(Scenario("s", Constant(0.015625), 8.0, 2.0)._replace(late=late))
         assert trace.released.tolist() == [k / 8.0 for k in range(16)]
-        assert [trace.meta[name] for name in ("caught_up", "re_anchored", "dropped")] == [0.0] * 3
+        assert [trace.meta[name] for name in ("caught_up", "re_anchored", "skipped")] == [0.0] * 3
 
 
-def test_dropped_slots_use_up_their_noise() -> None:
+def test_skipped_slots_use_up_their_noise() -> None:
     from tpssim.services import Lognormal, draws
 
     service = Lognormal(W, 0.5)
@@ -76,25 +78,30 @@ def test_a_rate_valve_counts_in_its_own_intervals() -> None:
     ("late", "due", "now", "then"),
     [
         (BURST, 1.0, 1.7, (1.0, 0.0)),
-        (DELAY, 1.0, 1.7, (1.7, 0.0)),
+        (DELAY, 1.0, 1.75, (1.75, 3.0)),
         (DELAY, 1.0, 1.0, (1.0, 0.0)),
         (SKIP, 1.0, 1.75, (1.75, 3.0)),
         (SKIP, 1.0, 1.1, (1.0, 0.0)),
         (capped(2), 1.0, 1.4, (1.0, 0.0)),
-        (capped(2), 1.0, 2.0, (1.5, 0.0)),
+        (capped(2), 1.0, 2.0, (1.5, 2.0)),
+        (AUTO, 1.0, 1.25, (1.0, 0.0)),
+        (AUTO, 1.0, 2.0, (1.75, 3.0)),
+        (Late(seconds=0.5), 1.0, 2.0, (1.5, 2.0)),
     ],
     ids=str,
 )
 def test_where_the_schedule_continues(late: Late, due: float, now: float, then: tuple[float, float]) -> None:
-    assert anchor(late, due, now, 0.25) == then
+    assert anchor(late, due, now, 0.25, 4.0) == then
 
 
-@pytest.mark.parametrize("text", ["burst", "delay", "skip", "capped(3)"])
+@pytest.mark.parametrize("text", ["auto", "auto(0.25)", "burst", "delay", "skip", "capped(3)"])
 def test_a_policy_is_read_as_it_is_written(text: str) -> None:
     assert str(late_policy(text)) == text
 
 
-@pytest.mark.parametrize("text", ["", "Burst", "capped", "capped()", "capped(-1)", "capped(1.5)"])
+@pytest.mark.parametrize(
+    "text", ["", "Burst", "capped", "capped()", "capped(-1)", "capped(1.5)", "auto0.1", "auto()", "auto(-1)"]
+)
 def test_other_words_are_refused(text: str) -> None:
-    with pytest.raises(InputError, match=r"allowed: burst, capped\(N\), delay, skip"):
+    with pytest.raises(InputError, match=r"allowed: auto"):
         late_policy(text)

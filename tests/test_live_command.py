@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -22,10 +23,11 @@ from laws import left, threads
 from tpssim import InputError, arun, callees, run, throttle
 from tpssim.cli import main
 from tpssim.clock import VirtualClock
+from tpssim.live.counts import BINS
 from tpssim.live.permits import Rejected
 from tpssim.live.playback import play, read_recording
 from tpssim.live.watching import Onlooker
-from tpssim.panel import drawn, frames, line, show_lines
+from tpssim.panel import drawn, frames, line, show_lines, show_panel
 from tpssim.server import Server, VirtualQueue
 
 CALLS = """
@@ -92,9 +94,12 @@ def test_without_a_call_that_went_well_only_what_is_written_is_named(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["live", "--command", "exit 3", "--tps", "50", "--out", "out", "--quiet", "--total"]
-    assert main([*words, "2"]) == 0
-    said = capsys.readouterr().out.splitlines()[-1]
-    assert said == "Written to out: live.csv, summary.json; python -m tpssim replay out/recording.ndjson"
+    assert main([*words, "2"]) == 1  # nothing succeeded
+    said = capsys.readouterr().out.splitlines()[-2:]
+    assert said == [
+        "Written to out: live.csv, summary.json",
+        "  python -m tpssim replay out/recording.ndjson",
+    ]
     names = {"live.csv", "recording.ndjson", "run.json", "summary.json"}
     assert {file.name for file in (here / "out").iterdir()} == names
     assert len((here / "out" / "live.csv").read_text().splitlines()) == 3
@@ -135,17 +140,17 @@ def test_a_callable_without_arguments_and_an_asynchronous_one(
     assert document["stopped"] == ""
     assert document["command"].endswith(
         "live --call calls.py:asend --method GET --tps 1000.0 --seconds 0.1 --controller fixed --workers 0 "
-        "--async --late burst --spin auto --seed 0"
+        "--async --late auto --spin auto --seed 0"
     )
 
 
 def test_a_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["live", "--command", "exit 3", "--tps", "50", "--total", "5", "--quiet"]) == 0
+    assert main(["live", "--command", "exit 3", "--tps", "50", "--total", "5", "--quiet"]) == 1
     assert "5 times CallFailed: exit code 3" in capsys.readouterr().out
     words = ["live", "--command", "sleep 30", "--tps", "50", "--total", "3", "--timeout", "0.1", "--quiet"]
     for how in (["--workers", "3"], ["--async"]):
         start = time.perf_counter()
-        assert main([*words, *how, "--json"]) == 0
+        assert main([*words, *how, "--json"]) == 1
         assert time.perf_counter() - start < 20.0
         document = json.loads(capsys.readouterr().out)
         assert (document["report"]["errors"], document["report"]["drops"]) == (3, 3)
@@ -183,7 +188,7 @@ def test_what_the_answers_of_a_service_mean(asynchronous: bool) -> None:
 
     assert ask(f"{where}/nothing", 2, 5.0) == {"CallFailed: HTTP 404": 2}
     found = ask(where, 6, 0.5)  # four servers of two seconds each
-    assert found == {"TimeoutError: no answer within 0.5 s": 4, "Rejected: HTTP 503": 2}
+    assert found == {"TimeoutError: no whole answer within 0.5 s": 4, "Rejected: HTTP 503": 2}
     server.shutdown()
     server.server_close()
     ((failure, n),) = ask(where, 2, 5.0).items()
@@ -258,7 +263,7 @@ def test_a_signal_ends_it_with_a_report_and_whole_files(
     assert child.returncode == 0, err
     assert "Traceback" not in err
     document = json.loads((here / "out" / "summary.json").read_text())
-    assert document["report"]["verdict"] in out
+    assert document["report"]["verdict"] in " ".join(out.split())
     assert document["stopped"] == number.name
     assert document["report"]["in_flight"] == 0
     recording = read_recording(here / "out" / "recording.ndjson")
@@ -329,8 +334,9 @@ def test_a_line_a_second_on_stderr(here: Path) -> None:
     # Whoever draws is a process of its own, which a busy machine starts late; and it may miss its turn.
     lines = [text for text in err.splitlines() if "/s of 100 commanded, 100 wanted" in text]
     assert 1 <= len(lines) <= 5
+    assert " ok + " in lines[0]
     assert "in flight" in lines[0]
-    assert "errors 0" in lines[0]
+    assert "failed" not in lines[0]
 
 
 @pytest.mark.parametrize(
@@ -380,7 +386,7 @@ def test_conditions_set_the_exit_code(condition: str, code: int, capsys: pytest.
         ("--call calls.py:nothing --tps 5", "has no callable 'nothing'"),
         ("--call nothing.py:f --tps 5", "'nothing.py' is not there"),
         ("--url ftp://x --tps 5", "url 'ftp://x'; allowed"),
-        ("--url http://x --tps 5 --header Bad", "header 'Bad'; allowed"),
+        ("--url http://x --tps 5 --header Bad", "a --header without a name and a colon; allowed"),
         ("--call calls.py:send --tps 5 --record calls.py/x", "cannot be written"),
     ],
 )
@@ -413,7 +419,8 @@ def shown(calls: int) -> bytes:
         permit.fail() if k % 10 == 9 else permit.done()
         if k % 50 == 49:
             numbers, lateness, latency = live.flow.glimpse()
-            data += json.dumps(numbers | {"why": live.why()}).encode() + b"\n" + lateness + latency
+            words = {"why": live.why(), "said": ["a word"] if k < 50 else []}
+            data += json.dumps(numbers | words).encode() + b"\n" + lateness + latency
     return data
 
 
@@ -426,22 +433,86 @@ def test_frames_tell_what_happened_since_the_one_before() -> None:
     assert found[2].latency.quantile(0.5) == pytest.approx(0.002, rel=0.02)
     text = line(found[2])
     assert "100.0/s of 100 commanded, 100 wanted" in text
-    assert "errors 15" in text
+    assert "calls 150 = 135 ok + 15 failed + 0 in flight" in text
 
 
 def test_lines_and_panel(capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console
 
     show_lines(frames(io.BytesIO(shown(100))))
-    assert capsys.readouterr().out.count("commanded") == 2
+    out = capsys.readouterr().out
+    assert out.startswith("a word\n")
+    assert out.count("commanded") == 2
     *_, last = frames(io.BytesIO(shown(100)))
     console = Console(width=100, record=True, file=io.StringIO())
     console.print(drawn(last, deque([50.0, 100.0]), {"law": "aimd", "total": 200, "seconds": None}))
     text = console.export_text()
     assert "100 of 200 calls, 1 s left" in text
     assert "▄█" in text
-    assert "90 ok, 10 failed (0 of them dropped)" in text
+    assert "100 = 90 ok + 10 failed + 0 in flight" in text
     assert max(map(len, text.splitlines())) <= 100
+
+
+def test_the_panel_that_is_drawn_with_a_message_shows_no_marks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import rich.console
+
+    made = rich.console.Console(width=80, height=24, file=io.StringIO(), force_terminal=True)
+    monkeypatch.setattr("rich.console.Console", lambda: made)
+    data = shown(100).replace(b'"said": []', b'"said": ["[bold]another[/]"]')
+    show_panel(frames(io.BytesIO(data)), {"law": "aimd", "total": 200, "seconds": None})
+    drawn_ones: Any = made.file
+    text = re.sub("\x1b\\[[0-9;?]*[A-Za-z]", "", drawn_ones.getvalue())
+    assert "[bold]another[/]" in text  # what is said is shown as it is
+    assert "5 failed" in text
+    assert text.count("[/]") == 1
+
+
+def frame_of(t: float, released: int, **more: Any) -> bytes:
+    numbers: dict[str, Any] = {
+        "t": t,
+        "tps": 0.5,
+        "rate": 0.5,
+        "released": released,
+        "refused": 0,
+        "ok": released,
+    }
+    numbers |= {"errors": 0, "refused_by_service": 0, "timed_out": 0, "forgotten": 0, "in_flight": 0}
+    numbers |= {"limit": None, "why": "", "said": []}
+    return json.dumps(numbers | more).encode() + b"\n" + bytes(8 * BINS)
+
+
+def test_a_slow_rate_is_averaged_over_its_intervals() -> None:
+    """A call at 0, 2, 4, ... s, half a call a second: no second shows none, and none shows one a second."""
+    data = b"".join(frame_of(t + 0.01, int(t // 2) + 1) for t in range(1, 20))
+    seen = [frame.achieved for frame in frames(io.BytesIO(data))]
+    assert len(seen) == 19
+    assert seen[0] == seen[1] == pytest.approx(0.5)
+    assert all(0.36 <= rate <= 0.64 for rate in seen)  # one call more or less in 8 s
+    # Ten at once are seen all the same: 10 calls, in a second and the two that belong to the last of them.
+    (burst,) = frames(io.BytesIO(frame_of(1.0, 10)))
+    assert burst.achieved == pytest.approx(10.0 / 3.0)
+
+
+@pytest.mark.parametrize("count", [0, 7, 123])
+def test_a_line_has_at_most_120_characters(count: int) -> None:
+    """With whatever became of calls, and however much a law says."""
+    more: dict[str, Any] = {
+        "errors": 3 * count,
+        "refused_by_service": count,
+        "timed_out": count,
+        "forgotten": 0,
+    }
+    more |= {"in_flight": count, "refused": count, "why": "served again: " + "12.5/s, " * 20, "tps": 1234.5}
+    (seen,) = frames(io.BytesIO(frame_of(2.0, 7 * count, rate=987.6, **more)))
+    text = line(seen)
+    assert len(text) <= 120
+    assert "of 987.6 commanded, 1234.5 wanted" in text
+    assert (f"{count:,} failed + {count:,} timed out + {count:,} refused + {count:,} in" in text) == bool(
+        count
+    )
+    assert ("served again" in text) == (count == 0), "where there is room"
 
 
 def test_an_onlooker_that_dies_does_not_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -451,6 +522,31 @@ def test_an_onlooker_that_dies_does_not_stop_the_run(monkeypatch: pytest.MonkeyP
         onlooker._child.kill()
         assert len(list(live)) == 300
     assert not left(before)
+
+
+def test_what_is_said_while_somebody_looks_on_is_shown_and_so_is_the_end(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    live = throttle(range(30), 1000.0)
+    with Onlooker(live, 30, None) as onlooker:
+        onlooker.say("a word")
+        assert len(list(live)) == 30
+    err = capfd.readouterr().err
+    assert "a word\n" in err
+    assert "calls 30 = 30 ok + 0 in flight" in err
+
+
+def test_what_nobody_has_shown_is_said_in_the_end(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "isatty", lambda _: True)
+    live = throttle(range(3), 1000.0)
+    with Onlooker(live, 3, None) as onlooker:
+        onlooker._child.kill()
+        onlooker._child.wait()
+        onlooker.say("a word")
+        assert len(list(live)) == 3
+    assert "a word\n" in capfd.readouterr().err
 
 
 def test_rejected_is_a_drop() -> None:
@@ -466,3 +562,67 @@ def test_requests_are_checked() -> None:
         callees.check_request(callees.Request("x"))
     headers: Any = {"A": "b"}
     assert callees.check_request(callees.Request("http://x", headers=headers)).headers == headers
+
+
+def test_no_rate_need_be_wanted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two calls of 0.2 s at a time, six of them: the workers alone set the pace, and nothing is "inf"."""
+    words = [
+        "live",
+        "--call",
+        "calls.py:slow",
+        "--tps",
+        "inf",
+        "--total",
+        "6",
+        "--workers",
+        "2",
+        "--out",
+        "o",
+    ]
+    assert main([*words, "--quiet"]) == 0
+    said = capsys.readouterr().out
+    assert "inf" not in said
+    assert "commanded any, wanted any" in said
+    document = json.loads((here / "o" / "summary.json").read_text())
+    assert document["report"]["target"] is None
+    assert document["report"]["released"] == 6
+    assert (here / "o" / "rate.png").exists()
+    assert main(["replay", "o/recording.ndjson"]) == 0
+    frame: dict[str, Any] = {
+        "t": 1.0,
+        "tps": float("inf"),
+        "rate": float("inf"),
+        "released": 3,
+        "refused": 0,
+        "ok": 1,
+    }
+    frame |= {"errors": 0, "refused_by_service": 0, "timed_out": 0, "forgotten": 0, "in_flight": 2}
+    frame |= {"limit": None, "why": "", "said": []}
+    shown = io.BytesIO(json.dumps(frame).encode() + b"\n" + bytes(8 * BINS))
+    (seen,) = frames(shown)
+    assert "3.0/s, no rate is wanted" in line(seen)
+    panel = drawn(seen, deque([3.0]), {"law": "fixed", "total": 6, "seconds": None})
+    assert panel.title == "1 s, 3 of 6 calls"  # of what is left nobody knows how long it takes
+
+
+def test_a_call_is_tried_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each of four calls fails once: with one retry all succeed in the end, eight calls in all."""
+    flaky = (
+        "def send(k, seen=set()):\n    if k not in seen:\n        seen.add(k)\n        raise ValueError(k)\n"
+    )
+    (here / "flaky.py").write_text(flaky)
+    words = ["live", "--call", "flaky.py:send", "--tps", "100", "--total", "4", "--workers", "2", "--quiet"]
+    assert main([*words, "--retries", "1", "--out", "o"]) == 0
+    report = json.loads((here / "o" / "summary.json").read_text())["report"]
+    assert (report["released"], report["ok"], report["errors"]) == (8, 4, 4)
+    capsys.readouterr()
+    for wrong in ("-1", "1001"):
+        assert main([*words, "--retries", wrong]) == 2
+        allowed = "a whole number >= 0 and <= 1,000"
+        assert capsys.readouterr().err == f"tpssim: retries={wrong}; allowed: {allowed}\n"
+
+
+def test_what_live_prints_fits_a_terminal(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["live", "--call", "calls.py:send", "--tps", "200", "--total", "40", "--workers", "4", "--quiet"]
+    assert main([*words, "--out", "o"]) == 0
+    assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 80] == []

@@ -34,7 +34,7 @@ def trace(scenario: Scenario, released: Any, completed: Any, rate: Any, schedule
         np.where(np.isnan(done), UNFINISHED, OK).astype(np.int8),
         np.zeros(len(sent), dtype=np.int32),
         scenario,
-        {"spun": 0.0, "caught_up": 0.0, "re_anchored": 0.0, "dropped": 0.0, "held": 0.0},
+        {"spun": 0.0, "caught_up": 0.0, "re_anchored": 0.0, "skipped": 0.0, "held": 0.0},
     )
 
 
@@ -145,6 +145,54 @@ def test_swing_and_period_of_a_square_wave() -> None:
     assert got["period"] == pytest.approx(2.0, rel=0.02)
     # 63 changes of 2 in 64 s.
     assert got["total_variation"] == pytest.approx(63 * 2 / 64)
+
+
+def test_a_rate_that_never_settles_is_worse_than_one_that_settles_late() -> None:
+    # At 4/s but for the last quarter of a second, at 2/s: the last point lies outside of the band.
+    times = np.arange(64) / 4.0
+    rate = np.where(times < 15.75, 4.0, 2.0)
+    got = measure(trace(Scenario("s", Constant(0.1), 4.0, 16.0), times, times, rate))
+    assert got["settling_time"] == math.inf
+
+
+def limited(limits: Any, producer: Any = 0) -> Trace:
+    """A call a second, released under these limits with an open rate."""
+    times = np.arange(float(len(limits)))
+    plant = Scenario("s", Constant(0.1), 1.0, float(len(limits)), Pool(8.0))
+    plant = plant._replace(producers=(Producer(),) * (1 + int(np.max(producer))))
+    run = trace(plant, times, times + 0.1, math.inf)
+    who = np.broadcast_to(np.asarray(producer, dtype=np.int32), times.shape)
+    return run._replace(limit=np.asarray(limits, dtype=np.float64), producer=who)
+
+
+def test_churn_is_of_what_acts() -> None:
+    # A rate that moves by 2 between 3 and 5, 63 times in 64 s, where 5/s are achievable.
+    times = np.arange(256) / 4.0
+    rate = np.where(np.floor(times) % 2 == 0, 3.0, 5.0)
+    got = measure(trace(Scenario("s", Constant(0.1), 5.0, 64.0), times, times, rate))
+    assert got["churn"] == got["total_variation"] / 5.0 == 63 * 2 / 64 / 5.0
+    # A limit of 4 and 6, 15 changes of 2 in 16 s, 5 in the mean; its rate is open and moves nowhere.
+    got = measure(limited([4.0, 6.0] * 8))
+    assert (got["churn"], got["total_variation"]) == (15 * 2 / 16 / 5.0, 0.0)
+    # Refusals: of two slots a second in 8 s none, one, none, one, ...: 7 changes of a half.
+    slots = np.arange(16) / 2.0
+    outcome = np.where(np.arange(16) % 4 == 3, REFUSED, OK).astype(np.int8)
+    sent = np.where(outcome == REFUSED, math.nan, slots)
+    plant = Scenario("s", Constant(0.1), 2.0, 8.0)
+    got = measure(trace(plant, sent, sent, math.inf, slots)._replace(outcome=outcome))
+    assert (got["churn"], got["total_variation"]) == (7 * 0.5 / 8.0, 0.0)
+    # Code that hides its rate has neither; a law that turns nothing has none of it to turn.
+    got = measure(trace(plant, slots, slots, math.nan))
+    assert math.isnan(got["churn"])
+    assert math.isnan(got["total_variation"])
+    assert measure(trace(plant, slots, slots, math.inf))["churn"] == 0.0
+
+
+def test_the_limits_of_producers_add_up() -> None:
+    """Two that never move, 4 and 12, are no swing."""
+    run = limited([4.0, 12.0] * 16, [0, 1] * 16)
+    assert (measure(run)["swing"], measure(run)["churn"]) == (0.0, 0.0)
+    assert [row.commanded for row in measure_phases(run)] == [16.0]
 
 
 def test_response_counts_from_the_schedule_and_lag_to_the_release() -> None:

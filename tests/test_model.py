@@ -198,7 +198,10 @@ BACKENDS = st.builds(
 )
 PLANTS = st.builds(
     lambda *parts: Scenario("drawn", *parts[:-3])._replace(
-        backend=parts[-3], timeout=parts[-2], retry=Retry(attempts=parts[-1], base=0.01)
+        backend=parts[-3],
+        timeout=parts[-2],
+        retry=Retry(attempts=parts[-1], base=0.01),
+        late=BURST,  # all that the printed throttles know
     ),
     st.builds(Lognormal, st.floats(1e-4, 0.1), st.floats(0.0, 2.0))
     | st.builds(Constant, st.floats(1e-4, 0.1)),

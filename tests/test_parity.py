@@ -33,7 +33,10 @@ def test_agreement_is_with_the_median_of_the_bench() -> None:
     assert pair(100.0, math.nan).complaints() != []
     assert pair(100.0, 1.0, "stuck").complaints() == ["live it stuck, simulated it converges"]
     assert pair(101.0, 1.0).difference("throughput") == pytest.approx(0.01)
-    assert "FAILS: regain_time is 1.21 live" in table([pair(100.0, 1.21)])
+    shown = table([pair(100.0, 1.21)])
+    assert "FAILS" in shown
+    assert shown.endswith("\nheadroom, async: regain_time is 1.21 live, 1 on the bench (1 to 1)")
+    assert max(map(len, shown.splitlines())) <= 80
     assert "agrees" in table([pair(100.0, 1.0)])
 
 
@@ -57,7 +60,10 @@ def test_bad_arguments() -> None:
 def test_a_short_run_of_the_real_thing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whether it agrees to 3 % is for a quiet machine to say; here: it runs, and it is no other world."""
+    """Whether it agrees to 3 % is for a quiet machine to say; here: it runs, and it is no other world.
+
+    What the bench foretells stands on probes of this machine, which may be busy then, and idle in the run.
+    """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(parity, "PROBES", 200)
     assert main(["validate", "--live", "--seconds", "6", "--json"]) in (0, 1)
@@ -66,7 +72,7 @@ def test_a_short_run_of_the_real_thing(
     for row in document["pairs"]:
         assert len(row["runs"]) == parity.RUNS
         assert 0.0 < row["delay"] < 0.1
-        assert row["live"]["throughput"] == pytest.approx(row["bench"]["throughput"], rel=0.5)
+        assert 1.0 / 3.0 < row["live"]["throughput"] / row["bench"]["throughput"] < 3.0
     folder = tmp_path / "results" / "validate-live"
     names = {"busy-time-async.png", "busy-time-blocking.png", "run.json", "summary.json"}
     assert {file.name for file in folder.iterdir()} == names

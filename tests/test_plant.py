@@ -10,6 +10,7 @@ import pytest
 from laws import Valve, run, told
 
 from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED
+from tpssim.pacing import BURST
 from tpssim.plant import (
     Async,
     Backend,
@@ -28,7 +29,9 @@ from tpssim.services import Constant, draws
 def plant(
     mean: float, target: float, duration: float, consumer: Consumer | None = None, **more: Any
 ) -> Scenario:
-    return Scenario("s", Constant(mean), target, duration, consumer or Blocking())._replace(**more)
+    return Scenario("s", Constant(mean), target, duration, consumer or Blocking(), late=BURST)._replace(
+        **more
+    )
 
 
 def test_a_pool_runs_as_many_calls_as_it_has_workers_and_queues_the_rest() -> None:

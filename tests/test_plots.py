@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 
 from tpssim import plots
+from tpssim.cells import At
+from tpssim.pictures import panel
 from tpssim.plots.common import DIM
 from tpssim.plots.maps import WORD_COLOURS
 from tpssim.plots.searches import AGE
-from tpssim.traces import panel
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 6])
@@ -105,9 +107,10 @@ def test_a_storm_that_leaves_the_axes_is_named_and_does_not_press_the_others_fla
         assert 36.0 < axes[-1].texts[0].xy[0] < 40.5, "beside the storm"
 
 
-def test_a_grey_printer_keeps_the_order_of_the_verdicts() -> None:
-    greys = [grey(colour) for colour in WORD_COLOURS.values()]
-    assert min(np.diff(greys)) > 15.0
+def test_a_grey_printer_keeps_the_verdicts_apart_and_good_is_stronger_than_what_is_bad() -> None:
+    greys = {word: grey(colour) for word, colour in WORD_COLOURS.items()}
+    assert min(np.diff(sorted(greys.values()))) > 15.0
+    assert all(greys["converges"] < greys[word] for word in ("oscillates", "saturated", "drifts"))
 
 
 def test_every_dot_of_a_search_is_dark_enough_for_white_paper() -> None:
@@ -130,12 +133,12 @@ def test_axes_of_numbers_are_plain_and_have_their_unit_once() -> None:
 
 
 def test_lines_differ_in_more_than_colour_and_names_are_not_joined() -> None:
-    lines: Any = [(f"k={k}", [(1.0, 0.1, 0.4), (2.0, 0.2, 0.0)]) for k in (1, 2, 3)]
+    lines: Any = [(f"k={k}", [At(1.0, 0.1, 0.4), At(2.0, 0.2)]) for k in (1, 2, 3)]
     figure: Any = plots.line_figure("t", ("x", "y (share)"), lines)
     drawn = figure.axes[0].lines
     assert len({(line.get_linestyle(), line.get_marker()) for line in drawn}) == 3
     assert -0.05 < figure.axes[0].get_ylim()[0] <= 0.0, "the interval alone reaches below nothing"
-    named: Any = [("", [("a", 0.1, 0.0), ("b", 0.2, 0.0)])]
+    named: Any = [("", [At("a", 0.1), At("b", 0.2)])]
     apart: Any = plots.line_figure("t", ("x", "y (share)"), named)
     assert {line.get_linestyle() for line in apart.axes[0].lines} == {"None"}
 
@@ -169,15 +172,15 @@ def points_of(*counts: int) -> list[tuple[float, ...]]:
 
 def test_a_line_for_each_setting_of_few_other_factors() -> None:
     points = points_of(2, 2, 2)
-    rows = [(point[0], float(i), 0.5) for i, point in enumerate(points)]
+    rows = [At(point[0], float(i), 0.5) for i, point in enumerate(points)]
     lines, note, joined = plots.lines_over(NAMES, points, "slack", None, rows)
     assert (note, joined) == ("", True)
     # The first factor varies slowest: the points of one setting of the others are 4 apart.
     assert lines == [
-        ("share=0, alpha=0", [(0.0, 0.0, 0.5), (1.0, 4.0, 0.5)]),
-        ("share=0, alpha=1", [(0.0, 1.0, 0.5), (1.0, 5.0, 0.5)]),
-        ("share=1, alpha=0", [(0.0, 2.0, 0.5), (1.0, 6.0, 0.5)]),
-        ("share=1, alpha=1", [(0.0, 3.0, 0.5), (1.0, 7.0, 0.5)]),
+        ("share=0, alpha=0", [At(0.0, 0.0, 0.5), At(1.0, 4.0, 0.5)]),
+        ("share=0, alpha=1", [At(0.0, 1.0, 0.5), At(1.0, 5.0, 0.5)]),
+        ("share=1, alpha=0", [At(0.0, 2.0, 0.5), At(1.0, 6.0, 0.5)]),
+        ("share=1, alpha=1", [At(0.0, 3.0, 0.5), At(1.0, 7.0, 0.5)]),
     ]
 
 
@@ -185,16 +188,16 @@ def test_a_line_for_each_setting_of_few_other_factors() -> None:
     ("x", "by", "labels", "first", "note"),
     [
         # Value = 100 x + 10 y + z; the mean of y is 2, of z 0.5.
-        ("slack", None, ["alpha=0", "alpha=1"], (0.0, 20.0, 0.0), "mean over share (5 values)"),
-        ("slack", "share", [f"share={i}" for i in range(5)], (0.0, 0.5, 0.0), "mean over alpha (0, 1)"),
-        ("swing", None, ["alpha=0", "alpha=1"], (0.0, 20.0, 0.0), "mean over share (5 values)"),
+        ("slack", None, ["alpha=0", "alpha=1"], At(0.0, 20.0), "mean over share (5 values)"),
+        ("slack", "share", [f"share={i}" for i in range(5)], At(0.0, 0.5), "mean over alpha (0, 1)"),
+        ("swing", None, ["alpha=0", "alpha=1"], At(0.0, 20.0), "mean over share (5 values)"),
     ],
 )
 def test_of_many_settings_the_means_are_drawn_and_the_title_says_so(
-    x: str, by: str | None, labels: list[str], first: tuple[float, float, float], note: str
+    x: str, by: str | None, labels: list[str], first: At, note: str
 ) -> None:
     points = points_of(3, 5, 2)
-    rows = [(float(a), 100.0 * float(a) + 10.0 * float(b) + float(c), 0.5) for a, b, c in points]
+    rows = [At(float(a), 100.0 * float(a) + 10.0 * float(b) + float(c), 0.5) for a, b, c in points]
     lines, told, joined = plots.lines_over(NAMES, points, x, by, rows)
     assert [label for label, _ in lines] == labels
     assert [len(line) for _, line in lines] == [3] * len(labels)
@@ -206,7 +209,7 @@ def test_of_many_settings_the_means_are_drawn_and_the_title_says_so(
 
 def test_the_points_of_a_sample_are_not_joined() -> None:
     points = [(0.1, 0.7), (0.2, 0.5), (0.3, 0.9)]
-    rows = [(a, b, 0.1) for a, b in points]
+    rows = [At(a, b, 0.1) for a, b in points]
     lines, note, joined = plots.lines_over(("a", "b"), points, "a", None, rows)
     assert (lines, note, joined) == ([("", rows)], "", False)
     assert plots.line_figure("", ("a", "y"), lines, note, joined).axes[0].lines[0].get_linestyle() == "None"
@@ -240,6 +243,25 @@ def test_a_map_names_no_value_that_was_not_swept(
     assert [text.get_text() for text in figure.axes[0].yaxis.get_ticklabels()] == ["500 µs", "1 ms"]
 
 
+def test_a_score_is_drawn_as_the_score_and_its_best_is_at_the_top() -> None:
+    """Losses 0.5, 0.3 and 0.2 of an objective "1 - score" are scores of 0.5, 0.7 and 0.8."""
+    losses, none = np.array([0.5, 0.3, 0.2]), (math.nan,) * 3
+    figure: Any = plots.convergence_figure(
+        "title", "score", losses, ["screen"] * 3, none, none, plots.Shown(1.0, -1.0)
+    )
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    (ax,) = figure.axes
+    worst, best = ax.get_ylim()
+    assert worst > best, "the least loss is at the top"
+    assert ax.get_ylabel() == "score (more is better)"
+    for loss, label in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True):
+        assert float(label.get_text()) == pytest.approx(1.0 - loss)
+    plain: Any = plots.convergence_figure("title", "churn", losses, ["screen"] * 3, none, none)
+    assert plain.axes[0].get_ylim()[0] < plain.axes[0].get_ylim()[1]
+    assert plain.axes[0].get_ylabel() == "churn (less is better)"
+
+
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_labels_of_neighbours_and_the_note_of_a_profile_stand_free(count: int) -> None:
     """Ticks at both ends of two panels side by side, and a best value at the right end of the first."""
@@ -263,6 +285,24 @@ def test_labels_of_neighbours_and_the_note_of_a_profile_stand_free(count: int) -
     # One letter and a half of 10 points.
     assert min(box.x0 for box in boxes[1]) - max(box.x1 for box in boxes[0]) > 15.0
     (note,) = first.texts
-    assert note.get_text() == "2 more above"
+    assert note.get_text() == "2 more are worse"
     assert note.get_window_extent().y0 > first.bbox.y1
     assert note.get_window_extent().y1 < figure._suptitle.get_window_extent().y0
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_what_a_profile_shows_is_named_once_and_stands_in_the_picture(count: int) -> None:
+    """The name of the objective is longer than a row of panels is high."""
+    columns = [plots.Column("low", np.linspace(0.3, 0.9, 60), False, 0.5, 0.9)] * count
+    objective = "1 - score, what is missing to the best"
+    figure: Any = plots.profile_figure("title", objective, columns, np.linspace(0.2, 0.6, 60))
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    assert [ax.get_ylabel() for ax in figure.axes] == [""] * len(figure.axes)
+    label = figure._supylabel
+    assert " ".join(label.get_text().split()) == f"{objective} (less is better)"
+    box = label.get_window_extent()
+    assert 0.0 <= box.y0 < box.y1 <= figure.bbox.y1
+    assert (
+        0.0 <= box.x0 < box.x1 < min(text.get_window_extent().x0 for text in figure.axes[0].get_yticklabels())
+    )

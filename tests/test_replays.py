@@ -13,11 +13,21 @@ import pytest
 from tpssim import CONTROLLERS, InputError, simulate, throttle
 from tpssim.cli import main
 from tpssim.clock import VirtualClock
-from tpssim.core import FAILED, OK, REFUSED, UNFINISHED
+from tpssim.core import FAILED, OK, REFUSED, TIMED_OUT, UNFINISHED
 from tpssim.live.playback import Call, play, read_recording
 from tpssim.metrics import METRICS, measure
 from tpssim.plant import Async, Blocking, Pool
-from tpssim.replays import consumer_of, flattered, numbers, scenario_of, service_times, trace_of
+from tpssim.replays import (
+    ceiling,
+    consumer_of,
+    flattered,
+    left_out,
+    numbers,
+    scenario_of,
+    service_times,
+    trace_of,
+    without,
+)
 from tpssim.scenario import Scenario
 from tpssim.services import Constant
 
@@ -149,6 +159,77 @@ def test_who_completes_more_than_was_recorded_of_calls_that_overlapped_is_marked
     assert flattered([alone, alone._replace(in_flight=2.0)], table) == ["c"]
     assert flattered([alone, alone], table) == []
     assert flattered([], {}) == []
+
+
+def test_calls_that_did_not_go_well_are_counted_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every eighth of 80 calls fails, one more is forgotten."""
+    monkeypatch.chdir(tmp_path)
+    clock = VirtualClock()
+    handle = throttle(range(80), 100.0, clock=clock, record=tmp_path / "run.ndjson")
+    for number, permit in handle.permits():
+        clock.set(clock.time() + 0.02)
+        if number == 1:
+            permit.forget()
+        elif number % 8 == 0:
+            permit.fail()
+        else:
+            permit.done()
+    assert main(["replay", "run.ndjson"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        "11 of 80 recorded calls did not go well (10 failed, 1 unfinished): they and the time they took are "
+        "left out of what is simulated, where every call goes well."
+    ) in said
+    assert "refused" not in said
+    assert main(["replay", "run.ndjson", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["left_out"] == {"failed": 10, "unfinished": 1}
+    assert main(["report", "results/replay-run"]) == 0
+    assert "11 of 80 recorded calls did not go well" in next(tmp_path.rglob("*.html")).read_text()
+
+
+def test_a_quota_is_in_no_service_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every second of 200 calls is refused, at once, and the law slows down. Where no call is refused it does
+    not, and completes more than the 100 % more that the refused half would have been."""
+    monkeypatch.chdir(tmp_path)
+    clock = VirtualClock()
+    live = throttle(range(200), 100.0, clock=clock, controller="headroom", record=tmp_path / "run.ndjson")
+    for number, permit in live.permits():
+        clock.set(clock.time() + (0.001 if number % 2 else 0.005))
+        permit.refused() if number % 2 else permit.done()
+    assert main(["replay", "run.ndjson"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "100 of 200 recorded calls did not go well (100 rejected by the service)" in printed
+    assert "service times cannot tell its quota: nothing simulated is refused" in printed
+    assert "more for that alone" not in printed
+    assert main(["replay", "run.ndjson", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["numbers"]
+    ok = {label: row["throughput"] for label, row in found.items()}
+    assert ok["headroom (simulated)"] > 2.5 * ok["headroom (live)"], "no share of refused calls bounds it"
+
+
+@pytest.mark.parametrize(
+    ("left", "said"),
+    [
+        ({}, "achievable by the recorded service times"),
+        ({"failed": 3}, "achievable by the recorded service times"),
+        ({"rejected by the service": 3}, "by service times alone, had no call been refused"),
+    ],
+)
+def test_what_a_service_refused_is_not_achievable(left: dict[str, int], said: str) -> None:
+    scenario = Scenario("x", Constant(0.01), 30.0, 10.0, Pool(2.0))
+    assert ceiling(scenario, left) == said
+    assert ceiling(scenario._replace(consumer=Async(0.0, "completion")), left) == "wanted"
+
+
+def test_what_a_law_refused_was_no_call() -> None:
+    calls = [call(0.0, 0.1), call(math.nan, math.nan, REFUSED), call(0.1, 0.2, TIMED_OUT)]
+    assert left_out(calls) == {"timed out": 1}
+    assert without({}, 2) == ""
+    assert without({"failed": 2}, 2) == "", "nothing is simulated"
 
 
 @pytest.mark.parametrize(

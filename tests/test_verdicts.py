@@ -15,7 +15,8 @@ from tpssim.plant import Async, Blocking, Consumer, Pool
 from tpssim.reduction.records import Phase
 from tpssim.scenario import Scenario
 from tpssim.services import Constant
-from tpssim.verdicts import WORDS, judge, judge_phase, majority, merit
+from tpssim.verdict_words import WORDS, merit
+from tpssim.verdicts import judge, judge_phase, majority
 
 GOOD = Phase(0.0, 60.0, 100.0, 200.0, 100.0, 1.0, 1.0, 0.5, 100.0, 0.0, 0.1, math.nan, 0.0)
 

@@ -52,7 +52,7 @@ def test_average_latency(ok: int, failed: int, threshold: float, average: float)
 
 def test_defaults() -> None:
     assert LAW.init(100.0).limit == 40.0
-    assert LAW == (40.0, 9.0, 1.0, 100.0, 200.0, 0.1, 0.3, 0.0, 50.0, 0.9, 1.0)
+    assert tuple(LAW) == (40.0, 9.0, 1.0, 100.0, 200.0, 0.1, 0.3, 0.0, 50.0, 0.9, 1.0)
 
 
 @pytest.mark.parametrize(

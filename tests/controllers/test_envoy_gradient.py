@@ -45,7 +45,7 @@ def limits_of(law: EnvoyGradient, run: Run, latency: float, rounds: int) -> list
 
 
 def test_defaults() -> None:
-    assert EnvoyGradient() == (3.0, 1000.0, 0.5, 0.25, 0.1, 60.0, 50.0, 0.15, 0.0, 0.0)
+    assert tuple(EnvoyGradient()) == (3.0, 1000.0, 0.5, 0.25, 0.1, 60.0, 50.0, 0.15, 0.0, 0.0)
 
 
 def test_it_starts_with_its_least_limit_and_lets_no_more_through() -> None:

@@ -86,8 +86,8 @@ def test_ewma_deadzone_cannot_see_spare_capacity() -> None:
 
 
 def test_busy_time_by_hand() -> None:
-    # Target 10; alpha 0.5, dead zone 0.9 to 1.0, x 0.8, + 1.
-    law = BusyTime(alpha=0.5, high=1.0, low=0.9, dec_rate=0.8, inc_step=1.0)
+    # Target 10; alpha 0.5, dead zone 0.9 to 1.0, x 0.8, + a tenth of the target.
+    law = BusyTime(alpha=0.5, high=1.0, low=0.9, dec_rate=0.8, inc_step=0.1)
     rows = [
         (0.0, 0.25, 8.0),  # busy 0.25 (first), load 2.5 > 1: 10 x 0.8
         (0.2, 0.05, 6.4),  # busy 0.15, load 0.15 x 8 = 1.2: x 0.8
@@ -108,7 +108,7 @@ def test_busy_time_holds_at_both_edges() -> None:
 
 def test_busy_time_sees_spare_capacity() -> None:
     # The run in which ewma-deadzone never moves: busy 0.5 ms of 31 ms, + 1 a call, 200 after 168 calls.
-    law = BusyTime()
+    law = BusyTime(inc_step=1.0 / 200.0)
     state = law.init(200.0)._replace(rate=32.0)
     rates = []
     for k in range(200):

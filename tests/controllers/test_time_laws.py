@@ -11,21 +11,34 @@ from tpssim.controllers.aimd_epoch import AimdEpoch
 from tpssim.controllers.firestore_ramp import FirestoreRamp, ramp
 from tpssim.core import Observation
 
+STEPS = [(0.0, 500.0), (4.99, 500.0), (5.0, 750.0), (10.0, 1125.0), (15.0, 1687.0), (90.0, 738945.0)]
 
-@pytest.mark.parametrize(
-    ("minutes", "rate"),
-    [(0.0, 500.0), (4.99, 500.0), (5.0, 750.0), (10.0, 1125.0), (15.0, 1687.0), (90.0, 738945.0)],
-)
+
+@pytest.mark.parametrize(("minutes", "rate"), STEPS)
 def test_the_ramp(minutes: float, rate: float) -> None:
-    law = FirestoreRamp()
+    law = FirestoreRamp(max_rate=1e6)
     news = Observation(minutes * 60.0, 1e6, 0.01, 0.0)
     assert fed(law, [news], target=1e6)[-1].rate == rate
     assert fed(law, [news._replace(target=600.0)], target=600.0)[-1].rate == min(rate, 600.0)
 
 
+@pytest.mark.parametrize(("minutes", "rate"), [*STEPS[:-1], (35.0, 8542.0), (40.0, 10000.0), (90.0, 10000.0)])
+def test_the_ramp_ends_at_the_maximum_of_bulk_writer(minutes: float, rate: float) -> None:
+    # 500 x 1.5^7 = 8542.96..., 500 x 1.5^8 = 12814.4...
+    news = Observation(minutes * 60.0, 1e6, 0.01, 0.0)
+    assert fed(FirestoreRamp(), [news], target=1e6)[-1].rate == rate
+
+
+def test_a_maximum_below_the_start_is_the_start_as_in_bulk_writer() -> None:
+    # throttling: {maxOpsPerSecond: 100}
+    law = FirestoreRamp(max_rate=100.0)
+    assert law.init(1e6).rate == 100.0
+    assert fed(law, [Observation(3600.0, 1e6, 0.01, 0.0)], target=1e6)[-1].rate == 100.0
+
+
 def test_the_ramp_counts_whole_steps() -> None:
     # 1.9 / 0.1 is a little less than 19; the original counts ms: floor(500 x 1.5^19).
-    law = FirestoreRamp(step=0.1)
+    law = FirestoreRamp(step=0.1, max_rate=1e9)
     assert fed(law, [Observation(1.9, 1e9, 0.01, 0.0)], target=1e9)[-1].rate == 1_108_418.0
 
 

@@ -8,6 +8,7 @@ from laws import run
 from tpssim.controllers.token_bucket import Bucket, TokenBucket, refilled, taken
 from tpssim.core import Observation
 from tpssim.disturbances import Stall
+from tpssim.pacing import BURST
 from tpssim.scenario import Scenario
 from tpssim.services import Constant
 
@@ -47,7 +48,7 @@ def test_a_burst_then_one_for_each_token() -> None:
 def test_after_a_stall_so_many_calls_are_made_up_for() -> None:
     # Ten a second; a call at 1 s takes until 3 s. 20 slots were missed; the bucket holds 3.
     law = TokenBucket(capacity=3.0)
-    scenario = Scenario("s", Constant(0.001), target=10.0, duration=4.0, disturbances=(Stall(0.95, 2.999),))
+    scenario = Scenario("s", Constant(0.001), 10.0, 4.0, disturbances=(Stall(0.95, 2.999),), late=BURST)
     trace = run(scenario, law)
     after = trace.released[trace.released > 2.5]
     assert (after < 3.05).sum() == 3

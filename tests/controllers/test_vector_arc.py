@@ -80,17 +80,27 @@ def test_a_drop_lowers_the_limit_whatever_the_round_trips(limit: float, after: f
     assert (lowered.pressed, lowered.reached, lowered.samples) == (0.0, 0.0, 0.0)
 
 
-def test_an_interval_without_success_leaves_the_average_alone() -> None:
+@pytest.mark.parametrize("drops", [0.0, 1.0])
+def test_an_interval_without_success_lowers_the_limit_and_leaves_the_average_alone(drops: float) -> None:
+    # The sinks' retry logic tries a 500 again as it does a 429, and what is tried again is back pressure.
     law = VectorArc(initial=10.0)
     state = law.update(reach(law, start(law)), done(2.0, 1.0))
-    for _ in range(2):
-        assert state.limit == 11.0
-        quiet = law.update(reach(law, state), Observation(3.0, 100.0, 5.0, 0.0, 1.0, 1.0, 1.0, 0.0))
-        assert quiet.limit == 11.0  # a failure that is no drop: neither rule
-        assert (quiet.mean, quiet.variance) == (state.mean, state.variance)
-        assert quiet.ends == 4e9
-    pressed = law.update(state, done(3.0, 5.0, dropped=True))
-    assert (pressed.limit, pressed.mean) == (9.0, 1.0)
+    assert state.limit == 11.0
+    failed = Observation(3.0, 100.0, 5.0, 0.0, 1.0, 1.0, 1.0, drops)
+    pressed = law.update(reach(law, state), failed)
+    assert pressed.limit == 9.0  # 0.9 x 11
+    assert (pressed.mean, pressed.variance) == (state.mean, state.variance)
+    assert pressed.ends == 4e9
+    assert law.why(state, failed, pressed) == "a call failed: x0.9"
+
+
+def test_a_failure_among_successes_lowers_the_limit() -> None:
+    # The interval from 2 s on: a 500 at 2.5 s, then the end with a success no slower than before.
+    law = VectorArc(initial=10.0)
+    state = law.update(reach(law, start(law)), done(2.0, 1.0))
+    state = law.update(reach(law, state), Observation(2.5, 100.0, 0.1, 0.0, 1.0, 1.0, 1.0, 0.0))
+    assert state.limit == 11.0
+    assert law.update(reach(law, state), done(3.0, 1.0)).limit == 9.0
 
 
 def test_drops_before_the_first_round_trip_count_in_the_interval_after_it() -> None:
@@ -190,7 +200,7 @@ def test_the_reason() -> None:
     cases = [
         (reach(law, first), done(2.0, 1.0), "no longer than 1000 ms: +1"),
         (first, done(2.0, 2.0), "round trips of 1000 ms or more: x0.9"),
-        (first, done(2.0, 1.0, dropped=True), "a call was dropped: x0.9"),
+        (first, done(2.0, 1.0, dropped=True), "a call failed: x0.9"),
         (first, done(1.5, 1.0), "limit 10: interval going on"),
     ]
     for state, news, text in cases:

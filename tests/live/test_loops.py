@@ -59,7 +59,7 @@ def test_the_schedule_is_absolute() -> None:
     seen = []
 
     async def main() -> None:
-        async for k in athrottle(range(6), 4.0, clock=clock):
+        async for k in athrottle(range(6), 4.0, clock=clock, late="burst"):
             seen.append(clock.time())
             if k == 1:
                 clock.set(clock.time() + 0.6)

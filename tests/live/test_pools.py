@@ -13,7 +13,7 @@ from laws import left, threads
 
 import tpssim
 from tpssim import InputError, run
-from tpssim.live.blocking import Failures
+from tpssim.live.jobs import Failures
 
 
 def test_a_pool_makes_its_calls_and_leaves_no_thread() -> None:
@@ -21,8 +21,11 @@ def test_a_pool_makes_its_calls_and_leaves_no_thread() -> None:
     lock = threading.Lock()
     seen: list[int] = []
     names: set[str] = set()
+    two = threading.Barrier(2)
 
     def call(item: int) -> None:
+        if item < 2:
+            two.wait(30.0)  # which needs two workers
         with lock:
             seen.append(item)
             names.add(threading.current_thread().name)

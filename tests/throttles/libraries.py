@@ -1,6 +1,14 @@
 """Limiters from the package index, unmodified, each in the shape of the article's throttles."""
 
 
+async def with_asyncio_sleep(items, tps, total):
+    import asyncio
+
+    for item in items:
+        yield item
+        await asyncio.sleep(1 / tps)
+
+
 async def with_aiolimiter(items, tps, total):
     from aiolimiter import AsyncLimiter
 

@@ -1,0 +1,35 @@
+"""What is no call, policy or path is refused in one line."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tpssim import InputError, arun, run, throttle
+
+
+async def asynchronous(_: Any) -> None:
+    """Nothing."""
+
+
+NONSENSE: list[tuple[Callable[[], Any], str]] = [
+    (lambda: run(asynchronous, range(3), 1000.0), "is asynchronous; allowed: with arun"),
+    (lambda: run(5, range(3), 1000.0), "call=5; allowed: a function of an item"),  # type: ignore[arg-type]
+    (lambda: asyncio.run(arun(None, range(3), 1000.0)), "call=None; allowed: a function"),  # type: ignore[arg-type]
+    (lambda: throttle("a", 5.0, late=None), "late=None; allowed: auto, burst"),  # type: ignore[arg-type]
+    (lambda: throttle("a", 5.0, spin=None), "spin=None; allowed: auto, off"),  # type: ignore[arg-type]
+    (lambda: throttle("a", 5.0, record=5), "record=5; allowed: a path, or None"),  # type: ignore[arg-type]
+]
+
+
+@pytest.mark.parametrize(("given", "complaint"), NONSENSE)
+def test_what_is_no_call_policy_or_path_is_refused_in_one_line(
+    given: Callable[[], Any], complaint: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        given()
+    assert complaint in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,74 @@
+"""The gate runs every benchmark in its smallest form; a script that makes data runs too."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tpssim import trace_scenario
+
+ROOT = Path(__file__).parent.parent
+BENCHMARKS = sorted((ROOT / "benchmarks").glob("*.py"))
+
+
+def test_the_gate_runs_all_of_them() -> None:
+    assert len(BENCHMARKS) >= 5
+    gate = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    loop = r"^ *for benchmark in benchmarks/\*\.py; do\n((?:.*\n)*?) *done$"
+    body = re.search(loop, gate, re.MULTILINE)
+    assert body is not None
+    assert 'python "$benchmark" --smoke' in body[1]
+    assert "set -euo pipefail" in gate, "one that fails ends the gate"
+
+
+@pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
+def test_each_has_a_smoke_mode_or_is_skipped_by_name(path: Path) -> None:
+    done = subprocess.run([sys.executable, path, "--help"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "--smoke" in done.stdout or done.stdout.startswith(f"skipped benchmarks/{path.name}: ")
+
+
+def test_the_script_that_made_the_recording_still_makes_one(tmp_path: Path) -> None:
+    """Few commits, in a temporary folder: what it writes is read back as a scenario of as many calls."""
+    out = tmp_path / "commits.csv"
+    script = ROOT / "tpssim" / "recordings" / "record_sqlite.py"
+    words = ["--calls", "40", "--neighbour", "--directory", str(tmp_path), "--out", str(out)]
+    done = subprocess.run([sys.executable, script, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("n 40 ")
+    recorded = trace_scenario(out, column="service_s", unit="s")
+    assert "40 recorded service times" in recorded.summary
+    assert recorded.service.mean > 0.0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["EMPTY"], "; allowed: a folder that holds a tpssim"),
+        ([], "OTHER is 'missing'; allowed: a folder that holds a tpssim"),
+        ([".", "--rounds", "0"], "--rounds 0; allowed: at least 1"),
+        ([".", "--only", "nonsense"], "--only 'nonsense'; allowed: compiled, blocking, "),
+    ],
+)
+def test_another_tree_is_one_and_the_tasks_are_known(words: list[str], said: str, tmp_path: Path) -> None:
+    words = [str(tmp_path) if word == "EMPTY" else word for word in words]
+    script = ROOT / "benchmarks" / "before_after.py"
+    done = subprocess.run([sys.executable, script, *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_each_process_works_with_the_tree_that_it_was_given(tmp_path: Path) -> None:
+    """A folder without a tpssim would find the one that is installed, and time that."""
+    script = ROOT / "benchmarks" / "before_after.py"
+    argv = [sys.executable, str(script), str(tmp_path), "--work", "0.02"]
+    done = subprocess.run(argv, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                          capture_output=True, text=True, input="")  # fmt: skip
+    assert done.returncode == 1
+    assert "AssertionError" in done.stderr

@@ -1,0 +1,105 @@
+"""The pictures of a live run and of a comparison: what acted is drawn, nothing is empty, equal is one."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tpssim import compare, plots, replays, throttle
+from tpssim.clock import VirtualClock
+from tpssim.live.playback import play, read_recording
+from tpssim.plots import LiveRun, live_figure
+
+N = 1000
+
+
+def run_of(**columns: Any) -> LiveRun:
+    """100 calls a second for 10 s; 20 ms each, every tenth 200 ms."""
+    released: Any = (np.arange(N) + 0.5) / 100.0  # none at an edge of a bin
+    latency = np.where(np.arange(N) % 10 == 9, 0.2, 0.02)
+    open_valve = np.full(N, math.inf)
+    run = LiveRun(released, latency, open_valve, open_valve, np.full(N, 4.0), [(0.0, 100.0)], 10.0)
+    return run._replace(**columns)
+
+
+def lines(ax: Any) -> dict[str, Any]:
+    return dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+
+
+def test_a_run_of_a_rate_law_shows_releases_against_the_ceiling_and_percentiles() -> None:
+    figure: Any = live_figure("t", run_of(rate=np.full(N, 90.0)))
+    rates, latency = figure.axes
+    assert list(lines(rates)) == ["releases a second", "ceiling (wanted)", "commanded rate"]
+    assert lines(rates)["releases a second"].get_data().values == pytest.approx(100.0)
+    assert set(lines(latency)["p50 of the latency"].get_ydata()) == {20.0}  # ms
+    # Of ten calls one takes 200 ms: 0.91 of the way from rank 9 to rank 10.
+    assert lines(latency)["p99 of the latency"].get_ydata() == pytest.approx(20.0 + 0.91 * 180.0)
+    assert latency.get_ylabel() == "latency (ms)"
+
+
+@pytest.mark.parametrize(("tps", "calls", "most"), [(0.5, 4, 4 / 6), (0.5, 40, 5 / 8), (3.0, 100, 10 / 3)])
+def test_a_release_is_not_drawn_as_many_a_second(tps: float, calls: int, most: float) -> None:
+    """On schedule from 0 s: a bin holds four slots or more, and the last one a release more than fits."""
+    at = np.arange(calls) / tps
+    open_valve, ones = np.full(calls, math.inf), np.ones(calls)
+    run = LiveRun(at, ones, open_valve, open_valve, ones, [(0.0, tps)], float(at[-1]))
+    figure: Any = live_figure("t", run)
+    drawn = lines(figure.axes[0])["releases a second"].get_data()
+    assert drawn.edges[-1] == at[-1]  # the last call is in it
+    assert max(drawn.values) == pytest.approx(most)
+
+
+def test_a_run_of_a_limit_law_shows_the_limit_and_the_calls_in_flight_and_no_empty_panel() -> None:
+    figure: Any = live_figure("t", run_of(limit=np.full(N, 8.0)))
+    rates, flight, _ = figure.axes
+    assert "commanded rate" not in lines(rates)
+    assert list(lines(flight)) == ["most calls in flight", "limit"]
+    assert lines(flight)["most calls in flight"].get_data().values == pytest.approx(4.0)
+    assert all(ax.lines or ax.patches for ax in figure.axes)
+    far: Any = live_figure("t", run_of(limit=np.full(N, 10_000.0)))
+    assert far.axes[1].get_ylim()[1] < 10.0  # a limit that nothing comes near does not press the calls flat
+    assert "(it is 10,000 or more, above the picture)" in lines(far.axes[1])
+
+
+def test_the_ceiling_follows_a_wanted_rate_that_is_changed_and_none_is_drawn_where_none_is_wanted() -> None:
+    figure: Any = live_figure("t", run_of(ceiling=[(0.0, 50.0), (4.0, 200.0)]))
+    ceiling = lines(figure.axes[0])["ceiling (wanted)"].get_data()
+    assert (list(ceiling.values), list(ceiling.edges)) == ([50.0, 200.0], [0.0, 4.0, 10.0])
+    free: Any = live_figure("t", run_of(ceiling=[(0.0, math.inf)]))
+    assert list(lines(free.axes[0])) == ["releases a second"]
+
+
+def test_a_run_without_an_answer_is_drawn_too(tmp_path: Path) -> None:
+    figure: Any = live_figure("t", run_of(latency=np.full(N, math.nan)))
+    plots.save(figure, tmp_path / "rate.png", "")
+    assert (tmp_path / "rate.png").stat().st_size > 1000
+
+
+def test_a_recording_comes_to_such_a_run(tmp_path: Path) -> None:
+    path, clock = tmp_path / "run.ndjson", VirtualClock()
+    live = throttle(range(20), 10.0, clock=clock, record=path)
+    for k in live:
+        clock.set(clock.time() + 0.01)
+        if k == 9:
+            live.tps = 20.0
+    recording = read_recording(path)
+    run = replays.live_run(recording, play(recording).calls)
+    assert len(run.released) == 20
+    assert run.latency == pytest.approx(0.01)
+    assert [level for _, level in run.ceiling] == [10.0, 20.0]
+    assert run.ceiling[1][0] == pytest.approx(0.91, abs=0.011)
+
+
+def test_throttles_whose_runs_are_equal_share_a_panel_that_says_so() -> None:
+    found = compare("blocking-steady:duration=5", ["fixed", "printed-spin", "aimd"], replications=1)
+    _, panels, _ = found.picture()
+    assert [panel.title for panel in panels] == [
+        "fixed = printed-spin:\nsaturated 1/1, equal to the bit",
+        "aimd: oscillates 1/1",
+    ]
+    figure: Any = found.plot()
+    assert len([ax for ax in figure.axes if ax.get_visible()]) == 2

@@ -1,0 +1,51 @@
+"""Real throttles with threads and event loops, as their users write them, in virtual time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+from tpssim.hosting.rebinding import rebound
+from tpssim.hosting.strands import Strand
+from tpssim.live import alarm
+from tpssim.scenario import Scenario
+from tpssim.services import Constant
+from tpssim.world import World
+
+LONGEST = 2000.0  # s of virtual time: what is not over then waits for ever
+
+
+def _no_file(*_: Any) -> Any:
+    raise OSError("the kernel's timers know no virtual time")
+
+
+@contextmanager
+def virtual_time() -> Iterator[Callable[[Callable[[], None]], bool]]:
+    """A function that runs another one in virtual time; whether that came to its end."""
+
+    def run(main: Callable[[], None]) -> bool:
+        ended: list[bool] = []
+        errors: list[BaseException] = []
+
+        def body() -> None:
+            try:
+                main()
+                ended.append(True)
+            except Exception as error:
+                errors.append(error)
+
+        world = World(Scenario("shared", Constant(0.01), 1.0, LONGEST), 0, 0)
+        strand = Strand(world, 0, body)
+        strand.start()
+        try:
+            world.run()
+        finally:
+            strand.close()
+        if errors:
+            raise errors[0]
+        return bool(ended)
+
+    with rebound(), mock.patch.object(alarm, "TimerFile", _no_file):
+        yield run
