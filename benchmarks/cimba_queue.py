@@ -1,13 +1,20 @@
 """M/M/8 in cimba: prints the seconds that a customer takes.
 
-python benchmarks/cimba_queue.py CUSTOMERS SEED
+    python benchmarks/cimba_queue.py [CUSTOMERS] [SEED] [--smoke]
+
+Without cimba (pip install cimba) it says so and measures nothing.
 """
 
+import argparse
 import sys
 import time
 
-import cimba as cb
-from cimba import inputs
+try:
+    import cimba as cb
+    from cimba import inputs
+except ImportError:
+    print("skipped benchmarks/cimba_queue.py: cimba is not installed (pip install cimba)")
+    sys.exit(0)
 
 
 class Queue(cb.Model):
@@ -44,10 +51,15 @@ def waiting_in(customers: int, seed: int) -> float:
 
 
 if __name__ == "__main__":
-    customers, seed = int(sys.argv[1]), int(sys.argv[2])
-    waiting_in(1000, seed)  # compiled
+    parser = argparse.ArgumentParser(description="M/M/8 in cimba: seconds a customer.")
+    parser.add_argument("customers", nargs="?", type=int, default=200_000)
+    parser.add_argument("seed", nargs="?", type=int, default=0)
+    parser.add_argument("--smoke", action="store_true", help="few customers: does it run?")
+    args = parser.parse_args()
+    customers = 20_000 if args.smoke else args.customers
+    waiting_in(1000, args.seed)  # compiled
     began = time.perf_counter()
-    waiting = waiting_in(customers, seed)
+    waiting = waiting_in(customers, args.seed)
     seconds = time.perf_counter() - began
     # Erlang C of 8 servers at 6.4: 0.4593, so that 0.4593 x 0.8 / 0.2 = 1.84 wait in the mean.
     assert 1.2 < waiting < 2.8, waiting

@@ -1,6 +1,8 @@
 """The compiled engine beside the simpy model and other simulators, and sweeps: ratios within one run.
 
-    python benchmarks/engine_speed.py [FILE.json]
+    python benchmarks/engine_speed.py [FILE.json] [--smoke]
+
+`--smoke`: everything once and small, to see that it runs; its figures mean nothing.
 
 The same M/M/8 queue runs here, in Ciw and (if it is installed: pip install cimba) in cimba, which compiles
 models in Python for an engine in C. Every round takes another seed, so drawing noise is part of the time.
@@ -8,6 +10,7 @@ models in Python for an engine in C. Every round takes another seed, so drawing 
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import os
@@ -20,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ciw
 import numpy as np
@@ -34,26 +37,48 @@ from tpssim.scenarios import SCENARIOS
 from tpssim.services import Constant, Exponential, Lognormal
 from tpssim.workers import processes
 
-ROUNDS = 7
-CALLS = 200_000
-EIGHT = Scenario("M/M/8", Exponential(1.0), 6.4, CALLS / 6.4, Async(0.0, "completion"))._replace(
-    backend=Backend(servers=8.0), poisson=1.0
-)
-PLANTS: dict[str, tuple[Scenario, str]] = {
-    "blocking, EWMA + dead zone": (Scenario("b", Constant(0.0005), 500.0, CALLS / 500.0), "ewma-deadzone"),
-    "blocking-steady, EWMA + dead zone": (
-        SCENARIOS["blocking-steady"]._replace(duration=CALLS / 27.0),
-        "ewma-deadzone",
-    ),
-    "degrade-recover, EWMA + dead zone": (
-        SCENARIOS["degrade-recover"]._replace(duration=CALLS / 30.0),
-        "ewma-deadzone",
-    ),
-    "async, 8 servers, EWMA + dead zone": (EIGHT, "ewma-deadzone"),
-    "M/M/8 without feedback": (EIGHT, "fixed"),
-}
+
+class Size(NamedTuple):
+    """How much is run."""
+
+    rounds: int
+    calls: int
+    points: int  #: of ALPHA and of DEADZONE in the sweep
+    replications: int
+    moves: int
+
+
+FULL = Size(7, 200_000, 40, 20, 15)
+SMOKE = Size(1, 2_000, 4, 2, 2)
+
+
+def eight(calls: int) -> Scenario:
+    """M/M/8."""
+    scenario = Scenario("M/M/8", Exponential(1.0), 6.4, calls / 6.4, Async(0.0, "completion"))
+    return scenario._replace(backend=Backend(servers=8.0), poisson=1.0)
+
+
+def plants(calls: int) -> dict[str, tuple[Scenario, str]]:
+    steady, recover = SCENARIOS["blocking-steady"], SCENARIOS["degrade-recover"]
+    return {
+        "blocking, EWMA + dead zone": (
+            Scenario("b", Constant(0.0005), 500.0, calls / 500.0),
+            "ewma-deadzone",
+        ),
+        "blocking-steady, EWMA + dead zone": (steady._replace(duration=calls / 27.0), "ewma-deadzone"),
+        "degrade-recover, EWMA + dead zone": (
+            recover._replace(duration=max(calls / 30.0, 40.0)),
+            "ewma-deadzone",
+        ),
+        "async, 8 servers, EWMA + dead zone": (eight(calls), "ewma-deadzone"),
+        "M/M/8 without feedback": (eight(calls), "fixed"),
+    }
+
+
 SMALL = Scenario("s", Lognormal(0.0005, 0.5), 200.0, 10.0)  # 2,000 calls
 SLIDER = Scenario("slider", Lognormal(0.01, 0.5), 200.0, 50.0)  # about 5,000 calls
+#: The parameter of each law that a slider moves.
+MOVED = {"aimd": "dec_rate", "ewma-deadzone": "dec_rate", "headroom": "share"}
 
 
 def seconds_a_call(run: Callable[[int], int], seed: int) -> float:
@@ -62,8 +87,8 @@ def seconds_a_call(run: Callable[[int], int], seed: int) -> float:
     return (time.perf_counter() - began) / calls
 
 
-def ciw_calls(seed: int) -> int:
-    """A tenth of the calls of `EIGHT` in Ciw."""
+def ciw_calls(seed: int, calls: int) -> int:
+    """A tenth of the calls of `eight` in Ciw."""
     network = ciw.create_network(
         arrival_distributions=[ciw.dists.Exponential(6.4)],
         service_distributions=[ciw.dists.Exponential(1.0)],
@@ -71,23 +96,19 @@ def ciw_calls(seed: int) -> int:
     )
     ciw.seed(seed)
     simulation = ciw.Simulation(network)
-    simulation.simulate_until_max_time(CALLS / 6.4 / 10.0)
+    simulation.simulate_until_max_time(calls / 6.4 / 10.0)
     return len(simulation.get_all_records())
 
 
-def ciw_seconds(seed: int) -> float:
-    return seconds_a_call(ciw_calls, seed)
+def cimba_seconds(seed: int, calls: int) -> float:
+    """Seconds a customer of `eight` takes in cimba, in a process of its own."""
+    command = [sys.executable, str(Path(__file__).with_name("cimba_queue.py")), str(calls), str(seed)]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
-def cimba_seconds(seed: int) -> float:
-    """Seconds a customer of `EIGHT` takes in cimba, in a process of its own."""
-    command = [sys.executable, str(Path(__file__).with_name("cimba_queue.py")), str(CALLS), str(seed)]
-    return float(subprocess.run(command, capture_output=True, check=True).stdout)
-
-
-def rates() -> dict[str, dict[str, float]]:
+def rates(size: Size) -> dict[str, dict[str, float]]:
     found: dict[str, dict[str, float]] = {}
-    for name, (scenario, controller) in PLANTS.items():
+    for name, (scenario, controller) in plants(size.calls).items():
         law = CONTROLLERS[controller]()
 
         def fast(seed: int, scenario: Scenario = scenario, law: Any = law) -> int:
@@ -97,19 +118,29 @@ def rates() -> dict[str, dict[str, float]]:
             return len(model.simulate(scenario, law, seed, 0, {}).released)
 
         fast(0)  # compiled
-        pairs = [(seconds_a_call(fast, k), seconds_a_call(slow, k)) for k in range(1, ROUNDS + 1)]
+        pairs = [(seconds_a_call(fast, k), seconds_a_call(slow, k)) for k in range(1, size.rounds + 1)]
         found[name] = {
             "ns a call": 1e9 * statistics.median(a for a, _ in pairs),
             "x simpy": statistics.median(b / a for a, b in pairs),
         }
-        if controller != "fixed":
-            continue
-        others = {"x Ciw": ciw_seconds}
-        if importlib.util.find_spec("cimba") is not None:
-            others["x cimba"] = cimba_seconds
-        for label, other in others.items():
-            rounds = [(seconds_a_call(fast, k), other(k)) for k in range(20, 20 + ROUNDS)]
-            found[name][label] = statistics.median(b / a for a, b in rounds)
+        if controller == "fixed":
+            found[name] |= beside(fast, size)
+    return found
+
+
+def beside(fast: Callable[[int], int], size: Size) -> dict[str, float]:
+    """How many times as long a call takes in other simulators."""
+    others: dict[str, Callable[[int], float]] = {
+        "x Ciw": lambda seed: seconds_a_call(lambda k: ciw_calls(k, size.calls), seed)
+    }
+    if importlib.util.find_spec("cimba") is None:
+        print("skipped beside cimba: it is not installed (pip install cimba)")
+    else:
+        others["x cimba"] = lambda seed: cimba_seconds(seed, size.calls)
+    found = {}
+    for label, other in others.items():
+        rounds = [(seconds_a_call(fast, k), other(k)) for k in range(20, 20 + size.rounds)]
+        found[label] = statistics.median(b / a for a, b in rounds)
     return found
 
 
@@ -133,22 +164,22 @@ def first_call() -> dict[str, float]:
         environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
         command = [sys.executable, "-c", FIRST]
         times = [
-            float(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
+            float(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout)
             for _ in range(2)
         ]
     return {"empty cache, s": times[0], "next process, s": times[1]}
 
 
-def sweeps() -> dict[str, float]:
+def sweeps(size: Size) -> dict[str, float]:
     """1,600 points of 20 replications of 2,000 calls on two processes with start-up; a quarter of them."""
-    alpha, deadzone = np.linspace(0.02, 0.6, 40), np.linspace(1.5, 2.5, 40)
+    alpha, deadzone = np.linspace(0.02, 0.6, size.points), np.linspace(1.5, 2.5, size.points)
     sweep(SMALL, "ewma-deadzone", {"alpha": [0.1]}, replications=2)  # compiled and kept
     found: dict[str, float] = {}
     for share in (4, 1):
         began = time.perf_counter()
         grid = {"alpha": alpha[::share].tolist(), "deadzone": deadzone.tolist()}
         with processes(2) as pool:
-            result = sweep(SMALL, "ewma-deadzone", grid, replications=20, executor=pool)
+            result = sweep(SMALL, "ewma-deadzone", grid, replications=size.replications, executor=pool)
         seconds = time.perf_counter() - began
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024.0
         calls = sum(row.calls for row in result.rows)
@@ -159,35 +190,39 @@ def sweeps() -> dict[str, float]:
     return found
 
 
-def drag() -> dict[str, float]:
+def drag(size: Size) -> dict[str, float]:
     """One parameter moves: three laws, ten replications of 5,000 calls each."""
-    laws = ("aimd", "ewma-deadzone", "headroom")
-    for law in laws:
-        sweep(SLIDER, law, {"dec_rate": [0.9]}, replications=10)
+    for law, moved in MOVED.items():
+        sweep(SLIDER, law, {moved: [0.9]}, replications=10)
     times = []
-    for step in range(15):
+    for step in range(size.moves):
         began = time.perf_counter()
-        for law in laws:
-            sweep(SLIDER, law, {"dec_rate": [0.7 + 0.01 * step]}, replications=10)
+        for law, moved in MOVED.items():
+            sweep(SLIDER, law, {moved: [0.7 + 0.01 * step]}, replications=10)
         times.append(time.perf_counter() - began)
     return {"move, ms": 1e3 * statistics.median(times)}
 
 
 def main() -> None:
-    found: dict[str, Any] = {"first compiled call": first_call(), "sweep on two workers": sweeps()}
-    found |= {"dragging a parameter": drag(), **rates()}
+    parser = argparse.ArgumentParser(description="The compiled engine beside others, and sweeps.")
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE.json", help="where the figures go, too")
+    parser.add_argument("--smoke", action="store_true", help="everything once and small: does it run?")
+    args = parser.parse_args()
+    size = SMOKE if args.smoke else FULL
+    found: dict[str, Any] = {"first compiled call": first_call(), "sweep on two workers": sweeps(size)}
+    found |= {"dragging a parameter": drag(size), **rates(size)}
     for name, figures in found.items():
         print(name)
         for what, value in figures.items():
             print(f"  {what:40}{value:12.4g}")
-    if len(sys.argv) > 1:
+    if args.file is not None:
         machine = {
             "python": platform.python_version(),
             "cores": os.cpu_count(),
             "machine": platform.machine(),
         }
         text = json.dumps({"machine": machine, **found}, indent=1)
-        Path(sys.argv[1]).write_text(text + "\n", encoding="utf-8")
+        args.file.write_text(text + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

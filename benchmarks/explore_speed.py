@@ -1,6 +1,8 @@
 """How long `tpssim.explore` takes to follow a slider: from the choice to picture, verdict and table.
 
-    python benchmarks/explore_speed.py [FILE.json]
+    python benchmarks/explore_speed.py [FILE.json] [--smoke]
+
+`--smoke`: two moves a scenario, to see that it runs.
 
 Every move takes another ALPHA, so nothing of the run is remembered; the noise of a seed is, as it is while a
 slider moves. The parts are measured apart: the run, its measures and verdict, the picture.
@@ -8,11 +10,11 @@ slider moves. The parts are measured apart: the run, its measures and verdict, t
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -50,12 +52,16 @@ def summary(values: list[float]) -> dict[str, float]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description="How long explore takes to follow a slider.")
+    parser.add_argument("file", nargs="?", type=Path, metavar="FILE.json", help="where the figures go, too")
+    parser.add_argument("--smoke", action="store_true", help="two moves a scenario: does it run?")
+    args = parser.parse_args()
     found: dict[str, dict[str, dict[str, float]]] = {}
     first = milliseconds(moved, Choice())
     print(f"the first view, with what is compiled or loaded for it: {first:,.0f} ms")
     print(f"{'':18}{'a move':>16}{'the run':>10}{'measures':>10}{'picture':>10}   ms, median (95 %)")
     for name in ARENAS:
-        choices = [Choice(name, alpha=0.02 + 0.01 * i) for i in range(MOVES)]
+        choices = [Choice(name, alpha=0.02 + 0.01 * i) for i in range(2 if args.smoke else MOVES)]
         moved(choices[0])
         traces = [run(choice) for choice in choices]
         parts = {
@@ -68,9 +74,9 @@ def main() -> None:
         picture = row["move"] - row["run"] - row["measures"]
         move = f"{row['move']:.0f} ({found[name]['move']['p95']:.0f})"
         print(f"{name:18}{move:>16}{row['run']:>10.1f}{row['measures']:>10.1f}{picture:>10.1f}")
-    if len(sys.argv) > 1:
+    if args.file is not None:
         made = {"python": platform.python_version(), "cores": os.cpu_count(), "first": first, "ms": found}
-        Path(sys.argv[1]).write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+        args.file.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """How precisely and how cheaply the live throttles pace, against others in the same run.
 
-python benchmarks/live_pacing.py [--minute]
+    python benchmarks/live_pacing.py [--minute] [--smoke]
+
+`--minute`: drift over a minute of real time. `--smoke`: everything once and short, to see that it runs; its
+figures mean nothing.
 
 Rounds of the contenders alternate, so that a disturbed second hits them all; the figure of a contender is the
 median of its rounds. Lateness is measured from outside: releases against the line `first + k / tps` through
@@ -9,6 +12,7 @@ the earliest of them (for one that drifts, each gap against 1 / tps: the kinder 
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import contextlib
 import itertools
@@ -16,7 +20,6 @@ import os
 import pty
 import statistics
 import subprocess
-import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import NamedTuple
@@ -28,7 +31,22 @@ from tpssim.article import spin_throttle
 from tpssim.clock import TIMERS, VirtualClock, WallClock
 from tpssim.live.watching import Onlooker
 
-TPS, CALLS, ROUNDS = 500.0, 1500, 7
+TPS = 500.0
+
+
+class Size(NamedTuple):
+    """How much is measured."""
+
+    calls: int = 1500  #: a round
+    rounds: int = 7
+    fast: int = 500_000  #: calls at 100,000/s
+    cycles: int = 120_000  #: of late wake-ups, in virtual time
+    seconds: float = 10.0  #: in which drift is looked for
+    pairs: int = 12
+    delayed: int = 2000  #: calls with `late="delay"`
+
+
+SMOKE = Size(100, 1, 10_000, 1_000, 0.2, 1, 100)
 now = time.perf_counter
 
 
@@ -60,30 +78,30 @@ def blocking(make: Callable[[], Iterator[object]]) -> Figures:
     return figures(times, time.thread_time() - begun)
 
 
-async def paced_athrottle() -> list[float]:
-    return [now() async for _ in athrottle([None], TPS, CALLS)]
+async def paced_athrottle(calls: int) -> list[float]:
+    return [now() async for _ in athrottle([None], TPS, calls)]
 
 
-async def paced_sleep() -> list[float]:
+async def paced_sleep(calls: int) -> list[float]:
     """A schedule without drift on the loop's own timers."""
     times: list[float] = []
     start = now()
-    for k in range(CALLS):
+    for k in range(calls):
         await asyncio.sleep(max(0.0, start + k / TPS - now()))
         times.append(now())
     return times
 
 
-async def paced_aiolimiter() -> list[float]:
+async def paced_aiolimiter(calls: int) -> list[float]:
     times = []
     limiter = AsyncLimiter(1, 1.0 / TPS)
-    for _ in range(CALLS):
+    for _ in range(calls):
         async with limiter:
             times.append(now())
     return times
 
 
-async def beside(paced: Callable[[], Awaitable[list[float]]]) -> tuple[list[float], list[float]]:
+async def beside(paced: Awaitable[list[float]]) -> tuple[list[float], list[float]]:
     """(release times, how late another task's sleeps of 5 ms end while it paces)."""
     late: list[float] = []
 
@@ -94,7 +112,7 @@ async def beside(paced: Callable[[], Awaitable[list[float]]]) -> tuple[list[floa
             late.append(now() - start - 0.005)
 
     task = asyncio.create_task(other())
-    times = await paced()
+    times = await paced
     task.cancel()
     return times, late
 
@@ -124,19 +142,21 @@ class Watched(WallClock):
         return end
 
 
-def sync() -> None:
+def sync(size: Size) -> None:
     print(
-        f"Blocking, {TPS:g}/s, {ROUNDS} rounds of {CALLS}\n{'':36}  late p50        p99      CPU       rate"
+        f"Blocking, {TPS:g}/s, {size.rounds} rounds of {size.calls}\n"
+        f"{'':36}  late p50        p99      CPU       rate"
     )
     ours, spun, none = [], [], []
     decided, theirs = [], []
-    for _ in range(ROUNDS):
-        live, clock = throttle([None], TPS, CALLS), Watched()
+    calls = size.calls
+    for _ in range(size.rounds):
+        live, clock = throttle([None], TPS, calls), Watched()
         ours.append(blocking(lambda live=live: live))  # type: ignore[misc]
-        spun.append(blocking(lambda c=clock: spin_throttle([None], TPS, CALLS, clock=c)))  # type: ignore[misc]
+        spun.append(blocking(lambda c=clock: spin_throttle([None], TPS, calls, clock=c)))  # type: ignore[misc]
         decided.append(live.report().late_p99)
         theirs.append(quantile(clock.late, 0.99))
-        none.append(blocking(lambda: throttle([None], TPS, CALLS, spin="off")))
+        none.append(blocking(lambda: throttle([None], TPS, calls, spin="off")))
     us, article = medians(ours), medians(spun)
     line("throttle", us)
     line("the article's, spin of 0.5 ms", article)
@@ -151,8 +171,8 @@ def sync() -> None:
     judge(text, us.late_p99 <= article.late_p99)
 
 
-def fast() -> None:
-    wanted, n = 1e5, 500_000
+def fast(size: Size) -> None:
+    wanted, n = 1e5, size.fast
     rates = []
     for _ in range(3):
         live = throttle([None], wanted, n)
@@ -160,13 +180,24 @@ def fast() -> None:
         for _ in live:
             pass
         rates.append(n / (now() - start))
-    print("\nAn empty body at 100,000/s for 5 s, three times")
+    print(f"\nAn empty body at 100,000/s for {n / wanted:g} s, three times")
     for rate in rates:
         judge(f"{rate:.1f}/s, off by {abs(rate / wanted - 1):.3%} <= 1 %", abs(rate / wanted - 1) <= 0.01)
 
 
-def loops() -> None:
-    print(f"\nIn an event loop, {TPS:g}/s, {ROUNDS} rounds of {CALLS}, beside a task of 5 ms sleeps")
+def delayed(size: Size) -> None:
+    """What a strict ceiling costs: each release that is late moves the schedule."""
+    live = throttle([None], TPS, size.delayed, late="delay")
+    found = blocking(lambda: live)
+    moved = live.report().re_anchored
+    print(f'\nlate="delay", {TPS:g}/s')
+    print(f"  {found.rate:.1f}/s, re-anchored {moved:.0f} times in {size.delayed} calls")
+
+
+def loops(size: Size) -> None:
+    print(
+        f"\nIn an event loop, {TPS:g}/s, {size.rounds} rounds of {size.calls}, beside a task of 5 ms sleeps"
+    )
     print(f"{'':36}  late p50        p99      CPU       rate")
     contenders = {
         "athrottle": paced_athrottle,
@@ -175,10 +206,10 @@ def loops() -> None:
     }
     rounds: dict[str, list[Figures]] = {name: [] for name in contenders}
     others: dict[str, list[float]] = {name: [] for name in contenders}
-    for _ in range(ROUNDS):
+    for _ in range(size.rounds):
         for name, paced in contenders.items():
             begun = time.process_time()
-            times, late = asyncio.run(beside(paced))
+            times, late = asyncio.run(beside(paced(size.calls)))
             cpu = time.process_time() - begun
             rounds[name].append(figures(times, cpu, drifts=name.startswith("aiolimiter")))
             others[name] += late
@@ -190,7 +221,7 @@ def loops() -> None:
     for name in list(contenders)[1:]:
         ratio = found[name].late_p50 / us.late_p50
         judge(f"median lateness 1/{ratio:.0f} of {name} <= 1/30", ratio >= 30.0)
-    others["nobody"] = asyncio.run(beside(lambda: asyncio.sleep(CALLS / TPS, [])))[1]
+    others["nobody"] = asyncio.run(beside(asyncio.sleep(size.calls / TPS, [])))[1]
     told = {
         name: f"p50 {quantile(v, 0.5) * 1e3:.2f}, p99 {quantile(v, 0.99) * 1e3:.2f} ms"
         for name, v in others.items()
@@ -199,11 +230,11 @@ def loops() -> None:
         print(f"  the other task's sleeps end late beside {name}: {text}")
 
 
-def drift(minute: bool) -> None:
-    seconds = 60 if minute else 10
-    print(f"\nDrift: ten minutes of virtual time (late wake-ups), {seconds} s of real time")
-    clock = VirtualClock(TIMERS["linux"], late=[120e-6, 80e-6, 900e-6, 140e-6] * 120_000)
-    live = throttle([None], 700.0, 420_001, clock=clock)
+def drift(size: Size) -> None:
+    calls, seconds = int(3.5 * size.cycles) + 1, size.seconds
+    print(f"\nDrift: {calls / 700.0:.0f} s of virtual time (late wake-ups), {seconds:g} s of real time")
+    clock = VirtualClock(TIMERS["linux"], late=[120e-6, 80e-6, 900e-6, 140e-6] * size.cycles)
+    live = throttle([None], 700.0, calls, clock=clock)
     for _ in live:
         pass
     judge(f"virtual: {live.report().drift_ppm:+.4f} ppm <= 20 ppm", abs(live.report().drift_ppm) <= 20.0)
@@ -230,35 +261,47 @@ def terminal() -> Iterator[None]:
             cat.kill()
 
 
-def watched() -> Figures:
-    live = throttle([None], TPS, CALLS)
-    with terminal(), Onlooker(live, CALLS, None):
+def watched(calls: int) -> Figures:
+    live = throttle([None], TPS, calls)
+    with terminal(), Onlooker(live, calls, None):
         return blocking(lambda: live)
 
 
-def drawing() -> None:
+def drawing(size: Size) -> None:
     """In pairs, for this machine's own hiccups are larger than what is looked for: the 95 % interval of the
     median difference is between the third and the tenth of twelve (binomial: 96 %)."""
-    pairs = 12
-    print(f"\nThe live panel, {TPS:g}/s, {pairs} pairs of {CALLS} releases: without it, with it")
+    pairs, calls = size.pairs, size.calls
+    print(f"\nThe live panel, {TPS:g}/s, {pairs} pairs of {calls} releases: without it, with it")
     alone, seen = [], []
     for k in range(pairs):
         for watch in (k % 2 == 0, k % 2 == 1):
             if watch:
-                seen.append(watched())
+                seen.append(watched(calls))
             else:
-                alone.append(blocking(lambda: throttle([None], TPS, CALLS)))
+                alone.append(blocking(lambda: throttle([None], TPS, calls)))
     line("alone", medians(alone))
     line("watched", medians(seen))
     for name, unit in (("late_p50", "median"), ("late_p99", "p99")):
         more = sorted(getattr(b, name) - getattr(a, name) for a, b in zip(alone, seen, strict=True))
-        low, high = more[2] * 1e6, more[9] * 1e6
+        low, high = more[pairs // 6] * 1e6, more[-1 - pairs // 6] * 1e6
         judge(f"{unit} changes by {low:+.2f} to {high:+.2f} us (contains 0)", low <= 0.0 <= high)
 
 
+def main() -> None:
+    parser = argparse.ArgumentParser(description="How precisely and how cheaply the live throttles pace.")
+    parser.add_argument("--minute", action="store_true", help="drift over a minute of real time")
+    parser.add_argument("--smoke", action="store_true", help="everything once and short: does it run?")
+    args = parser.parse_args()
+    size = SMOKE if args.smoke else Size()
+    if args.minute:
+        size = size._replace(seconds=60.0)
+    sync(size)
+    fast(size)
+    delayed(size)
+    loops(size)
+    drift(size)
+    drawing(size)
+
+
 if __name__ == "__main__":
-    sync()
-    fast()
-    loops()
-    drift("--minute" in sys.argv)
-    drawing()
+    main()
