@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from tpssim import Trace
-from tpssim.experiment import simulate
 from tpssim.metrics import measured
+from tpssim.runs import simulate
 from tpssim.verdicts import Verdict, judge
 from tpssim.widgets import ARENAS, Choice, verdict_text, view
 

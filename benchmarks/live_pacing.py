@@ -28,8 +28,9 @@ from aiolimiter import AsyncLimiter
 
 from tpssim import athrottle, throttle
 from tpssim.article import spin_throttle
-from tpssim.clock import TIMERS, VirtualClock, WallClock
+from tpssim.clock import VirtualClock, WallClock
 from tpssim.live.watching import Onlooker
+from tpssim.timer_models import TIMERS
 
 TPS = 500.0
 

@@ -7,13 +7,14 @@ import math
 import random
 from typing import Any
 
-from tpssim.clock import IDEAL, TIMERS
-from tpssim.core import FLAG, InputError, Range, checked, ranges
 from tpssim.disturbances import Ramp, Sine, Spike, Stall, Step, Swap
+from tpssim.errors import InputError
 from tpssim.pacing import AUTO, BURST, Late
 from tpssim.plant import Async, Backend, Blocking, Pool, Retry
 from tpssim.scenario import Producer, Scenario, checked_scenario
 from tpssim.services import Constant, Exponential, Gamma, Lognormal, Pareto, Recorded, TwoPhase
+from tpssim.timer_models import IDEAL, TIMERS
+from tpssim.validation_ import FLAG, Range, checked, ranges
 
 SHORTEST, LONGEST = 1e-3, 1e6  # s: a run
 SLOWEST, FASTEST = 1e-6, 1e6  # 1/s

@@ -23,7 +23,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import tpssim
-from tpssim.clock import IDEAL, TIMERS, TimerModel
 from tpssim.controllers import CONTROLLERS
 from tpssim.disturbances import Ramp, Spike, Stall, Step, Swap
 from tpssim.metrics import measured
@@ -32,6 +31,7 @@ from tpssim.plant import Async, Backend, Blocking, Pool
 from tpssim.scenario import Scenario
 from tpssim.services import Constant, Exponential, Gamma, Lognormal, Pareto
 from tpssim.sweeping.lanes import reduced
+from tpssim.timer_models import IDEAL, TIMERS, TimerModel
 from tpssim.verdicts import judge
 
 PAIRS, FAMILIES, MEMBERS = 500, 60, 5

@@ -18,7 +18,7 @@ from tpssim.analysis.rows import Row
 from tpssim.cli import main
 from tpssim.contenders import scenario_named
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import InputError
+from tpssim.errors import InputError
 from tpssim.statistics import Estimate
 from tpssim.traces import Trace
 

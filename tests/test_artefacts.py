@@ -15,7 +15,7 @@ import pytest
 
 from tpssim import artefacts
 from tpssim.artefacts import MARK, check_out, is_page, recover, results_folder, write_whole
-from tpssim.core import InputError
+from tpssim.errors import InputError
 
 #: What a process asks of the file system: it dies as it asks for the n-th time.
 CHILD = """

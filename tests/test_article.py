@@ -9,7 +9,7 @@ import pytest
 
 from tpssim.article import PRINTED, PrintedThrottle
 from tpssim.clock import VirtualClock, WallClock
-from tpssim.core import InputError
+from tpssim.errors import InputError
 
 EVERY = pytest.mark.parametrize("throttle", PRINTED.values(), ids=PRINTED)
 

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tpssim.cli import main
-from tpssim.core import InputError
+from tpssim.errors import InputError
 from tpssim.metrics import METRICS
 from tpssim.scenarios import SCENARIOS
 from tpssim.verbs.common import default_out

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tpssim.clock import (
+from tpssim.clock import VirtualClock, WallClock
+from tpssim.timer_models import (
     IDEAL,
     TIMERS,
     TimerModel,
-    VirtualClock,
     Wait,
-    WallClock,
     late_wakeups,
     plan_wait,
     reads_until,

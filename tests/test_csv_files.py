@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tpssim.cli import main
-from tpssim.core import InputError
+from tpssim.errors import InputError
 from tpssim.recordings import overlapping, read, read_service_times
 from tpssim.scenario import code, mean_service
 from tpssim.scenarios import trace_scenario

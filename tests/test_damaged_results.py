@@ -17,7 +17,7 @@ import pytest
 from tpssim import tables
 from tpssim.artefacts import MARK
 from tpssim.cli import main
-from tpssim.core import InputError
+from tpssim.errors import InputError
 from tpssim.live.calibration import read_timer
 from tpssim.meanings import MEANINGS
 from tpssim.metrics import METRICS

@@ -10,14 +10,14 @@ import pytest
 from laws import Valves
 
 from tpssim import InputError, Observation
-from tpssim.clock import TIMERS
 from tpssim.controllers.aimd import Aimd
 from tpssim.controllers.ewma_deadzone import EwmaDeadzone
-from tpssim.core import Range
 from tpssim.pacing import SKIP
 from tpssim.scenarios import SCENARIOS
 from tpssim.sweeping import designs
 from tpssim.sweeping.designs import Value, parse_axis
+from tpssim.timer_models import TIMERS
+from tpssim.validation_ import Range
 
 ARENA = SCENARIOS["blocking-steady"]
 

@@ -20,7 +20,6 @@ from laws import Valve, Valves
 
 import tpssim
 from tpssim import InputError, experiment, model, simulate
-from tpssim.clock import IDEAL, TIMERS, TimerModel
 from tpssim.compiled import compiling, engine, kernel
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import Observation
@@ -31,6 +30,7 @@ from tpssim.scenario import Producer, Scenario, checked_scenario
 from tpssim.scenarios import CORE, SCENARIOS
 from tpssim.sensor import Sensor
 from tpssim.services import Constant, Exponential, Lognormal, Pareto
+from tpssim.timer_models import IDEAL, TIMERS, TimerModel
 from tpssim.traces import COLUMNS, COUNTERS, Trace
 
 needs_numba = pytest.mark.skipif(not compiling.compiles, reason="numba is not installed")

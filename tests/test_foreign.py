@@ -23,7 +23,6 @@ import pytest
 
 from tpssim import InputError, compare, judge, measure, simulate
 from tpssim.cli import main
-from tpssim.clock import TIMERS
 from tpssim.core import OK
 from tpssim.hosting import foreign
 from tpssim.pacing import SKIP
@@ -31,6 +30,7 @@ from tpssim.plant import Async, Pool
 from tpssim.scenario import Producer, Scenario
 from tpssim.scenarios import SCENARIOS
 from tpssim.services import Constant
+from tpssim.timer_models import TIMERS
 from tpssim.traces import Trace
 
 THROTTLES = Path(__file__).parent / "throttles"

@@ -37,9 +37,9 @@ from test_hosted_clocks import (
 )
 
 from tpssim import InputError, judge, measure, simulate
-from tpssim.clock import TIMERS
 from tpssim.scenario import Scenario
 from tpssim.scenarios import SCENARIOS
+from tpssim.timer_models import TIMERS
 from tpssim.traces import Trace
 
 

@@ -12,9 +12,9 @@ from laws import Valve
 
 from tpssim.article import TWINS
 from tpssim.disturbances import Ramp, Stall, Step
-from tpssim.experiment import simulate
 from tpssim.metrics import METRICS, TERMS, measure
 from tpssim.plant import Async, Backend, Pool
+from tpssim.runs import simulate
 from tpssim.scenario import Producer, Scenario
 from tpssim.scenarios import SCENARIOS
 from tpssim.services import Constant, Lognormal

@@ -14,12 +14,14 @@ import pytest
 
 import tpssim
 from tpssim.compiled import engine
-from tpssim.core import InputError, checked, record
+from tpssim.core import record
 from tpssim.disturbances import Ramp, Step, Swap
+from tpssim.errors import InputError
 from tpssim.metrics import frame_of
 from tpssim.scenario import Producer, Scenario
 from tpssim.services import Constant, Exponential, Gamma, Lognormal, Pareto, draws
 from tpssim.states import current
+from tpssim.validation_ import checked
 
 SCRIPTS = {"tpssim.__main__", "tpssim.recordings.record_sqlite"}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from laws import Valve, run
 
-from tpssim.core import InputError
 from tpssim.disturbances import Stall
+from tpssim.errors import InputError
 from tpssim.pacing import AUTO, BURST, DELAY, SKIP, Late, anchor, capped, late_policy
 from tpssim.scenario import Scenario
 from tpssim.services import Constant

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 
 import tpssim
-from tpssim import experiment
 from tpssim.cli import main
 from tpssim.contenders import scenario_named
-from tpssim.core import MOST_CALLS, InputError, checked
+from tpssim.errors import InputError
 from tpssim.hosting import hosted
 from tpssim.live.journal import events
 from tpssim.plant import Async
@@ -25,6 +24,7 @@ from tpssim.scenarios import trace_scenario
 from tpssim.server import VirtualQueue
 from tpssim.services import Constant, Recorded
 from tpssim.sweeping import designs
+from tpssim.validation_ import MOST_CALLS, checked
 
 HEADER = {"e": "header", "format": 1, "controller": "fixed", "parameters": {}, "late": "burst"}
 HEADER |= {"seed": 0, "began": "2026-01-01"}
@@ -95,7 +95,7 @@ def test_of_calls_of_a_nanosecond_the_highest_rate_is_wanted(tmp_path: Path) -> 
 def test_a_recording_made_in_python_obeys_the_same_rules(recording: Any, told: str) -> None:
     scenario = Scenario("mine", Recorded(recording, "here"), 10.0, 10.0)
     with pytest.raises(InputError) as error:
-        experiment.simulate(scenario, "fixed")
+        tpssim.simulate(scenario, "fixed")
     assert told in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -105,7 +105,7 @@ def test_whole_numbers_beyond_a_float_are_out_of_range() -> None:
         with pytest.raises(InputError, match="out of range"):
             checked(Constant(number), "mine")
         with pytest.raises(InputError, match="out of range"):
-            experiment.simulate("stall", tpssim.CONTROLLERS["aimd"](inc_step=number))
+            tpssim.simulate("stall", tpssim.CONTROLLERS["aimd"](inc_step=number))
 
 
 def recording(folder: Path, *lines: Any) -> Path:
@@ -209,7 +209,7 @@ def test_what_would_fill_the_memory_is_refused_before_anything_runs(
     def nothing(*_: Any, **__: Any) -> None:
         pytest.fail("something ran")
 
-    for run in ("experiment._run", "sweeping.sweeps.run_pieces", "experiment._measured"):
+    for run in ("experiment.run_once", "runs.run_once", "sweeping.sweeps.run_pieces", "experiment._measured"):
         monkeypatch.setattr(f"tpssim.{run}", nothing)
     assert told in one_line(capsys, argv)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -221,8 +221,8 @@ MANY = "drift:duration=1e6,target=1e6"
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda: experiment.simulate(MANY, "fixed", engine="simpy"),
-        lambda: experiment.simulate(MANY, "fixed", engine="compiled"),
+        lambda: tpssim.simulate(MANY, "fixed", engine="simpy"),
+        lambda: tpssim.simulate(MANY, "fixed", engine="compiled"),
         lambda: hosted.simulate(scenario_named(MANY), lambda guest: None, 0, 0, {}),
         lambda: tpssim.compare(MANY, "fixed"),
         lambda: tpssim.sweep(MANY, "aimd", {"dec_rate": [0.5]}, points=None, replications=10**9),
@@ -274,6 +274,6 @@ def test_calls_are_counted_by_what_can_be_made_and_while_producers_are_there() -
 def test_a_printed_throttle_is_given_as_many_items_as_the_run_has_slots() -> None:
     """It stopped after the first 65,538, without a word; 500 a second for 140 s are 70,000."""
     scenario = scenario_named("fast-async:duration=140")
-    released = len(experiment.simulate(scenario, "printed-schedule").released)
+    released = len(tpssim.simulate(scenario, "printed-schedule").released)
     assert released in (70_000, 70_001)  # the last may be due a rounding before the end
-    assert released == len(experiment.simulate(scenario, "fixed").released)
+    assert released == len(tpssim.simulate(scenario, "fixed").released)

@@ -10,13 +10,13 @@ import pytest
 from laws import Valve
 from laws import run as run_law
 
-from tpssim.clock import IDEAL
 from tpssim.core import OK, REFUSED, UNFINISHED
 from tpssim.disturbances import Ramp, Stall, Step
 from tpssim.metrics import METRICS, long_phases, measure, measure_phases
 from tpssim.plant import Async, Backend, Blocking, Pool
 from tpssim.scenario import Producer, Scenario
 from tpssim.services import Constant
+from tpssim.timer_models import IDEAL
 from tpssim.traces import Trace
 
 

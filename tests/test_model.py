@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from laws import Valve, Valves, run
 
 from tpssim.article import PRINTED, TWINS, OnRate
-from tpssim.clock import TIMERS, Clock
+from tpssim.clock import Clock
 from tpssim.controllers import CONTROLLERS
 from tpssim.core import OK, REFUSED, UNFINISHED, Observation
 from tpssim.disturbances import Stall, Step, Swap
@@ -22,6 +22,7 @@ from tpssim.pacing import BURST, DELAY, SKIP, Late, capped
 from tpssim.plant import Async, Backend, Blocking, Retry
 from tpssim.scenario import Scenario
 from tpssim.services import Constant, Lognormal, draws
+from tpssim.timer_models import TIMERS
 from tpssim.traces import COLUMNS
 
 

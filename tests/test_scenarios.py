@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tpssim.core import InputError
 from tpssim.disturbances import Sine, Step, Swap
+from tpssim.errors import InputError
 from tpssim.pacing import Late
 from tpssim.plant import Async, Backend, Blocking, Pool, Retry
 from tpssim.recordings import SQLITE_COMMITS, overlapping, read_service_times

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tpssim.core import InputError, checked
+from tpssim.errors import InputError
 from tpssim.services import (
     STREAMS,
     Constant,
@@ -21,6 +21,7 @@ from tpssim.services import (
     TwoPhase,
     draws,
 )
+from tpssim.validation_ import checked
 
 N = 100_000
 

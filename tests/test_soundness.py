@@ -19,10 +19,9 @@ from test_engine import interpreted, needs_numba, same
 
 import tpssim
 from tpssim import InputError, metrics, model, sensor, services, signals, simulate
-from tpssim.clock import TimerModel, reads_until
 from tpssim.compiled import compiling, engine, heap, kernel
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import OK, REFUSED, UNFINISHED, Observation, Range, ceiled, floored
+from tpssim.core import OK, REFUSED, UNFINISHED, Observation, ceiled, floored
 from tpssim.disturbances import Stall
 from tpssim.plant import Async, Backend, Pool
 from tpssim.reduction.collecting import collect
@@ -32,7 +31,9 @@ from tpssim.sensor import Sensor
 from tpssim.services import Constant
 from tpssim.sweeping import lanes
 from tpssim.throttling import Pacer
+from tpssim.timer_models import TimerModel, reads_until
 from tpssim.traces import Trace, first_unsound
+from tpssim.validation_ import Range
 
 # Memory.
 

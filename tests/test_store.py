@@ -15,9 +15,11 @@ from laws import Valves
 
 from tpssim import InputError, sweep
 from tpssim.cli import main
-from tpssim.core import Aborted, Observation, Range
+from tpssim.core import Observation
+from tpssim.errors import Aborted
 from tpssim.sweeping import lanes
 from tpssim.sweeping.store import Store
+from tpssim.validation_ import Range
 
 SHORT = "blocking-steady:duration=2"
 GRID = {"dec_rate": [0.5 + 0.01 * i for i in range(12)]}

@@ -23,7 +23,7 @@ from laws import Valves
 from tpssim import InputError, Observation, judge, measure, simulate, sweep
 from tpssim.cli import main
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import Aborted, Range, ranges
+from tpssim.errors import Aborted
 from tpssim.metrics import METRICS
 from tpssim.scenario import PARTS, Scenario, parameter_range
 from tpssim.scenarios import SCENARIOS
@@ -31,6 +31,7 @@ from tpssim.statistics import estimate
 from tpssim.sweeping import designs
 from tpssim.sweeping.store import Store
 from tpssim.sweeping.sweep_result import Row, SweepResult
+from tpssim.validation_ import Range, ranges
 
 SHORT = "blocking-steady:duration=5"
 GRID = {"alpha": [0.1, 0.3, 0.5], "deadzone": [1.05, 1.2]}

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from tpssim import theory
-from tpssim.core import InputError
 from tpssim.disturbances import Swap
+from tpssim.errors import InputError
 from tpssim.scenario import Scenario
 from tpssim.services import Constant, Gamma, Lognormal
 from tpssim.theory import describing

@@ -23,7 +23,7 @@ from laws import Valves
 from tpssim import InputError, Observation, TuneResult, compare, measure, sensitivity, simulate, sweep, tune
 from tpssim.cli import main
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import FLAG, Aborted, Range
+from tpssim.errors import Aborted
 from tpssim.league import SEED
 from tpssim.scenarios import SCENARIOS
 from tpssim.statistics import Estimate, estimate
@@ -32,6 +32,7 @@ from tpssim.tuning import search, selection
 from tpssim.tuning.objectives import PENALTY, constants, objective
 from tpssim.tuning.sensitivity import deciding, indices, saltelli
 from tpssim.tuning.trials import noise_of
+from tpssim.validation_ import FLAG, Range
 from tpssim.workers import processes
 
 SHORT = "blocking-steady:duration=5"

@@ -11,7 +11,7 @@ import pytest
 
 from tpssim import serving, world
 from tpssim.cli import main
-from tpssim.core import InputError
+from tpssim.errors import InputError
 from tpssim.pacing import next_due
 from tpssim.serving import Serving
 from tpssim.throttling import Pacer

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from laws import Valve, run
 
-from tpssim.core import InputError
-from tpssim.experiment import simulate
+from tpssim.errors import InputError
 from tpssim.metrics import measure
 from tpssim.plant import Async, Blocking, Consumer, Pool
 from tpssim.reduction.records import Phase
+from tpssim.runs import simulate
 from tpssim.scenario import Scenario
 from tpssim.services import Constant
 from tpssim.verdict_words import WORDS, merit

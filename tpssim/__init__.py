@@ -24,23 +24,19 @@ from tpssim.core import VERSION
 if TYPE_CHECKING:
     from tpssim.analysis.analyses import Analysis as Analysis
     from tpssim.analysis.analyses import analyse as analyse
-    from tpssim.clock import TIMERS as TIMERS
-    from tpssim.clock import TimerModel as TimerModel
     from tpssim.clock import VirtualClock as VirtualClock
     from tpssim.comparison import Comparison as Comparison
     from tpssim.controllers import CONTROLLERS as CONTROLLERS
-    from tpssim.core import Aborted as Aborted
-    from tpssim.core import InputError as InputError
     from tpssim.core import Observation as Observation
-    from tpssim.core import Range as Range
     from tpssim.disturbances import Ramp as Ramp
     from tpssim.disturbances import Sine as Sine
     from tpssim.disturbances import Spike as Spike
     from tpssim.disturbances import Stall as Stall
     from tpssim.disturbances import Step as Step
     from tpssim.disturbances import Swap as Swap
+    from tpssim.errors import Aborted as Aborted
+    from tpssim.errors import InputError as InputError
     from tpssim.experiment import compare as compare
-    from tpssim.experiment import simulate as simulate
     from tpssim.live.account import ThrottleWarning as ThrottleWarning
     from tpssim.live.async_runs import arun as arun
     from tpssim.live.blocking import throttle as throttle
@@ -61,6 +57,7 @@ if TYPE_CHECKING:
     from tpssim.plant import Blocking as Blocking
     from tpssim.plant import Pool as Pool
     from tpssim.plant import Retry as Retry
+    from tpssim.runs import simulate as simulate
     from tpssim.scenario import Producer as Producer
     from tpssim.scenario import Scenario as Scenario
     from tpssim.scenarios import SCENARIOS as SCENARIOS
@@ -75,11 +72,14 @@ if TYPE_CHECKING:
     from tpssim.services import TwoPhase as TwoPhase
     from tpssim.sweeping.sweep_result import SweepResult as SweepResult
     from tpssim.sweeping.sweeps import sweep as sweep
+    from tpssim.timer_models import TIMERS as TIMERS
+    from tpssim.timer_models import TimerModel as TimerModel
     from tpssim.traces import Trace as Trace
     from tpssim.tuning.sensitivity import Sensitivity as Sensitivity
     from tpssim.tuning.sensitivity import sensitivity as sensitivity
     from tpssim.tuning.tune_result import TuneResult as TuneResult
     from tpssim.tuning.tunes import tune as tune
+    from tpssim.validation_ import Range as Range
     from tpssim.verdicts import judge as judge
     from tpssim.widgets import explore as explore
 
@@ -89,7 +89,7 @@ _loaded = time()  # sources that are changed later are not those that run
 #: Where each public name stands. `import tpssim` reads none of these modules.
 _MODULES = {
     "AUTO": "pacing",
-    "Aborted": "core",
+    "Aborted": "errors",
     "Analysis": "analysis.analyses",
     "Async": "plant",
     "BURST": "pacing",
@@ -101,7 +101,7 @@ _MODULES = {
     "DELAY": "pacing",
     "Exponential": "services",
     "Gamma": "services",
-    "InputError": "core",
+    "InputError": "errors",
     "Late": "pacing",
     "Limiter": "live.limiter",
     "Lognormal": "services",
@@ -111,7 +111,7 @@ _MODULES = {
     "Pool": "plant",
     "Producer": "scenario",
     "Ramp": "disturbances",
-    "Range": "core",
+    "Range": "validation_",
     "Recorded": "services",
     "Rejected": "live.outcomes",
     "Retry": "plant",
@@ -126,9 +126,9 @@ _MODULES = {
     "Step": "disturbances",
     "Swap": "disturbances",
     "SweepResult": "sweeping.sweep_result",
-    "TIMERS": "clock",
+    "TIMERS": "timer_models",
     "ThrottleWarning": "live.account",
-    "TimerModel": "clock",
+    "TimerModel": "timer_models",
     "Trace": "traces",
     "TuneResult": "tuning.tune_result",
     "TwoPhase": "services",
@@ -143,7 +143,7 @@ _MODULES = {
     "measure": "metrics",
     "run": "live.runs",
     "sensitivity": "tuning.sensitivity",
-    "simulate": "experiment",
+    "simulate": "runs",
     "sweep": "sweeping.sweeps",
     "throttle": "live.blocking",
     "trace_scenario": "scenarios",

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tpssim.core import InputError
+from tpssim.errors import InputError
 
 #: A folder with this file was made by tpssim; it names every file that was written with it.
 MARK = "run.json"

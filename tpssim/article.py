@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
 from tpssim.clock import Clock, WallClock
-from tpssim.core import InputError, described
+from tpssim.core import described
+from tpssim.errors import InputError
 
 ALPHA = 0.2
 DEADZONE = 1.1

@@ -11,12 +11,13 @@ from typing import Any, get_type_hints
 
 from tpssim.article import PRINTED, TWINS
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import no_such, ranges
+from tpssim.errors import no_such
 from tpssim.scenario import PARTS, capacity, phases
 from tpssim.scenarios import SCENARIOS
 from tpssim.sweeping.studies import STUDIES
 from tpssim.tables import filled, screen
 from tpssim.throttling import Pacer
+from tpssim.validation_ import ranges
 
 MEANING = 40  # characters that what a parameter means has beside its numbers, or it stands below them
 #: What there is, and what one of it is called.

@@ -21,7 +21,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from tpssim import streams
-from tpssim.core import VERSION, Aborted, InputError
+from tpssim.core import VERSION
+from tpssim.errors import Aborted, InputError
 from tpssim.verbs import VERBS, compare
 
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tpssim import tables
 from tpssim.artefacts import plain
 from tpssim.article import TWINS
-from tpssim.clock import IDEAL
 from tpssim.core import record
 from tpssim.metrics import ENDLESS, METRICS
 from tpssim.pacing import BURST
 from tpssim.reduction.records import Phase
 from tpssim.scenario import Scenario, frame
 from tpssim.statistics import EACH, Estimate, assumption, estimate
+from tpssim.timer_models import IDEAL
 from tpssim.verdicts import Verdict, bursts, majority
 
 if TYPE_CHECKING:

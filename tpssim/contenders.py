@@ -6,10 +6,12 @@ from typing import Any, NamedTuple
 
 from tpssim.article import PRINTED
 from tpssim.controllers import CONTROLLERS, actuators_of, law_named
-from tpssim.core import Controller, InputError, checked, format_spec, no_such, parse_spec, ranges, record
+from tpssim.core import Controller, record
+from tpssim.errors import InputError, no_such
 from tpssim.hosting.foreign import Foreign, ThrottleFunction, check_signature
 from tpssim.scenario import Scenario, checked_scenario, with_parameters
 from tpssim.scenarios import SCENARIOS
+from tpssim.validation_ import checked, format_spec, parse_spec, ranges
 
 #: What may be given as a controller: a record, its class, "NAME:key=value,..." (printed throttles too), or a
 #: throttle of one's own: a callable `(items, tps, total)`, or where it stands, "FILE.py:callable".

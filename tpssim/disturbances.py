@@ -10,8 +10,10 @@ import math
 from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
-from tpssim.core import InputError, Range, checked, record
+from tpssim.core import record
+from tpssim.errors import InputError
 from tpssim.services import Service
+from tpssim.validation_ import Range, checked
 
 FACTOR = Range(1e-9, 1e6, "x")
 

@@ -8,123 +8,25 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
 from typing import Any
 
-from tpssim import model
 from tpssim.article import PRINTED, TWINS
-from tpssim.clock import IDEAL
 from tpssim.comparison import Cell, Comparison, Run
 from tpssim.compiled import engine as fast
 from tpssim.compiled.compiling import compiles
 from tpssim.contenders import Contender, ControllerLike, contender, scenario_named
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import (
-    MOST_COMPARED,
-    MOST_KEPT,
-    MOST_PROCESSES,
-    VERSION,
-    InputError,
-    check_size,
-    checked_count,
-)
-from tpssim.hosting import foreign, hosted
+from tpssim.errors import InputError
 from tpssim.league import SEED, League, acts
 from tpssim.metrics import measured
 from tpssim.pacing import AUTO, BURST
+from tpssim.runs import as_twin, check_hostable, has_twin, run_once
 from tpssim.scenario import Scenario, check_calls, expected_slots
 from tpssim.scenarios import CORE, SCENARIOS
-from tpssim.traces import Trace
+from tpssim.validation_ import MOST_COMPARED, MOST_KEPT, MOST_PROCESSES, check_size, checked_count
 from tpssim.verdicts import judge
 from tpssim.workers import processes
 
-ENGINES = ("auto", "simpy", "compiled")
-
 #: Whom a comparison compares if it is not told: the article's throttles as printed, and what mends them.
 DEFAULT_CONTROLLERS = (*PRINTED, "fixed", "aimd", "ewma-deadzone", "headroom")
-
-
-def simulate(
-    scenario: Scenario | str,
-    controller: ControllerLike,
-    *,
-    seed: int = 0,
-    replication: int = 0,
-    engine: str = "auto",
-) -> Trace:
-    """One run. Equal arguments give equal bits; `replication` picks the noise of one run of `compare`.
-
-    `engine`: `simpy` is the reference, `compiled` gives the same bits (and refuses by name what it cannot
-    express), `auto` takes the fast one where it can. `trace.meta["engine"]` tells which ran. Raises
-    `InputError` for anything that cannot be used.
-
-    >>> trace = simulate("blocking-steady:duration=2", "aimd")
-    >>> trace.scenario.duration
-    2.0
-    """
-    if engine not in ENGINES:
-        raise InputError(f"there is no engine {engine!r}; allowed: {', '.join(ENGINES)}")
-    checked_count("seed", seed, 0)
-    checked_count("replication", replication, 0)
-    arena, rival = scenario_named(scenario), contender(controller)
-    check_calls(arena)
-    _check_hostable(arena, rival)
-    if engine == "compiled":
-        _check_compilable(arena, rival)
-    return _run(arena, rival, seed, replication, engine)
-
-
-def _check_hostable(scenario: Scenario, rival: Contender) -> None:
-    if rival.law is None:
-        hosted.refuse_unhosted(scenario, rival.label)
-
-
-def _check_compilable(scenario: Scenario, rival: Contender) -> None:
-    if rival.law is None:
-        raise InputError(
-            f"{rival.label} waits by itself and cannot be compiled; allowed: engine simpy or auto"
-        )
-    what = fast.refusal(scenario)
-    if what:
-        raise InputError(
-            f"scenario {scenario.name}: {what}, which the compiled engine does not know; "
-            "allowed: engine simpy or auto"
-        )
-
-
-def _run(scenario: Scenario, rival: Contender, seed: int, replication: int, engine: str = "auto") -> Trace:
-    meta = {
-        "controller": rival.name,
-        "parameters": rival.parameters(),
-        "seed": seed,
-        "replication": replication,
-        "engine": "simpy",
-        "version": VERSION,
-    }
-    if rival.code is not None:
-        return foreign.simulate(scenario, rival.code, seed, replication, meta)
-    if rival.law is None:
-        throttle = PRINTED[rival.name]
-        if engine == "auto" and hosted.stands_alone(scenario):
-            return hosted.simulate_alone(scenario, throttle, seed, replication, {**meta, "engine": "direct"})
-        return hosted.simulate(scenario, hosted.printed(throttle), seed, replication, meta)
-    if engine == "compiled" or (engine == "auto" and compiles and not fast.refusal(scenario)):
-        return fast.simulate(scenario, rival.law, seed, replication, meta)
-    return model.simulate(scenario, rival.law, seed, replication, meta)
-
-
-def _has_twin(scenario: Scenario, rival: Contender) -> bool:
-    """Whether a printed throttle equals a law to the bit here, and the law can be compiled.
-
-    Whether numba is there does not matter: a comparison is the same with it and without.
-    """
-    return rival.name in TWINS and scenario.timer == IDEAL and not fast.refusal(scenario)
-
-
-def _as_twin(scenario: Scenario, rival: Contender) -> Scenario:
-    """The scenario in which the twin does as the printed throttle, which makes up for everything.
-
-    Throttle 2 does not spin.
-    """
-    spin = 0.0 if rival.name == "printed-schedule" else scenario.spin_threshold
-    return scenario._replace(spin_threshold=spin, late=BURST)
 
 
 def _measured(scenario: Scenario, rival: Contender, seed: int, replications: int, keep: int) -> list[Run]:
@@ -135,11 +37,11 @@ def _measured(scenario: Scenario, rival: Contender, seed: int, replications: int
     """
     runs = []
     for replication in range(replications):
-        hosted_here = replication == 0 or not _has_twin(scenario, rival)
+        hosted_here = replication == 0 or not has_twin(scenario, rival)
         if hosted_here:
-            trace = _run(scenario, rival, seed, replication)
+            trace = run_once(scenario, rival, seed, replication)
         else:
-            trace = _run(_as_twin(scenario, rival), contender(TWINS[rival.name]), seed, replication)
+            trace = run_once(as_twin(scenario, rival), contender(TWINS[rival.name]), seed, replication)
         measures, phases = measured(trace)
         digest = hashlib.sha256()
         for column in (trace.scheduled, trace.released, trace.completed, trace.rate):
@@ -247,7 +149,7 @@ def _run_pairs(
     kept = sum(expected_slots(arena) * min(keep, replications) for arena, _ in pairs) if keep else 0.0
     check_size("calls in traces that are kept", kept, MOST_KEPT, "60 bytes of memory")
     for pair in pairs:
-        _check_hostable(*pair)
+        check_hostable(*pair)
     jobs = [(arena, rival, seed, replications, keep) for arena, rival in pairs]
     shares = _Shares(jobs, progress)
     with contextlib.ExitStack() as stack:
@@ -279,7 +181,7 @@ def expected_work(scenario: Scenario, rival: Contender, replications: int) -> fl
     here = [min(producer.end, scenario.duration) - producer.start for producer in scenario.producers]
     calls = scenario.target * sum(here)
     slow = replications if rival.law is None or fast.refusal(scenario) or not compiles else 0
-    if rival.law is None and _has_twin(scenario, rival):
+    if rival.law is None and has_twin(scenario, rival):
         slow = 1  # the others are the twin's
     return calls * (replications + slow * (INTERPRETED - 1.0))
 

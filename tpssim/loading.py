@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from tpssim.core import InputError
+from tpssim.errors import InputError
 
 
 def load(kind: str, spec: str) -> Callable[..., Any]:

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from tpssim.core import InputError
+from tpssim.errors import InputError
 
 
 @contextlib.contextmanager

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from tpssim.clock import IDEAL, plan_ideal_wait, plan_wait
 from tpssim.core import FAILED, REJECTED, TIMED_OUT, Controller
 from tpssim.scenario import Scenario, check_calls
 from tpssim.serving import Call, Serving
 from tpssim.throttling import Pacer
+from tpssim.timer_models import IDEAL, plan_ideal_wait, plan_wait
 from tpssim.traces import Trace
 from tpssim.world import (
     IN_FLIGHT,

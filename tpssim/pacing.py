@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Annotated, NamedTuple
 
-from tpssim.core import InputError, Range, ceiled, checked, exact, floored, record
+from tpssim.core import ceiled, floored, record
+from tpssim.errors import InputError
+from tpssim.validation_ import Range, checked, exact
 
 
 @record

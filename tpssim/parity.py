@@ -22,10 +22,11 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tpssim import callees, experiment, tables
+from tpssim import callees, tables
 from tpssim.artefacts import plain
-from tpssim.core import Aborted, InputError, record
+from tpssim.core import record
 from tpssim.disturbances import Step
+from tpssim.errors import Aborted, InputError
 from tpssim.live.account import Report
 from tpssim.live.arguments import law_of
 from tpssim.live.async_runs import arun
@@ -34,6 +35,7 @@ from tpssim.live.runs import run
 from tpssim.metrics import measure
 from tpssim.plant import Async, Backend, Blocking
 from tpssim.replays import trace_of
+from tpssim.runs import simulate
 from tpssim.scenario import Scenario
 from tpssim.services import Constant, Recorded
 from tpssim.traces import Trace
@@ -224,7 +226,7 @@ def _pair(label: str, law: Any, consumer: str, scenario: Scenario, delay: float)
     if back.difference:
         raise Aborted(f"{label}: the recording does not play back: {back.difference}")
     live = trace_of(recording, back, scenario)
-    simulated = [experiment.simulate(scenario, law, replication=k) for k in range(RUNS)]
+    simulated = [simulate(scenario, law, replication=k) for k in range(RUNS)]
     return Pair(
         label,
         consumer,

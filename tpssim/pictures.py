@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim.core import OK, REFUSED, InputError, record
+from tpssim.core import OK, REFUSED, record
+from tpssim.errors import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

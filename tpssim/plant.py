@@ -9,7 +9,8 @@ import functools
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.core import Range, record
+from tpssim.core import record
+from tpssim.validation_ import Range
 
 MOST = 345.0  # powers stop growing at e^345, far from where a float ends
 

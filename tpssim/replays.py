@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tpssim.core import OK, OUTCOMES, REFUSED, REJECTED, VERSION, InputError, checked
+from tpssim.core import OK, OUTCOMES, REFUSED, REJECTED, VERSION
 from tpssim.disturbances import Swap
+from tpssim.errors import InputError
 from tpssim.live.arguments import late_of
 from tpssim.live.playback import Call, Playback, Recording
 from tpssim.plant import Async, Blocking, Consumer, Pool
 from tpssim.scenario import Scenario, checked_scenario
 from tpssim.services import Recorded
 from tpssim.traces import Trace
+from tpssim.validation_ import checked
 
 if TYPE_CHECKING:
     from tpssim.plots import LiveRun

@@ -10,8 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, NamedTuple
 
-from tpssim.clock import FINEST, IDEAL, TimerModel
-from tpssim.core import MOST_CALLS, InputError, Range, check_size, checked, no_such, ranges, record, replaced
+from tpssim.core import record
 from tpssim.disturbances import (
     CONSTANT,
     Disturbance,
@@ -21,10 +20,13 @@ from tpssim.disturbances import (
     factor_at,
     factor_row,
 )
+from tpssim.errors import InputError, no_such
 from tpssim.pacing import AUTO, Late
 from tpssim.plant import Async, Backend, Blocking, Consumer, Retry, backend_capacity, success
 from tpssim.services import Service
 from tpssim.states import current, of_users
+from tpssim.timer_models import FINEST, IDEAL, TimerModel
+from tpssim.validation_ import MOST_CALLS, Range, check_size, checked, ranges, replaced
 
 
 @record

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tpssim.clock import TIMERS
 from tpssim.complaints import COMPLAINTS, IN_FLIGHT
-from tpssim.core import checked, ranges
 from tpssim.disturbances import Stall, Step, Swap
 from tpssim.pacing import BURST
 from tpssim.plant import Async, Backend, Pool
 from tpssim.recordings import SQLITE_COMMITS, ServiceTimes, read
 from tpssim.scenario import Producer, Scenario, checked_scenario
 from tpssim.services import Constant, Lognormal, Pareto, Recorded
+from tpssim.timer_models import TIMERS
+from tpssim.validation_ import checked, ranges
 
 
 def _two_digits(value: float) -> float:

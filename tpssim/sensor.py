@@ -9,7 +9,8 @@ import math
 from array import array
 from typing import Annotated, Any, NamedTuple
 
-from tpssim.core import Observation, Range, ceiled, checked, record
+from tpssim.core import Observation, ceiled, record
+from tpssim.validation_ import Range, checked
 
 #: The least time between two looks at a window, s: no less than the coarsest grid of a scenario, on which a
 #: shorter one would end when it begins, for ever.

@@ -20,7 +20,8 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tpssim.core import MOST_THREADS, InputError, checked_count
+from tpssim.errors import InputError
+from tpssim.validation_ import MOST_THREADS, checked_count
 
 try:
     import h11

@@ -12,7 +12,9 @@ import math
 from numbers import Real
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
-from tpssim.core import LONGEST_SERVICE, MOST_CALLS, InputError, Range, record
+from tpssim.core import record
+from tpssim.errors import InputError
+from tpssim.validation_ import LONGEST_SERVICE, MOST_CALLS, Range
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,10 +10,10 @@ import math
 from array import array
 from typing import Any
 
-from tpssim.clock import Draws
 from tpssim.core import Controller, Observation
 from tpssim.pacing import BURST, Late, anchor, anchor_over, due_after, next_due, on_grid
 from tpssim.sensor import CAPACITY, collected, opened, sensor_of, summed_up, window_end
+from tpssim.timer_models import Draws
 
 _new = tuple.__new__
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tpssim import tables
-from tpssim.core import REFUSED, InputError, record
+from tpssim.core import REFUSED, record
+from tpssim.errors import InputError
 from tpssim.pictures import Columns, commanded, panel
 from tpssim.scenario import Scenario, active, capacity, frame
 from tpssim.services import Recorded, draws

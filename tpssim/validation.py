@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tpssim.core import InputError, record
+from tpssim.core import record
+from tpssim.errors import InputError
 from tpssim.statistics import mean_interval
 from tpssim.tables import aligned
 from tpssim.vector_cases import Statistic

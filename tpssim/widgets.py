@@ -14,13 +14,15 @@ import numpy as np
 
 from tpssim.compiled import engine
 from tpssim.contenders import scenario_named
-from tpssim.core import OK, InputError, format_spec, record
-from tpssim.experiment import simulate
+from tpssim.core import OK, record
+from tpssim.errors import InputError
 from tpssim.metrics import measured
 from tpssim.plots import Frame
 from tpssim.plots.scope import BINS, Curves, Scope
+from tpssim.runs import simulate
 from tpssim.scenario import frame
 from tpssim.scenarios import SCENARIOS
+from tpssim.validation_ import format_spec
 from tpssim.verdicts import Verdict, judge
 
 if TYPE_CHECKING:

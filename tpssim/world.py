@@ -16,11 +16,12 @@ import numpy as np
 import simpy
 
 from tpssim import services
-from tpssim.clock import PUNCTUAL, Draws, late_wakeups
+from tpssim.clock import PUNCTUAL
 from tpssim.core import REFUSED, UNFINISHED
 from tpssim.disturbances import Stall, Swap, factor_at, factor_row, finish, merged
 from tpssim.pacing import on_grid, ticked
 from tpssim.scenario import Scenario
+from tpssim.timer_models import Draws, late_wakeups
 from tpssim.traces import COLUMNS, Trace, sound
 
 # Priorities at equal times. simpy's own wake-ups are 0 and 1; producer and slot are added to these.

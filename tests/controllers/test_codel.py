@@ -12,9 +12,11 @@ from laws import done, run
 
 from tpssim.controllers.codel import Codel, CodelState
 from tpssim.controllers.codel_folly import CodelFolly
-from tpssim.core import OK, REFUSED, InputError, Observation, checked
+from tpssim.core import OK, REFUSED, Observation
+from tpssim.errors import InputError
 from tpssim.scenario import Scenario
 from tpssim.services import Constant
+from tpssim.validation_ import checked
 
 
 def slots(law: Codel, state: CodelState, start: float, end: float, step: float, lag: float) -> CodelState:

@@ -17,8 +17,10 @@ from laws import fed, memory_of
 
 from tpssim.catalogue import meanings
 from tpssim.controllers import CONTROLLERS, actuators_of
-from tpssim.core import ACTUATORS, FLAG, InputError, Observation, Range, checked, ranges, replaced
+from tpssim.core import ACTUATORS, Observation
+from tpssim.errors import InputError
 from tpssim.throttling import Pacer
+from tpssim.validation_ import FLAG, Range, checked, ranges, replaced
 
 LAWS = pytest.mark.parametrize("name", CONTROLLERS)
 TICK = 2.0**-20  # times in multiples of it are added and subtracted without rounding

@@ -13,7 +13,9 @@ from laws import done, fed, memory_of
 
 from tpssim.controllers import moving, t_digest
 from tpssim.controllers.failsafe_adaptive import FailsafeAdaptive, factor
-from tpssim.core import InputError, Observation, checked
+from tpssim.core import Observation
+from tpssim.errors import InputError
+from tpssim.validation_ import checked
 
 #: The original's tests: windows of one sample.
 LAW = FailsafeAdaptive(samples=1.0, longest=1.0)

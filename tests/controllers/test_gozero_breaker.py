@@ -8,7 +8,9 @@ from array import array
 import pytest
 
 from tpssim.controllers.gozero_breaker import GozeroBreaker, GozeroBreakerState
-from tpssim.core import InputError, Observation, checked
+from tpssim.core import Observation
+from tpssim.errors import InputError
+from tpssim.validation_ import checked
 
 
 class Breaker:

@@ -21,8 +21,9 @@ from tpssim.controllers.headroom import (
     state_of,
 )
 from tpssim.controllers.headroom_flight import Tuning, closed, opened
-from tpssim.core import InputError, Observation
+from tpssim.core import Observation
 from tpssim.disturbances import Step
+from tpssim.errors import InputError
 from tpssim.metrics import measure, measure_phases
 from tpssim.plant import Async, Backend
 from tpssim.services import Constant

@@ -17,7 +17,9 @@ from tpssim.controllers.netflix_gradient import NetflixGradient
 from tpssim.controllers.netflix_gradient2 import NetflixGradient2
 from tpssim.controllers.netflix_vegas import NetflixVegas
 from tpssim.controllers.netflix_window import Sample, through_window, window_memory
-from tpssim.core import InputError, Observation, checked
+from tpssim.core import Observation
+from tpssim.errors import InputError
+from tpssim.validation_ import checked
 
 LAWS = [NetflixAimd, NetflixVegas, NetflixGradient, NetflixGradient2]
 GOLDEN = {

@@ -8,7 +8,9 @@ import pytest
 from laws import done, fed
 
 from tpssim.controllers.scrapy_autothrottle import ScrapyAutothrottle
-from tpssim.core import InputError, Observation, checked
+from tpssim.core import Observation
+from tpssim.errors import InputError
+from tpssim.validation_ import checked
 
 
 @pytest.mark.parametrize(

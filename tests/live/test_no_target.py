@@ -14,7 +14,7 @@ import pytest
 from tpssim import Limiter, athrottle, run, throttle
 from tpssim.clock import VirtualClock
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import InputError
+from tpssim.errors import InputError
 from tpssim.live.journal import events
 from tpssim.live.playback import play, read_recording
 

@@ -15,11 +15,12 @@ from tpssim.analysis.sawtooths import of_aimd, of_aimd_epoch
 from tpssim.article import TWINS
 from tpssim.contenders import ControllerLike, contender, scenario_named
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import MOST_COMPARED, checked_count, record
-from tpssim.experiment import simulate
+from tpssim.core import record
 from tpssim.metrics import measure_phases
+from tpssim.runs import simulate
 from tpssim.scenario import Scenario, frame
 from tpssim.statistics import assumption
+from tpssim.validation_ import MOST_COMPARED, checked_count
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,10 +10,10 @@ import numpy as np
 from tpssim import theory
 from tpssim.analysis.plants import Plant, backlogged
 from tpssim.analysis.rows import QUIET, SPREAD, Picture, Row, Runs, climb, exact, recovery_row
-from tpssim.core import ranges
-from tpssim.experiment import simulate
+from tpssim.runs import simulate
 from tpssim.statistics import estimate
 from tpssim.theory import describing
+from tpssim.validation_ import ranges
 
 LOOKS = 20_000.0  # calls that a share of false triggers is counted in
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tpssim.analysis.rows import SPREAD, Picture, Row, Runs, exact
-from tpssim.core import ranges
-from tpssim.experiment import simulate
+from tpssim.runs import simulate
 from tpssim.theory.loops import backlog_loop, margins, noise_kept
+from tpssim.validation_ import ranges
 
 if TYPE_CHECKING:
     from tpssim.analysis.plants import Plant

@@ -11,7 +11,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import quote, unquote_to_bytes, urlsplit
 
-from tpssim.core import InputError, record
+from tpssim.core import record
+from tpssim.errors import InputError
 
 PORTS = {"http": 80, "https": 443}
 HIDDEN = "***"

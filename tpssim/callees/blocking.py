@@ -21,7 +21,7 @@ from tpssim.callees.requests import (
     failure,
     prepared,
 )
-from tpssim.core import InputError
+from tpssim.errors import InputError
 
 
 @contextlib.contextmanager

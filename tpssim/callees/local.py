@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from tpssim.callees.requests import CallFailed
-from tpssim.core import InputError
+from tpssim.errors import InputError
 from tpssim.loading import load
 
 

@@ -19,7 +19,7 @@ from tpssim.callees.requests import (
     prepared,
 )
 from tpssim.callees.sockets import trust
-from tpssim.core import InputError
+from tpssim.errors import InputError
 
 
 @contextlib.asynccontextmanager

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
 from tpssim.callees.addresses import Address, address
-from tpssim.core import VERSION, InputError, record
+from tpssim.core import VERSION, record
+from tpssim.errors import InputError
 from tpssim.live.outcomes import REFUSALS, Rejected, asked_wait
 
 REDIRECTS = (301, 302, 303, 307, 308)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tpssim import services
-from tpssim.clock import IDEAL, TimerModel, late_wakeups
 from tpssim.compiled import kernel
 from tpssim.compiled.compiling import fast_for, was_compiled
 from tpssim.compiled.kernel import ASYNC, BLOCKING, POOL, SPARE, Draws, Log, Plan, Tables
@@ -24,6 +23,7 @@ from tpssim.plant import Async, Backend, Blocking
 from tpssim.scenario import Scenario, check_calls, code
 from tpssim.scenario import expected_slots as slots_of
 from tpssim.sensor import CAPACITY, Sensor, sensor_of
+from tpssim.timer_models import IDEAL, TimerModel, late_wakeups
 from tpssim.traces import COUNTERS, Trace, unsound
 
 if TYPE_CHECKING:

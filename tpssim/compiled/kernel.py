@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim.clock import TimerModel, plan_ideal_wait, plan_wait
 from tpssim.compiled.heap import pop, push
 from tpssim.core import FAILED, OK, REFUSED, REJECTED, UNFINISHED, Observation, record
 from tpssim.disturbances import factor_at, finish
 from tpssim.pacing import Late, anchor, next_due, on_grid, ticked
 from tpssim.plant import Backend, slowdown
 from tpssim.sensor import Sensor, collected, opened, summed_up, window_end
+from tpssim.timer_models import TimerModel, plan_ideal_wait, plan_wait
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -35,7 +35,9 @@ from tpssim.controllers.spark_pid import SparkPid
 from tpssim.controllers.sre_throttling import SreThrottling
 from tpssim.controllers.token_bucket import TokenBucket
 from tpssim.controllers.vector_arc import VectorArc
-from tpssim.core import ACTUATORS, InputError, no_such, parse_spec, replaced
+from tpssim.core import ACTUATORS
+from tpssim.errors import InputError, no_such
+from tpssim.validation_ import parse_spec, replaced
 
 CONTROLLERS: dict[str, Any] = {
     "fixed": Fixed,

@@ -6,7 +6,8 @@ import math
 from typing import Annotated, NamedTuple
 
 from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import FLAG, Observation, Range, described, floored, record
+from tpssim.core import Observation, described, floored, record
+from tpssim.validation_ import FLAG, Range
 
 NEARBY = 16.0  # intervals; a dropping state that ended later ago than that is forgotten
 

@@ -7,7 +7,8 @@ from typing import Annotated, NamedTuple
 
 from tpssim.controllers.codel import above_least, waited
 from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import FLAG, Observation, Range, described, floored, record
+from tpssim.core import Observation, described, floored, record
+from tpssim.validation_ import FLAG, Range
 
 
 @record

@@ -7,7 +7,8 @@ from array import array
 from typing import Annotated, NamedTuple
 
 from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import Observation, Range, ceiled, described, floored, record
+from tpssim.core import Observation, ceiled, described, floored, record
+from tpssim.validation_ import Range
 
 #: The histogram keeps two significant digits: 90 bins a decade, from 1 us, of ten decades; bin 0 holds less.
 BINS, DECADES = 90, 10

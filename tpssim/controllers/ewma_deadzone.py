@@ -6,7 +6,8 @@ import math
 from typing import Annotated, NamedTuple
 
 from tpssim.controllers.wanted import followed
-from tpssim.core import Observation, Range, described, record
+from tpssim.core import Observation, described, record
+from tpssim.validation_ import Range
 
 
 @record

@@ -8,7 +8,8 @@ from typing import Annotated, NamedTuple
 
 from tpssim.controllers.integer_time import nanoseconds
 from tpssim.controllers.sre_throttling import bin_of, turned
-from tpssim.core import Observation, Range, described, record
+from tpssim.core import Observation, described, record
+from tpssim.validation_ import Range
 
 
 @record

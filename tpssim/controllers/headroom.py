@@ -18,7 +18,8 @@ from tpssim.controllers.headroom_flight import (
 )
 from tpssim.controllers.headroom_pace import LEAST, Pace, paced, rate_of, unrefused
 from tpssim.controllers.wanted import followed
-from tpssim.core import Observation, Range, described, record
+from tpssim.core import Observation, described, record
+from tpssim.validation_ import Range
 
 FAST = 0.3  # weight of a latency in the quick mean
 LOOKS = 3.0  # standard deviations of the quick mean that are no noise

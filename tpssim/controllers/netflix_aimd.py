@@ -8,7 +8,8 @@ from typing import Annotated, NamedTuple
 
 from tpssim.controllers.integer_time import nanoseconds
 from tpssim.controllers.netflix_window import sampled, window_memory
-from tpssim.core import Observation, Range, described, floored, record
+from tpssim.core import Observation, described, floored, record
+from tpssim.validation_ import Range
 
 
 @record

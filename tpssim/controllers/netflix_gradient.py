@@ -7,7 +7,8 @@ from array import array
 from typing import Annotated, NamedTuple
 
 from tpssim.controllers.netflix_window import sampled, window_memory
-from tpssim.core import FLAG, Observation, Range, described, floored, record
+from tpssim.core import Observation, described, floored, record
+from tpssim.validation_ import FLAG, Range
 
 
 @record

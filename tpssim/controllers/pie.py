@@ -7,7 +7,8 @@ from typing import Annotated, NamedTuple
 
 from tpssim.controllers.codel import above_least, behind, waited
 from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import FLAG, Observation, Range, described, floored, record
+from tpssim.core import Observation, described, floored, record
+from tpssim.validation_ import FLAG, Range
 
 BURSTY, CERTAIN = 0.85, 8.5  # probabilities saved up below which no call is refused, and from which one is
 MOST = 10_000.0  # steps of the past that are made up for at once

@@ -6,8 +6,9 @@ import math
 from typing import Annotated, NamedTuple
 
 from tpssim.controllers.wanted import followed
-from tpssim.core import Observation, Range, described, record
+from tpssim.core import Observation, described, record
 from tpssim.sensor import SHORTEST_WINDOW, Sensor
+from tpssim.validation_ import Range
 
 
 @record

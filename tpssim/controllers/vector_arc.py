@@ -7,7 +7,8 @@ import math
 from typing import Annotated, NamedTuple
 
 from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import Observation, Range, described, floored, record
+from tpssim.core import Observation, described, floored, record
+from tpssim.validation_ import Range
 
 
 @record

@@ -18,7 +18,8 @@ from time import monotonic as real_time
 from types import FrameType
 from typing import Any, NamedTuple
 
-from tpssim.core import InputError, record
+from tpssim.core import record
+from tpssim.errors import InputError
 from tpssim.hosting import hosted
 from tpssim.hosting.hosted import Guest
 from tpssim.hosting.rebinding import rebound

@@ -13,7 +13,8 @@ from typing import Any
 
 from tpssim.article import PrintedThrottle
 from tpssim.clock import VirtualClock
-from tpssim.core import OK, UNFINISHED, InputError
+from tpssim.core import OK, UNFINISHED
+from tpssim.errors import InputError
 from tpssim.hosting.strands import Strand, current
 from tpssim.pacing import AUTO, BURST
 from tpssim.plant import Async, Backend, Blocking

@@ -14,8 +14,9 @@ from typing import Any
 
 import greenlet
 
-from tpssim.clock import IDEAL, Draws, VirtualClock, reads_until, sleep_end
-from tpssim.core import InputError
+from tpssim.clock import VirtualClock
+from tpssim.errors import InputError
+from tpssim.timer_models import IDEAL, Draws, reads_until, sleep_end
 from tpssim.world import RELEASE, World
 
 #: The strand of every greenlet that is one.

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tpssim.core import InputError
+from tpssim.errors import InputError
 from tpssim.provenance import PACKAGE, origin
 from tpssim.reads import reads
 

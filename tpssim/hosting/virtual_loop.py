@@ -14,8 +14,8 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
-from tpssim.clock import IDEAL, TimerModel
 from tpssim.hosting.strands import Strand
+from tpssim.timer_models import IDEAL, TimerModel
 
 TURN = 2e-6  # s; a turn of the loop with nothing to wait for: measured 1.8 us (asyncio), 0.8 us (uvloop)
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tpssim.controllers import CONTROLLERS, law_named
-from tpssim.core import Controller, InputError, checked
+from tpssim.core import Controller
+from tpssim.errors import InputError
 from tpssim.pacing import POLICIES, Late, late_policy
+from tpssim.validation_ import checked
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import math
 import threading
 from typing import Any
 
-from tpssim.core import Aborted
+from tpssim.errors import Aborted
 from tpssim.live.account import warn
 from tpssim.live.flow import Flow, Wait
 from tpssim.live.line import ThreadTurn

@@ -6,7 +6,7 @@ import asyncio
 import math
 from typing import Any
 
-from tpssim.core import Aborted
+from tpssim.errors import Aborted
 from tpssim.live.account import warn
 from tpssim.live.asking import without
 from tpssim.live.async_sources import AsyncSource

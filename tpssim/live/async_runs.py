@@ -8,7 +8,7 @@ import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
-from tpssim.core import InputError, checked_count
+from tpssim.errors import InputError
 from tpssim.live.arguments import checked_call, checked_total, cycled, cycled_async
 from tpssim.live.async_jobs import PlainFeed, stream
 from tpssim.live.async_sources import AsyncSource
@@ -18,6 +18,7 @@ from tpssim.live.loops import AsyncThrottle, athrottle
 from tpssim.live.permits import Permit
 from tpssim.live.retries import policy_of
 from tpssim.live.runs import carried
+from tpssim.validation_ import checked_count
 
 T = TypeVar("T")
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from tpssim.core import OK, UNFINISHED, Aborted, InputError, ranges
+from tpssim.core import OK, UNFINISHED
+from tpssim.errors import Aborted, InputError
 from tpssim.live.account import Report
 from tpssim.live.arguments import checked_record, checked_target, draws, late_of, law_of
 from tpssim.live.causes import Watch
@@ -24,6 +25,7 @@ from tpssim.live.reporting import glimpse_of, report_of, why_of
 from tpssim.live.tally import CALLER, LIMIT, MACHINE, RETRIES, SOURCE, Tally
 from tpssim.pacing import Late
 from tpssim.throttling import Pacer
+from tpssim.validation_ import ranges
 
 #: So long may calls be open behind a closed limit, none of them ending, before somebody is told of it, s.
 PATIENCE = 30.0

@@ -32,7 +32,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tpssim.core import OUTCOMES, VERSION, InputError
+from tpssim.core import OUTCOMES, VERSION
+from tpssim.errors import InputError
 from tpssim.locks import lock, still_named
 
 FORMAT = 1

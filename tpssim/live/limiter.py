@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from tpssim.clock import Clock
-from tpssim.core import Aborted, InputError
+from tpssim.errors import Aborted, InputError
 from tpssim.live.arguments import checked_timeout
 from tpssim.live.asking import ask
 from tpssim.live.clocks import Clocks

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from tpssim.core import InputError
+from tpssim.errors import InputError
 from tpssim.live.guard import Guard
 from tpssim.live.handlers import by_handler
 

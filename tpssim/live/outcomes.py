@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED, InputError, record
+from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED, record
+from tpssim.errors import InputError
 
 #: HTTP answers by which a service turns a call away: too many requests, unavailable, overloaded.
 REFUSALS = (429, 503, 529)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED, InputError
+from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED
+from tpssim.errors import InputError
 from tpssim.live.account import Report
 from tpssim.live.outcomes import WELL, Outcome, checked_wait, outcome_of
 from tpssim.live.outcomes import Rejected as Rejected

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import OUTCOMES, REFUSED, UNFINISHED, Controller, InputError, record, replaced
+from tpssim.core import OUTCOMES, REFUSED, UNFINISHED, Controller, record
+from tpssim.errors import InputError
 from tpssim.live.arguments import checked_rate, draws, late_of
 from tpssim.live.journal import events
 from tpssim.live.permits import told
 from tpssim.throttling import Pacer
+from tpssim.validation_ import replaced
 
 
 @record

@@ -7,9 +7,11 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tpssim.core import OK, UNFINISHED, InputError, checked, checked_count, record
+from tpssim.core import OK, UNFINISHED, record
+from tpssim.errors import InputError
 from tpssim.live.outcomes import Outcome
 from tpssim.plant import Retry, retry_wait
+from tpssim.validation_ import checked, checked_count
 
 MOST_RETRIES = 1000
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from tpssim.core import MOST_THREADS, InputError, checked_count
+from tpssim.errors import InputError
 from tpssim.live.arguments import checked_call, cycled
 from tpssim.live.begins import Begins
 from tpssim.live.blocking import Throttle, throttle
@@ -19,6 +19,7 @@ from tpssim.live.jobs import LOOK, Job, Jobs
 from tpssim.live.jobs import Run as Run
 from tpssim.live.permits import Handle, Permit
 from tpssim.live.retries import policy_of
+from tpssim.validation_ import MOST_THREADS, checked_count
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 
 from tpssim.clock import Clock
-from tpssim.core import Aborted, InputError
+from tpssim.errors import Aborted, InputError
 from tpssim.live.handlers import by_handler
 
 #: The threshold never leaves this range, s: a clock read takes 0.1 us, and no timer that works needs 2 ms.

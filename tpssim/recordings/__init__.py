@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tpssim.core import LONGEST_SERVICE, InputError, record
+from tpssim.core import record
+from tpssim.errors import InputError
 from tpssim.recordings.csv_files import MISSING, Table, number_in, opened
 from tpssim.recordings.outcomes import LeftOut, Outcomes
+from tpssim.validation_ import LONGEST_SERVICE
 
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0}
 

@@ -7,10 +7,10 @@ import typing
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Union
 
-from tpssim.core import Range
 from tpssim.meanings import MEANINGS
 from tpssim.metrics import METRICS
 from tpssim.report.shapes import Interval, Sensitivity
+from tpssim.validation_ import Range
 
 MOST = 1e300  # what is drawn is scaled, and must not overflow
 WORDS = {float: "a number", int: "a whole number", str: "text", bool: "true or false", type(None): "null"}

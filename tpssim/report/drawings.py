@@ -14,7 +14,8 @@ import numpy as np
 
 from tpssim import plots
 from tpssim.cells import At, cells_of, measured
-from tpssim.core import InputError, record
+from tpssim.core import record
+from tpssim.errors import InputError
 from tpssim.plots.common import BLUE, ORANGE, PRODUCERS, PURPLE
 from tpssim.report.markup import text
 from tpssim.verdict_words import WORDS

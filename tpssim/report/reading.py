@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tpssim.artefacts import MARK, recover, through_links, verb_of
-from tpssim.core import VERSION, InputError, record
+from tpssim.core import VERSION, record
+from tpssim.errors import InputError
 from tpssim.report.checking import unlike, wrong
 from tpssim.report.shapes import SHAPES
 

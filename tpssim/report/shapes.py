@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
-from tpssim.core import Range
+from tpssim.validation_ import Range
 
 Numbers = dict[str, float]
 Measured = dict[str, float | None]

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tpssim.core import exact
 from tpssim.metrics import METRICS
 from tpssim.report import drawings
 from tpssim.report.compared import SHOWN, Progress
@@ -27,6 +26,7 @@ from tpssim.report.markup import (
 )
 from tpssim.report.reading import Result
 from tpssim.statistics import CONFIDENCE, EACH, assumption
+from tpssim.validation_ import exact
 
 MEASURES = {name: metric._asdict() for name, metric in METRICS.items()}
 #: What each picture shows, in the order in which they are shown.

@@ -17,11 +17,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tpssim.clock import TIMERS
-from tpssim.core import MOST_POINTS, InputError, Range, check_size, ranges, record, replaced
+from tpssim.core import record
+from tpssim.errors import InputError
 from tpssim.metrics import METRICS
 from tpssim.pacing import late_policy
 from tpssim.scenario import Scenario, parameter_range, with_parameters
+from tpssim.timer_models import TIMERS
+from tpssim.validation_ import MOST_POINTS, Range, check_size, ranges, replaced
 
 Value = float | str
 Point = tuple[Value, ...]

@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from tpssim.core import VERSION, Aborted, InputError
+from tpssim.core import VERSION
+from tpssim.errors import Aborted, InputError
 
 _TABLES = {
     "campaign": ("key TEXT PRIMARY KEY", "made TEXT", "tpssim TEXT", "specification TEXT"),

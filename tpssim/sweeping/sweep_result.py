@@ -14,9 +14,10 @@ import numpy as np
 
 from tpssim import tables, theory
 from tpssim.cells import At, Cells, cells_of, levels, measured
-from tpssim.core import InputError, no_such, record
-from tpssim.experiment import simulate
+from tpssim.core import record
+from tpssim.errors import InputError, no_such
 from tpssim.metrics import ENDLESS, METRICS, long_phases
+from tpssim.runs import simulate
 from tpssim.scenario import achievable
 from tpssim.statistics import Estimate, assumption, estimates, single
 from tpssim.sweeping import designs

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tpssim.contenders import ControllerLike, contender, scenario_named
-from tpssim.core import MOST_RUNS, Aborted, InputError, check_size, checked_count, record
+from tpssim.core import record
+from tpssim.errors import Aborted, InputError
 from tpssim.scenario import Scenario
 from tpssim.sweeping import designs
 from tpssim.sweeping.designs import Point, Value
@@ -27,6 +28,7 @@ from tpssim.sweeping.keys import Study, changed, keep, key_of, opened
 from tpssim.sweeping.lanes import Reduced, reduced
 from tpssim.sweeping.store import Store
 from tpssim.sweeping.sweep_result import Failure, Row, SweepResult
+from tpssim.validation_ import MOST_RUNS, check_size, checked_count
 
 CHUNK = 0.5  # s, how long a chunk should take
 BLOCK = 50  # replications of a point that are run at a stroke

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from tpssim.core import InputError
+from tpssim.errors import InputError
 
 
 def _check_plant(k: float, tau: float, delay: float) -> None:

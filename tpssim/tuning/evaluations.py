@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim.core import Aborted, record
+from tpssim.core import record
+from tpssim.errors import Aborted
 from tpssim.metrics import METRICS
 from tpssim.scenario import Scenario
 from tpssim.sweeping.designs import Factor

@@ -23,7 +23,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tpssim import league
-from tpssim.core import InputError, no_such, record
+from tpssim.core import record
+from tpssim.errors import InputError, no_such
 from tpssim.metrics import METRICS, frame_of
 from tpssim.scenario import Scenario
 

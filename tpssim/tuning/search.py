@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim.core import FLAG, InputError, Range, ranges, record
+from tpssim.core import record
+from tpssim.errors import InputError
+from tpssim.validation_ import FLAG, Range, ranges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,7 +14,8 @@ import numpy as np
 from tpssim import tables
 from tpssim.artefacts import plain
 from tpssim.contenders import ControllerLike
-from tpssim.core import MOST_POINTS, InputError, checked_count, record
+from tpssim.core import record
+from tpssim.errors import InputError
 from tpssim.scenario import Scenario
 from tpssim.statistics import unseen
 from tpssim.sweeping.store import Store
@@ -22,6 +23,7 @@ from tpssim.tuning.evaluations import Progress
 from tpssim.tuning.objectives import PENALTY
 from tpssim.tuning.search import Bounds
 from tpssim.tuning.trials import Aim, Task, Trials
+from tpssim.validation_ import MOST_POINTS, checked_count
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tpssim import tables
-from tpssim.core import exact
 from tpssim.metrics import METRICS
 from tpssim.statistics import CONFIDENCE, assumption
 from tpssim.tuning.objectives import PENALTY, Sense, sense
+from tpssim.validation_ import exact
 from tpssim.verdict_words import WORDS
 
 if TYPE_CHECKING:

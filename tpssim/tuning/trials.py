@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tpssim.contenders import ControllerLike, contender, scenario_named
-from tpssim.core import MOST_POINTS, MOST_RUNS, InputError, check_size, checked_count, replaced
+from tpssim.errors import InputError
 from tpssim.scenario import Scenario, check_calls
 from tpssim.sweeping.designs import Factor
 from tpssim.sweeping.store import Store
@@ -21,6 +21,7 @@ from tpssim.tuning.evaluations import Evaluations, Progress, penalised
 from tpssim.tuning.objectives import PENALTY, ROBUST, Function, Objective, objective, told_apart
 from tpssim.tuning.search import Axis, Bounds, Setting
 from tpssim.tuning.tune_result import Tried
+from tpssim.validation_ import MOST_POINTS, MOST_RUNS, check_size, checked_count, replaced
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

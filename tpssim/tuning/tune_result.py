@@ -13,10 +13,11 @@ import numpy as np
 
 from tpssim import tables
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import FLAG, VERSION, exact, ranges, record
+from tpssim.core import VERSION, record
 from tpssim.metrics import METRICS
 from tpssim.statistics import CONFIDENCE, Estimate, estimate
 from tpssim.tuning.objectives import PENALTY, UNITS, Sense, sense
+from tpssim.validation_ import FLAG, exact, ranges
 from tpssim.verdict_words import WORDS
 from tpssim.verdicts import majority
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tpssim.contenders import ControllerLike
-from tpssim.core import MOST_POINTS, InputError, checked_count
+from tpssim.errors import InputError
 from tpssim.scenario import Scenario
 from tpssim.statistics import CONFIDENCE, EACH, Estimate, estimate
 from tpssim.sweeping.store import Store
@@ -26,6 +26,7 @@ from tpssim.tuning.objectives import PENALTY
 from tpssim.tuning.search import Bounds, Setting
 from tpssim.tuning.trials import Aim, Task, Trials, robustly
 from tpssim.tuning.tune_result import Finalist, Outcome, Tried, TuneResult
+from tpssim.validation_ import MOST_POINTS, checked_count
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

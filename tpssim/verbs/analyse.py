@@ -35,7 +35,7 @@ def add(verbs: Any) -> None:
 
 def analyse(args: argparse.Namespace) -> int:
     began = time.perf_counter()
-    from tpssim.core import InputError
+    from tpssim.errors import InputError
 
     if args.scenario is not None and args.trace is not None:
         raise InputError("--scenario and --trace; allowed: one of the two")

@@ -7,11 +7,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tpssim.core import VERSION, checked_count
+from tpssim.core import VERSION
 from tpssim.live.calibration import calibrate as measured_here
 from tpssim.live.calibration import document, quantile
 from tpssim.live.waiting import PreciseClock
 from tpssim.tables import filled
+from tpssim.validation_ import checked_count
 from tpssim.verbs.common import Progress, add_common, command, run_record
 
 

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from tpssim.artefacts import file_name as file_name
 from tpssim.callees.addresses import HIDDEN, written
-from tpssim.core import MOST_PROCESSES, VERSION, InputError, checked_count
+from tpssim.core import VERSION
+from tpssim.errors import InputError
 from tpssim.tables import filled
+from tpssim.validation_ import MOST_PROCESSES, checked_count
 
 if TYPE_CHECKING:
     from tpssim.scenario import Scenario
@@ -99,10 +101,10 @@ def default_out(verb: str, *names: str) -> Path:
 
 
 def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Scenario]:
-    from tpssim.clock import TIMERS
     from tpssim.contenders import scenario_named
     from tpssim.scenario import with_parameters
     from tpssim.scenarios import CORE, recorded_scenario
+    from tpssim.timer_models import TIMERS
 
     if args.trace is None and (args.column is not None or args.unit is not None):
         raise InputError("--column and --unit belong to --trace FILE, which is missing; allowed: all three")

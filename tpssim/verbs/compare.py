@@ -9,7 +9,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tpssim.core import VERSION, InputError
+from tpssim.core import VERSION
+from tpssim.errors import InputError
 from tpssim.verbs.common import (
     Progress,
     add_common,

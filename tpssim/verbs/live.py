@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from tpssim import callees
-from tpssim.core import InputError, checked_count
+from tpssim.errors import InputError
 from tpssim.live.arguments import checked_rate, checked_total, law_of
 from tpssim.live.async_runs import arun
 from tpssim.live.permits import Handle
 from tpssim.live.retries import policy_of
 from tpssim.live.runs import Run, run
 from tpssim.live.watching import Onlooker
+from tpssim.validation_ import checked_count
 from tpssim.verbs import live_results
 from tpssim.verbs.common import LONGEST_OUT, add_common, file_name
 from tpssim.verbs.endings import Ending

@@ -15,7 +15,8 @@ from typing import Any
 
 from tpssim.callees import Redirects
 from tpssim.callees.addresses import address, masked
-from tpssim.core import VERSION, InputError
+from tpssim.core import VERSION
+from tpssim.errors import InputError
 from tpssim.live.account import Report
 from tpssim.live.runs import Run
 from tpssim.meanings import MEANINGS

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tpssim.core import VERSION, checked_count
+from tpssim.core import VERSION
+from tpssim.validation_ import checked_count
 from tpssim.verbs.common import add_common, command, file_name, run_record, specs, written_to
 
 if TYPE_CHECKING:
@@ -99,8 +100,9 @@ def replay(args: argparse.Namespace) -> int:
 
 def _tried(args: argparse.Namespace, recording: Recording, back: Playback) -> dict[str, Trace]:
     """The recorded run, and what its law and others do with its service times, by name."""
-    from tpssim import contenders, experiment, replays
+    from tpssim import contenders, replays
     from tpssim.live.playback import recorded_law
+    from tpssim.runs import simulate
 
     scenario = replays.scenario_of(recording, back.calls)
     name = recording.header["controller"]
@@ -109,7 +111,7 @@ def _tried(args: argparse.Namespace, recording: Recording, back: Playback) -> di
         rivals[contenders.contender(spec).label] = spec
     traces = {f"{name} (live)": replays.trace_of(recording, back, scenario)}
     for label, rival in rivals.items():
-        traces[label] = experiment.simulate(scenario, rival, seed=args.seed)
+        traces[label] = simulate(scenario, rival, seed=args.seed)
     return traces
 
 

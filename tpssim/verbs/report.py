@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tpssim.core import InputError
+from tpssim.errors import InputError
 from tpssim.verbs.common import Progress
 
 

@@ -7,7 +7,8 @@ import math
 import time
 from typing import Any
 
-from tpssim.core import VERSION, InputError
+from tpssim.core import VERSION
+from tpssim.errors import InputError
 from tpssim.tables import filled
 from tpssim.verbs.common import (
     add_common,
@@ -39,15 +40,16 @@ def simulate(args: argparse.Namespace) -> int:
             "give either SCENARIO CONTROLLER or --trace FILE CONTROLLER; allowed: one of the two"
         )
     (scenario,) = scenarios(args, [] if args.scenario is None else [args.scenario])
-    from tpssim import contenders, experiment
+    from tpssim import contenders
     from tpssim.artefacts import MARK, check_out, plain, results_folder, write_json
     from tpssim.metrics import METRICS, measure
+    from tpssim.runs import simulate
     from tpssim.verdicts import bursts, judge
 
     label = contenders.contender(args.controller).label
     out = args.out or default_out("simulate", scenario.name, label)
     check_out(out, "simulate")
-    trace = experiment.simulate(scenario, args.controller, seed=args.seed, replication=args.replication)
+    trace = simulate(scenario, args.controller, seed=args.seed, replication=args.replication)
     measures = measure(trace)
     verdict = judge(trace)
     remark = bursts(measures, scenario)

@@ -12,7 +12,8 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tpssim.core import VERSION, Aborted, InputError, no_such
+from tpssim.core import VERSION
+from tpssim.errors import Aborted, InputError, no_such
 from tpssim.verbs.common import (
     Progress,
     add_common,

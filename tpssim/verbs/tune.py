@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tpssim.core import VERSION, InputError
+from tpssim.core import VERSION
+from tpssim.errors import InputError
 from tpssim.tables import filled
 from tpssim.verbs.common import (
     Progress,

@@ -7,8 +7,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tpssim.core import VERSION, InputError, checked_count
+from tpssim.core import VERSION
+from tpssim.errors import InputError
 from tpssim.tables import filled
+from tpssim.validation_ import checked_count
 from tpssim.verbs.common import Progress, add_common, command, file_name, run_record, written_to
 
 
