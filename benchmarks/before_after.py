@@ -61,9 +61,9 @@ class OwnLaw(NamedTuple):
 def compiled_tasks(share: float) -> dict[str, Task]:
     """`engine_speed.py`: long runs, short runs with their measures, a sweep, a slider."""
     import tpssim
-    from tpssim.plant import Async, Backend
-    from tpssim.scenario import Scenario
-    from tpssim.services import Constant, Exponential, Lognormal
+    from tpssim.scenarios.plant import Async, Backend
+    from tpssim.scenarios.scenario import Scenario
+    from tpssim.scenarios.service_times import Constant, Exponential, Lognormal
 
     calls = 200_000 * share
     eight = Scenario("M/M/8", Exponential(1.0), 6.4, calls / 6.4, Async(0.0, "completion"))._replace(
@@ -109,10 +109,10 @@ def compiled_tasks(share: float) -> dict[str, Task]:
 def other_tasks(share: float) -> dict[str, Task]:
     """`simpy_overhead.py`, `explore_speed.py`, `live_pacing.py`, and a comparison as people run it."""
     import tpssim
-    from tpssim.plant import Async
-    from tpssim.scenario import Scenario
-    from tpssim.services import Constant, Lognormal
-    from tpssim.widgets import Choice, verdict_text, view
+    from tpssim.experiments.explore import Choice, verdict_text, view
+    from tpssim.scenarios.plant import Async
+    from tpssim.scenarios.scenario import Scenario
+    from tpssim.scenarios.service_times import Constant, Lognormal
 
     calls = 20_000 * share
     paced = Scenario("paced", Constant(0.0005), 500.0, calls / 500.0)

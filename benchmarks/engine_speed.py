@@ -28,14 +28,15 @@ from typing import Any, NamedTuple
 import ciw
 import numpy as np
 
-from tpssim import model, sweep
-from tpssim.compiled import engine
+from tpssim import sweep
 from tpssim.controllers import CONTROLLERS
-from tpssim.plant import Async, Backend
-from tpssim.scenario import Scenario
-from tpssim.scenarios import SCENARIOS
-from tpssim.services import Constant, Exponential, Lognormal
-from tpssim.workers import processes
+from tpssim.experiments.executor import processes
+from tpssim.scenarios.builtin import SCENARIOS
+from tpssim.scenarios.plant import Async, Backend
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant, Exponential, Lognormal
+from tpssim.simulation import simpy_engine
+from tpssim.simulation.compiled import engine
 
 
 class Size(NamedTuple):
@@ -115,7 +116,7 @@ def rates(size: Size) -> dict[str, dict[str, float]]:
             return len(engine.simulate(scenario, law, seed, 0, {}).released)
 
         def slow(seed: int, scenario: Scenario = scenario, law: Any = law) -> int:
-            return len(model.simulate(scenario, law, seed, 0, {}).released)
+            return len(simpy_engine.simulate(scenario, law, seed, 0, {}).released)
 
         fast(0)  # compiled
         pairs = [(seconds_a_call(fast, k), seconds_a_call(slow, k)) for k in range(1, size.rounds + 1)]
@@ -147,11 +148,11 @@ def beside(fast: Callable[[int], int], size: Size) -> dict[str, float]:
 FIRST = """
 import time
 import numba
-from tpssim.compiled import engine
+from tpssim.simulation.compiled import engine
 from tpssim.controllers import CONTROLLERS
-from tpssim.scenario import Scenario
-from tpssim.scenarios import SCENARIOS
-from tpssim.services import Constant
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.builtin import SCENARIOS
+from tpssim.scenarios.service_times import Constant
 began = time.perf_counter()
 engine.simulate(Scenario("s", Constant(0.0005), 500.0, 1.0), CONTROLLERS["ewma-deadzone"](), 0, 0, {})
 print(time.perf_counter() - began)

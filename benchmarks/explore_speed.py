@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from tpssim import Trace
-from tpssim.metrics import measured
-from tpssim.runs import simulate
-from tpssim.verdicts import Verdict, judge
-from tpssim.widgets import ARENAS, Choice, verdict_text, view
+from tpssim.experiments.explore import ARENAS, Choice, verdict_text, view
+from tpssim.metrics.measure import measured
+from tpssim.metrics.verdicts import Verdict, judge
+from tpssim.simulation.run import simulate
 
 MOVES = 40
 

@@ -24,7 +24,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import tpssim
-from tpssim.core import Observation
+from tpssim.core.types import Observation
 
 TPS = 100.0
 POLICIES = ("auto", "burst", "capped(20)", "delay", "skip")

@@ -27,10 +27,10 @@ from typing import NamedTuple
 from aiolimiter import AsyncLimiter
 
 from tpssim import athrottle, throttle
-from tpssim.article import spin_throttle
-from tpssim.clock import VirtualClock, WallClock
-from tpssim.live.watching import Onlooker
-from tpssim.timer_models import TIMERS
+from tpssim.controllers.article import spin_throttle
+from tpssim.core.clocks import VirtualClock, WallClock
+from tpssim.core.timer_models import TIMERS
+from tpssim.live.monitor import Onlooker
 
 TPS = 500.0
 

@@ -20,15 +20,15 @@ import numpy as np
 from scipy.special import ndtri
 from scipy.stats import binomtest
 
-from tpssim.comparison import Cell, Comparison, Run
-from tpssim.league import League
-from tpssim.metrics import METRICS
-from tpssim.scenarios import SCENARIOS
-from tpssim.statistics import CONFIDENCE, EACH, Estimate, mean_interval, unseen
-from tpssim.sweeping.sweep_result import Row
-from tpssim.tuning import selection, sensitivity, tunes
-from tpssim.tuning.tune_result import judgement
-from tpssim.verdicts import Verdict
+from tpssim.core.statistics import CONFIDENCE, EACH, Estimate, mean_interval, unseen
+from tpssim.experiments.comparison import Cell, Comparison, Run
+from tpssim.experiments.league import League
+from tpssim.experiments.sweep.sweep_result import Row
+from tpssim.experiments.tuning import selection, sensitivity, tune
+from tpssim.experiments.tuning.tune_result import judgement
+from tpssim.metrics.measure import METRICS
+from tpssim.metrics.verdicts import Verdict
+from tpssim.scenarios.builtin import SCENARIOS
 
 TRIALS, SMOKE = 1000, 20
 BIG = 20_001  # runs that the truth of a distribution is taken from
@@ -195,7 +195,7 @@ def chosen(losses: Losses, more: float, what: str) -> Trial:
     """
 
     def trial(seed: int) -> list[tuple[bool, bool]]:
-        choice = selection.least_mean(losses(np.random.default_rng(seed), tunes.CHOOSING))
+        choice = selection.least_mean(losses(np.random.default_rng(seed), tune.CHOOSING))
         if what == "within":
             made = choice.within is not None
             behind = more if choice.winner != 0 else max(-more, 0.0)
@@ -211,8 +211,8 @@ def gained(losses: Losses, more: float, word: bool) -> Trial:
     """The gain of `tune`, of the first setting over the second: its interval or its word."""
 
     def trial(seed: int) -> list[tuple[bool, bool]]:
-        values = losses(np.random.default_rng(seed), tunes.JUDGING)
-        (gain,) = tunes.gains((values[1] - values[0])[:, np.newaxis])
+        values = losses(np.random.default_rng(seed), tune.JUDGING)
+        (gain,) = tune.gains((values[1] - values[0])[:, np.newaxis])
         if not word:
             return [judged(gain, more)]
         sign = {"better": 1.0, "worse": -1.0}.get(judgement(gain), 0.0)
@@ -225,7 +225,7 @@ def no_change(draw: Callable[[np.random.Generator, int], Array]) -> Trial:
     """All measures of both settings from one distribution on three scenarios: no change is to be found."""
 
     def trial(seed: int) -> list[tuple[bool, bool]]:
-        shape = (2, 3, tunes.JUDGING, len(METRICS))
+        shape = (2, 3, tune.JUDGING, len(METRICS))
         values = draw(np.random.default_rng(seed), math.prod(shape)).reshape(shape)
         worse, better = selection.changes(["a", "b", "c"], values[0], values[1])
         return [(bool(worse or better), not worse and not better)]
@@ -326,7 +326,7 @@ def promises() -> Iterator[Promise]:
     for case, (number, function) in FUNCTIONS.items():
         stated = sensitivity.CONFIDENCE
         yield Promise("`sensitivity`: each index, base 128", case, stated, indices(number, function, 128))
-    for n in (5, 30, tunes.JUDGING, tunes.CHOOSING):
+    for n in (5, 30, tune.JUDGING, tune.CHOOSING):
         yield Promise(f"what may be missing of {n} runs", f"{unseen(n):.1%} of all runs", CONFIDENCE, met(n))
     yield Promise("`validate`: interval of 10 means", "means of 2,000 exponential times", 0.999, validated)
     for share in (0.05, 0.02, 0.01):

@@ -20,12 +20,12 @@ from typing import Any
 
 import simpy
 
-from tpssim import model
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import Observation
-from tpssim.plant import Async, Blocking, Consumer
-from tpssim.scenario import Scenario
-from tpssim.services import Constant, Lognormal, draws
+from tpssim.core.types import Observation
+from tpssim.scenarios.plant import Async, Blocking, Consumer
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant, Lognormal, draws
+from tpssim.simulation import simpy_engine
 
 ROUNDS = 9
 LEAST = 0.6
@@ -83,7 +83,7 @@ def by_hand(scenario: Scenario, law: Any) -> int:
 
 
 def by_model(scenario: Scenario, law: Any) -> int:
-    return len(model.simulate(scenario, law, 0, 0, {}).released)
+    return len(simpy_engine.simulate(scenario, law, 0, 0, {}).released)
 
 
 def rate(run: Callable[..., int], *given: Any) -> float:

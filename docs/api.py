@@ -12,17 +12,17 @@ from pathlib import Path
 
 import tpssim
 
-#: The public names, and the rooms whose records one builds plants and laws of.
-ROOMS = (
+#: The public names, and the modules whose records one builds plants and laws of.
+MODULES = (
     "tpssim",
-    "tpssim.clock",
+    "tpssim.core.clocks",
     "tpssim.controllers",
-    "tpssim.core",
-    "tpssim.disturbances",
-    "tpssim.plant",
-    "tpssim.scenario",
-    "tpssim.sensor",
-    "tpssim.services",
+    "tpssim.core.types",
+    "tpssim.scenarios.disturbances",
+    "tpssim.scenarios.plant",
+    "tpssim.scenarios.scenario",
+    "tpssim.core.window",
+    "tpssim.scenarios.service_times",
 )
 
 
@@ -36,9 +36,9 @@ def build(folder: Path) -> None:
 
     for name in tpssim.__all__:  # loaded when first used; a reader of the module's own names looks for them
         setattr(tpssim, name, getattr(tpssim, name))
-    for name in ROOMS:
+    for name in MODULES:
         importlib.import_module(name)
-    for module in [room for name, room in sys.modules.items() if name.partition(".")[0] == "tpssim"]:
+    for module in [module for name, module in sys.modules.items() if name.partition(".")[0] == "tpssim"]:
         for record in vars(module).values():
             if isinstance(record, type) and hasattr(record, "_fields"):
                 # A NamedTuple's constructor belongs to no module in which its types could be looked up.
@@ -50,7 +50,7 @@ def build(folder: Path) -> None:
         warnings.filterwarnings("ignore", ".*'array.array' is not subscriptable")
         # In a checkout with the package installed: what is imported is what is documented.
         warnings.filterwarnings("ignore", ".*may refer to either the installed Python module")
-        pdoc.pdoc(*ROOMS, output_directory=folder)
+        pdoc.pdoc(*MODULES, output_directory=folder)
 
 
 if __name__ == "__main__":

@@ -83,20 +83,20 @@ def tried(seed: int, name: str, k: int, most: int) -> tuple[str, int, bool]:
     """(what is wrong with draw k of a law, "" if nothing; its calls; whether both engines take it)."""
     import extremes
 
-    from tpssim import model
-    from tpssim.compiled import engine
     from tpssim.controllers import CONTROLLERS
-    from tpssim.metrics import measured
-    from tpssim.reduction.records import FAIRNESS
-    from tpssim.sweeping.lanes import reduced
-    from tpssim.traces import COLUMNS, COUNTERS, first_unsound
+    from tpssim.experiments.sweep.batch_runs import reduced
+    from tpssim.metrics.layout import FAIRNESS
+    from tpssim.metrics.measure import measured
+    from tpssim.simulation import simpy_engine
+    from tpssim.simulation.compiled import engine
+    from tpssim.simulation.trace import COLUMNS, COUNTERS, first_unsound
 
     rng = random.Random(f"{seed} {name} {k}")
     scenario = extremes.scenario(rng, most)
     law = extremes.law(rng, CONTROLLERS[name](), scenario.duration)
     both = not engine.refusal(scenario)
     try:
-        slow = model.simulate(scenario, law, seed, k, {})
+        slow = simpy_engine.simulate(scenario, law, seed, k, {})
         traces = [slow]
         if both:
             traces.append(engine.simulate(scenario, law, seed, k, {}))

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tpssim.compiled.compiling import fast_for
-from tpssim.provenance import ours
-from tpssim.services import draws
-from tpssim.sweeping import lanes
+from tpssim.core.provenance import ours
+from tpssim.experiments.sweep import batch_runs
+from tpssim.scenarios.service_times import draws
+from tpssim.simulation.compiled.compiling import fast_for
 
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
@@ -134,7 +134,7 @@ def shared_golden(request: pytest.FixtureRequest) -> Path:
 def draws_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """The live throttle draws from the standard library; here it is given the model's numbers of seed 0."""
     streams = tuple(draws(name, 100_000, 0, 0) for name in ("law.uniform", "reject.uniform"))
-    for room in ("flow", "playback"):
+    for room in ("session", "playback"):
         monkeypatch.setattr(f"tpssim.live.{room}.draws", lambda seed: streams)
 
 
@@ -142,5 +142,5 @@ def draws_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
 def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """In sweeps, a test's own laws run as they are: compiling one takes seconds, its bits are the same."""
     monkeypatch.setattr(
-        lanes, "fast_for", lambda function, law: fast_for(function, law) if ours(law) else function
+        batch_runs, "fast_for", lambda function, law: fast_for(function, law) if ours(law) else function
     )

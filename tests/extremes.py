@@ -7,14 +7,14 @@ import math
 import random
 from typing import Any
 
-from tpssim.disturbances import Ramp, Sine, Spike, Stall, Step, Swap
-from tpssim.errors import InputError
-from tpssim.pacing import AUTO, BURST, Late
-from tpssim.plant import Async, Backend, Blocking, Pool, Retry
-from tpssim.scenario import Producer, Scenario, checked_scenario
-from tpssim.services import Constant, Exponential, Gamma, Lognormal, Pareto, Recorded, TwoPhase
-from tpssim.timer_models import IDEAL, TIMERS
-from tpssim.validation_ import FLAG, Range, checked, ranges
+from tpssim.core.errors import InputError
+from tpssim.core.schedule import AUTO, BURST, Late
+from tpssim.core.timer_models import IDEAL, TIMERS
+from tpssim.core.validation import FLAG, Range, checked, ranges
+from tpssim.scenarios.disturbances import Ramp, Sine, Spike, Stall, Step, Swap
+from tpssim.scenarios.plant import Async, Backend, Blocking, Pool, Retry
+from tpssim.scenarios.scenario import Producer, Scenario, checked_scenario
+from tpssim.scenarios.service_times import Constant, Exponential, Gamma, Lognormal, Pareto, Recorded, TwoPhase
 
 SHORTEST, LONGEST = 1e-3, 1e6  # s: a run
 SLOWEST, FASTEST = 1e-6, 1e6  # 1/s

@@ -1,7 +1,7 @@
 """Every measure of `METRICS` in plain NumPy, written from its definition alone.
 
-It knows columns, the scenario and what the throttle counted, and shares no code with `tpssim.reduction`,
-`tpssim.signals` or `tpssim.metrics`: where it differs from them, a definition does not determine its value.
+It knows columns, the scenario and what the throttle counted, and shares no code with `tpssim.metrics`: where
+it differs from that, a definition does not determine its value.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tpssim.core import OK, REFUSED
-from tpssim.plant import Async, Blocking, Pool
-from tpssim.scenario import achievable, capacity, mean_service, phases
+from tpssim.core.types import OK, REFUSED
+from tpssim.scenarios.plant import Async, Blocking, Pool
+from tpssim.scenarios.scenario import achievable, capacity, mean_service, phases
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tpssim.scenario import Scenario
-    from tpssim.traces import Trace
+    from tpssim.scenarios.scenario import Scenario
+    from tpssim.simulation.trace import Trace
 
 INF, NAN = math.inf, math.nan
 

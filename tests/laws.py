@@ -9,12 +9,12 @@ from array import array
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from tpssim import model
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import Observation
-from tpssim.scenario import Scenario
-from tpssim.sensor import Sensor
-from tpssim.traces import Trace
+from tpssim.core.types import Observation
+from tpssim.core.window import Sensor
+from tpssim.scenarios.scenario import Scenario
+from tpssim.simulation import simpy_engine
+from tpssim.simulation.trace import Trace
 
 FIXED = CONTROLLERS["fixed"]()
 
@@ -40,7 +40,7 @@ class Valve(NamedTuple):
 
 
 def run(scenario: Scenario, law: Any = FIXED, seed: int = 0, replication: int = 0) -> Trace:
-    return model.simulate(scenario, law, seed, replication, {})
+    return simpy_engine.simulate(scenario, law, seed, replication, {})
 
 
 def told(scenario: Scenario, valve: Valve | None = None, window: Sensor | None = None) -> list[Observation]:

@@ -24,18 +24,18 @@ import numpy as np
 
 import tpssim
 from tpssim.controllers import CONTROLLERS
-from tpssim.disturbances import Ramp, Spike, Stall, Step, Swap
-from tpssim.metrics import measured
-from tpssim.pacing import DELAY, Late
-from tpssim.plant import Async, Backend, Blocking, Pool
-from tpssim.scenario import Scenario
-from tpssim.services import Constant, Exponential, Gamma, Lognormal, Pareto
-from tpssim.sweeping.lanes import reduced
-from tpssim.timer_models import IDEAL, TIMERS, TimerModel
-from tpssim.verdicts import judge
+from tpssim.core.schedule import DELAY, Late
+from tpssim.core.timer_models import IDEAL, TIMERS, TimerModel
+from tpssim.experiments.sweep.batch_runs import reduced
+from tpssim.metrics.measure import measured
+from tpssim.metrics.verdicts import judge
+from tpssim.scenarios.disturbances import Ramp, Spike, Stall, Step, Swap
+from tpssim.scenarios.plant import Async, Backend, Blocking, Pool
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant, Exponential, Gamma, Lognormal, Pareto
 
 PAIRS, FAMILIES, MEMBERS = 500, 60, 5
-SCRIPTS = {"tpssim.__main__", "tpssim.recordings.record_sqlite"}
+SCRIPTS = {"tpssim.__main__", "tpssim.scenarios.recordings.record_sqlite"}
 
 
 class Plain(NamedTuple):

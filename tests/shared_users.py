@@ -12,14 +12,14 @@ from unittest import mock
 from shared_model import Contract
 
 from tpssim import Aborted, Rejected
-from tpssim.hosting import virtual_threads
-from tpssim.hosting.rebinding import rebound
-from tpssim.hosting.strands import Strand
-from tpssim.hosting.virtual_threads import Lock
-from tpssim.live import alarm
-from tpssim.scenario import Scenario
-from tpssim.services import Constant
-from tpssim.world import World
+from tpssim.live import async_clocks
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
+from tpssim.simulation.environment import World
+from tpssim.simulation.hosting import virtual_threads
+from tpssim.simulation.hosting.patching import rebound
+from tpssim.simulation.hosting.threads import Strand
+from tpssim.simulation.hosting.virtual_threads import Lock
 
 LAST = 1 << 80  # a priority behind all others
 STEPS = 300_000  # events between two looks at a run: more, and it does not come to an end
@@ -69,7 +69,7 @@ def _no_file(*_: Any) -> Any:
 def stoppable_time() -> Iterator[None]:
     """Hosted code lives in virtual time, which may stand still for it."""
     patches = (
-        mock.patch.object(alarm, "TimerFile", _no_file),
+        mock.patch.object(async_clocks, "TimerFile", _no_file),
         mock.patch.object(virtual_threads, "Strand", Stallable),
     )
     with rebound(), patches[0], patches[1]:

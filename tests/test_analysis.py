@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from tpssim import simulate
-from tpssim.analysis import dead_zones
-from tpssim.analysis.analyses import Analysis, analyse
-from tpssim.analysis.plants import Plant, backlogged, plant_of
-from tpssim.analysis.rows import Row
-from tpssim.cli import main
-from tpssim.contenders import scenario_named
+from tpssim.cli.main import main
 from tpssim.controllers import CONTROLLERS
-from tpssim.errors import InputError
-from tpssim.statistics import Estimate
-from tpssim.traces import Trace
+from tpssim.core.errors import InputError
+from tpssim.core.statistics import Estimate
+from tpssim.experiments.analysis import dead_zones
+from tpssim.experiments.analysis.analyses import Analysis, analyse
+from tpssim.experiments.analysis.plants import Plant, backlogged, plant_of
+from tpssim.experiments.analysis.rows import Row
+from tpssim.simulation.resolve import scenario_named
+from tpssim.simulation.trace import Trace
 
 QUIET = "blocking-steady:cv=0.01"
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tpssim import artefacts
-from tpssim.artefacts import MARK, check_out, is_page, recover, results_folder, write_whole
-from tpssim.errors import InputError
+from tpssim.core.errors import InputError
+from tpssim.output import results_dir
+from tpssim.output.results_dir import MARK, check_out, is_page, recover, results_folder, write_whole
 
 #: What a process asks of the file system: it dies as it asks for the n-th time.
 CHILD = """
@@ -50,7 +50,7 @@ def fill(folder: Path, words: str, verb: str = "compare") -> None:
     (folder / "summary.json").write_text(words, encoding="utf-8")
     (folder / "traces").mkdir()
     (folder / "traces" / "one").write_text(words, encoding="utf-8")
-    artefacts.write_json(folder / MARK, {"tpssim": "1", "command": f"python -m tpssim {verb}"})
+    results_dir.write_json(folder / MARK, {"tpssim": "1", "command": f"python -m tpssim {verb}"})
 
 
 def result(out: Path, words: str = "old", verb: str = "compare") -> Path:
@@ -78,7 +78,7 @@ def age(path: Path) -> None:
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new_and_litter_that_goes(
     how: str, tmp_path: Path
 ) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(artefacts.__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(results_dir.__file__).parent.parent)}
     seen = []
     for last in range(200):
         place = tmp_path / str(last)
@@ -238,7 +238,7 @@ def test_a_folder_of_our_own_that_is_empty_does_not_keep_a_result_from_being_rep
     assert (tmp_path / "r" / "summary.json").read_text(encoding="utf-8") == "new"
 
 
-MARKED = {artefacts.STAGED[0]: artefacts.STAGED[1], "result/half": "x"}
+MARKED = {results_dir.STAGED[0]: results_dir.STAGED[1], "result/half": "x"}
 #: Folders that look like litter, as {file: text}.
 THEIRS: dict[str, dict[str, str]] = {
     ".notes.settings.tpssim": {"thing": "x"},
@@ -248,7 +248,7 @@ THEIRS: dict[str, dict[str, str]] = {
     ".tpssim-unfinished-": MARKED,
     ".tpssim-unfinished-ABCDEFGH": MARKED,
     ".tpssim-unfinished-notesabc": {"thing": "x"},
-    ".tpssim-unfinished-marks_ab": {artefacts.STAGED[0]: "mine", "thing": "x"},
+    ".tpssim-unfinished-marks_ab": {results_dir.STAGED[0]: "mine", "thing": "x"},
     ".r.tpssim-old": {"thing": "x"},
 }
 
@@ -256,7 +256,7 @@ THEIRS: dict[str, dict[str, str]] = {
 def test_only_our_own_litter_is_removed_and_only_when_it_is_old(tmp_path: Path) -> None:
     ours: dict[str, dict[str, str]] = {
         ".tpssim-unfinished-ab_3defg": MARKED,
-        ".tpssim-unfinished-00000000": {artefacts.STAGED[0]: ""},  # killed as it was begun
+        ".tpssim-unfinished-00000000": {results_dir.STAGED[0]: ""},  # killed as it was begun
         ".tpssim-unfinished-empty_ab": {},  # killed before, or at its very end
     }
     for name, files in {**ours, **THEIRS}.items():
@@ -271,12 +271,12 @@ def test_only_our_own_litter_is_removed_and_only_when_it_is_old(tmp_path: Path) 
         age(tmp_path / name)
     at_work = tmp_path / ".tpssim-unfinished-zzzzzzzz"  # another process may be filling it
     (at_work / "result").mkdir(parents=True)
-    (at_work / artefacts.STAGED[0]).write_text(artefacts.STAGED[1], encoding="utf-8")
+    (at_work / results_dir.STAGED[0]).write_text(results_dir.STAGED[1], encoding="utf-8")
     age(at_work)
     os.utime(at_work / "result")
     treasure = tmp_path / "treasure"
     (treasure / "result").mkdir(parents=True)
-    (treasure / artefacts.STAGED[0]).write_text(artefacts.STAGED[1], encoding="utf-8")
+    (treasure / results_dir.STAGED[0]).write_text(results_dir.STAGED[1], encoding="utf-8")
     age(treasure)
     (tmp_path / ".tpssim-unfinished-11111111").symlink_to(treasure)
     before = {path for path in tmp_path.rglob("*") if not {*path.relative_to(tmp_path).parts} & {*ours}}
@@ -303,7 +303,7 @@ def test_a_result_that_was_put_aside_and_holds_a_file_of_the_users_is_kept(tmp_p
 def test_what_is_in_the_way_of_putting_a_result_aside_is_not_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(artefacts, "_exchanged", lambda one, other: False)
+    monkeypatch.setattr(results_dir, "_exchanged", lambda one, other: False)
     out = result(tmp_path / "r")
     (tmp_path / ".r.tpssim-old").mkdir()
     with pytest.raises(InputError, match=r"'\.r\.tpssim-old' beside it is in the way"):
@@ -331,9 +331,9 @@ def test_what_is_written_has_the_rights_that_the_umask_gives(
 @pytest.mark.skipif(sys.platform != "linux", reason="renameat2 is Linux's")
 def test_on_linux_names_are_swapped_in_one_step(tmp_path: Path) -> None:
     one, other = result(tmp_path / "one", "1"), result(tmp_path / "other", "2")
-    assert artefacts._exchanged(one, other)
+    assert results_dir._exchanged(one, other)
     assert (found(one), found(other)) == ("2", "1")
-    assert not artefacts._exchanged(one, tmp_path / "nowhere")
+    assert not results_dir._exchanged(one, tmp_path / "nowhere")
 
 
 def test_the_current_folder_is_refused_before_anything_runs(
@@ -352,7 +352,7 @@ def test_the_current_folder_is_refused_before_anything_runs(
 def test_a_full_disk_in_the_middle_of_any_file_leaves_the_old_result(tmp_path: Path) -> None:
     out = result(tmp_path / "r")
     code = (
-        "import resource, sys\nfrom tpssim.cli import main\n"
+        "import resource, sys\nfrom tpssim.cli.main import main\n"
         "sys.argv += ['--replications', '1', '--workers', '1', '--json']\n"
         "run = ['compare', '--scenarios', 'stall:duration=12', '--controllers', 'aimd', *sys.argv[4:]]\n"
         "main([*run, '--out', sys.argv[3]])  # what is compiled is compiled now\n"
@@ -360,7 +360,7 @@ def test_a_full_disk_in_the_middle_of_any_file_leaves_the_old_result(tmp_path: P
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), -1))\n"
         "sys.exit(main([*run, '--out', sys.argv[2]]))"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(artefacts.__file__).parent.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(Path(results_dir.__file__).parent.parent)}
     for size in (1_000, 30_000):  # within the summary; within the picture
         command = [sys.executable, "-c", code, str(size), str(out), str(tmp_path / "first")]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from tpssim.article import PRINTED, PrintedThrottle
-from tpssim.clock import VirtualClock, WallClock
-from tpssim.errors import InputError
+from tpssim.controllers.article import PRINTED, PrintedThrottle
+from tpssim.core.clocks import VirtualClock, WallClock
+from tpssim.core.errors import InputError
 
 EVERY = pytest.mark.parametrize("throttle", PRINTED.values(), ids=PRINTED)
 

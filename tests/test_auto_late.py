@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from laws import Valve
 
 from tpssim.controllers import CONTROLLERS
-from tpssim.pacing import AUTO, BURST, DELAY, Late, capped
-from tpssim.throttling import Pacer
+from tpssim.core.pacer import Pacer
+from tpssim.core.schedule import AUTO, BURST, DELAY, Late, capped
 
 HALF = [0.5] * 10_000
 

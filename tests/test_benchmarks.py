@@ -36,7 +36,7 @@ def test_each_has_a_smoke_mode_or_is_skipped_by_name(path: Path) -> None:
 def test_the_script_that_made_the_recording_still_makes_one(tmp_path: Path) -> None:
     """Few commits, in a temporary folder: what it writes is read back as a scenario of as many calls."""
     out = tmp_path / "commits.csv"
-    script = ROOT / "tpssim" / "recordings" / "record_sqlite.py"
+    script = ROOT / "tpssim" / "scenarios" / "recordings" / "record_sqlite.py"
     words = ["--calls", "40", "--neighbour", "--directory", str(tmp_path), "--out", str(out)]
     done = subprocess.run([sys.executable, script, *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from tpssim import compare, measure, simulate
-from tpssim.disturbances import Stall
-from tpssim.metrics import METRICS
-from tpssim.pacing import BURST, late_policy
-from tpssim.plant import Async
-from tpssim.scenario import Scenario
-from tpssim.services import Constant
-from tpssim.verdicts import bursts
+from tpssim.core.schedule import BURST, late_policy
+from tpssim.metrics.measure import METRICS
+from tpssim.metrics.verdicts import bursts
+from tpssim.scenarios.disturbances import Stall
+from tpssim.scenarios.plant import Async
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
 
 #: 100/s are wanted of a service that stands still from 5 s to 7 s: 200 slots are missed.
 STALLED = Scenario(

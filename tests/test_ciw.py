@@ -9,10 +9,10 @@ import ciw
 import pytest
 from laws import FIXED, run
 
-from tpssim.plant import Async, Backend
-from tpssim.scenario import Scenario
-from tpssim.services import Exponential, Gamma, Lognormal, draws
-from tpssim.statistics import Estimate, mean_interval
+from tpssim.core.statistics import Estimate, mean_interval
+from tpssim.scenarios.plant import Async, Backend
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Exponential, Gamma, Lognormal, draws
 
 REPLICATIONS, CUSTOMERS = 20, 6000
 CONFIDENCE = 0.99

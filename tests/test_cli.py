@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from tpssim.cli import main
-from tpssim.errors import InputError
-from tpssim.metrics import METRICS
-from tpssim.scenarios import SCENARIOS
-from tpssim.verbs.common import default_out
+from tpssim.cli.commands.common import default_out
+from tpssim.cli.main import main
+from tpssim.core.errors import InputError
+from tpssim.metrics.measure import METRICS
+from tpssim.scenarios.builtin import SCENARIOS
 
 FEW = ["--replications", "2", "--workers", "1"]
 SHORT = ["--scenarios", "blocking-steady:duration=5,cv=1", *FEW]
@@ -140,7 +140,7 @@ def test_the_folder_of_results_has_a_short_name(
         asked.append(out)
         raise InputError("far enough")
 
-    monkeypatch.setattr("tpssim.artefacts.check_out", stop)
+    monkeypatch.setattr("tpssim.output.results_dir.check_out", stop)
     assert main(line.split()) == 2
     assert asked == [Path("results") / folder]
 
@@ -389,7 +389,7 @@ def test_the_name_alone_asks_for_help(capsys: pytest.CaptureFixture[str]) -> Non
 
 LOST = """
 import os, signal, sys, time
-from tpssim import cli
+from tpssim.cli import main
 
 class Owner:
     def __del__(self):
@@ -403,9 +403,9 @@ def verb(_):
     time.sleep(30.0)
 
 sys.unraisablehook = lambda lost: print("lost", lost.exc_type.__name__, flush=True)
-cli._main = verb
+main._main = verb
 try:
-    cli.main([])
+    main.main([])
 except KeyboardInterrupt:
     print("ended")
 """

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tpssim.clock import VirtualClock, WallClock
-from tpssim.timer_models import (
+from tpssim.core.clocks import VirtualClock, WallClock
+from tpssim.core.timer_models import (
     IDEAL,
     TIMERS,
     TimerModel,

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tpssim.artefacts import file_name
-from tpssim.cli import _parser
-from tpssim.loading import load
-from tpssim.verbs.common import REPEATED, command
+from tpssim.cli.commands.common import REPEATED, command
+from tpssim.cli.main import _parser
+from tpssim.core.loading import load
+from tpssim.output.results_dir import file_name
 
 PLACES = {"out", "json", "store", "record", "workers", "dask", "quiet"}  # where it goes, and how it is made
 

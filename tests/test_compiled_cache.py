@@ -18,8 +18,8 @@ from tpssim import measure, simulate
 pytest.importorskip("numba")
 import numba
 
-from tpssim.compiled import _jit, cache
-from tpssim.compiled.heap import pop
+from tpssim.simulation.compiled import _jit, cache
+from tpssim.simulation.compiled.heap import pop
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ import pytest
 from test_engine import same
 
 from tpssim import simulate
-from tpssim.compiled.engine import refusal
-from tpssim.complaints import COMPLAINTS, Complaint
-from tpssim.contenders import contender
-from tpssim.core import OK, TIMED_OUT
-from tpssim.scenarios import CORE, SCENARIOS
-from tpssim.traces import Trace
+from tpssim.core.types import OK, TIMED_OUT
+from tpssim.scenarios.builtin import CORE, SCENARIOS
+from tpssim.scenarios.user_reports import COMPLAINTS, Complaint
+from tpssim.simulation.compiled.engine import refusal
+from tpssim.simulation.resolve import contender
+from tpssim.simulation.trace import Trace
 
 
 def complained(name: str) -> Trace:

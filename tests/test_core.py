@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tpssim.errors import InputError
-from tpssim.validation_ import Range, format_spec, parse_spec
+from tpssim.core.errors import InputError
+from tpssim.core.validation import Range, format_spec, parse_spec
 
 
 @pytest.mark.parametrize(

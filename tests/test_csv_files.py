@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from tpssim.cli import main
-from tpssim.errors import InputError
-from tpssim.recordings import overlapping, read, read_service_times
-from tpssim.scenario import code, mean_service
-from tpssim.scenarios import trace_scenario
-from tpssim.services import Recorded
-from tpssim.states import of_users
+from tpssim.cli.main import main
+from tpssim.core.errors import InputError
+from tpssim.core.states import of_users
+from tpssim.scenarios.builtin import trace_scenario
+from tpssim.scenarios.recordings import overlapping, read, read_service_times
+from tpssim.scenarios.scenario import code, mean_service
+from tpssim.scenarios.service_times import Recorded
 
 FAULTS = Path(__file__).parents[2] / "shared" / "faults"
 QUOTED = '"latency_ms","url"\r\n"9.891","http://x/?a=1,2"\r\n"31.164","http://x/"\r\n'

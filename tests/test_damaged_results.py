@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-from tpssim import tables
-from tpssim.artefacts import MARK
-from tpssim.cli import main
-from tpssim.errors import InputError
+from tpssim.cli.main import main
+from tpssim.core.errors import InputError
 from tpssim.live.calibration import read_timer
-from tpssim.meanings import MEANINGS
-from tpssim.metrics import METRICS
-from tpssim.pictures import read_picture
-from tpssim.report.page import page
+from tpssim.metrics.measure import METRICS
+from tpssim.output import tables
+from tpssim.output.html.page import page
+from tpssim.output.meanings import MEANINGS
+from tpssim.output.pictures import read_picture
+from tpssim.output.results_dir import MARK
 
 FEW = ["--replications", "1", "--workers", "1"]
 SHORT = "blocking-steady:duration=3"

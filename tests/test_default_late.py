@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from tpssim import compare, measure, simulate, trace_scenario
-from tpssim.article import PRINTED, TWINS
-from tpssim.disturbances import Stall
-from tpssim.pacing import AUTO, BURST
-from tpssim.plant import Async
-from tpssim.recordings import SQLITE_COMMITS
-from tpssim.scenario import Scenario, with_late
-from tpssim.scenarios import CORE, SCENARIOS
-from tpssim.services import Constant
-from tpssim.traces import Trace
-from tpssim.verdicts import bursts, judge
+from tpssim.controllers.article import PRINTED, TWINS
+from tpssim.core.schedule import AUTO, BURST
+from tpssim.metrics.verdicts import bursts, judge
+from tpssim.scenarios.builtin import CORE, SCENARIOS
+from tpssim.scenarios.disturbances import Stall
+from tpssim.scenarios.plant import Async
+from tpssim.scenarios.recordings import SQLITE_COMMITS
+from tpssim.scenarios.scenario import Scenario, with_late
+from tpssim.scenarios.service_times import Constant
+from tpssim.simulation.trace import Trace
 
 
 def test_the_core_keeps_what_was_missed_and_the_others_do_not() -> None:

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from laws import FIXED, Valve, run
 
-from tpssim.clock import VirtualClock
-from tpssim.disturbances import Stall
-from tpssim.live.blocking import throttle
-from tpssim.pacing import late_policy
-from tpssim.plant import Async, Backend, Pool
-from tpssim.scenario import Scenario
-from tpssim.services import Constant
+from tpssim.core.clocks import VirtualClock
+from tpssim.core.schedule import late_policy
+from tpssim.live.throttle import throttle
+from tpssim.scenarios.disturbances import Stall
+from tpssim.scenarios.plant import Async, Backend, Pool
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
 
 T = 4.0 + 1.0 / 128.0
 #: By policy: the most in a second, that from T on, if calls take no time; and the slots that are given up.

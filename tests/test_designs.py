@@ -12,12 +12,12 @@ from laws import Valves
 from tpssim import InputError, Observation
 from tpssim.controllers.aimd import Aimd
 from tpssim.controllers.ewma_deadzone import EwmaDeadzone
-from tpssim.pacing import SKIP
-from tpssim.scenarios import SCENARIOS
-from tpssim.sweeping import designs
-from tpssim.sweeping.designs import Value, parse_axis
-from tpssim.timer_models import TIMERS
-from tpssim.validation_ import Range
+from tpssim.core.schedule import SKIP
+from tpssim.core.timer_models import TIMERS
+from tpssim.core.validation import Range
+from tpssim.experiments.sweep import designs
+from tpssim.experiments.sweep.designs import Value, parse_axis
+from tpssim.scenarios.builtin import SCENARIOS
 
 ARENA = SCENARIOS["blocking-steady"]
 

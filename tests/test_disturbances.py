@@ -7,7 +7,7 @@ import math
 import pytest
 from laws import run
 
-from tpssim.disturbances import (
+from tpssim.scenarios.disturbances import (
     Disturbance,
     Ramp,
     Sine,
@@ -20,9 +20,9 @@ from tpssim.disturbances import (
     finish,
     merged,
 )
-from tpssim.plant import Async, Backend
-from tpssim.scenario import Scenario, achievable, capacity, mean_over, phases
-from tpssim.services import Constant
+from tpssim.scenarios.plant import Async, Backend
+from tpssim.scenarios.scenario import Scenario, achievable, capacity, mean_over, phases
+from tpssim.scenarios.service_times import Constant
 
 
 def times(*disturbances: Disturbance) -> list[float]:

@@ -20,13 +20,13 @@ NAMES = [
 ]
 
 
-def rooms() -> tuple[str, ...]:
+def modules() -> tuple[str, ...]:
     """The modules of the API pages, as `docs/api.py` names them."""
     source = (Path(__file__).parent.parent / "docs/api.py").read_text(encoding="utf-8")
     (found,) = (
         ast.literal_eval(node.value)
         for node in ast.parse(source).body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ROOMS"
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "MODULES"
     )
     return tuple(found)
 
@@ -34,10 +34,10 @@ def rooms() -> tuple[str, ...]:
 def public() -> dict[str, Any]:
     """Functions and classes that `tpssim` exports, the records of the API pages, and every law."""
     found = {f"tpssim.{name}": getattr(tpssim, name) for name in tpssim.__all__}
-    for room in rooms():
-        for name, value in vars(importlib.import_module(room)).items():
-            if isinstance(value, type) and hasattr(value, "_fields") and value.__module__ == room:
-                found.setdefault(f"tpssim.{name}" if name in tpssim.__all__ else f"{room}.{name}", value)
+    for module in modules():
+        for name, value in vars(importlib.import_module(module)).items():
+            if isinstance(value, type) and hasattr(value, "_fields") and value.__module__ == module:
+                found.setdefault(f"tpssim.{name}" if name in tpssim.__all__ else f"{module}.{name}", value)
     return found | {f"law {name}": law for name, law in tpssim.CONTROLLERS.items()}
 
 

@@ -25,13 +25,13 @@ from urllib.request import urlopen
 
 import pytest
 
-from tpssim.cli import main
+from tpssim.cli.main import main
 from tpssim.controllers import CONTROLLERS
-from tpssim.league import half
-from tpssim.live.account import Report
-from tpssim.meanings import MEANINGS
-from tpssim.scenarios import SCENARIOS
-from tpssim.server import Server, VirtualQueue
+from tpssim.experiments.league import half
+from tpssim.live.demo_server import Server, VirtualQueue
+from tpssim.live.report import Report
+from tpssim.output.meanings import MEANINGS
+from tpssim.scenarios.builtin import SCENARIOS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = ["README.md", "README.ko.md", "CONTRIBUTING.md", "results/README.md"]
@@ -70,7 +70,7 @@ RECORDED = (
 )
 TUNED = " --budget 24 --replications 1 --workers 1 --parameters dec_rate"
 LIBRARIES = "tests/throttles/libraries.py"
-SQLITE = " --trace tpssim/recordings/sqlite_commits.csv --column service_s --unit s"
+SQLITE = " --trace tpssim/scenarios/recordings/sqlite_commits.csv --column service_s --unit s"
 URL = T + (
     "live --url http://127.0.0.1:{port}/ --tps 300 --seconds 0.3 --quiet --async --controller headroom"
     " --out results/live-url"
@@ -194,8 +194,8 @@ SHORTER: dict[str, tuple[str, ...]] = {
     T + "tune aimd --objective tracking churn": (
         T + f"tune aimd --objective tracking churn --scenarios {FIVE}{TUNED}",
     ),
-    T + "tune headroom --trace tpssim/recordings/sqlite_commits.csv --objective score": (
-        T + "tune headroom --trace tpssim/recordings/sqlite_commits.csv --objective score"
+    T + "tune headroom --trace tpssim/scenarios/recordings/sqlite_commits.csv --objective score": (
+        T + "tune headroom --trace tpssim/scenarios/recordings/sqlite_commits.csv --objective score"
         " --budget 24 --replications 1 --workers 1 --parameters share",
     ),
     T + "tune aimd --trace results/live/live.csv --column latency --objective score": (

@@ -19,19 +19,20 @@ from hypothesis import strategies as st
 from laws import Valve, Valves
 
 import tpssim
-from tpssim import InputError, experiment, model, simulate
-from tpssim.compiled import compiling, engine, kernel
+from tpssim import InputError, simulate
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import Observation
-from tpssim.disturbances import Ramp, Sine, Spike, Stall, Step, Swap
-from tpssim.pacing import AUTO, BURST, DELAY, SKIP, capped
-from tpssim.plant import Async, Backend, Blocking, Pool, Retry
-from tpssim.scenario import Producer, Scenario, checked_scenario
-from tpssim.scenarios import CORE, SCENARIOS
-from tpssim.sensor import Sensor
-from tpssim.services import Constant, Exponential, Lognormal, Pareto
-from tpssim.timer_models import IDEAL, TIMERS, TimerModel
-from tpssim.traces import COLUMNS, COUNTERS, Trace
+from tpssim.core.schedule import AUTO, BURST, DELAY, SKIP, capped
+from tpssim.core.timer_models import IDEAL, TIMERS, TimerModel
+from tpssim.core.types import Observation
+from tpssim.core.window import Sensor
+from tpssim.scenarios.builtin import CORE, SCENARIOS
+from tpssim.scenarios.disturbances import Ramp, Sine, Spike, Stall, Step, Swap
+from tpssim.scenarios.plant import Async, Backend, Blocking, Pool, Retry
+from tpssim.scenarios.scenario import Producer, Scenario, checked_scenario
+from tpssim.scenarios.service_times import Constant, Exponential, Lognormal, Pareto
+from tpssim.simulation import simpy_engine
+from tpssim.simulation.compiled import compiling, engine, kernel
+from tpssim.simulation.trace import COLUMNS, COUNTERS, Trace
 
 needs_numba = pytest.mark.skipif(not compiling.compiles, reason="numba is not installed")
 
@@ -115,7 +116,7 @@ def test_every_controller_on_every_core_scenario_to_the_bit(name: str) -> None:
         if not engine.refusal(scenario):
             ours = engine.simulate(scenario, law, 5, 1, {})
             assert ours.meta["engine"] == "compiled"
-            assert same(ours, model.simulate(scenario, law, 5, 1, {})), scenario.name
+            assert same(ours, simpy_engine.simulate(scenario, law, 5, 1, {})), scenario.name
 
 
 SERVICES = st.sampled_from(
@@ -211,7 +212,7 @@ def accepted(scenario: Scenario) -> bool:
 @given(PLANTS.filter(accepted), LAWS, st.integers(0, 2**32))
 @settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 def test_drawn_plants_and_laws_to_the_bit(scenario: Scenario, law: Any, seed: int) -> None:
-    assert same(interpreted(scenario, law, seed), model.simulate(scenario, law, seed, 0, {}))
+    assert same(interpreted(scenario, law, seed), simpy_engine.simulate(scenario, law, seed, 0, {}))
 
 
 @needs_numba
@@ -223,7 +224,7 @@ def test_one_s_own_law_compiles_to_the_same_bits(law: Any, consumer: Any) -> Non
     )
     ours = engine.simulate(scenario, law, 1, 0, {})
     assert ours.meta["engine"] == "compiled"
-    assert same(ours, model.simulate(scenario, law, 1, 0, {}))
+    assert same(ours, simpy_engine.simulate(scenario, law, 1, 0, {}))
 
 
 @pytest.mark.parametrize(
@@ -260,7 +261,9 @@ def test_one_operation_changed_is_noticed(before: str, after: str) -> None:
     ]
     laws: list[Any] = [Valve(limit=5.0), Remembering()]
     differ = [
-        not same(engine._simulate(broken.run, plant, law, 0, 0, {}), model.simulate(plant, law, 0, 0, {}))
+        not same(
+            engine._simulate(broken.run, plant, law, 0, 0, {}), simpy_engine.simulate(plant, law, 0, 0, {})
+        )
         for plant in plants
         for law in laws
     ]
@@ -300,7 +303,7 @@ def test_auto_takes_the_fast_one_and_only_the_metadata_tell() -> None:
 
 def test_without_numba_it_runs_interpreted_and_auto_takes_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "compiles", False)
-    monkeypatch.setattr(experiment, "compiles", False)
+    monkeypatch.setattr("tpssim.simulation.run.compiles", False)
     trace = simulate("blocking-steady:duration=5", "aimd", engine="compiled")
     assert trace.meta["engine"] == "interpreted"
     assert same(trace, simulate("blocking-steady:duration=5", "aimd", engine="simpy"))
@@ -323,7 +326,7 @@ def test_a_class_redefined_under_the_same_name_takes_effect_at_once() -> None:
     scenario = Scenario("s", Constant(0.001), 100.0, 5.0)
     for step in (1.0, 5.0):
         law = define(step)
-        assert same(engine.simulate(scenario, law, 0, 0, {}), model.simulate(scenario, law, 0, 0, {}))
+        assert same(engine.simulate(scenario, law, 0, 0, {}), simpy_engine.simulate(scenario, law, 0, 0, {}))
 
 
 @needs_numba
@@ -339,7 +342,7 @@ def test_a_law_that_cannot_be_compiled_says_why_and_runs() -> None:
     with pytest.warns(UserWarning, match="Stubborn cannot be compiled and runs interpreted: "):
         ours = engine.simulate(scenario, Stubborn(), 0, 0, {})
     assert ours.meta["engine"] == "interpreted"
-    assert same(ours, model.simulate(scenario, Stubborn(), 0, 0, {}))
+    assert same(ours, simpy_engine.simulate(scenario, Stubborn(), 0, 0, {}))
 
 
 @needs_numba

@@ -15,12 +15,12 @@ import tpssim
 from tpssim import InputError, Observation, compare, measure, simulate
 from tpssim.controllers.aimd import Aimd
 from tpssim.controllers.fixed import FixedState
-from tpssim.metrics import METRICS
-from tpssim.pacing import late_policy
-from tpssim.scenario import with_late
-from tpssim.scenarios import SCENARIOS
-from tpssim.traces import COLUMNS
-from tpssim.validation_ import format_spec
+from tpssim.core.schedule import late_policy
+from tpssim.core.validation import format_spec
+from tpssim.metrics.measure import METRICS
+from tpssim.scenarios.builtin import SCENARIOS
+from tpssim.scenarios.scenario import with_late
+from tpssim.simulation.trace import COLUMNS
 
 SHORT = "blocking-steady:duration=5"
 

@@ -22,10 +22,10 @@ from browser import chromium
 from matplotlib.image import imread
 
 from tpssim import SCENARIOS, InputError, Scenario, Trace, explore
-from tpssim.cli import main
-from tpssim.core import FAILED, OK
-from tpssim.services import Constant
-from tpssim.widgets import ARENAS, Choice, curves, verdict_text, view
+from tpssim.cli.main import main
+from tpssim.core.types import FAILED, OK
+from tpssim.experiments.explore import ARENAS, Choice, curves, verdict_text, view
+from tpssim.scenarios.service_times import Constant
 
 MOVED = Choice("blocking-steady", 3, alpha=0.08, deadzone=1.12, spin_threshold=0.001)
 

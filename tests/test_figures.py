@@ -24,13 +24,15 @@ from typing import Any, NamedTuple
 import pytest
 from test_documents import FOUND, ROOT, SNIPPETS, T, plain
 
-from tpssim import CONTROLLERS, METRICS, parity, verdicts
-from tpssim.cli import main
-from tpssim.complaints import COMPLAINTS
-from tpssim.league import LEAST, PARTS
-from tpssim.scenarios import CORE, SCENARIOS
-from tpssim.vector_ranges import VECTOR_CASES
-from tpssim.yardsticks.cases import CASES
+from tpssim import CONTROLLERS, METRICS
+from tpssim.cli.main import main
+from tpssim.experiments.league import LEAST, PARTS
+from tpssim.metrics import verdicts
+from tpssim.scenarios.builtin import CORE, SCENARIOS
+from tpssim.scenarios.user_reports import COMPLAINTS
+from tpssim.validation import live_against_simulated
+from tpssim.validation.known_answers.cases import CASES
+from tpssim.validation.vector_ranges import VECTOR_CASES
 
 pytestmark = pytest.mark.xdist_group("figures")  # commands are run once, by one process
 
@@ -399,16 +401,18 @@ def test_the_rules_are_those_of_the_code() -> None:
     for name, part in PARTS.items():
         assert f"| {name} | {part.weight:g} |" in league
     assert f"A part counts as {LEAST:g} at least" in league
-    assert parity.ALLOWED["throughput"] == parity.ALLOWED["commanded"]
-    share, time = (f"{100 * parity.ALLOWED[name]:.0f} %" for name in ("throughput", "regain_time"))
+    assert live_against_simulated.ALLOWED["throughput"] == live_against_simulated.ALLOWED["commanded"]
+    share, time = (
+        f"{100 * live_against_simulated.ALLOWED[name]:.0f} %" for name in ("throughput", "regain_time")
+    )
     assert f"its throughput and its mean rate are within {share} of the median of twenty runs" in live
     assert f"the time until the service's capacity is used again within {time}" in live
 
 
 def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
+    from tpssim.controllers import _headroom_concurrency as flight
+    from tpssim.controllers import _headroom_rate as pace
     from tpssim.controllers import headroom
-    from tpssim.controllers import headroom_flight as flight
-    from tpssim.controllers import headroom_pace as pace
 
     text = words("docs/headroom.md")
     for told in (
@@ -466,8 +470,8 @@ def test_the_korean_readme_is_in_step() -> None:
 
 
 def test_the_figures_of_the_recording_are_those_of_its_file() -> None:
-    """tpssim/recordings/README.md against the CSV beside it."""
-    path = ROOT / "tpssim/recordings/sqlite_commits.csv"
+    """tpssim/scenarios/recordings/README.md against the CSV beside it."""
+    path = ROOT / "tpssim/scenarios/recordings/sqlite_commits.csv"
     times = sorted(float(line.split(",")[1]) for line in path.read_text(encoding="utf-8").splitlines()[1:])
     n, average = len(times), sum(times) / len(times)
     spread = math.sqrt(sum((x - average) ** 2 for x in times) / n) / average
@@ -480,7 +484,7 @@ def test_the_figures_of_the_recording_are_those_of_its_file() -> None:
         high = min(low + 1, n - 1)
         return 1e3 * (times[low] + (at - low) * (times[high] - times[low]))
 
-    text = words("tpssim/recordings/README.md")
+    text = words("tpssim/scenarios/recordings/README.md")
     assert (
         f"| {n:,} | {1e3 * average:.3f} ms | {spread:.2f} | {quantile(0.5):.3f} ms | "
         f"{quantile(0.9):.3f} ms | {quantile(0.99):.2f} ms | {quantile(0.999):.2f} ms | "

@@ -18,11 +18,11 @@ import pytest
 
 import tpssim
 from tpssim import Scenario, sweep
-from tpssim.compiled.compiling import compiles
-from tpssim.fingerprint import fingerprint
-from tpssim.metrics import frame_of
-from tpssim.provenance import Opaque, known
-from tpssim.states import current
+from tpssim.core.fingerprint import fingerprint
+from tpssim.core.provenance import Opaque, known
+from tpssim.core.states import current
+from tpssim.metrics.measure import frame_of
+from tpssim.simulation.compiled.compiling import compiles
 
 HELPER = """
 import dataclasses
@@ -96,7 +96,7 @@ import numpy as np
 
 import helper
 from helper import Knob, Made, Mode, Settings
-from tpssim.core import Range
+from tpssim.core.validation import Range
 
 
 class State(NamedTuple):
@@ -334,7 +334,7 @@ def test_a_sweep_after_an_edit_gives_the_numbers_of_a_fresh_one(
     law: Any, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if what != "which method is called":  # once with numba, which takes seconds to refuse a law
-        monkeypatch.setattr("tpssim.sweeping.lanes.fast_for", lambda function, _: function)
+        monkeypatch.setattr("tpssim.experiments.sweep.batch_runs.fast_for", lambda function, _: function)
 
     def throughput(cls: Any, **store: Any) -> float:
         result = sweep("fast-async:duration=3", cls, {"share": [0.5]}, replications=1, **store)
@@ -359,7 +359,9 @@ def test_the_key_is_the_same_wherever_and_whenever_the_code_is_loaded(tmp_path: 
         folder.mkdir()
         for name, text in FILES.items():
             (folder / name).write_text(head + text, encoding="utf-8")
-        code = "import mine; from tpssim.fingerprint import fingerprint; print(fingerprint(mine.Law(0.5)))"
+        code = (
+            "import mine; from tpssim.core.fingerprint import fingerprint; print(fingerprint(mine.Law(0.5)))"
+        )
         paths = [str(folder), str(Path(tpssim.__file__).parent.parent)]
         environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(paths)}
         done = subprocess.run(
@@ -375,7 +377,7 @@ def test_an_edit_of_the_package_changes_its_key(tmp_path: Path) -> None:
 
     package = tmp_path / "tpssim"
     shutil.copytree(Path(tpssim.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    code = "from tpssim.provenance import package; print(package())"
+    code = "from tpssim.core.provenance import package; print(package())"
 
     def key() -> str:
         environment = os.environ | {"PYTHONPATH": str(tmp_path)}
@@ -390,11 +392,12 @@ def test_an_edit_of_the_package_changes_its_key(tmp_path: Path) -> None:
         return done.stdout
 
     keys = [key()]
-    for name in ("controllers/aimd.py", "compiled/kernel.py", "sweeping/designs.py", "core.py"):
+    edited = ("controllers/aimd.py", "simulation/compiled/kernel.py", "experiments/sweep/designs.py")
+    for name in (*edited, "core/types.py"):
         path = package / name
         path.write_text(path.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
         keys.append(key())
-    os.rename(package / "workers.py", package / "helpers.py")
+    os.rename(package / "experiments/executor.py", package / "experiments/helpers.py")
     keys.append(key())
     assert len(set(keys)) == 6
 
@@ -415,10 +418,10 @@ with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
     tpssim.sweep("fast-async:duration=2", "fixed", {"spin_threshold": [0.0]}, replications=1, store="kept")
 print(*(warning.message for warning in said))
-from tpssim.compiled.compiling import compiles
-from tpssim.provenance import Opaque
+from tpssim.simulation.compiled.compiling import compiles
+from tpssim.core.provenance import Opaque
 if compiles:
-    from tpssim.compiled.cache import cache_folder
+    from tpssim.simulation.compiled.cache import cache_folder
     try:
         cache_folder()
     except Opaque as reason:
@@ -479,9 +482,9 @@ def refused_law(expression: str) -> Any:
 import codecs, gzip, os, pathlib, random, runpy, threading, time, zipfile
 from typing import Annotated, NamedTuple
 import numpy as np
-from tpssim.core import Range
+from tpssim.core.validation import Range
 from laws import Valves
-from tpssim.recordings import read_service_times
+from tpssim.scenarios.recordings import read_service_times
 PATH, LOCK, NUMBERS = pathlib.Path("gains.txt"), threading.Lock(), (float(x) for x in range(9))
 DRAWS, GAIN, COUNT, LIMIT = np.random.default_rng(), 1.0, 0.0, 0.0
 
@@ -563,7 +566,7 @@ def test_of_what_has_no_key_nothing_is_kept_and_it_says_so(tmp_path: Path) -> No
 
 @pytest.mark.filterwarnings("ignore:Law cannot be compiled")
 def test_runs_of_code_that_changes_as_it_runs_are_not_kept(tmp_path: Path) -> None:
-    from tpssim.sweeping.store import Store
+    from tpssim.experiments.sweep.store import Store
 
     path = tmp_path / "kept.sqlite"
     law = refused_law("SEEN.append(1.0) or 9.0")
@@ -689,7 +692,7 @@ NOTEBOOK = """
 import math
 from typing import Annotated, NamedTuple
 import numpy as np
-from tpssim.core import Range
+from tpssim.core.validation import Range
 
 GAIN = 1.0
 TABLE = np.array([1.0, 2.0])

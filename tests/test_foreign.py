@@ -22,16 +22,16 @@ import numpy as np
 import pytest
 
 from tpssim import InputError, compare, judge, measure, simulate
-from tpssim.cli import main
-from tpssim.core import OK
-from tpssim.hosting import foreign
-from tpssim.pacing import SKIP
-from tpssim.plant import Async, Pool
-from tpssim.scenario import Producer, Scenario
-from tpssim.scenarios import SCENARIOS
-from tpssim.services import Constant
-from tpssim.timer_models import TIMERS
-from tpssim.traces import Trace
+from tpssim.cli.main import main
+from tpssim.core.schedule import SKIP
+from tpssim.core.timer_models import TIMERS
+from tpssim.core.types import OK
+from tpssim.scenarios.builtin import SCENARIOS
+from tpssim.scenarios.plant import Async, Pool
+from tpssim.scenarios.scenario import Producer, Scenario
+from tpssim.scenarios.service_times import Constant
+from tpssim.simulation.hosting import user_code
+from tpssim.simulation.trace import Trace
 
 THROTTLES = Path(__file__).parent / "throttles"
 QUICK = Scenario("quick", Constant(0.001), 100.0, 2.0)
@@ -320,8 +320,8 @@ def test_what_cannot_be_hosted_is_named(name: str, wait: Callable[[float], None]
 
 
 def test_a_wait_in_real_time_by_other_means_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(foreign, "PATIENCE", 0.5)
-    monkeypatch.setattr(foreign, "PACE", 0.0)
+    monkeypatch.setattr(user_code, "PATIENCE", 0.5)
+    monkeypatch.setattr(user_code, "PACE", 0.0)
 
     def wait_in_c(seconds: float) -> None:
         hashlib.pbkdf2_hmac("sha256", b"", b"", 30_000)  # some 20 ms in C
@@ -682,7 +682,7 @@ def test_an_exit_in_a_thread_ends_the_thread_alone() -> None:
 
 
 def test_two_simulations_may_overlap_in_threads() -> None:
-    from tpssim.hosting.rebinding import rebound
+    from tpssim.simulation.hosting.patching import rebound
 
     real = time.sleep, threading.Thread.start
     one, two = rebound(), rebound()
@@ -698,17 +698,17 @@ def test_nothing_of_a_run_is_kept() -> None:
     import gc
     import weakref
 
-    import tpssim.world
+    import tpssim.simulation.environment
 
     made: list[Any] = []
-    original = tpssim.world.World.__init__
+    original = tpssim.simulation.environment.World.__init__
 
     def spy(self: Any, *args: Any) -> None:
         original(self, *args)
         made.append(weakref.ref(self))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tpssim.world.World, "__init__", spy)
+        patch.setattr(tpssim.simulation.environment.World, "__init__", spy)
         simulate(QUICK, as_throttle(by_thread))
     gc.collect()
     assert made[0]() is None

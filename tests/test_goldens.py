@@ -35,7 +35,7 @@ import numpy as np
 import pytest
 
 import tpssim
-from tpssim.cli import main
+from tpssim.cli.main import main
 
 pytestmark = pytest.mark.xdist_group("goldens")
 

@@ -12,15 +12,16 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from tpssim import InputError, plots
-from tpssim.cells import At, cells_of, levels
-from tpssim.cli import main
-from tpssim.metrics import ENDLESS, METRICS
-from tpssim.report import drawings
-from tpssim.statistics import Estimate, estimate
-from tpssim.sweeping.sweep_result import Row, SweepResult
-from tpssim.sweeping.sweeps import sweep
-from tpssim.tables import interval, number
+from tpssim import InputError
+from tpssim.cli.main import main
+from tpssim.core.statistics import Estimate, estimate
+from tpssim.experiments.sweep.sweep import sweep
+from tpssim.experiments.sweep.sweep_result import Row, SweepResult
+from tpssim.metrics.measure import ENDLESS, METRICS
+from tpssim.output import plots
+from tpssim.output.cells import At, cells_of, levels
+from tpssim.output.html import drawings
+from tpssim.output.tables import interval, number
 
 SHORT = "blocking-steady:duration=5"
 ALPHA, ZONE = [0.1, 0.2, 0.4], [1.0, 1.1, 1.2]
@@ -254,7 +255,7 @@ def test_tables_count_what_never_happens() -> None:
 
 
 def drawings_key(value: Estimate) -> float:
-    from tpssim.report.markup import estimate as cell
+    from tpssim.output.html.markup import estimate as cell
 
     key = cell(value._asdict()).key
     assert isinstance(key, float)

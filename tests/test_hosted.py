@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from test_engine import DISTURBANCES, SERVICES, TIMER_MODELS, accepted, same
 
 from tpssim import simulate
-from tpssim.article import PRINTED
-from tpssim.hosting import hosted
-from tpssim.plant import Async, Blocking
-from tpssim.scenario import Producer, Scenario
-from tpssim.scenarios import CORE, SCENARIOS
+from tpssim.controllers.article import PRINTED
+from tpssim.scenarios.builtin import CORE, SCENARIOS
+from tpssim.scenarios.plant import Async, Blocking
+from tpssim.scenarios.scenario import Producer, Scenario
+from tpssim.simulation.hosting import runner
 
 
 @pytest.mark.parametrize("printed", PRINTED)
 def test_on_every_scenario_where_it_stands_alone(printed: str) -> None:
-    alone = [name for name in CORE if hosted.stands_alone(SCENARIOS[name])]
+    alone = [name for name in CORE if runner.stands_alone(SCENARIOS[name])]
     assert set(CORE) - set(alone) == {"join-leave"}
     for name in alone:
         ours, theirs = (simulate(name, printed, seed=2, replication=1, engine=e) for e in ("auto", "simpy"))
@@ -43,9 +43,9 @@ LONE = st.builds(
 @given(LONE.filter(accepted), st.sampled_from(list(PRINTED)), st.integers(0, 2**32))
 @settings(max_examples=200, deadline=None)
 def test_on_drawn_plants(scenario: Scenario, printed: str, seed: int) -> None:
-    assert hosted.stands_alone(scenario)
-    body = hosted.printed(PRINTED[printed])
+    assert runner.stands_alone(scenario)
+    body = runner.printed(PRINTED[printed])
     assert same(
-        hosted.simulate_alone(scenario, PRINTED[printed], seed, 0, {}),
-        hosted.simulate(scenario, body, seed, 0, {}),
+        runner.simulate_alone(scenario, PRINTED[printed], seed, 0, {}),
+        runner.simulate(scenario, body, seed, 0, {}),
     )

@@ -37,8 +37,8 @@ from numpy import datetime64 as d64
 from whenever import Instant
 
 from tpssim import InputError, simulate
-from tpssim.scenario import Scenario
-from tpssim.services import Constant
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
 
 QUICK = Scenario("quick", Constant(0.001), 100.0, 2.0)
 LONG = Scenario("long", Constant(0.001), 2.0, 200.0)

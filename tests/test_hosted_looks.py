@@ -37,10 +37,10 @@ from test_hosted_clocks import (
 )
 
 from tpssim import InputError, judge, measure, simulate
-from tpssim.scenario import Scenario
-from tpssim.scenarios import SCENARIOS
-from tpssim.timer_models import TIMERS
-from tpssim.traces import Trace
+from tpssim.core.timer_models import TIMERS
+from tpssim.scenarios.builtin import SCENARIOS
+from tpssim.scenarios.scenario import Scenario
+from tpssim.simulation.trace import Trace
 
 
 def as_throttle(

@@ -10,15 +10,15 @@ import pytest
 from independent_measures import independent
 from laws import Valve
 
-from tpssim.article import TWINS
-from tpssim.disturbances import Ramp, Stall, Step
-from tpssim.metrics import METRICS, TERMS, measure
-from tpssim.plant import Async, Backend, Pool
-from tpssim.runs import simulate
-from tpssim.scenario import Producer, Scenario
-from tpssim.scenarios import SCENARIOS
-from tpssim.services import Constant, Lognormal
-from tpssim.traces import Trace
+from tpssim.controllers.article import TWINS
+from tpssim.metrics.measure import METRICS, TERMS, measure
+from tpssim.scenarios.builtin import SCENARIOS
+from tpssim.scenarios.disturbances import Ramp, Stall, Step
+from tpssim.scenarios.plant import Async, Backend, Pool
+from tpssim.scenarios.scenario import Producer, Scenario
+from tpssim.scenarios.service_times import Constant, Lognormal
+from tpssim.simulation.run import simulate
+from tpssim.simulation.trace import Trace
 
 #: Laws of rate, of calls in flight and of admission; one that holds still; a throttle as printed.
 LAWS = ("aimd", "headroom", "netflix-gradient2", "netflix-aimd", "sre-throttling", "fixed", "printed-aimd")

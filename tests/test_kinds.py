@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 
 import tpssim
-from tpssim.compiled import engine
-from tpssim.core import record
-from tpssim.disturbances import Ramp, Step, Swap
-from tpssim.errors import InputError
-from tpssim.metrics import frame_of
-from tpssim.scenario import Producer, Scenario
-from tpssim.services import Constant, Exponential, Gamma, Lognormal, Pareto, draws
-from tpssim.states import current
-from tpssim.validation_ import checked
+from tpssim.core.errors import InputError
+from tpssim.core.states import current
+from tpssim.core.types import record
+from tpssim.core.validation import checked
+from tpssim.metrics.measure import frame_of
+from tpssim.scenarios.disturbances import Ramp, Step, Swap
+from tpssim.scenarios.scenario import Producer, Scenario
+from tpssim.scenarios.service_times import Constant, Exponential, Gamma, Lognormal, Pareto, draws
+from tpssim.simulation.compiled import engine
 
-SCRIPTS = {"tpssim.__main__", "tpssim.recordings.record_sqlite"}
+SCRIPTS = {"tpssim.__main__", "tpssim.scenarios.recordings.record_sqlite"}
 
 
 def record_classes() -> list[Any]:

@@ -10,14 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_engine import LAWS, PLANTS, accepted
 
-from tpssim import judge, measure, model, simulate
+from tpssim import judge, measure, simulate
 from tpssim.controllers import CONTROLLERS
-from tpssim.scenario import Scenario
-from tpssim.scenarios import CORE, SCENARIOS
-from tpssim.sweeping import lanes
-from tpssim.sweeping.lanes import Reduced, reduced
-from tpssim.traces import Trace
-from tpssim.verdict_words import WORDS
+from tpssim.experiments.sweep import batch_runs
+from tpssim.experiments.sweep.batch_runs import Reduced, reduced
+from tpssim.output.verdict_words import WORDS
+from tpssim.scenarios.builtin import CORE, SCENARIOS
+from tpssim.scenarios.scenario import Scenario
+from tpssim.simulation import simpy_engine
+from tpssim.simulation.trace import Trace
 
 
 def agrees(found: Reduced, traces: list[Trace]) -> None:
@@ -42,15 +43,15 @@ def test_drawn_plants_and_laws_interpreted_against_compiled_measures(
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("fast", "fast_for"):
-            patch.setattr(lanes, name, lambda function, *_: function)
+            patch.setattr(batch_runs, name, lambda function, *_: function)
         found = reduced(scenario, law, seed, (0, 1))
-    agrees(found, [model.simulate(scenario, law, seed, k, {}) for k in (0, 1)])
+    agrees(found, [simpy_engine.simulate(scenario, law, seed, k, {}) for k in (0, 1)])
 
 
 def test_it_does_not_matter_how_many_run_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     arena, law = SCENARIOS["degrade-recover"], CONTROLLERS["aimd"]()
     together = reduced(arena, law, 0, range(5))
-    monkeypatch.setattr(lanes, "MOST", 1)
+    monkeypatch.setattr(batch_runs, "MOST", 1)
     apart = reduced(arena, law, 0, range(5))
     assert together.values.tobytes() == apart.values.tobytes()
     assert together.words.tolist() == apart.words.tolist()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from laws import Valve, run
 
-from tpssim.disturbances import Stall
-from tpssim.errors import InputError
-from tpssim.pacing import AUTO, BURST, DELAY, SKIP, Late, anchor, capped, late_policy
-from tpssim.scenario import Scenario
-from tpssim.services import Constant
-from tpssim.traces import Trace
+from tpssim.core.errors import InputError
+from tpssim.core.schedule import AUTO, BURST, DELAY, SKIP, Late, anchor, capped, late_policy
+from tpssim.scenarios.disturbances import Stall
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
+from tpssim.simulation.trace import Trace
 
 
 def stalled(late: Late) -> Trace:
@@ -56,7 +56,7 @@ def test_without_a_stall_no_policy_does_anything() -> None:
 
 
 def test_skipped_slots_use_up_their_noise() -> None:
-    from tpssim.services import Lognormal, draws
+    from tpssim.scenarios.service_times import Lognormal, draws
 
     service = Lognormal(W, 0.5)
     scenario = Scenario("s", service, 8.0, 4.0, disturbances=(Stall(0.5, 1.125),), late=SKIP)

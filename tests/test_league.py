@@ -15,15 +15,15 @@ import pytest
 from laws import Valves
 
 from tpssim import InputError, sensitivity, tune
-from tpssim.cli import main
-from tpssim.comparison import Cell, Comparison, Run
-from tpssim.contenders import contender
-from tpssim.core import Observation, described
-from tpssim.experiment import league
-from tpssim.league import LEAST, PARTS, SEED, SPLIT, League, acts, half, score
-from tpssim.plant import Async, Blocking, Consumer, Pool
-from tpssim.scenarios import SCENARIOS
-from tpssim.verdicts import Verdict
+from tpssim.cli.main import main
+from tpssim.core.types import Observation, described
+from tpssim.experiments.compare import league
+from tpssim.experiments.comparison import Cell, Comparison, Run
+from tpssim.experiments.league import LEAST, PARTS, SEED, SPLIT, League, acts, half, score
+from tpssim.metrics.verdicts import Verdict
+from tpssim.scenarios.builtin import SCENARIOS
+from tpssim.scenarios.plant import Async, Blocking, Consumer, Pool
+from tpssim.simulation.resolve import contender
 
 NAN = math.nan
 PERFECT = {"achieved": 1.0, "stretch": 1.0, "swing": 0.0, "regain_time": NAN, "fairness": NAN}
@@ -252,9 +252,9 @@ def test_the_league_is_not_played_on_the_noise_of_the_search(monkeypatch: pytest
         asked.append(seed)
         raise InputError("enough")
 
-    monkeypatch.setattr("tpssim.experiment.league", watched)
-    monkeypatch.setattr("tpssim.experiment.compare", watched)
-    monkeypatch.setattr("tpssim.tuning.tunes.tune", watched)
+    monkeypatch.setattr("tpssim.experiments.compare.league", watched)
+    monkeypatch.setattr("tpssim.experiments.compare.compare", watched)
+    monkeypatch.setattr("tpssim.experiments.tuning.tune.tune", watched)
     for words in (
         ["compare", "--league"],
         ["compare"],

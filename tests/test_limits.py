@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 
 import tpssim
-from tpssim.cli import main
-from tpssim.contenders import scenario_named
-from tpssim.errors import InputError
-from tpssim.hosting import hosted
+from tpssim.cli.main import main
+from tpssim.core.errors import InputError
+from tpssim.core.validation import MOST_CALLS, checked
+from tpssim.experiments.replay import consumer_of
+from tpssim.experiments.sweep import designs
+from tpssim.live.demo_server import VirtualQueue
 from tpssim.live.journal import events
-from tpssim.plant import Async
-from tpssim.recordings import read_service_times
-from tpssim.replays import consumer_of
-from tpssim.scenario import Producer, Scenario, check_calls, checked_scenario
-from tpssim.scenarios import trace_scenario
-from tpssim.server import VirtualQueue
-from tpssim.services import Constant, Recorded
-from tpssim.sweeping import designs
-from tpssim.validation_ import MOST_CALLS, checked
+from tpssim.scenarios.builtin import trace_scenario
+from tpssim.scenarios.plant import Async
+from tpssim.scenarios.recordings import read_service_times
+from tpssim.scenarios.scenario import Producer, Scenario, check_calls, checked_scenario
+from tpssim.scenarios.service_times import Constant, Recorded
+from tpssim.simulation.hosting import runner
+from tpssim.simulation.resolve import scenario_named
 
 HEADER = {"e": "header", "format": 1, "controller": "fixed", "parameters": {}, "late": "burst"}
 HEADER |= {"seed": 0, "began": "2026-01-01"}
@@ -209,7 +209,12 @@ def test_what_would_fill_the_memory_is_refused_before_anything_runs(
     def nothing(*_: Any, **__: Any) -> None:
         pytest.fail("something ran")
 
-    for run in ("experiment.run_once", "runs.run_once", "sweeping.sweeps.run_pieces", "experiment._measured"):
+    for run in (
+        "experiments.compare.run_once",
+        "simulation.run.run_once",
+        "experiments.sweep.sweep.run_pieces",
+        "experiments.compare._measured",
+    ):
         monkeypatch.setattr(f"tpssim.{run}", nothing)
     assert told in one_line(capsys, argv)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
@@ -223,7 +228,7 @@ MANY = "drift:duration=1e6,target=1e6"
     [
         lambda: tpssim.simulate(MANY, "fixed", engine="simpy"),
         lambda: tpssim.simulate(MANY, "fixed", engine="compiled"),
-        lambda: hosted.simulate(scenario_named(MANY), lambda guest: None, 0, 0, {}),
+        lambda: runner.simulate(scenario_named(MANY), lambda guest: None, 0, 0, {}),
         lambda: tpssim.compare(MANY, "fixed"),
         lambda: tpssim.sweep(MANY, "aimd", {"dec_rate": [0.5]}, points=None, replications=10**9),
         lambda: tpssim.sweep("stall", "aimd", {"dec_rate": [0.5, 0.9]}, design="lhs", points=10**9),

@@ -20,15 +20,16 @@ from typing import Any
 import pytest
 from laws import left, threads
 
-from tpssim import InputError, arun, callees, run, throttle
-from tpssim.cli import main
-from tpssim.clock import VirtualClock
-from tpssim.live.counts import BINS
+from tpssim import InputError, arun, run, throttle
+from tpssim.cli.main import main
+from tpssim.core.clocks import VirtualClock
+from tpssim.live import callees
+from tpssim.live.bounded_counts import BINS
+from tpssim.live.demo_server import Server, VirtualQueue
+from tpssim.live.monitor import Onlooker
+from tpssim.live.panel import drawn, frames, line, show_lines, show_panel
 from tpssim.live.permits import Rejected
 from tpssim.live.playback import play, read_recording
-from tpssim.live.watching import Onlooker
-from tpssim.panel import drawn, frames, line, show_lines, show_panel
-from tpssim.server import Server, VirtualQueue
 
 CALLS = """
 import asyncio, time

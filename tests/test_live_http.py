@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 from raw_server import Serve, answering, raw_server, request_of
 
-from tpssim import InputError, Rejected, arun, callees, run
-from tpssim.callees.addresses import address, masked
-from tpssim.cli import main
+from tpssim import InputError, Rejected, arun, run
+from tpssim.cli.main import main
+from tpssim.live import callees
+from tpssim.live.callees.addresses import address, masked
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -181,7 +182,8 @@ def test_after_a_deadline_the_next_call_gets_its_own_answer(how: str) -> None:
 
 SMALL = """
 import asyncio, resource, sys
-from tpssim import arun, callees, run
+from tpssim import arun, run
+from tpssim.live import callees
 
 how, port = sys.argv[1:]
 request = callees.Request(f"http://127.0.0.1:{port}/", headers={"Accept-Encoding": "gzip"})

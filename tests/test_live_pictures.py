@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tpssim import compare, plots, replays, throttle
-from tpssim.clock import VirtualClock
+from tpssim import compare, throttle
+from tpssim.core.clocks import VirtualClock
+from tpssim.experiments import replay
 from tpssim.live.playback import play, read_recording
-from tpssim.plots import LiveRun, live_figure
+from tpssim.output import plots
+from tpssim.output.plots import LiveRun, live_figure
 
 N = 1000
 
@@ -87,7 +89,7 @@ def test_a_recording_comes_to_such_a_run(tmp_path: Path) -> None:
         if k == 9:
             live.tps = 20.0
     recording = read_recording(path)
-    run = replays.live_run(recording, play(recording).calls)
+    run = replay.live_run(recording, play(recording).calls)
     assert len(run.released) == 20
     assert run.latency == pytest.approx(0.01)
     assert [level for _, level in run.ceiling] == [10.0, 20.0]

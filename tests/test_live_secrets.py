@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from raw_server import Serve, answering, raw_server, request_of
 
-from tpssim.cli import main
+from tpssim.cli.main import main
 
 #: Each in a place of its own. Letters that percent-encoding changes, so that the forms differ.
 SECRETS = {

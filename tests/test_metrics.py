@@ -10,14 +10,14 @@ import pytest
 from laws import Valve
 from laws import run as run_law
 
-from tpssim.core import OK, REFUSED, UNFINISHED
-from tpssim.disturbances import Ramp, Stall, Step
-from tpssim.metrics import METRICS, long_phases, measure, measure_phases
-from tpssim.plant import Async, Backend, Blocking, Pool
-from tpssim.scenario import Producer, Scenario
-from tpssim.services import Constant
-from tpssim.timer_models import IDEAL
-from tpssim.traces import Trace
+from tpssim.core.timer_models import IDEAL
+from tpssim.core.types import OK, REFUSED, UNFINISHED
+from tpssim.metrics.measure import METRICS, long_phases, measure, measure_phases
+from tpssim.scenarios.disturbances import Ramp, Stall, Step
+from tpssim.scenarios.plant import Async, Backend, Blocking, Pool
+from tpssim.scenarios.scenario import Producer, Scenario
+from tpssim.scenarios.service_times import Constant
+from tpssim.simulation.trace import Trace
 
 
 def trace(scenario: Scenario, released: Any, completed: Any, rate: Any, scheduled: Any = None) -> Trace:

@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from laws import Valve, Valves, run
 
-from tpssim.article import PRINTED, TWINS, OnRate
-from tpssim.clock import Clock
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import OK, REFUSED, UNFINISHED, Observation
-from tpssim.disturbances import Stall, Step, Swap
-from tpssim.hosting import hosted
-from tpssim.pacing import BURST, DELAY, SKIP, Late, capped
-from tpssim.plant import Async, Backend, Blocking, Retry
-from tpssim.scenario import Scenario
-from tpssim.services import Constant, Lognormal, draws
-from tpssim.timer_models import TIMERS
-from tpssim.traces import COLUMNS
+from tpssim.controllers.article import PRINTED, TWINS, OnRate
+from tpssim.core.clocks import Clock
+from tpssim.core.schedule import BURST, DELAY, SKIP, Late, capped
+from tpssim.core.timer_models import TIMERS
+from tpssim.core.types import OK, REFUSED, UNFINISHED, Observation
+from tpssim.scenarios.disturbances import Stall, Step, Swap
+from tpssim.scenarios.plant import Async, Backend, Blocking, Retry
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant, Lognormal, draws
+from tpssim.simulation.hosting import runner
+from tpssim.simulation.trace import COLUMNS
 
 
 def test_a_fast_blocking_call_keeps_the_schedule() -> None:
@@ -219,7 +219,7 @@ PLANTS = st.builds(
 @given(PLANTS, st.sampled_from(sorted(TWINS)), st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
 def test_a_law_reproduces_its_printed_twin_to_the_bit(scenario: Scenario, printed: str, seed: int) -> None:
-    theirs = hosted.simulate(scenario, hosted.printed(PRINTED[printed]), seed, 0, {})
+    theirs = runner.simulate(scenario, runner.printed(PRINTED[printed]), seed, 0, {})
     ours = run(scenario, CONTROLLERS[TWINS[printed]](), seed)
     assert len(theirs.released) > 0
     for name in COLUMNS:
@@ -230,7 +230,7 @@ def test_a_law_reproduces_its_printed_twin_to_the_bit(scenario: Scenario, printe
 
 def test_a_changed_constant_would_not_pass_as_a_twin() -> None:
     scenario = Scenario("s", Lognormal(0.02, 0.5), 100.0, 10.0)
-    theirs = hosted.simulate(scenario, hosted.printed(PRINTED["printed-aimd"]), 0, 0, {})
+    theirs = runner.simulate(scenario, runner.printed(PRINTED["printed-aimd"]), 0, 0, {})
     ours = run(scenario, CONTROLLERS["aimd"](inc_step=1.0 + 1e-12))
     assert not np.array_equal(theirs.released, ours.released)
 
@@ -257,8 +257,8 @@ def test_an_error_in_hosted_code_comes_out_and_its_end_is_clean() -> None:
             closed.append(clock.now())
 
     with pytest.raises(ZeroDivisionError, match="in the throttle"):
-        hosted.simulate(Scenario("s", Constant(0.01), 4.0, 2.0), hosted.printed(broken), 0, 0, {})
-    trace = hosted.simulate(Scenario("s", Constant(0.01), 5.0, 2.0), hosted.printed(broken), 0, 0, {})
+        runner.simulate(Scenario("s", Constant(0.01), 4.0, 2.0), runner.printed(broken), 0, 0, {})
+    trace = runner.simulate(Scenario("s", Constant(0.01), 5.0, 2.0), runner.printed(broken), 0, 0, {})
     assert len(trace.released) == 10
     assert len(closed) == 2
 

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from test_metrics import limited
 
-from tpssim import league
-from tpssim.cli import main
-from tpssim.metrics import ENDLESS, METRICS
-from tpssim.tuning import selection
-from tpssim.tuning.objectives import PENALTY, objective
-from tpssim.tuning.sensitivity import sensitivity
-from tpssim.tuning.trials import Trials
-from tpssim.verdicts import judge
+from tpssim.cli.main import main
+from tpssim.experiments import league
+from tpssim.experiments.tuning import selection
+from tpssim.experiments.tuning.objectives import PENALTY, objective
+from tpssim.experiments.tuning.sensitivity import sensitivity
+from tpssim.experiments.tuning.trials import Trials
+from tpssim.metrics.measure import ENDLESS, METRICS
+from tpssim.metrics.verdicts import judge
 
 
 def test_a_run_tells_never_from_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tpssim import InputError, league, measure, simulate
-from tpssim.metrics import METRICS
-from tpssim.tuning.evaluations import penalised
-from tpssim.tuning.objectives import OBJECTIVES, PENALTY, constants, objective, sense, told_apart
+from tpssim import InputError, measure, simulate
+from tpssim.experiments import league
+from tpssim.experiments.tuning.evaluations import penalised
+from tpssim.experiments.tuning.objectives import OBJECTIVES, PENALTY, constants, objective, sense, told_apart
+from tpssim.metrics.measure import METRICS
 
 SHORT = "blocking-steady:duration=5"
 

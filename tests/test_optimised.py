@@ -39,7 +39,7 @@ COMMANDS = [
 DRIVER = f"""
 import runpy, sys
 from pathlib import Path
-from tpssim.cli import main
+from tpssim.cli.main import main
 
 for number, words in enumerate({COMMANDS!r}):
     words = [f"out-{{number - 1}}" if word == "OUT" else word for word in words]
@@ -52,7 +52,7 @@ for number, words in enumerate({COMMANDS!r}):
         print("exit", end.code, flush=True)
 sys.argv = ["record_sqlite", "--help"]
 try:
-    runpy.run_module("tpssim.recordings.record_sqlite", run_name="__main__")
+    runpy.run_module("tpssim.scenarios.recordings.record_sqlite", run_name="__main__")
 except SystemExit as end:
     print("exit", end.code)
 """

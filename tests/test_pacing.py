@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tpssim.pacing import next_due
+from tpssim.core.schedule import next_due
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from tpssim import InputError, parity, simulate
-from tpssim.cli import main
-from tpssim.parity import Pair, scenario_of, side_by_side, table
-from tpssim.scenario import capacity
+from tpssim import InputError, simulate
+from tpssim.cli.main import main
+from tpssim.scenarios.scenario import capacity
+from tpssim.validation import live_against_simulated
+from tpssim.validation.live_against_simulated import Pair, scenario_of, side_by_side, table
 
 
 def pair(throughput: float, recovery: float, verdict: str = "converges") -> Pair:
@@ -65,12 +66,12 @@ def test_a_short_run_of_the_real_thing(
     What the bench foretells stands on probes of this machine, which may be busy then, and idle in the run.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(parity, "PROBES", 200)
+    monkeypatch.setattr(live_against_simulated, "PROBES", 200)
     assert main(["validate", "--live", "--seconds", "6", "--json"]) in (0, 1)
     document = json.loads(capsys.readouterr().out)
     assert [row["consumer"] for row in document["pairs"]] == ["blocking", "async"]
     for row in document["pairs"]:
-        assert len(row["runs"]) == parity.RUNS
+        assert len(row["runs"]) == live_against_simulated.RUNS
         assert 0.0 < row["delay"] < 0.1
         assert 1.0 / 3.0 < row["live"]["throughput"] / row["bench"]["throughput"] < 3.0
     folder = tmp_path / "results" / "validate-live"

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from laws import Valve, run, told
 
-from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED
-from tpssim.pacing import BURST
-from tpssim.plant import (
+from tpssim.core.schedule import BURST
+from tpssim.core.types import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED
+from tpssim.scenarios.plant import (
     Async,
     Backend,
     Blocking,
@@ -22,8 +22,8 @@ from tpssim.plant import (
     retry_wait,
     slowdown,
 )
-from tpssim.scenario import Producer, Scenario, achievable, capacity
-from tpssim.services import Constant, draws
+from tpssim.scenarios.scenario import Producer, Scenario, achievable, capacity
+from tpssim.scenarios.service_times import Constant, draws
 
 
 def plant(

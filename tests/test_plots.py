@@ -11,12 +11,12 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 
-from tpssim import plots
-from tpssim.cells import At
-from tpssim.pictures import panel
-from tpssim.plots.common import DIM
-from tpssim.plots.maps import WORD_COLOURS
-from tpssim.plots.searches import AGE
+from tpssim.output import plots
+from tpssim.output.cells import At
+from tpssim.output.pictures import panel
+from tpssim.output.plots.common import DIM
+from tpssim.output.plots.maps import WORD_COLOURS
+from tpssim.output.plots.searches import AGE
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 6])

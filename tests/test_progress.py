@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import tpssim
-from tpssim.scenario import Producer
-from tpssim.verbs.common import Progress
+from tpssim.cli.commands.common import Progress
+from tpssim.scenarios.scenario import Producer
 
 
 class Clock:
@@ -22,7 +22,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr("tpssim.verbs.common.time.monotonic", made.monotonic)
+    monkeypatch.setattr("tpssim.cli.commands.common.time.monotonic", made.monotonic)
     return made
 
 

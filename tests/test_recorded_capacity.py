@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tpssim import simulate
-from tpssim.pictures import read_picture
-from tpssim.scenario import Scenario
-from tpssim.services import Constant, Recorded
+from tpssim.output.pictures import read_picture
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant, Recorded
 
 #: 2 s of calls of 10 ms, then 2 s of calls of 40 ms, again and again: its mean, 16 ms, is of no moment.
 SERVICE = Recorded((0.01,) * 200 + (0.04,) * 50, "halves")

@@ -11,13 +11,10 @@ import numpy as np
 import pytest
 
 from tpssim import CONTROLLERS, InputError, simulate, throttle
-from tpssim.cli import main
-from tpssim.clock import VirtualClock
-from tpssim.core import FAILED, OK, REFUSED, TIMED_OUT, UNFINISHED
-from tpssim.live.playback import Call, play, read_recording
-from tpssim.metrics import METRICS, measure
-from tpssim.plant import Async, Blocking, Pool
-from tpssim.replays import (
+from tpssim.cli.main import main
+from tpssim.core.clocks import VirtualClock
+from tpssim.core.types import FAILED, OK, REFUSED, TIMED_OUT, UNFINISHED
+from tpssim.experiments.replay import (
     ceiling,
     consumer_of,
     flattered,
@@ -28,8 +25,11 @@ from tpssim.replays import (
     trace_of,
     without,
 )
-from tpssim.scenario import Scenario
-from tpssim.services import Constant
+from tpssim.live.playback import Call, play, read_recording
+from tpssim.metrics.measure import METRICS, measure
+from tpssim.scenarios.plant import Async, Blocking, Pool
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
 
 INF = math.inf
 

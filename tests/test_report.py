@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 from browser import chromium, complaints, requested
 
-from tpssim.cli import main
-from tpssim.live.account import Report
-from tpssim.meanings import MEANINGS
-from tpssim.metrics import METRICS
-from tpssim.report.markup import WORD_MEANINGS, number
-from tpssim.report.page import page
-from tpssim.report.replayed import NUMBERS
-from tpssim.verdict_words import WORDS
+from tpssim.cli.main import main
+from tpssim.live.report import Report
+from tpssim.metrics.measure import METRICS
+from tpssim.output.html.markup import WORD_MEANINGS, number
+from tpssim.output.html.page import page
+from tpssim.output.html.replayed import NUMBERS
+from tpssim.output.meanings import MEANINGS
+from tpssim.output.verdict_words import WORDS
 
 VOID = {"meta", "link", "img", "wbr", "br", "hr", "input"}
 FEW = ["--replications", "2", "--workers", "1"]
@@ -386,16 +386,17 @@ def test_the_file_is_whole_and_replaces_only_a_page(
 
 
 def test_the_page_can_start_no_run() -> None:
-    code = "import sys, tpssim.report.page; print(*sys.modules)"
+    code = "import sys, tpssim.output.html.page; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     runners = {
-        "model",
-        "experiment",
-        "world",
-        "compiled.engine",
-        "hosting.hosted",
-        "sweeping.sweeps",
-        "live.blocking",
+        "simulation.simpy_engine",
+        "simulation.run",
+        "simulation.environment",
+        "simulation.compiled.engine",
+        "simulation.hosting.runner",
+        "experiments.compare",
+        "experiments.sweep.sweep",
+        "live.throttle",
     }
     assert {f"tpssim.{name}" for name in runners} & set(done.stdout.split()) == set()
 
@@ -461,7 +462,9 @@ def test_in_a_browser_it_is_quiet_sorts_and_explains(results: Path, tmp_path: Pa
 
 def test_schemes_have_contrast_enough_to_read() -> None:
     """WCAG 2: text needs a contrast of 4.5 to 1 with the paper, a line of a picture 3 to 1."""
-    css = (Path(__file__).parent.parent / "tpssim" / "report" / "page.css").read_text(encoding="utf-8")
+    css = (Path(__file__).parent.parent / "tpssim" / "output" / "html" / "page.css").read_text(
+        encoding="utf-8"
+    )
     light, dark = (
         dict(re.findall(r"--(\w+): (#\w{6});", part))
         for part in re.findall(r":root \{(.*?)\}", css, re.DOTALL)[:2]

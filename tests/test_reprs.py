@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 import tpssim
-from tpssim.experiment import league
-from tpssim.pacing import late_policy
-from tpssim.scenario import with_late
+from tpssim.core.schedule import late_policy
+from tpssim.experiments.compare import league
+from tpssim.scenarios.scenario import with_late
 
 SHORT = "blocking-steady:duration=5"
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from laws import Valve
 
 from tpssim import throttle
-from tpssim.clock import VirtualClock
+from tpssim.core.clocks import VirtualClock
+from tpssim.core.pacer import Pacer
+from tpssim.core.schedule import AUTO, BURST, DELAY, SKIP, Late, anchor_over, capped
 from tpssim.live.playback import play, read_recording
-from tpssim.pacing import AUTO, BURST, DELAY, SKIP, Late, anchor_over, capped
-from tpssim.throttling import Pacer
 
 HALF = [0.5] * 10_000
 

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from tpssim.disturbances import Sine, Step, Swap
-from tpssim.errors import InputError
-from tpssim.pacing import Late
-from tpssim.plant import Async, Backend, Blocking, Pool, Retry
-from tpssim.recordings import SQLITE_COMMITS, overlapping, read_service_times
-from tpssim.scenario import (
+from tpssim.core.errors import InputError
+from tpssim.core.schedule import Late
+from tpssim.scenarios.builtin import SCENARIOS, trace_scenario
+from tpssim.scenarios.disturbances import Sine, Step, Swap
+from tpssim.scenarios.plant import Async, Backend, Blocking, Pool, Retry
+from tpssim.scenarios.recordings import SQLITE_COMMITS, overlapping, read_service_times
+from tpssim.scenarios.scenario import (
     Producer,
     Scenario,
     achievable,
@@ -25,8 +26,7 @@ from tpssim.scenario import (
     phases,
     with_parameters,
 )
-from tpssim.scenarios import SCENARIOS, trace_scenario
-from tpssim.services import Constant, Lognormal
+from tpssim.scenarios.service_times import Constant, Lognormal
 
 PLAIN = Scenario("s", Constant(0.25), 8.0, 10.0)
 

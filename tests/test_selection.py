@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from tpssim.metrics import METRICS
-from tpssim.statistics import estimate
-from tpssim.tuning import selection, tunes
+from tpssim.core.statistics import estimate
+from tpssim.experiments.tuning import selection, tune
+from tpssim.metrics.measure import METRICS
 
 
 def test_the_choice_by_hand() -> None:
@@ -57,8 +57,8 @@ def test_a_collapse_in_one_of_twenty_runs_is_met_before_anyone_is_chosen() -> No
     worse = 0
     for trial in range(200):
         noise = np.random.default_rng(trial)
-        stable = 1.0 + 0.001 * noise.normal(size=tunes.CHOOSING)
-        brittle = 0.98 * np.where(noise.random(tunes.CHOOSING) < 0.05, 10.0, 1.0)
+        stable = 1.0 + 0.001 * noise.normal(size=tune.CHOOSING)
+        brittle = 0.98 * np.where(noise.random(tune.CHOOSING) < 0.05, 10.0, 1.0)
         worse += selection.least_mean(np.array([stable, brittle])).winner == 1
     assert worse <= 2  # 0.1 expected
 

@@ -8,11 +8,11 @@ from array import array
 import pytest
 from laws import Valve, Valves, run, told
 
-from tpssim.core import Observation
-from tpssim.plant import Async, Backend
-from tpssim.scenario import Scenario
-from tpssim.sensor import CAPACITY, Sensor, collected, opened, summed_up, window_end
-from tpssim.services import Constant
+from tpssim.core.types import Observation
+from tpssim.core.window import CAPACITY, Sensor, collected, opened, summed_up, window_end
+from tpssim.scenarios.plant import Async, Backend
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
 
 
 def completion(latency: float, errors: float = 0.0, drops: float = 0.0, **more: float) -> Observation:

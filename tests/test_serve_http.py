@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tpssim.server import MOST_BODY, Server, VirtualQueue
+from tpssim.live.demo_server import MOST_BODY, Server, VirtualQueue
 
 GET = b"GET /report HTTP/1.1\r\nHost: h\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: h\r\n"

@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from tpssim import InputError, simulate
-from tpssim.cli import main
-from tpssim.core import REJECTED
-from tpssim.plant import Async, Backend
-from tpssim.scenario import Scenario
-from tpssim.server import Server, VirtualQueue, parse_schedule
-from tpssim.services import Constant
+from tpssim.cli.main import main
+from tpssim.core.types import REJECTED
+from tpssim.live.demo_server import Server, VirtualQueue, parse_schedule
+from tpssim.scenarios.plant import Async, Backend
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
 
 
 def test_answers_are_due_one_after_the_other() -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tpssim.errors import InputError
-from tpssim.services import (
+from tpssim.core.errors import InputError
+from tpssim.core.validation import checked
+from tpssim.scenarios.service_times import (
     STREAMS,
     Constant,
     Exponential,
@@ -21,7 +22,6 @@ from tpssim.services import (
     TwoPhase,
     draws,
 )
-from tpssim.validation_ import checked
 
 N = 100_000
 

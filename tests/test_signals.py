@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tpssim import signals
+from tpssim.metrics import timeseries
 
 N = 2000
 T = np.arange(N, dtype=np.float64)
@@ -24,8 +24,8 @@ def sawtooth() -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     return np.array(values)
 
 
-def cycle(x: signals.Array) -> signals.Cycle:
-    return signals.cycle(signals.autocorrelation(x))
+def cycle(x: timeseries.Array) -> timeseries.Cycle:
+    return timeseries.cycle(timeseries.autocorrelation(x))
 
 
 def autoregressive() -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -46,12 +46,14 @@ VECTORS = [
 
 
 @pytest.mark.parametrize(("name", "x", "r", "period", "big_r"), VECTORS, ids=[v[0] for v in VECTORS])
-def test_cycles_of_the_reference(name: str, x: signals.Array, r: float, period: float, big_r: float) -> None:
+def test_cycles_of_the_reference(
+    name: str, x: timeseries.Array, r: float, period: float, big_r: float
+) -> None:
     got = cycle(x)
     assert got.regularity == pytest.approx(r, rel=0.15)
     assert got.period == pytest.approx(period, rel=0.01)
     assert got.oscillation == pytest.approx(big_r, abs=0.05)
-    assert signals.is_regular(got)
+    assert timeseries.is_regular(got)
 
 
 def test_a_pure_sine_is_as_regular_as_can_be() -> None:
@@ -64,16 +66,16 @@ def test_a_pure_sine_is_as_regular_as_can_be() -> None:
 @pytest.mark.parametrize(
     ("x", "r"), [(NORMALS[:2000], 0.48), (autoregressive(), 0.38)], ids=["white", "AR(1)"]
 )
-def test_noise_is_no_cycle(x: signals.Array, r: float) -> None:
+def test_noise_is_no_cycle(x: timeseries.Array, r: float) -> None:
     # R of noise differs between definitions of an extreme of a ragged function, but is low.
     assert cycle(x).regularity == pytest.approx(r, rel=0.35)
-    assert not signals.is_regular(cycle(x))
+    assert not timeseries.is_regular(cycle(x))
 
 
 def test_a_constant_has_no_cycle() -> None:
     flat = np.full(1000, 0.1)
     assert all(math.isnan(value) for value in cycle(flat))
-    assert not signals.is_regular(cycle(flat))
+    assert not timeseries.is_regular(cycle(flat))
 
 
 @given(st.floats(0.01, 100.0), st.floats(-100.0, 100.0))
@@ -85,7 +87,7 @@ def test_cycles_do_not_depend_on_scale_and_offset(scale: float, offset: float) -
 
 def test_the_autocorrelation_of_a_short_signal_by_hand() -> None:
     # x = 1 0 1 0: deviations +-1/2, power 1; lag 1: 3 products of -1/4.
-    assert signals.autocorrelation(np.array([1.0, 0.0, 1.0, 0.0])) == pytest.approx([1.0, -0.75])
+    assert timeseries.autocorrelation(np.array([1.0, 0.0, 1.0, 0.0])) == pytest.approx([1.0, -0.75])
 
 
 SETTLING = [
@@ -99,7 +101,7 @@ SETTLING = [
 @pytest.mark.parametrize(("y", "expected"), SETTLING)
 def test_settling_counts_from_the_last_exit(y: list[float], expected: float) -> None:
     # A band of 0.125 around 1 holds 1.1 and 0.95, not 1.3 or 0.8.
-    got = signals.settling_time(np.arange(5.0), np.array(y), 5, 1.0, 0.125)
+    got = timeseries.settling_time(np.arange(5.0), np.array(y), 5, 1.0, 0.125)
     assert got == pytest.approx(expected)
 
 
@@ -110,7 +112,7 @@ def test_settling_of_the_documented_system() -> None:
 
     t = np.linspace(0.0, 60.0, 60001)
     _, y = signal.step(([1, 5, 5], [1, 1.65, 5, 6.5, 2]), T=t)
-    settled = signals.settling_time(t, y, len(t), 2.5, 0.02 * 2.5)
+    settled = timeseries.settling_time(t, y, len(t), 2.5, 0.02 * 2.5)
     assert settled == pytest.approx(27.9801, rel=1e-3)
     assert settled == pytest.approx(27.9762, rel=5e-3)
 
@@ -119,7 +121,7 @@ def test_settling_of_the_documented_system() -> None:
 def test_quantiles_are_numpys(values: list[float], q: float) -> None:
     ordered = np.sort(values)
     padded = np.append(ordered, math.inf)
-    assert signals.quantile(padded, len(ordered), q) == np.quantile(ordered, q)
+    assert timeseries.quantile(padded, len(ordered), q) == np.quantile(ordered, q)
 
 
 @given(st.lists(st.integers(0, 200), max_size=40), st.integers(1, 50))
@@ -127,4 +129,4 @@ def test_quantiles_are_numpys(values: list[float], q: float) -> None:
 def test_the_densest_window_is_found(ticks: list[int], window: int) -> None:
     times = sorted(ticks)
     brute = max((sum(t <= other < t + window for other in times) for t in times), default=0)
-    assert signals.most_in_window(np.array(times, dtype=np.float64), len(times), float(window)) == brute
+    assert timeseries.most_in_window(np.array(times, dtype=np.float64), len(times), float(window)) == brute

@@ -18,22 +18,26 @@ from laws import FIXED, Valves
 from test_engine import interpreted, needs_numba, same
 
 import tpssim
-from tpssim import InputError, metrics, model, sensor, services, signals, simulate
-from tpssim.compiled import compiling, engine, heap, kernel
+from tpssim import InputError, simulate
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import OK, REFUSED, UNFINISHED, Observation, ceiled, floored
-from tpssim.disturbances import Stall
-from tpssim.plant import Async, Backend, Pool
-from tpssim.reduction.collecting import collect
-from tpssim.reduction.concluding import conclude
-from tpssim.scenario import Scenario, checked_scenario
-from tpssim.sensor import Sensor
-from tpssim.services import Constant
-from tpssim.sweeping import lanes
-from tpssim.throttling import Pacer
-from tpssim.timer_models import TimerModel, reads_until
-from tpssim.traces import Trace, first_unsound
-from tpssim.validation_ import Range
+from tpssim.core import window
+from tpssim.core.pacer import Pacer
+from tpssim.core.timer_models import TimerModel, reads_until
+from tpssim.core.types import OK, REFUSED, UNFINISHED, Observation, ceiled, floored
+from tpssim.core.validation import Range
+from tpssim.core.window import Sensor
+from tpssim.experiments.sweep import batch_runs
+from tpssim.metrics import measure, timeseries
+from tpssim.metrics.order_statistics import conclude
+from tpssim.metrics.single_pass import collect
+from tpssim.scenarios import service_times
+from tpssim.scenarios.disturbances import Stall
+from tpssim.scenarios.plant import Async, Backend, Pool
+from tpssim.scenarios.scenario import Scenario, checked_scenario
+from tpssim.scenarios.service_times import Constant
+from tpssim.simulation import simpy_engine
+from tpssim.simulation.compiled import compiling, engine, heap, kernel
+from tpssim.simulation.trace import Trace, first_unsound
 
 # Memory.
 
@@ -41,7 +45,7 @@ from tpssim.validation_ import Range
 def test_fewer_calls_than_seconds_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     # A call every 100 s for 5,000 s, of 1 s each: 50 seconds with a call where 0.01 are due, 4,950 without.
     trace = simulate(Scenario("slow", Constant(1.0), 0.01, 5000.0), "fixed")
-    monkeypatch.setattr(metrics, "fast", lambda function: function)  # NumPy checks every index
+    monkeypatch.setattr(measure, "fast", lambda function: function)  # NumPy checks every index
     found = tpssim.measure(trace)
     assert found["iae"] == pytest.approx(50 * 0.99 + 4950 * 0.01)
     assert found["throughput"] == 0.01
@@ -55,18 +59,18 @@ def test_the_same_in_a_sweep_and_of_no_call_at_all(monkeypatch: pytest.MonkeyPat
         def update(self, state: Valves, obs: Observation) -> Valves:
             return state
 
-    monkeypatch.setattr(lanes, "fast", lambda function: function)
-    monkeypatch.setattr(lanes, "fast_for", lambda function, law: function)
-    at = list(metrics.METRICS).index("iae")
+    monkeypatch.setattr(batch_runs, "fast", lambda function: function)
+    monkeypatch.setattr(batch_runs, "fast_for", lambda function, law: function)
+    at = list(measure.METRICS).index("iae")
     slow = Scenario("slow", Constant(1.0), 0.01, 5000.0)
-    assert lanes.reduced(slow, FIXED, 0, [0]).values[0, at] == pytest.approx(99.0)
-    assert lanes.reduced(slow, Closed(), 0, [0]).values[0, at] == pytest.approx(50.0)
+    assert batch_runs.reduced(slow, FIXED, 0, [0]).values[0, at] == pytest.approx(99.0)
+    assert batch_runs.reduced(slow, Closed(), 0, [0]).values[0, at] == pytest.approx(50.0)
 
 
 @pytest.mark.parametrize("servers", [1e6, 1e19, 1e300])
 def test_of_more_servers_than_calls_one_is_always_free(servers: float) -> None:
     plant = Scenario("many", Constant(0.5), 16.0, 2.0, Async(0.0, "completion"))
-    for run in (interpreted, lambda s, law: model.simulate(s, law, 0, 0, {})):
+    for run in (interpreted, lambda s, law: simpy_engine.simulate(s, law, 0, 0, {})):
         free = run(plant._replace(backend=Backend(servers=math.inf)), FIXED)
         assert same(run(plant._replace(backend=Backend(servers=servers)), FIXED), free)
         assert set(free.latency[free.outcome == OK].tolist()) == {0.5}
@@ -127,11 +131,11 @@ def services_rounded(x: float) -> tuple[float, float]:
 def compiled_functions() -> Iterator[tuple[str, ast.AST]]:
     """What numba may see: the helpers of the kernel, and all of the laws."""
     if compiling.compiles:
-        from tpssim.compiled import _jit
+        from tpssim.simulation.compiled import _jit
 
         for entered in (kernel.run, collect, conclude):
             compiling.fast(entered)
-        assert {sensor.window_end, signals.quantile, heap.pop} <= _jit._jitables
+        assert {window.window_end, timeseries.quantile, heap.pop} <= _jit._jitables
         reached = [function for function in _jit._jitables if function.__module__.startswith("tpssim.")]
         functions: list[Any] = [kernel.run, collect, conclude, *reached]
         for helper in functions:
@@ -181,7 +185,7 @@ def test_so_is_that_of_a_law_of_one_s_own(period: float) -> None:
         with pytest.raises(InputError, match=wanted):
             simulate(scenario, Hasty(period), engine=kind)
     with pytest.raises(InputError, match=wanted):
-        lanes.reduced(scenario, Hasty(period), 0, [0])
+        batch_runs.reduced(scenario, Hasty(period), 0, [0])
     with pytest.raises(InputError, match=wanted):
         Pacer(Hasty(period), 10.0, 0.0, [0.5], [0.5])
 
@@ -244,16 +248,16 @@ def test_service_times_that_are_no_times_are_refused_by_both(third: float, place
         with pytest.raises(InputError, match=r"Odd: call 2 would take .* s; allowed: finite times"):
             simulate(scenario, "fixed", engine=kind)
     with pytest.raises(InputError, match="Odd: call 2 would take"):
-        lanes.reduced(scenario, FIXED, 0, [0])
+        batch_runs.reduced(scenario, FIXED, 0, [0])
 
 
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Service times are taken as they come, so that something in a run is wrong."""
-    monkeypatch.setattr(services, "times_of", lambda service, noise: np.asarray(service.times(noise)))
+    monkeypatch.setattr(service_times, "times_of", lambda service, noise: np.asarray(service.times(noise)))
     yield
     engine._make_times_once.cache_clear()
-    lanes._noise.cache_clear()
+    batch_runs._noise.cache_clear()
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -267,7 +271,7 @@ def test_a_run_in_which_time_falls_is_refused_wherever_it_was_made(third: float,
         with pytest.raises(InputError, match=wanted):
             simulate(scenario, "fixed", engine=kind)
     with pytest.raises(InputError, match="scenario odd: controller Fixed: a time of call 2 is negative"):
-        lanes.reduced(scenario, FIXED, 0, [0])
+        batch_runs.reduced(scenario, FIXED, 0, [0])
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -319,7 +323,7 @@ def changed(trace: Trace, changes: dict[str, tuple[int, float]]) -> Trace:
 
 @needs_numba
 def test_code_with_checks_is_kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tpssim.compiled import cache
+    from tpssim.simulation.compiled import cache
 
     plain = cache.sources()
     monkeypatch.setattr(cache.settings, "BOUNDSCHECK", 0 if cache.settings.BOUNDSCHECK else 1)

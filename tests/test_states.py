@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 import pytest
 
 import tpssim
-from tpssim import Scenario, provenance, states
-from tpssim.scenario import code
-from tpssim.services import Constant
-from tpssim.states import current, seen
+from tpssim import Scenario
+from tpssim.core import provenance, states
+from tpssim.core.states import current, seen
+from tpssim.scenarios.scenario import code
+from tpssim.scenarios.service_times import Constant
 
 CELL = """
 import math
@@ -135,11 +136,11 @@ def test_sources_edited_under_the_program_do_not_stop_a_run(
     cell: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def edited() -> str:
-        raise provenance.Opaque("tpssim/core.py was changed while the program ran")
+        raise provenance.Opaque("tpssim/core/types.py was changed while the program ran")
 
     monkeypatch.setattr(provenance, "package", edited)
     provenance._origin.cache_clear()
-    exec("from tpssim.core import Observation\nLaw.update = lambda self, s, o: Observation", cell)
+    exec("from tpssim.core.types import Observation\nLaw.update = lambda self, s, o: Observation", cell)
     assert current(cell["Law"])
 
 
@@ -150,7 +151,7 @@ def test_only_so_many_classes_are_remembered() -> None:
 
 
 def test_a_class_without_a_module_can_be_compiled() -> None:
-    _jit = pytest.importorskip("tpssim.compiled._jit")
+    _jit = pytest.importorskip("tpssim.simulation.compiled._jit")
     names: dict[str, Any] = {}
     exec("def update(self, state, obs):\n    return state", names)
     assert names["update"].__module__ != "a_cell"

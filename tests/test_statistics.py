@@ -13,8 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tpssim import tables
-from tpssim.statistics import (
+from tpssim.core.statistics import (
     CONFIDENCE,
     EACH,
     Estimate,
@@ -26,7 +25,8 @@ from tpssim.statistics import (
     place,
     unseen,
 )
-from tpssim.tables import aligned, filled, interval, number
+from tpssim.output import tables
+from tpssim.output.tables import aligned, filled, interval, number
 
 
 def test_the_interval_of_a_mean_by_hand() -> None:

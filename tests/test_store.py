@@ -14,12 +14,12 @@ import pytest
 from laws import Valves
 
 from tpssim import InputError, sweep
-from tpssim.cli import main
-from tpssim.core import Observation
-from tpssim.errors import Aborted
-from tpssim.sweeping import lanes
-from tpssim.sweeping.store import Store
-from tpssim.validation_ import Range
+from tpssim.cli.main import main
+from tpssim.core.errors import Aborted
+from tpssim.core.types import Observation
+from tpssim.core.validation import Range
+from tpssim.experiments.sweep import batch_runs
+from tpssim.experiments.sweep.store import Store
 
 SHORT = "blocking-steady:duration=2"
 GRID = {"dec_rate": [0.5 + 0.01 * i for i in range(12)]}
@@ -169,7 +169,7 @@ def test_the_command_line_names_what_it_cannot_use(
 def test_a_sweep_in_which_all_points_failed_replaces_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tpssim.sweeping import sweeps
+    from tpssim.experiments.sweep import sweep as sweeps
 
     out = tmp_path / "out"
     command = ["sweep", "--scenario", SHORT, "--controller", "aimd", "--grid", "dec_rate=0.5,0.6"]
@@ -220,9 +220,9 @@ def test_an_earlier_sweep_stays_when_code_changes_in_a_later_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two replications are kept; of four, the two others are not, for the code changes as they run."""
-    from tpssim.sweeping import sweeps
+    from tpssim.experiments.sweep import sweep as sweeps
 
-    monkeypatch.setattr(lanes, "fast_for", lambda function, _: function)
+    monkeypatch.setattr(batch_runs, "fast_for", lambda function, _: function)
     path = tmp_path / "kept.sqlite"
     sweep(SHORT, Paced, {"share": [0.5]}, replications=2, store=path)
 
@@ -231,7 +231,7 @@ def test_an_earlier_sweep_stays_when_code_changes_in_a_later_one(
         monkeypatch.setattr("test_store.SCALE", 0.5)
         return found
 
-    reduced = lanes.reduced
+    reduced = batch_runs.reduced
     monkeypatch.setattr(sweeps, "reduced", edited)
     with pytest.warns(UserWarning, match="these runs are not kept in the store: values that"):
         sweep(SHORT, Paced, {"share": [0.5]}, replications=4, store=path)
@@ -250,7 +250,7 @@ def test_rows_are_checked_before_they_are_written(tmp_path: Path, monkeypatch: p
         add(self, rows, failures)
         counts.append(self._file.execute("SELECT count(*) FROM run").fetchone())
 
-    monkeypatch.setattr(lanes, "fast_for", lambda function, _: function)
+    monkeypatch.setattr(batch_runs, "fast_for", lambda function, _: function)
     monkeypatch.setattr(Store, "add", counted)
     monkeypatch.setattr("test_store.LOG", [])
     with pytest.warns(UserWarning, match="these runs are not kept"):

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 import tpssim
-from tpssim.cli import main
-from tpssim.streams import PLAINLY
+from tpssim.cli.main import main
+from tpssim.core.streams import PLAINLY
 
 TPSSIM = f"{shlex.quote(sys.executable)} -m tpssim"
 SIMULATE = "simulate blocking-steady:duration=2 aimd --out r"

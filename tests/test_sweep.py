@@ -21,17 +21,17 @@ import pytest
 from laws import Valves
 
 from tpssim import InputError, Observation, judge, measure, simulate, sweep
-from tpssim.cli import main
+from tpssim.cli.main import main
 from tpssim.controllers import CONTROLLERS
-from tpssim.errors import Aborted
-from tpssim.metrics import METRICS
-from tpssim.scenario import PARTS, Scenario, parameter_range
-from tpssim.scenarios import SCENARIOS
-from tpssim.statistics import estimate
-from tpssim.sweeping import designs
-from tpssim.sweeping.store import Store
-from tpssim.sweeping.sweep_result import Row, SweepResult
-from tpssim.validation_ import Range, ranges
+from tpssim.core.errors import Aborted
+from tpssim.core.statistics import estimate
+from tpssim.core.validation import Range, ranges
+from tpssim.experiments.sweep import designs
+from tpssim.experiments.sweep.store import Store
+from tpssim.experiments.sweep.sweep_result import Row, SweepResult
+from tpssim.metrics.measure import METRICS
+from tpssim.scenarios.builtin import SCENARIOS
+from tpssim.scenarios.scenario import PARTS, Scenario, parameter_range
 
 SHORT = "blocking-steady:duration=5"
 GRID = {"alpha": [0.1, 0.3, 0.5], "deadzone": [1.05, 1.2]}
@@ -162,11 +162,12 @@ def test_the_table_does_not_depend_on_who_ran_it(tmp_path: Path) -> None:
 
 
 def test_what_is_in_the_store_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tpssim.sweeping import lanes, sweeps
+    from tpssim.experiments.sweep import batch_runs
+    from tpssim.experiments.sweep import sweep as sweeps
 
     path = tmp_path / "kept.sqlite"
     asked: list[tuple[int, ...]] = []
-    really = lanes.reduced
+    really = batch_runs.reduced
 
     def counting(scenario: Any, law: Any, seed: int, replications: tuple[int, ...]) -> Any:
         asked.append(tuple(replications))
@@ -277,7 +278,7 @@ def _dies(*_: Any) -> Any:
 
 
 def test_dead_workers_end_the_sweep_with_a_word_on_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tpssim.sweeping import sweeps
+    from tpssim.experiments.sweep import sweep as sweeps
 
     monkeypatch.setattr(sweeps, "run_pieces", _dies)
     with (
@@ -516,7 +517,7 @@ def test_the_table_as_a_frame_and_as_parquet(tmp_path: Path) -> None:
 def test_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> None:
     program = """
 import time
-from tpssim.workers import processes
+from tpssim.experiments.executor import processes
 from os import getpid
 if __name__ == "__main__":
     with processes(2) as pool:

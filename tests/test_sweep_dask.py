@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tpssim import sweep
-from tpssim.cli import main
+from tpssim.cli.main import main
 
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 

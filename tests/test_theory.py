@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from tpssim import theory
-from tpssim.disturbances import Swap
-from tpssim.errors import InputError
-from tpssim.scenario import Scenario
-from tpssim.services import Constant, Gamma, Lognormal
+from tpssim.core.errors import InputError
+from tpssim.scenarios.disturbances import Swap
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant, Gamma, Lognormal
 from tpssim.theory import describing
 from tpssim.theory.loops import backlog_loop, margins, noise_kept, pi_loop
-from tpssim.yardsticks.cases import CASES
+from tpssim.validation.known_answers.cases import CASES
 
 
 @pytest.mark.parametrize(

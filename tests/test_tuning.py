@@ -21,19 +21,19 @@ import pytest
 from laws import Valves
 
 from tpssim import InputError, Observation, TuneResult, compare, measure, sensitivity, simulate, sweep, tune
-from tpssim.cli import main
+from tpssim.cli.main import main
 from tpssim.controllers import CONTROLLERS
-from tpssim.errors import Aborted
-from tpssim.league import SEED
-from tpssim.scenarios import SCENARIOS
-from tpssim.statistics import Estimate, estimate
-from tpssim.sweeping.store import Store
-from tpssim.tuning import search, selection
-from tpssim.tuning.objectives import PENALTY, constants, objective
-from tpssim.tuning.sensitivity import deciding, indices, saltelli
-from tpssim.tuning.trials import noise_of
-from tpssim.validation_ import FLAG, Range
-from tpssim.workers import processes
+from tpssim.core.errors import Aborted
+from tpssim.core.statistics import Estimate, estimate
+from tpssim.core.validation import FLAG, Range
+from tpssim.experiments.executor import processes
+from tpssim.experiments.league import SEED
+from tpssim.experiments.sweep.store import Store
+from tpssim.experiments.tuning import search, selection
+from tpssim.experiments.tuning.objectives import PENALTY, constants, objective
+from tpssim.experiments.tuning.sensitivity import deciding, indices, saltelli
+from tpssim.experiments.tuning.trials import noise_of
+from tpssim.scenarios.builtin import SCENARIOS
 
 SHORT = "blocking-steady:duration=5"
 QUICK: dict[str, Any] = {"parameters": ["alpha", "deadzone"], "replications": 2, "budget": 40}
@@ -360,13 +360,14 @@ def test_only_the_arguments_decide_the_result(tuned: TuneResult, tmp_path: Path)
 
 
 def test_a_second_search_runs_only_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from tpssim.sweeping import lanes, sweeps
+    from tpssim.experiments.sweep import batch_runs
+    from tpssim.experiments.sweep import sweep as sweeps
 
     asked = []
 
     def counting(scenario: Any, law: Any, seed: int, replications: tuple[int, ...]) -> Any:
         asked.append(replications)
-        return lanes.reduced(scenario, law, seed, replications)
+        return batch_runs.reduced(scenario, law, seed, replications)
 
     monkeypatch.setattr(sweeps, "reduced", counting)
     first = tune(SHORT, "ewma-deadzone", "tracking", store=tmp_path / "kept", **QUICK)
@@ -408,7 +409,7 @@ def _dies(*_: Any) -> Any:
 
 
 def test_dead_workers_end_the_search_with_a_word_on_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    from tpssim.tuning import evaluations
+    from tpssim.experiments.tuning import evaluations
 
     monkeypatch.setattr(evaluations, "run_pieces", _dies)
     with (
@@ -474,8 +475,8 @@ def test_what_fresh_seeds_beat_is_not_on_the_front(monkeypatch: pytest.MonkeyPat
         return [0, 1, 2] if len(values) > 4 else search_front(values)
 
     search_front = search.front
-    monkeypatch.setattr("tpssim.tuning.tunes._losses", losses)
-    monkeypatch.setattr("tpssim.tuning.search.front", front)
+    monkeypatch.setattr("tpssim.experiments.tuning.tune._losses", losses)
+    monkeypatch.setattr("tpssim.experiments.tuning.search.front", front)
     result = tune(SHORT, "ewma-deadzone", ["tracking", "churn"], **QUICK)
     assert [one.point for one in result.finalists] == [points[0], points[2], points[3]]
     assert [one.standing for one in result.finalists] == [True, True, False]

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from tpssim import InputError, run, throttle
-from tpssim.cli import main
+from tpssim.cli.main import main
+from tpssim.core.locks import locked
 from tpssim.live.playback import read_recording
-from tpssim.locks import locked
 
 CALLS = "import time\n\ndef send(k):\n    time.sleep(0.001)\n\ndef other(k):\n    pass\n"
 

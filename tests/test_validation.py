@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from tpssim import serving, world
-from tpssim.cli import main
-from tpssim.errors import InputError
-from tpssim.pacing import next_due
-from tpssim.serving import Serving
-from tpssim.throttling import Pacer
-from tpssim.validation import validate
-from tpssim.vector_ranges import VECTOR_CASES
-from tpssim.yardsticks.cases import CASES
-from tpssim.yardsticks.common import Found
-from tpssim.yardsticks.queues import dm1_sigma, erlang_c
+from tpssim.cli.main import main
+from tpssim.core.errors import InputError
+from tpssim.core.pacer import Pacer
+from tpssim.core.schedule import next_due
+from tpssim.simulation import call_lifecycle, environment
+from tpssim.simulation.call_lifecycle import Serving
+from tpssim.validation.known_answers.cases import CASES
+from tpssim.validation.known_answers.common import Found
+from tpssim.validation.known_answers.queues import dm1_sigma, erlang_c
+from tpssim.validation.validate import validate
+from tpssim.validation.vector_ranges import VECTOR_CASES
 
 
 def test_every_case_holds_and_is_narrow_enough() -> None:
@@ -44,7 +44,9 @@ def test_every_case_holds_and_is_narrow_enough() -> None:
     ],
 )
 def test_the_theory_is_the_book_s(case: str, theory: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tpssim.yardsticks.queues.simulated", lambda scenario, law, seed, n=2: [])
+    monkeypatch.setattr(
+        "tpssim.validation.known_answers.queues.simulated", lambda scenario, law, seed, n=2: []
+    )
     assert CASES[case].run(0).theory == pytest.approx(theory, rel=1e-6)
 
 
@@ -62,7 +64,7 @@ def test_sigma_of_dm1_is_the_table_s(load: float, sigma: float) -> None:
 
 
 def test_an_inverted_tie_rule_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "COMPLETION", world.RELEASE + (1 << 70))
+    monkeypatch.setattr(call_lifecycle, "COMPLETION", environment.RELEASE + (1 << 70))
     (outcome,) = validate(["ties"])
     assert not outcome.holds
     assert outcome.simulated > 0.0
@@ -71,7 +73,7 @@ def test_an_inverted_tie_rule_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_server_too_many_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     made = Serving.__init__
 
-    def generous(self: Serving, world: world.World) -> None:
+    def generous(self: Serving, world: environment.World) -> None:
         made(self, world)
         self.backend = self.backend._replace(servers=self.backend.servers + 1.0)
 
@@ -82,7 +84,7 @@ def test_one_server_too_many_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_release_rule_that_drifts_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tpssim.throttling.next_due", lambda *args: next_due(*args) * 1.0001)
+    monkeypatch.setattr("tpssim.core.pacer.next_due", lambda *args: next_due(*args) * 1.0001)
     assert not validate(["D/M/1"])[0].holds
 
 
@@ -96,7 +98,7 @@ def test_every_case_runs_the_model(case: str, monkeypatch: pytest.MonkeyPatch) -
     def reached(*_: Any) -> Any:
         raise Reached
 
-    monkeypatch.setattr("tpssim.model.simulate", reached)
+    monkeypatch.setattr("tpssim.simulation.simpy_engine.simulate", reached)
     with pytest.raises(Reached):
         CASES[case].run(0)
 
@@ -116,7 +118,7 @@ def test_a_latency_that_is_told_wrong_fails(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_wide_interval_does_not_pass_for_agreement() -> None:
-    from tpssim.validation import judged
+    from tpssim.validation.validate import judged
 
     assert not judged("wide", Found("x", 1.0, [0.5, 1.5], 0.0, 2)).holds
     assert judged("narrow", Found("x", 1.0, [1.0, 1.0001], 0.0, 2)).holds
@@ -128,7 +130,7 @@ def test_the_command_says_so_and_its_exit_code_too(
     monkeypatch.chdir(tmp_path)
     assert main(["validate", "--cases", "ties", "Lindley"]) == 0
     assert "2 cases: all hold" in capsys.readouterr().out
-    monkeypatch.setattr(serving, "COMPLETION", world.RELEASE + (1 << 70))
+    monkeypatch.setattr(call_lifecycle, "COMPLETION", environment.RELEASE + (1 << 70))
     assert main(["validate", "--cases", "ties", "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert document["cases"]["ties"]["holds"] is False

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from tpssim import serving, world
 from tpssim.controllers.vector_arc import VectorArc
-from tpssim.core import Observation
-from tpssim.plant import Retry
-from tpssim.validation import judged, table, validate
-from tpssim.vector_cases import Levels, measured, out_of_range, weighted
-from tpssim.vector_ranges import VECTOR_CASES
-from tpssim.yardsticks.cases import CASES
+from tpssim.core.types import Observation
+from tpssim.scenarios.plant import Retry
+from tpssim.simulation import call_lifecycle, environment
+from tpssim.validation.known_answers.cases import CASES
+from tpssim.validation.validate import judged, table, validate
+from tpssim.validation.vector_cases import Levels, measured, out_of_range, weighted
+from tpssim.validation.vector_ranges import VECTOR_CASES
 
 
 @pytest.mark.parametrize("name", VECTOR_CASES)
@@ -153,14 +153,14 @@ def test_jitter_is_drawn_and_a_silent_call_leaves_at_once(monkeypatch: pytest.Mo
 
 def test_an_inverted_tie_rule_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     # A completion after the release of the same instant: seen where latency depends on how many are inside.
-    monkeypatch.setattr(serving, "COMPLETION", world.RELEASE + (1 << 70))
+    monkeypatch.setattr(call_lifecycle, "COMPLETION", environment.RELEASE + (1 << 70))
     outcomes = validate(["shallow-knee", "defers-at-high-concurrency"])
     assert not any(outcome.holds for outcome in outcomes)
 
 
 def test_without_the_extra_millisecond_the_ranges_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
     """As the reference says of these three, with its numbers."""
-    monkeypatch.setattr(world, "ticked", lambda wait, tick: math.ceil(wait / tick - 1e-6) * tick)
+    monkeypatch.setattr(environment, "ticked", lambda wait, tick: math.ceil(wait / tick - 1e-6) * tick)
     for case, name, value, places in (
         ("medium-send", "c mean", 3.976, 3),
         ("shallow-knee", "rate mean", 89.448, 3),

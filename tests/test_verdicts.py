@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 from laws import Valve, run
 
-from tpssim.errors import InputError
-from tpssim.metrics import measure
-from tpssim.plant import Async, Blocking, Consumer, Pool
-from tpssim.reduction.records import Phase
-from tpssim.runs import simulate
-from tpssim.scenario import Scenario
-from tpssim.services import Constant
-from tpssim.verdict_words import WORDS, merit
-from tpssim.verdicts import judge, judge_phase, majority
+from tpssim.core.errors import InputError
+from tpssim.metrics.layout import Phase
+from tpssim.metrics.measure import measure
+from tpssim.metrics.verdicts import judge, judge_phase, majority
+from tpssim.output.verdict_words import WORDS, merit
+from tpssim.scenarios.plant import Async, Blocking, Consumer, Pool
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
+from tpssim.simulation.run import simulate
 
 GOOD = Phase(0.0, 60.0, 100.0, 200.0, 100.0, 1.0, 1.0, 0.5, 100.0, 0.0, 0.1, math.nan, 0.0)
 

@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 import tpssim
-from tpssim import catalogue, tables, validation
-from tpssim.cli import main
-from tpssim.comparison import Cell, Comparison
-from tpssim.league import SPLIT, League
-from tpssim.verbs import VERBS
-from tpssim.verdicts import Verdict
-from tpssim.yardsticks.cases import CASES
+from tpssim.cli import catalogue
+from tpssim.cli.commands import VERBS
+from tpssim.cli.main import main
+from tpssim.experiments.comparison import Cell, Comparison
+from tpssim.experiments.league import SPLIT, League
+from tpssim.metrics.verdicts import Verdict
+from tpssim.output import tables
+from tpssim.validation import validate
+from tpssim.validation.known_answers.cases import CASES
 
 WIDTH = 80
 
@@ -74,8 +76,8 @@ def test_a_verdict_says_how_many_only_where_not_all_agree(compared: Comparison) 
 
 
 def test_the_table_of_late_policies() -> None:
-    from tpssim.pacing import late_policy
-    from tpssim.scenario import with_late
+    from tpssim.core.schedule import late_policy
+    from tpssim.scenarios.scenario import with_late
 
     policies = [late_policy(word) for word in ("auto", "burst", "capped(10)", "delay", "skip")]
     arenas = with_late(tpssim.SCENARIOS["stall"], policies)
@@ -86,7 +88,7 @@ def test_the_table_of_the_league() -> None:
     """Every law, with ranks of two figures and intervals."""
     names = list(tpssim.CONTROLLERS)
     row = ("12-34", "0.934", "0.106 ±0.012", "1.00", "0.93", "0.84", "0.83", "1.00", "0.90", "1.00")
-    result = tpssim.experiment.league(
+    result = tpssim.experiments.compare.league(
         [tpssim.SCENARIOS["healthy"]._replace(duration=1.0)], ["fixed", "aimd"], replications=2
     )
     assert isinstance(result, League)
@@ -122,12 +124,12 @@ def test_what_list_prints(kind: str) -> None:
 def test_the_table_of_validate() -> None:
     """Names of cases and quantities as they are, seven columns, five digits."""
     outcomes = [
-        validation.Outcome(
+        validate.Outcome(
             name, "time in the system, first of two", 0.12345, 0.12346, 0.12344, 0.12347, True, 9
         )
         for name in CASES
     ]
-    assert too_long(validation.table(outcomes)) == []
+    assert too_long(validate.table(outcomes)) == []
 
 
 @pytest.mark.parametrize("verb", ["", *(verb.__name__.rpartition(".")[2] for verb in VERBS)])

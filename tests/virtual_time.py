@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
-from tpssim.hosting.rebinding import rebound
-from tpssim.hosting.strands import Strand
-from tpssim.live import alarm
-from tpssim.scenario import Scenario
-from tpssim.services import Constant
-from tpssim.world import World
+from tpssim.live import async_clocks
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
+from tpssim.simulation.environment import World
+from tpssim.simulation.hosting.patching import rebound
+from tpssim.simulation.hosting.threads import Strand
 
 LONGEST = 2000.0  # s of virtual time: what is not over then waits for ever
 
@@ -47,5 +47,5 @@ def virtual_time() -> Iterator[Callable[[Callable[[], None]], bool]]:
             raise errors[0]
         return bool(ended)
 
-    with rebound(), mock.patch.object(alarm, "TimerFile", _no_file):
+    with rebound(), mock.patch.object(async_clocks, "TimerFile", _no_file):
         yield run

@@ -19,135 +19,135 @@ from importlib import import_module
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from tpssim.core import VERSION
+from tpssim.core.types import VERSION
 
 if TYPE_CHECKING:
-    from tpssim.analysis.analyses import Analysis as Analysis
-    from tpssim.analysis.analyses import analyse as analyse
-    from tpssim.clock import VirtualClock as VirtualClock
-    from tpssim.comparison import Comparison as Comparison
     from tpssim.controllers import CONTROLLERS as CONTROLLERS
-    from tpssim.core import Observation as Observation
-    from tpssim.disturbances import Ramp as Ramp
-    from tpssim.disturbances import Sine as Sine
-    from tpssim.disturbances import Spike as Spike
-    from tpssim.disturbances import Stall as Stall
-    from tpssim.disturbances import Step as Step
-    from tpssim.disturbances import Swap as Swap
-    from tpssim.errors import Aborted as Aborted
-    from tpssim.errors import InputError as InputError
-    from tpssim.experiment import compare as compare
-    from tpssim.live.account import ThrottleWarning as ThrottleWarning
+    from tpssim.core.clocks import VirtualClock as VirtualClock
+    from tpssim.core.errors import Aborted as Aborted
+    from tpssim.core.errors import InputError as InputError
+    from tpssim.core.schedule import AUTO as AUTO
+    from tpssim.core.schedule import BURST as BURST
+    from tpssim.core.schedule import DELAY as DELAY
+    from tpssim.core.schedule import SKIP as SKIP
+    from tpssim.core.schedule import Late as Late
+    from tpssim.core.schedule import capped as capped
+    from tpssim.core.timer_models import TIMERS as TIMERS
+    from tpssim.core.timer_models import TimerModel as TimerModel
+    from tpssim.core.types import Observation as Observation
+    from tpssim.core.validation import Range as Range
+    from tpssim.core.window import Sensor as Sensor
+    from tpssim.experiments.analysis.analyses import Analysis as Analysis
+    from tpssim.experiments.analysis.analyses import analyse as analyse
+    from tpssim.experiments.compare import compare as compare
+    from tpssim.experiments.comparison import Comparison as Comparison
+    from tpssim.experiments.explore import explore as explore
+    from tpssim.experiments.sweep.sweep import sweep as sweep
+    from tpssim.experiments.sweep.sweep_result import SweepResult as SweepResult
+    from tpssim.experiments.tuning.sensitivity import Sensitivity as Sensitivity
+    from tpssim.experiments.tuning.sensitivity import sensitivity as sensitivity
+    from tpssim.experiments.tuning.tune import tune as tune
+    from tpssim.experiments.tuning.tune_result import TuneResult as TuneResult
     from tpssim.live.async_runs import arun as arun
-    from tpssim.live.blocking import throttle as throttle
+    from tpssim.live.async_throttle import athrottle as athrottle
     from tpssim.live.limiter import Limiter as Limiter
-    from tpssim.live.loops import athrottle as athrottle
     from tpssim.live.outcomes import Rejected as Rejected
+    from tpssim.live.report import ThrottleWarning as ThrottleWarning
     from tpssim.live.runs import run as run
-    from tpssim.metrics import METRICS as METRICS
-    from tpssim.metrics import measure as measure
-    from tpssim.pacing import AUTO as AUTO
-    from tpssim.pacing import BURST as BURST
-    from tpssim.pacing import DELAY as DELAY
-    from tpssim.pacing import SKIP as SKIP
-    from tpssim.pacing import Late as Late
-    from tpssim.pacing import capped as capped
-    from tpssim.plant import Async as Async
-    from tpssim.plant import Backend as Backend
-    from tpssim.plant import Blocking as Blocking
-    from tpssim.plant import Pool as Pool
-    from tpssim.plant import Retry as Retry
-    from tpssim.runs import simulate as simulate
-    from tpssim.scenario import Producer as Producer
-    from tpssim.scenario import Scenario as Scenario
-    from tpssim.scenarios import SCENARIOS as SCENARIOS
-    from tpssim.scenarios import trace_scenario as trace_scenario
-    from tpssim.sensor import Sensor as Sensor
-    from tpssim.services import Constant as Constant
-    from tpssim.services import Exponential as Exponential
-    from tpssim.services import Gamma as Gamma
-    from tpssim.services import Lognormal as Lognormal
-    from tpssim.services import Pareto as Pareto
-    from tpssim.services import Recorded as Recorded
-    from tpssim.services import TwoPhase as TwoPhase
-    from tpssim.sweeping.sweep_result import SweepResult as SweepResult
-    from tpssim.sweeping.sweeps import sweep as sweep
-    from tpssim.timer_models import TIMERS as TIMERS
-    from tpssim.timer_models import TimerModel as TimerModel
-    from tpssim.traces import Trace as Trace
-    from tpssim.tuning.sensitivity import Sensitivity as Sensitivity
-    from tpssim.tuning.sensitivity import sensitivity as sensitivity
-    from tpssim.tuning.tune_result import TuneResult as TuneResult
-    from tpssim.tuning.tunes import tune as tune
-    from tpssim.validation_ import Range as Range
-    from tpssim.verdicts import judge as judge
-    from tpssim.widgets import explore as explore
+    from tpssim.live.throttle import throttle as throttle
+    from tpssim.metrics.measure import METRICS as METRICS
+    from tpssim.metrics.measure import measure as measure
+    from tpssim.metrics.verdicts import judge as judge
+    from tpssim.scenarios.builtin import SCENARIOS as SCENARIOS
+    from tpssim.scenarios.builtin import trace_scenario as trace_scenario
+    from tpssim.scenarios.disturbances import Ramp as Ramp
+    from tpssim.scenarios.disturbances import Sine as Sine
+    from tpssim.scenarios.disturbances import Spike as Spike
+    from tpssim.scenarios.disturbances import Stall as Stall
+    from tpssim.scenarios.disturbances import Step as Step
+    from tpssim.scenarios.disturbances import Swap as Swap
+    from tpssim.scenarios.plant import Async as Async
+    from tpssim.scenarios.plant import Backend as Backend
+    from tpssim.scenarios.plant import Blocking as Blocking
+    from tpssim.scenarios.plant import Pool as Pool
+    from tpssim.scenarios.plant import Retry as Retry
+    from tpssim.scenarios.scenario import Producer as Producer
+    from tpssim.scenarios.scenario import Scenario as Scenario
+    from tpssim.scenarios.service_times import Constant as Constant
+    from tpssim.scenarios.service_times import Exponential as Exponential
+    from tpssim.scenarios.service_times import Gamma as Gamma
+    from tpssim.scenarios.service_times import Lognormal as Lognormal
+    from tpssim.scenarios.service_times import Pareto as Pareto
+    from tpssim.scenarios.service_times import Recorded as Recorded
+    from tpssim.scenarios.service_times import TwoPhase as TwoPhase
+    from tpssim.simulation.run import simulate as simulate
+    from tpssim.simulation.trace import Trace as Trace
 
 __version__ = VERSION
 _loaded = time()  # sources that are changed later are not those that run
 
 #: Where each public name stands. `import tpssim` reads none of these modules.
 _MODULES = {
-    "AUTO": "pacing",
-    "Aborted": "errors",
-    "Analysis": "analysis.analyses",
-    "Async": "plant",
-    "BURST": "pacing",
-    "Backend": "plant",
-    "Blocking": "plant",
+    "AUTO": "core.schedule",
+    "Aborted": "core.errors",
+    "Analysis": "experiments.analysis.analyses",
+    "Async": "scenarios.plant",
+    "BURST": "core.schedule",
+    "Backend": "scenarios.plant",
+    "Blocking": "scenarios.plant",
     "CONTROLLERS": "controllers",
-    "Comparison": "comparison",
-    "Constant": "services",
-    "DELAY": "pacing",
-    "Exponential": "services",
-    "Gamma": "services",
-    "InputError": "errors",
-    "Late": "pacing",
+    "Comparison": "experiments.comparison",
+    "Constant": "scenarios.service_times",
+    "DELAY": "core.schedule",
+    "Exponential": "scenarios.service_times",
+    "Gamma": "scenarios.service_times",
+    "InputError": "core.errors",
+    "Late": "core.schedule",
     "Limiter": "live.limiter",
-    "Lognormal": "services",
-    "METRICS": "metrics",
-    "Observation": "core",
-    "Pareto": "services",
-    "Pool": "plant",
-    "Producer": "scenario",
-    "Ramp": "disturbances",
-    "Range": "validation_",
-    "Recorded": "services",
+    "Lognormal": "scenarios.service_times",
+    "METRICS": "metrics.measure",
+    "Observation": "core.types",
+    "Pareto": "scenarios.service_times",
+    "Pool": "scenarios.plant",
+    "Producer": "scenarios.scenario",
+    "Ramp": "scenarios.disturbances",
+    "Range": "core.validation",
+    "Recorded": "scenarios.service_times",
     "Rejected": "live.outcomes",
-    "Retry": "plant",
-    "SCENARIOS": "scenarios",
-    "SKIP": "pacing",
-    "Scenario": "scenario",
-    "Sensitivity": "tuning.sensitivity",
-    "Sensor": "sensor",
-    "Sine": "disturbances",
-    "Spike": "disturbances",
-    "Stall": "disturbances",
-    "Step": "disturbances",
-    "Swap": "disturbances",
-    "SweepResult": "sweeping.sweep_result",
-    "TIMERS": "timer_models",
-    "ThrottleWarning": "live.account",
-    "TimerModel": "timer_models",
-    "Trace": "traces",
-    "TuneResult": "tuning.tune_result",
-    "TwoPhase": "services",
-    "VirtualClock": "clock",
-    "analyse": "analysis.analyses",
+    "Retry": "scenarios.plant",
+    "SCENARIOS": "scenarios.builtin",
+    "SKIP": "core.schedule",
+    "Scenario": "scenarios.scenario",
+    "Sensitivity": "experiments.tuning.sensitivity",
+    "Sensor": "core.window",
+    "Sine": "scenarios.disturbances",
+    "Spike": "scenarios.disturbances",
+    "Stall": "scenarios.disturbances",
+    "Step": "scenarios.disturbances",
+    "Swap": "scenarios.disturbances",
+    "SweepResult": "experiments.sweep.sweep_result",
+    "TIMERS": "core.timer_models",
+    "ThrottleWarning": "live.report",
+    "TimerModel": "core.timer_models",
+    "Trace": "simulation.trace",
+    "TuneResult": "experiments.tuning.tune_result",
+    "TwoPhase": "scenarios.service_times",
+    "VirtualClock": "core.clocks",
+    "analyse": "experiments.analysis.analyses",
     "arun": "live.async_runs",
-    "athrottle": "live.loops",
-    "capped": "pacing",
-    "compare": "experiment",
-    "explore": "widgets",
-    "judge": "verdicts",
-    "measure": "metrics",
+    "athrottle": "live.async_throttle",
+    "capped": "core.schedule",
+    "compare": "experiments.compare",
+    "explore": "experiments.explore",
+    "judge": "metrics.verdicts",
+    "measure": "metrics.measure",
     "run": "live.runs",
-    "sensitivity": "tuning.sensitivity",
-    "simulate": "runs",
-    "sweep": "sweeping.sweeps",
-    "throttle": "live.blocking",
-    "trace_scenario": "scenarios",
-    "tune": "tuning.tunes",
+    "sensitivity": "experiments.tuning.sensitivity",
+    "simulate": "simulation.run",
+    "sweep": "experiments.sweep.sweep",
+    "throttle": "live.throttle",
+    "trace_scenario": "scenarios.builtin",
+    "tune": "experiments.tuning.tune",
 }
 
 __all__ = sorted(_MODULES)

@@ -2,7 +2,7 @@
 
 import sys
 
-from tpssim.cli import main
+from tpssim.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -5,9 +5,9 @@ from __future__ import annotations
 from laws import fed, run
 
 from tpssim.controllers.bbr import Bbr
-from tpssim.core import Observation
-from tpssim.scenario import Scenario
-from tpssim.services import Constant
+from tpssim.core.types import Observation
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
 
 
 def ended(k: int, n: float, errors: float = 0.0, u: float = 0.0) -> Observation:

@@ -9,7 +9,7 @@ import pytest
 from laws import fed
 
 from tpssim.controllers.botocore_cubic import BotocoreCubic
-from tpssim.core import Observation
+from tpssim.core.types import Observation
 
 
 def reply(now: float, throttled: bool = False) -> Observation:

@@ -9,7 +9,7 @@ import pytest
 from laws import done, fed
 
 from tpssim.controllers.brpc_auto import BrpcAuto, BrpcAutoState, average_us, explored, remeasure_wait
-from tpssim.core import Observation
+from tpssim.core.types import Observation
 
 LAW = BrpcAuto()
 

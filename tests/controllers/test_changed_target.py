@@ -12,9 +12,9 @@ from laws import done, fed, memory_of
 from test_contract import PIECES, TARGETS, observed, records
 
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import Observation
-from tpssim.pacing import AUTO
-from tpssim.throttling import Pacer
+from tpssim.core.pacer import Pacer
+from tpssim.core.schedule import AUTO
+from tpssim.core.types import Observation
 
 RATE_LAWS = [name for name, law in CONTROLLERS.items() if "rate" in law.actuators]
 #: What they command follows from their own measure or clock, as in the original, up to the target.

@@ -12,11 +12,11 @@ from laws import done, run
 
 from tpssim.controllers.codel import Codel, CodelState
 from tpssim.controllers.codel_folly import CodelFolly
-from tpssim.core import OK, REFUSED, Observation
-from tpssim.errors import InputError
-from tpssim.scenario import Scenario
-from tpssim.services import Constant
-from tpssim.validation_ import checked
+from tpssim.core.errors import InputError
+from tpssim.core.types import OK, REFUSED, Observation
+from tpssim.core.validation import checked
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
 
 
 def slots(law: Codel, state: CodelState, start: float, end: float, step: float, lag: float) -> CodelState:

@@ -15,12 +15,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from laws import fed, memory_of
 
-from tpssim.catalogue import meanings
+from tpssim.cli.catalogue import meanings
 from tpssim.controllers import CONTROLLERS, actuators_of
-from tpssim.core import ACTUATORS, Observation
-from tpssim.errors import InputError
-from tpssim.throttling import Pacer
-from tpssim.validation_ import FLAG, Range, checked, ranges, replaced
+from tpssim.core.errors import InputError
+from tpssim.core.pacer import Pacer
+from tpssim.core.types import ACTUATORS, Observation
+from tpssim.core.validation import FLAG, Range, checked, ranges, replaced
 
 LAWS = pytest.mark.parametrize("name", CONTROLLERS)
 TICK = 2.0**-20  # times in multiples of it are added and subtracted without rounding

@@ -10,10 +10,10 @@ import pytest
 from laws import done, fed, memory_of
 
 from tpssim.controllers.envoy_gradient import EnvoyGradient, added, cut_quantile, probe_wait, stepped
-from tpssim.core import Observation
-from tpssim.errors import InputError
-from tpssim.throttling import Pacer
-from tpssim.validation_ import checked
+from tpssim.core.errors import InputError
+from tpssim.core.pacer import Pacer
+from tpssim.core.types import Observation
+from tpssim.core.validation import checked
 
 QUICK = EnvoyGradient(probe_samples=5.0, jitter=0.0, update_every=0.1, probe_every=1000.0)
 

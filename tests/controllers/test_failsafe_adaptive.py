@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from laws import done, fed, memory_of
 
-from tpssim.controllers import moving, t_digest
+from tpssim.controllers import _moving, _t_digest
 from tpssim.controllers.failsafe_adaptive import FailsafeAdaptive, factor
-from tpssim.core import Observation
-from tpssim.errors import InputError
-from tpssim.validation_ import checked
+from tpssim.core.errors import InputError
+from tpssim.core.types import Observation
+from tpssim.core.validation import checked
 
 #: The original's tests: windows of one sample.
 LAW = FailsafeAdaptive(samples=1.0, longest=1.0)
@@ -55,7 +55,7 @@ def test_round_trips_are_filtered_and_smoothed() -> None:
     states = warmed(LAW, *((rtt, 10.0) for rtt in (0.1, 0.3, 0.2, 0.2, 0.25)))
     assert states[-1].smoothed == 0.2e9  # (0.1 + 0.3 + 0.2 + 0.2 + the median 0.2) / 5
     median = array("d", [0.0] * 5)
-    found = [moving.median_of_five(median, 0, float(k), x) for k, x in enumerate((100, 300, 200, 200, 250))]
+    found = [_moving.median_of_five(median, 0, float(k), x) for k, x in enumerate((100, 300, 200, 200, 250))]
     assert found == [100, 300, 200, 200, 200]
 
 
@@ -125,7 +125,7 @@ def test_steps_grow_with_the_limit(initial: float, lg: float) -> None:
 def test_moving_averages(age: float, warm_up: float, values: list[float], average: float) -> None:
     total, value = 0.0, 0.0
     for k, new in enumerate(values):
-        total, value = moving.averaged(total, value, float(k), age, new, warm_up)
+        total, value = _moving.averaged(total, value, float(k), age, new, warm_up)
     assert value == pytest.approx(average, rel=1e-15)
 
 
@@ -135,16 +135,16 @@ def test_moving_averages(age: float, warm_up: float, values: list[float], averag
 def test_variation(values: list[float], cv: float) -> None:
     ring = array("d", [0.0]) * 10
     for value in (1e3, 0.0, *values):  # a ring as long as the values: the first has left; a zero is not kept
-        moving.kept(ring, 0, 4, len(values), value)
-    assert moving.spread(ring, 0)[2] == pytest.approx(cv, abs=5e-5)
-    assert math.isnan(moving.spread(array("d", [1.0, 1.0, 5.0, 25.0]), 0)[2])
+        _moving.kept(ring, 0, 4, len(values), value)
+    assert _moving.spread(ring, 0)[2] == pytest.approx(cv, abs=5e-5)
+    assert math.isnan(_moving.spread(array("d", [1.0, 1.0, 5.0, 25.0]), 0)[2])
 
 
 def related(xs: list[float], ys: list[float], size: int = 10) -> tuple[float, float]:
-    memory = array("d", [0.0]) * (moving.SUMS + 2 * size)
+    memory = array("d", [0.0]) * (_moving.SUMS + 2 * size)
     found = (math.nan, math.nan)
     for x, y in zip(xs, ys, strict=True):
-        found = moving.related(memory, 0, size, x, y)
+        found = _moving.related(memory, 0, size, x, y)
     return found
 
 
@@ -190,13 +190,13 @@ def test_correlation() -> None:
 def test_the_largest_of_a_time(window: float, steps: list[tuple[float, float, float]]) -> None:
     memory = array("d", [0.0]) * 34
     for now, value, found in steps:
-        assert moving.largest(memory, 0, 16, value, now, window) == found
+        assert _moving.largest(memory, 0, 16, value, now, window) == found
 
 
 def test_more_than_are_kept_lose_the_last_but_one() -> None:
     memory = array("d", [0.0]) * 8
     falling = [9.0, 8.0, 7.0, 6.0, 5.0]
-    found = [moving.largest(memory, 0, 3, x, float(k), 3.5) for k, x in enumerate(falling)]
+    found = [_moving.largest(memory, 0, 3, x, float(k), 3.5) for k, x in enumerate(falling)]
     assert found == [9.0, 9.0, 9.0, 9.0, 8.0]
 
 
@@ -279,14 +279,14 @@ def test_throughput_that_goes_with_the_calls_in_flight_does_not() -> None:
 
 def test_quantiles_of_few_values_are_interpolated_between_their_middles() -> None:
     def digest(values: list[float]) -> array[float]:
-        memory = array("d", [0.0]) * t_digest.SIZE
-        t_digest.forgotten(memory, 0)
+        memory = array("d", [0.0]) * _t_digest.SIZE
+        _t_digest.forgotten(memory, 0)
         for value in values:
-            t_digest.noted(memory, 0, value)
+            _t_digest.noted(memory, 0, value)
         return memory
 
     five = digest([3.0, 1.0, 5.0, 2.0, 4.0])
-    assert [t_digest.digest_quantile(five, 0, q) for q in (0.05, 0.25, 0.5, 0.75, 0.95)] == [
+    assert [_t_digest.digest_quantile(five, 0, q) for q in (0.05, 0.25, 0.5, 0.75, 0.95)] == [
         1.0,
         1.75,
         3.0,
@@ -294,27 +294,27 @@ def test_quantiles_of_few_values_are_interpolated_between_their_middles() -> Non
         5.0,
     ]
     fifty = digest([float(k) for k in range(50)])
-    assert t_digest.digest_quantile(fifty, 0, 0.9) == 44.5
-    assert t_digest.digest_quantile(digest([7.0]), 0, 0.9) == 7.0
-    assert math.isnan(t_digest.digest_quantile(digest([]), 0, 0.9))
+    assert _t_digest.digest_quantile(fifty, 0, 0.9) == 44.5
+    assert _t_digest.digest_quantile(digest([7.0]), 0, 0.9) == 7.0
+    assert math.isnan(_t_digest.digest_quantile(digest([]), 0, 0.9))
 
 
 @pytest.mark.parametrize("n", [100, 801, 5000, 50000])
 def test_quantiles_of_many_values_are_near_the_exact_ones(n: int) -> None:
     values = [float(k) for k in range(n)]
     random.Random(n).shuffle(values)
-    memory = array("d", [0.0]) * t_digest.SIZE
-    t_digest.forgotten(memory, 0)
+    memory = array("d", [0.0]) * _t_digest.SIZE
+    _t_digest.forgotten(memory, 0)
     for value in values:
-        t_digest.noted(memory, 0, value)
+        _t_digest.noted(memory, 0, value)
     for q in (0.01, 0.5, 0.9, 0.99):
         # A centroid spans at most one unit of the scale: pi / 100 x sqrt(q (1 - q)) of the weight.
-        allowed = n * math.pi / t_digest.COMPRESSION * math.sqrt(q * (1.0 - q)) + 1.0
-        assert t_digest.digest_quantile(memory, 0, q) == pytest.approx(q * n, abs=allowed)
-    kept = int(memory[t_digest.KEPT])
-    assert 50 <= kept <= 2 * t_digest.COMPRESSION + 1
-    means = t_digest.VALUES + 2 * t_digest.ROOM
-    weights = memory[means + t_digest.MERGED :][:kept]
+        allowed = n * math.pi / _t_digest.COMPRESSION * math.sqrt(q * (1.0 - q)) + 1.0
+        assert _t_digest.digest_quantile(memory, 0, q) == pytest.approx(q * n, abs=allowed)
+    kept = int(memory[_t_digest.KEPT])
+    assert 50 <= kept <= 2 * _t_digest.COMPRESSION + 1
+    means = _t_digest.VALUES + 2 * _t_digest.ROOM
+    weights = memory[means + _t_digest.MERGED :][:kept]
     assert sum(weights) == n
     centres = memory[means:][:kept]
     assert all(b > a for a, b in itertools.pairwise(centres))
@@ -325,14 +325,14 @@ def test_quantiles_of_many_values_are_near_the_exact_ones(n: int) -> None:
 def test_values_are_sorted_with_their_weights() -> None:
     dice = random.Random(1)
     for n in (0, 1, 2, 3, 10, 500):
-        memory = array("d", [0.0]) * (2 * t_digest.ROOM)
+        memory = array("d", [0.0]) * (2 * _t_digest.ROOM)
         for k in range(n):
             memory[k] = dice.random()
-            memory[k + t_digest.ROOM] = -memory[k]
+            memory[k + _t_digest.ROOM] = -memory[k]
         before = sorted(memory[:n])
-        t_digest.in_order(memory, 0, n)
+        _t_digest.in_order(memory, 0, n)
         assert list(memory[:n]) == before
-        assert list(memory[t_digest.ROOM :][:n]) == [-x for x in before]
+        assert list(memory[_t_digest.ROOM :][:n]) == [-x for x in before]
 
 
 def test_bounds_in_the_wrong_order() -> None:

@@ -8,9 +8,9 @@ from array import array
 import pytest
 
 from tpssim.controllers.gozero_breaker import GozeroBreaker, GozeroBreakerState
-from tpssim.core import Observation
-from tpssim.errors import InputError
-from tpssim.validation_ import checked
+from tpssim.core.errors import InputError
+from tpssim.core.types import Observation
+from tpssim.core.validation import checked
 
 
 class Breaker:

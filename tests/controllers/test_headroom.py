@@ -10,6 +10,7 @@ from laws import done, fed
 
 from tpssim import Scenario, simulate
 from tpssim.controllers import law_named
+from tpssim.controllers._headroom_concurrency import Tuning, closed, opened
 from tpssim.controllers.headroom import (
     Busy,
     Headroom,
@@ -20,13 +21,12 @@ from tpssim.controllers.headroom import (
     smoothed,
     state_of,
 )
-from tpssim.controllers.headroom_flight import Tuning, closed, opened
-from tpssim.core import Observation
-from tpssim.disturbances import Step
-from tpssim.errors import InputError
-from tpssim.metrics import measure, measure_phases
-from tpssim.plant import Async, Backend
-from tpssim.services import Constant
+from tpssim.core.errors import InputError
+from tpssim.core.types import Observation
+from tpssim.metrics.measure import measure, measure_phases
+from tpssim.scenarios.disturbances import Step
+from tpssim.scenarios.plant import Async, Backend
+from tpssim.scenarios.service_times import Constant
 
 LAW = Headroom(alpha=0.02, share=0.95, patience=100.0, queue=1.0, slack=0.15, cut=0.93, probe_every=100.0)
 

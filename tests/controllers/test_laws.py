@@ -11,9 +11,9 @@ from tpssim.controllers.aimd import Aimd
 from tpssim.controllers.busy_time import BusyTime
 from tpssim.controllers.ewma_deadzone import EwmaDeadzone
 from tpssim.controllers.fixed import Fixed
-from tpssim.core import Observation
-from tpssim.errors import InputError
-from tpssim.validation_ import checked
+from tpssim.core.errors import InputError
+from tpssim.core.types import Observation
+from tpssim.core.validation import checked
 
 Rows = list[tuple[float, float, float]]
 

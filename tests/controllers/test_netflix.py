@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from laws import done, fed, memory_of
 
-from tpssim.controllers.integer_time import nanoseconds
+from tpssim.controllers._nanoseconds import nanoseconds
+from tpssim.controllers._netflix_window import Sample, through_window, window_memory
 from tpssim.controllers.netflix_aimd import NetflixAimd
 from tpssim.controllers.netflix_gradient import NetflixGradient
 from tpssim.controllers.netflix_gradient2 import NetflixGradient2
 from tpssim.controllers.netflix_vegas import NetflixVegas
-from tpssim.controllers.netflix_window import Sample, through_window, window_memory
-from tpssim.core import Observation
-from tpssim.errors import InputError
-from tpssim.validation_ import checked
+from tpssim.core.errors import InputError
+from tpssim.core.types import Observation
+from tpssim.core.validation import checked
 
 LAWS = [NetflixAimd, NetflixVegas, NetflixGradient, NetflixGradient2]
 GOLDEN = {

@@ -10,10 +10,10 @@ from laws import fed, run
 
 from tpssim.controllers.pi import Pi
 from tpssim.controllers.pid import Pid
-from tpssim.core import Observation
-from tpssim.disturbances import Step
-from tpssim.scenario import Scenario
-from tpssim.services import Constant
+from tpssim.core.types import Observation
+from tpssim.scenarios.disturbances import Step
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
 from tpssim.theory import simc
 
 

@@ -9,9 +9,9 @@ import pytest
 from laws import done, run
 
 from tpssim.controllers.pie import Pie, next_probability
-from tpssim.core import OK, REFUSED, Observation
-from tpssim.scenario import Scenario
-from tpssim.services import Constant
+from tpssim.core.types import OK, REFUSED, Observation
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
 
 AT_ONCE = Pie(max_burst=0.0)
 

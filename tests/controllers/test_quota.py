@@ -17,12 +17,12 @@ from laws import done, fed
 
 from tpssim import Scenario, simulate
 from tpssim.controllers import CONTROLLERS
+from tpssim.controllers._headroom_rate import along
 from tpssim.controllers.headroom import Headroom
-from tpssim.controllers.headroom_pace import along
-from tpssim.core import Observation
-from tpssim.plant import Async, Backend, Blocking
-from tpssim.services import Constant, Gamma, Lognormal, Service
-from tpssim.throttling import Pacer
+from tpssim.core.pacer import Pacer
+from tpssim.core.types import Observation
+from tpssim.scenarios.plant import Async, Backend, Blocking
+from tpssim.scenarios.service_times import Constant, Gamma, Lognormal, Service
 
 LAW = Headroom(cut=0.9)
 Server = Callable[[float], bool]

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from tpssim import SCENARIOS, Scenario, simulate
-from tpssim.catalogue import absolute, entries, text
+from tpssim.cli.catalogue import absolute, entries, text
 from tpssim.controllers import CONTROLLERS
-from tpssim.disturbances import Stall, Step
-from tpssim.metrics import measure
-from tpssim.pacing import BURST
-from tpssim.plant import Async, Backend, Pool
-from tpssim.services import Constant, Exponential, Lognormal, Recorded
+from tpssim.core.schedule import BURST
+from tpssim.metrics.measure import measure
+from tpssim.scenarios.disturbances import Stall, Step
+from tpssim.scenarios.plant import Async, Backend, Pool
+from tpssim.scenarios.service_times import Constant, Exponential, Lognormal, Recorded
 
 OURS = [name for name, law in CONTROLLERS.items() if law.origin.startswith("ours")]
 #: From 1 ms to 100 s where a call takes 1/8 s: 2^-7 is 0.98 ms, 2^10 is 128 s.

@@ -8,9 +8,9 @@ import pytest
 from laws import done, fed
 
 from tpssim.controllers.scrapy_autothrottle import ScrapyAutothrottle
-from tpssim.core import Observation
-from tpssim.errors import InputError
-from tpssim.validation_ import checked
+from tpssim.core.errors import InputError
+from tpssim.core.types import Observation
+from tpssim.core.validation import checked
 
 
 @pytest.mark.parametrize(

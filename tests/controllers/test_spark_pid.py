@@ -8,7 +8,7 @@ import pytest
 from laws import fed
 
 from tpssim.controllers.spark_pid import SparkPid
-from tpssim.core import Observation
+from tpssim.core.types import Observation
 
 
 def batch(ms: float, n: float, processing_ms: float, scheduling_ms: float) -> Observation:

@@ -11,11 +11,11 @@ import pytest
 from laws import Valve, run
 
 from tpssim.controllers.sre_throttling import SreThrottling, SreThrottlingState
-from tpssim.core import REFUSED, REJECTED, Observation
-from tpssim.plant import Async, Backend
-from tpssim.scenario import Scenario
-from tpssim.services import Constant
-from tpssim.throttling import Pacer
+from tpssim.core.pacer import Pacer
+from tpssim.core.types import REFUSED, REJECTED, Observation
+from tpssim.scenarios.plant import Async, Backend
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
 
 GRPC = SreThrottling(padding=8.0, window=30.0, bins=100.0, attempts=0.0, failures=1.0)
 BEAM = SreThrottling(window=60.0, bins=60.0, failures=1.0)

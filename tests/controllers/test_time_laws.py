@@ -9,7 +9,7 @@ from laws import done, fed
 
 from tpssim.controllers.aimd_epoch import AimdEpoch
 from tpssim.controllers.firestore_ramp import FirestoreRamp, ramp
-from tpssim.core import Observation
+from tpssim.core.types import Observation
 
 STEPS = [(0.0, 500.0), (4.99, 500.0), (5.0, 750.0), (10.0, 1125.0), (15.0, 1687.0), (90.0, 738945.0)]
 

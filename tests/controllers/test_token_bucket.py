@@ -6,11 +6,11 @@ import pytest
 from laws import run
 
 from tpssim.controllers.token_bucket import Bucket, TokenBucket, refilled, taken
-from tpssim.core import Observation
-from tpssim.disturbances import Stall
-from tpssim.pacing import BURST
-from tpssim.scenario import Scenario
-from tpssim.services import Constant
+from tpssim.core.schedule import BURST
+from tpssim.core.types import Observation
+from tpssim.scenarios.disturbances import Stall
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
 
 
 def test_a_bucket_as_botocores() -> None:

@@ -9,9 +9,9 @@ import pytest
 from laws import done
 
 from tpssim.controllers.vector_arc import VectorArc, VectorArcState, rounded
-from tpssim.core import Observation
-from tpssim.errors import InputError
-from tpssim.validation_ import checked
+from tpssim.core.errors import InputError
+from tpssim.core.types import Observation
+from tpssim.core.validation import checked
 
 
 def start(law: VectorArc, rtt: float = 1.0) -> VectorArcState:

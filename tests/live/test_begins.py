@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from tpssim import arun, run, throttle
-from tpssim.live.begins import Begins
-from tpssim.live.blocking import Throttle
+from tpssim.live.pool_begins import Begins
+from tpssim.live.throttle import Throttle
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from tpssim import InputError
-from tpssim.cli import main
+from tpssim.cli.main import main
+from tpssim.core.timer_models import TimerModel, sleep_end
 from tpssim.live.calibration import LENGTHS, clock_cost, fitted, measure_sleeps, quantile, read_timer
-from tpssim.timer_models import TimerModel, sleep_end
 
 
 def waits(model: TimerModel, n: int = 2000) -> dict[float, list[float]]:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from tpssim import Observation, throttle
-from tpssim.clock import VirtualClock
+from tpssim.core.clocks import VirtualClock
 
 
 def changed(law: Any, first: float, then: float, after: float, calls: int) -> tuple[list[float], Any]:

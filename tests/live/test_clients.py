@@ -23,8 +23,8 @@ import urllib3
 
 import tpssim
 from tpssim import Limiter, arun, athrottle, run
-from tpssim.clock import VirtualClock
-from tpssim.core import OUTCOMES
+from tpssim.core.clocks import VirtualClock
+from tpssim.core.types import OUTCOMES
 from tpssim.live.clients.for_aiohttp import throttled
 from tpssim.live.clients.for_httpx import AsyncThrottledTransport, ThrottledTransport
 from tpssim.live.clients.for_requests import ThrottledAdapter
@@ -385,7 +385,7 @@ def test_the_middleware_for_aiohttp(server: Server) -> None:
 
 
 def test_the_command_line_takes_the_same_answers_for_refusals() -> None:
-    from tpssim.callees.requests import Request, checked_status, prepared
+    from tpssim.live.callees.requests import Request, checked_status, prepared
 
     for status in REFUSALS:
         with pytest.raises(Rejected, match=f"HTTP {status}"):

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from tpssim import throttle
-from tpssim.cli import main
-from tpssim.clock import VirtualClock
+from tpssim.cli.main import main
+from tpssim.core.clocks import VirtualClock
 from tpssim.live.journal import events, number
 from tpssim.live.playback import read_recording
 

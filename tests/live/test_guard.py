@@ -9,7 +9,7 @@ import pytest
 from watchdog import within
 
 from tpssim import throttle
-from tpssim.live.guard import Guard
+from tpssim.live.run_lock import Guard
 
 
 def test_what_is_posted_meanwhile_is_done_at_the_end() -> None:

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from laws import Valve
 
 from tpssim import Limiter, Rejected, arun, run, throttle
-from tpssim.clock import VirtualClock
 from tpssim.controllers import CONTROLLERS
-from tpssim.live import causes
-from tpssim.live.account import Report
-from tpssim.live.counts import Most, Trend
+from tpssim.core.clocks import VirtualClock
+from tpssim.live import late_causes
+from tpssim.live.bounded_counts import Most, Trend
 from tpssim.live.headline import Setting, headline
 from tpssim.live.permits import Permit
-from tpssim.live.tally import LIMIT, MACHINE, SOURCE, Tally, ceiling
+from tpssim.live.report import Report
+from tpssim.live.stats import LIMIT, MACHINE, SOURCE, Tally, ceiling
 
 #: 1,000 calls in 10 s at 100 a second, on schedule, all well.
 NUMBERS = dict.fromkeys(Report._fields, 0.0) | {
@@ -396,13 +396,13 @@ def test_the_pool_is_named_where_its_own_calls_compute(monkeypatch: pytest.Monke
     """In a second the process had 0.9 s of processor time, of which 0.1 s were the pacing thread's."""
     spent = {"process": 0.0, "thread": 0.0}
     clock = SimpleNamespace(process_time=lambda: spent["process"], thread_time=lambda: spent["thread"])
-    monkeypatch.setattr(causes, "time", clock)
+    monkeypatch.setattr(late_causes, "time", clock)
 
     def cause(of_workers: list[float]) -> str:
         spent.update(process=0.0, thread=0.0)
         tally = Tally()
         tally.computed += [0.0] * len(of_workers)
-        watch = causes.Watch(tally, 0.0, False)
+        watch = late_causes.Watch(tally, 0.0, False)
         for k in range(20):
             tally.release(0.05 * k, 0.05 * k + 0.06, 20.0, 20.0, 0.05 * k - 1e-6, False)
         spent.update(process=0.9, thread=0.1)
@@ -432,9 +432,9 @@ def test_a_pool_counts_the_processor_time_of_its_workers() -> None:
 @pytest.mark.parametrize(("late", "warned"), [(4, False), (5, True)])
 def test_a_few_late_calls_are_no_warning(monkeypatch: pytest.MonkeyPatch, late: int, warned: bool) -> None:
     clock = SimpleNamespace(process_time=lambda: 0.0, thread_time=lambda: 0.0)
-    monkeypatch.setattr(causes, "time", clock)
+    monkeypatch.setattr(late_causes, "time", clock)
     tally = Tally()
-    watch = causes.Watch(tally, 0.0, True)
+    watch = late_causes.Watch(tally, 0.0, True)
     for k in range(12):
         by = 0.15 if k < late else 0.0
         tally.release(0.1 * k, 0.1 * k + by, 10.0, 10.0, 0.1 * k - 1e-6, False)

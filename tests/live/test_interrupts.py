@@ -23,8 +23,8 @@ from laws import Valves
 from watchdog import within
 
 from tpssim import Aborted, Limiter, Observation, throttle
-from tpssim.live.handlers import by_handler
 from tpssim.live.permits import Permit
+from tpssim.live.signal_handlers import by_handler
 
 FAST: dict[str, Any] = {"tps": 1e9, "late": "burst", "spin": "off"}
 

@@ -22,7 +22,7 @@ from watchdog import within
 
 import tpssim
 from tpssim import Aborted, InputError, Limiter, Rejected
-from tpssim.clock import VirtualClock
+from tpssim.core.clocks import VirtualClock
 from tpssim.live.journal import events
 
 

@@ -13,8 +13,8 @@ import pytest
 from laws import Valve, left, threads
 
 from tpssim import InputError, arun, athrottle
-from tpssim.clock import VirtualClock
-from tpssim.live import alarm
+from tpssim.core.clocks import VirtualClock
+from tpssim.live import async_clocks
 from tpssim.live.waiting import PreciseClock
 
 
@@ -80,7 +80,7 @@ def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str
         def none(*_: Any) -> None:
             raise OSError("none here")
 
-        monkeypatch.setattr(alarm, "TimerFile", none)
+        monkeypatch.setattr(async_clocks, "TimerFile", none)
     return str(request.param)
 
 
@@ -141,7 +141,7 @@ def test_another_rate_from_another_thread_ends_a_long_wait(kind: str) -> None:
 def test_an_alarm_set_anew_while_it_rings_rings_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """`set` in the moment between the sleeper's last look at its time and its forgetting it."""
 
-    class Sleeper(alarm.Sleeper):
+    class Sleeper(async_clocks.Sleeper):
         over = False  # whether the wait has come to its end
         other: threading.Thread | None = None
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from tpssim import Limiter, athrottle, run, throttle
-from tpssim.clock import VirtualClock
 from tpssim.controllers import CONTROLLERS
-from tpssim.errors import InputError
+from tpssim.core.clocks import VirtualClock
+from tpssim.core.errors import InputError
 from tpssim.live.journal import events
 from tpssim.live.playback import play, read_recording
 

@@ -25,8 +25,8 @@ import urllib3
 
 import tpssim
 from tpssim import InputError, Rejected, throttle
-from tpssim.clock import VirtualClock
-from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED
+from tpssim.core.clocks import VirtualClock
+from tpssim.core.types import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED
 from tpssim.live.outcomes import Outcome, outcome_of
 
 REQUEST = httpx.Request("GET", "http://localhost/")

@@ -19,8 +19,8 @@ from laws import Valve, left, threads
 
 import tpssim
 from tpssim import Aborted, InputError, Observation, arun, run, throttle
-from tpssim.clock import VirtualClock
 from tpssim.controllers import CONTROLLERS
+from tpssim.core.clocks import VirtualClock
 from tpssim.live import journal
 from tpssim.live.journal import events
 from tpssim.live.permits import Permit

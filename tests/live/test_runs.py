@@ -16,9 +16,9 @@ from laws import left, threads
 
 import tpssim
 from tpssim import InputError, Rejected, arun, run
-from tpssim.clock import VirtualClock
+from tpssim.core.clocks import VirtualClock
 from tpssim.live.jobs import Run
-from tpssim.plant import Retry
+from tpssim.scenarios.plant import Retry
 
 
 def response(status: int) -> Any:

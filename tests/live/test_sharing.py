@@ -21,8 +21,8 @@ from laws import Valve, Valves, left, threads
 from watchdog import within
 
 from tpssim import Aborted, InputError, Observation, ThrottleWarning, athrottle, throttle
-from tpssim.clock import VirtualClock
-from tpssim.live import flow as flows
+from tpssim.core.clocks import VirtualClock
+from tpssim.live import session as flows
 
 
 def in_line(handle: Any) -> int:

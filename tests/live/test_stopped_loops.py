@@ -14,7 +14,7 @@ import pytest
 from watchdog import within
 
 from tpssim import Limiter, athrottle
-from tpssim.live import line as lines
+from tpssim.live import waiters as lines
 
 
 @pytest.fixture

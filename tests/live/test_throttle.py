@@ -15,12 +15,12 @@ from laws import Valve, Valves
 
 import tpssim
 from tpssim import CONTROLLERS, SCENARIOS, Aborted, InputError, Observation, throttle
-from tpssim.clock import VirtualClock
-from tpssim.core import REFUSED
-from tpssim.live.flow import Flow
+from tpssim.core.clocks import VirtualClock
+from tpssim.core.timer_models import TIMERS
+from tpssim.core.types import REFUSED
+from tpssim.core.window import Sensor
+from tpssim.live.session import Flow
 from tpssim.live.waiting import PreciseClock
-from tpssim.sensor import Sensor
-from tpssim.timer_models import TIMERS
 
 
 def times(clock: VirtualClock, *args: Any, **options: Any) -> list[float]:

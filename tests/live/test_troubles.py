@@ -14,11 +14,11 @@ from laws import Valves
 from virtual_time import virtual_time
 
 from tpssim import run, throttle
-from tpssim.clock import VirtualClock
-from tpssim.core import Observation
-from tpssim.live.account import Report
+from tpssim.core.clocks import VirtualClock
+from tpssim.core.types import Observation
+from tpssim.core.window import Sensor
 from tpssim.live.permits import Permit
-from tpssim.sensor import Sensor
+from tpssim.live.report import Report
 
 #: Of a release at 0.005 s after a tick: most in a second, slots skipped beside those up to that tick.
 #: burst: what was missed and what is due in that second. auto: 0.1 s, 10 slots, behind; capped: 20; delay:

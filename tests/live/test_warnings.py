@@ -17,7 +17,7 @@ import pytest
 from laws import Valve
 
 from tpssim import Aborted, ThrottleWarning, arun, athrottle, run, throttle
-from tpssim.clock import VirtualClock
+from tpssim.core.clocks import VirtualClock
 
 LINUX = sys.platform == "linux"
 

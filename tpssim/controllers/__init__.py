@@ -35,9 +35,9 @@ from tpssim.controllers.spark_pid import SparkPid
 from tpssim.controllers.sre_throttling import SreThrottling
 from tpssim.controllers.token_bucket import TokenBucket
 from tpssim.controllers.vector_arc import VectorArc
-from tpssim.core import ACTUATORS
-from tpssim.errors import InputError, no_such
-from tpssim.validation_ import parse_spec, replaced
+from tpssim.core.errors import InputError, no_such
+from tpssim.core.types import ACTUATORS
+from tpssim.core.validation import parse_spec, replaced
 
 CONTROLLERS: dict[str, Any] = {
     "fixed": Fixed,

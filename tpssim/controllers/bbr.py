@@ -6,9 +6,9 @@ import math
 from array import array
 from typing import Annotated, NamedTuple
 
-from tpssim.core import Observation, described, floored, record
-from tpssim.sensor import SHORTEST_WINDOW, Sensor
-from tpssim.validation_ import Range
+from tpssim.core.types import Observation, described, floored, record
+from tpssim.core.validation import Range
+from tpssim.core.window import SHORTEST_WINDOW, Sensor
 
 STARTUP, DRAIN, PROBE = 0.0, 1.0, 2.0
 HIGH, LOW = 2.885, 0.347  # 2 / ln 2 and its inverse

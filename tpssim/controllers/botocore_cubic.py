@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.core import Observation, described, floored, record
-from tpssim.validation_ import Range
+from tpssim.core.types import Observation, described, floored, record
+from tpssim.core.validation import Range
 
 FAR = 1e15  # s; a time that no clock shows is cut, so that no power and no floor overflows
 

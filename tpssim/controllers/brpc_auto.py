@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.core import Observation, ceiled, described, floored, record
-from tpssim.validation_ import Range
+from tpssim.core.types import Observation, ceiled, described, floored, record
+from tpssim.core.validation import Range
 
 LEAST_EXPLORE, EXPLORE_STEP = 0.06, 0.02
 NEAR = 1.0 + LEAST_EXPLORE

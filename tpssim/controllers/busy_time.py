@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers.wanted import followed
-from tpssim.core import Observation, described, record
-from tpssim.validation_ import Range
+from tpssim.controllers._target_changes import followed
+from tpssim.core.types import Observation, described, record
+from tpssim.core.validation import Range
 
 
 @record

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import Observation, described, floored, record
-from tpssim.validation_ import FLAG, Range
+from tpssim.controllers._nanoseconds import nanoseconds
+from tpssim.core.types import Observation, described, floored, record
+from tpssim.core.validation import FLAG, Range
 
 NEARBY = 16.0  # intervals; a dropping state that ended later ago than that is forgotten
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
+from tpssim.controllers._nanoseconds import nanoseconds
 from tpssim.controllers.codel import above_least, waited
-from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import Observation, described, floored, record
-from tpssim.validation_ import FLAG, Range
+from tpssim.core.types import Observation, described, floored, record
+from tpssim.core.validation import FLAG, Range
 
 
 @record

@@ -6,9 +6,9 @@ import math
 from array import array
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import Observation, ceiled, described, floored, record
-from tpssim.validation_ import Range
+from tpssim.controllers._nanoseconds import nanoseconds
+from tpssim.core.types import Observation, ceiled, described, floored, record
+from tpssim.core.validation import Range
 
 #: The histogram keeps two significant digits: 90 bins a decade, from 1 us, of ten decades; bin 0 holds less.
 BINS, DECADES = 90, 10

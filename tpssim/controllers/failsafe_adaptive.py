@@ -6,12 +6,12 @@ import math
 from array import array
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers.integer_time import nanoseconds
-from tpssim.controllers.moving import SUMS, averaged, largest, median_of_five, related
+from tpssim.controllers._moving import SUMS, averaged, largest, median_of_five, related
+from tpssim.controllers._nanoseconds import nanoseconds
+from tpssim.controllers._t_digest import SIZE, digest_quantile, forgotten, noted
 from tpssim.controllers.netflix_vegas import digits
-from tpssim.controllers.t_digest import SIZE, digest_quantile, forgotten, noted
-from tpssim.core import Observation, ceiled, described, floored, record
-from tpssim.validation_ import Range
+from tpssim.core.types import Observation, ceiled, described, floored, record
+from tpssim.core.validation import Range
 
 SMOOTHED = 5.0  # windows
 #: Places in the memory: the ring of the median filter, the largest of a time, the digest, two correlations.

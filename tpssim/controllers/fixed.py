@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from tpssim.core import Observation, described, record
+from tpssim.core.types import Observation, described, record
 
 
 @record

@@ -6,10 +6,10 @@ import math
 from array import array
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers.integer_time import nanoseconds
+from tpssim.controllers._nanoseconds import nanoseconds
 from tpssim.controllers.sre_throttling import bin_of, turned
-from tpssim.core import Observation, described, record
-from tpssim.validation_ import Range
+from tpssim.core.types import Observation, described, record
+from tpssim.core.validation import Range
 
 
 @record

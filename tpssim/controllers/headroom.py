@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers.headroom_flight import (
+from tpssim.controllers._headroom_concurrency import (
     PROBE,
     Flight,
     Tuning,
@@ -16,10 +16,10 @@ from tpssim.controllers.headroom_flight import (
     opened,
     tallied,
 )
-from tpssim.controllers.headroom_pace import LEAST, Pace, paced, rate_of, unrefused
-from tpssim.controllers.wanted import followed
-from tpssim.core import Observation, described, record
-from tpssim.validation_ import Range
+from tpssim.controllers._headroom_rate import LEAST, Pace, paced, rate_of, unrefused
+from tpssim.controllers._target_changes import followed
+from tpssim.core.types import Observation, described, record
+from tpssim.core.validation import Range
 
 FAST = 0.3  # weight of a latency in the quick mean
 LOOKS = 3.0  # standard deviations of the quick mean that are no noise

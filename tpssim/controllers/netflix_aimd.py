@@ -6,10 +6,10 @@ import math
 from array import array
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers.integer_time import nanoseconds
-from tpssim.controllers.netflix_window import sampled, window_memory
-from tpssim.core import Observation, described, floored, record
-from tpssim.validation_ import Range
+from tpssim.controllers._nanoseconds import nanoseconds
+from tpssim.controllers._netflix_window import sampled, window_memory
+from tpssim.core.types import Observation, described, floored, record
+from tpssim.core.validation import Range
 
 
 @record

@@ -6,9 +6,9 @@ import math
 from array import array
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers.netflix_window import sampled, window_memory
-from tpssim.core import Observation, described, floored, record
-from tpssim.validation_ import Range
+from tpssim.controllers._netflix_window import sampled, window_memory
+from tpssim.core.types import Observation, described, floored, record
+from tpssim.core.validation import Range
 
 WARM_UP = 10.0  # samples of which the long-term round trip is the plain mean
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
+from tpssim.controllers._nanoseconds import nanoseconds
 from tpssim.controllers.codel import above_least, behind, waited
-from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import Observation, described, floored, record
-from tpssim.validation_ import FLAG, Range
+from tpssim.core.types import Observation, described, floored, record
+from tpssim.core.validation import FLAG, Range
 
 BURSTY, CERTAIN = 0.85, 8.5  # probabilities saved up below which no call is refused, and from which one is
 MOST = 10_000.0  # steps of the past that are made up for at once

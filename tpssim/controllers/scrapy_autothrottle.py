@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.core import Observation, described, record
-from tpssim.validation_ import Range
+from tpssim.core.types import Observation, described, record
+from tpssim.core.validation import Range
 
 
 @record

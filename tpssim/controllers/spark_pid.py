@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers.wanted import followed
-from tpssim.core import Observation, described, record
-from tpssim.sensor import SHORTEST_WINDOW, Sensor
-from tpssim.validation_ import Range
+from tpssim.controllers._target_changes import followed
+from tpssim.core.types import Observation, described, record
+from tpssim.core.validation import Range
+from tpssim.core.window import SHORTEST_WINDOW, Sensor
 
 
 @record

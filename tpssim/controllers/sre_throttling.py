@@ -6,9 +6,9 @@ import math
 from array import array
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers.integer_time import nanoseconds
-from tpssim.core import Observation, described, floored, record
-from tpssim.validation_ import FLAG, Range
+from tpssim.controllers._nanoseconds import nanoseconds
+from tpssim.core.types import Observation, described, floored, record
+from tpssim.core.validation import FLAG, Range
 
 
 @record

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tpssim.controllers import CONTROLLERS, law_named
-from tpssim.core import Controller
-from tpssim.errors import InputError
-from tpssim.pacing import POLICIES, Late, late_policy
-from tpssim.validation_ import checked
+from tpssim.core.errors import InputError
+from tpssim.core.schedule import POLICIES, Late, late_policy
+from tpssim.core.types import Controller
+from tpssim.core.validation import checked
 
 T = TypeVar("T")
 

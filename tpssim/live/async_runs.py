@@ -8,17 +8,17 @@ import inspect
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
 from typing import Any, TypeVar
 
-from tpssim.errors import InputError
+from tpssim.core.errors import InputError
+from tpssim.core.validation import checked_count
 from tpssim.live.arguments import checked_call, checked_total, cycled, cycled_async
 from tpssim.live.async_jobs import PlainFeed, stream
 from tpssim.live.async_sources import AsyncSource
-from tpssim.live.begins import Begins
+from tpssim.live.async_throttle import AsyncThrottle, athrottle
 from tpssim.live.jobs import Job, Jobs, Run
-from tpssim.live.loops import AsyncThrottle, athrottle
 from tpssim.live.permits import Permit
+from tpssim.live.pool_begins import Begins
 from tpssim.live.retries import policy_of
 from tpssim.live.runs import carried
-from tpssim.validation_ import checked_count
 
 T = TypeVar("T")
 

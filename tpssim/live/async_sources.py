@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any, Generic, TypeVar
 
-from tpssim.errors import Aborted
+from tpssim.core.errors import Aborted
 
 T = TypeVar("T")
 

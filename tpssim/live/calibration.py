@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tpssim.core import record
-from tpssim.errors import InputError
+from tpssim.core.errors import InputError
+from tpssim.core.timer_models import TimerModel
+from tpssim.core.types import record
+from tpssim.core.validation import replaced
 from tpssim.live.journal import machine
 from tpssim.live.waiting import PreciseClock
-from tpssim.timer_models import TimerModel
-from tpssim.validation_ import replaced
 
 #: Lengths of the sleeps that are measured, s.
 LENGTHS = (0.0002, 0.0005, 0.0014, 0.0023, 0.005, 0.0107)

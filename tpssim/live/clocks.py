@@ -6,13 +6,13 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-from tpssim.clock import Clock
+from tpssim.core.clocks import Clock
 from tpssim.live.waiting import SPIN, BorrowedClock, PreciseClock, spin_seconds
 
 if TYPE_CHECKING:
     import asyncio
 
-    from tpssim.live.alarm import BorrowedLoopClock, LoopClock
+    from tpssim.live.async_clocks import BorrowedLoopClock, LoopClock
 
 
 class Clocks:
@@ -52,7 +52,7 @@ class Clocks:
         latest = self.latest
         if latest is not None and latest.loop is loop:
             return latest
-        from tpssim.live.alarm import BorrowedLoopClock, LoopClock
+        from tpssim.live.async_clocks import BorrowedLoopClock, LoopClock
 
         for gone in [clock for clock in self._of_loops if clock.loop.is_closed()]:
             self._drop(gone)

@@ -12,10 +12,10 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from tpssim.core import record
-from tpssim.live.account import Report
-from tpssim.live.causes import FEW_LATE
-from tpssim.live.tally import CALLER, LIMIT, MACHINE, RETRIES, SOURCE
+from tpssim.core.types import record
+from tpssim.live.late_causes import FEW_LATE
+from tpssim.live.report import Report
+from tpssim.live.stats import CALLER, LIMIT, MACHINE, RETRIES, SOURCE
 
 #: Fewer calls than these say nothing of a pace.
 FEW = 10

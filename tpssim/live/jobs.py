@@ -14,13 +14,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from tpssim.clock import Clock
-from tpssim.core import OK, UNFINISHED, record
-from tpssim.live.account import Report
-from tpssim.live.flow import Flow
+from tpssim.core.clocks import Clock
+from tpssim.core.types import OK, UNFINISHED, record
 from tpssim.live.outcomes import WORDS, Outcome
 from tpssim.live.permits import Permit
+from tpssim.live.report import Report
 from tpssim.live.retries import Attempt, Policy
+from tpssim.live.session import Flow
 from tpssim.live.waiting import SPIN
 
 T = TypeVar("T")

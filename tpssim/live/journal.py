@@ -10,8 +10,9 @@ The first line is the header; every other line is one event, in the order in whi
     {"e": "tps", "t": ..., "tps": 700.0, "rate": ...}         the wanted rate was changed
     {"e": "stop", "t": ..., ...}                              the run is over: the numbers of its report
 
-`t` is in seconds on the run's own clock; `outcome` indexes `tpssim.core.OUTCOMES`; `rate` and `tps` (null:
-infinite), `limit` (left out while infinite) and `reject` (left out while 0) are the valves after the event.
+`t` is in seconds on the run's own clock; `outcome` indexes `tpssim.core.types.OUTCOMES`; `rate` and `tps`
+(null: infinite), `limit` (left out while infinite) and `reject` (left out while 0) are the valves after the
+event.
 Numbers read back to the same bits.
 """
 
@@ -32,9 +33,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tpssim.core import OUTCOMES, VERSION
-from tpssim.errors import InputError
-from tpssim.locks import lock, still_named
+from tpssim.core.errors import InputError
+from tpssim.core.locks import lock, still_named
+from tpssim.core.types import OUTCOMES, VERSION
 
 FORMAT = 1
 _HEAD = b'{"e": "header", '  # how a recording begins

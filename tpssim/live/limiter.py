@@ -10,16 +10,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
-from tpssim.clock import Clock
-from tpssim.errors import Aborted, InputError
+from tpssim.core.clocks import Clock
+from tpssim.core.errors import Aborted, InputError
+from tpssim.core.schedule import Late
+from tpssim.live.acquire import ask
 from tpssim.live.arguments import checked_timeout
-from tpssim.live.asking import ask
+from tpssim.live.call_owners import Hands
 from tpssim.live.clocks import Clocks
-from tpssim.live.flow import Flow
-from tpssim.live.hands import Hands
 from tpssim.live.outcomes import Classify, checked_classify
 from tpssim.live.permits import Handle, Permit
-from tpssim.pacing import Late
+from tpssim.live.session import Flow
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -86,7 +86,7 @@ class Limiter(Handle):
 
     async def aacquire(self, timeout: float | None = None) -> Permit:
         """As `acquire`, in a coroutine; other tasks run meanwhile."""
-        from tpssim.live.async_asking import aask
+        from tpssim.live.async_acquire import aask
 
         flow = self.flow
         got = await aask(flow, self._clocks, None, flow.timing.now(), checked_timeout(timeout))

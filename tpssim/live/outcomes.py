@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED, record
-from tpssim.errors import InputError
+from tpssim.core.errors import InputError
+from tpssim.core.types import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED, record
 
 #: HTTP answers by which a service turns a call away: too many requests, unavailable, overloaded.
 REFUSALS = (429, 503, 529)
@@ -75,7 +75,7 @@ Classify = Callable[[Any], str | None]
 class Outcome(NamedTuple):
     """What came of a call."""
 
-    code: int  #: OK, FAILED, TIMED_OUT, REJECTED or UNFINISHED, of `tpssim.core`
+    code: int  #: OK, FAILED, TIMED_OUT, REJECTED or UNFINISHED, of `tpssim.core.types`
     retry_after: float | None = None  #: when the service wants to see the caller again, s from now
 
 

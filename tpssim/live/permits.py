@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from tpssim.core import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED
-from tpssim.errors import InputError
-from tpssim.live.account import Report
+from tpssim.core.errors import InputError
+from tpssim.core.types import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED
 from tpssim.live.outcomes import WELL, Outcome, checked_wait, outcome_of
 from tpssim.live.outcomes import Rejected as Rejected
+from tpssim.live.report import Report
 
 if TYPE_CHECKING:
-    from tpssim.live.flow import Flow
-    from tpssim.live.hands import Hands
+    from tpssim.live.call_owners import Hands
+    from tpssim.live.session import Flow
 
 T = TypeVar("T")
 

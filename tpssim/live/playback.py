@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tpssim.controllers import CONTROLLERS
-from tpssim.core import OUTCOMES, REFUSED, UNFINISHED, Controller, record
-from tpssim.errors import InputError
+from tpssim.core.errors import InputError
+from tpssim.core.pacer import Pacer
+from tpssim.core.types import OUTCOMES, REFUSED, UNFINISHED, Controller, record
+from tpssim.core.validation import replaced
 from tpssim.live.arguments import checked_rate, draws, late_of
 from tpssim.live.journal import events
 from tpssim.live.permits import told
-from tpssim.throttling import Pacer
-from tpssim.validation_ import replaced
 
 
 @record
@@ -27,7 +27,7 @@ class Call(NamedTuple):
     rate: float  #: of the valves, at the release
     limit: float
     in_flight: float
-    outcome: int  #: index into `tpssim.core.OUTCOMES`
+    outcome: int  #: index into `tpssim.core.types.OUTCOMES`
 
 
 @record

@@ -8,11 +8,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from tpssim.live.account import Report
 from tpssim.live.headline import Setting, headline
+from tpssim.live.report import Report
 
 if TYPE_CHECKING:
-    from tpssim.live.flow import Flow
+    from tpssim.live.session import Flow
 
 
 def why_of(flow: Flow) -> str:

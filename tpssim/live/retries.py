@@ -7,11 +7,11 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from tpssim.core import OK, UNFINISHED, record
-from tpssim.errors import InputError
+from tpssim.core.errors import InputError
+from tpssim.core.types import OK, UNFINISHED, record
+from tpssim.core.validation import checked, checked_count
 from tpssim.live.outcomes import Outcome
-from tpssim.plant import Retry, retry_wait
-from tpssim.validation_ import checked, checked_count
+from tpssim.scenarios.plant import Retry, retry_wait
 
 MOST_RETRIES = 1000
 
@@ -51,7 +51,7 @@ def policy_of(retries: Any, call: Callable[..., Any]) -> Policy | None:
         for name in ("stop", "wait", "retry"):
             _refuse_asynchronous(getattr(retries, name), name)
         return _as_tenacity(retries, call)
-    allowed = "a whole number, tpssim.plant.Retry, tenacity's Retrying, or None"
+    allowed = "a whole number, tpssim.scenarios.plant.Retry, tenacity's Retrying, or None"
     raise InputError(f"retries={retries!r}; allowed: {allowed}")
 
 

@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
-from tpssim.errors import InputError
+from tpssim.core.errors import InputError
+from tpssim.core.validation import MOST_THREADS, checked_count
 from tpssim.live.arguments import checked_call, cycled
-from tpssim.live.begins import Begins
-from tpssim.live.blocking import Throttle, throttle
-from tpssim.live.flow import Flow
 from tpssim.live.jobs import LOOK, Job, Jobs
 from tpssim.live.jobs import Run as Run
 from tpssim.live.permits import Handle, Permit
+from tpssim.live.pool_begins import Begins
 from tpssim.live.retries import policy_of
-from tpssim.validation_ import MOST_THREADS, checked_count
+from tpssim.live.session import Flow
+from tpssim.live.throttle import Throttle, throttle
 
 T = TypeVar("T")
 
@@ -44,8 +44,8 @@ def run(
 
     An exception in a call is a refusal (429, 503), a timeout or a failure, whatever client raised it, and so
     is a response that the call returns (see `tpssim.live.outcomes`). `retries` tries such calls again: a
-    number of times, by a `tpssim.plant.Retry`, or by the conditions of tenacity's `Retrying(...)`. A retry is
-    a call under the ceiling: it waits for a slot like any other, and at least as long as the service asked.
+    number of times, by a `tpssim.Retry`, or by the conditions of tenacity's `Retrying(...)`. A retry is a
+    call under the ceiling: it waits for a slot like any other, and at least as long as the service asked.
 
     `stop()` lets the calls in hand end; what waits for a worker or a retry is `pending`. So does an interrupt
     or an exception that ends a program (`SystemExit`) in a call: it reaches the caller when the pool has

@@ -12,9 +12,9 @@ import threading
 import time
 from collections.abc import Callable
 
-from tpssim.clock import Clock
-from tpssim.errors import Aborted, InputError
-from tpssim.live.handlers import by_handler
+from tpssim.core.clocks import Clock
+from tpssim.core.errors import Aborted, InputError
+from tpssim.live.signal_handlers import by_handler
 
 #: The threshold never leaves this range, s: a clock read takes 0.1 us, and no timer that works needs 2 ms.
 LEAST, MOST = 20e-6, 2e-3
@@ -171,7 +171,7 @@ class PreciseClock:
 
 
 class BorrowedClock:
-    """A clock of the caller's, such as `tpssim.clock.VirtualClock`, which nobody else can ring."""
+    """A clock of the caller's, such as `tpssim.core.clocks.VirtualClock`, which nobody else can ring."""
 
     def __init__(self, clock: Clock, spin: float | str) -> None:
         seconds = spin_seconds(spin)

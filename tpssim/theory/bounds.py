@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tpssim import services
-from tpssim.disturbances import Swap
+from tpssim.scenarios import service_times
+from tpssim.scenarios.disturbances import Swap
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tpssim.scenario import Scenario
-    from tpssim.services import Service
+    from tpssim.scenarios.scenario import Scenario
+    from tpssim.scenarios.service_times import Service
 
     Array = NDArray[np.float64]
 
@@ -95,7 +95,7 @@ def service_noise(scenario: Scenario) -> float:
 
 def noise_of(service: Service) -> float:
     """Standard deviation of a service time over its mean (sampled)."""
-    times = service.times(services.draws(service.noise(), DRAWS, 0, 0))
+    times = service.times(service_times.draws(service.noise(), DRAWS, 0, 0))
     # The mean of equal numbers is off by a rounding: a constant has no noise at all.
     return float(np.std(times) / np.mean(times)) if np.ptp(times) > 0.0 else 0.0
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tpssim.core import record
+from tpssim.core.types import record
 
 SCAN = 2000  # amplitudes that are looked at
 

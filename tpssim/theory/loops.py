@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from tpssim.core import record
+from tpssim.core.types import record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

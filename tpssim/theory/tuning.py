@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 
-from tpssim.errors import InputError
+from tpssim.core.errors import InputError
 
 
 def _check_plant(k: float, tau: float, delay: float) -> None:

@@ -1,0 +1,270 @@
+"""What there is, for `tpssim list`: read from the dicts, the records and their annotations."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+from collections import deque
+from collections.abc import Mapping
+from typing import Any, get_type_hints
+
+from tpssim.controllers import CONTROLLERS
+from tpssim.controllers.article import PRINTED, TWINS
+from tpssim.core.errors import no_such
+from tpssim.core.pacer import Pacer
+from tpssim.core.validation import ranges
+from tpssim.experiments.sweep.studies import STUDIES
+from tpssim.output.tables import filled, screen
+from tpssim.scenarios.builtin import SCENARIOS
+from tpssim.scenarios.scenario import PARTS, capacity, phases
+
+MEANING = 40  # characters that what a parameter means has beside its numbers, or it stands below them
+#: What there is, and what one of it is called.
+SINGULAR = {"controllers": "controller", "scenarios": "scenario", "metrics": "measure", "studies": "study"}
+
+
+@functools.cache
+def meanings(record: type) -> dict[str, str]:
+    """What each field of a record is: the string beside its `Range` in the annotation; "" without one.
+
+    >>> from tpssim.scenarios.service_times import Lognormal
+    >>> meanings(Lognormal)["mean"]
+    'expected service time'
+    """
+    hints = get_type_hints(record, include_extras=True)
+    return {
+        field: next((note for note in getattr(hint, "__metadata__", ()) if isinstance(note, str)), "")
+        for field, hint in hints.items()
+    }
+
+
+def _parameter(record: Any, field: str, default: float) -> dict[str, Any]:
+    allowed = ranges(record)[field]
+    # JSON has no inf.
+    value = default if math.isfinite(default) else str(default)
+    meaning = meanings(record if isinstance(record, type) else type(record))[field]
+    return {"default": value, "allowed": str(allowed), "unit": allowed.unit, "meaning": meaning}
+
+
+def absolute(law: Any) -> dict[str, str]:
+    """The parameters whose default is so many seconds or so many a second, whatever the service, by unit.
+
+    >>> absolute(CONTROLLERS["netflix-aimd"])["timeout"], absolute(CONTROLLERS["headroom"])
+    ('s', {})
+    """
+    units = {field: allowed.unit for field, allowed in ranges(law).items()}
+    times = {field: unit for field, unit in units.items() if unit.split()[:1] in (["s"], ["1/s"], ["1/s^4"])}
+    return {field: unit for field, unit in times.items() if law._field_defaults[field] > 0.0}
+
+
+def _about(throttle: Any) -> dict[str, Any]:
+    """What `described` says of a law or a printed throttle."""
+    text = inspect.cleandoc(throttle.description)
+    return {
+        "summary": text.partition("\n")[0],
+        "valve": " or ".join(throttle.actuators),
+        "signal": throttle.signals,
+        "origin": throttle.origin,
+        "year": throttle.year,
+        "law": text,
+    }
+
+
+@functools.cache
+def _reasons(law: Any) -> list[str]:
+    """What a law says of its last changes (its `why`): forty callers of a service of four servers, which
+    takes 20 ms a call, from the tenth second on 200 ms, and from the fifteenth on drops most of them.
+    """
+    step, steps = 0.005, 4000
+    half = [0.5] * steps  # more draws than there are calls and windows
+    record = law()
+    pacer = Pacer(record, 150.0, 0.0, half, half)
+    flying: deque[tuple[float, float, float, float]] = deque()  # (completed, latency, lag, in flight then)
+    free = deque([0.0] * 4)  # when the servers are
+    told, before = [], pacer.state
+    for k in range(steps):
+        now = k * step
+        while pacer.look_at <= now:
+            pacer.look(pacer.look_at)
+        if flying and flying[0][0] <= now:
+            completed, latency, lag, among = flying.popleft()
+            drop = 1.0 if now >= 15.0 and pacer.seen % 4 != 0 else 0.0
+            pacer.settled(completed, latency, lag, drop, drop, among)
+        elif len(flying) < 40 and pacer.due() <= now:
+            lag = now - pacer.deadline
+            if pacer.release(now):
+                completed = max(free.popleft(), now) + (0.02 if now < 10.0 else 0.2)
+                free.append(completed)
+                flying.append((completed, completed - now, lag, float(pacer.flying)))
+            else:
+                pacer.refused(now)
+        if pacer.state[:3] != before[:3] and pacer.observation is not None:
+            told.append(record.why(before, pacer.observation, pacer.state))
+        before = pacer.state
+    return list(dict.fromkeys(told))
+
+
+def _controllers() -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, law in CONTROLLERS.items():
+        defaults: dict[str, float] = law._field_defaults
+        parameters = {field: _parameter(law, field, defaults[field]) for field in ranges(law)}
+        found[name] = {**_about(law), "parameters": parameters, "says": _reasons(law)[-2:]}
+        found[name]["absolute"] = absolute(law)
+    for name, throttle in PRINTED.items():
+        twin = f" Equals {TWINS[name]} to the bit on the ideal timer." if name in TWINS else ""
+        about = _about(throttle)
+        found[name] = {**about, "law": about["law"] + twin, "parameters": {}}
+    return found
+
+
+def _scenarios() -> dict[str, Any]:
+    found = {}
+    for name, scenario in SCENARIOS.items():
+        parameters = {
+            field: _parameter(scenario, field, getattr(scenario, field)) for field in ranges(scenario)
+        }
+        for part in PARTS:
+            record = getattr(scenario, part)
+            for field in ranges(record):
+                # A name that an earlier part has too must be qualified.
+                known = f"{part}.{field}" if field in parameters else field
+                parameters[known] = _parameter(record, field, getattr(record, field))
+        bears = [
+            {"start": start, "end": end, "capacity": capacity(scenario, start)}
+            for start, end in phases(scenario)
+        ]
+        kinds = f"consumer: {scenario.consumer}\nservice: {type(scenario.service).__name__}"
+        stretches = [f"  {b['start']:g}-{b['end']:g} s: {b['capacity']:.4g}/s" for b in bears]
+        law = "\n".join([scenario.summary, "", kinds, "capacity:", *stretches])
+        found[name] = {"summary": scenario.summary, "law": law, "parameters": parameters, "capacity": bears}
+    return found
+
+
+def _metrics() -> dict[str, Any]:
+    from tpssim.metrics.measure import METRICS
+
+    return {
+        name: {
+            "summary": metric.definition,
+            "unit": metric.unit,
+            "source": metric.source,
+            "better": metric.better,
+        }
+        for name, metric in METRICS.items()
+    }
+
+
+def _studies() -> dict[str, Any]:
+    return {
+        name: {
+            "summary": study.summary,
+            "law": f"{study.summary}\n\nscenario: {study.scenario}\ncontroller: {study.controller}\n"
+            f"grid: {' '.join(study.grid)}\nreplications: {study.replications}",
+        }
+        for name, study in STUDIES.items()
+    }
+
+
+def entries(kind: str | None, name: str | None) -> dict[str, Any]:
+    """The entries of one kind (or of all), or one entry, by name; raises `InputError`."""
+    makers = {"controllers": _controllers, "scenarios": _scenarios, "metrics": _metrics, "studies": _studies}
+    found = {k: makers[k]() for k in SINGULAR if kind in (None, k)}
+    if name is None:
+        return found
+    (known,) = found.values()
+    if name not in known:
+        raise no_such(SINGULAR[str(kind)], name, known)
+    return {str(kind): {name: known[name]}}
+
+
+def text(document: Mapping[str, Any], name: str | None) -> str:
+    """The entries for people, 80 columns wide: a line each, or one in full."""
+    if name is not None:
+        ((entry,),) = (tuple(known.values()) for known in document.values())
+        return _full(name, entry)
+    parts = []
+    for kind, known in document.items():
+        width = max(len(key) for key in known)
+        lines = [f"{kind}:"]
+        for key, entry in known.items():
+            unit = f" [{entry['unit']}]" if "unit" in entry else ""
+            indent = " " * (width + 4)
+            valve = f"{entry['valve'].upper()}  " if "valve" in entry else ""
+            told = [f"  {key:{width}}  {valve}{entry['summary']}{unit}"]
+            if valve:
+                told.append(f"{indent}sees: {entry['signal']}; from: {entry['origin']}, {entry['year']}")
+            if entry.get("absolute"):
+                told.append(f"{indent}not scale free: {', '.join(entry['absolute'])}")
+            lines += [filled(line, further=indent) for line in told]
+        if kind == "metrics":
+            lines += ["", *_terms()]
+        parts.append("\n".join(lines))
+    return "\n\n".join(parts)
+
+
+def _terms() -> list[str]:
+    """The words of the definitions of measures."""
+    from tpssim.metrics.measure import TERMS
+
+    return ["in these words:", *(filled(f"  {term}: {said}", further="    ") for term, said in TERMS.items())]
+
+
+def _reflowed(text: str) -> str:
+    """A description in lines that fit: paragraphs anew, a formula (indented) by itself, code as it is.
+
+    >>> _reflowed("One\\ntwo::\\n\\n    a = b")
+    'One two::\\n\\n    a = b'
+    """
+    parts = []
+    for part in text.split("\n\n"):
+        lines = part.splitlines()
+        if lines and not part.startswith(">>>") and not any(line.startswith(" ") for line in lines):
+            parts.append(filled(" ".join(lines)))
+        elif part.startswith(">>>"):
+            parts.append(part)
+        else:
+            parts.append("\n".join(_fitted(line) for line in lines))
+    return "\n\n".join(parts)
+
+
+def _fitted(line: str) -> str:
+    indent = len(line) - len(line.lstrip())
+    return filled(line.strip(), " " * indent, " " * (indent + 4))
+
+
+def _full(name: str, entry: Mapping[str, Any]) -> str:
+    lines = [name, "", _reflowed(entry.get("law", entry["summary"]))]
+    if "valve" in entry:
+        lines += ["", f"commands: {entry['valve']}", f"sees: {entry['signal']}"]
+        lines.append(filled(f"from: {entry['origin']}, {entry['year']}", further="  "))
+    if "source" in entry:
+        lines = [name, "", filled(entry["summary"])]
+        better = f"{entry['better']} is" if entry["better"] else "neither more nor less is, as such"
+        lines += [
+            f"unit: {entry['unit']}",
+            f"better: {better}",
+            filled(f"source: {entry['source']}", further="  "),
+        ]
+        lines += ["", *_terms()]
+    if entry.get("absolute"):
+        fixed = ", ".join(f"{field} ({unit})" for field, unit in entry["absolute"].items())
+        lines += [
+            "",
+            filled(f"not scale free: {fixed} are absolute; fit them to the time of a call", "", "  "),
+        ]
+    if entry.get("says"):
+        lines += ["", "says of its last change, as in the panel of live:"]
+        lines += [filled(said, "  ", "    ") for said in entry["says"]]
+    if entry.get("parameters"):
+        lines += ["", "parameters:"]
+        allowed = max(len(about["allowed"]) for about in entry["parameters"].values())
+        for field, about in entry["parameters"].items():
+            numbers = f"  {field:16}{float(about['default']):>10g}  {about['allowed']:{allowed}}  "
+            if screen() - len(numbers) < MEANING:
+                lines += [numbers.rstrip(), *filter(None, [filled(about["meaning"], " " * 6, " " * 6)])]
+                continue
+            told = filled(about["meaning"], numbers, " " * len(numbers))
+            lines.append(told or numbers.rstrip())
+    return "\n".join(lines)

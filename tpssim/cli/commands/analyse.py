@@ -1,0 +1,71 @@
+"""`tpssim analyse`: what theory predicts of a law on a scenario, beside the simulation."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import Any
+
+from tpssim.cli.commands.common import (
+    Progress,
+    add_common,
+    add_trace,
+    command,
+    default_out,
+    run_record,
+    scenarios,
+    written_to,
+)
+from tpssim.core.types import VERSION
+
+
+def add(verbs: Any) -> None:
+    """The verb on the command line."""
+    parser = verbs.add_parser(
+        "analyse", help="a law on a scenario: margins, limit cycles and noise, predicted and simulated"
+    )
+    parser.add_argument("controller", metavar="LAW")
+    parser.add_argument("--scenario", metavar="NAME", help="default: degrade-recover; or --trace FILE")
+    add_trace(parser)
+    parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s")
+    parser.add_argument("--replications", type=int, default=10, metavar="N", help="default: 10")
+    add_common(parser)
+    parser.set_defaults(run=analyse)
+
+
+def analyse(args: argparse.Namespace) -> int:
+    began = time.perf_counter()
+    from tpssim.core.errors import InputError
+
+    if args.scenario is not None and args.trace is not None:
+        raise InputError("--scenario and --trace; allowed: one of the two")
+    named = [] if args.trace is not None else [args.scenario or "degrade-recover"]
+    (scenario,) = scenarios(args, named)
+    from tpssim.experiments.analysis import analyses
+    from tpssim.output import plots
+    from tpssim.output.results_dir import MARK, check_out, results_folder, write_json
+    from tpssim.simulation.resolve import contender
+
+    label = contender(args.controller).label
+    out = args.out or default_out("analyse", scenario.name, label)
+    check_out(out, "analyse")
+    found = analyses.analyse(
+        scenario,
+        args.controller,
+        replications=args.replications,
+        seed=args.seed,
+        progress=Progress("runs"),
+    )
+    document = {"tpssim": VERSION, "command": command(args), **found.document()}
+    with results_folder(out, "analyse") as folder:
+        write_json(folder / "summary.json", document)
+        plots.save(found.plot(), folder / "analysis.png", f"{command(args)} (tpssim {VERSION})")
+        write_json(folder / MARK, run_record(args, began, found.trace.meta["engine"]))
+    if args.json:
+        import json
+
+        print(json.dumps(document, indent=1, allow_nan=False))
+        return 0
+    print(found.table())
+    print(f"\n{written_to(out, ['analysis.png', 'summary.json'])}")
+    return 0

@@ -1,0 +1,232 @@
+"""`tpssim compare`: every throttle on every scenario under the same noise."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tpssim.cli.commands.common import (
+    Progress,
+    add_common,
+    add_trace,
+    command,
+    default_out,
+    executor_for,
+    file_name,
+    run_record,
+    scenarios,
+    specs,
+    written_to,
+)
+from tpssim.core.errors import InputError
+from tpssim.core.types import VERSION
+
+if TYPE_CHECKING:
+    from tpssim.core.schedule import Late
+    from tpssim.experiments.comparison import Comparison
+
+EPILOG = """\
+throttles and scenarios take parameters: NAME:key=value,key=value
+  python -m tpssim compare --scenarios degrade-recover \\
+    --controllers aimd:dec_rate=0.8 headroom
+  python -m tpssim compare --scenarios blocking-steady:mean=0.05,cv=1
+  python -m tpssim compare --trace calls.csv --column latency --unit ms
+"""
+
+
+def add(verbs: Any) -> None:
+    """The verb on the command line."""
+    parser = verbs.add_parser(
+        "compare",
+        help="every throttle on every scenario under the same noise: table, pictures, JSON, CSV",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--scenarios",
+        metavar="A,B",
+        nargs="+",
+        action="extend",
+        help="default: the core ones",
+    )
+    parser.add_argument(
+        "--controllers",
+        metavar="NAME",
+        nargs="+",
+        action="extend",
+        help="default: the article's throttles as printed, and fixed, aimd, ewma-deadzone, headroom",
+    )
+    parser.add_argument(
+        "--throttle",
+        metavar="FILE.py:callable",
+        nargs="+",
+        action="extend",
+        help="a throttle of your own beside them, called as (items, tps, total); or package.module:callable",
+    )
+    parser.add_argument(
+        "--late",
+        metavar="POLICY",
+        action="append",
+        help="what becomes of missed slots: auto, burst, capped(N), delay or skip; several are compared",
+    )
+    add_trace(parser)
+    parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s, in every scenario")
+    parser.add_argument("--replications", type=int, default=5, metavar="N", help="default: 5")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")
+    parser.add_argument(
+        "--league",
+        action="store_true",
+        help="instead: every law on every scenario where its valve acts, scored and ranked",
+    )
+    parser.add_argument(
+        "--traces", choices=("first", "all"), default="first", help="which replications' traces are written"
+    )
+    parser.add_argument(
+        "--verbose", action="store_true", help="also: whether printed throttles equal their laws to the bit"
+    )
+    add_common(parser, seed="default: 0; of a league one that tuning does not use")
+    parser.set_defaults(run=compare, seed=None)
+
+
+def _policies(given: Sequence[str] | None) -> list[Late]:
+    from tpssim.core.schedule import late_policy
+
+    return [late_policy(word.strip()) for text in given or () for word in text.split(",")]
+
+
+def _controllers(args: argparse.Namespace) -> list[Any] | None:
+    """What was asked for; a throttle of one's own stands beside the default ones if no others are named."""
+    from tpssim.experiments.compare import DEFAULT_CONTROLLERS
+    from tpssim.simulation.hosting.user_code import Foreign
+
+    named = None if args.controllers is None else specs(args.controllers)
+    if args.throttle is None:
+        return named
+    named = list(DEFAULT_CONTROLLERS) if named is None else named
+    return [*named, *(Foreign(spec) for spec in args.throttle)]
+
+
+def compare(args: argparse.Namespace) -> int:
+    if args.league:
+        return _league(args)
+    began = time.perf_counter()
+    args.seed = 0 if args.seed is None else args.seed
+    from tpssim.scenarios.scenario import with_late
+
+    arenas = scenarios(args, None if args.scenarios is None else specs(args.scenarios))
+    name = "+".join(s.name for s in arenas) if args.scenarios or args.trace else "core"
+    policies = _policies(args.late)
+    if policies:
+        arenas = [variant for arena in arenas for variant in with_late(arena, policies)]
+    controllers = _controllers(args)
+    out = args.out or default_out("compare", *([name, "late"] if policies else [name]))
+    from tpssim.experiments import compare
+    from tpssim.output.results_dir import check_out, results_folder
+
+    check_out(out, "compare")
+    with executor_for(args.workers) as executor:
+        result = compare.compare(
+            arenas,
+            controllers,
+            replications=args.replications,
+            seed=args.seed,
+            keep=args.replications if args.traces == "all" else 1,
+            executor=executor,
+            progress=Progress("runs", args.replications).weighed,
+        )
+        document = result.to_json(tpssim=VERSION, command=command(args))
+        with results_folder(out, "compare") as folder:
+            _write_comparison(folder, result, document, args, began, executor)
+    if args.json:
+        print(document)
+    else:
+        print(result.table(checks=args.verbose))
+        files = ["a picture for each scenario", "summary.json", "summary.csv", "traces/"]
+        print(f"\n{written_to(out, files)}")
+    return 0
+
+
+def _write_comparison(
+    folder: Path,
+    result: Comparison,
+    document: str,
+    args: argparse.Namespace,
+    began: float,
+    executor: Executor | None,
+) -> None:
+    from tpssim.output import plots
+    from tpssim.output.results_dir import MARK, write_json
+    from tpssim.output.tables import write_csv
+
+    made = f"{command(args)} (tpssim {VERSION})"
+    pictures = {file_name(name): result.picture(name) for name in result.scenarios}
+    if result.late_variants():
+        for throttle in dict.fromkeys(label for _, label in result.cells):
+            for base, picture in result.late_pictures(throttle).items():
+                pictures[file_name("late", base, throttle)] = picture
+    # The processes that made the runs draw the pictures, while the rest is written here.
+    jobs = [(folder / f"{name}.png", made, *picture) for name, picture in pictures.items()]
+    drawn = [] if executor is None else [executor.submit(plots.draw, *job) for job in jobs]
+    (folder / "summary.json").write_text(document + "\n", encoding="utf-8")
+    origin = {"seed": args.seed, "tpssim": VERSION, "command": command(args)}
+    write_csv(folder / "summary.csv", ({**row, **origin} for row in result.rows()))
+    _write_traces(folder / "traces", result)
+    if executor is None:
+        for job in jobs:
+            plots.draw(*job)
+    for picture_drawn in drawn:
+        picture_drawn.result()
+    write_json(folder / MARK, run_record(args, began, "auto"))
+
+
+def _write_traces(folder: Path, result: Comparison) -> None:
+    folder.mkdir()
+    for (scenario, label), cell in result.cells.items():
+        for replication, run in enumerate(cell.runs):
+            if run.trace is not None:
+                run.trace.to_npz(folder / f"{file_name(scenario, label, str(replication))}.npz")
+
+
+def _league(args: argparse.Namespace) -> int:
+    """The table of all laws, and its matrix."""
+    began = time.perf_counter()
+    from tpssim.controllers import CONTROLLERS
+    from tpssim.experiments import compare
+    from tpssim.experiments.league import SEED
+    from tpssim.output import plots
+    from tpssim.output.results_dir import MARK, check_out, results_folder, write_json
+    from tpssim.output.tables import write_csv
+    from tpssim.scenarios.builtin import SCENARIOS
+    from tpssim.simulation.hosting.user_code import Foreign
+
+    args.seed = SEED if args.seed is None else args.seed
+    if args.late or args.traces != "first":
+        raise InputError("--late and --traces do not go with --league; allowed: without it")
+    given = args.scenarios if args.scenarios or args.trace else [*SCENARIOS]
+    arenas = scenarios(args, None if given is None else specs(given))
+    named: list[Any] = [*CONTROLLERS] if args.controllers is None else [*specs(args.controllers)]
+    named += [Foreign(spec) for spec in args.throttle or ()]
+    out = args.out or Path("results") / "league"
+    check_out(out, "compare")
+    with executor_for(args.workers) as executor:
+        result = compare.league(
+            arenas,
+            named,
+            replications=args.replications,
+            seed=args.seed,
+            executor=executor,
+            progress=Progress("runs", args.replications).weighed,
+        )
+    document = result.to_json(tpssim=VERSION, command=command(args))
+    with results_folder(out, "compare") as folder:
+        (folder / "summary.json").write_text(document + "\n", encoding="utf-8")
+        write_csv(folder / "league.csv", result.rows())
+        plots.save(result.plot(), folder / "league.png", f"{command(args)} (tpssim {VERSION})")
+        write_json(folder / MARK, run_record(args, began, "auto"))
+    files = ["league.png", "league.csv", "summary.json"]
+    print(document if args.json else f"{result.table()}\n\n{written_to(out, files)}")
+    return 0

@@ -1,0 +1,148 @@
+"""What a live run leaves: conditions that it met or not, its summary, its folder, its words on stdout."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import math
+import operator
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tpssim.cli.commands.common import command, run_record, shown_in_public, written_to
+from tpssim.core.errors import InputError
+from tpssim.core.types import VERSION
+from tpssim.live.callees import Redirects
+from tpssim.live.callees.addresses import address, masked
+from tpssim.live.report import Report
+from tpssim.live.runs import Run
+from tpssim.output.meanings import MEANINGS
+from tpssim.output.tables import filled
+
+#: Its text, and whether it holds of a report.
+Condition = tuple[str, Callable[[Report], bool]]
+COMPARISONS = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
+UNITS = {"%": 0.01, "us": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0}
+NUMBERS = [name for name in Report._fields if name != "verdict"]
+
+
+def condition(text: str) -> Condition:
+    """`rate_error>1%` as (text, whether it holds of a report); raises `InputError`."""
+    match = re.fullmatch(r"\s*(\w+)\s*(>=|<=|>|<)\s*([-+.\deE]+?)\s*(%|us|ms|s|)\s*", text)
+    if match is None or match[1] not in NUMBERS:
+        allowed = f"NUMBER>VALUE[%|us|ms|s], NUMBER one of {', '.join(NUMBERS)}"
+        raise InputError(f"--fail-if {text!r}; allowed: {allowed}")
+    try:
+        limit = float(match[3]) * UNITS[match[4]]
+    except ValueError:
+        raise InputError(f"--fail-if {text!r}: {match[3]!r} is no number; allowed: a number") from None
+    return text.strip(), functools.partial(_holds, match[1], COMPARISONS[match[2]], limit)
+
+
+def _holds(name: str, compared: Callable[[float, float], bool], limit: float, report: Report) -> bool:
+    """Whether the condition holds; a number that does not exist fails too."""
+    value = float(getattr(report, name))
+    return math.isnan(value) or compared(value, limit)
+
+
+def document(
+    args: argparse.Namespace,
+    name: str,
+    done: Run,
+    redirects: Redirects,
+    stopped: str,
+    conditions: list[Condition],
+) -> dict[str, Any]:
+    """The summary of a run."""
+    from tpssim.output.results_dir import plain
+
+    report = done.report
+    failed = [text for text, holds in conditions if holds(report)]
+    if not report.ok and (report.errors or report.refused):
+        failed.append(f"none of the {report.released + report.refused:,.0f} calls succeeded")
+    failures: dict[str, int] = {}
+    for failure, n in done.failures.items():  # of a callable, they are words of somebody else's code
+        failures[masked(failure)] = failures.get(masked(failure), 0) + n
+    return {
+        "tpssim": VERSION,
+        "command": command(args),
+        "controller": name,
+        "report": plain(report._asdict()),
+        "metrics": {
+            name: {"unit": unit, "definition": meaning} for name, (unit, meaning) in MEANINGS.items()
+        },
+        "failures": failures,
+        "redirects": redirects.all(),
+        "stopped": stopped,
+        "failed": failed,
+    }
+
+
+def show(
+    args: argparse.Namespace,
+    out: Path,
+    recording: Path,
+    document: dict[str, Any],
+    report: Report,
+    written: list[str],
+) -> None:
+    """The run on stdout."""
+    if args.json:
+        print(json.dumps(document, indent=1, allow_nan=False))
+        return
+    for line in str(report).splitlines():
+        print(filled(line, further=" " * 12 if line.startswith("  ") else "  "))
+    for failure, n in document["failures"].items():
+        print(f"  {n:,} times {failure}")
+    for answer, n in document["redirects"].items():
+        share = "all" if n == report.ok + report.errors else f"{n:,} of the"
+        print(f"  {share} {report.ok + report.errors:,.0f} answers were {answer}; no redirect is followed")
+    where = recording if args.record else out / "recording.ndjson"
+    print(written_to(out, [*written, "summary.json"]))
+    if written:
+        print(f"  python -m tpssim replay {where}")
+
+
+def short(args: argparse.Namespace) -> str:
+    """What is driven, in a few words that are no secret."""
+    if args.url is not None:
+        return address(args.url).shown.partition("://")[2].rstrip("/")
+    return args.call or shown_in_public("command", args.command).removesuffix(" ***")
+
+
+def write(
+    args: argparse.Namespace, out: Path, recording: Path, document: dict[str, Any], began: float
+) -> list[str]:
+    """The results folder, from the recording; what is in it for the reader, besides the summary."""
+    from tpssim.experiments import replay
+    from tpssim.live.playback import play, read_recording
+    from tpssim.output import plots
+    from tpssim.output.results_dir import MARK, results_folder, write_json
+    from tpssim.simulation.trace import write_csv
+
+    report, written = document["report"], []
+    with results_folder(out, "live") as folder:
+        write_json(folder / "summary.json", document)
+        if report["released"] or report["refused"]:
+            recorded = read_recording(recording)
+            back = play(recorded)
+            write_csv(folder / "live.csv", replay.columns_of(back.calls))
+            written.append("live.csv")
+        if report["ok"]:
+            scenario = replay.scenario_of(recorded, back.calls)
+            trace = replay.trace_of(recorded, back, scenario)
+            trace.to_npz(folder / "live.npz")
+            title = f"{short(args)}: {document['controller']}, live"
+            figure = plots.live_figure(title, replay.live_run(recorded, back.calls))
+            plots.save(figure, folder / "rate.png", f"{command(args)} (tpssim {VERSION})")
+            written.append("rate.png")
+        write_json(folder / MARK, run_record(args, began, "live"))
+        if not args.record:
+            shutil.copyfile(recording, folder / "recording.ndjson")
+    if not args.record:
+        recording.unlink()  # only now is it safe in the folder
+    return written

@@ -1,0 +1,89 @@
+"""`tpssim simulate`: one run."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from typing import Any
+
+from tpssim.cli.commands.common import (
+    add_common,
+    add_trace,
+    command,
+    default_out,
+    run_record,
+    scenarios,
+    written_to,
+)
+from tpssim.core.errors import InputError
+from tpssim.core.types import VERSION
+from tpssim.output.tables import filled
+
+
+def add(verbs: Any) -> None:
+    """The verb on the command line."""
+    parser = verbs.add_parser("simulate", help="one run: its measures, its picture, its trace")
+    parser.add_argument("scenario", nargs="?", metavar="SCENARIO", help="or --trace FILE")
+    parser.add_argument("controller", metavar="CONTROLLER")
+    add_trace(parser)
+    parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s")
+    parser.add_argument("--replication", type=int, default=0, metavar="R", help="which noise; default: 0")
+    add_common(parser)
+    parser.set_defaults(run=simulate)
+
+
+def simulate(args: argparse.Namespace) -> int:
+    began = time.perf_counter()
+    if (args.scenario is None) == (args.trace is None):
+        raise InputError(
+            "give either SCENARIO CONTROLLER or --trace FILE CONTROLLER; allowed: one of the two"
+        )
+    (scenario,) = scenarios(args, [] if args.scenario is None else [args.scenario])
+    from tpssim.metrics.measure import METRICS, measure
+    from tpssim.metrics.verdicts import bursts, judge
+    from tpssim.output.results_dir import MARK, check_out, plain, results_folder, write_json
+    from tpssim.simulation import resolve
+    from tpssim.simulation.run import simulate
+
+    label = resolve.contender(args.controller).label
+    out = args.out or default_out("simulate", scenario.name, label)
+    check_out(out, "simulate")
+    trace = simulate(scenario, args.controller, seed=args.seed, replication=args.replication)
+    measures = measure(trace)
+    verdict = judge(trace)
+    remark = bursts(measures, scenario)
+
+    document = {
+        "tpssim": VERSION,
+        "command": command(args),
+        "scenario": scenario.name,
+        "controller": trace.meta["controller"],
+        "parameters": trace.meta["parameters"],
+        "seed": args.seed,
+        "replication": args.replication,
+        "verdict": verdict._asdict() | {"remark": remark},
+        "metrics": plain(measures),
+        "never": [name for name, value in measures.items() if value == math.inf],
+    }
+    with results_folder(out, "simulate") as folder:
+        from tpssim.output import plots
+
+        write_json(folder / "summary.json", document)
+        trace.to_csv(folder / "trace.csv")
+        trace.to_npz(folder / "trace.npz")
+        plots.save(trace.plot(), folder / "rate.png", f"{command(args)} (tpssim {VERSION})")
+        write_json(folder / MARK, run_record(args, began, trace.meta["engine"]))
+    if args.json:
+        import json
+
+        print(json.dumps(document, indent=1, allow_nan=False))
+        return 0
+    print(filled(f"{label} on {scenario.name}: {verdict.word} ({verdict.reason})", further="  "))
+    if remark:
+        print(filled(f"* {remark}", further="  "))
+    print()
+    for name, value in measures.items():
+        print(f"{name:16}{value:>14.6g} {METRICS[name].unit}")
+    print(f"\n{written_to(out, ['rate.png', 'trace.csv', 'trace.npz', 'summary.json'])}")
+    return 0

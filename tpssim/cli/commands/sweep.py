@@ -1,0 +1,284 @@
+"""`tpssim sweep`: one law at every point of a grid."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tpssim.cli.commands.common import (
+    Progress,
+    add_common,
+    add_trace,
+    command,
+    default_out,
+    executor_for,
+    file_name,
+    run_record,
+    scenarios,
+    written_to,
+)
+from tpssim.core.errors import Aborted, InputError, no_such
+from tpssim.core.types import VERSION
+
+if TYPE_CHECKING:
+    from tpssim.experiments.sweep.studies import Named
+    from tpssim.experiments.sweep.sweep_result import SweepResult
+
+EPILOG = """\
+studies: alpha-deadzone, spin-threshold (python -m tpssim list studies)
+grid syntax: NAME=LOW:HIGH:N, NAME=LOW:HIGH:N:log, NAME=A,B,C;
+with --design sobol or lhs: NAME=LOW:HIGH
+  python -m tpssim sweep alpha-deadzone
+  python -m tpssim sweep spin-threshold
+  python -m tpssim sweep --grid alpha=0.05:0.5:10 deadzone=1.02,1.1,1.2
+  python -m tpssim sweep --scenario blocking-steady --controller aimd \\
+    --grid dec_rate=0.5:0.95:10 cv=0.2,1
+A run that is interrupted or killed goes on where it was when the same command
+is given again.
+"""
+
+
+def add(verbs: Any) -> None:
+    """The verb on the command line."""
+    parser = verbs.add_parser(
+        "sweep",
+        help="one law at every point of a grid: table, heat maps with the noise rule, CSV; resumable",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("study", nargs="?", metavar="STUDY", help="a built-in sweep; see below")
+    parser.add_argument("--scenario", metavar="NAME", help="default: the study's, or degrade-recover")
+    parser.add_argument("--controller", metavar="NAME", help="default: the study's, or ewma-deadzone")
+    add_trace(parser)
+    parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s")
+    parser.add_argument(
+        "--grid", metavar="NAME=VALUES", nargs="+", action="extend", help="one or more factors"
+    )
+    parser.add_argument("--design", default="grid", metavar="D", help="grid (default), sobol or lhs")
+    parser.add_argument("--points", type=int, metavar="N", help="of a design that is no grid")
+    parser.add_argument("--replications", type=int, metavar="N", help="default: 10, or the study's")
+    parser.add_argument(
+        "--seed-set",
+        default="common",
+        metavar="S",
+        help="common random numbers at all points (default), or independent ones",
+    )
+    parser.add_argument("--heatmap", metavar="MEASURE", nargs="+", action="extend", help="over the first two")
+    parser.add_argument(
+        "--plot",
+        metavar="MEASURE",
+        nargs="+",
+        action="extend",
+        help="MEASURE or MEASURE:X; X a factor or a measure",
+    )
+    parser.add_argument(
+        "--traces", metavar="N", nargs="+", type=int, help="points whose first run is written"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")
+    parser.add_argument("--dask", metavar="ADDRESS", help="run on the workers of that Dask scheduler instead")
+    parser.add_argument(
+        "--store", type=Path, metavar="FILE", help="keep every run there; reused when it fits"
+    )
+    add_common(parser)
+    parser.set_defaults(run=sweep)
+
+
+def _study(args: argparse.Namespace) -> Named:
+    """The named study with what was asked for in place of its own, or one made of that alone."""
+    from tpssim.experiments.sweep.studies import STUDIES, Named
+
+    if args.study is None and args.grid is None:
+        raise InputError(f"give a study or --grid NAME=VALUES; allowed studies: {', '.join(STUDIES)}")
+    if args.study is not None and args.study not in STUDIES:
+        raise no_such("study", args.study, STUDIES)
+    plain = Named(
+        "degrade-recover", "ewma-deadzone", (), ("achieved", "swing"), ("achieved", "swing"), 10, ""
+    )
+    known = plain if args.study is None else STUDIES[args.study]
+    asked = {
+        "scenario": args.scenario,
+        "controller": args.controller,
+        "grid": args.grid,
+        "heatmaps": args.heatmap,
+        "plots": args.plot,
+        "replications": args.replications,
+    }
+    return known._replace(**{name: value for name, value in asked.items() if value is not None})
+
+
+@contextlib.contextmanager
+def _executor(args: argparse.Namespace) -> Iterator[Executor | None]:
+    """Where the runs are made: Dask's workers, processes of this machine, or here."""
+    if args.dask is not None:
+        try:
+            from distributed import Client
+        except ImportError as error:
+            raise InputError("--dask needs the extra dask: pip install 'tpssim[dask]'") from error
+        try:
+            client = Client(args.dask, timeout=5)
+        except (OSError, ValueError) as error:
+            raise InputError(f"--dask {args.dask}: no scheduler answers there; allowed: HOST:PORT") from error
+        with client:
+            yield client.get_executor(pure=False)
+        return
+    with executor_for(args.workers) as executor:
+        yield executor
+
+
+@contextlib.contextmanager
+def told_what_is_kept(path: Path) -> Iterator[None]:
+    """An interrupt says where the runs are kept."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        kept = f"what was done is kept in {path}; the same command goes on from there"
+        raise KeyboardInterrupt(kept) from None
+
+
+def sweep(args: argparse.Namespace) -> int:
+    began = time.perf_counter()
+    study = _study(args)
+    from tpssim.experiments.sweep import designs
+    from tpssim.experiments.sweep.store import remove
+    from tpssim.experiments.sweep.sweep import sweep
+    from tpssim.output.results_dir import check_out, results_folder
+    from tpssim.simulation.resolve import contender
+
+    given = args.trace is None or args.scenario is not None
+    (scenario,) = scenarios(args, [study.scenario] if given else [])
+    axes = [designs.parse_axis(text) for text in study.grid]
+    given_names = [name for name, _ in axes]
+    for name in given_names:
+        if given_names.count(name) > 1:
+            raise InputError(f"grid: {name} is given twice; allowed: once")
+    law = contender(study.controller).law
+    names = [] if law is None else [factor.name for factor in designs.factors(scenario, law, dict(axes))]
+    ran = [args.study] if args.study else [study.controller, scenario.name]
+    out = args.out or default_out("sweep", *ran)
+    check_out(out, "sweep")
+    _check_pictures(args, study, names)
+    count = args.points or 0 if args.design != "grid" else math.prod(len(values) for _, values in axes)
+    for number in args.traces or ():
+        if not 0 <= number < count:
+            raise InputError(f"--traces {number}: no such point; allowed: 0 to {count - 1}")
+    store = args.store or out.parent / f".{out.name}.sqlite"
+    progress = Progress("runs")
+    with told_what_is_kept(store), _executor(args) as executor:
+        result = sweep(
+            scenario,
+            study.controller,
+            dict(axes),
+            design=args.design,
+            points=args.points,
+            replications=study.replications,
+            seed=args.seed,
+            seed_set=args.seed_set,
+            executor=executor,
+            store=store,
+            progress=lambda done, total, calls: progress(done, total, f"{calls:,} calls"),
+        )
+    if len(result.failures) == len(result.rows):
+        first = result.failures[0]
+        reason = f"{first.type}: {first.message}".partition("\n")[0]
+        raise Aborted(f"all {len(result.rows)} points failed, the first with {reason}; nothing was written")
+    document = _document(result, args)
+    with results_folder(out, "sweep") as folder:
+        written = _write(folder, result, study, document, args, began)
+    if args.store is None:
+        remove(store)  # it was there to resume from
+    if args.json:
+        print(json.dumps(document, indent=1, allow_nan=False))
+    else:
+        print(f"{result.summary()}\n\n{result.table()}")
+        print(f"\n{written_to(out, written)}")
+    return 0
+
+
+def _check_pictures(args: argparse.Namespace, study: Named, names: list[str]) -> None:
+    """Refuse before anything runs what could not be drawn after it."""
+    from tpssim.metrics.measure import METRICS
+    from tpssim.output.verdict_words import WORDS
+
+    known = [*METRICS, *WORDS]
+    if args.heatmap is not None and (len(names) < 2 or args.design != "grid"):
+        raise InputError("--heatmap needs a grid of two factors or more; allowed: --plot MEASURE")
+    for metric in study.heatmaps:
+        if metric not in (*known, "verdict"):
+            raise no_such("measure", metric, ["verdict", *known], "--heatmap: ")
+    for text in study.plots:
+        metric, _, x = text.partition(":")
+        if metric not in known or (x and x not in (*names, *METRICS)):
+            allowed = f"MEASURE or MEASURE:X, X of {', '.join(names)} or a measure"
+            raise InputError(
+                f"--plot {text}: no such measure or factor; allowed: {allowed}; {', '.join(known)}"
+            )
+
+
+def _document(result: SweepResult, args: argparse.Namespace) -> dict[str, Any]:
+    from tpssim.metrics.measure import METRICS
+
+    return {
+        "tpssim": VERSION,
+        "command": command(args),
+        "scenario": result.scenario.name,
+        "controller": result.controller,
+        "parameters": result.law._asdict(),
+        "factors": {factor.name: factor.unit for factor in result.factors},
+        "replications": result.replications,
+        "seed": result.seed,
+        "seed_set": result.seed_set,
+        "metrics": {name: metric._asdict() for name, metric in METRICS.items()},
+        "curves": _curves(result, args),
+        "points": list(result.records()),
+        "failures": [failure._replace(traceback="")._asdict() for failure in result.failures],
+    }
+
+
+def _curves(result: SweepResult, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """What theory says over the first two factors of a grid."""
+    if args.design != "grid" or len(result.factors) < 2:
+        return []
+    x, y = result.names()[:2]
+    xs = list(dict.fromkeys(row.point[0] for row in result.rows))
+    return [
+        {"label": label, "x": across.tolist(), "y": up.tolist()}
+        for label, across, up in result.curves(x, y, xs)
+    ]
+
+
+def _write(
+    folder: Path,
+    result: SweepResult,
+    study: Named,
+    document: dict[str, Any],
+    args: argparse.Namespace,
+    began: float,
+) -> list[str]:
+    from tpssim.output import plots
+    from tpssim.output.results_dir import MARK, write_json
+
+    made = f"{command(args)} (tpssim {VERSION})"
+    write_json(folder / "summary.json", document)
+    result.to_csv(folder / "points.csv")
+    written = ["points.csv", "summary.json"]
+    if result.to_parquet(folder / "points.parquet"):
+        written.append("points.parquet")
+    figures = []
+    if args.design == "grid" and len(result.factors) > 1:
+        figures += [(f"heatmap-{metric}.png", result.heatmap(metric)) for metric in study.heatmaps]
+    for text in study.plots:
+        metric, _, x = text.partition(":")
+        figures.append((f"{file_name(text)}.png", result.plot(metric, x or None)))
+    for name, figure in figures:
+        plots.save(figure, folder / name, made)
+    for number in args.traces or ():
+        result.trace(number).to_npz(folder / f"point-{number}.npz")
+    write_json(folder / MARK, run_record(args, began, "auto"))
+    return [*(name for name, _ in figures), *written]

@@ -1,0 +1,228 @@
+"""`tpssim tune`: the parameters of a law that do best on some scenarios, or on one's own recording."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tpssim.cli.commands.common import (
+    Progress,
+    add_common,
+    add_trace,
+    command,
+    default_out,
+    executor_for,
+    overlap_note,
+    run_record,
+    scenarios,
+    specs,
+    written_to,
+)
+from tpssim.cli.commands.sweep import told_what_is_kept
+from tpssim.core.errors import InputError
+from tpssim.core.types import VERSION
+from tpssim.output.tables import filled
+
+if TYPE_CHECKING:
+    from tpssim.experiments.tuning.sensitivity import Sensitivity
+    from tpssim.experiments.tuning.tune_result import TuneResult
+    from tpssim.scenarios.scenario import Scenario
+
+#: What a law that adapts has to master: a constant overload, a change, short disturbances.
+USUAL = ("blocking-steady", "degrade-recover", "spikes")
+
+EPILOG = """\
+objectives: score and achieved (more is better), tracking, churn, latency,
+balanced (less is better; default); a measure, in its own sense; or a formula of
+these and of measures with + - * / and numbers, in which achieved and score are
+their plain values. One that makes a measure worse says which way is better:
+"max: achieved - churn", "min: period". Two give a front of compromises (needs
+the extra tune)
+  python -m tpssim tune ewma-deadzone
+  python -m tpssim tune headroom --scenarios spikes,stall --worst \\
+    --objective "tracking + 0.1 * churn"
+  python -m tpssim tune ewma-deadzone --parameters alpha,deadzone=1:3 \\
+    --sensitivity
+  python -m tpssim tune aimd --trace my_calls.csv --objective tracking churn
+A run that is interrupted or killed goes on where it was when the same command
+is given again.
+"""
+
+
+def add(verbs: Any) -> None:
+    """The verb on the command line."""
+    parser = verbs.add_parser(
+        "tune",
+        help="the best parameters of a law, chosen on fresh seeds: gain, confidence, what is given up",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("law", metavar="LAW", help="such as ewma-deadzone; its parameters are the default")
+    parser.add_argument(
+        "--scenarios",
+        nargs="+",
+        metavar="A,B",
+        help=f"default: {','.join(USUAL)}, or with --trace the recording alone",
+    )
+    add_trace(parser)
+    parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s")
+    parser.add_argument(
+        "--objective", nargs="+", metavar="O", default=["balanced"], help="one, or two for a front"
+    )
+    parser.add_argument("--worst", action="store_true", help="the worst scenario counts, not their mean")
+    parser.add_argument(
+        "--parameters",
+        nargs="+",
+        metavar="P,Q=LOW:HIGH",
+        help="which, and where to look; default: all, where their record says",
+    )
+    parser.add_argument("--budget", type=int, metavar="N", help="settings; default: 120 for each parameter")
+    parser.add_argument(
+        "--replications", type=int, default=5, metavar="N", help="of a setting in the search; default: 5"
+    )
+    parser.add_argument(
+        "--sensitivity", action="store_true", help="also how much of the objective each parameter makes"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")
+    parser.add_argument(
+        "--store", type=Path, metavar="FILE", help="keep every run there; reused when it fits"
+    )
+    add_common(parser)
+    parser.set_defaults(run=tune)
+
+
+def _parameters(given: list[str] | None) -> dict[str, tuple[float, float] | None] | None:
+    """`A,B=LOW:HIGH` as bounds by name."""
+    if given is None:
+        return None
+    found: dict[str, tuple[float, float] | None] = {}
+    for part in ",".join(given).split(","):
+        name, equals, rest = part.partition("=")
+        bounds = None
+        if equals:
+            try:
+                low, high = (float(end) for end in rest.split(":"))
+                bounds = low, high
+            except ValueError:
+                raise InputError(f"--parameters {part!r}; write NAME or NAME=LOW:HIGH") from None
+        if not name or name in found:
+            what = f"{name} is given twice" if name else f"{part!r} names nothing"
+            raise InputError(f"--parameters: {what}; allowed: each name once")
+        found[name] = bounds
+    return found
+
+
+class _Told:
+    """Progress by stages, a line each."""
+
+    def __init__(self) -> None:
+        self.stage, self.line = "", Progress("runs")
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage != self.stage:
+            self.stage, self.line = stage, Progress(f"runs of the {stage}")
+        self.line(done, total)
+
+
+def _wanted(args: argparse.Namespace, arenas: list[Scenario]) -> str:
+    """Which rate is wanted of a recording, where nobody said."""
+    if args.trace is None or args.tps is not None:
+        return ""
+    return f"wanted: {arenas[-1].target:g}/s, twice the mean of the recording; --tps RATE for another"
+
+
+def tune(args: argparse.Namespace) -> int:
+    began = time.perf_counter()
+    from tpssim.experiments.sweep.store import remove
+    from tpssim.experiments.tuning import sensitivity
+    from tpssim.experiments.tuning.tune import tune
+    from tpssim.output.results_dir import check_out, results_folder
+    from tpssim.scenarios.recordings import overlapping
+
+    parameters = _parameters(args.parameters)
+    usual = None if args.trace is not None else USUAL
+    given = usual if args.scenarios is None else specs(args.scenarios)
+    arenas = scenarios(args, given or [])
+    if len(args.objective) > 1 and args.sensitivity:
+        raise InputError("--sensitivity with two objectives; allowed: with one")
+    aims = args.objective[0] if len(args.objective) == 1 else args.objective
+    robust = "worst" if args.worst else "mean"
+    where = f"{len(arenas)}-scenarios" if given != USUAL else "usual"
+    out = args.out or default_out("tune", args.law, arenas[0].name if len(arenas) == 1 else where)
+    check_out(out, "tune")
+    path = args.store or out.parent / f".{out.name}.sqlite"
+    found = None
+    # The file is made by the first that has found its arguments sound.
+    with told_what_is_kept(path), executor_for(args.workers) as executor:
+        told = _Told()
+        result = tune(
+            arenas,
+            args.law,
+            aims,
+            parameters=parameters,
+            robust=robust,
+            replications=args.replications,
+            seed=args.seed,
+            budget=args.budget,
+            executor=executor,
+            store=path,
+            progress=told,
+        )
+        if args.sensitivity:
+            found = sensitivity.sensitivity(
+                arenas,
+                args.law,
+                aims,
+                parameters=parameters,
+                robust=robust,
+                seed=args.seed,
+                executor=executor,
+                store=path,
+                progress=told,
+            )
+    overlap = 0.0 if args.trace is None else overlapping(args.trace, column=args.column)
+    notes = [note for note in (_wanted(args, arenas), overlap_note(overlap, args.trace)) if note]
+    document = {"command": command(args), "notes": notes, **result.document()}
+    if found is not None:
+        document["sensitivity"] = found.document()
+    with results_folder(out, "tune") as folder:
+        written = _write(folder, result, found, document, args, began)
+    if args.store is None:
+        remove(path)  # it was there to resume from
+    if args.json:
+        print(json.dumps(document, indent=1, allow_nan=False))
+    else:
+        print("\n".join([*map(filled, notes), result.text()]))
+        if found is not None:
+            print(f"\n{found.text()}")
+        print(f"\n{written_to(out, written)}")
+    return 0
+
+
+def _write(
+    folder: Path,
+    result: TuneResult,
+    found: Sensitivity | None,
+    document: dict[str, Any],
+    args: argparse.Namespace,
+    began: float,
+) -> list[str]:
+    from tpssim.output import plots
+    from tpssim.output.results_dir import MARK, write_json
+
+    made = f"{command(args)} (tpssim {VERSION})"
+    write_json(folder / "summary.json", document)
+    result.to_csv(folder / "points.csv")
+    if len(result.objectives) == 1:
+        figures = [("convergence.png", result.plot_convergence()), ("profile.png", result.plot_profile())]
+    else:
+        figures = [("pareto.png", result.plot_pareto()), ("profile.png", result.plot_profile())]
+    if found is not None:
+        figures.append(("sensitivity.png", found.plot()))
+    for name, figure in figures:
+        plots.save(figure, folder / name, made)
+    write_json(folder / MARK, run_record(args, began, "auto"))
+    return [*(name for name, _ in figures), "points.csv", "summary.json"]

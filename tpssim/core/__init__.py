@@ -1,0 +1,1 @@
+"""What everything rests on: types, errors, checked numbers, pacing, windows, clocks, cache keys."""

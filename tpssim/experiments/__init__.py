@@ -1,0 +1,1 @@
+"""Many runs: comparisons, leagues, sweeps, searches, replays, analyses."""

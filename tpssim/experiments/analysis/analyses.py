@@ -1,0 +1,247 @@
+"""`analyse`: every prediction that there is for a law on a scenario, beside the simulation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tpssim.controllers import CONTROLLERS
+from tpssim.controllers.article import TWINS
+from tpssim.core.statistics import assumption
+from tpssim.core.types import record
+from tpssim.core.validation import MOST_COMPARED, checked_count
+from tpssim.experiments.analysis.dead_zones import of_busy_time, of_ewma_deadzone
+from tpssim.experiments.analysis.linear import of_linear
+from tpssim.experiments.analysis.plants import Plant, plant_of
+from tpssim.experiments.analysis.rows import TOLERANCE, Picture, Row, Runs
+from tpssim.experiments.analysis.sawtooths import of_aimd, of_aimd_epoch
+from tpssim.metrics.measure import measure_phases
+from tpssim.output import tables
+from tpssim.scenarios.scenario import Scenario, frame
+from tpssim.simulation.resolve import ControllerLike, contender, scenario_named
+from tpssim.simulation.run import simulate
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tpssim.simulation.trace import Trace
+
+REFUTED = (
+    f"refuted: it applies, but the simulated interval lies more than {TOLERANCE:.0%} away from the prediction"
+)
+Predictor = Callable[[Any, Runs, int], tuple[list[Row], Picture]]
+#: The laws that theory says something of.
+PREDICTED: dict[str, Predictor] = {
+    "aimd": of_aimd,
+    "ewma-deadzone": of_ewma_deadzone,
+    "busy-time": of_busy_time,
+    "aimd-epoch": of_aimd_epoch,
+    "pid": of_linear,
+    "pi": of_linear,
+}
+
+
+@record
+class Analysis(NamedTuple):
+    """What theory says of a law on a scenario, and what the simulation shows.
+
+    >>> found = analyse("blocking-steady:duration=5", "aimd", replications=2)
+    >>> found.controller, len(found.rows) > 0
+    ('aimd', True)
+    """
+
+    scenario: Scenario
+    controller: str
+    plant: Plant | None  #: what theory made of the scenario; None if nothing
+    rows: list[Row]
+    reason: str  #: why there are no rows; "" if there are
+    picture: Picture
+    trace: Trace  #: the first replication
+    replications: int
+    seed: int
+
+    def table(self) -> str:
+        """Plain text: the rows, then the assumption of each."""
+        title = f"{self.controller} on {self.scenario.name}"
+        if not self.rows:
+            return tables.filled(f"{title}: nothing is predicted: {self.reason}")
+        header = ("quantity", "applies", "predicted", "simulated", "unit")
+        lines: list[tuple[str, ...]] = []
+        notes: dict[str, list[str]] = {}
+        for row in self.rows:
+            simulated = "-" if row.simulated is None else _estimate(row)
+            refuted = row.refuted()
+            applies = "no" if row.refusal else "refuted" if refuted else "yes"
+            lines.append((row.quantity, applies, _number(row.predicted), simulated, row.unit))
+            told = f"{row.assumption}."
+            if row.refusal:
+                told += f" Does not apply: {row.refusal}."
+            if refuted:
+                told += f" REFUTED: {refuted}."
+            notes.setdefault(told, []).append(row.quantity)
+        plant = self.plant
+        assert plant is not None
+        about = (
+            f"{title}, {plant.start:g}-{plant.end:g} s: bears {plant.capacity:.4g}/s of "
+            f"{plant.target:.4g}/s, service CV {plant.cv:.2g}; {self.replications} replications"
+        )
+        below = [tables.filled(f"±: {assumption(self.replications)}", further="   ")]
+        below += [REFUTED] if self.refuted() else []
+        return "\n".join(
+            [tables.filled(about), "", _aligned(header, lines), *below, "", "assumptions:", *_told(notes)]
+        )
+
+    def refuted(self) -> list[str]:
+        """The quantities whose prediction applies, but is refuted by the simulation."""
+        return [row.quantity for row in self.rows if row.refuted()]
+
+    def document(self) -> dict[str, Any]:
+        """The same for programs."""
+
+        def number(value: float) -> float | str | None:
+            return None if math.isnan(value) else value if math.isfinite(value) else str(value)
+
+        plant = self.plant
+        return {
+            "scenario": self.scenario.name,
+            "controller": self.controller,
+            "replications": self.replications,
+            "seed": self.seed,
+            "reason": self.reason,
+            "phase": None if plant is None else [plant.start, plant.end],
+            "capacity": None if plant is None else plant.capacity,
+            "tolerance": TOLERANCE,
+            "rows": [
+                {
+                    "quantity": row.quantity,
+                    "unit": row.unit,
+                    "predicted": number(row.predicted),
+                    "simulated": None if row.simulated is None else row.simulated._asdict(),
+                    "assumption": row.assumption,
+                    "applies": not row.refusal,
+                    "why_not": row.refusal,
+                    "refuted": row.refuted(),
+                }
+                for row in self.rows
+            ],
+        }
+
+    def plot(self) -> Figure:
+        """The simulated rate with predicted levels that apply; beside it the loop, if it is linear."""
+        from tpssim.output import plots
+
+        title = f"{self.controller} on {self.scenario.name}"
+        if not self.picture.curves:
+            shown = "what is predicted of it" if self.picture.levels else "no prediction that applies to it"
+            title += f"\nthe rate, and {shown}" if self.rows else "\nthe rate alone, as nothing is predicted"
+        if refuted := self.refuted():
+            title += "\n" + tables.filled(f"refuted by the simulation: {', '.join(refuted)}")
+        return plots.analysis_figure(
+            title,
+            self.picture.caption,
+            self.picture.curves,
+            self.picture.marks,
+            self.trace.panel("first replication"),
+            plots.Frame(*frame(self.scenario)),
+            [(f"{label}{self._doubt(level)}", level) for label, level in self.picture.levels],
+            (0.0, 0.0) if self.plant is None else (self.plant.start, self.plant.end),
+        )
+
+    def _doubt(self, level: float) -> str:
+        """What is said of a level that is a prediction, or goes with one, which is refuted."""
+        rates = [row for row in self.rows if row.unit == "1/s" and not row.refusal]
+        own = [row for row in rates if row.predicted == level]
+        return " (refuted)" if any(row.refuted() for row in own or rates) else ""
+
+
+def _told(notes: dict[str, list[str]]) -> list[str]:
+    """Each assumption once, behind the quantities that rest on it."""
+    return [
+        tables.filled(f"{'; '.join(quantities)}: {told}", "  ", "    ") for told, quantities in notes.items()
+    ]
+
+
+def _number(value: float) -> str:
+    return "-" if math.isnan(value) else "never" if math.isinf(value) else f"{value:.4g}"
+
+
+def _estimate(row: Row) -> str:
+    """Four digits and the interval in as many decimals."""
+    found = row.simulated
+    assert found is not None
+    if found.mean is None:
+        return "never" if found.never else "-"
+    digits = max(0, 3 - math.floor(math.log10(abs(found.mean)))) if found.mean else 3
+    return tables.interval(found, 1.0, min(digits, 5))
+
+
+def _aligned(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
+    widths = [max(len(line[i]) for line in [header, *lines]) for i in range(len(header))]
+    rows = []
+    for line in [header, *lines]:
+        cells = [
+            cell.rjust(width) if i in (2, 3) else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        rows.append("  ".join(cells).rstrip())
+    rows.insert(1, "-" * max(len(row) for row in rows))
+    return "\n".join(rows)
+
+
+def _silence(name: str) -> str:
+    """Why nothing is predicted for a law."""
+    if name not in CONTROLLERS:
+        return "it is no law of the catalogue, and only laws with known equations can be reckoned"
+    law = CONTROLLERS[name]
+    if law.signals == "none":
+        return "it looks at nothing, so there is no loop"
+    return (
+        f"it turns the {' or '.join(law.actuators)} valve by {law.signals}; the theory here covers "
+        f"{', '.join(PREDICTED)} and has no equations for it"
+    )
+
+
+def analyse(
+    scenario: Scenario | str,
+    controller: ControllerLike,
+    *,
+    replications: int = 10,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Analysis:
+    """Predictions for a law on a scenario, beside what so many simulations show: means, and intervals of the
+    median run.
+
+    Looked at is the long phase in which the service bears the least of what is wanted. A printed throttle
+    stands for the law that equals it. Where nothing is predicted, `reason` says why.
+    `progress(done, total)` is called as runs end. Raises `InputError`.
+
+    >>> found = analyse("blocking-steady:duration=20", "token-bucket", replications=2)
+    >>> found.reason
+    'it looks at nothing, so there is no loop'
+    """
+    checked_count("replications", replications, 2, MOST_COMPARED)
+    checked_count("seed", seed, 0)
+    arena, rival = scenario_named(scenario), contender(controller)
+    law, name = rival.law, rival.name
+    if name in TWINS:
+        law, name = contender(TWINS[name]).law, TWINS[name]
+    traces = []
+    for replication in range(replications):
+        traces.append(simulate(arena, controller if law is None else law, seed=seed, replication=replication))
+        if progress is not None:
+            progress(replication + 1, replications)
+    plant = plant_of(arena)
+    reason = plant if isinstance(plant, str) else ""
+    rows: list[Row] = []
+    picture = Picture("", [], [], [])
+    if name not in PREDICTED:
+        reason = _silence(name)
+    elif not isinstance(plant, str):
+        phases = [measure_phases(trace)[plant.phase] for trace in traces]
+        rows, picture = PREDICTED[name](law, Runs(plant, traces, phases), seed)
+        if not rows:
+            reason = "with these parameters its loop has no operating point"
+    known = None if isinstance(plant, str) else plant
+    return Analysis(arena, rival.label, known, rows, reason, picture, traces[0], replications, seed)

@@ -1,0 +1,367 @@
+"""The league: every throttle on every scenario where its valve acts, by one score. It reads finished runs.
+
+The score of a run is the weighted geometric mean of its parts, each between 0 and 1 (`PARTS` defines them);
+parts that a run does not have are left out, with their weight. A throttle's score is the mean over its
+scenarios. Intervals are over replications, whose noise all throttles share: the scenarios are these, not a
+sample of others.
+
+A rank compares like with like: a throttle's is among those that play all of its scenarios, on these. So
+throttles that play everywhere are ranked on everything, and limits, which act on some scenarios only, among
+all throttles on those.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tpssim.core.statistics import CONFIDENCE, EACH, Estimate, assumption, estimate, estimates, fewest
+from tpssim.core.types import record
+from tpssim.experiments.comparison import Cell, Comparison
+from tpssim.output.results_dir import plain
+from tpssim.output.tables import aligned, counted, filled, in_html
+from tpssim.scenarios.plant import Async, Pool
+from tpssim.scenarios.scenario import Scenario
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+SEED = 1000  #: of a league by default; laws were chosen by comparisons, too, and these begin at seed 0
+LEAST = 0.01  # of a part: what fails wholly costs much, but not everything
+PATIENCE = 5.0  # s; a recovery that takes as long scores a half
+
+
+@record
+class Part(NamedTuple):
+    weight: float
+    definition: str
+
+
+PARTS = {
+    "achieved": Part(0.4, "share of the achievable calls that completed (measure achieved)"),
+    "latency": Part(0.2, "1 / (1 + log10 stretch): a half where calls wait ten times what they would alone"),
+    "steadiness": Part(0.15, "1 / (1 + swing) of the commanded rate or limit; 1 where a limit held nothing"),
+    "recovery": Part(0.15, f"{PATIENCE:g} s / ({PATIENCE:g} s + regain_time), where the capacity rises"),
+    "fairness": Part(0.1, "Jain's index of the producers (measure fairness), where there are several"),
+}
+APART = "Scores are means over the scenarios of a block: compare within a block only."
+SPLIT = ("tuning", "held-out")
+
+
+@record
+class Score(NamedTuple):
+    """The score of one run and its parts; nan for a part that the run does not have."""
+
+    total: float
+    achieved: float
+    latency: float
+    steadiness: float
+    recovery: float
+    fairness: float
+
+
+def score(measures: Mapping[str, float]) -> Score:
+    """The score of a run from its measures: `exp(sum w ln part / sum w)` over the parts that it has.
+
+    A limit that held nothing back, of a law whose rate never moved, swings in vain.
+
+    >>> nan = math.nan
+    >>> run = {"achieved": 1.0, "stretch": 10.0, "swing": 0.0, "regain_time": nan, "fairness": nan}
+    >>> round(score({**run, "held": 0.0, "total_variation": 0.0}).total, 3)  # 0.5^(0.2 / 0.75)
+    0.831
+    """
+    stretch, regain = measures["stretch"], measures["regain_time"]
+    inert = measures["held"] == 0.0 and measures["total_variation"] == 0.0
+    parts = {
+        "achieved": measures["achieved"],
+        # Without one completed call there is no stretch, and nothing good to say.
+        "latency": 0.0 if math.isnan(stretch) else 1.0 / (1.0 + math.log10(max(1.0, stretch))),
+        "steadiness": 1.0 if inert else 1.0 / (1.0 + measures["swing"]),
+        "recovery": PATIENCE / (PATIENCE + regain),
+        "fairness": measures["fairness"],
+    }
+    weight = logarithm = 0.0
+    for name, value in parts.items():
+        if not math.isnan(value):
+            weight += PARTS[name].weight
+            logarithm += PARTS[name].weight * math.log(max(value, LEAST))
+    return Score(math.exp(logarithm / weight), **parts)
+
+
+def acts(actuators: Sequence[str], scenario: Scenario) -> bool:
+    """Whether one of a law's actuators can act on a scenario: a limit only where several calls of a producer
+    are in flight.
+
+    With hand-off feedback a call is over, for the law, when it has been handed over.
+    """
+    consumer = scenario.consumer
+    several = isinstance(consumer, Pool) and consumer.workers > 1.0
+    several = several or (isinstance(consumer, Async) and consumer.feedback == "completion")
+    return "rate" in actuators or "reject" in actuators or several
+
+
+def half(scenario: str) -> str:
+    """The half to which a scenario belongs: by the first byte of the SHA-256 of its name, without parameters.
+
+    >>> half("degrade-recover"), half("degrade-recover:mean=0.1") == half("degrade-recover")
+    ('tuning', True)
+    """
+    return SPLIT[hashlib.sha256(scenario.partition(":")[0].encode()).digest()[0] % 2]
+
+
+@record
+class Standing(NamedTuple):
+    """One throttle in the table: among those that play all of its scenarios, on these."""
+
+    throttle: str
+    valve: str
+    scenarios: int
+    rank: int  #: by the mean score
+    among: int  #: how many are ranked there, itself included
+    ranks: Estimate  #: of the rank in each replication
+    score: Estimate
+    first: str  #: who is first there
+    behind: Estimate  #: score of the first - its own, with an interval at `together`
+    parts: Score  #: means
+    halves: tuple[float, float]  #: mean scores on the tuning and the held-out half
+    worst: tuple[str, float]  #: least score over the best one of any throttle on that scenario
+
+
+@record
+class League(NamedTuple):
+    """The scores of a comparison."""
+
+    comparison: Comparison
+
+    def scenarios(self) -> list[str]:
+        """Their names, the tuning half first."""
+        return sorted(self.comparison.scenarios, key=lambda name: SPLIT.index(half(name)))
+
+    def standings(self, only: str | None = None) -> list[Standing]:
+        """The table: who plays most scenarios first, then by rank; `only`: one half of the scenarios."""
+        played = {name for name, _ in self.comparison.cells}
+        names = [name for name in self.scenarios() if name in played and only in (None, half(name))]
+        throttles = list(dict.fromkeys(label for _, label in self.comparison.cells))
+        totals = {label: self._totals(label, names) for label in throttles}
+        totals = {label: rows for label, rows in totals.items() if rows}
+        best = {
+            name: max(float(rows[name].mean()) for rows in totals.values() if name in rows) for name in names
+        }
+        rows = [self._standing(label, totals, best) for label in totals]
+        return sorted(rows, key=lambda row: (-row.scenarios, row.rank))
+
+    def _standing(
+        self, label: str, totals: Mapping[str, Mapping[str, Array]], best: Mapping[str, float]
+    ) -> Standing:
+        own = totals[label]
+        rivals = [other for other, rows in totals.items() if own.keys() <= rows.keys()]
+        means = {other: np.mean([totals[other][name] for name in own], axis=0) for other in rivals}
+        mine, first = means[label], max(rivals, key=lambda other: float(means[other].mean()))
+        every = np.array(list(means.values()))
+        share = {name: float(row.mean()) / best[name] for name, row in own.items()}
+        worst = min(share, key=lambda name: share[name])
+        return Standing(
+            label,
+            self._valve(label),
+            len(own),
+            1 + int((every.mean(axis=1) > mine.mean()).sum()),
+            len(rivals),
+            estimate((1.0 + (every > mine).sum(axis=0)).tolist()),
+            estimate(mine.tolist()),
+            first,
+            estimate((means[first] - mine).tolist(), together(len(rivals))),
+            self._parts(label, list(own)),
+            (self._mean(own, SPLIT[0]), self._mean(own, SPLIT[1])),
+            (worst, share[worst]),
+        )
+
+    def cell(self, scenario: str, throttle: str) -> tuple[str, float] | None:
+        """(verdict, mean score); None where its valve does not act."""
+        found = self.comparison.cells.get((scenario, throttle))
+        if found is None:
+            return None
+        return found.verdict()[0], float(np.mean([run.total for run in scores(found)]))
+
+    def _valve(self, throttle: str) -> str:
+        cells = self.comparison.cells.items()
+        return " or ".join(next(cell.actuators for (_, label), cell in cells if label == throttle))
+
+    def _totals(self, throttle: str, names: Sequence[str]) -> dict[str, Array]:
+        """Its score in each replication on each of its scenarios."""
+        cells = self.comparison.cells
+        return {
+            name: np.array([run.total for run in scores(cells[name, throttle])])
+            for name in names
+            if (name, throttle) in cells
+        }
+
+    def _mean(self, totals: Mapping[str, Array], which: str) -> float:
+        means = [float(row.mean()) for name, row in totals.items() if half(name) == which]
+        return sum(means) / len(means) if means else math.nan
+
+    def _parts(self, throttle: str, names: Sequence[str]) -> Score:
+        """Its mean over scenarios of each part, where there is one."""
+        rows = np.array([np.mean(scores(self.comparison.cells[name, throttle]), axis=0) for name in names])
+        return Score(*estimates(rows).mean.tolist())
+
+    def __repr__(self) -> str:
+        throttles = {label for _, label in self.comparison.cells}
+        return (
+            f"<League: {counted(len(throttles), 'throttle')} on "
+            f"{counted(len(self.comparison.scenarios), 'scenario')}, "
+            f"{counted(self.comparison.replications, 'replication')}; print(.table()), .plot(), .standings()>"
+        )
+
+    def _repr_html_(self) -> str:
+        """The table in a notebook."""
+        blocks = [in_html(header, rows, about, left=1) for about, header, rows in self._blocks()]
+        told = "<br>".join(map(html.escape, self._about().splitlines()))
+        return f"<p>{told}</p>" + "".join(blocks) + (f"<p>{APART}</p>" if len(blocks) > 1 else "")
+
+    def table(self) -> str:
+        """For people, 80 columns wide: a block for each number of scenarios."""
+
+        def fitted(text: str) -> str:
+            return "\n".join(filled(line, further="  ") for line in text.splitlines())
+
+        blocks = [
+            f"{fitted(about)}\n\n{aligned(header, rows, left=1)}" for about, header, rows in self._blocks()
+        ]
+        return "\n\n".join([fitted(self._about()), *blocks, *([APART] if len(blocks) > 1 else [])])
+
+    def _about(self) -> str:
+        weights = ", ".join(f"{name} {part.weight:g}" for name, part in PARTS.items())
+        ranks = f"ranks: {assumption(self.comparison.replications)}"
+        behind = f"behind first ±: {CONFIDENCE:.0%} for all of a block together, likewise"
+        return "\n".join([f"score: geometric mean of {weights}", ranks, behind])
+
+    def _blocks(self) -> Iterator[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
+        """Of each block what is above it, its header, its rows."""
+        header = (
+            "throttle", "rank", "score", "behind\nfirst", "achi\xad\neved", "lat\xad\nency", "stea\xad\ndy",
+            "reco\xad\nvery", "fair", "tun\xad\ning", "held-\nout",
+        )  # fmt: skip
+        standings = self.standings()
+        for number in dict.fromkeys(row.scenarios for row in standings):
+            block = [row for row in standings if row.scenarios == number]
+            rows = [
+                (
+                    row.throttle,
+                    _ranks(row.ranks),
+                    _three(row.score),
+                    "-" if row.throttle == row.first else _plus_minus(row.behind),
+                    *(_two(value) for value in row.parts[1:]),
+                    *(_two(value) for value in row.halves),
+                )
+                for row in block
+            ]
+            where = f"on {number} of {len(self.scenarios())} scenarios"
+            who = f"ranked among the {block[0].among} throttles that act there; first: {block[0].first}"
+            least = fewest(together(block[0].among))
+            few = self.comparison.replications < least and len(block) > 1
+            none = f"\nno ± behind the first: it needs {least} replications at least" if few else ""
+            yield f"{where}, {who}{none}", header, rows
+
+    def plot(self) -> Figure:
+        """Throttle by scenario: the verdict and the score in each cell; in the order of the table."""
+        from tpssim.output import plots
+
+        names = self.scenarios()
+        order = [row.throttle for row in self.standings()]
+        cells = [[self.cell(name, label) for name in names] for label in order]
+        values = np.array([[math.nan if cell is None else cell[1] for cell in row] for row in cells])
+        words = [["" if cell is None else cell[0] for cell in row] for row in cells]
+        groups = [(which, sum(half(name) == which for name in names)) for which in SPLIT]
+        means = [row.score.mean or 0.0 for row in self.standings()]
+        return plots.matrix_figure(
+            "Every throttle on every scenario where its valve acts",
+            "score, from 0 to 1 (best), and verdict; empty: the valve does not act there",
+            order,
+            means,
+            names,
+            groups,
+            values,
+            words,
+        )
+
+    def to_json(self, **extra: Any) -> str:
+        """The table, the score of every cell with its parts, and what defines them."""
+        document = {
+            **extra,
+            "seed": self.comparison.seed,
+            "replications": self.comparison.replications,
+            "confidence": {"ranks": EACH, "behind": CONFIDENCE},
+            "assumption": assumption(self.comparison.replications),
+            "parts": {name: part._asdict() for name, part in PARTS.items()},
+            "halves": {name: half(name) for name in self.scenarios()},
+            "standings": [_listed(row) for row in self.standings()],
+            "held_out": [_listed(row) for row in self.standings(SPLIT[1])],
+            "cells": list(self.rows()),
+        }
+        return json.dumps(document, indent=1, allow_nan=False)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One flat row a cell: verdict, the mean score with its interval, the means of its parts."""
+        found = []
+        for (name, label), cell in self.comparison.cells.items():
+            each = np.array(scores(cell))
+            total = estimate(each[:, 0].tolist())
+            row: dict[str, Any] = {"scenario": name, "half": half(name), "throttle": label}
+            row |= {"verdict": cell.verdict()[0], "score": total.mean, "low": total.low, "high": total.high}
+            means = zip(Score._fields[1:], estimates(each).mean[1:].tolist(), strict=True)
+            found.append(row | {part: plain(value) for part, value in means})
+        return found
+
+
+def together(rivals: int) -> float:
+    """The confidence of each interval, for all pairs of so many to have `CONFIDENCE` together (Bonferroni).
+
+    All pairs, since the first is not known before: of k that are alike one is ahead by luck, and k - 1
+    intervals that compare with it would not allow for that.
+    """
+    return 1.0 - (1.0 - CONFIDENCE) / max(rivals * (rivals - 1) // 2, 1)
+
+
+def scores(cell: Cell) -> list[Score]:
+    """The score of each replication."""
+    return [score(run.measures) for run in cell.runs]
+
+
+def _listed(row: Standing) -> dict[str, Any]:
+    listed = row._asdict()
+    for name in ("ranks", "score", "behind"):
+        listed[name] = listed[name]._asdict()
+    listed["parts"] = plain(row.parts._asdict())
+    listed["halves"] = dict(zip(SPLIT, map(plain, row.halves), strict=True))
+    listed["worst"] = {"scenario": row.worst[0], "share_of_best": row.worst[1]}
+    return listed
+
+
+def _two(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f}"
+
+
+def _three(value: Estimate) -> str:
+    return "-" if value.mean is None else f"{value.mean:.3f}"
+
+
+def _plus_minus(value: Estimate) -> str:
+    spread = "" if value.mean is None or value.high is None else f" ±{value.high - value.mean:.3f}"
+    return f"{_three(value)}{spread}"
+
+
+def _ranks(value: Estimate) -> str:
+    """The interval of a rank, in whole ranks."""
+    if value.low is None or value.high is None:
+        return f"{value.mean:.0f}"
+    low, high = max(1, math.floor(value.low + 0.5)), math.floor(value.high + 0.5)
+    return str(low) if low == high else f"{low}-{high}"

@@ -1,0 +1,169 @@
+"""Many runs of one law on one scenario, each reduced to its measures where it ran: what a sweep is made of.
+
+No trace leaves this room. The measures are those of `metrics.measure`, by the same functions.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from tpssim.core.types import UNFINISHED, record
+from tpssim.metrics.layout import (
+    GRID,
+    HELD,
+    OPEN,
+    REFUSED_CALLS,
+    Columns,
+    Frame,
+    Phase,
+    Samples,
+    one_of,
+)
+from tpssim.metrics.measure import METRICS, frame_of, measured, room_for, settled
+from tpssim.metrics.order_statistics import conclude
+from tpssim.metrics.single_pass import collect
+from tpssim.metrics.verdicts import judge, worst
+from tpssim.output.verdict_words import WORDS
+from tpssim.scenarios.disturbances import Swap
+from tpssim.scenarios.plant import Backend
+from tpssim.scenarios.scenario import Scenario, code
+from tpssim.simulation import simpy_engine
+from tpssim.simulation.compiled import engine, kernel
+from tpssim.simulation.compiled.compiling import fast, fast_for
+from tpssim.simulation.compiled.kernel import Draws, Log
+from tpssim.simulation.trace import unsound
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+MOST = 1_000_000  # numbers in one array of noise or samples
+
+
+@record
+class Reduced(NamedTuple):
+    """What some replications came to, a row each."""
+
+    values: Array  #: in the order of `METRICS`
+    words: NDArray[np.int8]  #: verdicts, as positions in `WORDS`
+    calls: NDArray[np.int64]
+
+
+def gather(
+    log: Log, n: int, producer: Any, frame: Frame, samples: Samples, lane: int, rows: Array, values: Array
+) -> None:
+    """The first n rows of a log, reduced to the measures of that lane."""
+    for i in range(n):
+        if log.outcome[i] > UNFINISHED:
+            log.outcome[i] = UNFINISHED
+    columns = Columns(
+        log.scheduled,
+        log.released,
+        log.completed,
+        log.latency,
+        log.rate,
+        log.limit,
+        log.outcome,
+        producer,
+    )
+    collect(columns, n, log.counters, frame, one_of(samples, lane), rows[lane], values[lane])
+
+
+def reduced(scenario: Scenario, law: Any, seed: int, replications: Sequence[int]) -> Reduced:
+    """The replications of those numbers, reduced to their measures.
+
+    As the compiled engine runs them if it knows the scenario, else one by one in the simpy model.
+    """
+    if engine.refusal(scenario):
+        return _one_by_one(scenario, law, seed, replications)
+    n = engine.expected_slots(scenario)
+    at_once = max(1, MOST // max(n, len(frame_of(scenario).long) * GRID))
+    batches = (tuple(replications[i : i + at_once]) for i in range(0, len(replications), at_once))
+    parts = [_side_by_side(scenario, law, seed, batch, n) for batch in batches]
+    return Reduced(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _one_by_one(scenario: Scenario, law: Any, seed: int, replications: Sequence[int]) -> Reduced:
+    found = Reduced(
+        np.empty((len(replications), len(METRICS))),
+        np.empty(len(replications), np.int8),
+        np.empty(len(replications), np.int64),
+    )
+    for i, replication in enumerate(replications):
+        trace = simpy_engine.simulate(scenario, law, seed, replication, {"controller": type(law).__name__})
+        measures, phases = measured(trace)
+        found.values[i] = list(measures.values())
+        found.words[i] = WORDS.index(judge(trace, phases).word)
+        found.calls[i] = len(trace.released)
+    return found
+
+
+def _noise_alone(scenario: Scenario) -> Scenario:
+    """A scenario with the same noise, and nothing else in it that could tell it from another one."""
+    swaps = tuple(d for d in scenario.disturbances if isinstance(d, Swap))
+    failure = 1.0 if scenario.backend.failure > 0.0 else 0.0
+    return Scenario("", scenario.service, 1.0, 1.0, timer=scenario.timer, disturbances=swaps)._replace(
+        backend=Backend(failure=failure), poisson=scenario.poisson, network=scenario.network
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _noise(
+    scenario: Scenario,
+    own: tuple[str, ...],
+    n: int,
+    seed: int,
+    replications: tuple[int, ...],
+    *needed: bool,
+) -> Draws:
+    each = [engine.draws(scenario, own, n, seed, replication, *needed) for replication in replications]
+    columns: list[Any] = [np.stack(column) for column in zip(*each, strict=True)]
+    return Draws(*columns)
+
+
+def _side_by_side(scenario: Scenario, law: Any, seed: int, replications: tuple[int, ...], n: int) -> Reduced:
+    setting, frame = engine.setting_of(scenario, law), frame_of(scenario)
+    windowed, refuses = setting.sensor is not None, False
+    memory, latencies = engine.memory_of(law, setting)
+    runs = len(replications)
+    values = np.empty((runs, len(METRICS)))
+    rows = np.empty((runs, len(frame.long), len(Phase._fields)))
+    calls = np.zeros(runs, np.int64)
+    law_class: Any = type(law)
+    run, reduce_one = fast_for(kernel.run, law_class), fast(gather)
+    start, tables = law.init(scenario.target), engine.tables_of(scenario.disturbances)
+    while True:
+        noise = _noise(_noise_alone(scenario), code(scenario), n, seed, replications, windowed, refuses)
+        samples, log, producer = room_for(runs, n, frame), engine.log_of(n), np.zeros(n, np.int32)
+        for lane in range(runs):
+            memory[:] = log.counters[:] = 0.0
+            drawn = Draws(*(column[lane] for column in noise))
+            done = run(law, start, *setting, drawn, tables, log, memory, latencies)
+            if done < 0:
+                break
+            reduce_one(log, done, producer, frame, samples, lane, rows, values)
+            calls[lane] = done
+        if done >= 0:
+            break
+        if done <= kernel.UNSOUND:
+            raise unsound(scenario, law_class.__name__, kernel.UNSOUND - done)
+        refuses = refuses or done == kernel.NEEDS_REFUSALS
+        n = n if done == kernel.NEEDS_REFUSALS else 2 * n
+    fast(conclude)(samples, settled(samples), rows, values)
+    return Reduced(
+        values,
+        np.array([_word(*run) for run in zip(samples.sizes, values, rows, strict=True)], np.int8),
+        calls,
+    )
+
+
+def _word(sizes: Array, values: Array, rows: Array) -> int:
+    """What `verdicts.judge` says of a run of a law."""
+    if sizes[OPEN] and values[HELD] == 0.0 and values[REFUSED_CALLS] == 0.0:
+        return WORDS.index("inert")
+    return WORDS.index(worst([Phase(*row) for row in rows.tolist()]))

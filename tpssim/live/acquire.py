@@ -1,0 +1,120 @@
+"""How a thread asks for the next slot: in line, then with a clock."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import Any
+
+from tpssim.core.errors import Aborted
+from tpssim.live.permits import Permit
+from tpssim.live.report import warn
+from tpssim.live.session import Flow, Wait
+from tpssim.live.sources import Source
+from tpssim.live.waiters import ThreadTurn
+
+
+def ask(
+    flow: Flow, clock: Wait, source: Source[Any] | None, asked: float, timeout: float | None = None
+) -> tuple[Any, Permit] | None:
+    """(item, permit) of the next slot, or None if the run is over.
+
+    `asked` is when the caller came for it: from then on, the iterable apart, time is our own. Raises
+    `TimeoutError`, and takes no slot then.
+    """
+    until = math.inf if timeout is None else asked + timeout
+    line, who = flow.line, threading.get_ident()
+    baton, mine = line.baton, False
+    turn = permit = None
+    try:
+        if baton and not line.waiting:
+            try:
+                del baton[0]
+                mine = True
+            except IndexError:  # another thread was faster
+                pass
+        if mine:
+            line.head = who
+            if flow.pacer is not None:
+                flow.tally.blocked += asked - flow.free_since
+        else:
+            turn = ThreadTurn(who)
+            if not _turn_comes(flow, turn, until):
+                without(flow, timeout)
+                return None
+            mine = True
+            line.at_head = None  # whoever else leaves need not call it again
+        try:
+            if flow.ending and flow.over():
+                return None
+            item, took = None, 0.0
+            if source is not None:
+                before = flow.timing.now()
+                waiting = source.waiting
+                if not waiting:
+                    for item in source.items:
+                        waiting.append(item)
+                        break
+                    else:
+                        flow.finish()
+                        return None
+                item = waiting[0]
+                took = flow.timing.now() - before
+            if flow.pacer is None:
+                begun = flow.begin(in_loop=False)
+            else:
+                flow.tally.fetching += took
+                begun = (asked if asked > flow.released_at else flow.released_at) + took
+            while (deadline := flow.deadline(clock)) is not None:
+                if flow.complaint:
+                    warn(flow.complaint)
+                at = clock.wait(deadline if deadline < until else until)
+                permit = flow.release(at, begun)
+                if permit is not None:
+                    if source is not None:
+                        del waiting[
+                            0
+                        ]  # until now an exception leaves it there; from here on nothing is called
+                    return item, permit
+                if at >= until:
+                    break
+        except Aborted:
+            flow.fall()
+            raise
+        finally:
+            if permit is None:
+                flow.gone_without()
+        without(flow, timeout)
+        return None
+    finally:
+        if mine:
+            line.head = None
+            baton += (None,)
+        if line.waiting or not mine:
+            try:
+                line.leave(turn)
+            except BaseException:  # of a signal handler
+                line.leave(turn)
+                raise
+
+
+def _turn_comes(flow: Flow, turn: ThreadTurn, until: float) -> bool:
+    """Wait in line; False if time is up, or the run is over."""
+    line = flow.line
+    line.join(turn)
+    while line.at_head is not turn:
+        left = until - flow.timing.now() if until < math.inf else math.inf
+        if left <= 0.0 or flow.over():
+            return False
+        turn.wait(min(left, line.look))
+        if line.look < math.inf:
+            line.tidy()
+    return True
+
+
+def without(flow: Flow, timeout: float | None) -> None:
+    """No slot: the run is over, or time is up, which is raised."""
+    if not flow.over():
+        if timeout:  # else it was a try
+            flow.given_up()
+        raise TimeoutError(f"no slot came within {timeout:g} s")

@@ -1,0 +1,213 @@
+"""How a task asks for the next slot: as `asking`, without holding up its event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+from tpssim.core.errors import Aborted
+from tpssim.live.acquire import without
+from tpssim.live.async_sources import AsyncSource
+from tpssim.live.clocks import Clocks
+from tpssim.live.permits import Permit
+from tpssim.live.report import warn
+from tpssim.live.session import Flow
+from tpssim.live.sources import Source
+from tpssim.live.waiters import ring
+
+
+class TaskTurn:
+    """A task in the line, or one that waits for an item."""
+
+    __slots__ = ("_bell", "_rung", "term", "who")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.who: Any = loop
+        self._bell: asyncio.Future[None] | None = None
+        self._rung = False
+        self.term = -1
+
+    def expect(self) -> None:
+        """Its bell is made when it waits."""
+
+    def call(self) -> bool:
+        self._rung = True
+        bell = self._bell
+        if bell is None:
+            return not self.who.is_closed()
+        if asyncio._get_running_loop() is self.who:
+            _ring(bell)
+            return True
+        return ring(self.who, _ring, bell)
+
+    def wake(self) -> None:
+        """As `call`."""
+        self.call()
+
+    def bell(self) -> asyncio.Future[None]:
+        """A future that is done when it is called."""
+        bell: asyncio.Future[None] = self.who.create_future()
+        self._bell = bell
+        if self._rung:  # since the last look
+            self._rung = False
+            _ring(bell)
+        return bell
+
+    async def wait(self, seconds: float) -> None:
+        """Until it is called, or for so long."""
+        bell = self.bell()
+        timer = self.who.call_later(seconds, _ring, bell) if seconds < math.inf else None
+        try:
+            await bell
+        finally:
+            self._bell = None
+            self._rung = False
+            if timer is not None:
+                timer.cancel()
+
+
+def _ring(bell: asyncio.Future[None]) -> None:
+    if not bell.done():
+        bell.set_result(None)
+
+
+async def aask(
+    flow: Flow,
+    clocks: Clocks,
+    source: Source[Any] | AsyncSource[Any] | None,
+    asked: float,
+    timeout: float | None = None,
+) -> tuple[Any, Permit] | None:
+    """As `ask`. After each `await` the turn may be another's: see `Line`."""
+    until = math.inf if timeout is None else asked + timeout
+    line, loop = flow.line, asyncio.get_running_loop()
+    term, turn, permit = -1, None, None
+    again = False
+    try:
+        if line.baton and not line.waiting:
+            try:
+                del line.baton[0]
+                term = line.term
+            except IndexError:  # a thread was faster
+                pass
+        if term >= 0:
+            line.head = loop
+            if flow.pacer is not None:
+                flow.tally.blocked += asked - flow.free_since
+        else:
+            turn = TaskTurn(loop)
+            term = await _turn_comes(flow, turn, until)
+            if term < 0:
+                without(flow, timeout)
+                return None
+        try:
+            if flow.ending and flow.over():
+                return None
+            item, took = None, 0.0
+            if source is not None:
+                before = flow.timing.now()
+                waiting = source.waiting
+                if waiting:
+                    pass  # it took no time
+                elif isinstance(source, Source):
+                    for item in source.items:
+                        waiting.append(item)
+                        took = flow.timing.now() - before
+                        break
+                    else:
+                        flow.finish()
+                        return None
+                else:
+                    fetched = await _fetched(flow, source, loop, until, term)
+                    if not line.still(term):
+                        again = True
+                        return await aask(flow, clocks, source, asked, timeout)
+                    if not fetched:
+                        without(flow, timeout)
+                        return None
+                    took = max(source.ended - max(source.began, before), 0.0)
+                item = waiting[0]
+            if flow.pacer is None:
+                begun = flow.begin(in_loop=True)
+            else:
+                flow.tally.fetching += took
+                begun = (asked if asked > flow.released_at else flow.released_at) + took
+            clock = clocks.latest
+            if clock is None or clock.loop is not loop:
+                clock = clocks.in_loop(loop)
+            while (deadline := flow.deadline(clock)) is not None:
+                if flow.complaint:
+                    warn(flow.complaint)
+                at = await clock.wait(deadline if deadline < until else until)
+                with line.lock:
+                    lost = term != line.term
+                if lost:
+                    again = True
+                    return await aask(flow, clocks, source, asked, timeout)
+                permit = flow.release(at, begun)
+                if permit is not None:
+                    if source is not None:
+                        del waiting[0]  # until now an exception leaves it there
+                    return item, permit
+                if at >= until:
+                    break
+        except Aborted:
+            flow.fall()
+            raise
+        finally:
+            if permit is None and line.still(term):
+                flow.gone_without()
+        without(flow, timeout)
+        return None
+    except asyncio.CancelledError:
+        if not again:  # else it is counted already
+            flow.given_up()
+        raise
+    finally:
+        if permit is not None:  # it is the head, and its loop runs
+            line.head = line.at_head = None
+            line.term += 1
+            line.baton += (None,)
+        if permit is None or line.waiting:
+            try:
+                line.leave(turn, term)
+            except BaseException:  # of a signal handler
+                line.leave(turn, term)
+                raise
+
+
+async def _turn_comes(flow: Flow, turn: TaskTurn, until: float) -> int:
+    """Wait in line for a term at its head; -1 if time is up, or the run is over."""
+    line = flow.line
+    line.join(turn)
+    while (term := line.holds(turn)) < 0:
+        left = until - flow.timing.now() if until < math.inf else math.inf
+        if left <= 0.0 or flow.over():
+            break
+        if 0 <= turn.term < line.term:  # it had its turn while its loop was stopped
+            line.join(turn)
+            continue
+        await turn.wait(min(left, line.look))
+        if line.look < math.inf:
+            line.tidy()
+    return term
+
+
+async def _fetched(
+    flow: Flow, source: AsyncSource[Any], loop: asyncio.AbstractEventLoop, until: float, term: int
+) -> bool:
+    """Whether an item waits; else time is up, or the run or the term is over."""
+    turn = TaskTurn(loop)
+    try:
+        while flow.line.still(term) and flow.waits_for_item(turn):
+            left = None if until == math.inf else max(until - flow.timing.now(), 0.0)
+            if await source.fetch(turn.bell(), left):
+                return True
+            if left is not None and flow.timing.now() >= until:
+                return False
+        if flow.line.still(term):
+            await source.give_up()
+    except StopAsyncIteration:
+        flow.finish()
+    return False

@@ -1,0 +1,242 @@
+"""The live view, in a process of its own (`python -m tpssim.live.panel`): frames in, lines or a panel out.
+
+Off a terminal a line a second; on one a panel that is redrawn, by rich where it is installed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import sys
+from array import array
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, BinaryIO, NamedTuple
+
+from tpssim.core.streams import sound
+from tpssim.core.types import record
+from tpssim.live.bounded_counts import BINS, Histogram
+
+BARS = " ▁▂▃▄▅▆▇█"
+SPAN = 60  # points of the sparkline
+ROOM = 5  # columns at the right of the panel
+WIDEST = 120  # characters of a line
+INTERVALS = 4.0  # of the wanted rate, over which the achieved one is averaged at least
+
+
+@record
+class Frame(NamedTuple):
+    """What has become of a run since the frame before: counts as they are, times of the stretch between."""
+
+    numbers: dict[str, Any]
+    achieved: float  #: releases, 1/s, over at least `INTERVALS`
+    lateness: Histogram
+    latency: Histogram
+
+
+def frames(file: BinaryIO) -> Iterator[Frame]:
+    """The frames of an `Onlooker`; ends where the last whole one does."""
+    seen = deque([(0.0, 0)])  # (when, calls released until then), as far back as is averaged over
+    last = 0.0
+    old = [array("I", bytes(4 * BINS)) for _ in range(2)]
+    while line := file.readline():
+        raw = file.read(8 * BINS)
+        if len(raw) < 8 * BINS:
+            return
+        numbers = json.loads(line)
+        new = [array("I", raw[: 4 * BINS]), array("I", raw[4 * BINS :])]
+        if numbers["t"] <= last:
+            continue
+        last = numbers["t"]
+        achieved = _achieved(seen, last, numbers["released"], numbers["tps"])
+        yield Frame(numbers, achieved, *(_between(a, b) for a, b in zip(old, new, strict=True)))
+        old = new
+
+
+def _achieved(seen: deque[tuple[float, int]], t: float, released: int, wanted: float) -> float:
+    """Releases a second until `t`; forgets what is not averaged over any more.
+
+    The last call stands for the interval that it begins, also where that is not over: one call at the start
+    of a run is no call a second.
+    """
+    interval = 1.0 / wanted if wanted > 0.0 else 0.0
+    while len(seen) > 1 and seen[1][0] <= t - INTERVALS * interval:
+        seen.popleft()
+    begun, before = seen[0]
+    seen.append((t, released))
+    seconds, calls = t - begun, released - before
+    return calls / max(seconds, min(calls * interval, seconds + interval))
+
+
+def _between(old: array[int], new: array[int]) -> Histogram:
+    histogram = Histogram()
+    histogram.bins = array("I", (b - a for a, b in zip(old, new, strict=True)))
+    histogram.n = sum(histogram.bins)
+    histogram.most = math.inf
+    return histogram
+
+
+def duration(seconds: float) -> str:
+    """A time in the unit that suits it; - if there is none.
+
+    >>> duration(0.00025), duration(1.5), duration(float("nan"))
+    ('250us', '1.5s', '-')
+    """
+    if math.isnan(seconds):
+        return "-"
+    if seconds < 1e-7:
+        return "<0.1us"  # the clock's own grain
+    for unit, size in (("s", 1.0), ("ms", 1e-3)):
+        if seconds >= size:
+            return f"{seconds / size:.3g}{unit}"
+    return f"{seconds * 1e6:.3g}us"
+
+
+def pair(histogram: Histogram) -> str:
+    return f"{duration(histogram.quantile(0.5))}/{duration(histogram.quantile(0.99))}"
+
+
+def line(frame: Frame) -> str:
+    """A second of a run in a line; what the report says too, or has no room, is left out."""
+    n = frame.numbers
+    text = f"{n['t']:5.0f} s {frame.achieved:8.1f}/s{_asked(n)}"
+    for more in (*_counts(n, WIDEST - len(text)), f"  latency {pair(frame.latency)}"):
+        text += more if len(text) + len(more) <= WIDEST else ""
+    room = WIDEST - len(text) - 2
+    if not n["why"] or room < 20:
+        return text[:WIDEST]
+    return f"{text}  {n['why'] if len(n['why']) <= room else n['why'][: room - 3] + '...'}"
+
+
+def _asked(n: dict[str, Any]) -> str:
+    """Beside the rate: what is commanded and wanted, where anything is.
+
+    >>> _asked({"rate": 80.0, "tps": 100.0}), _asked({"rate": math.inf, "tps": math.inf})
+    (' of 80 commanded, 100 wanted', ', no rate is wanted')
+    """
+    commanded = f" of {n['rate']:.4g} commanded" if n["rate"] < math.inf else ""
+    return f"{commanded}, {n['tps']:g} wanted" if n["tps"] < math.inf else f"{commanded}, no rate is wanted"
+
+
+def spark(values: deque[float], top: float) -> str:
+    """Values as bars; the highest bar is `top` or more.
+
+    >>> spark(deque([0.0, 50.0, 100.0]), 100.0)
+    ' ▄█'
+    """
+    most = len(BARS) - 1
+    return "".join(BARS[max(0, min(most, round(value / top * most)))] for value in values)
+
+
+def show_lines(source: Iterator[Frame]) -> None:
+    """A line for each frame."""
+    for frame in source:
+        for said in (*frame.numbers["said"], line(frame)):
+            print(said, flush=True)
+
+
+def show_panel(source: Iterator[Frame], about: dict[str, Any]) -> None:
+    """A panel that is redrawn for each frame."""
+    from rich.console import Console
+    from rich.constrain import Constrain
+    from rich.live import Live
+    from rich.text import Text
+
+    history: deque[float] = deque(maxlen=SPAN)
+    console = Console()
+    with Live(console=console, auto_refresh=False) as live:
+        for frame in source:
+            for said in frame.numbers["said"]:
+                # Above the panel, which is drawn again by this call, with its options: as a text, for with
+                # `markup=False` the panel would show its own marks.
+                console.print(Text(said))
+            history.append(frame.achieved)
+            # A terminal shows ^C where the cursor is: on the last line, which has to have room for it.
+            panel = Constrain(drawn(frame, history, about), console.width - ROOM)
+            live.update(panel, refresh=True)
+
+
+def drawn(frame: Frame, history: deque[float], about: dict[str, Any]) -> Any:
+    """One picture of the panel."""
+    from rich.panel import Panel
+    from rich.table import Table
+
+    n = frame.numbers
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    table.add_row("rate", f"[bold]{frame.achieved:.1f}[/]/s{_asked(n)}")
+    top = max(0.0 if n["tps"] == math.inf else n["tps"], *history)
+    table.add_row("", spark(history, top or 1.0))
+    table.add_row("lateness", f"p50 {_named(frame.lateness)}")
+    table.add_row("latency", f"p50 {_named(frame.latency)}")
+    held = "" if n["limit"] is None else f" of at most {n['limit']:.4g}"
+    table.add_row("in flight", f"{n['in_flight']}{held}")
+    table.add_row("calls", _outcomes(n, "[bold red]{}[/]"))
+    table.add_row(about["law"], n["why"] or "has not moved yet")
+    return Panel(
+        table, title=_progress(n, about), title_align="left", expand=False, subtitle="Ctrl-C ends it"
+    )
+
+
+def _kinds(n: dict[str, Any]) -> list[tuple[str, int]]:
+    """What went wrong with calls that are over, and how many."""
+    failed = n["errors"] - n["timed_out"] - n["refused_by_service"]
+    refused = "refused by the service", n["refused_by_service"]
+    kinds = [("failed", failed), ("timed out", n["timed_out"]), refused]
+    return [(what, count) for what, count in kinds if count]
+
+
+def _counts(n: dict[str, Any], room: int) -> list[str]:
+    """What came of the calls, in short: of how many in all, if there is room."""
+    bad = [f" + {count:,} {what.removesuffix(' by the service')}" for what, count in _kinds(n)]
+    bad += [f" + {n['forgotten']:,} forgotten"] if n["forgotten"] else []
+    parts = [f"{n['ok']:,} ok", *bad, f" + {n['in_flight']:,} in flight"]
+    total = f"  calls {n['released']:,} = "
+    return [(total if len(total) + sum(map(len, parts)) <= room else "  ") + parts[0], *parts[1:]]
+
+
+def _outcomes(n: dict[str, Any], bad: str) -> str:
+    """Every call that was released, by what came of it; what came of none is left out."""
+    parts = [f"{n['ok']:,} ok", *(f"{bad.format(f'{count:,}')} {what}" for what, count in _kinds(n))]
+    parts += [f"{n['forgotten']:,} forgotten"] if n["forgotten"] else []
+    parts.append(f"{n['in_flight']:,} in flight")
+    here = f"; {n['refused']:,} slots refused here" if n["refused"] else ""
+    return f"{n['released']:,} = {' + '.join(parts)}{here}"
+
+
+def _named(histogram: Histogram) -> str:
+    return f"{duration(histogram.quantile(0.5))}, p99 {duration(histogram.quantile(0.99))}"
+
+
+def _progress(numbers: dict[str, Any], about: dict[str, Any]) -> str:
+    """How far it is, and how long it takes still at the commanded rate."""
+    text, left = f"{numbers['t']:.0f} s", math.nan
+    if about["total"] is not None:
+        text += f", {numbers['released']:,} of {about['total']:,} calls"
+        if 0.0 < numbers["rate"] < math.inf:
+            left = (about["total"] - numbers["released"]) / numbers["rate"]
+    if about["seconds"] is not None:
+        left = min(about["seconds"] - numbers["t"], left if left == left else math.inf)
+    return text if math.isnan(left) else f"{text}, {max(left, 0.0):.0f} s left"
+
+
+def main() -> None:
+    """Draw until the run ends; Ctrl-C is for the run, not for us."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    about = json.loads(sys.argv[1])
+    source = frames(sys.stdin.buffer)
+    with sound():  # the run goes on whatever becomes of its view
+        if sys.stdout.isatty():
+            try:
+                show_panel(source, about)
+                return
+            except ModuleNotFoundError:
+                pass  # without rich: lines
+        show_lines(source)
+
+
+if __name__ == "__main__":
+    main()

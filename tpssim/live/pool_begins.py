@@ -1,0 +1,47 @@
+"""When the calls of a pool may begin: what waited for a worker is not made up for at once."""
+
+from __future__ import annotations
+
+import math
+import threading
+
+from tpssim.core.schedule import anchor, next_due
+from tpssim.live.session import Flow
+
+
+class Begins:
+    """The late policy once more, at the begin of calls instead of their release. Any thread.
+
+    Released calls that have waited for a worker would all begin as soon as the service is fast again, and it
+    is their begin that the service sees. So begins have a schedule of their own, `tps` a second: `due` says
+    when a call whose worker is free at `now` may begin, by the same rule as releases:
+
+        due = max(previous + 1 / tps, now),  then previous = anchor(due, now)
+
+    With `late="burst"` all that has waited begins at once, and where no rate is wanted every call does.
+
+    >>> from tpssim import throttle
+    >>> begins = Begins(throttle((), 10.0).flow)
+    >>> [begins.due(now) for now in (0.0, 5.0, 5.0, 5.0)]  # workers that are free again after five seconds
+    [0.0, 5.0, 5.0, 5.1]
+    """
+
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
+        self._lock = threading.Lock()
+        self._previous = math.nan
+
+    def due(self, now: float) -> float:
+        """When the next call may begin, s; its place is taken."""
+        late, target = self._flow.late, self._flow.target
+        with self._lock:
+            if target == math.inf:
+                self._previous = now
+                return now
+            if math.isnan(self._previous):
+                due = now if self._flow.pacer is None else self._flow.pacer.start
+            else:
+                due = next_due(self._previous, target, target)
+            begin = max(due, now)
+            self._previous, _ = anchor(late, due, begin, 1.0 / target, target)
+            return begin

@@ -1,0 +1,223 @@
+"""`throttle`: calls from a thread that waits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from tpssim.core.clocks import Clock
+from tpssim.core.schedule import Late
+from tpssim.live.acquire import ask
+from tpssim.live.arguments import checked_timeout, cycled
+from tpssim.live.call_owners import Hands
+from tpssim.live.outcomes import Classify, checked_classify
+from tpssim.live.permits import Handle, Permit
+from tpssim.live.session import Flow
+from tpssim.live.sources import Source
+from tpssim.live.waiting import BorrowedClock, PreciseClock
+
+T = TypeVar("T")
+
+
+class Throttle(Handle, Generic[T]):
+    """What `throttle` returns: an iterator over items at their times, and the handle of the run.
+
+    Any number of threads may iterate it at once (`for`, `next`, `permits`): there is one schedule, they get
+    its slots in the order in which they asked, and each item comes once. A call that came by plain iteration
+    belongs to the thread that received it (to the task, if one runs there), and is over when that one asks
+    again, gets the end, closes the throttle or leaves its `with`; if the thread ends first, the call is
+    forgotten. `ThreadPoolExecutor.map(call, throttle(...))` asks from one thread, so each call would be over
+    at once: use `run`, or hand the permit to the worker.
+
+    Nothing is lost by a wait that ends early, by an interrupt, an error or `stop`: the item that was fetched
+    is `pending` and comes next. As a context it closes itself, and an exception that leaves the block counts
+    as a failure of the call in hand.
+
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> paced = throttle(range(20), tps=2000.0)
+    >>> with ThreadPoolExecutor(4) as pool:
+    ...     shares = list(pool.map(list, [paced] * 4))  # four threads iterate it
+    >>> sorted(sum(shares, [])) == list(range(20)), paced.report().ok
+    (True, 20)
+    """
+
+    def __init__(
+        self,
+        items: Iterable[T],
+        tps: float,
+        total: int | None,
+        controller: Any,
+        late: Late | str,
+        spin: float | str,
+        clock: Clock | None,
+        record: str | Path | None,
+        seed: int,
+        classify: Classify | None,
+    ) -> None:
+        self._source = Source(cycled(items, total))
+        self._timing = PreciseClock(spin) if clock is None else BorrowedClock(clock, spin)
+        self._hands = Hands()
+        options = {"total": total, "spin": spin}
+        self.flow = Flow(tps, controller, late, record, seed, self._timing, options, clock is not None)
+        self.flow.classify = classify
+        if isinstance(self._timing, PreciseClock):
+            self._timing.rehearse = self.flow.rehearsal()
+
+    @property
+    def pending(self) -> tuple[T, ...]:
+        """The items that were fetched and not released, in order; they come next."""
+        return tuple(self._source.waiting)
+
+    def __iter__(self) -> Throttle[T]:
+        return self
+
+    def __next__(self) -> T:
+        hand = self._hands.mine()
+        asked = hand.pop().passed() if hand else self.flow.timing.now()
+        got = ask(self.flow, self._timing, self._source, asked)
+        if got is None:
+            self._timing.close()
+            raise StopIteration
+        hand += (got[1],)  # no call any more, in which a signal handler might raise
+        return got[0]  # type: ignore[no-any-return]
+
+    def permits(self) -> Permits[T]:
+        """(item, permit) at their times; several permits may be open at once, in any threads."""
+        if self.flow.calls == "blocking":
+            self.flow.calls = "permits"
+        return self._all()
+
+    def _all(self) -> Permits[T]:
+        return Permits(self)
+
+    def _next(self, asked: float, timeout: float | None = None) -> tuple[T, Permit]:
+        got = ask(self.flow, self._timing, self._source, asked, timeout)
+        if got is None:
+            self._timing.close()
+            raise StopIteration
+        return got
+
+    def close(self) -> None:
+        """Stop; a recording is completed."""
+        self._leave()
+        self.flow.end()
+
+    def _leave(self) -> None:
+        """Stop; the call in hand is forgotten."""
+        self.flow.stop()
+        self._timing.close()
+        hand = self._hands.mine()
+        while hand:
+            hand.pop().forget()
+
+    def __enter__(self) -> Throttle[T]:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        hand = self._hands.mine()
+        while hand:
+            hand.pop().__exit__(kind, error, trace)
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "flow"):
+            self.flow.stop()
+            self._timing.close()
+            self._hands.clear()
+            self.flow.finish()  # permits that are open still may be settled
+
+
+class Permits(Generic[T]):
+    """What `permits` returns: an iterator over (item, permit). Any number of threads may share it.
+
+    >>> permits = throttle("ab", tps=100.0).permits()
+    >>> item, permit = permits.next(timeout=1.0)
+    >>> with permit:
+    ...     print(item)
+    a
+    """
+
+    def __init__(self, throttle: Throttle[T]) -> None:
+        self._throttle = throttle
+
+    def __iter__(self) -> Permits[T]:
+        return self
+
+    def __next__(self) -> tuple[T, Permit]:
+        throttle = self._throttle  # as `next`, in fewer steps: this is where a loop over permits comes by
+        flow = throttle.flow
+        got = ask(flow, throttle._timing, throttle._source, flow.timing.now())
+        if got is None:
+            throttle._timing.close()
+            raise StopIteration
+        return got
+
+    def next(self, timeout: float | None = None) -> tuple[T, Permit]:
+        """As `next(permits)`; raises `TimeoutError` if no slot comes in so many seconds.
+
+        That takes no slot and no item. The wait for an item of the iterable is not cut off.
+        """
+        throttle = self._throttle
+        return throttle._next(throttle.flow.timing.now(), checked_timeout(timeout))
+
+
+def throttle(
+    items: Iterable[T],
+    tps: float,
+    total: int | None = None,
+    *,
+    controller: Any = None,
+    late: Late | str = "auto",
+    spin: float | str = "auto",
+    clock: Clock | None = None,
+    record: str | Path | None = None,
+    seed: int = 0,
+    classify: Classify | None = None,
+) -> Throttle[T]:
+    """Iterate over items at `tps` a second, exactly on schedule, or as a controller commands.
+
+    Slot k is due at `due_k = due_(k-1) + 1 / min(rate, tps)`, where `rate` is the law's; never "now plus an
+    interval", so nothing drifts. The time from one item to the request for the next is the latency of the
+    call that the law sees. One call at a time: a body that is slower than the interval holds up the schedule
+    (`run` has workers; or let several threads iterate the one object that this returns, see `Throttle`).
+
+    - `total`: that many items, the iterable begun anew at its end; None: one pass. A slot that the law
+      refuses keeps its item for the next.
+    - `controller`: None (the fixed rate), a spec such as `"headroom"` or `"aimd:dec_rate=0.8"`, or a record
+      (or a class of records) from `tpssim.CONTROLLERS` or of your own.
+    - `late`: what becomes of missed slots. `"auto"`: `tps` is a ceiling, and what a delay of more than
+      0.1 s (or one interval) cost is not made up; `"burst"`: everything is made up at once; `"capped(N)"`,
+      `"delay"`, `"skip"`: N slots, none, none and the ticks stay.
+    - `spin`: `"auto"` (the last moments before a deadline are spent reading the clock: as long as wake-ups
+      are late on this machine, measured and tracked), seconds, or `"off"`.
+    - `clock`: one with `now()` and `wait(deadline, spin)`, such as `tpssim.VirtualClock`; None: real time.
+    - `record`: a file that the run is written to as it goes (`python -m tpssim replay FILE`).
+    - `seed`: of the draws of laws that probe at random or refuse calls.
+    - `classify`: what became of a call, where the rule of `tpssim.live.outcomes` does not know: a function of
+      its exception or response that gives "ok", "failed", "timed out", "refused", or None for the rule.
+
+    A plain loop takes a call for ok when its body ends without an exception. An answer that raises nothing
+    (429 from `requests.post`) is handed to `see`, or refusals go unseen:
+
+    >>> from types import SimpleNamespace as Response
+    >>> handle = throttle([200, 429], 1000.0)
+    >>> for status in handle:
+    ...     response = handle.see(Response(status_code=status, headers={}))
+    >>> handle.report().ok, handle.report().drops
+    (1, 1)
+
+    Raises `InputError` for bad arguments, `Aborted` in mid-run if the law answers nonsense or the recording
+    fails. Warns (`ThrottleWarning`) if the generator itself is what is late.
+
+    >>> from tpssim.core.clocks import VirtualClock
+    >>> clock = VirtualClock()
+    >>> [(item, clock.time()) for item in throttle("ab", 4, 3, clock=clock)]
+    [('a', 0.0), ('b', 0.25), ('a', 0.5)]
+    """
+    return Throttle(
+        items, tps, total, controller, late, spin, clock, record, seed, checked_classify(classify)
+    )

@@ -1,0 +1,188 @@
+"""One word for a run, with its reason.
+
+`inert`: the law leaves the rate valve open, and its limit held no call back and it refused none: the run
+shows the schedule, not the law. `exceeds`: foreign code released calls by more than a tenth faster than the
+wanted rate. Else the rules, in the order in which they are tried on each long phase:
+
+- `oscillates`: the commanded rate (the limit, if the law commands that) swings by more than half of its mean
+  in the steady window, or by more than a tenth in a regular cycle (R > 0.5 and r > 1). Noise makes an AIMD
+  swing without a fixed period, so regularity alone would miss it.
+- `saturated`: the lag behind the schedule grows by more than 1 % of the time while the consumer is at 90 % or
+  more of its capacity: it asks for more than the consumer bears, and the backlog grows for as long as this
+  lasts.
+- `drifts`: the lag behind the schedule grows by more than 1000 ppm although the consumer is below 90 %.
+- `stuck`: settled, but below 80 % of the achievable.
+- `converges`: settled at 80 % of the achievable or above.
+
+A reason says besides if more than a hundredth of the slots were skipped: with a late policy that gives up
+slots no lag grows.
+Beside the word stands a remark, `bursts`, where far more calls than wanted are released in a second or in
+10 ms: a rate that is right on average may still be one that no quota bears.
+
+The word for the run is the worst of its phases: stuck, oscillates, saturated, drifts, converges. The word
+for several replications is that of the majority (the worse one in a tie), with its share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from tpssim.core.types import REFUSED, record
+from tpssim.metrics.measure import measure_phases
+from tpssim.output.verdict_words import WORDS
+from tpssim.scenarios.plant import Async, Blocking
+from tpssim.simulation.trace import Trace, checked_trace
+
+if TYPE_CHECKING:
+    from tpssim.metrics.layout import Phase
+    from tpssim.scenarios.scenario import Scenario
+
+SWING, REGULAR_SWING = 0.5, 0.1
+BUSY = 0.9
+OVERLOAD, DRIFT = 10_000.0, 1000.0  # ppm
+STUCK = 0.8
+EXCESS = 1.1
+SKIPPED = 0.01  # of the slots
+#: Of what is wanted in a second, and in 0.1 s, which may come at once: more of it, beside a few calls, is a
+#: burst. A ceiling as of `late="auto"` stays below both.
+BURST, FEW_1S, FEW_10MS = 1.25, 2.0, 10.0
+
+
+@record
+class Verdict(NamedTuple):
+    word: str
+    reason: str
+
+
+def word_of(phase: Phase) -> str:
+    """The word for one phase."""
+    regular = phase.period == phase.period and phase.swing > REGULAR_SWING
+    if phase.swing > SWING or regular:
+        return "oscillates"
+    if phase.steady_load >= BUSY and phase.drift > OVERLOAD:
+        return "saturated"
+    if phase.steady_load < BUSY and phase.drift > DRIFT:
+        return "drifts"
+    return "stuck" if phase.steady_share < STUCK else "converges"
+
+
+def judge_phase(phase: Phase, what: str = "rate") -> Verdict:
+    """The verdict on one phase; `what` the law commands."""
+    when, word = f"{phase.start:g}-{phase.end:g} s", word_of(phase)
+    if word == "oscillates":
+        regular = phase.period == phase.period and phase.swing > REGULAR_SWING
+        cycle = f", period {phase.period:.2g} s" if regular else ""
+        return Verdict(word, f"{when}: the {what} swings by {phase.swing:.0%} of its mean{cycle}")
+    if word == "saturated":
+        return Verdict(
+            word,
+            f"{when}: asks for {phase.commanded:.4g}/s of a consumer that bears {phase.capacity:.4g}/s; "
+            f"the lag grows by {phase.drift / 1e4:.2g} %",
+        )
+    if word == "drifts":
+        return Verdict(word, f"{when}: falls behind its schedule by {phase.drift:.3g} ppm")
+    settled = f"{phase.steady_share:.0%} of the achievable {phase.achievable:.4g}/s"
+    return Verdict(word, f"{when}: settled at {settled}" if word == "stuck" else f"{when}: {settled}")
+
+
+def worst(phases: Sequence[Phase]) -> str:
+    """The worst word of any phase."""
+    return min((word_of(phase) for phase in phases), key=WORDS.index)
+
+
+def inertia(trace: Trace) -> str:
+    """Why no valve of the law acted in a run; "" if one did."""
+    open_rate = len(trace.rate) > 0 and bool((trace.rate == math.inf).all())
+    if not open_rate or trace.meta["held"] > 0.0 or bool((trace.outcome == REFUSED).any()):
+        return ""
+    least, most = float(trace.limit.min()), float(trace.in_flight.max())
+    if least == math.inf:
+        return "the law left every valve open"
+    calls = "call was" if most == 1.0 else "calls were"
+    why = ""
+    if isinstance(trace.scenario.consumer, Blocking):
+        why = ": a blocking producer makes one call at a time"
+    elif isinstance(trace.scenario.consumer, Async) and trace.scenario.consumer.feedback == "handoff":
+        why = ": with hand-off feedback a call is over when it has been handed over"
+    return (
+        f"the law left the rate valve open, and its limit, never below {least:g}, held no call back; "
+        f"at most {most:g} {calls} in flight{why}"
+    )
+
+
+def overrun(trace: Trace) -> str:
+    """By how much code that hides its rate went beyond the wanted one; "" if it did not."""
+    if not len(trace.rate) or not bool(np.isnan(trace.rate).all()):
+        return ""
+    wanted = trace.scenario.target * len(trace.scenario.producers)
+    calls, took = len(trace.released), float(trace.released.max())
+    # One second more: a window that is full at its start is no excess.
+    if calls <= EXCESS * wanted * (took + 1.0):
+        return ""
+    return f"released {calls:,} calls in {took:.3g} s, where {wanted:g}/s were wanted"
+
+
+def besides(trace: Trace) -> str:
+    """What a reason says besides: the slots that were given up; "" if few were."""
+    skipped = float(trace.meta.get("skipped", 0.0))
+    if skipped > SKIPPED * (len(trace.released) + skipped):
+        return f"; {skipped / (len(trace.released) + skipped):.0%} of the slots skipped"
+    return ""
+
+
+def bursts(measures: Mapping[str, float], scenario: Scenario) -> str:
+    """How far releases went beyond what is wanted, in a second or in 10 ms; "" if they did not.
+
+    Random gaps have no ceiling of this kind.
+
+    >>> from tpssim.scenarios.builtin import SCENARIOS
+    >>> bursts({"burst_1s": 100.0, "burst_10ms": 99.0}, SCENARIOS["blocking-steady"])
+    'releases up to 99 calls in 10 ms, where 100/s are wanted'
+    """
+    wanted = scenario.target * len(scenario.producers)
+    if scenario.poisson > 0.0:
+        return ""
+    found = []
+    if measures["burst_1s"] > BURST * wanted + FEW_1S:
+        found.append(f"{measures['burst_1s']:,.0f} calls in a second")
+    if measures["burst_10ms"] > BURST * 0.1 * wanted + FEW_10MS:
+        found.append(f"{measures['burst_10ms']:,.0f} calls in 10 ms")
+    return f"releases up to {' and '.join(found)}, where {wanted:g}/s are wanted" if found else ""
+
+
+def judge(trace: Trace, rows: list[Phase] | None = None) -> Verdict:
+    """The verdict on one run: inert, or the worst of its phases, the later one if two are alike.
+
+    Raises `InputError` for anything but a run.
+
+    >>> from tpssim import simulate
+    >>> judge(simulate("blocking-steady:duration=5", "fixed")).word
+    'saturated'
+    """
+    idle = inertia(checked_trace(trace))
+    if idle:
+        return Verdict("inert", idle)
+    excess = overrun(trace)
+    if excess:
+        return Verdict("exceeds", excess)
+    limits = bool((np.isinf(trace.rate) & np.isfinite(trace.limit)).all())
+    what = "limit" if limits and len(trace.rate) else "rate"
+    every = [judge_phase(phase, what) for phase in (measure_phases(trace) if rows is None else rows)]
+    found = min(reversed(every), key=lambda verdict: WORDS.index(verdict.word))
+    return found._replace(reason=found.reason + besides(trace))
+
+
+def majority(words: Sequence[str]) -> tuple[str, float]:
+    """The most frequent word and its share; the worse one in a tie.
+
+    >>> majority(["stuck", "stuck", "converges"])
+    ('stuck', 0.6666666666666666)
+    """
+    counts = Counter(words)
+    word = max(WORDS, key=lambda w: (counts[w], -WORDS.index(w)))
+    return word, counts[word] / len(words)

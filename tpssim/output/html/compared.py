@@ -1,0 +1,254 @@
+"""What a page tells of a comparison."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from tpssim.output import tables
+from tpssim.output.html import drawings
+from tpssim.output.html.generic import generic
+from tpssim.output.html.markup import (
+    Cell,
+    Column,
+    about,
+    badge,
+    estimate,
+    facts,
+    folded,
+    name_cell,
+    scaled,
+    section,
+    table,
+    text,
+    verdict,
+)
+from tpssim.output.html.reading import Result
+from tpssim.output.pictures import read_picture
+from tpssim.output.results_dir import file_name
+from tpssim.output.verdict_words import WORDS
+
+#: Measures that stand in the first table of a scenario: their name there, scale, digits.
+SHOWN = {
+    "achieved": ("achieved %", 100.0, 1),
+    "swing": ("swing %", 100.0, 0),
+    "recovery_time": ("recovers s", 1.0, 2),
+    "response_p99": ("p99 s", 1.0, 3),
+    "drift": ("drift ppm", 1.0, 0),
+    "spin_cpu": ("spin %", 100.0, 1),
+}
+
+
+SHARED = {
+    "fairness": ("fairness", 1.0, 3),
+    "time_to_fairness": ("fair s", 1.0, 1),
+}
+LATE = {
+    "achieved": ("achieved %", 100.0, 1),
+    "burst_100ms": ("burst", 1.0, 0),
+    "caught_up": ("caught up", 1.0, 0),
+    "re_anchored": ("re-anchored", 1.0, 0),
+    "skipped": ("skipped", 1.0, 0),
+    "response_p99": ("p99 s", 1.0, 3),
+}
+Progress = Callable[[int, int], None]
+
+
+def _verdict(cell: Mapping[str, Any]) -> Cell:
+    found = cell["verdict"]
+    runs = len(found["replications"])
+    bursts, remark = ("*", f"; {found['remark']}") if found.get("remark") else ("", "")
+    return verdict(found["word"], f"{round(found['share'] * runs)}/{runs}{bursts}", found["reason"] + remark)
+
+
+def _by_word(words: Mapping[str, str]) -> str:
+    """Which came to which verdict, best first."""
+    parts = []
+    for word in reversed(WORDS):
+        names = [name for name, found in words.items() if found == word]
+        if names:
+            parts.append(f"<li>{badge(word)} {', '.join(f'<b>{text(name)}</b>' for name in names)}</li>")
+    return f'<ul class="words">{"".join(parts)}</ul>'
+
+
+def compare(result: Result, progress: Progress) -> Iterator[str]:
+    arenas = result.summary["scenarios"]
+    labels = list(dict.fromkeys(label for arena in arenas.values() for label in arena["throttles"]))
+    if len(arenas) > 1:  # a single one's own section begins with the verdicts
+        yield section("At a glance", _matrix(arenas, labels))
+    yield from _late(result, arenas)
+    total, done = sum(len(arena["throttles"]) for arena in arenas.values()), 0
+    for name, arena in arenas.items():
+        panels = []
+        pictures = _pictures(result, name, arena["throttles"])
+        top = drawings.shared_top([*pictures.values()])
+        for label, cell in arena["throttles"].items():
+            panels.append(_panel(pictures, top, name, label, cell))
+            done += 1
+            progress(done, total)
+        limited = any(run.limited() for run, _, _ in pictures.values())
+        yield section(name, _scenario(result, name, arena, panels, limited))
+    if twins := result.summary.get("twins"):
+        told = "".join(
+            f"<li>{text(t['printed'])} and {text(t['law'])}: the same trajectory to the bit in "
+            f"{t['equal']} of {t['runs']} runs ({t['calls']:,} calls)</li>"
+            for t in twins
+        )
+        yield section("Printed throttles and their laws", f"<ul>{told}</ul>")
+
+
+def _matrix(arenas: Mapping[str, Any], labels: Sequence[str]) -> str:
+    good = Counter(
+        label
+        for arena in arenas.values()
+        for label, cell in arena["throttles"].items()
+        if cell["verdict"]["word"] == "converges"
+    )
+    columns = [
+        Column("throttle"),
+        Column("converges", "on how many scenarios the majority of the runs converges"),
+        *(Column(name, arena["summary"]) for name, arena in arenas.items()),
+    ]
+    rows = [
+        [
+            name_cell(label),
+            Cell(f"{good[label]} of {len(arenas)}", float(good[label])),
+            *(
+                _verdict(arena["throttles"][label]) if label in arena["throttles"] else Cell("-")
+                for arena in arenas.values()
+            ),
+        ]
+        for label in labels
+    ]
+    most = max(good.values(), default=0)
+    best = [label for label in labels if good[label] == most]
+    lead = f"<p>Converges on most scenarios, {most} of {len(arenas)}: <b>{text(', '.join(best))}</b>.</p>"
+    return (lead if most else "") + table(columns, rows, "verdicts", "matrix")
+
+
+def _pictures(result: Result, scenario: str, labels: Iterable[str]) -> dict[str, drawings.Picture]:
+    """The first run of each throttle whose trace is there."""
+    folder = result.folder / "traces"
+    found = {label: read_picture(folder / f"{file_name(scenario, label, '0')}.npz") for label in labels}
+    return {label: picture for label, picture in found.items() if picture is not None}
+
+
+def _panel(
+    pictures: Mapping[str, drawings.Picture],
+    top: float,
+    scenario: str,
+    label: str,
+    cell: Mapping[str, Any],
+) -> str:
+    """The picture of one throttle among those of its scenario; empty where its trace is not there."""
+    if label not in pictures:
+        return ""
+    word = _verdict(cell)
+    caption = f"<b>{text(label)}</b> {word.shown}"
+    told = f"{label} on {scenario}: rates over time; {cell['verdict']['reason']}"
+    drawn = drawings.panel(pictures[label], told, top)
+    return drawings.figure(drawn, caption)
+
+
+def _scenario(
+    result: Result, name: str, arena: Mapping[str, Any], panels: Sequence[str], limited: bool
+) -> str:
+    definitions = result.definitions()
+    cells: Mapping[str, Any] = arena["throttles"]
+    wanted = f"wanted {arena['target']:g}/s for {arena['duration']:g} s"
+    lead = f"<p>{text(arena['summary'])}<br>{wanted}</p>" if arena["summary"] else f"<p>{wanted}</p>"
+    shown = {**SHOWN, **(SHARED if len(arena["producers"]) > 1 else {})}
+    columns = [
+        Column("throttle"),
+        Column("verdict", "what the majority of the runs came to, and how many of them"),
+        *(Column(head, about(metric, definitions)) for metric, (head, _, _) in shown.items()),
+        Column("steady %", "share of the achievable in the second half of each long phase"),
+    ]
+    rows = [
+        [
+            name_cell(label),
+            _verdict(cell),
+            *(estimate(cell["metrics"][m], scale, digits) for m, (_, scale, digits) in shown.items()),
+            _steady(cell["phases"]),
+        ]
+        for label, cell in cells.items()
+    ]
+    png = result.folder / f"{file_name(name)}.png"
+    if all(panels):
+        pictures = drawings.legend(len(arena["producers"]), limited) + drawings.figures(panels, "panels")
+    elif png.is_file():
+        pictures = drawings.figure(drawings.embedded(png, f"{name}: rates over time"), "", "wide")
+    else:
+        pictures = "<p>No traces and no picture are in the folder.</p>"
+    words = _by_word({k: v["verdict"]["word"] for k, v in cells.items()})
+    every = [Column("throttle")]
+    for metric, told in definitions.items():
+        unit = scaled(told["unit"])[1]
+        every.append(Column(metric if unit == "1" else f"{metric} {unit}", about(metric, definitions)))
+    numbers = [
+        [
+            name_cell(label),
+            *(estimate(cell["metrics"][m], scaled(told["unit"])[0]) for m, told in definitions.items()),
+        ]
+        for label, cell in cells.items()
+    ]
+    reasons = [
+        (
+            label,
+            f"{badge(cell['verdict']['word'])} {text(cell['verdict']['reason'])}"
+            + (f"; * {text(cell['verdict']['remark'])}" if cell["verdict"].get("remark") else ""),
+        )
+        for label, cell in cells.items()
+    ]
+    laws = [
+        (label, text(", ".join(f"{k}={v:g}" for k, v in cell["parameters"].items()) or "as it is printed"))
+        for label, cell in cells.items()
+    ]
+    plant = {k: v for k, v in arena.items() if k not in ("throttles", "summary")}
+    return "\n".join(
+        (
+            lead,
+            words,
+            table(columns, rows, f"{name}: measures"),
+            pictures,
+            folded("Why: the reason of each verdict", facts(reasons)),
+            folded("Every measure", table(every, numbers, f"{name}: every measure"), "screen"),
+            folded("Parameters of the throttles", facts(laws)),
+            folded("The plant", generic(plant)),
+        )
+    )
+
+
+def _steady(phases: Sequence[Mapping[str, Any]]) -> Cell:
+    means = [phase["steady_share"]["mean"] for phase in phases]
+    return Cell(tables.steady(means), min((100.0 * mean for mean in means if mean is not None), default=None))
+
+
+def _late(result: Result, arenas: Mapping[str, Any]) -> Iterator[str]:
+    """Scenarios that differ in the late policy alone, beside one another."""
+    definitions = result.definitions()
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for name, arena in arenas.items():
+        base, late, _ = name.partition(" late=")
+        if late:
+            groups.setdefault(base, []).append(arena)
+    for base, variants in groups.items():
+        columns = [
+            Column("throttle"),
+            Column("late", "what becomes of missed slots"),
+            *(Column(head, about(metric, definitions)) for metric, (head, _, _) in LATE.items()),
+        ]
+        rows = [
+            [
+                name_cell(label),
+                Cell(text(arena["late"]), arena["late"]),
+                *(
+                    estimate(arena["throttles"][label]["metrics"][m], scale, digits)
+                    for m, (_, scale, digits) in LATE.items()
+                ),
+            ]
+            for label in variants[0]["throttles"]
+            for arena in variants
+        ]
+        yield section(f"{base}: what becomes of missed slots", table(columns, rows, f"{base}: late policies"))

@@ -1,0 +1,236 @@
+"""Pictures as SVG inside the page, drawn anew from the data of the folder; else its PNG."""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tpssim.core.errors import InputError
+from tpssim.core.types import record
+from tpssim.output import plots
+from tpssim.output.cells import At, cells_of, measured
+from tpssim.output.html.markup import text
+from tpssim.output.plots.common import BLUE, ORANGE, PRODUCERS, PURPLE
+from tpssim.output.verdict_words import WORDS
+
+#: Colours that change with the scheme of the page; the others are legible on light and dark.
+SCHEME = {
+    "#000000": "ink",
+    "#ffffff": "paper",
+    "#bbbbbb": "shade",
+    "#767676": "soft",
+    "#0072b2": "blue",
+    "#d55e00": "orange",
+    "#56b4e9": "sky",
+}
+
+
+Definitions = Mapping[str, Mapping[str, str]]
+
+
+def inline(drawing: str, label: str) -> str:
+    """An SVG document as an element of a page: names of its own, the page's colours, short numbers."""
+    prefix = f"p{zlib.crc32((label + drawing).encode()):08x}-"
+    body = drawing[drawing.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.DOTALL)
+    body = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", body).replace("xlink:href", "href")
+    body = re.sub(r' ?font-family: [^;"]*;?', "", body)
+    body = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", body)
+    pointed_at = {a or b for a, b in re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', body)}
+    body = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in pointed_at else "", body)
+    body = body.replace("url(#", f"url(#{prefix}").replace('href="#', f'href="#{prefix}')
+    body = re.sub(r' d="([^"]*)"', _shortened, body)
+    for colour, name in SCHEME.items():
+        body = re.sub(rf"(fill|stroke): {colour}", rf"\1: var(--{name})", body)
+    body = re.sub(r"\n\s*", "\n", body)
+    box = re.search(r'viewBox="0 0 ([\d.]+) [\d.]+"', body)
+    assert box is not None
+    start = f'<svg role="img" aria-label="{text(label)}" {box[0]} style="--wide:{float(box[1]):.0f}px">'
+    return start + body[body.index(">") + 1 :].strip()
+
+
+def _shortened(match: re.Match[str]) -> str:
+    """Coordinates to a tenth of a point, which no screen shows."""
+    numbers = re.sub(r"-?\d+\.\d+", lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), match[1])
+    return f' d="{" ".join(numbers.split())}"'
+
+
+def embedded(path: Path, label: str) -> str:
+    """A PNG as it lies in the folder."""
+    drawn = path.read_bytes()
+    if not drawn.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise InputError(f"{str(path)!r} is no picture; allowed: a PNG that tpssim wrote, or none")
+    data = base64.b64encode(drawn).decode("ascii")
+    return f'<img class="png" alt="{text(label)}" src="data:image/png;base64,{data}">'
+
+
+Picture = tuple[plots.Panel, plots.Frame, Any]
+
+
+def shared_top(pictures: Sequence[Picture]) -> float:
+    """Where the axes of runs that stand side by side end."""
+    return plots.top_of([run for run, _, _ in pictures], pictures[0][1]) if pictures else 0.0
+
+
+def panel(picture: Picture, label: str, top: float) -> str:
+    """The rates of one run, on an axis that ends at `top`."""
+    run, frame, _ = picture
+    return inline(plots.svg(plots.panel_figure(run, frame, top)), label)
+
+
+@record
+class Key(NamedTuple):
+    """A line of the legend."""
+
+    name: str
+    colour: str
+    style: str
+
+
+def _colour(colour: str) -> str:
+    """A colour as the page has it."""
+    known = SCHEME.get(colour.lower())
+    return f"var(--{known})" if known else colour
+
+
+def legend(producers: int, limited: bool) -> str:
+    """What the lines of `panel` are."""
+    keys = [
+        Key("delivered", _colour(BLUE), "solid"),
+        Key("commanded rate", _colour(ORANGE), "solid"),
+        Key("achievable", "var(--ink)", "dashed"),
+        Key("disturbance", "var(--shade)", "area"),
+    ]
+    if limited:
+        keys.append(Key("limit, calls in flight (right)", PURPLE, "thin"))
+    if producers > 1:
+        styles = ("solid", "dashed", "dotted")
+        keys += [
+            Key(f"of producer {i + 1}", _colour(PRODUCERS[i % 3]), styles[i % 3]) for i in range(producers)
+        ]
+    return (
+        '<p class="legend">'
+        + "".join(
+            f'<span><i class="{key.style}" style="--colour:{key.colour}"></i>{text(key.name)}</span>'
+            for key in keys
+        )
+        + "</p>"
+    )
+
+
+def overlay(picture: tuple[plots.Panel, plots.Frame, Mapping[str, Any]], title: str, name: str) -> str:
+    """One live run: commanded above, delivered below."""
+    run, frame, meta = picture
+    ceiling = str(meta.get("ceiling", "achievable"))
+    figure = plots.overlay_figure("", [run._replace(title=name)], frame, ceiling)
+    return inline(plots.svg(figure), title)
+
+
+def _label(measure: str, definitions: Definitions) -> str:
+    return f"{measure} ({definitions[measure]['unit']})"
+
+
+def heat(summary: Mapping[str, Any], measure: str, definitions: Definitions) -> str:
+    """A measure, or `verdict`, over the two factors of a grid; empty where the points alone cannot tell."""
+    points, factors = summary["points"], summary["factors"]
+    if len(factors) != 2 or not (measure in definitions or measure == "verdict"):
+        return ""
+    x, y = factors
+    words = ["failed", *WORDS]
+    every = [
+        (
+            point[x],
+            point[y],
+            At("", float(words.index(point["verdict"])))
+            if measure == "verdict"
+            else _at(summary, point, measure),
+        )
+        for point in points
+    ]
+    cells = cells_of(every)
+    if cells is None:
+        return ""  # a sample, which lies on no grid
+    curves = [(c["label"], np.array(c["x"]), np.array(c["y"])) for c in summary.get("curves", ())]
+    law = summary["parameters"]
+    mark = (law[x], law[y]) if x in law and y in law else None
+    axes = (_axis(x, factors), _axis(y, factors))
+    title = f"{summary['controller']} on {summary['scenario']}: {measure.replace('_', ' ')}"
+    shown = ("", axes, cells.xs, cells.ys, cells.worst())
+    figure = (
+        plots.heat_figure(*shown, "", curves, mark, words)
+        if measure == "verdict"
+        else plots.heat_figure(
+            *shown,
+            _label(measure, definitions),
+            curves,
+            mark,
+            better=definitions[measure].get("better", ""),
+            made=cells,
+        )
+    )
+    return inline(plots.svg(figure), title)
+
+
+def _at(summary: Mapping[str, Any], point: Mapping[str, Any], measure: str, x: Any = "") -> At:
+    """A measure at a point of a sweep; earlier versions did not write how many runs have it."""
+    runs, value, high = summary["replications"], point[measure], point[f"{measure}_high"]
+    never = point.get(f"{measure}_never", 0)
+    n = point.get(f"{measure}_n", 0 if value is None else runs - never)
+    half = math.nan if None in (value, high) else high - value
+    return measured(value, half, runs, n, never, x)
+
+
+def _lines(factors: Mapping[str, str], definitions: Definitions) -> dict[str, tuple[str, str]]:
+    """The measure and what it is drawn over, by the name of the picture."""
+    first = next(iter(factors))
+    pairs = {f"{m}_{x}": (m, x) for m in definitions for x in (*factors, *definitions)}
+    return pairs | {measure: (measure, first) for measure in definitions}
+
+
+def caption(picture: str, factors: Mapping[str, str], definitions: Definitions) -> str:
+    """What a picture of a sweep shows."""
+    measure = picture.removeprefix("heatmap-")
+    if measure == "verdict":
+        return "verdict: what the majority of the runs at a point came to"
+    over = ""
+    if measure == picture and picture in (known := _lines(factors, definitions)):
+        measure, x = known[picture]
+        over = f" over {x}"
+    told = definitions.get(measure, {}).get("definition", "")
+    return f"{measure}{over}{told and ': '}{told}"
+
+
+def line(summary: Mapping[str, Any], picture: str, definitions: Definitions) -> str:
+    """The picture MEASURE or MEASURE_X of a sweep; empty if it is not one of measures and factors."""
+    points, factors = summary["points"], summary["factors"]
+    known = _lines(factors, definitions)
+    if picture not in known:
+        return ""
+    measure, x = known[picture]
+    across = [_at(summary, point, x).worst() if x in definitions else point[x] for point in points]
+    rows = [_at(summary, point, measure, place) for point, place in zip(points, across, strict=True)]
+    settings = [tuple(point[name] for name in factors) for point in points]
+    shown = plots.lines_over(list(factors), settings, x, None, rows)
+    label = _label(x, definitions) if x in definitions else _axis(x, factors)
+    figure = plots.line_figure("", (label, _label(measure, definitions)), *shown)
+    return inline(plots.svg(figure), f"{measure} over {x}")
+
+
+def _axis(name: str, factors: Mapping[str, str]) -> str:
+    return f"{name} ({factors[name]})" if factors[name] else name
+
+
+def figure(drawn: str, caption: str, kind: str = "") -> str:
+    """A drawing with its caption, both markup."""
+    return f'<figure class="{kind}">{drawn}<figcaption>{caption}</figcaption></figure>'
+
+
+def figures(drawn: Sequence[str], kind: str) -> str:
+    return f'<div class="{kind}">' + "\n".join(drawn) + "</div>"

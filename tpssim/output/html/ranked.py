@@ -1,0 +1,87 @@
+"""What a page tells of a league."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from tpssim.core.statistics import CONFIDENCE
+from tpssim.output.html import drawings
+from tpssim.output.html.generic import cell
+from tpssim.output.html.markup import Cell, Column, estimate, name_cell, section, table, text, verdict
+from tpssim.output.html.reading import Result
+
+Progress = Callable[[int, int], None]
+
+BEHIND = f"{CONFIDENCE:.0%} for all of a table together"  # which no single ± of the page is
+
+
+def league(result: Result, progress: Progress) -> Iterator[str]:
+    """The standings, the matrix of throttle by scenario, and every cell of it."""
+    summary = result.summary
+    first = summary["standings"][0]
+    lead = (
+        f"<p>First of {len(summary['standings'])}: <b>{text(first['throttle'])}</b>, a score of "
+        f"{estimate(first['score'], 1.0, 3).shown} on {first['scenarios']} scenarios, those "
+        "where its valve acts.</p>"
+    )
+    yield section("At a glance", lead + _standings(summary, summary["standings"], "standings"))
+    path = result.folder / "league.png"
+    if path.is_file():
+        drawn = drawings.embedded(path, "score and verdict of every throttle on every scenario")
+        yield section("Matrix", drawings.figure(drawn, "", "wide"))
+    progress(1, 1)
+    yield section("Held-out scenarios alone", _standings(summary, summary["held_out"], "held out"))
+    yield section("Every throttle on every scenario", _cells(summary))
+
+
+def _standings(summary: Mapping[str, Any], rows: list[Mapping[str, Any]], label: str) -> str:
+    parts = summary["parts"]
+    halves = list(dict.fromkeys(summary["halves"].values()))
+    columns = [
+        Column("throttle"),
+        Column("rank"),
+        Column("valve", "what the law turns"),
+        Column("on", "scenarios where its valve acts"),
+        Column("score", "weighted geometric mean of its parts, from 0 to 1 (best)"),
+        Column("behind", f"score of the first - its own, on the scenarios of both; ±: {BEHIND}"),
+        *(Column(name, f"{part['definition']}; weight {part['weight']:g}") for name, part in parts.items()),
+        *(Column(name, f"mean score on the {name} scenarios") for name in halves),
+    ]
+    return table(
+        columns,
+        [
+            [
+                name_cell(row["throttle"]),
+                Cell(str(row["rank"]), float(row["rank"])),
+                Cell(text(row["valve"]), text(row["valve"])),
+                Cell(str(row["scenarios"]), float(row["scenarios"])),
+                estimate(row["score"], 1.0, 3),
+                estimate(row["behind"], 1.0, 3),
+                *(_score(row["parts"][name]) for name in parts),
+                *(_score(row["halves"].get(name)) for name in halves),
+            ]
+            for row in rows
+        ],
+        label,
+    )
+
+
+def _cells(summary: Mapping[str, Any]) -> str:
+    names = [*summary["parts"]]
+    columns = [Column(head) for head in ("scenario", "half", "throttle", "verdict", "score", *names)]
+    rows = [
+        [
+            name_cell(row["scenario"]),
+            cell(row["half"]),
+            cell(row["throttle"]),
+            verdict(row["verdict"], "", ""),
+            *(_score(row[name]) for name in ("score", *names)),
+        ]
+        for row in summary["cells"]
+    ]
+    return table(columns, rows, "cells", "tall")
+
+
+def _score(value: float | None) -> Cell:
+    return Cell("-" if value is None else f"{value:.2f}", value)

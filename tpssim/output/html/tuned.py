@@ -1,0 +1,292 @@
+"""What a page tells of a search for better parameters."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tpssim.core.statistics import CONFIDENCE, EACH, assumption
+from tpssim.core.validation import exact
+from tpssim.metrics.measure import METRICS
+from tpssim.output.html import drawings
+from tpssim.output.html.compared import SHOWN, Progress
+from tpssim.output.html.markup import (
+    Cell,
+    Column,
+    about,
+    estimate,
+    facts,
+    folded,
+    name_cell,
+    number,
+    scaled,
+    section,
+    table,
+    text,
+    verdict,
+)
+from tpssim.output.html.reading import Result
+
+MEASURES = {name: metric._asdict() for name, metric in METRICS.items()}
+#: What each picture shows, in the order in which they are shown.
+PICTURES = {
+    "pareto": "both objectives of every setting, the front, the default and the chosen one",
+    "convergence": "the objective of every setting in the order of the search, and the best so far",
+    "profile": "the objective over each parameter: a flat bottom means that its exact value matters little",
+    "sensitivity": "which parameters the objective depends on: alone (first), and with the others (total)",
+}
+LISTED = 5  # measures that are named as given up
+
+
+def tune(result: Result, progress: Progress) -> Iterator[str]:
+    summary = result.summary
+    line = f'<pre class="command"><code>{text(summary["line"])}</code></pre>'
+    told = [*_gains(summary), ("given up", _given_up(summary)), ("how sure", _how_sure(summary))]
+    if summary["at_edges"]:
+        edges = text(", ".join(summary["at_edges"]))
+        told.append(("at the edge of what was searched", f"{edges}; search a wider range"))
+    names = summary["scenarios"]
+    counts = f", of which the {text(summary['robust'])} counts" if len(names) > 1 else ""
+    found = "did no better than the default, which stays" if summary["keeps_default"] else "is"
+    lead = (
+        f"<p><b>{text(summary['controller'])}</b> tuned on {text(', '.join(names))}{counts}: the best of "
+        f"{summary['settings']:,} settings, in {summary['runs']:,} runs, {found}</p>"
+    )
+    yield section("At a glance", lead + line + facts(told))
+    drawn = []
+    for done, (name, caption) in enumerate(PICTURES.items(), start=1):
+        path = result.folder / f"{name}.png"
+        if path.is_file():
+            drawn.append(drawings.figure(drawings.embedded(path, caption), text(caption), "wide"))
+        progress(done, len(PICTURES))
+    if drawn:
+        yield section("Pictures", drawings.figures(drawn, "pictures"))
+    yield section("Parameters", _parameters(summary))
+    yield section("Scenarios", _scenarios(summary))
+    yield section("What became worse and better", _changes(summary))
+    yield section("Settings on fresh seeds", _finalists(summary))
+    if indices := summary.get("sensitivity"):
+        yield section("What the objective depends on", _sensitivity(indices))
+
+
+def _kept(summary: Mapping[str, Any]) -> bool:
+    """Whether the default was chosen."""
+    return bool(summary["parameters"] == summary["default_parameters"])
+
+
+def _interval(e: Mapping[str, Any]) -> str:
+    if e["mean"] is None:
+        return "-"
+    bounds = "" if e["low"] is None else f" [{number(e['low'], 3)}, {number(e['high'], 3)}]"
+    return f"{number(e['mean'], 3)}{bounds}"
+
+
+def _gains(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each objective: of the default, of the chosen, the gain with its interval."""
+    keys = ("objectives", "default", "tuned", "gain", "judgements")
+    for aim, before, after, gain, judged in zip(*(summary[key] for key in keys), strict=True):
+        name, better, start, sign = _sense(aim)
+        shows = better == "less" and aim["formula"] not in ("", aim["name"])
+        formula = f" = {aim['formula']}" if shows else ""
+        if _kept(summary):
+            told = "no setting was better than the default"
+        elif None in (gain["mean"], before["mean"], after["mean"]):
+            told = "no gain is known: the default or the chosen cannot be judged"
+        else:
+            old, new = (start + sign * e["mean"] for e in (before, after))
+            percent = f" ({100.0 * (new - old) / old:+.0f} %)" if old > 0.0 else ""
+            word = "" if judged == "better" else f", <b>{judged}</b>"
+            told = (
+                f"{number(old)} of the default, <b>{number(new)}</b> now{percent}; "
+                f"gain {_interval(gain)}{word} ({assumption(gain['n'], CONFIDENCE)})"
+            )
+        yield f"{name}{formula} ({better} is better)", told
+
+
+def _sense(aim: Mapping[str, Any]) -> tuple[str, str, float, float]:
+    """What an objective is called, which way is better, and how a loss is shown: start + sign x loss."""
+    match aim.get("sense"):  # an earlier version has none
+        case {"name": str(name), "better": str(better), "start": float(start), "sign": float(sign)}:
+            return name, better, start, sign
+    return aim["name"], "less", 0.0, 1.0
+
+
+def _given_up(summary: Mapping[str, Any]) -> str:
+    if _kept(summary) or not summary["worse"]:
+        return "nothing: no other measure became worse beyond chance"
+    names = list(dict.fromkeys(change["measure"] for change in summary["worse"]))
+    parts = []
+    for name in names[:LISTED]:
+        rows = [change for change in summary["worse"] if change["measure"] == name]
+        worst = max(rows, key=_size)
+        unit = scaled(METRICS[name].unit)[1]
+        before, after = _mean(worst, "default"), _mean(worst, "tuned")
+        parts.append(f"{text(name)} {before} to {after} {text(unit)} on {text(worst['scenario'])}")
+    more = f"; and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    return "; ".join(parts) + more
+
+
+def _size(change: Mapping[str, Any]) -> tuple[int, float]:
+    """What is never more often is worse than any number."""
+    before, after = change["never"]
+    return after - before, abs(change["difference"]["mean"] or 0.0)
+
+
+def _mean(change: Mapping[str, Any], which: str) -> str:
+    """A mean of a change; "never" where all runs are without an end, with how many of them where some are."""
+    mean, never = change[which], change["never"][("default", "tuned").index(which)]
+    if mean is None:
+        return "never" if never else "-"
+    shown = number(mean * scaled(METRICS[change["measure"]].unit)[0], 3)
+    return f"{shown} (never in {never} of {change['pairs']})" if never else shown
+
+
+def _how_sure(summary: Mapping[str, Any]) -> str:
+    standing = sum(one["standing"] for one in summary["finalists"])
+    if len(summary["objectives"]) > 1:
+        return f"the knee of a front of {standing} settings, of those that were run on fresh seeds"
+    others = len(summary["finalists"]) - 1
+    n = max((one["fresh_replications"] for one in summary["finalists"]), default=0)
+    said = f"of {others} and the default by the mean of {n} fresh replications"
+    if summary["within"] is None or not standing:
+        return said
+    return (
+        f"{said}: in the median run at most {number(summary['within'], 2)} worse than the best of them "
+        f"({assumption(n, CONFIDENCE)}); {standing} may do best there"
+    )
+
+
+def _parameters(summary: Mapping[str, Any]) -> str:
+    columns = [
+        Column("parameter", "of the law; others stay as they are"),
+        Column("default", "before the search"),
+        Column("tuned", "the chosen value"),
+        Column("from", "least value that was tried"),
+        Column("to", "greatest value that was tried"),
+        Column("scale", "how the range was searched"),
+        Column("unit"),
+    ]
+    rows = []
+    for axis in summary["searched"]:
+        name = axis["name"]
+        values = [summary[k][name] for k in ("default_parameters", "parameters")] + [
+            axis["low"],
+            axis["high"],
+        ]
+        numbers = [Cell(text(exact(v) if i == 1 else number(v)), v) for i, v in enumerate(values)]
+        words = ["logarithmic" if axis["log"] else "linear", axis["unit"]]
+        rows.append([name_cell(name), *numbers, *(Cell(text(word), word) for word in words)])
+    return table(columns, rows, "parameters")
+
+
+def _scenarios(summary: Mapping[str, Any]) -> str:
+    short = [
+        Column("scenario"),
+        Column("setting"),
+        Column("verdict", "what the majority of the runs came to, and the share of them"),
+    ]
+    every, rows, numbers = list(short[:2]), [], []
+    for metric, told in MEASURES.items():
+        unit = scaled(told["unit"])[1]
+        every.append(Column(metric if unit == "1" else f"{metric} {unit}", about(metric, MEASURES)))
+    for outcome in summary["scenario_outcomes"]:
+        for which in ("default", "tuned"):
+            found = outcome[which]
+            row = [name_cell(outcome["scenario"]), Cell(which, which)]
+            rows.append(
+                [
+                    *row,
+                    verdict(found["verdict"], f"{found['share']:.0%}"),
+                    *(estimate(found["measures"][m], scale, d) for m, (_, scale, d) in SHOWN.items()),
+                ]
+            )
+            measures = found["measures"].items()
+            numbers.append([*row, *(estimate(e, scaled(METRICS[m].unit)[0]) for m, e in measures)])
+    shown = [Column(head, about(metric, MEASURES)) for metric, (head, _, _) in SHOWN.items()]
+    all_of_them = table(every, numbers, "every measure by scenario")
+    return table([*short, *shown], rows, "by scenario") + folded("Every measure", all_of_them, "screen")
+
+
+def _changes(summary: Mapping[str, Any]) -> str:
+    columns = [
+        Column("measure"),
+        Column("change", "for better or for worse"),
+        Column("scenario"),
+        Column("default", "mean of the default, in the unit of the measure"),
+        Column("tuned", "mean of the chosen setting, in the unit of the measure"),
+        Column(
+            "difference", "tuned - default in paired runs; ± of the median run, for all measures together"
+        ),
+        Column("unit"),
+    ]
+    rows = []
+    for which in ("worse", "better"):
+        for change in summary[which]:
+            scale, unit = scaled(METRICS[change["measure"]].unit)
+            means = [Cell(_mean(change, k), _sorted(change, k)) for k in ("default", "tuned")]
+            rows.append(
+                [
+                    name_cell(change["measure"])._replace(told=about(change["measure"], MEASURES)),
+                    Cell(which, which),
+                    Cell(text(change["scenario"]), change["scenario"]),
+                    *means,
+                    estimate(change["difference"], scale),
+                    Cell(text(unit), unit),
+                ]
+            )
+    return table(columns, rows, "changes") if rows else "<p>No measure differs for certain.</p>"
+
+
+def _sorted(change: Mapping[str, Any], which: str) -> float | None:
+    """By what a mean is sorted: never is more than any number."""
+    mean: float | None = change[which]
+    return math.inf if mean is None and change["never"][("default", "tuned").index(which)] else mean
+
+
+def _finalists(summary: Mapping[str, Any]) -> str:
+    names = [aim["name"] for aim in summary["objectives"]]
+    searched: Sequence[Mapping[str, Any]] = summary["searched"]
+    columns = [
+        *(Column(axis["name"], f"a parameter ({axis['unit']})" if axis["unit"] else "") for axis in searched),
+        *(Column(f"{name}: search", "what the search found, with the seeds it chose by") for name in names),
+        *(
+            Column(f"{name}: fresh", f"mean on fresh seeds, ± {100.0 * EACH:.4g} % for the median run")
+            for name in names
+        ),
+        Column("replications", "fresh ones that it was run for"),
+        Column("kept", "may do as well in the median run; of two objectives: on the front of fresh seeds"),
+    ]
+    rows = []
+    for one in summary["finalists"]:
+        said = one["search"] or [None] * len(names)
+        kept = "yes" if one["standing"] else "no"
+        rows.append(
+            [
+                *(Cell(number(v), v) for v in one["parameters"].values()),
+                *(Cell(number(v), v) for v in said),
+                *(estimate(e) for e in one["fresh"]),
+                Cell(number(one["fresh_replications"]), float(one["fresh_replications"])),
+                Cell(kept, kept),
+            ]
+        )
+    return table(columns, rows, "finalists") + "<p>The last one is the default.</p>"
+
+
+def _sensitivity(found: Mapping[str, Any]) -> str:
+    columns = [
+        Column("parameter"),
+        Column("first", "Sobol index: share of the objective's variance that it explains alone"),
+        Column("total", "Sobol index: that share together with the other parameters"),
+    ]
+    rows = []
+    for name in found["names"]:
+        cells = []
+        for order in ("first", "total"):
+            index = found[order][name]
+            shown = f"{index['value']:.2f}"
+            if index["low"] is not None:
+                shown += f" <small>[{index['low']:.2f}, {index['high']:.2f}]</small>"
+            cells.append(Cell(shown, index["value"]))
+        rows.append([name_cell(name), *cells])
+    return table(columns, rows, "sensitivity") + f"<p>{text(found['assumption'])}</p>"

@@ -1,0 +1,43 @@
+"""Pictures of finished runs; matplotlib's only door. It takes arrays, so it can start no run."""
+
+from tpssim.output.pictures import Frame, Panel
+from tpssim.output.plots.common import save, svg
+from tpssim.output.plots.live_runs import LiveRun, live_figure
+from tpssim.output.plots.loops import analysis_figure
+from tpssim.output.plots.maps import heat_figure, line_figure, lines_over, mean_over
+from tpssim.output.plots.matrix import matrix_figure
+from tpssim.output.plots.rates import draw, overlay_figure, panel_figure, rate_figure, top_of
+from tpssim.output.plots.searches import (
+    Column,
+    Shown,
+    convergence_figure,
+    pareto_figure,
+    profile_figure,
+    sensitivity_figure,
+)
+
+__all__ = [
+    "Column",
+    "Frame",
+    "LiveRun",
+    "Panel",
+    "Shown",
+    "analysis_figure",
+    "convergence_figure",
+    "draw",
+    "heat_figure",
+    "line_figure",
+    "lines_over",
+    "live_figure",
+    "matrix_figure",
+    "mean_over",
+    "overlay_figure",
+    "panel_figure",
+    "pareto_figure",
+    "profile_figure",
+    "rate_figure",
+    "save",
+    "sensitivity_figure",
+    "svg",
+    "top_of",
+]

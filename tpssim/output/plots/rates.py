@@ -1,0 +1,239 @@
+"""Rates over time: small multiples, one run a panel, and runs over one another."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from tpssim.output.pictures import Frame, Panel
+from tpssim.output.plots.common import (
+    BLACK,
+    BLUE,
+    DASHES,
+    DIM,
+    GREY,
+    ORANGE,
+    PER_ROW,
+    PRODUCERS,
+    PURPLE,
+    save,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+
+ALONE = 8.4, 4.2  # inch: a figure of one panel, as wide as its legend
+ENTRY, LETTER = 2.1, 0.1  # inch: a column of the legend, a letter of the title
+
+
+def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
+    """Small multiples: the delivered and the commanded rate over time against what was achievable."""
+    columns = 2 if len(panels) == 4 else min(PER_ROW, len(panels))
+    rows = -(-len(panels) // columns)
+    above = 0.17 * max(panel.title.count("\n") for panel in panels)  # inch: titles of several lines
+    width, height = (4.2 * columns, 1.3 + (2.1 + above) * rows) if len(panels) > 1 else ALONE
+    title = _balanced(title, int(width / LETTER))
+    head = (0.8 if any(panel.title for panel in panels) else 0.5) + 0.2 * title.count("\n") + above
+    height += 0.2 * title.count("\n")
+    figure = Figure(figsize=(width, height), dpi=110)
+    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    # Fixed margins, inch: panels are alike, and finding a layout takes as long as drawing.
+    scale = 0.3 if any(panel.limited() for panel in panels) else 0.0
+    figure.subplots_adjust(
+        left=0.75 / width,
+        right=1.0 - (0.15 + scale) / width,
+        bottom=0.95 / height,
+        top=1.0 - head / height,
+        wspace=(0.35 + scale) / (width / columns - 0.4 - scale),
+        hspace=(0.36 + above) / 1.7,
+    )
+    top = top_of(panels, frame)
+    for ax, panel in zip(axes.flat, panels, strict=False):
+        draw_run(ax, panel, frame, top)
+    for ax in axes.flat[len(panels) :]:
+        ax.set_visible(False)
+    for column in range(columns):
+        last = (len(panels) - 1 - column) // columns
+        axes[last, column].set_xlabel("time (s)")
+        axes[last, column].tick_params(labelbottom=True)
+    for row in axes:
+        row[0].set_ylabel("calls per second")
+    figure.suptitle(title, fontsize=12, fontweight="bold")
+    entries: dict[str, Any] = {}
+    for ax in figure.axes:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    labels = list(entries)
+    figure.legend(
+        list(entries.values()),
+        labels,
+        loc="lower center",
+        ncols=min(len(labels), int(width / ENTRY)),
+        frameon=False,
+        fontsize=9,
+    )
+    return figure
+
+
+def _balanced(title: str, most: int) -> str:
+    """The title in lines of about the same length, of so many letters at most."""
+    lines = -(-len(title) // most)
+    return textwrap.fill(title, min(most, len(title) // max(lines, 1) + 10))
+
+
+def draw(path: Path, description: str, title: str, panels: Sequence[Panel], frame: Frame) -> None:
+    """Draw a `rate_figure` and write it, where a worker may do that."""
+    save(rate_figure(title, panels, frame), path, description)
+
+
+def panel_figure(panel: Panel, frame: Frame, top: float) -> Figure:
+    """One run without title and legend, for a page that has them; `top` as of `top_of`."""
+    figure = Figure(figsize=(3.9, 2.0), dpi=110)
+    ax = figure.subplots()
+    figure.subplots_adjust(left=0.155, right=0.92 if panel.limited() else 0.97, bottom=0.235, top=0.95)
+    draw_run(ax, panel._replace(title=""), frame, top)
+    ax.set_xlabel("time (s)", labelpad=2)
+    ax.set_ylabel("calls per second", labelpad=2)
+    return figure
+
+
+def overlay_figure(title: str, panels: Sequence[Panel], frame: Frame, ceiling: str) -> Figure:
+    """Runs over one another: the commanded rate above, the delivered one below, and the limit where a law
+    has one; the first run stands out.
+
+    `ceiling` says what the steps of the frame are.
+    """
+    limited = any(panel.limited() for panel in panels)
+    figure = Figure(figsize=(9.0, 8.2 if limited else 6.2), layout="constrained", dpi=110)
+    axes = figure.subplots(3 if limited else 2, 1, sharex=True)
+    above, below = axes[:2]
+    below.sharey(above)
+    edges = np.array([start for start, _, _ in frame.steps] + [frame.duration])
+    width = max(frame.duration / 60.0, 1e-9)
+    colours = (BLUE, ORANGE, *PRODUCERS, "#E69F00")
+    top, most = top_of(panels, frame, 1.15, width), 0.0
+    for ax in (above, below):
+        steps = [rate for _, _, rate in frame.steps]
+        ax.stairs(steps, edges, baseline=None, color=DIM, lw=1.2, ls="--", label=ceiling)
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_ylim(0.0, top)
+        ax.set_xlim(0.0, frame.duration)
+    for i, panel in enumerate(panels):
+        style: dict[str, Any] = {"color": BLACK, "lw": 2.6, "alpha": 0.75}
+        if i > 0:
+            style = {"color": colours[(i - 1) % len(colours)], "lw": 1.4, "ls": DASHES[(i - 1) % 3]}
+        above.plot(panel.t, panel.commanded, label=panel.title, **style)
+        middle, delivered = _binned(panel.completed, frame.duration, width)
+        below.plot(middle, delivered, **style)
+        if panel.limit is not None and limited:
+            axes[2].plot(panel.t, panel.limit, **style)
+        if delivered.max() > max(top, most):  # the highest of all is named
+            most, storm = delivered.max(), (middle, delivered, style["color"])
+    if most > top:
+        _name_storm(below, *storm, top)
+    above.set_ylabel("commanded (1/s)")
+    below.set_ylabel(f"delivered (1/s, {width:.2g} s means)")
+    if limited:
+        axes[2].set_yscale("log", base=2)
+        axes[2].yaxis.set_major_formatter("{x:g}")
+        axes[2].spines[["top", "right"]].set_visible(False)
+        axes[2].set_ylabel("limit (calls in flight)")
+    axes[-1].set_xlabel("time (s)")
+    figure.suptitle(title, fontsize=12, fontweight="bold")
+    handles, labels = above.get_legend_handles_labels()
+    ncols = 2 if len(labels) == 4 else 3
+    figure.legend(handles, labels, loc="outside lower center", ncols=ncols, frameon=False, fontsize=9)
+    return figure
+
+
+def top_of(panels: Sequence[Panel], frame: Frame, margin: float = 1.3, width: float | None = None) -> float:
+    """Where the axis of runs that share it ends: above all that was delivered, or `margin` x target.
+
+    Twice the target at most: a storm goes beyond it and is named, as it would press the others flat.
+    """
+    width = frame.duration / 120.0 if width is None else width
+    peaks = [float(_binned(panel.completed, frame.duration, max(width, 1e-9))[1].max()) for panel in panels]
+    return max([margin * frame.target, *(1.05 * peak for peak in peaks if peak <= 2.0 * frame.target)])
+
+
+def draw_run(ax: Axes, panel: Panel, frame: Frame, top: float) -> None:
+    for i, (start, end) in enumerate(frame.shades):
+        ax.axvspan(start, end, color=GREY, alpha=0.45, lw=0, label="disturbance" if i == 0 else None)
+    steps = panel.steps or frame.steps
+    edges = np.array([start for start, _, _ in steps] + [frame.duration])
+    ax.stairs(
+        [rate for _, _, rate in steps],
+        edges,
+        baseline=None,
+        color=BLACK,
+        lw=1.4,
+        ls="--",
+        label="achievable",
+    )
+    if np.isfinite(panel.commanded).any():
+        ax.plot(panel.t, panel.commanded, color=ORANGE, lw=0.9, zorder=3, label="commanded rate")
+    width = max(frame.duration / 120.0, 1e-9)
+    middle, delivered = _binned(panel.completed, frame.duration, width)
+    ax.plot(middle, delivered, color=BLUE, lw=2.2, label=f"delivered ({width:.2g} s means)")
+    for i, completed in enumerate(panel.each):
+        middle, share = _binned(completed, frame.duration, 4.0 * width)
+        label = f"producer {i + 1} ({4.0 * width:.2g} s means)"
+        ax.plot(middle, share, color=PRODUCERS[i % 3], ls=DASHES[i % 3], lw=1.5, label=label)
+    ax.set_ylim(0.0, top)
+    ax.set_xlim(0.0, frame.duration)
+    ax.set_title(panel.title, fontsize=10)
+    ax.spines[["top", "right"]].set_visible(False)
+    if delivered.max() > top:
+        _name_storm(ax, middle, delivered, BLUE, top)
+    if panel.limited():
+        _draw_limit(ax, panel)
+
+
+def _draw_limit(ax: Axes, panel: Panel) -> None:
+    """The limit, calls in flight, on an axis of its own at the right, which is logarithmic to base 2."""
+    right = ax.twinx()
+    assert panel.limit is not None
+    right.plot(panel.t, panel.limit, color=PURPLE, lw=0.8, label="limit, calls in flight (right)")
+    right.set_yscale("log", base=2)
+    low, high = np.nanmin(panel.limit), np.nanmax(panel.limit)
+    # In the lower half, out of the way of the rates; at least four times from end to end.
+    right.set_ylim(low / 1.3, max(4.0 * low, high * (high / low) ** 0.6))
+    right.yaxis.set_major_locator(LogLocator(base=2.0, numticks=5))
+    right.yaxis.set_major_formatter("{x:g}")
+    right.yaxis.set_minor_formatter(NullFormatter())
+    right.tick_params(colors=PURPLE, labelsize=7, length=0, pad=3)
+    right.spines[["top", "left", "right", "bottom"]].set_visible(False)
+
+
+def _name_storm(ax: Axes, middle: Array, delivered: Array, colour: str, top: float) -> None:
+    """Say how high a line goes that leaves the axes, beside where it does."""
+    peak, calm = int(delivered.argmax()), np.flatnonzero(delivered <= top)
+    before, after = calm[calm < peak], calm[calm > peak]
+    late = peak > len(middle) / 2
+    edge = (before[-1] if len(before) else peak) if late else (after[0] if len(after) else peak)
+    ax.annotate(
+        f"storm: {delivered.max():,.0f}/s",
+        (middle[edge], top),
+        (-6 if late else 6, -9),
+        textcoords="offset points",
+        fontsize=8,
+        color=colour,
+        ha="right" if late else "left",
+        bbox={"facecolor": "white", "alpha": 0.8, "pad": 1, "lw": 0},
+        zorder=5,
+    )
+
+
+def _binned(times: Array, duration: float, width: float) -> tuple[Array, Array]:
+    """Mid-points of bins, s, and events a second in each."""
+    bins = np.arange(0.0, duration + width / 2.0, width)
+    return bins[:-1] + width / 2.0, np.histogram(times, bins)[0] / width

@@ -1,0 +1,221 @@
+"""What stands behind a throttle: how calls are made, what serves them, what happens when it does not.
+
+Records and arithmetic; events and time are the model's business.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Annotated, NamedTuple
+
+from tpssim.core.types import record
+from tpssim.core.validation import Range
+
+MOST = 345.0  # powers stop growing at e^345, far from where a float ends
+
+
+@record
+class Blocking(NamedTuple):
+    """One call at a time, on the producer's own thread: while it runs nothing is released.
+
+    >>> import tpssim
+    >>> tpssim.SCENARIOS["blocking-steady"].consumer
+    Blocking()
+    """
+
+
+@record
+class Async(NamedTuple):
+    """The producer hands a call over in `handoff` seconds; any number may be in flight.
+
+    `feedback` is what the law sees: "handoff" (the return of the hand-off, as the article's throttles do)
+    or "completion" (the end of the work).
+
+    >>> import tpssim
+    >>> tpssim.SCENARIOS["healthy"]._replace(consumer=Async(feedback="completion")).consumer.handoff
+    2e-05
+    """
+
+    handoff: Annotated[float, Range(0.0, 10.0, "s"), "how long it takes to hand a call over"] = 20e-6
+    feedback: str = "handoff"  #: what the law sees: "handoff" or "completion"
+
+
+@record
+class Pool(NamedTuple):
+    """`workers` threads make blocking calls; at most `queue` released calls wait for one.
+
+    A full queue holds the producer back.
+
+    >>> Pool(workers=2.5).conflict()
+    'workers=2.5 is no whole number; allowed: 1, 2, 3, ...'
+    """
+
+    workers: Annotated[float, Range(1.0, 1e6, "calls"), "threads that make calls"]
+    queue: Annotated[
+        float,
+        Range(0.0, math.inf, "calls"),
+        "released calls that may wait for a worker; beyond them the producer is held back",
+    ] = math.inf
+
+    def conflict(self) -> str:
+        for name in ("workers", "queue"):
+            value = getattr(self, name)
+            if value < math.inf and value != int(value):
+                return f"{name}={value:g} is no whole number; allowed: 1, 2, 3, ..."
+        return ""
+
+
+Consumer = Blocking | Async | Pool
+
+
+@record
+class Backend(NamedTuple):
+    """The serving side, shared by all producers.
+
+    `servers` work first come, first served; `places` more calls may wait. Work takes the service time times
+    `1 + slope (n - 1) + exponent^max(0, n - knee) - 1` with n calls in the backend, the new one included
+    (the last two terms with a finite knee only). A call is rejected if n > `limit`, if more than `rate`
+    calls, itself included, began in the last second, or if n > `servers` + `places`: with an error after the
+    plain service time, or (`silent` 1) by never answering. One that is over limit or rate is in the backend,
+    and counts in n, until its error is out; for want of a place, or in silence, a call never gets in.
+    Work fails with probability `failure` when it is done.
+
+    >>> backend_capacity(Backend(servers=8.0), 0.02, math.inf)
+    400.0
+    """
+
+    servers: Annotated[float, Range(1.0, math.inf, "calls"), "calls that are worked on at once"] = math.inf
+    places: Annotated[
+        float, Range(0.0, math.inf, "calls"), "calls that may wait for a server; more are rejected"
+    ] = math.inf
+    slope: Annotated[
+        float, Range(0.0, 1e3, "per call"), "how much longer work takes for each other call in the backend"
+    ] = 0.0
+    knee: Annotated[
+        float, Range(1.0, math.inf, "calls"), "calls in the backend from which `exponent` acts"
+    ] = math.inf
+    exponent: Annotated[
+        float, Range(1.0, 10.0, "x per call"), "factor on the service time for each call above `knee`"
+    ] = 1.0
+    failure: Annotated[
+        float, Range(0.0, 1.0, "probability"), "probability that work fails when it is done"
+    ] = 0.0
+    limit: Annotated[
+        float, Range(1.0, math.inf, "calls"), "calls in the backend above which new ones are rejected"
+    ] = math.inf
+    rate: Annotated[
+        float, Range(1.0, math.inf, "1/s"), "calls begun in a second above which new ones are rejected"
+    ] = math.inf
+    silent: Annotated[
+        float,
+        Range(0.0, 1.0, "0 or 1"),
+        "1: a rejected call is never answered, so it ends by `timeout`; 0: it gets an error",
+    ] = 0.0
+
+    def conflict(self) -> str:
+        for name in ("servers", "places", "limit", "silent"):
+            value = getattr(self, name)
+            if value < math.inf and value != int(value):
+                allowed = "0, 1" if name == "silent" else "1, 2, 3, ..."
+                return f"{name}={value:g} is no whole number; allowed: {allowed}"
+        if self.failure == 1.0:
+            return "failure=1: nothing would ever succeed; allowed: below 1"
+        return ""
+
+
+@record
+class Retry(NamedTuple):
+    """How often a caller tries again after a failure, and how long it waits before.
+
+    Wait n: `base` times 1, 2, 3, 5, 8, ... (`growth` 0: Fibonacci) or `base * growth^(n - 1)`; at most `cap`.
+
+    >>> [round(retry_wait(Retry(attempts=3, base=0.1, growth=2.0), n), 3) for n in (1, 2, 3)]
+    [0.1, 0.2, 0.4]
+    """
+
+    attempts: Annotated[
+        float, Range(0.0, 1000.0, "retries"), "how often a caller tries again after a failure"
+    ] = 0.0
+    base: Annotated[float, Range(0.0, 1e4, "s"), "wait before the first retry"] = 1.0
+    growth: Annotated[float, Range(0.0, 100.0, "x; 0: Fibonacci"), "factor from one wait to the next"] = 0.0
+    cap: Annotated[float, Range(0.0, 1e6, "s"), "longest wait before a retry"] = 30.0
+
+
+def _power(base: float, exponent: float) -> float:
+    if exponent * math.log(base) > MOST:
+        return math.exp(MOST)
+    power: float = base**exponent
+    return power
+
+
+def retry_wait(retry: Retry, n: int) -> float:
+    """How long the caller waits before retry n = 1, 2, ..., s.
+
+    >>> [retry_wait(Retry(9, 1.0, 0.0, 30.0), n) for n in range(1, 9)]
+    [1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 30.0]
+    """
+    if retry.growth > 0.0:
+        return min(retry.base * _power(retry.growth, n - 1.0), retry.cap)
+    one, other = 1.0, 2.0
+    for _ in range(n - 1):
+        one, other = other, one + other
+    return min(retry.base * one, retry.cap)
+
+
+def slowdown(backend: Backend, n: float) -> float:
+    """By what the service time is multiplied with n calls in the backend.
+
+    >>> slowdown(Backend(knee=10.0, exponent=2.0), 12.0)
+    4.0
+    """
+    factor = 1.0 + backend.slope * (n - 1.0)
+    if backend.knee < math.inf:
+        factor += _power(backend.exponent, max(0.0, n - backend.knee)) - 1.0
+    return factor
+
+
+@functools.lru_cache(maxsize=256)
+def _best_crowd(backend: Backend, callers: float) -> float:
+    """The best of `min(n, servers) / slowdown(n)` over n <= callers: throughput in units of 1 / mean."""
+    most = min(backend.limit, callers)
+
+    def speed(n: float) -> float:
+        return min(n, backend.servers) / slowdown(backend, n)
+
+    if backend.knee == math.inf or backend.exponent == 1.0:
+        # n / (1 + slope (n - 1)) rises up to the number of servers if slope < 1, else it falls from n = 1.
+        top = min(most, backend.servers)
+        if top < math.inf:
+            return max(speed(1.0), speed(top))
+        return max(1.0, 1.0 / backend.slope) if backend.slope > 0.0 else math.inf
+    # Behind the knee the speed rises to one peak, no later than n = 1 / ln(exponent), and falls.
+    knee = math.floor(min(most, backend.knee))
+    low, high = knee, math.floor(min(most, max(backend.knee, 1.0 / math.log(backend.exponent)) + 2.0))
+    while high - low > 2:
+        third = (high - low) // 3
+        if speed(float(low + third)) < speed(float(high - third)):
+            low += third
+        else:
+            high -= third
+    beside = [1.0, float(knee), min(most, backend.servers, float(knee))]
+    return max(speed(n) for n in (*beside, *(float(n) for n in range(low, high + 1))))
+
+
+def backend_capacity(backend: Backend, mean: float, callers: float = math.inf) -> float:
+    """Answers per second that the backend bears at a mean service time; inf if nothing limits it.
+
+    The best over n <= callers at once, n <= `limit`, of `min(n, servers) / (mean * slowdown(n))`, up to the
+    rate limit. It is what a throttle can get that sends no more: rejected calls take up the limit of others.
+
+    >>> backend_capacity(Backend(servers=4.0), 0.01)
+    400.0
+    """
+    best: float = _best_crowd(backend, callers)
+    return min(best / mean, backend.rate)
+
+
+def success(backend: Backend, retry: Retry) -> float:
+    """The share of calls that succeed in the end: `1 - failure^(attempts + 1)`."""
+    lost: float = backend.failure ** (retry.attempts + 1.0)
+    return 1.0 - lost

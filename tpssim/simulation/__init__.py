@@ -1,0 +1,1 @@
+"""One run under virtual time: the simpy model, the compiled loop, code that waits by itself."""

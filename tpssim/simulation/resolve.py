@@ -1,0 +1,88 @@
+"""What can be put on the bench: a throttle of any kind, and a scenario, by name or as a record."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from tpssim.controllers import CONTROLLERS, actuators_of, law_named
+from tpssim.controllers.article import PRINTED
+from tpssim.core.errors import InputError, no_such
+from tpssim.core.types import Controller, record
+from tpssim.core.validation import checked, format_spec, parse_spec, ranges
+from tpssim.scenarios.builtin import SCENARIOS
+from tpssim.scenarios.scenario import Scenario, checked_scenario, with_parameters
+from tpssim.simulation.hosting.user_code import Foreign, ThrottleFunction, check_signature
+
+#: What may be given as a controller: a record, its class, "NAME:key=value,..." (printed throttles too), or a
+#: throttle of one's own: a callable `(items, tps, total)`, or where it stands, "FILE.py:callable".
+ControllerLike = Controller[Any] | type[Controller[Any]] | str | Foreign | ThrottleFunction
+
+
+@record
+class Contender(NamedTuple):
+    """A throttle on the bench: a law with its parameters, a printed one, or foreign code."""
+
+    label: str
+    name: str
+    law: Any = None
+    code: Foreign | ThrottleFunction | None = None
+
+    def parameters(self) -> dict[str, float]:
+        """The parameters of the law by name; those of a printed throttle are what the article printed."""
+        return {} if self.law is None else {name: getattr(self.law, name) for name in ranges(self.law)}
+
+    def actuators(self) -> tuple[str, ...]:
+        """What it commands; code that waits by itself has a rate alone."""
+        return ("rate",) if self.law is None else actuators_of(self.law)
+
+
+def contender(given: ControllerLike) -> Contender:
+    """What was given as a controller, checked; raises `InputError`."""
+    if isinstance(given, str) and _names_code(given):
+        given = Foreign(given)
+    if isinstance(given, Foreign):
+        # Refuse early what cannot be loaded or called.
+        check_signature(given.load(), f"throttle {given.spec!r}")
+        return Contender(given.label, given.spec, code=given)
+    if isinstance(given, str):
+        name, parameters = parse_spec(given)
+        if name in PRINTED:
+            if parameters:
+                twins = "its constants are the article's; allowed: a parameterised law such as aimd"
+                raise InputError(f"{name} takes no parameters: {twins}")
+            return Contender(name, name)
+        name, law = law_named(given, PRINTED)
+        return Contender(format_spec(name, parameters), name, law)
+    if callable(given) and not isinstance(given, type) and not hasattr(given, "update"):
+        name = getattr(given, "__name__", type(given).__name__)
+        check_signature(given, f"throttle {name}")
+        return Contender(name, name, code=given)
+    record: Any = given() if isinstance(given, type) else given
+    if not hasattr(record, "update") or not hasattr(record, "init"):
+        raise InputError(
+            f"controller {given!r} has no init and update; "
+            "allowed: a name, a law's record, a throttle function"
+        )
+    cls = type(record)
+    name = next((known for known, law in CONTROLLERS.items() if law is cls), cls.__name__)
+    record = checked(record, name)
+    default = cls._field_defaults
+    changed = {f: getattr(record, f) for f in ranges(record) if getattr(record, f) != default.get(f)}
+    return Contender(format_spec(name, changed), name, record)
+
+
+def _names_code(text: str) -> bool:
+    """Whether it is `FILE.py:callable` or `package.module:callable` rather than a law with parameters."""
+    place, colon, name = text.rpartition(":")
+    return bool(colon) and "." in place and name.replace(".", "").isidentifier()
+
+
+def scenario_named(given: Scenario | str) -> Scenario:
+    """A scenario, or the built-in one of that name with parameters; raises `InputError`."""
+    if not isinstance(given, str):
+        return checked_scenario(given)
+    name, parameters = parse_spec(given)
+    if name not in SCENARIOS:
+        raise no_such("scenario", name, SCENARIOS)
+    scenario = with_parameters(SCENARIOS[name], parameters)
+    return scenario._replace(name=format_spec(name, parameters))

@@ -1,0 +1,1 @@
+"""Known answers, published scenarios, and the bench beside the wall clock."""

@@ -1,0 +1,57 @@
+"""What the cases share: their form, a law without feedback, an open queue, runs of the simpy model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from tpssim.controllers import CONTROLLERS
+from tpssim.core.schedule import AUTO, BURST
+from tpssim.core.types import record
+from tpssim.scenarios.plant import Async, Backend
+from tpssim.scenarios.scenario import Scenario, checked_scenario
+from tpssim.simulation import simpy_engine
+from tpssim.simulation.trace import Trace
+from tpssim.validation.vector_cases import Statistic
+
+REPLICATIONS = 20
+COMPLETION_FEEDBACK = Async(0.0, "completion")
+FIXED = CONTROLLERS["fixed"]()
+
+
+@record
+class Found(NamedTuple):
+    """What a case found."""
+
+    quantity: str
+    theory: float
+    values: Sequence[float]  #: one a replication; a single one is held against the tolerance
+    tolerance: float
+    calls: int
+    parts: tuple[Statistic, ...] = ()  #: if several numbers are judged, each with its range
+
+
+@record
+class Case(NamedTuple):
+    about: str
+    run: Callable[[int], Found]  #: from the seed
+
+
+@record
+class Valves(NamedTuple):
+    rate: float
+    limit: float
+    reject: float
+
+
+def simulated(scenario: Scenario, law: Any, seed: int, replications: int = REPLICATIONS) -> list[Trace]:
+    # The textbooks' arrivals wait, however late: none is given up unless a case says so.
+    plant = checked_scenario(scenario._replace(late=BURST) if scenario.late == AUTO else scenario)
+    return [simpy_engine.simulate(plant, law, seed, replication, {}) for replication in range(replications)]
+
+
+def open_queue(service: Any, rate: float, calls: int, poisson: float = 1.0, **backend: float) -> Scenario:
+    """An open queue: `calls` arrivals a replication on average, random or evenly spaced."""
+    plant = Backend(**({"servers": 1.0} | backend))
+    scenario = Scenario("queue", service, rate, calls / rate, COMPLETION_FEEDBACK, backend=plant)
+    return scenario._replace(poisson=poisson)
