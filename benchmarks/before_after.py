@@ -2,11 +2,12 @@
 
     python benchmarks/before_after.py OTHER [--rounds 40] [--only NAME ...] [--smoke]
 
-OTHER is a folder that holds a `tpssim`: the tree before a change (`git worktree add ../before COMMIT`).
-Each tree works in a process of its own; every round runs each task once in both, in turns as to who is first,
-on noise of its own. Printed is the ratio of the medians, this tree / the other, with the interval between the
-2.5 and 97.5 % points of a paired bootstrap. Exit code 1 if an interval lies above 1.03. `--smoke`: three
-short rounds against this tree itself, which shows that every task runs and says nothing about speed.
+OTHER is a folder that holds a `tpssim`: the tree before a change (`git worktree add ../before
+COMMIT`). Each tree works in a process of its own; every round runs each task once in both, in turns
+as to who is first, on noise of its own. Printed is the ratio of the medians, this tree / the other,
+with the interval between the 2.5 and 97.5 % points of a paired bootstrap. Exit code 1 if an
+interval lies above 1.03. `--smoke`: three short rounds against this tree itself, which shows that
+every task runs and says nothing about speed.
 """
 
 from __future__ import annotations
@@ -66,9 +67,9 @@ def compiled_tasks(share: float) -> dict[str, Task]:
     from tpssim.scenarios.service_times import Constant, Exponential, Lognormal
 
     calls = 200_000 * share
-    eight = Scenario("M/M/8", Exponential(1.0), 6.4, calls / 6.4, Async(0.0, "completion"))._replace(
-        backend=Backend(servers=8.0), poisson=1.0
-    )
+    eight = Scenario(
+        "M/M/8", Exponential(1.0), 6.4, calls / 6.4, Async(0.0, "completion")
+    )._replace(backend=Backend(servers=8.0), poisson=1.0)
     blocking = Scenario("b", Constant(0.0005), 500.0, calls / 500.0)
     degrade = f"degrade-recover:duration={calls / 30.0:.0f}"
     small = Scenario("s", Lognormal(0.01, 0.5), 200.0, 50.0)  # about 5,000 calls
@@ -88,7 +89,11 @@ def compiled_tasks(share: float) -> dict[str, Task]:
             tpssim.measure(tpssim.simulate(own, OwnLaw(), seed=k, replication=replication))
 
     def slider(k: int) -> None:
-        for law, name in (("aimd", "dec_rate"), ("ewma-deadzone", "dec_rate"), ("headroom", "share")):
+        for law, name in (
+            ("aimd", "dec_rate"),
+            ("ewma-deadzone", "dec_rate"),
+            ("headroom", "share"),
+        ):
             tpssim.sweep(small, law, {name: [0.7 + 0.001 * k]}, replications=10)
 
     return {
@@ -107,7 +112,9 @@ def compiled_tasks(share: float) -> dict[str, Task]:
 
 
 def other_tasks(share: float) -> dict[str, Task]:
-    """`simpy_overhead.py`, `explore_speed.py`, `live_pacing.py`, and a comparison as people run it."""
+    """`simpy_overhead.py`, `explore_speed.py`, `live_pacing.py`, and a comparison as people run
+    it.
+    """
     import tpssim
     from tpssim.experiments.explore import Choice, verdict_text, view
     from tpssim.scenarios.plant import Async
@@ -116,7 +123,9 @@ def other_tasks(share: float) -> dict[str, Task]:
 
     calls = 20_000 * share
     paced = Scenario("paced", Constant(0.0005), 500.0, calls / 500.0)
-    queued = Scenario("async", Lognormal(0.005, 0.5), 500.0, calls / 500.0, Async(0.0, "completion"))
+    queued = Scenario(
+        "async", Lognormal(0.005, 0.5), 500.0, calls / 500.0, Async(0.0, "completion")
+    )
 
     def moved(k: int) -> None:
         choice = Choice(alpha=0.02 + 0.001 * k)
@@ -126,14 +135,21 @@ def other_tasks(share: float) -> dict[str, Task]:
         for _ in tpssim.throttle(range(int(100_000 * share)), 1e6):
             pass
 
-    scenarios, laws = ["blocking-steady:duration=20", "degrade-recover"], ["printed-aimd", "aimd", "headroom"]
+    scenarios, laws = (
+        ["blocking-steady:duration=20", "degrade-recover"],
+        ["printed-aimd", "aimd", "headroom"],
+    )
     return {
-        "simpy, blocking": lambda k: tpssim.simulate(paced, "ewma-deadzone", seed=k, engine="simpy"),
+        "simpy, blocking": lambda k: tpssim.simulate(
+            paced, "ewma-deadzone", seed=k, engine="simpy"
+        ),
         "simpy, async": lambda k: tpssim.simulate(queued, "fixed", seed=k, engine="simpy"),
         "explore, a move": moved,
         "throttle, as fast as it can": released,
         "compare": lambda k: tpssim.compare(scenarios, laws, replications=2, seed=k),
-        "import, in a process": lambda k: subprocess.run([sys.executable, "-c", "import tpssim"], check=True),
+        "import, in a process": lambda k: subprocess.run(
+            [sys.executable, "-c", "import tpssim"], check=True
+        ),
     }
 
 
@@ -167,7 +183,9 @@ class Tree:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"a process ended with {self.process.wait()}; what it said stands above")
+            raise SystemExit(
+                f"a process ended with {self.process.wait()}; what it said stands above"
+            )
         return line.rstrip("\n")
 
     def seconds(self, task: str, number: int) -> float:
@@ -190,7 +208,9 @@ def ratio_of_medians(ours: list[float], theirs: list[float]) -> tuple[float, flo
     def ratio(a: Any, b: Any, axis: int = -1) -> Any:
         return np.median(a, axis=axis) / np.median(b, axis=axis)
 
-    found = bootstrap((ours, theirs), ratio, paired=True, method="percentile", rng=0, n_resamples=2000)
+    found = bootstrap(
+        (ours, theirs), ratio, paired=True, method="percentile", rng=0, n_resamples=2000
+    )
     low, high = found.confidence_interval
     return float(ratio(ours, theirs)), float(low), float(high)
 
@@ -210,7 +230,9 @@ def main() -> int:
         return 0
     folder = HERE if args.smoke else args.other
     if folder is None or not (folder / "tpssim" / "__init__.py").is_file():
-        parser.error(f"OTHER is {str(folder or 'missing')!r}; allowed: a folder that holds a tpssim")
+        parser.error(
+            f"OTHER is {str(folder or 'missing')!r}; allowed: a folder that holds a tpssim"
+        )
     if args.rounds < 1:
         parser.error(f"--rounds {args.rounds}; allowed: at least 1")
     rounds, share = (3, 0.02) if args.smoke else (args.rounds, 1.0)
@@ -220,17 +242,24 @@ def main() -> int:
         parser.error(f"--only {unknown[0]!r}; allowed: {', '.join(here.tasks)}")
     other = Tree(folder.resolve(), share)
     slower = []
-    print(f"{'this tree / the other':34}{'ratio':>8}{'95 % interval':>18}{'seconds':>10}", flush=True)
+    print(
+        f"{'this tree / the other':34}{'ratio':>8}{'95 % interval':>18}{'seconds':>10}", flush=True
+    )
     for task in here.tasks if args.only is None else args.only:
         pairs = []
         for number in range(-1, rounds):  # the first compiles
             first, second = (here, other) if number % 2 else (other, here)
-            times = {first: first.seconds(task, number + 1), second: second.seconds(task, number + 1)}
+            times = {
+                first: first.seconds(task, number + 1),
+                second: second.seconds(task, number + 1),
+            }
             pairs.append((times[here], times[other]))
         ours, theirs = (list(column) for column in zip(*pairs[1:], strict=True))
         ratio, low, high = ratio_of_medians(ours, theirs)
         slower += [task] if low > MOST else []
-        print(f"{task:34}{ratio:8.3f}{low:9.3f} to {high:.3f}{sum(ours) / rounds:10.4f}", flush=True)
+        print(
+            f"{task:34}{ratio:8.3f}{low:9.3f} to {high:.3f}{sum(ours) / rounds:10.4f}", flush=True
+        )
     here.close()
     other.close()
     if args.smoke:

@@ -1,11 +1,13 @@
-"""The compiled engine beside the simpy model and other simulators, and sweeps: ratios within one run.
+"""The compiled engine beside the simpy model and other simulators, and sweeps: ratios within one
+run.
 
     python benchmarks/engine_speed.py [FILE.json] [--smoke]
 
 `--smoke`: everything once and small, to see that it runs; its figures mean nothing.
 
-The same M/M/8 queue runs here, in Ciw and (if it is installed: pip install cimba) in cimba, which compiles
-models in Python for an engine in C. Every round takes another seed, so drawing noise is part of the time.
+The same M/M/8 queue runs here, in Ciw and (if it is installed: pip install cimba) in cimba, which
+compiles models in Python for an engine in C. Every round takes another seed, so drawing noise is
+part of the time.
 """
 
 from __future__ import annotations
@@ -66,7 +68,10 @@ def plants(calls: int) -> dict[str, tuple[Scenario, str]]:
             Scenario("b", Constant(0.0005), 500.0, calls / 500.0),
             "ewma-deadzone",
         ),
-        "blocking-steady, EWMA + dead zone": (steady._replace(duration=calls / 27.0), "ewma-deadzone"),
+        "blocking-steady, EWMA + dead zone": (
+            steady._replace(duration=calls / 27.0),
+            "ewma-deadzone",
+        ),
         "degrade-recover, EWMA + dead zone": (
             recover._replace(duration=max(calls / 30.0, 40.0)),
             "ewma-deadzone",
@@ -103,7 +108,12 @@ def ciw_calls(seed: int, calls: int) -> int:
 
 def cimba_seconds(seed: int, calls: int) -> float:
     """Seconds a customer of `eight` takes in cimba, in a process of its own."""
-    command = [sys.executable, str(Path(__file__).with_name("cimba_queue.py")), str(calls), str(seed)]
+    command = [
+        sys.executable,
+        str(Path(__file__).with_name("cimba_queue.py")),
+        str(calls),
+        str(seed),
+    ]
     return float(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
 
 
@@ -119,7 +129,9 @@ def rates(size: Size) -> dict[str, dict[str, float]]:
             return len(simpy_engine.simulate(scenario, law, seed, 0, {}).released)
 
         fast(0)  # compiled
-        pairs = [(seconds_a_call(fast, k), seconds_a_call(slow, k)) for k in range(1, size.rounds + 1)]
+        pairs = [
+            (seconds_a_call(fast, k), seconds_a_call(slow, k)) for k in range(1, size.rounds + 1)
+        ]
         found[name] = {
             "ns a call": 1e9 * statistics.median(a for a, _ in pairs),
             "x simpy": statistics.median(b / a for a, b in pairs),
@@ -154,7 +166,8 @@ from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.builtin import SCENARIOS
 from tpssim.scenarios.service_times import Constant
 began = time.perf_counter()
-engine.simulate(Scenario("s", Constant(0.0005), 500.0, 1.0), CONTROLLERS["ewma-deadzone"](), 0, 0, {})
+plant = Scenario("s", Constant(0.0005), 500.0, 1.0)
+engine.simulate(plant, CONTROLLERS["ewma-deadzone"](), 0, 0, {})
 print(time.perf_counter() - began)
 """
 
@@ -165,14 +178,18 @@ def first_call() -> dict[str, float]:
         environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
         command = [sys.executable, "-c", FIRST]
         times = [
-            float(subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout)
+            float(
+                subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
+            )
             for _ in range(2)
         ]
     return {"empty cache, s": times[0], "next process, s": times[1]}
 
 
 def sweeps(size: Size) -> dict[str, float]:
-    """1,600 points of 20 replications of 2,000 calls on two processes with start-up; a quarter of them."""
+    """1,600 points of 20 replications of 2,000 calls on two processes with start-up; a quarter of
+    them.
+    """
     alpha, deadzone = np.linspace(0.02, 0.6, size.points), np.linspace(1.5, 2.5, size.points)
     sweep(SMALL, "ewma-deadzone", {"alpha": [0.1]}, replications=2)  # compiled and kept
     found: dict[str, float] = {}
@@ -180,7 +197,9 @@ def sweeps(size: Size) -> dict[str, float]:
         began = time.perf_counter()
         grid = {"alpha": alpha[::share].tolist(), "deadzone": deadzone.tolist()}
         with processes(2) as pool:
-            result = sweep(SMALL, "ewma-deadzone", grid, replications=size.replications, executor=pool)
+            result = sweep(
+                SMALL, "ewma-deadzone", grid, replications=size.replications, executor=pool
+            )
         seconds = time.perf_counter() - began
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024.0
         calls = sum(row.calls for row in result.rows)
@@ -206,11 +225,18 @@ def drag(size: Size) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The compiled engine beside others, and sweeps.")
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE.json", help="where the figures go, too")
-    parser.add_argument("--smoke", action="store_true", help="everything once and small: does it run?")
+    parser.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE.json", help="where the figures go, too"
+    )
+    parser.add_argument(
+        "--smoke", action="store_true", help="everything once and small: does it run?"
+    )
     args = parser.parse_args()
     size = SMOKE if args.smoke else FULL
-    found: dict[str, Any] = {"first compiled call": first_call(), "sweep on two workers": sweeps(size)}
+    found: dict[str, Any] = {
+        "first compiled call": first_call(),
+        "sweep on two workers": sweeps(size),
+    }
     found |= {"dragging a parameter": drag(size), **rates(size)}
     for name, figures in found.items():
         print(name)

@@ -1,11 +1,13 @@
-"""How long `tpssim.explore` takes to follow a slider: from the choice to picture, verdict and table.
+"""How long `tpssim.explore` takes to follow a slider: from the choice to picture, verdict and
+table.
 
     python benchmarks/explore_speed.py [FILE.json] [--smoke]
 
 `--smoke`: two moves a scenario, to see that it runs.
 
-Every move takes another ALPHA, so nothing of the run is remembered; the noise of a seed is, as it is while a
-slider moves. The parts are measured apart: the run, its measures and verdict, the picture.
+Every move takes another ALPHA, so nothing of the run is remembered; the noise of a seed is, as it
+is while a slider moves. The parts are measured apart: the run, its measures and verdict, the
+picture.
 """
 
 from __future__ import annotations
@@ -53,13 +55,17 @@ def summary(values: list[float]) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="How long explore takes to follow a slider.")
-    parser.add_argument("file", nargs="?", type=Path, metavar="FILE.json", help="where the figures go, too")
+    parser.add_argument(
+        "file", nargs="?", type=Path, metavar="FILE.json", help="where the figures go, too"
+    )
     parser.add_argument("--smoke", action="store_true", help="two moves a scenario: does it run?")
     args = parser.parse_args()
     found: dict[str, dict[str, dict[str, float]]] = {}
     first = milliseconds(moved, Choice())
     print(f"the first view, with what is compiled or loaded for it: {first:,.0f} ms")
-    print(f"{'':18}{'a move':>16}{'the run':>10}{'measures':>10}{'picture':>10}   ms, median (95 %)")
+    print(
+        f"{'':18}{'a move':>16}{'the run':>10}{'measures':>10}{'picture':>10}   ms, median (95 %)"
+    )
     for name in ARENAS:
         choices = [Choice(name, alpha=0.02 + 0.01 * i) for i in range(2 if args.smoke else MOVES)]
         moved(choices[0])
@@ -75,7 +81,12 @@ def main() -> None:
         move = f"{row['move']:.0f} ({found[name]['move']['p95']:.0f})"
         print(f"{name:18}{move:>16}{row['run']:>10.1f}{row['measures']:>10.1f}{picture:>10.1f}")
     if args.file is not None:
-        made = {"python": platform.python_version(), "cores": os.cpu_count(), "first": first, "ms": found}
+        made = {
+            "python": platform.python_version(),
+            "cores": os.cpu_count(),
+            "first": first,
+            "ms": found,
+        }
         args.file.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
 
 

@@ -1,11 +1,13 @@
-"""What becomes of the ceiling when a run falls behind: live, in each late policy, and what the report says.
+"""What becomes of the ceiling when a run falls behind: live, in each late policy, and what the
+report says.
 
     python benchmarks/late_bursts.py [--smoke]
 
-At 100 a second each run meets one of: a stop of the process (SIGSTOP), an empty source, a full pool, a law's
-limit, a service that recovers. Printed are the most releases in any second (counted here once more, from the
-times of release), what the policy allows, and the headline. The exit code is 1 if one is above that, or if
-the headline does not name what happened. `--smoke`: short, two policies, and only that it runs.
+At 100 a second each run meets one of: a stop of the process (SIGSTOP), an empty source, a full
+pool, a law's limit, a service that recovers. Printed are the most releases in any second (counted
+here once more, from the times of release), what the policy allows, and the headline. The exit code
+is 1 if one is above that, or if the headline does not name what happened. `--smoke`: short, two
+policies, and only that it runs.
 """
 
 from __future__ import annotations
@@ -131,9 +133,15 @@ def pooled(slow: float, workers: int, controller: Any) -> Callable[[Size, str, l
 SCENARIOS: dict[str, tuple[Callable[[Size, str, list[float]], Any], tuple[str, ...]]] = {
     "stop": (stopped, ("this process stood still",)),
     "empty source": (empty_source, ("the source was empty",)),
-    "full pool": (pooled(0.2, 4, None), ("limited by the workers", "calls began in one second", "waited")),
+    "full pool": (
+        pooled(0.2, 4, None),
+        ("limited by the workers", "calls began in one second", "waited"),
+    ),
     "limit": (pooled(0.5, 8, Two()), ("the limit of Two",)),
-    "recovery": (pooled(0.4, 20, "auto"), ("held back by", "limited by the workers", "began in one second")),
+    "recovery": (
+        pooled(0.4, 20, "auto"),
+        ("held back by", "limited by the workers", "began in one second"),
+    ),
 }
 
 
@@ -151,8 +159,16 @@ def child(name: str, policy: str, size: Size) -> None:
 
 
 def allowed(policy: str, late_max: float) -> float:
-    """The most releases in a second: what is on schedule, and what the policy catches up at once."""
-    more = {"auto": 0.1 * TPS, "burst": late_max * TPS, "capped(20)": 20.0, "delay": 0.0, "skip": 1.0}
+    """The most releases in a second: what is on schedule, and what the policy catches up at
+    once.
+    """
+    more = {
+        "auto": 0.1 * TPS,
+        "burst": late_max * TPS,
+        "capped(20)": 20.0,
+        "delay": 0.0,
+        "skip": 1.0,
+    }
     return TPS + more[policy] + 1.0
 
 
@@ -204,11 +220,16 @@ def main() -> int:
         print(f"skipped benchmarks/{os.path.basename(__file__)}: no SIGSTOP on this system")
         return 0
     size, policies = (SMOKE, POLICIES[:2]) if args.smoke else (Size(), POLICIES)
-    print(f"{TPS:g}/s, {size.trouble:g} s of trouble; the most releases in any second, and what is allowed")
+    print(
+        f"{TPS:g}/s, {size.trouble:g} s of trouble; the most releases in any second, and what is"
+        " allowed"
+    )
     failed = 0
     jobs = list(itertools.product(SCENARIOS, policies))
     with ThreadPoolExecutor(max_workers=10) as pool:
-        for (name, policy), found in zip(jobs, pool.map(lambda job: found_of(job, size), jobs), strict=True):
+        for (name, policy), found in zip(
+            jobs, pool.map(lambda job: found_of(job, size), jobs), strict=True
+        ):
             wrong = judged(name, policy, found)
             failed += bool(wrong)
             counts = f"{found['most_in_1s']:4.0f} of {allowed(policy, found['late_max']):4.0f}"

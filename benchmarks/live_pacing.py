@@ -2,12 +2,13 @@
 
     python benchmarks/live_pacing.py [--minute] [--smoke]
 
-`--minute`: drift over a minute of real time. `--smoke`: everything once and short, to see that it runs; its
-figures mean nothing.
+`--minute`: drift over a minute of real time. `--smoke`: everything once and short, to see that it
+runs; its figures mean nothing.
 
-Rounds of the contenders alternate, so that a disturbed second hits them all; the figure of a contender is the
-median of its rounds. Lateness is measured from outside: releases against the line `first + k / tps` through
-the earliest of them (for one that drifts, each gap against 1 / tps: the kinder measure). Needs aiolimiter.
+Rounds of the contenders alternate, so that a disturbed second hits them all; the figure of a
+contender is the median of its rounds. Lateness is measured from outside: releases against the line
+`first + k / tps` through the earliest of them (for one that drifts, each gap against 1 / tps: the
+kinder measure). Needs aiolimiter.
 """
 
 from __future__ import annotations
@@ -166,9 +167,14 @@ def sync(size: Size) -> None:
     ratio = us.cpu / article.cpu
     judge(f"CPU {ratio:.2f} of the article's <= 0.5", ratio <= 0.5)
     ends = statistics.median(decided), statistics.median(theirs)
-    text = f"p99 of the end of the wait {ends[0] * 1e6:.2f} us <= the article's {ends[1] * 1e6:.2f} us"
+    text = (
+        f"p99 of the end of the wait {ends[0] * 1e6:.2f} us <= the article's {ends[1] * 1e6:.2f} us"
+    )
     judge(text, ends[0] <= ends[1])
-    text = f"p99 in the body {us.late_p99 * 1e6:.1f} us <= the article's {article.late_p99 * 1e6:.1f} us"
+    text = (
+        f"p99 in the body {us.late_p99 * 1e6:.1f} us <= the article's"
+        f" {article.late_p99 * 1e6:.1f} us"
+    )
     judge(text, us.late_p99 <= article.late_p99)
 
 
@@ -183,7 +189,10 @@ def fast(size: Size) -> None:
         rates.append(n / (now() - start))
     print(f"\nAn empty body at 100,000/s for {n / wanted:g} s, three times")
     for rate in rates:
-        judge(f"{rate:.1f}/s, off by {abs(rate / wanted - 1):.3%} <= 1 %", abs(rate / wanted - 1) <= 0.01)
+        judge(
+            f"{rate:.1f}/s, off by {abs(rate / wanted - 1):.3%} <= 1 %",
+            abs(rate / wanted - 1) <= 0.01,
+        )
 
 
 def delayed(size: Size) -> None:
@@ -197,7 +206,8 @@ def delayed(size: Size) -> None:
 
 def loops(size: Size) -> None:
     print(
-        f"\nIn an event loop, {TPS:g}/s, {size.rounds} rounds of {size.calls}, beside a task of 5 ms sleeps"
+        f"\nIn an event loop, {TPS:g}/s, {size.rounds} rounds of {size.calls}, beside a task of 5"
+        " ms sleeps"
     )
     print(f"{'':36}  late p50        p99      CPU       rate")
     contenders = {
@@ -233,16 +243,25 @@ def loops(size: Size) -> None:
 
 def drift(size: Size) -> None:
     calls, seconds = int(3.5 * size.cycles) + 1, size.seconds
-    print(f"\nDrift: {calls / 700.0:.0f} s of virtual time (late wake-ups), {seconds:g} s of real time")
+    print(
+        f"\nDrift: {calls / 700.0:.0f} s of virtual time (late wake-ups), {seconds:g} s of real"
+        " time"
+    )
     clock = VirtualClock(TIMERS["linux"], late=[120e-6, 80e-6, 900e-6, 140e-6] * size.cycles)
     live = throttle([None], 700.0, calls, clock=clock)
     for _ in live:
         pass
-    judge(f"virtual: {live.report().drift_ppm:+.4f} ppm <= 20 ppm", abs(live.report().drift_ppm) <= 20.0)
+    judge(
+        f"virtual: {live.report().drift_ppm:+.4f} ppm <= 20 ppm",
+        abs(live.report().drift_ppm) <= 20.0,
+    )
     times = [now() for _ in throttle([None], TPS, int(TPS * seconds))]
     late = [t - times[0] - k / TPS for k, t in enumerate(times)]
     slope = statistics.linear_regression(times, late).slope * 1e6
-    judge(f"real: {slope:+.3f} ppm <= 20 ppm; rate {figures(times, 0.0).rate:.5f}/s", abs(slope) <= 20.0)
+    judge(
+        f"real: {slope:+.3f} ppm <= 20 ppm; rate {figures(times, 0.0).rate:.5f}/s",
+        abs(slope) <= 20.0,
+    )
 
 
 @contextlib.contextmanager
@@ -250,7 +269,9 @@ def terminal() -> Iterator[None]:
     """Standard error is a terminal, read by a process that throws it away."""
     reader, screen = pty.openpty()
     kept = os.dup(2)
-    with subprocess.Popen(["cat"], stdin=reader, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as cat:
+    with subprocess.Popen(
+        ["cat"], stdin=reader, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as cat:
         os.dup2(screen, 2)
         try:
             yield
@@ -269,8 +290,9 @@ def watched(calls: int) -> Figures:
 
 
 def drawing(size: Size) -> None:
-    """In pairs, for this machine's own hiccups are larger than what is looked for: the 95 % interval of the
-    median difference is between the third and the tenth of twelve (binomial: 96 %)."""
+    """In pairs, for this machine's own hiccups are larger than what is looked for: the 95 %
+    interval of the median difference is between the third and the tenth of twelve (binomial: 96
+    %)."""
     pairs, calls = size.pairs, size.calls
     print(f"\nThe live panel, {TPS:g}/s, {pairs} pairs of {calls} releases: without it, with it")
     alone, seen = [], []
@@ -289,9 +311,13 @@ def drawing(size: Size) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="How precisely and how cheaply the live throttles pace.")
+    parser = argparse.ArgumentParser(
+        description="How precisely and how cheaply the live throttles pace."
+    )
     parser.add_argument("--minute", action="store_true", help="drift over a minute of real time")
-    parser.add_argument("--smoke", action="store_true", help="everything once and short: does it run?")
+    parser.add_argument(
+        "--smoke", action="store_true", help="everything once and short: does it run?"
+    )
     args = parser.parse_args()
     size = SMOKE if args.smoke else Size()
     if args.minute:

@@ -3,9 +3,9 @@
     python benchmarks/promises.py            # 1,000 trials each: the table of docs/statistics.md
     python benchmarks/promises.py --smoke    # 20 trials each: whether it runs
 
-Every row calls the function that makes the printed number. How often an interval is right is counted where
-there is one; how often a word is, in all trials, since that it is not said is a part of the claim. The last
-rows are of what is *not* claimed.
+Every row calls the function that makes the printed number. How often an interval is right is
+counted where there is one; how often a word is, in all trials, since that it is not said is a part
+of the claim. The last rows are of what is *not* claimed.
 """
 
 from __future__ import annotations
@@ -82,7 +82,8 @@ def shifted(kind: str, by: Sequence[float]) -> Losses:
 
 
 def skewed(kind: str, median: float, by: float) -> Losses:
-    """The first is steady; the others lose more by `by` in the median run, and their noise is skewed.
+    """The first is steady; the others lose more by `by` in the median run, and their noise is
+    skewed.
 
     So are the differences, which those of two that spread alike would not be.
     """
@@ -109,7 +110,10 @@ SEVERAL: dict[str, tuple[Losses, float]] = {
     "no difference": (shifted("normal", [0.0] * 6), 0.0),
     "near tie: one better by 0.1 sd": (shifted("normal", [0.0, *[0.1] * 5]), 0.1),
     "least favourable: one better by 0.3 sd": (shifted("normal", [0.0, *[0.3] * 5]), 0.3),
-    "one steady, better than exponential ones by 0.3": (skewed("exponential", math.log(2.0), 0.3), 0.3),
+    "one steady, better than exponential ones by 0.3": (
+        skewed("exponential", math.log(2.0), 0.3),
+        0.3,
+    ),
     "one steady, better than lognormal ones by 0.3": (skewed("lognormal", 1.0, 0.3), 0.3),
     "1 run in 50 costs 10 times, else 2 % better": (brittle(0.02), -0.02),
 }
@@ -168,7 +172,9 @@ def in_league(losses: Losses, n: int, behind: bool) -> Trial:
     @functools.cache
     def truth() -> tuple[Array, float]:
         many = losses(np.random.default_rng(2**40), BIG)
-        scores = achieved(many) ** (0.4 / 0.75)  # its weight, of those of latency and steadiness besides
+        scores = achieved(many) ** (
+            0.4 / 0.75
+        )  # its weight, of those of latency and steadiness besides
         gaps = np.median(scores[:, np.newaxis] - scores[np.newaxis], axis=2)
         return gaps, float(np.median(1.0 + (scores > scores[0]).sum(axis=0)))
 
@@ -189,9 +195,11 @@ def in_league(losses: Losses, n: int, behind: bool) -> Trial:
 
 
 def chosen(losses: Losses, more: float, what: str) -> Trial:
-    """The choice of `tune`: `within` of the best, that the best stands, or that the worse is not chosen.
+    """The choice of `tune`: `within` of the best, that the best stands, or that the worse is not
+    chosen.
 
-    Best is who does best in the median run, and for the last the one with the least mean, the first.
+    Best is who does best in the median run, and for the last the one with the least mean, the
+    first.
     """
 
     def trial(seed: int) -> list[tuple[bool, bool]]:
@@ -222,7 +230,9 @@ def gained(losses: Losses, more: float, word: bool) -> Trial:
 
 
 def no_change(draw: Callable[[np.random.Generator, int], Array]) -> Trial:
-    """All measures of both settings from one distribution on three scenarios: no change is to be found."""
+    """All measures of both settings from one distribution on three scenarios: no change is to be
+    found.
+    """
 
     def trial(seed: int) -> list[tuple[bool, bool]]:
         shape = (2, 3, tune.JUDGING, len(METRICS))
@@ -248,12 +258,20 @@ FUNCTIONS: dict[str, tuple[int, Callable[[Array], Array]]] = {
     "Sobol's g, a = 0, 1, 4.5, 9": (
         4,
         lambda x: np.prod(
-            (np.abs(4.0 * x - 2.0) + np.array([0.0, 1.0, 4.5, 9.0])) / np.array([1.0, 2.0, 5.5, 10.0]), axis=1
+            (np.abs(4.0 * x - 2.0) + np.array([0.0, 1.0, 4.5, 9.0]))
+            / np.array([1.0, 2.0, 5.5, 10.0]),
+            axis=1,
         ),
     ),
     "skewed: exp(4 x) (1 + y)": (2, lambda x: np.exp(4.0 * x[:, 0]) * (1.0 + x[:, 1])),
-    "a corner of 10 % costs 10": (2, lambda x: x[:, 0] + 10.0 * (x.min(axis=1) > 1.0 - math.sqrt(0.1))),
-    "a corner of 2 % costs 10": (2, lambda x: x[:, 0] + 10.0 * (x.min(axis=1) > 1.0 - math.sqrt(0.02))),
+    "a corner of 10 % costs 10": (
+        2,
+        lambda x: x[:, 0] + 10.0 * (x.min(axis=1) > 1.0 - math.sqrt(0.1)),
+    ),
+    "a corner of 2 % costs 10": (
+        2,
+        lambda x: x[:, 0] + 10.0 * (x.min(axis=1) > 1.0 - math.sqrt(0.02)),
+    ),
 }
 
 
@@ -265,12 +283,16 @@ def indices(number: int, function: Callable[[Array], Array], base: int) -> Trial
         values = function(sensitivity.saltelli(number, 2**17, 12345)).reshape(number + 2, -1)
         values = values - values[:2].mean()
         a, b, mixed, variance = values[0], values[1], values[2:], values[:2].var()
-        both: Array = np.array([(b * (mixed - a)).mean(axis=1), ((a - mixed) ** 2).mean(axis=1) / 2.0])
+        both: Array = np.array(
+            [(b * (mixed - a)).mean(axis=1), ((a - mixed) ** 2).mean(axis=1) / 2.0]
+        )
         both /= variance
         return both
 
     def trial(seed: int) -> list[tuple[bool, bool]]:
-        found = sensitivity.indices(function(sensitivity.saltelli(number, base, seed)), number, seed)
+        found = sensitivity.indices(
+            function(sensitivity.saltelli(number, base, seed)), number, seed
+        )
         # Printed to two digits.
         return [
             (not math.isnan(low), math.isnan(low) or low - 0.005 <= true <= high + 0.005)
@@ -305,10 +327,15 @@ def promises() -> Iterator[Promise]:
     for case, (losses, _) in SEVERAL.items():
         yield Promise("league: rank, 5 runs", case, EACH, in_league(losses, 5, False))
         yield Promise("league: rank, 30 runs", case, EACH, in_league(losses, 30, False))
-        yield Promise("league: all behind the first, 30 runs", case, CONFIDENCE, in_league(losses, 30, True))
+        yield Promise(
+            "league: all behind the first, 30 runs", case, CONFIDENCE, in_league(losses, 30, True)
+        )
     for case, (losses, more) in SEVERAL.items():
         yield Promise(
-            "`tune`: at most so much worse than the best", case, CONFIDENCE, chosen(losses, more, "within")
+            "`tune`: at most so much worse than the best",
+            case,
+            CONFIDENCE,
+            chosen(losses, more, "within"),
         )
         yield Promise(
             "`tune`: the best is one of those that may do best",
@@ -319,29 +346,50 @@ def promises() -> Iterator[Promise]:
         )
         yield Promise("`tune`: interval of the gain", case, CONFIDENCE, gained(losses, more, False))
         yield Promise(
-            "`tune`: the gain is better, or worse", case, CONFIDENCE, gained(losses, more, True), always=True
+            "`tune`: the gain is better, or worse",
+            case,
+            CONFIDENCE,
+            gained(losses, more, True),
+            always=True,
         )
     for case, (draw, _) in SINGLE.items():
-        yield Promise("`tune`: given up, better (no change)", case, CONFIDENCE, no_change(draw), always=True)
+        yield Promise(
+            "`tune`: given up, better (no change)", case, CONFIDENCE, no_change(draw), always=True
+        )
     for case, (number, function) in FUNCTIONS.items():
         stated = sensitivity.CONFIDENCE
-        yield Promise("`sensitivity`: each index, base 128", case, stated, indices(number, function, 128))
+        yield Promise(
+            "`sensitivity`: each index, base 128", case, stated, indices(number, function, 128)
+        )
     for n in (5, 30, tune.JUDGING, tune.CHOOSING):
-        yield Promise(f"what may be missing of {n} runs", f"{unseen(n):.1%} of all runs", CONFIDENCE, met(n))
-    yield Promise("`validate`: interval of 10 means", "means of 2,000 exponential times", 0.999, validated)
+        yield Promise(
+            f"what may be missing of {n} runs", f"{unseen(n):.1%} of all runs", CONFIDENCE, met(n)
+        )
+    yield Promise(
+        "`validate`: interval of 10 means", "means of 2,000 exponential times", 0.999, validated
+    )
     for share in (0.05, 0.02, 0.01):
         case = f"{share:.0%} of runs cost 10 times, else 2 % better"
         losses, mean = brittle(share), 0.98 * (1.0 + 9.0 * share) - 1.0
         yield Promise(
-            "`tune`: the chosen has the least mean", case, None, chosen(losses, 0.0, "least"), always=True
+            "`tune`: the chosen has the least mean",
+            case,
+            None,
+            chosen(losses, 0.0, "least"),
+            always=True,
         )
         yield Promise(
-            "`tune`: what is better, or worse, is so on average", case, None, gained(losses, mean, True)
+            "`tune`: what is better, or worse, is so on average",
+            case,
+            None,
+            gained(losses, mean, True),
         )
 
 
 class Found(NamedTuple):
-    """What came of the trials of a promise; of several claims at once, the one that was kept least."""
+    """What came of the trials of a promise; of several claims at once, the one that was kept
+    least.
+    """
 
     claimed: float
     kept: int
@@ -358,7 +406,9 @@ def tried(promise: Promise, trials: int) -> Found:
     counted = made | promise.always
     shares = (kept & counted).sum(axis=0) / np.maximum(counted.sum(axis=0), 1)
     least = int(shares.argmin())
-    return Found(float(made.mean()), int((kept & counted)[:, least].sum()), int(counted[:, least].sum()))
+    return Found(
+        float(made.mean()), int((kept & counted)[:, least].sum()), int(counted[:, least].sum())
+    )
 
 
 def line(promise: Promise, found: Found) -> str:

@@ -1,13 +1,15 @@
-"""One throttle in many hands, live: the rate that calls which fit get, and that every law keeps the contract.
+"""One throttle in many hands, live: the rate that calls which fit get, and that every law keeps the
+contract.
 
     python benchmarks/shared.py [--smoke] [--seed N]
 
-100 threads share a `throttle`, 100 tasks an `athrottle`, 20 threads and 200 tasks a `Limiter`. First 1,000
-calls of 0.5 s at 100 a second under `fixed`: the rate is to be within 3 % of that. Then under each law, with
-time limits, cancelled tasks, calls that fail, are refused, time out or are given up, and other wanted rates,
-all drawn: no second above the ceiling, no release before its time, each item once and in order, sums that
-agree, no thread and no descriptor left. The exit code is 1 if one of these does not hold, in `--smoke` too,
-which is short, has few laws and makes nothing of the rate.
+100 threads share a `throttle`, 100 tasks an `athrottle`, 20 threads and 200 tasks a `Limiter`.
+First 1,000 calls of 0.5 s at 100 a second under `fixed`: the rate is to be within 3 % of that. Then
+under each law, with time limits, cancelled tasks, calls that fail, are refused, time out or are
+given up, and other wanted rates, all drawn: no second above the ceiling, no release before its
+time, each item once and in order, sums that agree, no thread and no descriptor left. The exit code
+is 1 if one of these does not hold, in `--smoke` too, which is short, has few laws and makes nothing
+of the rate.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ ENDS = (
 )
 
 
-def together(threads: list[Callable[[], Any]], tasks: list[Callable[[], Coroutine[Any, Any, Any]]]) -> None:
+def together(
+    threads: list[Callable[[], Any]], tasks: list[Callable[[], Coroutine[Any, Any, Any]]]
+) -> None:
     """Threads, and tasks in an event loop of their own, until all have ended."""
 
     async def main() -> None:
@@ -217,9 +221,13 @@ class Drawn:
             found.append("an item was lost or came twice")
         ended = report.ok + report.errors + report.forgotten + report.in_flight
         if not report.released == ended == len(got):
-            found.append(f"{report.released:.0f} released, {ended:.0f} in the sums, {len(got)} seen")
+            found.append(
+                f"{report.released:.0f} released, {ended:.0f} in the sums, {len(got)} seen"
+            )
         if report.in_flight or report.early:
-            found.append(f"{report.in_flight:.0f} in flight at the end, {report.early:.0f} before their time")
+            found.append(
+                f"{report.in_flight:.0f} in flight at the end, {report.early:.0f} before their time"
+            )
         return found
 
 
@@ -255,7 +263,9 @@ def drawn(law: str, seed: int, seconds: float) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="One throttle in many hands, live.")
-    parser.add_argument("--smoke", action="store_true", help="short, few laws, nothing made of the rate")
+    parser.add_argument(
+        "--smoke", action="store_true", help="short, few laws, nothing made of the rate"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
     args = parser.parse_args()
     warnings.simplefilter("ignore", ThrottleWarning)
@@ -268,9 +278,12 @@ def main() -> int:
         off = math.fabs(rate / TPS - 1.0)
         holds = holds and (off <= 0.03 or args.smoke)
         print(
-            f"  {'holds' if off <= 0.03 else 'FAILS'}: {kind:10} {rate:.2f}/s, off by {off:.2%}", flush=True
+            f"  {'holds' if off <= 0.03 else 'FAILS'}: {kind:10} {rate:.2f}/s, off by {off:.2%}",
+            flush=True,
         )
-    print(f"seed {args.seed}: limits, cancellations, failures and changes drawn; {', '.join(KINDS)}")
+    print(
+        f"seed {args.seed}: limits, cancellations, failures and changes drawn; {', '.join(KINDS)}"
+    )
     seconds = 0.5 if args.smoke else DRAWN
     for law in laws:
         holds = drawn(law, args.seed, seconds) and holds

@@ -1,12 +1,15 @@
-"""What the model costs on top of simpy: calls per second beside a minimal hand-written pair of processes.
+"""What the model costs on top of simpy: calls per second beside a minimal hand-written pair of
+processes.
 
-The pair makes the same events (a release, a completion), draws the same service times and calls the same law;
-it has no valves but the rate, no late policies, no timer, no retries, and logs nothing but releases.
+The pair makes the same events (a release, a completion), draws the same service times and calls the
+same law; it has no valves but the rate, no late policies, no timer, no retries, and logs nothing
+but releases.
 
     python benchmarks/simpy_overhead.py [--smoke]
 
-prints the ratio `model / pair` of calls per second, measured alternately in one run; it is meant to be 0.6 or
-more. Exit code 1 if it is not; with `--smoke`, one short round to see that it runs, nothing is judged.
+prints the ratio `model / pair` of calls per second, measured alternately in one run; it is meant to
+be 0.6 or more. Exit code 1 if it is not; with `--smoke`, one short round to see that it runs,
+nothing is judged.
 """
 
 from __future__ import annotations
@@ -30,8 +33,8 @@ from tpssim.simulation import simpy_engine
 ROUNDS = 9
 LEAST = 0.6
 #: What is compared: a loop that is paced, one that is held back by its calls, one that hands over.
-#: Consumer, law, mean service time, wanted rate. The async one has a law that keeps its rate, since the model
-#: begins a wait anew whenever news moves its deadline, which the pair does not.
+#: Consumer, law, mean service time, wanted rate. The async one has a law that keeps its rate, since
+#: the model begins a wait anew whenever news moves its deadline, which the pair does not.
 PLANTS: dict[str, tuple[Consumer, str, float, float]] = {
     "blocking, paced": (Blocking(), "ewma-deadzone", 0.0005, 500.0),
     "blocking, saturated": (Blocking(), "ewma-deadzone", 0.02, 200.0),
@@ -41,7 +44,11 @@ PLANTS: dict[str, tuple[Consumer, str, float, float]] = {
 
 def by_hand(scenario: Scenario, law: Any) -> int:
     """The pair of processes; the number of calls."""
-    target, service, blocking = scenario.target, scenario.service, isinstance(scenario.consumer, Blocking)
+    target, service, blocking = (
+        scenario.target,
+        scenario.service,
+        isinstance(scenario.consumer, Blocking),
+    )
     n = int(target * scenario.duration) + 2
     times = service.times(draws(service.noise(), n, 0, 0)).tolist()
     env = simpy.Environment()

@@ -34,14 +34,19 @@ def build(folder: Path) -> None:
         print("docs/api.py needs the extra docs: pip install '.[docs]'", file=sys.stderr)
         sys.exit(2)
 
-    for name in tpssim.__all__:  # loaded when first used; a reader of the module's own names looks for them
+    for name in (
+        tpssim.__all__
+    ):  # loaded when first used; a reader of the module's own names looks for them
         setattr(tpssim, name, getattr(tpssim, name))
     for name in MODULES:
         importlib.import_module(name)
-    for module in [module for name, module in sys.modules.items() if name.partition(".")[0] == "tpssim"]:
+    for module in [
+        module for name, module in sys.modules.items() if name.partition(".")[0] == "tpssim"
+    ]:
         for record in vars(module).values():
             if isinstance(record, type) and hasattr(record, "_fields"):
-                # A NamedTuple's constructor belongs to no module in which its types could be looked up.
+                # A NamedTuple's constructor belongs to no module in which its types could be looked
+                # up.
                 record.__new__.__module__ = record.__module__
     pdoc.render.configure(search=True, show_source=True)
     with warnings.catch_warnings():

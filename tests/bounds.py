@@ -1,9 +1,10 @@
 """Every compiled loop with its indices checked: `python tests/bounds.py [--quick]`.
 
-It runs the tests of the engine under `NUMBA_BOUNDSCHECK=1`, and then random scenarios and laws with extreme
-numbers (`extremes`): runs of 1e-3 to 1e6 s, rates of 1e-6 to 1e6 a second, 0, 1, 2 and many calls, every
-field. Each is run by both engines, whose bits must agree, measured, and measured again as a sweep does it. A
-draw that fails is printed with the options that repeat it. Code with checks has a cache of its own.
+It runs the tests of the engine under `NUMBA_BOUNDSCHECK=1`, and then random scenarios and laws with
+extreme numbers (`extremes`): runs of 1e-3 to 1e6 s, rates of 1e-6 to 1e6 a second, 0, 1, 2 and many
+calls, every field. Each is run by both engines, whose bits must agree, measured, and measured again
+as a sweep does it. A draw that fails is printed with the options that repeat it. Code with checks
+has a cache of its own.
 """
 
 from __future__ import annotations
@@ -34,10 +35,13 @@ SUITE = (
     "test_signals.py",
     "test_soundness.py",
 )
-#: Laws with what a kernel can have: memory and windows; admission, memory and refusals; a limit and a rate.
+#: Laws with what a kernel can have: memory and windows; admission, memory and refusals; a limit and
+#: a rate.
 QUICK = ("bbr", "gozero-breaker")
 MOST, MANY, MANY_EACH = 400, 100, 50  # calls of a draw, about; so many times as many in each 50th
-PATIENCE = 120.0  # s of CPU time that one draw may take; an endless loop ends the command with a traceback
+PATIENCE = (
+    120.0  # s of CPU time that one draw may take; an endless loop ends the command with a traceback
+)
 
 
 class Counts(NamedTuple):
@@ -52,9 +56,18 @@ def with_checks(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         cache = os.environ.get("TPSSIM_BOUNDS_CACHE", folder)
         environment = os.environ | {"NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": cache}
-        environment["PYTHONPATH"] = os.pathsep.join([str(TESTS.parent), os.environ.get("PYTHONPATH", "")])
+        environment["PYTHONPATH"] = os.pathsep.join(
+            [str(TESTS.parent), os.environ.get("PYTHONPATH", "")]
+        )
         if "--quick" not in arguments and "--draw" not in arguments:
-            suite = [sys.executable, "-m", "pytest", "-n", "0", *(str(TESTS / name) for name in SUITE)]
+            suite = [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-n",
+                "0",
+                *(str(TESTS / name) for name in SUITE),
+            ]
             code = subprocess.run(suite, env=environment, cwd=TESTS.parent, check=False).returncode
             if code:
                 return code
@@ -80,7 +93,9 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def tried(seed: int, name: str, k: int, most: int) -> tuple[str, int, bool]:
-    """(what is wrong with draw k of a law, "" if nothing; its calls; whether both engines take it)."""
+    """(what is wrong with draw k of a law, "" if nothing; its calls; whether both engines take
+    it).
+    """
     import extremes
 
     from tpssim.controllers import CONTROLLERS
@@ -128,7 +143,10 @@ def drawn(laws: list[str], numbers: Sequence[int], most: int, seed: int) -> Coun
             if wrong:
                 print(f"\npython tests/bounds.py --laws {name} --draw {k} --seed {seed}\n  {wrong}")
             counts = Counts(
-                counts.draws + 1, counts.calls + calls, counts.compared + both, counts.failed + bool(wrong)
+                counts.draws + 1,
+                counts.calls + calls,
+                counts.compared + both,
+                counts.failed + bool(wrong),
             )
     signal.setitimer(signal.ITIMER_PROF, 0.0)
     return counts
@@ -154,7 +172,9 @@ def main() -> int:
     np.seterr(over="ignore", under="ignore")  # numbers at the ends of their ranges do
     laws = options.laws or list(QUICK if options.quick else CONTROLLERS)
     began = time.monotonic()
-    numbers = range(40 if options.quick else options.draws) if options.draw is None else [options.draw]
+    numbers = (
+        range(40 if options.quick else options.draws) if options.draw is None else [options.draw]
+    )
     counts = drawn(laws, numbers, MOST, options.seed)
     print(
         f"\n{counts.draws:,} draws of {len(laws)} laws, {counts.compared:,} by both engines, "

@@ -1,4 +1,6 @@
-"""A real browser for tests: headless Chromium as the distribution packages it, driven by selenium."""
+"""A real browser for tests: headless Chromium as the distribution packages it, driven by
+selenium.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def complaints(driver: Any) -> list[str]:
 
 
 def requested(driver: Any) -> set[str]:
-    """The addresses that pages asked for since the browser was asked last; its own pages are left out."""
+    """The addresses that pages asked for since the browser was asked last; its own pages are left
+    out.
+    """
     events = (json.loads(entry["message"])["message"] for entry in driver.get_log("performance"))
     return {
         event["params"]["request"]["url"]

@@ -1,8 +1,10 @@
-"""Shared by all tests: Hypothesis is deterministic in CI; data that is not there is skipped by name.
+"""Shared by all tests: Hypothesis is deterministic in CI; data that is not there is skipped by
+name.
 
-Two processes run the tests. Those that live by the wall clock are one after the other in one of them, and so
-are those of one law where it is compiled, because compiling it takes longer than all that is then run. Of the
-others those that take long come first, so that at the end neither process waits for the other.
+Two processes run the tests. Those that live by the wall clock are one after the other in one of
+them, and so are those of one law where it is compiled, because compiling it takes longer than all
+that is then run. Of the others those that take long come first, so that at the end neither process
+waits for the other.
 """
 
 from __future__ import annotations
@@ -23,7 +25,10 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 CLOCK = ("live/", "test_live_command.py", "test_parity.py", "test_server.py")
-COMPILING = {"test_engine.py": "name", "test_lanes.py": "controller"}  #: and the argument that names the law
+COMPILING = {
+    "test_engine.py": "name",
+    "test_lanes.py": "controller",
+}  #: and the argument that names the law
 #: Beginnings of the tests that are marked `slow`: they take seconds, or compile or host much.
 SLOW = (
     "controllers/test_contract.py::test_finite_news",
@@ -120,7 +125,9 @@ def shared(request: pytest.FixtureRequest, folder: str) -> Path:
 
 @pytest.fixture
 def shared_trace(request: pytest.FixtureRequest) -> Path:
-    """A file of the shared recordings; the test is skipped where they are not beside the project."""
+    """A file of the shared recordings; the test is skipped where they are not beside the
+    project.
+    """
     return shared(request, "traces")
 
 
@@ -132,7 +139,9 @@ def shared_golden(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def draws_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The live throttle draws from the standard library; here it is given the model's numbers of seed 0."""
+    """The live throttle draws from the standard library; here it is given the model's numbers of
+    seed 0.
+    """
     streams = tuple(draws(name, 100_000, 0, 0) for name in ("law.uniform", "reject.uniform"))
     for room in ("session", "playback"):
         monkeypatch.setattr(f"tpssim.live.{room}.draws", lambda seed: streams)
@@ -140,7 +149,11 @@ def draws_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In sweeps, a test's own laws run as they are: compiling one takes seconds, its bits are the same."""
+    """In sweeps, a test's own laws run as they are: compiling one takes seconds, its bits are the
+    same.
+    """
     monkeypatch.setattr(
-        batch_runs, "fast_for", lambda function, law: fast_for(function, law) if ours(law) else function
+        batch_runs,
+        "fast_for",
+        lambda function, law: fast_for(function, law) if ours(law) else function,
     )

@@ -1,4 +1,6 @@
-"""Random scenarios and laws with numbers from all over their ranges, which are read from the records."""
+"""Random scenarios and laws with numbers from all over their ranges, which are read from the
+records.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,15 @@ from tpssim.core.validation import FLAG, Range, checked, ranges
 from tpssim.scenarios.disturbances import Ramp, Sine, Spike, Stall, Step, Swap
 from tpssim.scenarios.plant import Async, Backend, Blocking, Pool, Retry
 from tpssim.scenarios.scenario import Producer, Scenario, checked_scenario
-from tpssim.scenarios.service_times import Constant, Exponential, Gamma, Lognormal, Pareto, Recorded, TwoPhase
+from tpssim.scenarios.service_times import (
+    Constant,
+    Exponential,
+    Gamma,
+    Lognormal,
+    Pareto,
+    Recorded,
+    TwoPhase,
+)
 
 SHORTEST, LONGEST = 1e-3, 1e6  # s: a run
 SLOWEST, FASTEST = 1e-6, 1e6  # 1/s
@@ -33,7 +43,12 @@ SERVICES = (
     TwoPhase(0.01, 0.1, 0.1),
     Pareto(0.02, 1.5),
 )
-FACTORS = (Step(0.0, 1.0, 8.0), Ramp(0.0, 1.0, 4.0), Spike(0.0, 1.0, 20.0), Sine(0.0, 1.0, 0.5, 0.7))
+FACTORS = (
+    Step(0.0, 1.0, 8.0),
+    Ramp(0.0, 1.0, 4.0),
+    Spike(0.0, 1.0, 20.0),
+    Sine(0.0, 1.0, 0.5, 0.7),
+)
 CONSUMERS = (Blocking(), Async(), Async(feedback="completion"), Pool(2.0))
 
 
@@ -54,7 +69,9 @@ def number(rng: random.Random, allowed: Range) -> float:
 
 
 def record(rng: random.Random, template: Any, often: float) -> Any:
-    """A record like the template, each of its numbers drawn with that probability; it keeps its own rules."""
+    """A record like the template, each of its numbers drawn with that probability; it keeps its own
+    rules.
+    """
     for _ in range(100):
         values = {f: number(rng, r) for f, r in ranges(template).items() if rng.random() < often}
         try:
@@ -67,10 +84,16 @@ def record(rng: random.Random, template: Any, often: float) -> Any:
 def service(rng: random.Random, typical: float) -> Any:
     """A distribution of service times, its mean near a typical one or anywhere."""
     if rng.random() < 0.1:
-        return Recorded(tuple(typical * rng.expovariate(1.0) for _ in range(rng.choice((1, 2, 50)))), "drawn")
+        return Recorded(
+            tuple(typical * rng.expovariate(1.0) for _ in range(rng.choice((1, 2, 50)))), "drawn"
+        )
     drawn = record(rng, rng.choice(SERVICES), 0.5)
     if rng.random() < 0.6:
-        means = {f: typical * rng.uniform(0.3, 3.0) for f in drawn._fields if f in ("mean", "fast", "slow")}
+        means = {
+            f: typical * rng.uniform(0.3, 3.0)
+            for f in drawn._fields
+            if f in ("mean", "fast", "slow")
+        }
         drawn = drawn._replace(**means)
     return drawn
 
@@ -127,11 +150,20 @@ def scenario(rng: random.Random, most: int) -> Scenario:
             tuple(disturbance(rng, duration, typical) for _ in range(rng.choice((0, 0, 1, 3)))),
             rng.choice((IDEAL, IDEAL, *TIMERS.values(), record(rng, IDEAL, 0.4))),
             backend=sometimes(Backend(), 0.5),
-            timeout=rng.choice((math.inf, math.inf, math.inf, number(rng, fields["timeout"]), typical)),
-            retry=record(rng, Retry(), 0.5)._replace(attempts=2.0) if rng.random() < 0.1 else Retry(),
-            late=sometimes(BURST, 0.3) if rng.random() < 0.5 else rng.choice((AUTO, Late(skip=1.0))),
+            timeout=rng.choice(
+                (math.inf, math.inf, math.inf, number(rng, fields["timeout"]), typical)
+            ),
+            retry=record(rng, Retry(), 0.5)._replace(attempts=2.0)
+            if rng.random() < 0.1
+            else Retry(),
+            late=sometimes(BURST, 0.3)
+            if rng.random() < 0.5
+            else rng.choice((AUTO, Late(skip=1.0))),
             poisson=rng.choice((0.0, 0.0, 0.0, 1.0)),
-            producers=(Producer(start, rng.choice((math.inf, 2.0 * duration))), *(Producer(),) * (many - 1)),
+            producers=(
+                Producer(start, rng.choice((math.inf, 2.0 * duration))),
+                *(Producer(),) * (many - 1),
+            ),
             network=rng.choice((None, None, None, service(rng, typical))),
         )._replace(**other)
         try:
@@ -142,9 +174,13 @@ def scenario(rng: random.Random, most: int) -> Scenario:
 
 
 def law(rng: random.Random, template: Any, duration: float) -> Any:
-    """A law with numbers from all over their ranges, whose own clock ticks so often in a run at most."""
+    """A law with numbers from all over their ranges, whose own clock ticks so often in a run at
+    most.
+    """
     drawn = record(rng, template, 0.4)
-    kept = {f: min(max(getattr(drawn, f), duration / LOOKS), 60.0) for f in TICKS if f in drawn._fields}
+    kept = {
+        f: min(max(getattr(drawn, f), duration / LOOKS), 60.0) for f in TICKS if f in drawn._fields
+    }
     if "bins" in drawn._fields:
         kept["bins"] = min(drawn.bins, BINS)
     return checked(drawn._replace(**kept), "drawn")

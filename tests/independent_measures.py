@@ -1,7 +1,7 @@
 """Every measure of `METRICS` in plain NumPy, written from its definition alone.
 
-It knows columns, the scenario and what the throttle counted, and shares no code with `tpssim.metrics`: where
-it differs from that, a definition does not determine its value.
+It knows columns, the scenario and what the throttle counted, and shares no code with
+`tpssim.metrics`: where it differs from that, a definition does not determine its value.
 """
 
 from __future__ import annotations
@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 INF, NAN = math.inf, math.nan
 
 
-def mean_of(scenario: Scenario, what: Callable[..., float], start: float, end: float, n: int = 200) -> float:
-    """Of a quantity over a stretch: at its start if nothing varies in it, else the mean of n mid-points."""
+def mean_of(
+    scenario: Scenario, what: Callable[..., float], start: float, end: float, n: int = 200
+) -> float:
+    """Of a quantity over a stretch: at its start if nothing varies in it, else the mean of n
+    mid-points.
+    """
     width = (end - start) / n
     middles = [what(scenario, start + (i + 0.5) * width) for i in range(n)]
     return middles[0] if len(set(middles)) == 1 else sum(middles) / n
@@ -103,7 +107,9 @@ def cycle(x: Any) -> tuple[float, float]:
         depth = a[0] + (a[q] - a[0]) * p / q - a[p]
         height = a[q] - (a[p] + (a[r] - a[p]) * (q - p) / (r - p))
         big_r = height / depth
-    crossings = [k + a[k] / (a[k] - a[k + 1]) for k in range(len(a) - 1) if (a[k] > 0.0) != (a[k + 1] > 0.0)]
+    crossings = [
+        k + a[k] / (a[k] - a[k + 1]) for k in range(len(a) - 1) if (a[k] > 0.0) != (a[k + 1] > 0.0)
+    ]
     gaps = np.diff(crossings)[:10]
     if len(gaps) < 2:
         return big_r, NAN
@@ -157,7 +163,9 @@ def regain(trace: Trace) -> float:
         done = np.sort(done[(done >= edge) & (done < following)])
         width = min(1.0, following - edge)
         n = max(1, math.ceil(0.95 * best * width))
-        ends = [done[i] - edge for i in range(n - 1, len(done)) if done[i] - done[i - n + 1] <= width]
+        ends = [
+            done[i] - edge for i in range(n - 1, len(done)) if done[i] - done[i - n + 1] <= width
+        ]
         found.append(float(ends[0]) if ends else INF)
     return max(found, default=NAN)
 
@@ -250,13 +258,17 @@ def fairness(trace: Trace) -> tuple[float, float]:
     n = max(1, math.floor(rest))
     parts = start + np.arange(n + 1) * rest / n
     done = trace.outcome == OK
-    counts = np.array([np.histogram(trace.completed[done & (trace.producer == i)], parts)[0] for i in here])
+    counts = np.array(
+        [np.histogram(trace.completed[done & (trace.producer == i)], parts)[0] for i in here]
+    )
 
     def jain(x: Any) -> float:
         return float(x.sum() ** 2 / (len(x) * (x**2).sum())) if x.any() else 1.0
 
     unfair = [k for k in range(n) if jain(counts[:, k]) < 0.9]
-    late = 0.0 if not unfair else INF if unfair[-1] == n - 1 else float(parts[unfair[-1] + 1] - start)
+    late = (
+        0.0 if not unfair else INF if unfair[-1] == n - 1 else float(parts[unfair[-1] + 1] - start)
+    )
     return jain(counts[:, n // 2 :].sum(axis=1)), late
 
 
@@ -277,7 +289,11 @@ def independent(trace: Trace) -> dict[str, float]:
     """Every measure by name."""
     scenario, meta = trace.scenario, trace.meta
     duration, ok, sent = scenario.duration, trace.outcome == OK, trace.outcome != REFUSED
-    done, released, lag = trace.completed[ok], trace.released[sent], (trace.released - trace.scheduled)[sent]
+    done, released, lag = (
+        trace.completed[ok],
+        trace.released[sent],
+        (trace.released - trace.scheduled)[sent],
+    )
     calls = {(a, b): mean_of(scenario, achievable, a, b) * (b - a) for a, b in phases(scenario)}
     best = sum(calls.values())
     counts = {(a, b): int(((done >= a) & (done < b)).sum()) for a, b in calls}
@@ -295,7 +311,9 @@ def independent(trace: Trace) -> dict[str, float]:
     return {
         "throughput": len(done) / duration,
         "achieved": sum(min(counts[p], calls[p]) for p in calls) / best if best > 0.0 else NAN,
-        "worst_phase": min(counts[p] / calls[p] if calls[p] > 0.0 else 1.0 for p in long_phases(scenario)),
+        "worst_phase": min(
+            counts[p] / calls[p] if calls[p] > 0.0 else 1.0 for p in long_phases(scenario)
+        ),
         "utilisation": len(done) / bears if bears > 0.0 else NAN,
         "steady_error": 1.0 - in_window / (rate * (end - middle)) if rate > 0.0 else 0.0,
         "overshoot": max(0.0, peak / rate - 1.0) if rate > 0.0 else NAN,

@@ -43,8 +43,12 @@ def run(scenario: Scenario, law: Any = FIXED, seed: int = 0, replication: int = 
     return simpy_engine.simulate(scenario, law, seed, replication, {})
 
 
-def told(scenario: Scenario, valve: Valve | None = None, window: Sensor | None = None) -> list[Observation]:
-    """Every observation that a law with these valves (and this window) gets in a run of the scenario."""
+def told(
+    scenario: Scenario, valve: Valve | None = None, window: Sensor | None = None
+) -> list[Observation]:
+    """Every observation that a law with these valves (and this window) gets in a run of the
+    scenario.
+    """
     seen: list[Observation] = []
 
     class Spy:

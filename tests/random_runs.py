@@ -1,10 +1,11 @@
-"""Runs whose records have equal numbers and differ in kind: alone, or one after the other in one process.
+"""Runs whose records have equal numbers and differ in kind: alone, or one after the other in one
+process.
 
     python tests/random_runs.py ordered|reversed|alone|fresh [NUMBER ...]
 
-prints a line a run: its number and a digest of its bytes. `ordered` and `reversed` run all pairs in this
-process, `alone` each run in a process forked from one that has imported everything and run nothing, `fresh`
-those of the given numbers, in this process.
+prints a line a run: its number and a digest of its bytes. `ordered` and `reversed` run all pairs in
+this process, `alone` each run in a process forked from one that has imported everything and run
+nothing, `fresh` those of the given numbers, in this process.
 """
 
 from __future__ import annotations
@@ -103,7 +104,9 @@ class Answering(NamedTuple):
 
     def update(self, state: Valves, obs: Any) -> Valves:
         return (
-            Valves(min(obs.target, self.share / obs.latency), math.inf, 0.0) if obs.latency > 0.0 else state
+            Valves(min(obs.target, self.share / obs.latency), math.inf, 0.0)
+            if obs.latency > 0.0
+            else state
         )
 
 
@@ -120,20 +123,40 @@ def _family(rng: random.Random) -> list[Run]:
     mean, shape = rng.choice([0.005, 0.02]), rng.choice([1.5, 2.5])
     start, end, factor = 0.5, rng.choice([1.0, 1.5]), rng.choice([2.0, 4.0])
     ones: list[Any] = [Constant(mean), Exponential(mean), Plain(mean), Uniform(mean)]
-    twos: list[Any] = [Lognormal(mean, shape), Gamma(mean, shape), Pareto(mean, shape), Peaked(mean, shape)]
+    twos: list[Any] = [
+        Lognormal(mean, shape),
+        Gamma(mean, shape),
+        Pareto(mean, shape),
+        Peaked(mean, shape),
+    ]
     services = rng.choice([ones, twos])
     stalls: list[Any] = [Stall(start, end), Swap(start, end, ones[0]), Swap(start, end, ones[3])]
     factors: list[Any] = [kind(start, end, factor) for kind in (Step, Ramp, Spike)]
-    consumers: list[Any] = [Blocking(), Async(0.001), Async(0.001, "completion"), Pool(1.0, 4.0), Pool(4.0)]
+    consumers: list[Any] = [
+        Blocking(),
+        Async(0.001),
+        Async(0.001, "completion"),
+        Pool(1.0, 4.0),
+        Pool(4.0),
+    ]
     timers: list[TimerModel] = [IDEAL, IDEAL, TIMERS["linux"]]
-    backends = [Backend(), Backend(servers=4.0), Backend(places=4.0, servers=1.0), Backend(slope=0.1)]
+    backends = [
+        Backend(),
+        Backend(servers=4.0),
+        Backend(places=4.0, servers=1.0),
+        Backend(slope=0.1),
+    ]
     laws: list[Any] = [
         Halved(),
         Answering(),
         *(CONTROLLERS[name]() for name in ("fixed", "aimd", "netflix-aimd")),
     ]
     target, name = rng.choice([50.0, 100.0, 200.0]), rng.choice(["one", "other"])
-    fixed = {"consumer": rng.choice(consumers), "backend": rng.choice(backends), "timer": rng.choice(timers)}
+    fixed = {
+        "consumer": rng.choice(consumers),
+        "backend": rng.choice(backends),
+        "timer": rng.choice(timers),
+    }
     law = rng.choice(laws)
 
     def member() -> Run:
@@ -143,7 +166,9 @@ def _family(rng: random.Random) -> list[Run]:
             rng.choice(services),
             target,
             2.0,
-            disturbances=tuple(rng.choice(rng.choice([stalls, factors])) for _ in range(rng.randrange(3))),
+            disturbances=tuple(
+                rng.choice(rng.choice([stalls, factors])) for _ in range(rng.randrange(3))
+            ),
             late=rng.choice([Late(), DELAY]),
             network=rng.choice([None, None, *services]),
             poisson=float(rng.random() < 0.2),

@@ -13,7 +13,9 @@ Serve = Callable[[socket.socket, threading.Event], None]
 
 @contextlib.contextmanager
 def raw_server(serve: Serve, family: socket.AddressFamily = socket.AF_INET) -> Iterator[int]:
-    """Its port; `serve` gets each connection, in a thread of its own, and an event that is set at the end."""
+    """Its port; `serve` gets each connection, in a thread of its own, and an event that is set at
+    the end.
+    """
     over = threading.Event()
     listening = socket.socket(family)
     listening.bind(("127.0.0.1" if family == socket.AF_INET else "::1", 0))

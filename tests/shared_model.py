@@ -1,7 +1,8 @@
-"""What a shared throttle owes its users, worked from its contract: nothing of the project's pacer is used.
+"""What a shared throttle owes its users, worked from its contract: nothing of the project's pacer
+is used.
 
-Times are seconds of the run's clock. The model is told what was asked, granted, ended and changed, in order,
-and raises `AssertionError` for whatever the contract does not allow.
+Times are seconds of the run's clock. The model is told what was asked, granted, ended and changed,
+in order, and raises `AssertionError` for whatever the contract does not allow.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ class Wanted:
         return end + slots / speed if speed > 0.0 else math.inf
 
     def before(self, now: float) -> float:
-        """Where `late="auto"` goes on at the earliest after a release: 0.1 s or one interval before it.
+        """Where `late="auto"` goes on at the earliest after a release: 0.1 s or one interval before
+        it.
 
         An interval of what is wanted now; after a fall no longer than it took until one was wanted.
         """
@@ -120,8 +122,8 @@ class Schedule:
 class Contract:
     """One run as its users see it.
 
-    `exact`: whether the law commands by its rate and limit alone, so that each slot's time is known from
-    what it commands; where it lets calls through or not, the bounds hold still.
+    `exact`: whether the law commands by its rate and limit alone, so that each slot's time is known
+    from what it commands; where it lets calls through or not, the bounds hold still.
     """
 
     def __init__(self, late: str, tps: float, exact: bool) -> None:
@@ -134,7 +136,9 @@ class Contract:
         self.line: list[Any] = []  #: who waits, in the order in which they asked
         self.open: set[Any] = set()  #: who has a call in hand
         self.ended: Counter[str] = Counter()
-        self.releases: list[tuple[float, float]] = []  # (when, slots up to where its stretch before begins)
+        self.releases: list[
+            tuple[float, float]
+        ] = []  # (when, slots up to where its stretch before begins)
         self.items = 0
 
     def ask(self, user: Any) -> None:
@@ -153,7 +157,9 @@ class Contract:
         self.line.remove(user)
         assert user not in self.open
         self.open.add(user)
-        assert permit.in_flight == len(self.open), f"{permit.in_flight} in flight, of {len(self.open)}"
+        assert permit.in_flight == len(self.open), (
+            f"{permit.in_flight} in flight, of {len(self.open)}"
+        )
         assert len(self.open) <= limit, f"{len(self.open)} in flight, where the law allows {limit}"
         assert item is None or item == self.items, f"item {item}, where {self.items} comes next"
         self.items += 1
@@ -190,7 +196,9 @@ class Contract:
             if self.late == "auto" and now < then + 1.0:
                 most = wanted.most(since, now + 1e-9)
                 ceiling = 1.1 * most + 1.0 if most >= 10.0 else most + 2.0
-                assert n <= ceiling + NOISE, f"{n} in the second from {then}; the ceiling is {ceiling}"
+                assert n <= ceiling + NOISE, (
+                    f"{n} in the second from {then}; the ceiling is {ceiling}"
+                )
 
     def end(self, user: Any, how: str) -> None:
         self.open.remove(user)
@@ -198,13 +206,21 @@ class Contract:
 
     def most_in_1s(self, second: float) -> int:
         times = [now for now, _ in self.releases]
-        return max((k - bisect.bisect_right(times, t - second) + 1 for k, t in enumerate(times)), default=0)
+        return max(
+            (k - bisect.bisect_right(times, t - second) + 1 for k, t in enumerate(times)), default=0
+        )
 
     def check(self, report: Any, fetched: float, pending: tuple[Any, ...] | None) -> None:
         """The report's sums, and the items."""
         ended = self.ended
         errors = ended["failed"] + ended["refused"] + ended["timed out"]
-        found = (report.ok, report.errors, report.refused_by_service, report.timed_out, report.forgotten)
+        found = (
+            report.ok,
+            report.errors,
+            report.refused_by_service,
+            report.timed_out,
+            report.forgotten,
+        )
         true = (ended["ok"], errors, ended["refused"], ended["timed out"], ended["forgotten"])
         assert found == true, f"ok, errors, refused, timed out, forgotten: {found}, of {true}"
         given = len(self.releases), len(self.open), 0
@@ -212,13 +228,19 @@ class Contract:
         assert counted == given, f"released, in flight, early: {counted}, of {given}"
         assert given[0] == sum(ended.values()) + given[1], "the sums"
         most = report.most_in_1s
-        assert self.most_in_1s(1.0 - 1e-6) <= most <= self.most_in_1s(1.0 + 1e-6), f"{most} in a second"
+        assert self.most_in_1s(1.0 - 1e-6) <= most <= self.most_in_1s(1.0 + 1e-6), (
+            f"{most} in a second"
+        )
         if pending is not None:
             true_pending = tuple(range(self.items, int(fetched)))
-            assert pending == true_pending, f"pending is {pending}, where {true_pending} was fetched"
+            assert pending == true_pending, (
+                f"pending is {pending}, where {true_pending} was fetched"
+            )
 
     def overdue(self, now: float, rate: float, limit: float, due: Callable[[], float]) -> bool:
-        """Whether the first of the line should have a slot by now. `due`: where the law has the last word."""
+        """Whether the first of the line should have a slot by now. `due`: where the law has the
+        last word.
+        """
         if not self.line or len(self.open) + 1 > limit:
             return False
         if not (self.exact and self.sure):

@@ -1,4 +1,6 @@
-"""Users of one throttle on the bench's virtual threads and event loops, moved step by step from outside."""
+"""Users of one throttle on the bench's virtual threads and event loops, moved step by step from
+outside.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ from tpssim.simulation.hosting.virtual_threads import Lock
 LAST = 1 << 80  # a priority behind all others
 STEPS = 300_000  # events between two looks at a run: more, and it does not come to an end
 
-#: How calls end, with the permit or by an exception that leaves its `with`, and what that is in the report.
+#: How calls end, with the permit or by an exception that leaves its `with`, and what that is in the
+#: report.
 WITH_PERMIT: dict[str, tuple[Callable[[Any], Any], str]] = {
     "done": (lambda permit: permit.done(), "ok"),
     "fail": (lambda permit: permit.fail(), "failed"),
@@ -104,7 +107,9 @@ class Bench:
             raise self.errors[0]
 
     def settle(self) -> None:
-        """Whoever can go on does: a look at the clock may take a microsecond, and a crowd looks often."""
+        """Whoever can go on does: a look at the clock may take a microsecond, and a crowd looks
+        often.
+        """
         self.go(4e-3)
 
     def stop(self, seconds: float) -> None:
@@ -333,7 +338,13 @@ class TaskUser(User):
                     self.run.see(self.way)
                     self.ended("refused")
                 self.ask()
-        except (TimeoutError, OSError, StopAsyncIteration, Aborted, asyncio.CancelledError) as error:
+        except (
+            TimeoutError,
+            OSError,
+            StopAsyncIteration,
+            Aborted,
+            asyncio.CancelledError,
+        ) as error:
             self.left(error)
         self.state = "gone"
 

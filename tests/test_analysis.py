@@ -75,7 +75,9 @@ def test_the_gain_at_which_pi_cycles() -> None:
 
 
 def test_the_gain_at_which_pid_cycles() -> None:
-    """By hand: C = 100 + 100 x 0.02 z / (z - 1), P = (1 / 50^2) / (z - 1), at z = -1: (100 + 1) / 5000."""
+    """By hand: C = 100 + 100 x 0.02 z / (z - 1), P = (1 / 50^2) / (z - 1), at z = -1: (100 + 1) /
+    5000.
+    """
     found = row(analyse(QUIET, "pid", replications=2), "gain margin")
     assert found.predicted == pytest.approx(5000.0 / 101.0)
     assert agrees(found, 0.05)
@@ -108,7 +110,9 @@ def test_parameters_without_a_loop(law: str, why: str) -> None:
 
 @pytest.mark.parametrize("law", ["busy-time:inc_step=0", "ewma-deadzone:low=0"])
 def test_a_law_that_never_rises_has_no_predicted_rest(law: str) -> None:
-    assert "never rises" in row(analyse("blocking-steady", law, replications=2), "mean rate").refusal
+    assert (
+        "never rises" in row(analyse("blocking-steady", law, replications=2), "mean rate").refusal
+    )
 
 
 @pytest.mark.parametrize("law", ["pi", "pid"])
@@ -135,7 +139,8 @@ def test_the_sawtooth_by_hand() -> None:
     assert row(found, "mean rate, sawtooth").predicted == pytest.approx(63.75)
     assert row(found, "time between cuts").predicted == pytest.approx(0.45)
     assert "steps differ" in row(found, "period as a relay, no noise").refusal
-    # aimd-epoch: not drained between cuts, so the mean is the capacity: peak 100 / 1.7, period 0.3 peak / 10.
+    # aimd-epoch: not drained between cuts, so the mean is the capacity: peak 100 / 1.7, period 0.3
+    # peak / 10.
     found = analyse(QUIET, "aimd-epoch", replications=2)
     assert row(found, "mean rate, sawtooth").predicted == pytest.approx(50.0)
     assert row(found, "time between cuts").predicted == pytest.approx(0.3 * 100.0 / 1.7 / 10.0)
@@ -154,7 +159,9 @@ def test_busy_time_rests_swings_and_recovers_as_predicted() -> None:
     assert agrees(row(found, "mean rate"), 0.05)
     assert agrees(row(found, "swing"), 0.2)
     # ln(0.95 x 200 / 48.75) / 2: a step of 0.01 x 200 = 2/s a call.
-    assert row(found, "recovery time").predicted == pytest.approx(math.log(190.0 / 48.75) / 2.0, rel=1e-6)
+    assert row(found, "recovery time").predicted == pytest.approx(
+        math.log(190.0 / 48.75) / 2.0, rel=1e-6
+    )
     assert agrees(row(found, "recovery time"), 0.2)
     assert agrees(row(found, "looks above HIGH"), 0.2)
 
@@ -226,7 +233,9 @@ def test_of_what_does_not_apply_nothing_is_drawn(
     figure: Any = analyse(scenario, law, replications=2).plot()
     (ax,) = figure.axes  # no loop in the complex plane
     assert figure._suptitle.get_text().endswith(f"\n{title}")
-    predicted = [line.get_label().split()[1] for line in ax.lines if line.get_label().startswith("predicted")]
+    predicted = [
+        line.get_label().split()[1] for line in ax.lines if line.get_label().startswith("predicted")
+    ]
     assert predicted == levels
 
 
@@ -258,21 +267,36 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert max(len(line) for line in printed.splitlines()) <= 100 + len(str(tmp_path))
     assert {path.name for path in out.iterdir()} == {"summary.json", "analysis.png", "run.json"}
     document = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-    assert document["command"].startswith("python -m tpssim analyse pi --scenario blocking-steady:cv=0.01")
+    assert document["command"].startswith(
+        "python -m tpssim analyse pi --scenario blocking-steady:cv=0.01"
+    )
     assert document["rows"][0]["quantity"] == "gain margin"
     assert main([*asked, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == document
 
 
-def test_the_command_with_nothing_to_predict(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    asked = ["analyse", "fixed", "--scenario", QUIET, "--replications", "2", "--out", str(tmp_path / "r")]
+def test_the_command_with_nothing_to_predict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = [
+        "analyse",
+        "fixed",
+        "--scenario",
+        QUIET,
+        "--replications",
+        "2",
+        "--out",
+        str(tmp_path / "r"),
+    ]
     assert main(asked) == 0
     assert "it looks at nothing, so there is no loop" in " ".join(capsys.readouterr().out.split())
     assert main(["analyse", "fixed", "--scenario", QUIET, "--trace", "x.csv"]) == 2
     assert "allowed: one of the two" in capsys.readouterr().err
 
 
-def judged(predicted: float, simulated: Estimate | None, unit: str = "1/s", refusal: str = "") -> str:
+def judged(
+    predicted: float, simulated: Estimate | None, unit: str = "1/s", refusal: str = ""
+) -> str:
     return Row("q", unit, predicted, simulated, "a", refusal).refuted()
 
 
@@ -280,7 +304,8 @@ def test_what_refutes_a_prediction() -> None:
     """By hand: a quarter of 10 is 2.5, so intervals that reach [7.5, 12.5] do not contradict it."""
     assert judged(10.0, Estimate(15.0, 12.5, 17.5, 5, 0)) == ""
     assert (
-        judged(10.0, Estimate(15.0, 12.6, 17.4, 5, 0)) == "the simulation shows 15, 1.5 times the prediction"
+        judged(10.0, Estimate(15.0, 12.6, 17.4, 5, 0))
+        == "the simulation shows 15, 1.5 times the prediction"
     )
     assert judged(10.0, Estimate(7.0, 6.6, 7.4, 5, 0)).endswith("0.7 times the prediction")
     assert judged(10.0, Estimate(7.0, 6.4, 7.6, 5, 0)) == ""
@@ -303,20 +328,32 @@ def test_a_refuted_prediction_says_so_in_table_document_and_picture(tmp_path: Pa
     assert found.refuted() == []
     assert "refuted" not in found.table()
     rows = [
-        one._replace(predicted=one.predicted / 21.0) if one.quantity == "mean rate, sawtooth" else one
+        one._replace(predicted=one.predicted / 21.0)
+        if one.quantity == "mean rate, sawtooth"
+        else one
         for one in found.rows
     ]
-    levels = [(label, rows[0].predicted if "mean" in label else at) for label, at in found.picture.levels]
+    levels = [
+        (label, rows[0].predicted if "mean" in label else at) for label, at in found.picture.levels
+    ]
     wrong = found._replace(rows=rows, picture=found.picture._replace(levels=levels))
     assert wrong.refuted() == ["mean rate, sawtooth"]
-    (line,) = (line for line in wrong.table().splitlines() if line.startswith("mean rate, sawtooth  "))
+    (line,) = (
+        line for line in wrong.table().splitlines() if line.startswith("mean rate, sawtooth  ")
+    )
     assert line.split()[3] == "refuted"
     assert "lies more than 25% away from the prediction" in wrong.table()
-    assert "REFUTED: the simulation shows 64, 21.1 times the prediction." in " ".join(wrong.table().split())
+    assert "REFUTED: the simulation shows 64, 21.1 times the prediction." in " ".join(
+        wrong.table().split()
+    )
     document = wrong.document()
     assert document["tolerance"] == 0.25
     assert [bool(one["refuted"]) for one in document["rows"]] == [True, False, False, False]
     figure: Any = wrong.plot()
     assert "refuted by the simulation: mean rate, sawtooth" in figure._suptitle.get_text()
-    told = [str(line.get_label()) for line in figure.axes[0].lines if "predicted" in str(line.get_label())]
+    told = [
+        str(line.get_label())
+        for line in figure.axes[0].lines
+        if "predicted" in str(line.get_label())
+    ]
     assert told[0].startswith("predicted mean (refuted) 3.04")

@@ -21,11 +21,11 @@ from tpssim.output.results_dir import MARK, check_out, is_page, recover, results
 CHILD = """
 import os, sys
 from pathlib import Path
-from tpssim import artefacts
+from tpssim.output import results_dir
 
 out, last, swaps = Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3] == "swaps"
 if not swaps:
-    artefacts._exchanged = lambda one, other: False
+    results_dir._exchanged = lambda one, other: False
 left = last
 ASKED = ("open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.chmod", "shutil.rmtree")
 ASKED += ("ctypes.dlsym",)
@@ -38,11 +38,12 @@ def count(event, args):
             os._exit(9)
 
 sys.addaudithook(count)
-with artefacts.results_folder(out, "compare") as folder:
+with results_dir.results_folder(out, "compare") as folder:
     (folder / "summary.json").write_text("new", encoding="utf-8")
     (folder / "traces").mkdir()
     (folder / "traces" / "one").write_text("new", encoding="utf-8")
-    artefacts.write_json(folder / "run.json", {"tpssim": "1", "command": "python -m tpssim compare"})
+    run = {"tpssim": "1", "command": "python -m tpssim compare"}
+    results_dir.write_json(folder / "run.json", run)
 """
 
 
@@ -84,16 +85,22 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new_and_litter_that_goes(
         place = tmp_path / str(last)
         place.mkdir()
         out = result(place / "r")
-        done = subprocess.run([sys.executable, "-c", CHILD, str(out), str(last), how], env=environment)
+        done = subprocess.run(
+            [sys.executable, "-c", CHILD, str(out), str(last), how], env=environment
+        )
         if how == "swaps":
-            assert out.is_dir(), f"killed at {last}: the folder is never away, not even for a moment"
+            assert out.is_dir(), (
+                f"killed at {last}: the folder is never away, not even for a moment"
+            )
         recover(out)  # as every verb and `report` do first
         seen.append(found(out))
         for path in place.iterdir():
             if path != out:
                 age(path)
         check_out(out, "compare")
-        assert [path.name for path in place.iterdir()] == ["r"], f"killed at {last}: litter for good"
+        assert [path.name for path in place.iterdir()] == ["r"], (
+            f"killed at {last}: litter for good"
+        )
         if done.returncode == 0:
             break
         assert done.returncode == 9
@@ -215,7 +222,9 @@ def test_a_page_in_it_and_what_a_file_manager_leaves_do_not_keep_a_result_from_b
     tmp_path: Path,
 ) -> None:
     out = result(tmp_path / "r")
-    (out / "report.html").write_text('<head>\n<meta name="generator" content="tpssim">', encoding="utf-8")
+    (out / "report.html").write_text(
+        '<head>\n<meta name="generator" content="tpssim">', encoding="utf-8"
+    )
     assert is_page(out / "report.html")
     (out / ".DS_Store").write_bytes(b"\0")
     assert found(result(out, "new")) == "new"
@@ -226,11 +235,15 @@ def test_a_result_that_lists_no_files_is_refused_for_what_it_is(tmp_path: Path) 
     with pytest.raises(InputError) as error:
         check_out(tmp_path / "r", "compare")
     assert "a result of compare by a version that did not list its files" in str(error.value)
-    with pytest.raises(InputError, match=r"holds the result of compare; allowed: .* result of sweep$"):
+    with pytest.raises(
+        InputError, match=r"holds the result of compare; allowed: .* result of sweep$"
+    ):
         check_out(tmp_path / "r", "sweep")
 
 
-def test_a_folder_of_our_own_that_is_empty_does_not_keep_a_result_from_being_replaced(tmp_path: Path) -> None:
+def test_a_folder_of_our_own_that_is_empty_does_not_keep_a_result_from_being_replaced(
+    tmp_path: Path,
+) -> None:
     for words in ("old", "new"):
         with results_folder(tmp_path / "r", "compare") as folder:
             fill(folder, words)
@@ -279,7 +292,9 @@ def test_only_our_own_litter_is_removed_and_only_when_it_is_old(tmp_path: Path) 
     (treasure / results_dir.STAGED[0]).write_text(results_dir.STAGED[1], encoding="utf-8")
     age(treasure)
     (tmp_path / ".tpssim-unfinished-11111111").symlink_to(treasure)
-    before = {path for path in tmp_path.rglob("*") if not {*path.relative_to(tmp_path).parts} & {*ours}}
+    before = {
+        path for path in tmp_path.rglob("*") if not {*path.relative_to(tmp_path).parts} & {*ours}
+    }
     check_out(tmp_path / "r", "compare")
     write_whole(tmp_path / "page", "a page")
     recover(tmp_path / "r")
@@ -324,7 +339,9 @@ def test_what_is_written_has_the_rights_that_the_umask_gives(
         write_whole(tmp_path / "page.html", "a page")
     finally:
         os.umask(before)
-    rights = {path: path.stat().st_mode & 0o777 for path in (out, out / MARK, tmp_path / "page.html")}
+    rights = {
+        path: path.stat().st_mode & 0o777 for path in (out, out / MARK, tmp_path / "page.html")
+    }
     assert rights == {out: folder, out / MARK: file, tmp_path / "page.html": file}
 
 
@@ -354,7 +371,8 @@ def test_a_full_disk_in_the_middle_of_any_file_leaves_the_old_result(tmp_path: P
     code = (
         "import resource, sys\nfrom tpssim.cli.main import main\n"
         "sys.argv += ['--replications', '1', '--workers', '1', '--json']\n"
-        "run = ['compare', '--scenarios', 'stall:duration=12', '--controllers', 'aimd', *sys.argv[4:]]\n"
+        "run = ['compare', '--scenarios', 'stall:duration=12', '--controllers', 'aimd']\n"
+        "run += sys.argv[4:]\n"
         "main([*run, '--out', sys.argv[3]])  # what is compiled is compiled now\n"
         "print('limited', flush=True)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), -1))\n"
@@ -365,7 +383,9 @@ def test_a_full_disk_in_the_middle_of_any_file_leaves_the_old_result(tmp_path: P
         command = [sys.executable, "-c", code, str(size), str(out), str(tmp_path / "first")]
         done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert (done.returncode, done.stdout.rpartition("limited\n")[2]) == (2, "")
-        told = [line for line in done.stderr.splitlines() if not re.match(r"[\d,]+ of [\d,]+ ", line)]
+        told = [
+            line for line in done.stderr.splitlines() if not re.match(r"[\d,]+ of [\d,]+ ", line)
+        ]
         assert len(told) == 1, done.stderr
         assert "cannot be written: File too large" in told[0]
         assert found(out) == "old"

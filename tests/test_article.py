@@ -41,32 +41,35 @@ def test_a_schedule_absorbs_the_callers_time(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["printed-schedule", "printed-spin"])
 def test_a_schedule_catches_up_without_bound(name: str) -> None:
-    # The first call takes 2 s: the seven ticks missed go out at once, then the schedule is kept again.
+    # The first call takes 2 s: the seven ticks missed go out at once, then the schedule is kept
+    # again.
     times, _ = releases(PRINTED[name], 4.0, 11, lambda k: 2.0 if k == 0 else 0.0)
     assert times == [0.0] + [2.0] * 8 + [2.25, 2.5]
 
 
 def test_aimd_by_hand() -> None:
-    # Target 4: interval 0.25 s, threshold 0.375 s. Call 1 takes 1 s.
-    # Return 0 at 0, return 1 at 1.25: 1.25 > 0.375: 4 x 0.7 = 2.8. Tick 2 is at 0.25 + 1 / 2.8 = 0.607, so
-    # call 2 goes out at 1.25 and returns at once: 0 <= 1.5 / 2.8: 3.8. Tick 3 at 0.607 + 1 / 3.8 = 0.870, at
-    # once: 4.8, held at 4. Tick 4 at 1.120, at once: 4. Tick 5 at 1.370: 0.120 late is no breach: 4.
+    # Target 4: interval 0.25 s, threshold 0.375 s. Call 1 takes 1 s. Return 0 at 0, return 1 at
+    # 1.25: 1.25 > 0.375: 4 x 0.7 = 2.8. Tick 2 is at 0.25 + 1 / 2.8 = 0.607, so call 2 goes out at
+    # 1.25 and returns at once: 0 <= 1.5 / 2.8: 3.8. Tick 3 at 0.607 + 1 / 3.8 = 0.870, at once:
+    # 4.8, held at 4. Tick 4 at 1.120, at once: 4. Tick 5 at 1.370: 0.120 late is no breach: 4.
     times, rates = releases(PRINTED["printed-aimd"], 4.0, 6, lambda k: 1.0 if k == 1 else 0.0)
     assert times == pytest.approx([0.0, 0.25, 1.25, 1.25, 1.25, 0.25 + 1 / 2.8 + 1 / 3.8 + 0.5])
     assert rates == pytest.approx([4.0, 2.8, 3.8, 4.0, 4.0, 4.0])
 
 
 def test_ewma_by_hand() -> None:
-    # Target 10: interval 0.1 s. Returns at 0 and, call 1 taking 0.1 s, at 0.2: ewma 0.2 (first), ratio 2: 9.
-    # Tick 2 at 0.1 + 1/9 = 0.2111: ewma = 0.2 x 0.0111 + 0.8 x 0.2 = 0.16222; x 9 = 1.46: 8.1.
-    # Tick 3 at 0.2111 + 1/8.1 = 0.33457: ewma = 0.2 x 0.123457 + 0.8 x 0.16222 = 0.154469; x 8.1: 7.29.
+    # Target 10: interval 0.1 s. Returns at 0 and, call 1 taking 0.1 s, at 0.2: ewma 0.2 (first),
+    # ratio 2: 9. Tick 2 at 0.1 + 1/9 = 0.2111: ewma = 0.2 x 0.0111 + 0.8 x 0.2 = 0.16222; x 9 =
+    # 1.46: 8.1. Tick 3 at 0.2111 + 1/8.1 = 0.33457: ewma = 0.2 x 0.123457 + 0.8 x 0.16222 =
+    # 0.154469; x 8.1: 7.29.
     times, rates = releases(PRINTED["printed-ewma"], 10.0, 4, lambda k: 0.1 if k == 1 else 0.0)
     assert times == pytest.approx([0.0, 0.1, 0.1 + 1 / 9, 0.1 + 1 / 9 + 1 / 8.1])
     assert rates == pytest.approx([10.0, 9.0, 8.1, 7.29])
 
 
 def test_ewma_never_recovers() -> None:
-    # 200/s wanted, 20 ms a call for 400 calls, then 0.5 ms for thousands: once on time, it holds for ever.
+    # 200/s wanted, 20 ms a call for 400 calls, then 0.5 ms for thousands: once on time, it holds
+    # for ever.
     _, rates = releases(PRINTED["printed-ewma"], 200.0, 5000, lambda k: 0.02 if k < 400 else 0.0005)
     assert rates[-1] < 100.0
     assert rates[-1] == rates[1000]

@@ -54,7 +54,8 @@ def ceiling(target: float) -> float:
     law=st.sampled_from([*(law() for law in CONTROLLERS.values()), Valve(), Valve(rate=7.0)]),
     target=st.floats(0.01, 100.0),
     gaps=st.lists(
-        st.one_of(st.just(0.0), st.floats(0.0, 0.05), st.floats(0.0, 3.0), st.just(3600.0)), max_size=120
+        st.one_of(st.just(0.0), st.floats(0.0, 0.05), st.floats(0.0, 3.0), st.just(3600.0)),
+        max_size=120,
     ),
     latency=st.sampled_from([0.0001, 0.01, 0.5]),
 )
@@ -67,7 +68,8 @@ def test_no_second_holds_more_than_the_ceiling(
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
-        # An hour without an item, then always one: the slot that is due, and those of the 0.1 s before.
+        # An hour without an item, then always one: the slot that is due, and those of the 0.1 s
+        # before.
         (50.0, 1 + 5),
         # Slots that are further apart: the one that is due, and one before.
         (4.0, 1 + 1),
@@ -83,13 +85,15 @@ def test_an_idle_source_is_no_lag(target: float, expected: int) -> None:
 
 
 def test_a_short_delay_is_made_up_for() -> None:
-    # 50 a second, 90 ms late once: the four slots that were missed follow at once, and none is lost.
+    # 50 a second, 90 ms late once: the four slots that were missed follow at once, and none is
+    # lost.
     times = paced(Valve(), 50.0, [0.09] + [0.0] * 9)
     assert times == pytest.approx([0.0, *[0.09] * 4, 0.1, 0.12, 0.14, 0.16, 0.18])
 
 
 def test_what_a_long_delay_costs_is_counted() -> None:
-    # At 10 a second it may be 0.1 s behind. Due at 0.1, released at 2.1: it goes on from 2.0, 19 slots less.
+    # At 10 a second it may be 0.1 s behind. Due at 0.1, released at 2.1: it goes on from 2.0, 19
+    # slots less.
     pacer = Pacer(Valve(), 10.0, 0.0, HALF, HALF, late=AUTO)
     assert (pacer.due(), pacer.release(0.0)) == (0.0, True)
     assert (pacer.due(), pacer.release(2.1)) == (0.1, True)
@@ -100,9 +104,11 @@ def test_what_a_long_delay_costs_is_counted() -> None:
 
 @pytest.mark.parametrize("late", [AUTO, DELAY, capped(1), BURST], ids=str)
 def test_a_law_that_says_when_is_taken_at_its_word_after_a_delay(late: Late) -> None:
-    # A bucket of one token, filled with 5 a second: due at 0.2 s, released at 3 s; the next token is there at
-    # 3.2 s, not three seconds later.
-    pacer = Pacer(CONTROLLERS["token-bucket"](share=0.5, capacity=1.0), 10.0, 0.0, HALF, HALF, late=late)
+    # A bucket of one token, filled with 5 a second: due at 0.2 s, released at 3 s; the next token
+    # is there at 3.2 s, not three seconds later.
+    pacer = Pacer(
+        CONTROLLERS["token-bucket"](share=0.5, capacity=1.0), 10.0, 0.0, HALF, HALF, late=late
+    )
     assert (pacer.due(), pacer.release(0.0)) == (0.0, True)
     assert pacer.due() == pytest.approx(0.2)
     assert pacer.release(3.0)

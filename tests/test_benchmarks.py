@@ -28,17 +28,23 @@ def test_the_gate_runs_all_of_them() -> None:
 
 @pytest.mark.parametrize("path", BENCHMARKS, ids=lambda path: path.stem)
 def test_each_has_a_smoke_mode_or_is_skipped_by_name(path: Path) -> None:
-    done = subprocess.run([sys.executable, path, "--help"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, path, "--help"], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "--smoke" in done.stdout or done.stdout.startswith(f"skipped benchmarks/{path.name}: ")
 
 
 def test_the_script_that_made_the_recording_still_makes_one(tmp_path: Path) -> None:
-    """Few commits, in a temporary folder: what it writes is read back as a scenario of as many calls."""
+    """Few commits, in a temporary folder: what it writes is read back as a scenario of as many
+    calls.
+    """
     out = tmp_path / "commits.csv"
     script = ROOT / "tpssim" / "scenarios" / "recordings" / "record_sqlite.py"
     words = ["--calls", "40", "--neighbour", "--directory", str(tmp_path), "--out", str(out)]
-    done = subprocess.run([sys.executable, script, *words], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, script, *words], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("n 40 ")
     recorded = trace_scenario(out, column="service_s", unit="s")
@@ -55,10 +61,14 @@ def test_the_script_that_made_the_recording_still_makes_one(tmp_path: Path) -> N
         ([".", "--only", "nonsense"], "--only 'nonsense'; allowed: compiled, blocking, "),
     ],
 )
-def test_another_tree_is_one_and_the_tasks_are_known(words: list[str], said: str, tmp_path: Path) -> None:
+def test_another_tree_is_one_and_the_tasks_are_known(
+    words: list[str], said: str, tmp_path: Path
+) -> None:
     words = [str(tmp_path) if word == "EMPTY" else word for word in words]
     script = ROOT / "benchmarks" / "before_after.py"
-    done = subprocess.run([sys.executable, script, *words], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, script, *words], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 2, done.stderr
     assert said in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr

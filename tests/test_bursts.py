@@ -1,4 +1,6 @@
-"""Releases far above what is wanted stand beside the verdict, however right the rate is on average."""
+"""Releases far above what is wanted stand beside the verdict, however right the rate is on
+average.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +23,20 @@ from tpssim.scenarios.service_times import Constant
 
 #: 100/s are wanted of a service that stands still from 5 s to 7 s: 200 slots are missed.
 STALLED = Scenario(
-    "stalled", Constant(0.001), target=100.0, duration=20.0, disturbances=(Stall(5.0, 7.0),), late=BURST
+    "stalled",
+    Constant(0.001),
+    target=100.0,
+    duration=20.0,
+    disturbances=(Stall(5.0, 7.0),),
+    late=BURST,
 )
 AT_ONCE = Scenario("at-once", Constant(0.001), target=500.0, duration=5.0, consumer=Async(0.0))
 
 
 def whole_seconds(items: Any, tps: float, total: int | None = None) -> Iterator[Any]:
-    """A window of a second, as `ratelimit` has it: all of its calls at once, then a wait for the next."""
+    """A window of a second, as `ratelimit` has it: all of its calls at once, then a wait for the
+    next.
+    """
     for k in range(total or 0):
         if k and k % int(tps) == 0:
             time.sleep(1.0)
@@ -47,7 +56,9 @@ def test_calls_of_a_whole_second_at_once_are_no_even_rate() -> None:
 
 
 @pytest.mark.parametrize(("late", "most"), [("burst", 300.0), ("delay", 100.0)])
-def test_what_is_made_up_after_a_stall_is_seen_in_the_busiest_second(late: str, most: float) -> None:
+def test_what_is_made_up_after_a_stall_is_seen_in_the_busiest_second(
+    late: str, most: float
+) -> None:
     """By hand: 2 s are missed; made up at once they come within a second beside its own 100."""
     arena = STALLED._replace(late=late_policy(late))
     measures = measure(simulate(arena, "fixed"))
@@ -57,14 +68,17 @@ def test_what_is_made_up_after_a_stall_is_seen_in_the_busiest_second(late: str, 
 
 def test_a_third_above_the_target_is_said_and_a_ceiling_is_not() -> None:
     arena = STALLED._replace(target=300.0)
-    assert bursts({"burst_1s": 400.0, "burst_10ms": 5.0}, arena) == (
-        "releases up to 400 calls in a second, where 300/s are wanted"
+    assert (
+        bursts({"burst_1s": 400.0, "burst_10ms": 5.0}, arena)
+        == "releases up to 400 calls in a second, where 300/s are wanted"
     )
-    # late="auto": at most 1.1 of it and a call in a second (below ten a second two calls more), and 0.1 s of
-    # it at once.
+    # late="auto": at most 1.1 of it and a call in a second (below ten a second two calls more), and
+    # 0.1 s of it at once.
     for target in (0.2, 1.0, 10.0, 300.0, 1e4):
         most = max(1.1 * target + 1.0, target + 2.0)
-        assert not bursts({"burst_1s": most, "burst_10ms": 0.1 * target + 2.0}, arena._replace(target=target))
+        assert not bursts(
+            {"burst_1s": most, "burst_10ms": 0.1 * target + 2.0}, arena._replace(target=target)
+        )
     assert not bursts({"burst_1s": 900.0, "burst_10ms": 90.0}, arena._replace(poisson=1.0))
 
 

@@ -1,4 +1,6 @@
-"""The model against Ciw, an independent queueing simulator: open queues with one or several servers."""
+"""The model against Ciw, an independent queueing simulator: open queues with one or several
+servers.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +44,9 @@ def theirs(rate: float, service: Any, servers: int) -> Estimate:
 
 
 def ours(rate: float, service: Any, servers: int) -> Estimate:
-    scenario = Scenario("queue", service, rate, CUSTOMERS / rate, Async(0.0, "completion"))._replace(
-        backend=Backend(servers=float(servers)), poisson=1.0
-    )
+    scenario = Scenario(
+        "queue", service, rate, CUSTOMERS / rate, Async(0.0, "completion")
+    )._replace(backend=Backend(servers=float(servers)), poisson=1.0)
     means = []
     for replication in range(REPLICATIONS):
         trace = run(scenario, FIXED, 0, replication)
@@ -73,5 +75,7 @@ def test_waiting_times_agree_with_ciw(rate: float, mine: Any, ciws: Any, servers
         assert one.mean is not None
         assert other.low is not None
         assert other.high is not None
-        assert other.high - other.low < 0.4 * one.mean  # an interval without end agrees with everything
+        assert (
+            other.high - other.low < 0.4 * one.mean
+        )  # an interval without end agrees with everything
         assert other.low <= one.mean <= other.high

@@ -33,7 +33,9 @@ def test_compare_writes_table_pictures_summaries_and_traces(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "result"
-    assert main(["compare", *SHORT, "--controllers", "aimd", "printed-aimd", "--out", str(out)]) == 0
+    assert (
+        main(["compare", *SHORT, "--controllers", "aimd", "printed-aimd", "--out", str(out)]) == 0
+    )
     name = "blocking-steady_duration=5_cv=1"
     assert files(out) == {
         f"{name}.png",
@@ -54,7 +56,9 @@ def test_compare_writes_table_pictures_summaries_and_traces(
     assert (out / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_json_is_one_document_and_nothing_else(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_one_document_and_nothing_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "r"
     assert main(["compare", *SHORT, "--controllers", "fixed", "--json", "--out", str(out)]) == 0
     text = capsys.readouterr().out
@@ -84,7 +88,10 @@ def test_an_earlier_result_is_replaced_and_other_files_are_not(
     (out / "notes.txt").write_text("mine", encoding="utf-8")
     capsys.readouterr()
     assert main(base) == 2
-    assert "holds 'notes.txt' too, which tpssim did not write there; allowed: " in capsys.readouterr().err
+    assert (
+        "holds 'notes.txt' too, which tpssim did not write there; allowed: "
+        in capsys.readouterr().err
+    )
     assert files(out) == before | {"notes.txt"}
     precious = tmp_path / "precious"
     precious.mkdir()
@@ -101,7 +108,16 @@ def test_the_result_of_another_verb_is_not_replaced(
     assert main(["simulate", "blocking-steady:duration=5", "fixed", "--out", str(out)]) == 0
     before = files(out)
     (tmp_path / "calls.py").write_text("def send(i): (open(__file__ + '.called', 'w')).close()")
-    live = ["live", "--call", f"{tmp_path / 'calls.py'}:send", "--tps", "50", "--total", "3", "--quiet"]
+    live = [
+        "live",
+        "--call",
+        f"{tmp_path / 'calls.py'}:send",
+        "--tps",
+        "50",
+        "--total",
+        "3",
+        "--quiet",
+    ]
     for argv in (["compare", *SHORT, "--controllers", "fixed"], live):
         capsys.readouterr()
         assert main([*argv, "--out", str(out)]) == 2
@@ -122,7 +138,10 @@ def test_the_result_of_another_verb_is_not_replaced(
         ("compare --scenarios stall --late burst,delay,skip", "compare-stall--late"),
         ("compare --scenarios stall:target=20", "compare-stall_target=20"),
         (
-            "compare --scenarios blocking-steady:mean=0.0123,cv=0.5,target=30 blocking-steady:cv=0.2 stall",
+            (
+                "compare --scenarios blocking-steady:mean=0.0123,cv=0.5,target=30"
+                " blocking-steady:cv=0.2 stall"
+            ),
             "compare-blocking-steady_stall",
         ),
         (
@@ -153,7 +172,9 @@ def test_many_scenarios_make_no_long_name() -> None:
 
 def test_compare_reads_a_recording(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recording = tmp_path / "calls.csv"
-    recording.write_text("id,took\n" + "".join(f"{i},{10 + i % 7}\n" for i in range(50)), encoding="utf-8")
+    recording.write_text(
+        "id,took\n" + "".join(f"{i},{10 + i % 7}\n" for i in range(50)), encoding="utf-8"
+    )
     options = ["--trace", str(recording), "--column", "took", "--unit", "ms", "--tps", "50", *FEW]
     out = str(tmp_path / "r")
     assert main(["compare", *options, "--controllers", "headroom", "--out", out]) == 0
@@ -166,7 +187,19 @@ def test_compare_reads_the_azure_recording(
 ) -> None:
     out = str(tmp_path / "r")
     assert (
-        main(["compare", "--trace", str(shared_trace), "--controllers", "headroom", *FEW, "--out", out]) == 0
+        main(
+            [
+                "compare",
+                "--trace",
+                str(shared_trace),
+                "--controllers",
+                "headroom",
+                *FEW,
+                "--out",
+                out,
+            ]
+        )
+        == 0
     )
     assert "8819 recorded service times" in capsys.readouterr().out
 
@@ -178,7 +211,9 @@ def test_simulate_writes_one_run(tmp_path: Path, capsys: pytest.CaptureFixture[s
     printed = capsys.readouterr().out
     assert "aimd on blocking-steady:duration=5: oscillates" in printed
     assert all(name in printed for name in METRICS)
-    assert main(["simulate", "blocking-steady:duration=5", "aimd", "--json", "--out", str(out)]) == 0
+    assert (
+        main(["simulate", "blocking-steady:duration=5", "aimd", "--json", "--out", str(out)]) == 0
+    )
     assert json.loads(capsys.readouterr().out)["verdict"]["word"] == "oscillates"
 
 
@@ -211,21 +246,35 @@ def test_list_gives_every_parameter_its_meaning(capsys: pytest.CaptureFixture[st
             assert all(len(line) <= 80 for line in table.splitlines())
     assert main(["list", "scenarios", "pool-degrade"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "silent 0 [0, 1] 0 or 1 1: a rejected call is never answered, so it ends by `timeout`" in printed
+    assert (
+        "silent 0 [0, 1] 0 or 1 1: a rejected call is never answered, so it ends by `timeout`"
+        in printed
+    )
     assert "workers 64 [1, 1e+06] calls threads that make calls" in printed
-    for timer in ("spike_low", "spike_high"):  # by themselves, not as parts of what stands above them
+    for timer in (
+        "spike_low",
+        "spike_high",
+    ):  # by themselves, not as parts of what stands above them
         assert "lateness of a sleep with a spike" in printed.partition(f" {timer} ")[2][:80]
     assert main(["list", "controllers", "aimd"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "measured > threshold * interval: rate <- dec_rate * rate" in printed
-    assert "commands: rate sees: time between two returns from: throttle 4 of the article, 2026" in printed
+    assert (
+        "commands: rate sees: time between two returns from: throttle 4 of the article, 2026"
+        in printed
+    )
     assert main(["list", "controllers", "botocore-cubic"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "beta 0.7 (0, 1) x factor by which the rate is multiplied when a call is throttled" in printed
+    assert (
+        "beta 0.7 (0, 1) x factor by which the rate is multiplied when a call is throttled"
+        in printed
+    )
 
 
 def test_list_shows_what_a_law_says_of_its_changes(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of all but those that such a service does not move: a slow ramp, a limit that is at its least."""
+    """Of all but those that such a service does not move: a slow ramp, a limit that is at its
+    least.
+    """
     assert main(["list", "controllers", "--json"]) == 0
     laws = json.loads(capsys.readouterr().out)["controllers"]
     silent = {name for name, law in laws.items() if law.get("says") == []}
@@ -238,13 +287,22 @@ BAD: list[tuple[list[str], str]] = [
     (["dance"], "invalid choice: 'dance'"),
     (["compare", "--scenarios", "nowhere"], "no scenario 'nowhere'; allowed: fast-async"),
     (["compare", "--controllers", "nothing"], "no controller 'nothing'; allowed: auto, fixed"),
-    (["compare", "--controllers", "ewma-deadzone:alpha=0"], "alpha=0 is out of range; allowed: (0, 1]"),
+    (
+        ["compare", "--controllers", "ewma-deadzone:alpha=0"],
+        "alpha=0 is out of range; allowed: (0, 1]",
+    ),
     (["compare", "--controllers", "aimd:inc_step=nan"], "inc_step=nan is out of range"),
     (["compare", "--controllers", "aimd:inc_step"], "is not of the form key=number"),
     (["compare", "--tps", "-1"], "target=-1 is out of range"),
-    (["compare", "--late", "later"], "no late policy 'later'; allowed: auto, burst, capped(N), delay, skip"),
+    (
+        ["compare", "--late", "later"],
+        "no late policy 'later'; allowed: auto, burst, capped(N), delay, skip",
+    ),
     (["compare", "--timer", "sundial"], "no timer model 'sundial'; allowed: ideal, linux"),
-    (["compare", "--throttle", "mine.py:throttle"], "mine.py' is not there; allowed: a Python file"),
+    (
+        ["compare", "--throttle", "mine.py:throttle"],
+        "mine.py' is not there; allowed: a Python file",
+    ),
     (["compare", "--throttle", "throttle"], "allowed: FILE.py:callable or package.module:callable"),
     (
         ["compare", "--scenarios", "stall", "--late", "skip", "--controllers", "printed-spin"],
@@ -282,9 +340,15 @@ CLOSE = [
         ["compare", "--controllers", "aimd:decrate=1"],
         "no parameter 'decrate', did you mean 'dec_rate'? allowed",
     ),
-    (["compare", "--scenarios", "spikes:taget=1"], "no parameter 'taget', did you mean 'target'? allowed"),
+    (
+        ["compare", "--scenarios", "spikes:taget=1"],
+        "no parameter 'taget', did you mean 'target'? allowed",
+    ),
     (["list", "metrics", "acheived"], "no measure 'acheived', did you mean 'achieved'? allowed: "),
-    (["sweep", "alpha-dedzone"], "no study 'alpha-dedzone', did you mean 'alpha-deadzone'? allowed: "),
+    (
+        ["sweep", "alpha-dedzone"],
+        "no study 'alpha-dedzone', did you mean 'alpha-deadzone'? allowed: ",
+    ),
     (
         ["sweep", "alpha-deadzone", "--heatmap", "swng"],
         "no measure 'swng', did you mean 'swing'? allowed: verdict",
@@ -292,7 +356,9 @@ CLOSE = [
 ]
 
 
-@pytest.mark.parametrize(("argv", "message"), [*BAD, *CLOSE], ids=lambda value: " ".join(value)[:60])
+@pytest.mark.parametrize(
+    ("argv", "message"), [*BAD, *CLOSE], ids=lambda value: " ".join(value)[:60]
+)
 def test_bad_input_gets_exit_code_2_and_one_line(
     argv: list[str],
     message: str,
@@ -341,7 +407,9 @@ def test_a_failure_while_writing_leaves_the_earlier_result_alone(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("send", [os.killpg, os.kill])  # as a terminal or a container does; as `kill` does
+@pytest.mark.parametrize(
+    "send", [os.killpg, os.kill]
+)  # as a terminal or a container does; as `kill` does
 def test_an_interrupt_stops_at_once_and_writes_nothing(
     tmp_path: Path, number: int, send: Callable[[int, int], None]
 ) -> None:
@@ -384,7 +452,9 @@ def test_the_name_alone_asks_for_help(capsys: pytest.CaptureFixture[str]) -> Non
     for verb in ("compare", "live", "serve", "list"):
         assert f"\n    {verb} " in alone.out
     assert main(["--nothing"]) == 2
-    assert capsys.readouterr().err == "tpssim: unrecognized arguments: --nothing; see tpssim --help\n"
+    assert (
+        capsys.readouterr().err == "tpssim: unrecognized arguments: --nothing; see tpssim --help\n"
+    )
 
 
 LOST = """

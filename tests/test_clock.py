@@ -85,7 +85,9 @@ def test_the_number_of_reads_is_the_first_that_sees_the_deadline(
 
 @given(st.floats(0.0, 1e6), st.floats(0.0, 1.0), st.floats(0.0, 0.01))
 @settings(deadline=None)
-def test_under_the_ideal_timer_a_wait_ends_on_the_deadline(base: float, ahead: float, spin: float) -> None:
+def test_under_the_ideal_timer_a_wait_ends_on_the_deadline(
+    base: float, ahead: float, spin: float
+) -> None:
     clock = VirtualClock()
     clock.set(base)
     assert clock.wait(base + ahead, spin) == base + ahead
@@ -93,12 +95,13 @@ def test_under_the_ideal_timer_a_wait_ends_on_the_deadline(base: float, ahead: f
 
 
 def test_spinning_is_counted_by_hand() -> None:
-    # 1/1024 s a read; deadline 1 s, spin 1/8 s, the sleep ends 1/16 s late: at 0.9375 s. One read shows
-    # 961/1024 and starts the spin, which ends with read 64 on the deadline: 63/1024 s.
+    # 1/1024 s a read; deadline 1 s, spin 1/8 s, the sleep ends 1/16 s late: at 0.9375 s. One read
+    # shows 961/1024 and starts the spin, which ends with read 64 on the deadline: 63/1024 s.
     timer = TimerModel(read_cost=2.0**-10)
     late = 2.0**-4
     plan = plan_wait(timer, 0.0, 0, 1.0, 0.125, [late], 0)
-    # The first read takes 1/1024 s, but the sleep is computed from it: it ends at 0.875 + late all the same.
+    # The first read takes 1/1024 s, but the sleep is computed from it: it ends at 0.875 + late all
+    # the same.
     assert (plan.base, plan.reads, plan.sleeps) == (0.9375, 64, 1)
     assert plan.spun == 63.0 / 1024.0
 
@@ -117,7 +120,13 @@ def test_a_late_sleep_leaves_nothing_to_spin() -> None:
         (TimerModel(granularity=0.25), 1.0, 0.3, 0.0, 1.5),  # 0.3 is rounded up to 0.5
         (TimerModel(tick=0.5), 1.2, 0.1, 0.0, 1.5),  # 1.3 is rounded up to a multiple of the tick
         (TimerModel(proportional=0.5, most=0.125), 0.0, 0.125, 0.0, 0.1875),  # + 50 %
-        (TimerModel(proportional=0.5, most=0.125), 0.0, 1.0, 0.0, 1.125),  # + 50 %, but 0.125 at most
+        (
+            TimerModel(proportional=0.5, most=0.125),
+            0.0,
+            1.0,
+            0.0,
+            1.125,
+        ),  # + 50 %, but 0.125 at most
     ],
 )
 def test_the_end_of_a_sleep_by_hand(
@@ -133,7 +142,8 @@ def test_no_sleep_ends_early(name: str) -> None:
 
 
 def test_late_wakeups_have_the_documented_distribution() -> None:
-    # Linux: median 125 us, p99 = 125 us exp(0.23 x 2.326) = 213 us, one in a thousand in 0.5..4.3 ms.
+    # Linux: median 125 us, p99 = 125 us exp(0.23 x 2.326) = 213 us, one in a thousand in 0.5..4.3
+    # ms.
     rng = np.random.default_rng(0)
     n = 200_000
     late = late_wakeups(TIMERS["linux"], rng.standard_normal(n), rng.random(n))
@@ -179,4 +189,6 @@ def test_a_sleep_too_short_to_move_the_clock_ends_the_wait() -> None:
     now, deadline, spin = 0.23590000000000003, 0.23640000000000003, 0.0005
     assert deadline - now > spin
     assert now + (deadline - now - spin) == now
-    assert plan_wait(timer, now, 0, deadline, spin, [0.0] * 3, 0) == Wait(deadline, 0, 1, deadline - now)
+    assert plan_wait(timer, now, 0, deadline, spin, [0.0] * 3, 0) == Wait(
+        deadline, 0, 1, deadline - now
+    )

@@ -13,15 +13,29 @@ from tpssim.cli.main import _parser
 from tpssim.core.loading import load
 from tpssim.output.results_dir import file_name
 
-PLACES = {"out", "json", "store", "record", "workers", "dask", "quiet"}  # where it goes, and how it is made
+PLACES = {
+    "out",
+    "json",
+    "store",
+    "record",
+    "workers",
+    "dask",
+    "quiet",
+}  # where it goes, and how it is made
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "compare --scenarios stall spikes:duration=20 --controllers fixed aimd --late burst --late delay",
+        (
+            "compare --scenarios stall spikes:duration=20 --controllers fixed aimd --late burst"
+            " --late delay"
+        ),
         "compare --throttle mine.py:paced other.py:paced --replications 3 --seed 7",
-        "live --url http://127.0.0.1:8000/ --tps 50 --total 10 --fail-if 'rate_error>1%' --fail-if 'drops>3'",
+        (
+            "live --url http://127.0.0.1:8000/ --tps 50 --total 10 --fail-if 'rate_error>1%'"
+            " --fail-if 'drops>3'"
+        ),
         "live --command ./send.sh --tps 50 --seconds 3 --async --max-in-flight 4",
         "simulate drift ewma-deadzone:alpha=0.25 --timer linux",
         "sweep alpha-deadzone --replications 2",
@@ -89,18 +103,22 @@ def test_code_that_is_loaded_can_import_what_stands_beside_it_when_it_is_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "beside_it.py").write_text("ANSWER = 42\n")
-    (tmp_path / "mine.py").write_text("def call(k):\n    import beside_it\n    return beside_it.ANSWER\n")
+    (tmp_path / "mine.py").write_text(
+        "def call(k):\n    import beside_it\n    return beside_it.ANSWER\n"
+    )
     monkeypatch.setattr("sys.path", ["elsewhere"])
     assert load("call", f"{tmp_path}/mine.py:call")(0) == 42
 
 
 def test_the_options_of_every_verb_are_those_that_the_documents_promise() -> None:
     """docs/bench.md: every verb that runs something takes --seed, --out and --json, but serve."""
-    text = " ".join((Path(__file__).parent.parent / "docs/bench.md").read_text(encoding="utf-8").split())
+    text = " ".join(
+        (Path(__file__).parent.parent / "docs/bench.md").read_text(encoding="utf-8").split()
+    )
     assert (
-        "Every verb that runs something takes `--seed`, `--out DIR` and `--json` (but `serve`; `calibrate` "
-        "draws nothing, so its seed changes nothing)"
-    ) in text
+        "Every verb that runs something takes `--seed`, `--out DIR` and `--json` (but `serve`;"
+        " `calibrate` draws nothing, so its seed changes nothing)" in text
+    )
     (verbs,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
     missing = {
         name: {"--seed", "--out", "--json"} - set(parser._option_string_actions)

@@ -1,4 +1,6 @@
-"""Compiled code on disk: nothing of anybody else's is removed, and what is damaged is compiled again."""
+"""Compiled code on disk: nothing of anybody else's is removed, and what is damaged is compiled
+again.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def content(folder: Path) -> list[str]:
 
 
 def test_a_checkout_in_the_place_of_the_cache_stays(base: Path) -> None:
-    """With `NUMBA_CACHE_DIR` (or `XDG_CACHE_HOME`) where one's projects are, tpssim's own among them."""
+    """With `NUMBA_CACHE_DIR` (or `XDG_CACHE_HOME`) where one's projects are, tpssim's own among
+    them.
+    """
     for name in ("docs", "src", "tests", ".git", "notes", "0123456789abcdef"):
         folder = base / name
         folder.mkdir(parents=True)
@@ -60,7 +64,9 @@ def test_a_checkout_in_the_place_of_the_cache_stays(base: Path) -> None:
 def test_old_folders_of_ours_go_and_no_others(base: Path) -> None:
     kept = base / "compiled"
     named = f"{0:016x}"
-    young = [aged(kept / f"{i:016x}", 0.5) for i in range(1, 6)]  # in use, by another process perhaps
+    young = [
+        aged(kept / f"{i:016x}", 0.5) for i in range(1, 6)
+    ]  # in use, by another process perhaps
     old = [aged(kept / f"{i:016x}", 30.0 + i) for i in range(6, 9)]
     unmarked = aged(kept / f"{9:016x}", 30.0, mark=False)
     other = aged(kept / "backup", 30.0)
@@ -94,7 +100,12 @@ def test_a_mark_that_is_a_link_is_no_mark(base: Path) -> None:
 def test_settings_of_numba_have_folders_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Code compiled without bounds checks must not be loaded where they are asked for."""
     names = {cache.sources()}
-    for setting, value in (("BOUNDSCHECK", 1), ("OPT", 0), ("CPU_NAME", "generic"), ("LOOP_VECTORIZE", 0)):
+    for setting, value in (
+        ("BOUNDSCHECK", 1),
+        ("OPT", 0),
+        ("CPU_NAME", "generic"),
+        ("LOOP_VECTORIZE", 0),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(cache.settings, setting, value)
             names.add(cache.sources())
@@ -145,7 +156,9 @@ DAMAGE = {
 
 @pytest.fixture
 def compiled(base: Path) -> Callable[[], Any]:
-    """A small function of the package, compiled as in a new process; how often it was read from the disk."""
+    """A small function of the package, compiled as in a new process; how often it was read from the
+    disk.
+    """
     import numpy as np
 
     def call() -> Any:
@@ -177,14 +190,18 @@ def test_where_nothing_can_be_kept_it_runs_and_says_so_once(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
-    with pytest.warns(UserWarning, match="compiled code cannot be kept in .*: No space left on") as said:
+    with pytest.warns(
+        UserWarning, match="compiled code cannot be kept in .*: No space left on"
+    ) as said:
         assert (compiled()) == 0
     assert len(said) == 1
     (folder,) = (base / "compiled").iterdir()
     assert content(folder) == [cache.MARK]
 
 
-def test_a_file_where_the_folder_should_be_is_left_alone(base: Path, compiled: Callable[[], Any]) -> None:
+def test_a_file_where_the_folder_should_be_is_left_alone(
+    base: Path, compiled: Callable[[], Any]
+) -> None:
     base.parent.mkdir(exist_ok=True)
     base.write_text("mine", encoding="utf-8")
     assert compiled() == 0
@@ -192,8 +209,12 @@ def test_a_file_where_the_folder_should_be_is_left_alone(base: Path, compiled: C
 
 
 def test_commands_are_right_after_a_power_cut(tmp_path: Path) -> None:
-    """A file of the cache is emptied: a new process compiles it again, and gives the bytes of before."""
-    measure(simulate("fast-async:duration=2", "fixed", engine="compiled"))  # so that all of it is kept
+    """A file of the cache is emptied: a new process compiles it again, and gives the bytes of
+    before.
+    """
+    measure(
+        simulate("fast-async:duration=2", "fixed", engine="compiled")
+    )  # so that all of it is kept
     copy = tmp_path / "cache" / "tpssim" / "compiled" / cache.sources()
     shutil.copytree(cache.cache_folder(), copy)
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
@@ -203,7 +224,12 @@ def test_commands_are_right_after_a_power_cut(tmp_path: Path) -> None:
     def summary(name: str) -> bytes:
         (tmp_path / name).mkdir()
         done = subprocess.run(
-            command, cwd=tmp_path / name, env=environment, capture_output=True, text=True, check=True
+            command,
+            cwd=tmp_path / name,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert "Traceback" not in done.stderr
         return (tmp_path / name / "out" / "summary.json").read_bytes()

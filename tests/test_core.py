@@ -21,7 +21,9 @@ from tpssim.core.validation import Range, format_spec, parse_spec
         (Range(0.0, math.inf, closed_high=False), [0.0, 1e308], [math.inf, -1.0]),
     ],
 )
-def test_a_range_holds_what_it_says(allowed: Range, inside: list[float], outside: list[float]) -> None:
+def test_a_range_holds_what_it_says(
+    allowed: Range, inside: list[float], outside: list[float]
+) -> None:
     assert all(allowed.holds(value) for value in inside)
     assert not any(allowed.holds(value) for value in outside)
 
@@ -35,11 +37,15 @@ names = st.text("abcdefghijklmnopqrstuvwxyz-", min_size=1)
 
 
 @given(names, st.dictionaries(names, st.integers(-1000, 1000).map(lambda n: n / 8.0), max_size=4))
-def test_a_specification_survives_writing_and_reading(name: str, parameters: dict[str, float]) -> None:
+def test_a_specification_survives_writing_and_reading(
+    name: str, parameters: dict[str, float]
+) -> None:
     assert parse_spec(format_spec(name, parameters)) == (name, parameters)
 
 
-@pytest.mark.parametrize("text", ["aimd:", "aimd:x", "aimd:x=", "aimd:x=one", "aimd:=1", "aimd:x=1,,y=2"])
+@pytest.mark.parametrize(
+    "text", ["aimd:", "aimd:x", "aimd:x=", "aimd:x=one", "aimd:=1", "aimd:x=1,,y=2"]
+)
 def test_a_malformed_specification_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="not of the form key=number"):
         parse_spec(text)

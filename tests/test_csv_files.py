@@ -42,7 +42,9 @@ def written(folder: Path, text: str, encoding: str = "utf-8", mark: bytes = b"")
         ("utf-32-le", codecs.BOM_UTF32_LE),
     ],
 )
-def test_every_encoding_of_a_quoted_header_is_read(encoding: str, mark: bytes, tmp_path: Path) -> None:
+def test_every_encoding_of_a_quoted_header_is_read(
+    encoding: str, mark: bytes, tmp_path: Path
+) -> None:
     path = written(tmp_path, QUOTED, encoding, mark)
     assert read_service_times(path) == pytest.approx((0.009891, 0.031164))
     assert read_service_times(path, column="latency_ms") == pytest.approx((0.009891, 0.031164))
@@ -60,7 +62,10 @@ def test_western_europes_spreadsheets_are_read(tmp_path: Path) -> None:
     [
         ("timestamp;latency_ms\n2024;9.891\n2024;31.164\n", (0.009891, 0.031164)),
         ("timestamp;latency_ms\n2024;9,891\n2024;31,164\n", (0.009891, 0.031164)),
-        ("timestamp\tlatency_ms\n2024\t9.5\n2024\t31,25\n2024\t1\n", None),  # a comma here, a point there
+        (
+            "timestamp\tlatency_ms\n2024\t9.5\n2024\t31,25\n2024\t1\n",
+            None,
+        ),  # a comma here, a point there
         ("timestamp\tlatency_ms\n2024\t9,5\n2024\t31,25\n2024\t1\n", (0.0095, 0.03125, 0.001)),
         ("timestamp|latency_ms\n2024|9.5\n", (0.0095,)),
         ("latency_ms\n9,891\n31,164\n5,04\n", (0.009891, 0.031164, 0.00504)),
@@ -87,8 +92,9 @@ def test_separators_and_decimal_signs(text: str, times: Any, tmp_path: Path) -> 
 def test_a_file_without_a_header_row_keeps_its_first_value_and_says_so(tmp_path: Path) -> None:
     found = read(written(tmp_path, "0.25\n0.5\n"))
     assert found.times == (0.25, 0.5)
-    assert found.said("calls.csv") == (
-        "calls.csv: 2 service times from column 1, in s (its name says no unit); "
+    assert (
+        found.said("calls.csv")
+        == "calls.csv: 2 service times from column 1, in s (its name says no unit); "
         "no header row: the first row, '0.25', is read as values"
     )
     path = written(tmp_path, "2024,0.25\n2025,0.5\n")
@@ -100,7 +106,9 @@ def test_a_file_without_a_header_row_keeps_its_first_value_and_says_so(tmp_path:
 
 
 @pytest.mark.parametrize("cell", ["", "nan", "NaN", "NULL", "None", "-", "N/A", " ", "timeout"])
-def test_calls_that_failed_without_a_latency_are_counted_and_named(cell: str, tmp_path: Path) -> None:
+def test_calls_that_failed_without_a_latency_are_counted_and_named(
+    cell: str, tmp_path: Path
+) -> None:
     path = written(tmp_path, f"id,latency_ms\n0,9\n1,{cell}\n2,11\n3,{cell}\n")
     found = read(path)
     assert found.times == pytest.approx((0.009, 0.011))
@@ -116,7 +124,10 @@ def test_a_file_in_which_every_call_failed_is_refused(tmp_path: Path) -> None:
         read(written(tmp_path, "id,latency_ms\n0,nan\n1,\n"))
 
 
-OURS = "released,completed,latency,outcome\n0,0.02,0.02,0\n1,1.001,0.001,3\n2,2.5,0.5,2\n3,3.03,0.03,0\n"
+OURS = (
+    "released,completed,latency,outcome\n"
+    "0,0.02,0.02,0\n1,1.001,0.001,3\n2,2.5,0.5,2\n3,3.03,0.03,0\n"
+)
 
 
 @pytest.mark.parametrize(
@@ -125,24 +136,34 @@ OURS = "released,completed,latency,outcome\n0,0.02,0.02,0\n1,1.001,0.001,3\n2,2.
         (  # as `live` writes it: 17 refusals of 1 ms pulled the mean down
             OURS,
             (0.02, 0.03),
-            "left out by 'outcome': 2 calls that did not go well (1 rejected by the service, 1 timed out); "
-            "not used: released, completed",
+            (
+                "left out by 'outcome': 2 calls that did not go well (1 rejected by the service, 1"
+                " timed out); not used: released, completed"
+            ),
         ),
         (
             "latency_ms,outcome\n20,ok\n1,rejected by the service\n30,OK\n",
             (0.02, 0.03),
-            "left out by 'outcome': 1 call that did not go well (1 outcome=rejected by the service)",
+            (
+                "left out by 'outcome': 1 call that did not go well (1 outcome=rejected by the"
+                " service)"
+            ),
         ),
         (
             "latency_ms,status\n20,200\n1,429\n1,0\n2,503\n30,304\n40,\n",
             (0.02, 0.03, 0.04),
-            "left out by 'status': 3 calls that did not go well (1 status=429, 1 status=0, 1 status=503)",
+            (
+                "left out by 'status': 3 calls that did not go well (1 status=429, 1 status=0, 1"
+                " status=503)"
+            ),
         ),
         (
             "elapsed,responseCode,success,url\n20,200,true,x\n1,429,false,x\n30,200,true,x\n31,200,false,x\n",
             (20.0, 30.0),
-            "left out by 'responseCode', 'success': 2 calls that did not go well "
-            "(1 responseCode=429, 1 success=false); not used: url",
+            (
+                "left out by 'responseCode', 'success': 2 calls that did not go well "
+                "(1 responseCode=429, 1 success=false); not used: url"
+            ),
         ),
         (
             "latency_ms,error\n20,\n1,connection refused\n30,None\n1,connection refused\n",
@@ -222,7 +243,9 @@ def test_the_least_latency_is_no_number_of_minutes(tmp_path: Path) -> None:
         ("\n\n", "is empty"),
     ],
 )
-def test_what_is_no_recording_is_refused_in_one_line(text: str, message: str, tmp_path: Path) -> None:
+def test_what_is_no_recording_is_refused_in_one_line(
+    text: str, message: str, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match=re.escape(message)) as error:
         read(written(tmp_path, text))
     assert "\n" not in str(error.value)
@@ -259,8 +282,9 @@ def test_what_is_not_used_of_a_file_is_said_in_one_line(
     path = written(tmp_path, "timestamp,latency_ms,status\n1,20,200\n2,,503\n3,30,200\n")
     options = ["--controllers", "fixed", "--replications", "1", "--workers", "1"]
     assert main(["compare", "--trace", str(path), *options, "--out", str(tmp_path / "out")]) == 0
-    assert capsys.readouterr().err.splitlines()[0] == (
-        "tpssim: calls.csv: 2 service times from 'latency_ms', in ms (its name says so); "
+    assert (
+        capsys.readouterr().err.splitlines()[0]
+        == "tpssim: calls.csv: 2 service times from 'latency_ms', in ms (its name says so); "
         "1 row has no latency (the first is row 3, ''): failed calls, left out; "
         "left out by 'status': none; not used: timestamp"
     )
@@ -274,7 +298,9 @@ def test_a_file_is_read_once_for_times_and_overlap(tmp_path: Path) -> None:
     assert math.isnan(read(written(tmp_path, "latency\n1\n")).overlap)
 
 
-def test_a_long_recording_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_recording_is_looked_through_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Its mean is asked for all the time, and its parts are no code of the user's."""
     scenario = trace_scenario(written(tmp_path, "service_s\n" + "0.02\n0.04\n" * 1000))
     assert scenario.service.mean == pytest.approx(0.03)

@@ -1,4 +1,6 @@
-"""`report` on results that are damaged, old, or without a number: a page, or file and key in one line."""
+"""`report` on results that are damaged, old, or without a number: a page, or file and key in one
+line.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,15 @@ FEW = ["--replications", "1", "--workers", "1"]
 SHORT = "blocking-steady:duration=3"
 LAST = [*METRICS][-1]
 MADE = {
-    "compare": ["compare", "--scenarios", "stall:duration=12", "--controllers", "aimd", "fixed", *FEW],
+    "compare": [
+        "compare",
+        "--scenarios",
+        "stall:duration=12",
+        "--controllers",
+        "aimd",
+        "fixed",
+        *FEW,
+    ],
     "league": ["compare", "--league", "--scenarios", SHORT, "--controllers", "aimd", "fixed", *FEW],
     # With pictures of the measure that is damaged, the last.
     "sweep": [
@@ -48,22 +58,37 @@ MADE = {
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("results")
     for kind, argv in MADE.items():
-        argv = [str(root / "live" / "recording.ndjson") if word == "RECORDING" else word for word in argv]
+        argv = [
+            str(root / "live" / "recording.ndjson") if word == "RECORDING" else word
+            for word in argv
+        ]
         assert main([*argv, "--out", str(root / kind)]) == 0
     return root
 
 
 def copy(results: Path, kind: str, to: Path) -> Path:
-    """With the pictures, of which a page draws those of a sweep again; without traces, which take long."""
+    """With the pictures, of which a page draws those of a sweep again; without traces, which take
+    long.
+    """
     to.mkdir()
-    for path in ((results / kind / "summary.json"), (results / kind / MARK), *(results / kind).glob("*.png")):
+    for path in (
+        (results / kind / "summary.json"),
+        (results / kind / MARK),
+        *(results / kind).glob("*.png"),
+    ):
         shutil.copy(path, to / path.name)
     return to
 
 
 def paths(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Every place in a document."""
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    items = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     for name, inner in items:
         yield (*path, name)
         yield from paths(inner, (*path, name))
@@ -73,7 +98,9 @@ def kinds_of_place(document: Any) -> list[tuple[Any, ...]]:
     """One place for all that are alike: of a list the last, of the measures one."""
     known: dict[tuple[Any, ...], tuple[Any, ...]] = {}
     for path in paths(document):
-        alike = tuple("*" if isinstance(p, int) else "M" if p in NAMES else KEY.sub("M", p) for p in path)
+        alike = tuple(
+            "*" if isinstance(p, int) else "M" if p in NAMES else KEY.sub("M", p) for p in path
+        )
         known[alike] = path
     return list(known.values())
 
@@ -128,7 +155,9 @@ def test_each_number_may_be_null_or_absurd_and_each_key_missing_or_of_another_ty
     named, whole = 0, json.loads(text)
     for path in kinds_of_place(whole):
         for value in (None, GONE, "text", NUMBER):
-            if value is NUMBER and not isinstance(functools.reduce(operator.getitem, path, whole), float):
+            if value is NUMBER and not isinstance(
+                functools.reduce(operator.getitem, path, whole), float
+            ):
                 continue
             summary.write_text(changed(text, path, value), encoding="utf-8")
             told = one_line(folder)
@@ -176,16 +205,36 @@ def test_each_number_may_be_null_or_absurd_and_each_key_missing_or_of_another_ty
             "points > 1 > alpha is a list of 1; allowed: a number or text",
         ),
         ("sweep", ("points",), [], "points is empty; allowed: at least one"),
-        ("sweep", ("points", 3, "achieved_n"), "text", "> 3 > achieved_n is 'text'; allowed: a whole number"),
-        ("sweep", ("points", 3, "achieved_n"), None, "> 3 > achieved_n is null; allowed: a whole number"),
+        (
+            "sweep",
+            ("points", 3, "achieved_n"),
+            "text",
+            "> 3 > achieved_n is 'text'; allowed: a whole number",
+        ),
+        (
+            "sweep",
+            ("points", 3, "achieved_n"),
+            None,
+            "> 3 > achieved_n is null; allowed: a whole number",
+        ),
         (
             "sweep",
             ("points", 3, "achieved_n"),
             [1],
             "> 3 > achieved_n is a list of 1; allowed: a whole number",
         ),
-        ("sweep", ("points", 3, "achieved_n"), 0.5, "> 3 > achieved_n is 0.5; allowed: a whole number"),
-        ("sweep", ("points", 3, "regain_time_never"), -3, "> 3 > regain_time_never is -3; allowed: [0, 1]"),
+        (
+            "sweep",
+            ("points", 3, "achieved_n"),
+            0.5,
+            "> 3 > achieved_n is 0.5; allowed: a whole number",
+        ),
+        (
+            "sweep",
+            ("points", 3, "regain_time_never"),
+            -3,
+            "> 3 > regain_time_never is -3; allowed: [0, 1]",
+        ),
         (
             "sweep",
             ("points", 3, "settling_time_never"),
@@ -246,7 +295,9 @@ def test_an_older_version_is_named_with_the_way_out(results: Path, tmp_path: Pat
     assert one_line(folder) == "", "what is still there is shown"
     text = (folder / "summary.json").read_text(encoding="utf-8")
     (folder / "summary.json").write_text(changed(text, ("controller",), GONE), encoding="utf-8")
-    assert "controller is missing; allowed: text (written by tpssim 0.0.3, this is" in one_line(folder)
+    assert "controller is missing; allowed: text (written by tpssim 0.0.3, this is" in one_line(
+        folder
+    )
 
 
 @pytest.mark.parametrize(
@@ -284,15 +335,19 @@ def test_a_search_with_a_measure_that_is_never_reached_says_never(results: Path)
     assert '<td data-key="inf">never</td>' in page(results / "tune")
 
 
-def test_a_measure_that_became_never_is_given_up_before_any_number(results: Path, tmp_path: Path) -> None:
+def test_a_measure_that_became_never_is_given_up_before_any_number(
+    results: Path, tmp_path: Path
+) -> None:
     folder = copy(results, "tune", tmp_path / "r")
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     none = {"mean": None, "low": None, "high": None, "n": 0, "never": 0}
     some = {"mean": 9.0, "low": 8.0, "high": 10.0, "n": 5, "never": 0}
     change = {"measure": "recovery_time", "pairs": 5}
     summary["worse"] = [
-        change | {"scenario": "a", "default": 1.0, "tuned": 10.0, "difference": some, "never": [0, 0]},
-        change | {"scenario": "b", "default": 2.5, "tuned": None, "difference": none, "never": [1, 5]},
+        change
+        | {"scenario": "a", "default": 1.0, "tuned": 10.0, "difference": some, "never": [0, 0]},
+        change
+        | {"scenario": "b", "default": 2.5, "tuned": None, "difference": none, "never": [1, 5]},
     ]
     (folder / "summary.json").write_text(json.dumps(summary), encoding="utf-8")
     assert "recovery_time 2.5 (never in 1 of 5) to never s on b" in page(folder)
@@ -311,7 +366,9 @@ def test_pictures_that_are_none_are_named_and_folders_called_so_are_passed_over(
         (folder / "odd.png").mkdir()
         assert one_line(folder) == ""
         (folder / "heatmap.png").write_bytes(b"no picture")
-        assert "heatmap.png' is no picture; allowed: a PNG that tpssim wrote, or none" in one_line(folder)
+        assert "heatmap.png' is no picture; allowed: a PNG that tpssim wrote, or none" in one_line(
+            folder
+        )
 
 
 def test_a_trace_with_any_damage_is_read_or_named(results: Path, tmp_path: Path) -> None:
@@ -333,7 +390,11 @@ def test_a_trace_with_any_damage_is_read_or_named(results: Path, tmp_path: Path)
 
 def test_a_calibration_that_is_none_is_named(tmp_path: Path) -> None:
     path = tmp_path / "timer.json"
-    for text in ("[" * 100_000, '{"timers": {"sleep": {"median": 1' + "0" * 400 + "}}}", '{"timers": [1]}'):
+    for text in (
+        "[" * 100_000,
+        '{"timers": {"sleep": {"median": 1' + "0" * 400 + "}}}",
+        '{"timers": [1]}',
+    ):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(InputError, match=r"^timer '.*timer\.json' is no calibration; allowed"):
             read_timer(str(path))

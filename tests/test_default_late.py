@@ -38,9 +38,11 @@ STOPPED = Scenario("s", Constant(0.001), 100.0, 8.0, disturbances=(Stall(3.0, 5.
 
 
 def test_a_verdict_names_what_was_released_beyond_the_wanted_rate() -> None:
-    # The stall costs 200 slots of 10 ms; with calls of 1 ms they are made up for in 0.22 s: 200 / 0.9 of them
-    # while slots go on, so that the busiest second holds 300.
-    found = bursts(measure(simulate(STOPPED._replace(late=BURST), "fixed", engine="simpy")), STOPPED)
+    # The stall costs 200 slots of 10 ms; with calls of 1 ms they are made up for in 0.22 s: 200 /
+    # 0.9 of them while slots go on, so that the busiest second holds 300.
+    found = bursts(
+        measure(simulate(STOPPED._replace(late=BURST), "fixed", engine="simpy")), STOPPED
+    )
     assert found.startswith("releases up to 300 calls in a second")
     assert bursts(measure(simulate(STOPPED, "fixed", engine="simpy")), STOPPED) == ""
 
@@ -55,7 +57,10 @@ def ran(released: list[float], target: float) -> Trace:
     times = np.array(released)
     trace = simulate(Scenario("s", Constant(0.01), target, 4.0, Async()), "fixed", engine="simpy")
     n = len(times)
-    columns = {name: getattr(trace, name)[:1].repeat(n) for name in ("latency", "rate", "limit", "in_flight")}
+    columns = {
+        name: getattr(trace, name)[:1].repeat(n)
+        for name in ("latency", "rate", "limit", "in_flight")
+    }
     return trace._replace(
         scheduled=times,
         released=times,
@@ -73,7 +78,9 @@ def test_the_busiest_second_is_half_open() -> None:
 
 @pytest.mark.parametrize("printed", list(TWINS))
 def test_code_with_its_own_schedule_runs_on_every_scenario(printed: str) -> None:
-    result = compare(SCENARIOS["healthy"]._replace(duration=1.0), [printed, TWINS[printed]], replications=1)
+    result = compare(
+        SCENARIOS["healthy"]._replace(duration=1.0), [printed, TWINS[printed]], replications=1
+    )
     assert len(result.cells) == 2
     assert result.twins() == []  # equal they are where everything is made up for
     assert printed in PRINTED

@@ -1,7 +1,8 @@
-"""What each late policy makes of three lost seconds, by hand: the most in any second, and the slots lost.
+"""What each late policy makes of three lost seconds, by hand: the most in any second, and the slots
+lost.
 
-64 calls a second are wanted, at k / 64 s; none can be released after 1 s until T = 4 s and half an interval.
-Between lie the slots of 1 + 1/64 s to 4 s, 192, and half a one to T.
+64 calls a second are wanted, at k / 64 s; none can be released after 1 s until T = 4 s and half an
+interval. Between lie the slots of 1 + 1/64 s to 4 s, 192, and half a one to T.
 """
 
 from __future__ import annotations
@@ -21,12 +22,16 @@ from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.service_times import Constant
 
 T = 4.0 + 1.0 / 128.0
-#: By policy: the most in a second, that from T on, if calls take no time; and the slots that are given up.
+#: By policy: the most in a second, that from T on, if calls take no time; and the slots that are
+#: given up.
 LOST = {
     "burst": (192 + 64, 0.0),  # all of them at T, and those of the next second, up to 5 s
     "delay": (1 + 63, 191.5),  # the one that is due, and on from T
     "skip": (1 + 64, 191.0),  # the one that is due, and on with the old ticks, from 4 + 1/64 s
-    "capped(3)": (1 + 3 + 63, 188.5),  # on from three intervals before T: three at once, and then from T
+    "capped(3)": (
+        1 + 3 + 63,
+        188.5,
+    ),  # on from three intervals before T: three at once, and then from T
     "auto": (1 + 6 + 64, 185.1),  # on from 0.1 s before T, 6.4 intervals: 70 slots in 1.1 s
 }
 POLICIES = pytest.mark.parametrize("late", LOST)
@@ -38,7 +43,9 @@ def most(times: list[float]) -> int:
     return int((np.searchsorted(released, released + 1.0) - np.arange(len(released))).max())
 
 
-def live(late: str, took: Callable[[float], float], items: Iterator[int], clock: VirtualClock) -> None:
+def live(
+    late: str, took: Callable[[float], float], items: Iterator[int], clock: VirtualClock
+) -> None:
     """A loop whose call from `t` on takes `took(t)`, and what comes of it by the policy."""
     times, paced = [], throttle(items, 64.0, clock=clock, late=late)
     for _ in paced:
@@ -83,12 +90,15 @@ def test_a_service_that_recovers(late: str) -> None:
         if times[-1] > 6.0:
             break
     assert times[64:70] == [1.0, 1.5, 2.0, 2.5, 3.0, 3.5]
-    # Five of the slots that were missed have been released meanwhile; where all is kept, the others come now.
+    # Five of the slots that were missed have been released meanwhile; where all is kept, the others
+    # come now.
     assert most(times) == (LOST[late][0] - 5 if late == "burst" else LOST[late][0])
 
 
 def stalled(late: str) -> Scenario:
-    """The call of 1 s ends at T; every other takes half an interval: 128 a second at most, one at a time."""
+    """The call of 1 s ends at T; every other takes half an interval: 128 a second at most, one at a
+    time.
+    """
     scenario = Scenario("s", Constant(1.0 / 128.0), 64.0, 8.0, disturbances=(Stall(1.0, 4.0),))
     return scenario._replace(late=late_policy(late))
 

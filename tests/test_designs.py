@@ -52,7 +52,8 @@ def test_a_sample_fills_the_space_evenly(design: str) -> None:
     points = designs.points(found, design, 64, 7)
     assert points == designs.points(found, design, 64, 7)
     assert points != designs.points(found, design, 64, 8)
-    # alpha is searched on a logarithmic scale: 0.04 is the middle. 64 points fill 16 equal intervals.
+    # alpha is searched on a logarithmic scale: 0.04 is the middle. 64 points fill 16 equal
+    # intervals.
     alpha = np.log([float(point[0]) for point in points]) - math.log(0.01)
     deadzone = np.array([float(point[1]) for point in points]) - 1.0
     for column in (alpha / math.log(16.0), deadzone):
@@ -70,14 +71,29 @@ def test_the_seed_of_a_point() -> None:
     ("grid", "design", "number", "message"),
     [
         ({}, "grid", None, "the grid has no factor"),
-        ({"beta": [1.0]}, "grid", None, "no parameter 'beta'; allowed: the controller's .alpha, deadzone"),
+        (
+            {"beta": [1.0]},
+            "grid",
+            None,
+            "no parameter 'beta'; allowed: the controller's .alpha, deadzone",
+        ),
         ({"controller.mean": [1.0]}, "grid", None, "no parameter 'controller.mean'"),
         ({"alpha": [0.1, 2.0]}, "grid", None, r"alpha=2.0 is out of range; allowed: \(0, 1\]"),
         ({"alpha": ["fast"]}, "grid", None, "alpha=fast is out of range"),
         ({"alpha": []}, "grid", None, "alpha has no value"),
-        ({"alpha": [0.1], "controller.alpha": [0.2]}, "grid", None, "alpha of the controller is given twice"),
+        (
+            {"alpha": [0.1], "controller.alpha": [0.2]},
+            "grid",
+            None,
+            "alpha of the controller is given twice",
+        ),
         ({"alpha": [0.1, 0.1]}, "grid", None, "alpha=0.1 is given twice"),
-        ({"timer": ["sundial"]}, "grid", None, "timer=sundial is no timer model; allowed: ideal, linux"),
+        (
+            {"timer": ["sundial"]},
+            "grid",
+            None,
+            "timer=sundial is no timer model; allowed: ideal, linux",
+        ),
         ({"late": ["never"]}, "grid", None, "no late policy 'never'"),
         ({"alpha": [0.1]}, "spiral", None, "no design 'spiral'; allowed: grid, sobol, lhs"),
         ({"alpha": [0.1]}, "grid", 5, "points=5 with a full grid"),
@@ -86,7 +102,9 @@ def test_the_seed_of_a_point() -> None:
         ({"timer": ["linux"]}, "lhs", 4, "timer with the design lhs"),
     ],
 )
-def test_bad_grids_get_one_line(grid: dict[str, Any], design: str, number: int | None, message: str) -> None:
+def test_bad_grids_get_one_line(
+    grid: dict[str, Any], design: str, number: int | None, message: str
+) -> None:
     with pytest.raises(InputError, match=message) as error:
         designs.points(designs.factors(ARENA, EwmaDeadzone(), grid), design, number, 0)
     assert "\n" not in str(error.value)
@@ -106,10 +124,13 @@ class Timid(NamedTuple):
 
 def test_a_name_of_both_must_be_qualified() -> None:
     with pytest.raises(
-        InputError, match=r"'target' is a parameter of the controller and of the scenario; allowed: "
+        InputError,
+        match=r"'target' is a parameter of the controller and of the scenario; allowed: ",
     ):
         designs.factors(ARENA, Timid(), {"target": [0.5]})
-    found = designs.factors(ARENA, Timid(), {"controller.target": [0.25], "scenario.target": [80.0]})
+    found = designs.factors(
+        ARENA, Timid(), {"controller.target": [0.25], "scenario.target": [80.0]}
+    )
     scenario, law = designs.at(ARENA, Timid(), found, (0.25, 80.0))
     assert (scenario.target, law) == (80.0, Timid(0.25))
 
@@ -131,7 +152,16 @@ def test_the_grid_syntax(text: str, expected: tuple[str, list[Value]]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["alpha", "alpha=", "=1", "alpha=1:2:3:4", "alpha=2:1:5", "alpha=0:1:5:log", "alpha=0:1:1", "alpha=a:b"],
+    [
+        "alpha",
+        "alpha=",
+        "=1",
+        "alpha=1:2:3:4",
+        "alpha=2:1:5",
+        "alpha=0:1:5:log",
+        "alpha=0:1:1",
+        "alpha=a:b",
+    ],
 )
 def test_bad_grid_syntax_gets_one_line(text: str) -> None:
     with pytest.raises(InputError, match="grid") as error:

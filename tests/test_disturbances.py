@@ -37,7 +37,10 @@ def times(*disturbances: Disturbance) -> list[float]:
     [
         (Step(0.5, 1.0, 2.0), [1, 1, 2, 2, 1, 1, 1, 1]),
         (Ramp(0.5, 1.5, 3.0), [1, 1, 1, 1.5, 2, 2.5, 1, 1]),
-        (Spike(0.5, 1.5, 3.0), [1, 1, 3, *(1 + 2 * math.exp(-5 * x) for x in (0.25, 0.5, 0.75)), 1, 1]),
+        (
+            Spike(0.5, 1.5, 3.0),
+            [1, 1, 3, *(1 + 2 * math.exp(-5 * x) for x in (0.25, 0.5, 0.75)), 1, 1],
+        ),
         (Sine(0.0, 1.0, 0.5, 1.0), [1, 1.5, 1, 0.5, 1, 1, 1, 1]),
         (Swap(0.5, 1.0, Constant(0.125)), [1, 1, 2, 2, 1, 1, 1, 1]),
     ],
@@ -50,7 +53,10 @@ def test_a_disturbance_multiplies_what_begins_while_it_lasts(
 
 def test_factors_multiply_and_the_last_swap_wins() -> None:
     both = times(
-        Step(0.0, 2.0, 2.0), Step(0.5, 1.0, 3.0), Swap(0.5, 2.0, Constant(0.125)), Swap(1, 2, Constant(0.25))
+        Step(0.0, 2.0, 2.0),
+        Step(0.5, 1.0, 3.0),
+        Swap(0.5, 2.0, Constant(0.125)),
+        Swap(1, 2, Constant(0.25)),
     )
     assert both == pytest.approx([0.125, 0.125, 0.75, 0.75, 0.5, 0.5, 0.5, 0.5])
     assert factor_at([factor_row(Step(0.0, 1.0, 2.0)), factor_row(Step(0.5, 1.0, 3.0))], 0.5) == 6.0
@@ -70,7 +76,9 @@ def test_overlapping_stalls_are_one() -> None:
     # Half a second of work before 1 s, the rest after 4 s.
     assert finish(merged([Stall(2.0, 4.0), Stall(1.0, 3.0)]), 0.5, 1.0) == 4.5
     assert merged([Stall(0.0, 5.0), Stall(1.0, 2.0), Stall(5.0, 6.0)]) == [Stall(0.0, 6.0)]
-    both = run(Scenario("s", Constant(1.0), 2.0, 6.0, Async(0.0), (Stall(2.0, 4.0), Stall(1.0, 3.0))))
+    both = run(
+        Scenario("s", Constant(1.0), 2.0, 6.0, Async(0.0), (Stall(2.0, 4.0), Stall(1.0, 3.0)))
+    )
     assert both.completed[1] == 4.5
 
 

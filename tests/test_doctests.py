@@ -37,7 +37,9 @@ def public() -> dict[str, Any]:
     for module in modules():
         for name, value in vars(importlib.import_module(module)).items():
             if isinstance(value, type) and hasattr(value, "_fields") and value.__module__ == module:
-                found.setdefault(f"tpssim.{name}" if name in tpssim.__all__ else f"{module}.{name}", value)
+                found.setdefault(
+                    f"tpssim.{name}" if name in tpssim.__all__ else f"{module}.{name}", value
+                )
     return found | {f"law {name}": law for name, law in tpssim.CONTROLLERS.items()}
 
 
@@ -55,7 +57,9 @@ def test_a_public_name_has_an_example(name: str) -> None:
     if isinstance(value, type) or callable(value):
         parser = doctest.DocTestParser()
         assert parser.get_examples(value.__doc__ or ""), f"{name} has no example"
-    elif not hasattr(value, "_fields"):  # a dict has no docstring of its own: the package's shows it
+    elif not hasattr(
+        value, "_fields"
+    ):  # a dict has no docstring of its own: the package's shows it
         assert f"{name.rpartition('.')[2]}[" in (tpssim.__doc__ or "")
 
 

@@ -66,83 +66,96 @@ FEW = " --replications 1 --workers 1"
 FIVE = "blocking-steady:duration=5"
 COMPARED = T + f"compare --scenarios {FIVE} --controllers fixed aimd{FEW}"
 RECORDED = (
-    T + "live --call calls.py:send --tps 500 --seconds 0.2 --quiet --controller headroom --out results/live"
+    T + "live --call calls.py:send --tps 500 --seconds 0.2 --quiet --controller headroom --out"
+    " results/live"
 )
 TUNED = " --budget 24 --replications 1 --workers 1 --parameters dec_rate"
 LIBRARIES = "tests/throttles/libraries.py"
 SQLITE = " --trace tpssim/scenarios/recordings/sqlite_commits.csv --column service_s --unit s"
-URL = T + (
-    "live --url http://127.0.0.1:{port}/ --tps 300 --seconds 0.3 --quiet --async --controller headroom"
-    " --out results/live-url"
+URL = (
+    T + "live --url http://127.0.0.1:{port}/ --tps 300 --seconds 0.3 --quiet --async --controller"
+    " headroom --out results/live-url"
 )
 PARITY = T + "validate --live --laws fixed --seconds 6 --out results/reference-live"
-#: What stands for a command that takes long: others of the same verb with all its options, the last of a row.
+#: What stands for a command that takes long: others of the same verb with all its options, the last
+#: of a row.
 SHORTER: dict[str, tuple[str, ...]] = {
     T + "compare": (COMPARED,),
     T + "compare --scenarios degrade-recover": (COMPARED,),
     T + "compare --scenarios degrade-recover --controllers aimd:dec_rate=0.8 headroom": (
-        T + f"compare --scenarios degrade-recover:duration=12 --controllers aimd:dec_rate=0.8 headroom{FEW}",
+        T + "compare --scenarios degrade-recover:duration=12 --controllers aimd:dec_rate=0.8"
+        f" headroom{FEW}",
     ),
     T + "compare --scenarios degrade-recover --throttle mine.py:throttle": (
         T + f"compare --scenarios {FIVE} --controllers fixed --throttle mine.py:throttle{FEW}",
     ),
     T + "compare --scenarios blocking-steady:mean=0.05,cv=1": (
-        T + f"compare --scenarios blocking-steady:mean=0.05,cv=1,duration=5 --controllers aimd headroom{FEW}",
+        T + "compare --scenarios blocking-steady:mean=0.05,cv=1,duration=5 --controllers aimd"
+        f" headroom{FEW}",
     ),
     T + "compare" + SQLITE: (T + f"compare{SQLITE} --controllers fixed headroom{FEW}",),
     T + "compare --league": (
-        T + f"compare --league --scenarios healthy:duration=2,{FIVE} --controllers aimd headroom{FEW}",
+        T + f"compare --league --scenarios healthy:duration=2,{FIVE} --controllers aimd"
+        f" headroom{FEW}",
     ),
     T + "compare --league --replications 16": (
-        T + f"compare --league --scenarios healthy:duration=2,{FIVE} --controllers aimd headroom{FEW}",
+        T + f"compare --league --scenarios healthy:duration=2,{FIVE} --controllers aimd"
+        f" headroom{FEW}",
     ),
     T + "compare --league --replications 16 --out results/reference-league": (
         T
-        + f"compare --league --scenarios healthy:duration=2 --controllers aimd headroom{FEW} --out results/l",
+        + f"compare --league --scenarios healthy:duration=2 --controllers aimd headroom{FEW} --out"
+        " results/l",
     ),
-    T + "compare --league --scenarios healthy,overload,knee,constant-timeouts,baseline-drift,slow-recovery,"
-    "probe-rejections,cuts-per-event --controllers headroom brpc-auto --replications 30": (
-        T + f"compare --league --scenarios healthy:duration=2 --controllers headroom brpc-auto{FEW}",
+    T
+    + "compare --league --scenarios healthy,overload,knee,constant-timeouts,baseline-drift,slow-recovery,probe-rejections,cuts-per-event --controllers headroom brpc-auto --replications 30": (
+        T
+        + f"compare --league --scenarios healthy:duration=2 --controllers headroom brpc-auto{FEW}",
     ),
-    T + "compare --league --scenarios healthy,overload,knee,constant-timeouts,baseline-drift,slow-recovery,"
-    "probe-rejections,cuts-per-event --controllers headroom brpc-auto --replications 30"
-    " --out results/reference-held-out": (
+    T
+    + "compare --league --scenarios healthy,overload,knee,constant-timeouts,baseline-drift,slow-recovery,probe-rejections,cuts-per-event --controllers headroom brpc-auto --replications 30 --out results/reference-held-out": (
         T + f"compare --league --scenarios healthy:duration=2 --controllers headroom brpc-auto{FEW}"
         " --out results/reference-held-out",
     ),
     T + "compare --league --controllers aimd headroom": (
-        T + f"compare --league --scenarios healthy:duration=2,{FIVE} --controllers aimd headroom{FEW}",
+        T + f"compare --league --scenarios healthy:duration=2,{FIVE} --controllers aimd"
+        f" headroom{FEW}",
     ),
-    T + "compare --scenarios drift:duration=20 --replications 1 --controllers fixed printed-sleep --throttle"
-    f" {LIBRARIES}:with_ratelimit {LIBRARIES}:with_pyrate_limiter": (
-        T + f"compare --scenarios {FIVE} --controllers fixed --throttle {LIBRARIES}:with_ratelimit{FEW}",
+    T
+    + f"compare --scenarios drift:duration=20 --replications 1 --controllers fixed printed-sleep --throttle {LIBRARIES}:with_ratelimit {LIBRARIES}:with_pyrate_limiter": (
+        T + f"compare --scenarios {FIVE} --controllers fixed --throttle"
+        f" {LIBRARIES}:with_ratelimit{FEW}",
     ),
-    T + "compare --scenarios drift:duration=20 --replications 1 --timer asyncio-epoll --controllers fixed"
-    f" --throttle {LIBRARIES}:with_asyncio_sleep {LIBRARIES}:with_aiolimiter": (
+    T
+    + f"compare --scenarios drift:duration=20 --replications 1 --timer asyncio-epoll --controllers fixed --throttle {LIBRARIES}:with_asyncio_sleep {LIBRARIES}:with_aiolimiter": (
         T + f"compare --scenarios {FIVE} --timer asyncio-epoll --controllers fixed"
         f" --throttle {LIBRARIES}:with_asyncio_sleep{FEW}",
     ),
-    T + "compare --scenarios degrade-recover --controllers headroom"
-    f" --throttle {LIBRARIES}:with_aiolimiter": (
-        T + f"compare --scenarios {FIVE} --controllers headroom --throttle {LIBRARIES}:with_aiolimiter{FEW}",
+    T
+    + f"compare --scenarios degrade-recover --controllers headroom --throttle {LIBRARIES}:with_aiolimiter": (
+        T + f"compare --scenarios {FIVE} --controllers headroom --throttle"
+        f" {LIBRARIES}:with_aiolimiter{FEW}",
     ),
     **{
-        T + f"compare --scenarios fast-async:duration=4 --replications 1 --timer {timer} --controllers fixed"
-        " --throttle mine.py:throttle": (
-            T + f"compare --scenarios {FIVE} --timer {timer} --controllers fixed --throttle mine.py:throttle"
-            f"{FEW}",
+        T
+        + f"compare --scenarios fast-async:duration=4 --replications 1 --timer {timer} --controllers fixed --throttle mine.py:throttle": (
+            T + f"compare --scenarios {FIVE} --timer {timer} --controllers fixed --throttle"
+            f" mine.py:throttle{FEW}",
         )
         for timer in ("asyncio-epoll", "asyncio-uvloop")
     },
-    T + "compare --scenarios blocking-steady,degrade-recover"
-    " --controllers ewma-deadzone ewma-deadzone:deadzone=1.5 busy-time": (COMPARED,),
-    T + "compare --scenarios blocking-steady,degrade-recover --controllers ewma-deadzone"
-    " ewma-deadzone:alpha=0.0798,deadzone=1.181,low=0.8571,dec_rate=0.8528,inc_step=9.316 --seed 1": (
+    T
+    + "compare --scenarios blocking-steady,degrade-recover --controllers ewma-deadzone ewma-deadzone:deadzone=1.5 busy-time": (
+        COMPARED,
+    ),
+    T
+    + "compare --scenarios blocking-steady,degrade-recover --controllers ewma-deadzone ewma-deadzone:alpha=0.0798,deadzone=1.181,low=0.8571,dec_rate=0.8528,inc_step=9.316 --seed 1": (
         COMPARED + " --seed 1",
     ),
-    T + "sweep --scenario degrade-recover --controller ewma-deadzone --replications 10 --grid"
-    " alpha=0.02,0.05,0.1,0.2,0.4 deadzone=1.02,1.05,1.1,1.15,1.2,1.3,1.4,1.5,1.7": (
-        T + f"sweep --scenario {FIVE} --controller ewma-deadzone --grid alpha=0.02 deadzone=1.02,1.1{FEW}",
+    T
+    + "sweep --scenario degrade-recover --controller ewma-deadzone --replications 10 --grid alpha=0.02,0.05,0.1,0.2,0.4 deadzone=1.02,1.05,1.1,1.15,1.2,1.3,1.4,1.5,1.7": (
+        T + f"sweep --scenario {FIVE} --controller ewma-deadzone --grid alpha=0.02"
+        f" deadzone=1.02,1.1{FEW}",
     ),
     T + "analyse ewma-deadzone --scenario blocking-steady": (
         T + f"analyse ewma-deadzone --scenario {FIVE} --replications 2",
@@ -151,8 +164,8 @@ SHORTER: dict[str, tuple[str, ...]] = {
         T + "compare --scenarios stall:duration=14 --controllers fixed"
         f" --late 'burst,delay,skip,capped(20)'{FEW}",
     ),
-    T + "compare --scenarios degrade-recover --controllers printed-sleep printed-schedule printed-spin "
-    "printed-aimd printed-ewma headroom --out results/reference": (
+    T
+    + "compare --scenarios degrade-recover --controllers printed-sleep printed-schedule printed-spin printed-aimd printed-ewma headroom --out results/reference": (
         T + f"compare --scenarios {FIVE} --controllers printed-sleep printed-schedule printed-spin "
         f"printed-aimd printed-ewma headroom --out results/reference{FEW}",
     ),
@@ -163,28 +176,34 @@ SHORTER: dict[str, tuple[str, ...]] = {
         T + "sweep alpha-deadzone --grid alpha=0.1,0.2 deadzone=1.1,1.2 duration=5"
         f" --heatmap verdict --out results/reference-sweep{FEW}",
     ),
-    T + "sweep spin-threshold": (T + f"sweep spin-threshold --grid spin_threshold=0,0.001 duration=2{FEW}",),
+    T + "sweep spin-threshold": (
+        T + f"sweep spin-threshold --grid spin_threshold=0,0.001 duration=2{FEW}",
+    ),
     T + "sweep --grid alpha=0.05:0.5:10 deadzone=1.02,1.1,1.2": (
         T + f"sweep --grid alpha=0.05:0.5:2 deadzone=1.02,1.1{FEW}",
     ),
-    T + "sweep --scenario blocking-steady --controller aimd --grid dec_rate=0.5:0.95:10 cv=0.2,1"
-    " --heatmap verdict": (
+    T
+    + "sweep --scenario blocking-steady --controller aimd --grid dec_rate=0.5:0.95:10 cv=0.2,1 --heatmap verdict": (
         T + "sweep --scenario blocking-steady --controller aimd --grid dec_rate=0.5:0.95:2 cv=0.2,1"
         f" --heatmap verdict{FEW}",
     ),
     T + "sweep --design sobol --points 64 --grid alpha=0.02:0.6 deadzone=1:2 inc_step=0.1:10": (
-        T + f"sweep --design sobol --points 4 --grid alpha=0.02:0.6 deadzone=1:2 inc_step=0.1:10{FEW}",
+        T + "sweep --design sobol --points 4 --grid alpha=0.02:0.6 deadzone=1:2"
+        f" inc_step=0.1:10{FEW}",
     ),
     T + "tune ewma-deadzone": (T + f"tune ewma-deadzone --scenarios {FIVE}{TUNED}",),
-    T + "tune LAW --objective score": (T + f"tune aimd --scenarios {FIVE} --objective score{TUNED}",),
-    T + "tune headroom --scenarios spikes,stall --worst --objective tracking + 0.1 * churn": (
-        T + f"tune headroom --scenarios {FIVE},stall:duration=14 --worst --objective 'tracking + 0.1 * churn'"
-        " --budget 24 --replications 1 --workers 1 --parameters share",
+    T + "tune LAW --objective score": (
+        T + f"tune aimd --scenarios {FIVE} --objective score{TUNED}",
     ),
-    T + "tune headroom --objective score --seed 0 --scenarios degrade-recover,spikes,heavy-tail,join-leave,"
-    "sqlite-commits,pool-degrade,refusing,lucky-minimum,creep,zero-rate,fast-errors,idle-growth,few-samples,"
-    "join-leave-in-flight": (
-        T + f"tune headroom --objective score --seed 0 --scenarios {FIVE},degrade-recover:duration=12"
+    T + "tune headroom --scenarios spikes,stall --worst --objective tracking + 0.1 * churn": (
+        T
+        + f"tune headroom --scenarios {FIVE},stall:duration=14 --worst --objective 'tracking + 0.1"
+        " * churn' --budget 24 --replications 1 --workers 1 --parameters share",
+    ),
+    T
+    + "tune headroom --objective score --seed 0 --scenarios degrade-recover,spikes,heavy-tail,join-leave,sqlite-commits,pool-degrade,refusing,lucky-minimum,creep,zero-rate,fast-errors,idle-growth,few-samples,join-leave-in-flight": (
+        T
+        + f"tune headroom --objective score --seed 0 --scenarios {FIVE},degrade-recover:duration=12"
         " --budget 16 --replications 1 --workers 1",
     ),
     T + "tune ewma-deadzone --parameters alpha,deadzone=1:3 --sensitivity": (
@@ -203,7 +222,9 @@ SHORTER: dict[str, tuple[str, ...]] = {
         T + f"tune aimd --trace results/live/live.csv --column latency --objective score{TUNED}",
     ),
     T + "analyse ewma-deadzone": (T + f"analyse ewma-deadzone --scenario {FIVE} --replications 2",),
-    T + "analyse aimd --scenario blocking-steady": (T + f"analyse aimd --scenario {FIVE} --replications 2",),
+    T + "analyse aimd --scenario blocking-steady": (
+        T + f"analyse aimd --scenario {FIVE} --replications 2",
+    ),
     T + "validate": (T + "validate --cases Lindley ties",),
     T + "validate --cases M/M/1 Lindley": (T + "validate --cases Lindley ties",),
     T + "validate --live": (PARITY,),
@@ -213,16 +234,21 @@ SHORTER: dict[str, tuple[str, ...]] = {
         T + "calibrate --sleeps 20",
         T + "simulate drift:duration=2 ewma-deadzone --timer results/calibrate/timer.json",
     ),
-    T + "live --url http://127.0.0.1:8000/ --tps 500 --seconds 40 --async --controller headroom"
-    " --out results/live": (URL,),
-    T + "live --call calls.py:send --tps 200 --seconds 60 --controller headroom --out results/live": (
+    T
+    + "live --url http://127.0.0.1:8000/ --tps 500 --seconds 40 --async --controller headroom --out results/live": (
+        URL,
+    ),
+    T
+    + "live --call calls.py:send --tps 200 --seconds 60 --controller headroom --out results/live": (
         RECORDED,
     ),
     T + "live --call calls.py:send --tps 200 --seconds 60 --controller aimd:dec_rate=0.9": (
-        T + "live --call calls.py:send --tps 200 --seconds 0.3 --quiet --controller aimd:dec_rate=0.9",
+        T + "live --call calls.py:send --tps 200 --seconds 0.3 --quiet --controller"
+        " aimd:dec_rate=0.9",
     ),
     T + "live --call calls.py:send --tps 200 --total 10000 --workers 8 --fail-if rate_error>1%": (
-        T + "live --call calls.py:send --tps 200 --total 60 --workers 8 --fail-if 'rate_error>99%' --quiet",
+        T + "live --call calls.py:send --tps 200 --total 60 --workers 8 --fail-if 'rate_error>99%'"
+        " --quiet",
     ),
     T + "replay results/live/recording.ndjson --controllers ewma-deadzone": (
         RECORDED,
@@ -252,7 +278,9 @@ class Found(NamedTuple):
 
 
 def read(name: str, text: str) -> Found:
-    """What a reader is asked to run: fences, and indented lines and inline code that begin with a program."""
+    """What a reader is asked to run: fences, and indented lines and inline code that begin with a
+    program.
+    """
     snippets, commands = [], []
     for match in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.S | re.M):
         where = f"{name}:{text[: match.start()].count(chr(10)) + 1}"
@@ -267,14 +295,18 @@ def read(name: str, text: str) -> Found:
     inline = (" ".join(code.split()) for code in re.findall(r"`([^`]+)`", prose))
     # One word such as `mypy` is a name in prose.
     commands += [(name, code) for code in inline if re.match(begins, code) and " " in code]
-    return Found(snippets, [(where, plain(part)) for where, line in commands for part in line.split(" && ")])
+    return Found(
+        snippets, [(where, plain(part)) for where, line in commands for part in line.split(" && ")]
+    )
 
 
 FOUND = {name: read(name, (ROOT / name).read_text(encoding="utf-8")) for name in DOCUMENTS}
 SNIPPETS = {where: code for found in FOUND.values() for where, code in found.snippets}
 COMMANDS = {command: where for found in FOUND.values() for where, command in found.commands}
 PLAIN_EXEMPT = {plain(command) for command in EXEMPT}
-TO_RUN = [command for command in COMMANDS if command not in PLAIN_EXEMPT and "docs/api.py" not in command]
+TO_RUN = [
+    command for command in COMMANDS if command not in PLAIN_EXEMPT and "docs/api.py" not in command
+]
 
 
 @pytest.fixture(scope="module")
@@ -299,7 +331,9 @@ def done() -> set[str]:
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
     server = Server(VirtualQueue(800.0, 4, 100.0))
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+    ).start()
     yield server.server_port
     server.shutdown()
     server.server_close()
@@ -307,10 +341,12 @@ def port() -> Iterator[int]:
 
 def test_what_the_documents_hold_is_found() -> None:
     text = (
-        "`python -m x\ny` and `mypy`\n\n    pip install '.[a]' && python -m pytest\n\n```python\na = 1\n```\n"
+        "`python -m x\ny` and `mypy`\n\n    pip install '.[a]' && python -m pytest\n\n```python\na"
+        " = 1\n```\n"
     )
     assert read("x", text) == Found(
-        [("x:6", "a = 1\n")], [("x", "pip install .[a]"), ("x", "python -m pytest"), ("x", "python -m x y")]
+        [("x:6", "a = 1\n")],
+        [("x", "pip install .[a]"), ("x", "python -m pytest"), ("x", "python -m x y")],
     )
     for name in ("README.md", "README.ko.md", "CONTRIBUTING.md", "docs/bench.md", "docs/live.md"):
         assert len(FOUND[name].commands) >= 3, name
@@ -389,8 +425,15 @@ async def acall(item: Any) -> None:
 
 def executed(where: str) -> str:
     """What a snippet prints; where it awaits, it is run in an event loop."""
-    code = compile(SNIPPETS[where], where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-    names: dict[str, Any] = {"__name__": "__main__", "data": range(20), "call": call, "acall": acall}
+    code = compile(
+        SNIPPETS[where], where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True
+    )
+    names: dict[str, Any] = {
+        "__name__": "__main__",
+        "data": range(20),
+        "call": call,
+        "acall": acall,
+    }
     printed = io.StringIO()
 
     async def waited() -> None:
@@ -427,7 +470,9 @@ def test_the_table_of_headroom_is_what_its_snippet_prints(
 
 def test_the_table_of_the_league_is_the_committed_one() -> None:
     """docs/league.md against the summary beside the picture: what was measured is what is told."""
-    league = json.loads((ROOT / "results/reference-league/summary.json").read_text(encoding="utf-8"))
+    league = json.loads(
+        (ROOT / "results/reference-league/summary.json").read_text(encoding="utf-8")
+    )
     text = (ROOT / "docs/league.md").read_text(encoding="utf-8")
     assert {row["throttle"] for row in league["standings"]} == set(CONTROLLERS)
     assert {row["scenario"] for row in league["cells"]} == set(SCENARIOS)
@@ -436,7 +481,9 @@ def test_the_table_of_the_league_is_the_committed_one() -> None:
     assert block
     # A long name has a line of its own.
     found = re.findall(r"^    ([a-z][\w-]+)(?: +|\n +)([\d-]+ 0\..*)$", block[0], re.M)
-    shown = {name: [cell for cell in rest.split() if not cell.startswith("±")] for name, rest in found}
+    shown = {
+        name: [cell for cell in rest.split() if not cell.startswith("±")] for name, rest in found
+    }
     assert list(shown) == [row["throttle"] for row in league["standings"]]
 
     def two(value: float | None) -> str:
@@ -463,21 +510,26 @@ def test_the_table_of_the_league_is_the_committed_one() -> None:
         (row["scenarios"], row["among"], row["first"]) for row in league["standings"]
     ):
         where = (
-            f"on {number} of {len(SCENARIOS)} scenarios, ranked among the {among} throttles that act there"
+            f"on {number} of {len(SCENARIOS)} scenarios, ranked among the {among} throttles that"
+            " act there"
         )
         assert f"    {where}; first: {first}\n" in text
 
 
 @pytest.mark.parametrize("name", ["docs/league.md", "docs/headroom.md"])
 def test_the_lead_on_the_held_out_half_is_the_committed_one(name: str) -> None:
-    """Thirty replications of `headroom` and of the best of its rivals there, as the table has it."""
+    """Thirty replications of `headroom` and of the best of its rivals there, as the table has
+    it.
+    """
     folder = ROOT / "results"
     table = json.loads((folder / "reference-league/summary.json").read_text(encoding="utf-8"))
     pair = json.loads((folder / "reference-held-out/summary.json").read_text(encoding="utf-8"))
     words = pair["command"].split()
     names = words[words.index("--scenarios") + 1].split(",")
     assert {half(scenario) for scenario in names} == {"held-out"}
-    cells = {(row["scenario"], row["throttle"]) for row in table["cells"] if row["half"] == "held-out"}
+    cells = {
+        (row["scenario"], row["throttle"]) for row in table["cells"] if row["half"] == "held-out"
+    }
     assert set(names) == {scenario for scenario, throttle in cells if throttle == "brpc-auto"}
     first, second = pair["held_out"]
     best = min(
@@ -499,13 +551,19 @@ def test_the_lead_on_the_held_out_half_is_the_committed_one(name: str) -> None:
 
 
 def anchors(path: Path) -> set[str]:
-    """What a link into a Markdown page may end with: its headings, as the hosts of repositories name them."""
+    """What a link into a Markdown page may end with: its headings, as the hosts of repositories
+    name them.
+    """
     text = re.sub(r"^```.*?^```$", "", path.read_text(encoding="utf-8"), flags=re.S | re.M)
     headings = re.findall(r"^#+ +(.*?) *$", text, re.M)
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-PAGES = [*DOCUMENTS, "CHANGELOG.md", *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("tpssim/**/*.md"))]
+PAGES = [
+    *DOCUMENTS,
+    "CHANGELOG.md",
+    *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("tpssim/**/*.md")),
+]
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -564,8 +622,12 @@ def dead_links(folder: Path) -> list[str]:
 
 
 def test_a_dead_link_of_a_page_is_found(tmp_path: Path) -> None:
-    (tmp_path / "a.html").write_text('<p id="here"><a href="#here">1</a><a href="b.html#x">2</a>', "utf-8")
-    (tmp_path / "b.html").write_text('<p id="y"><a href="a.html">1</a><a href="c.html">2</a>', "utf-8")
+    (tmp_path / "a.html").write_text(
+        '<p id="here"><a href="#here">1</a><a href="b.html#x">2</a>', "utf-8"
+    )
+    (tmp_path / "b.html").write_text(
+        '<p id="y"><a href="a.html">1</a><a href="c.html">2</a>', "utf-8"
+    )
     assert sorted(dead_links(tmp_path)) == ["a.html: b.html#x", "b.html: c.html"]
 
 
@@ -596,4 +658,6 @@ def test_the_pages_of_the_api_are_built_without_a_warning(tmp_path: Path) -> Non
     assert dead_links(made) == []
     page = (made / "tpssim.html").read_text(encoding="utf-8")
     assert [name for name in tpssim.__all__ if f'id="{name}"' not in page] == []
-    assert 'id="Headroom.queue"' in (made / "tpssim/controllers/headroom.html").read_text(encoding="utf-8")
+    assert 'id="Headroom.queue"' in (made / "tpssim/controllers/headroom.html").read_text(
+        encoding="utf-8"
+    )

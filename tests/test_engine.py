@@ -159,9 +159,11 @@ TIMER_MODELS = st.sampled_from(
     ]
 )
 PLANTS = st.builds(
-    lambda service, target, consumer, disturbances, timer, backend, late, poisson, tick, grid, way: Scenario(
-        "drawn", service, target, 2.5, consumer, disturbances, timer
-    )._replace(backend=backend, late=late, poisson=poisson, tick=tick, grid=grid, network=way),
+    lambda service, target, consumer, disturbances, timer, backend, late, poisson, tick, grid, to: (
+        Scenario("drawn", service, target, 2.5, consumer, disturbances, timer)._replace(
+            backend=backend, late=late, poisson=poisson, tick=tick, grid=grid, network=to
+        )
+    ),
     SERVICES,
     st.sampled_from([4.0, 16.0, 50.0, 123.456, 400.0]),
     st.sampled_from(
@@ -216,12 +218,16 @@ def test_drawn_plants_and_laws_to_the_bit(scenario: Scenario, law: Any, seed: in
 
 
 @needs_numba
-@pytest.mark.parametrize("law", [Windowed(), Remembering(), Admitting()], ids=lambda law: type(law).__name__)
-@pytest.mark.parametrize("consumer", [Pool(4.0, 5.0), Async(0.0, "completion")], ids=["pool", "async"])
+@pytest.mark.parametrize(
+    "law", [Windowed(), Remembering(), Admitting()], ids=lambda law: type(law).__name__
+)
+@pytest.mark.parametrize(
+    "consumer", [Pool(4.0, 5.0), Async(0.0, "completion")], ids=["pool", "async"]
+)
 def test_one_s_own_law_compiles_to_the_same_bits(law: Any, consumer: Any) -> None:
-    scenario = Scenario("s", Lognormal(0.02, 1.0), 150.0, 10.0, consumer, (Step(3.0, 5.0, 4.0),))._replace(
-        backend=Backend(servers=3.0, failure=0.05, slope=0.02), late=capped(5)
-    )
+    scenario = Scenario(
+        "s", Lognormal(0.02, 1.0), 150.0, 10.0, consumer, (Step(3.0, 5.0, 4.0),)
+    )._replace(backend=Backend(servers=3.0, failure=0.05, slope=0.02), late=capped(5))
     ours = engine.simulate(scenario, law, 1, 0, {})
     assert ours.meta["engine"] == "compiled"
     assert same(ours, simpy_engine.simulate(scenario, law, 1, 0, {}))
@@ -254,7 +260,9 @@ def test_one_operation_changed_is_noticed(before: str, after: str) -> None:
         Scenario("ties", Constant(0.25), 4.0, 4.0, Async(0.0, "completion"))._replace(
             backend=Backend(servers=1.0, places=0.0)
         ),
-        Scenario("pool", Exponential(0.05), 50.0, 4.0, Pool(2.0, 2.0))._replace(backend=Backend(servers=1.0)),
+        Scenario("pool", Exponential(0.05), 50.0, 4.0, Pool(2.0, 2.0))._replace(
+            backend=Backend(servers=1.0)
+        ),
         Scenario("limit", Constant(0.25), 16.0, 4.0, Async(0.0, "completion"))._replace(
             backend=Backend(limit=2.0)
         ),
@@ -262,7 +270,8 @@ def test_one_operation_changed_is_noticed(before: str, after: str) -> None:
     laws: list[Any] = [Valve(limit=5.0), Remembering()]
     differ = [
         not same(
-            engine._simulate(broken.run, plant, law, 0, 0, {}), simpy_engine.simulate(plant, law, 0, 0, {})
+            engine._simulate(broken.run, plant, law, 0, 0, {}),
+            simpy_engine.simulate(plant, law, 0, 0, {}),
         )
         for plant in plants
         for law in laws
@@ -295,13 +304,19 @@ def test_code_that_waits_by_itself_is_no_law() -> None:
 
 @needs_numba
 def test_auto_takes_the_fast_one_and_only_the_metadata_tell() -> None:
-    fast, slow = (simulate("degrade-recover", "headroom", engine=name) for name in ("auto", "simpy"))
+    fast, slow = (
+        simulate("degrade-recover", "headroom", engine=name) for name in ("auto", "simpy")
+    )
     assert (fast.meta["engine"], slow.meta["engine"]) == ("compiled", "simpy")
     assert same(fast, slow)
-    assert [getattr(fast, name).dtype for name in COLUMNS] == [getattr(slow, name).dtype for name in COLUMNS]
+    assert [getattr(fast, name).dtype for name in COLUMNS] == [
+        getattr(slow, name).dtype for name in COLUMNS
+    ]
 
 
-def test_without_numba_it_runs_interpreted_and_auto_takes_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_numba_it_runs_interpreted_and_auto_takes_the_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(compiling, "compiles", False)
     monkeypatch.setattr("tpssim.simulation.run.compiles", False)
     trace = simulate("blocking-steady:duration=5", "aimd", engine="compiled")
@@ -326,7 +341,9 @@ def test_a_class_redefined_under_the_same_name_takes_effect_at_once() -> None:
     scenario = Scenario("s", Constant(0.001), 100.0, 5.0)
     for step in (1.0, 5.0):
         law = define(step)
-        assert same(engine.simulate(scenario, law, 0, 0, {}), simpy_engine.simulate(scenario, law, 0, 0, {}))
+        assert same(
+            engine.simulate(scenario, law, 0, 0, {}), simpy_engine.simulate(scenario, law, 0, 0, {})
+        )
 
 
 @needs_numba
@@ -348,13 +365,18 @@ def test_a_law_that_cannot_be_compiled_says_why_and_runs() -> None:
 @needs_numba
 def test_an_edited_law_file_takes_effect_at_once(tmp_path: Path) -> None:
     package = tmp_path / "tpssim"
-    shutil.copytree(Path(tpssim.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
-    code = (
-        "from tpssim import simulate; t = simulate('blocking-steady:duration=5', 'aimd');"
-        "m = simulate('blocking-steady:duration=5', 'aimd', engine='simpy');"
-        "assert t.meta['engine'] == 'compiled' and (t.released == m.released).all(); print(len(t.released))"
+    shutil.copytree(
+        Path(tpssim.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
     )
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
+    code = (
+        "from tpssim import simulate; t = simulate('blocking-steady:duration=5', 'aimd');m ="
+        " simulate('blocking-steady:duration=5', 'aimd', engine='simpy');assert t.meta['engine'] =="
+        " 'compiled' and (t.released == m.released).all(); print(len(t.released))"
+    )
+    environment = os.environ | {
+        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONPATH": str(tmp_path),
+    }
 
     def calls() -> int:
         done = subprocess.run(
@@ -371,6 +393,8 @@ def test_an_edited_law_file_takes_effect_at_once(tmp_path: Path) -> None:
     law = package / "controllers" / "aimd.py"
     text = law.read_text(encoding="utf-8")
     assert text.count("= 0.7\n") == 1
-    law.write_text(text.replace("rate = rate * self.dec_rate", "rate = rate * 0.1"), encoding="utf-8")
+    law.write_text(
+        text.replace("rate = rate * self.dec_rate", "rate = rate * 0.1"), encoding="utf-8"
+    )
     assert law.read_text(encoding="utf-8") != text
     assert calls() < before

@@ -1,4 +1,6 @@
-"""simulate and compare: what may be given, reproducibility, common noise, results as text and JSON."""
+"""simulate and compare: what may be given, reproducibility, common noise, results as text and
+JSON.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,12 @@ def test_ones_own_law_and_scenario_run() -> None:
     [
         ("nowhere", "aimd", {}, "no scenario 'nowhere'; allowed: fast-async, blocking-steady"),
         (SHORT, "nothing", {}, "no controller 'nothing'; allowed: auto, fixed, "),
-        (SHORT, "aimd:alpha=1", {}, "aimd: there is no parameter 'alpha'; allowed: threshold, dec_rate"),
+        (
+            SHORT,
+            "aimd:alpha=1",
+            {},
+            "aimd: there is no parameter 'alpha'; allowed: threshold, dec_rate",
+        ),
         (SHORT, "ewma-deadzone:alpha=0", {}, r"alpha=0 is out of range; allowed: \(0, 1\]"),
         (SHORT, "printed-aimd:alpha=1", {}, "printed-aimd takes no parameters"),
         (SHORT, "aimd", {"seed": -1}, "seed=-1; allowed: a whole number >= 0"),
@@ -83,7 +90,9 @@ def test_bad_input_is_refused_in_one_line(
         ({"scenarios": [SHORT, SHORT]}, "is given twice"),
     ],
 )
-def test_a_comparison_of_nothing_or_of_doubles_is_refused(options: dict[str, Any], message: str) -> None:
+def test_a_comparison_of_nothing_or_of_doubles_is_refused(
+    options: dict[str, Any], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         compare(**{"scenarios": SHORT, **options})
 
@@ -110,7 +119,9 @@ def test_a_comparison_equals_its_runs_and_their_pairs_share_the_noise() -> None:
 
 def test_pairing_under_common_noise_narrows_the_difference() -> None:
     # Two tunings of one law: the paired difference varies less than that of independent runs would.
-    result = compare("blocking-steady:duration=20", ["busy-time", "busy-time:low=0.9"], replications=8)
+    result = compare(
+        "blocking-steady:duration=20", ["busy-time", "busy-time:low=0.9"], replications=8
+    )
     a, b = (
         np.array([run.measures["throughput"] for run in cell.runs])
         for cell in result.of("blocking-steady:duration=20").values()
@@ -127,7 +138,9 @@ def test_the_document_is_the_same_for_any_number_of_workers_and_another_seed_cha
 
 
 def test_the_document_holds_verdicts_intervals_and_phases() -> None:
-    document = json.loads(compare("degrade-recover", "headroom", replications=5).to_json(command="x"))
+    document = json.loads(
+        compare("degrade-recover", "headroom", replications=5).to_json(command="x")
+    )
     assert document["command"] == "x"
     assert set(document["metrics"]) == set(METRICS)
     throttle = document["scenarios"]["degrade-recover"]["throttles"]["headroom"]
@@ -142,7 +155,9 @@ def test_the_document_holds_verdicts_intervals_and_phases() -> None:
 
 
 def test_what_degrade_recover_must_show() -> None:
-    result = compare("degrade-recover", ["printed-aimd", "printed-ewma", "headroom"], replications=5, seed=99)
+    result = compare(
+        "degrade-recover", ["printed-aimd", "printed-ewma", "headroom"], replications=5, seed=99
+    )
     cells = result.of("degrade-recover")
     assert [cell.verdict()[0] for cell in cells.values()] == ["oscillates", "stuck", "converges"]
     _, degraded, after = cells["printed-ewma"].phase_estimates()
@@ -156,8 +171,8 @@ def test_what_degrade_recover_must_show() -> None:
 
 
 def test_the_mean_field_point_of_the_printed_aimd() -> None:
-    # Expected gain = expected loss at 30.1/s (CV 0.5) and 22.5/s (CV 1) for a lognormal service of 20 ms.
-    # It is a mean-field figure; time averages lie a little below it.
+    # Expected gain = expected loss at 30.1/s (CV 0.5) and 22.5/s (CV 1) for a lognormal service of
+    # 20 ms. It is a mean-field figure; time averages lie a little below it.
     for cv, balance in ((0.5, 30.1), (1.0, 22.5)):
         trace = simulate(f"blocking-steady:cv={cv:g},duration=600", "printed-aimd")
         # The rate logged at a release holds from the return before it to its own return.
@@ -222,7 +237,8 @@ def test_late_policies_are_compared_and_the_storm_is_seen() -> None:
     )
     result = compare(variants, ["fixed", "headroom"], replications=2)
     storms = {
-        arena.late: result.cells[arena.name, "fixed"].estimate("burst_100ms").mean for arena in variants
+        arena.late: result.cells[arena.name, "fixed"].estimate("burst_100ms").mean
+        for arena in variants
     }
     # 1 ms a call: after the stall 100 go out in 0.1 s instead of 20; capped(20) adds at most 20.
     assert storms[late_policy("burst")] == pytest.approx(100.0, rel=0.1)
@@ -232,7 +248,10 @@ def test_late_policies_are_compared_and_the_storm_is_seen() -> None:
     (group,) = result.late_variants()
     assert [str(arena.late) for arena in group] == ["burst", "delay", "skip", "capped(20)"]
     text = result.table().partition("stall: what becomes of missed slots")[2]
-    assert [line.split()[:2] for line in text.splitlines()[5:7]] == [["fixed", "burst"], ["fixed", "delay"]]
+    assert [line.split()[:2] for line in text.splitlines()[5:7]] == [
+        ["fixed", "burst"],
+        ["fixed", "delay"],
+    ]
     # 2 s at 200/s are missed; the call in the stall is one of them, and one is late itself.
     skipped = result.cells["stall late=skip", "fixed"].estimate("skipped").mean
     assert skipped == pytest.approx(399.0, abs=1.0)
@@ -261,4 +280,6 @@ def test_producers_share_and_the_table_says_how_fairly() -> None:
     result = compare("join-leave", ["fixed", "headroom"], replications=2)
     assert re.search(r"fair- +fair\n.* ness +s\n", result.table())
     # First come, first served: two blocking callers of one server take turns.
-    assert result.of("join-leave")["fixed"].estimate("fairness").mean == pytest.approx(1.0, abs=1e-3)
+    assert result.of("join-leave")["fixed"].estimate("fairness").mean == pytest.approx(
+        1.0, abs=1e-3
+    )

@@ -1,4 +1,6 @@
-"""`explore`: what the sliders come to, as functions, as widgets, and in a notebook in a real browser."""
+"""`explore`: what the sliders come to, as functions, as widgets, and in a notebook in a real
+browser.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def test_the_constants_of_the_article_need_no_naming() -> None:
 
 
 def test_the_picture_moves_and_keeps_its_baseline() -> None:
-    before, after, again = (pixels(view(choice).png) for choice in (Choice(), Choice(alpha=0.02), Choice()))
+    before, after, again = (
+        pixels(view(choice).png) for choice in (Choice(), Choice(alpha=0.02), Choice())
+    )
     assert before.shape == after.shape
     assert (before == again).all(), "nothing of the lines before is left"
     assert (before != after).any()
@@ -64,7 +68,9 @@ def test_the_picture_moves_and_keeps_its_baseline() -> None:
 
 
 def test_curves_by_hand() -> None:
-    """A bin is a second; four calls end in the first, one in the third, one fails, one ends too late."""
+    """A bin is a second; four calls end in the first, one in the third, one fails, one ends too
+    late.
+    """
     plant = Scenario("s", Constant(0.1), 10.0, 120.0)
     scheduled = np.array([0.0, 0.0, 0.8, 0.0, 2.0, 2.0, 119.0])
     completed = np.array([0.5, 0.7, 0.9, 0.25, 2.5, 2.5, 121.0])
@@ -73,10 +79,14 @@ def test_curves_by_hand() -> None:
     none, one = np.full(7, np.inf), np.ones(7)
     producer = np.zeros(7, dtype=np.int32)
     latency = completed - scheduled
-    trace = Trace(scheduled, scheduled, completed, latency, rate, none, one, outcome, producer, plant, {})
+    trace = Trace(
+        scheduled, scheduled, completed, latency, rate, none, one, outcome, producer, plant, {}
+    )
     found = curves(trace)
     assert found.delivered[:4].tolist() == [4.0, 0.0, 1.0, 0.0]
-    assert found.median[0] == pytest.approx(0.25), "of 0.1, 0.25, 0.5, 0.7 the lower one in the middle"
+    assert found.median[0] == pytest.approx(0.25), (
+        "of 0.1, 0.25, 0.5, 0.7 the lower one in the middle"
+    )
     assert found.most[0] == pytest.approx(0.7)
     assert found.median[2] == found.most[2] == 0.5
     assert np.isnan(found.median[[1, 3]]).all()
@@ -84,7 +94,11 @@ def test_curves_by_hand() -> None:
 
 
 def test_every_arena_can_be_seen() -> None:
-    assert {"degrade-recover", "blocking-steady", "fast-async", "drift"} <= set(ARENAS) < set(SCENARIOS)
+    assert (
+        {"degrade-recover", "blocking-steady", "fast-async", "drift"}
+        <= set(ARENAS)
+        < set(SCENARIOS)
+    )
     for name in ARENAS:
         choice = Choice(name)
         text = verdict_text(view(choice), choice)
@@ -159,7 +173,9 @@ def lab(tmp_path: Path) -> Iterator[str]:
         "ServerApp.open_browser": False,
         "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
     }
-    paths = {f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "DATA", "RUNTIME")} | {
+    paths = {
+        f"JUPYTER_{kind}_DIR": str(tmp_path / kind) for kind in ("CONFIG", "DATA", "RUNTIME")
+    } | {
         "JUPYTERLAB_WORKSPACES_DIR": str(tmp_path / "workspaces"),
         "IPYTHONDIR": str(tmp_path / "ipython"),
     }
@@ -172,7 +188,9 @@ def lab(tmp_path: Path) -> Iterator[str]:
         try:
             address = f"http://127.0.0.1:{port}"
             for _ in range(600):
-                assert server.poll() is None, (tmp_path / "lab.log").read_text(encoding="utf-8")[-2000:]
+                assert server.poll() is None, (tmp_path / "lab.log").read_text(encoding="utf-8")[
+                    -2000:
+                ]
                 try:
                     urllib.request.urlopen(f"{address}/api", timeout=5).close()
                     break
@@ -184,7 +202,9 @@ def lab(tmp_path: Path) -> Iterator[str]:
             server.wait(timeout=30)
 
 
-def test_in_a_notebook_a_slider_moved_by_keyboard_changes_the_picture(lab: str, tmp_path: Path) -> None:
+def test_in_a_notebook_a_slider_moved_by_keyboard_changes_the_picture(
+    lab: str, tmp_path: Path
+) -> None:
     with chromium(tmp_path / "profile") as driver:
         from selenium.common.exceptions import (
             ElementClickInterceptedException,
@@ -195,7 +215,8 @@ def test_in_a_notebook_a_slider_moved_by_keyboard_changes_the_picture(lab: str, 
         from selenium.webdriver.common.keys import Keys
         from selenium.webdriver.support.ui import WebDriverWait
 
-        # The page lays its cells anew while it loads: what was found a moment ago may be gone or covered.
+        # The page lays its cells anew while it loads: what was found a moment ago may be gone or
+        # covered.
         passing = (StaleElementReferenceException, ElementClickInterceptedException)
         wait = WebDriverWait(driver, 120, ignored_exceptions=passing)
 
@@ -208,7 +229,8 @@ def test_in_a_notebook_a_slider_moved_by_keyboard_changes_the_picture(lab: str, 
             return str(image.get_attribute("src")), int(image.get_property("naturalWidth"))
 
         def sliders(_: object) -> bool:
-            """Whether the sliders are there; a cell that was not run yet is clicked and run by Shift+Enter.
+            """Whether the sliders are there; a cell that was not run yet is clicked and run by
+            Shift+Enter.
 
             A prompt without text is one that the page has not drawn.
             """
@@ -227,7 +249,9 @@ def test_in_a_notebook_a_slider_moved_by_keyboard_changes_the_picture(lab: str, 
 
         driver.get(lab)
         wait.until(
-            lambda d: d.find_elements(By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator[data-status=idle]")
+            lambda d: d.find_elements(
+                By.CSS_SELECTOR, ".jp-Notebook-ExecutionIndicator[data-status=idle]"
+            )
         )
         wait.until(sliders)
         wait.until(lambda d: picture()[1] > 0)
@@ -236,7 +260,9 @@ def test_in_a_notebook_a_slider_moved_by_keyboard_changes_the_picture(lab: str, 
         assert command() == Choice().command()
         handle = driver.find_element(By.CSS_SELECTOR, ".noUi-handle")
         driver.execute_script("arguments[0].focus()", handle)
-        ActionChains(driver).send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT).perform()
+        ActionChains(driver).send_keys(
+            Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT
+        ).perform()
         wait.until(lambda d: command() == Choice(alpha=0.23).command())
         wait.until(lambda d: picture()[0] != before)
         wait.until(lambda d: says(f"here {view(Choice(alpha=0.23)).verdict.word}"))

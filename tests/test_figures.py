@@ -1,8 +1,10 @@
-"""Figures in prose: each names the command that makes it, and is what that command gives, as printed.
+"""Figures in prose: each names the command that makes it, and is what that command gives, as
+printed.
 
-A claim is a sentence with fields in place of its figures; they are filled from the JSON of the command, and
-the sentence must then stand in the document. So the precision is the sentence's own, and a failure shows what
-to write. What depends on the wall clock cannot be compared: those paragraphs name their benchmark.
+A claim is a sentence with fields in place of its figures; they are filled from the JSON of the
+command, and the sentence must then stand in the document. So the precision is the sentence's own,
+and a failure shows what to write. What depends on the wall clock cannot be compared: those
+paragraphs name their benchmark.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ def words(name: str) -> str:
 
 @functools.cache
 def printed(command: str, more: str = "") -> str:
-    """What a command prints, run as it stands (and with `more` options) beside the documents' own files."""
+    """What a command prints, run as it stands (and with `more` options) beside the documents' own
+    files.
+    """
     given = [*shlex.split(command)[3:], *shlex.split(more), "--out", "out"]
     if given[0] in ("compare", "sweep"):
         given += ["--workers", "1"]
@@ -80,7 +84,8 @@ def row(word: str, name: str) -> Claim:
     """A row of the README's table of other throttles."""
     timer = "--timer asyncio-epoll " if "asyncio" in name or "aio" in name else ""
     who = (
-        "fixed --throttle " + " ".join(f"{LIBRARIES}:with_{n}" for n in ("asyncio_sleep", "aiolimiter"))
+        "fixed --throttle "
+        + " ".join(f"{LIBRARIES}:with_{n}" for n in ("asyncio_sleep", "aiolimiter"))
         if timer
         else "fixed printed-sleep --throttle "
         + " ".join(f"{LIBRARIES}:with_{n}" for n in ("ratelimit", "pyrate_limiter"))
@@ -91,7 +96,9 @@ def row(word: str, name: str) -> Claim:
         return [mean(cell, "throughput"), mean(cell, "burst_10ms")]
 
     live = " (live: 467)" if word == "aiolimiter" else ""
-    command = T + f"compare --scenarios drift:duration=20 --replications 1 {timer}--controllers {who}"
+    command = (
+        T + f"compare --scenarios drift:duration=20 --replications 1 {timer}--controllers {who}"
+    )
     return Claim(command, {"README.md": f"| {word} | {{:.0f}}{live} | {{:.0f}} |"}, figures)
 
 
@@ -139,13 +146,21 @@ def pairs(document: Any) -> list[float | str]:
     found = Counter(point["verdict"] for point in points)
     (one,) = (point for point in points if point["verdict"] == "converges")
     runs = document["replications"]
-    return [len(points), found["stuck"], found["saturated"], round(one["verdict_share"] * runs), runs]
+    return [
+        len(points),
+        found["stuck"],
+        found["saturated"],
+        round(one["verdict_share"] * runs),
+        runs,
+    ]
 
 
 def searched(document: Any) -> list[float]:
     steady, recover = throttles(document, "blocking-steady"), throttles(document, "degrade-recover")
     achieved = [
-        mean(found[law], "achieved") for law in (TUNED, "ewma-deadzone") for found in (steady, recover)
+        mean(found[law], "achieved")
+        for law in (TUNED, "ewma-deadzone")
+        for found in (steady, recover)
     ]
     return [*achieved, *(mean(steady[law], "response_p99") for law in (TUNED, "ewma-deadzone"))]
 
@@ -158,20 +173,27 @@ CLAIMS = {
     "story": Claim(
         T + "compare --scenarios degrade-recover",
         {
-            "README.md": "EWMA + dead zone stays at {:.0f} % of what is possible for ever, `headroom` "
-            "delivers {:.0f} %: its rate is back {:.1f} s after the service is, what completes (a second's "
-            "mean) after {:.1f} s.",
-            "README.ko.md": "EWMA + 데드존은 회복한 뒤에도 가능한 속도의 {:.0f} %에 머무릅니다. "
-            "`headroom`은 감당할 수 있는 양의 {:.0f} %를 쓰고, 서비스가 회복하면 내보내는 속도는 {:.1f}초, "
-            "완료되는 호출은 {:.1f}초 만에 따라 올라옵니다.",
+            "README.md": (
+                "EWMA + dead zone stays at {:.0f} % of what is possible for ever, `headroom`"
+                " delivers {:.0f} %: its rate is back {:.1f} s after the service is, what completes"
+                " (a second's mean) after {:.1f} s."
+            ),
+            "README.ko.md": (
+                "EWMA + 데드존은 회복한 뒤에도 가능한 속도의 {:.0f} %에 머무릅니다. "
+                "`headroom`은 감당할 수 있는 양의 {:.0f} %를 쓰고, 서비스가 회복하면 내보내는"
+                " 속도는 {:.1f}초, "
+                "완료되는 호출은 {:.1f}초 만에 따라 올라옵니다."
+            ),
         },
         story,
     ),
     "corridor": Claim(
         T + "sweep alpha-deadzone",
         {
-            "README.md": "runs throttle 5 at {} points of ALPHA x DEADZONE, ten replications each "
-            "({:.0f} million calls)"
+            "README.md": (
+                "runs throttle 5 at {} points of ALPHA x DEADZONE, ten replications each "
+                "({:.0f} million calls)"
+            )
         },
         lambda document: [
             len(document["points"]),
@@ -196,7 +218,11 @@ CLAIMS = {
     ),
     "ours there": Claim(
         T + "compare --scenarios degrade-recover",
-        {"README.md": "where `headroom` achieves {:.1f} % (with a response time of {:.2f} s at p99"},
+        {
+            "README.md": (
+                "where `headroom` achieves {:.1f} % (with a response time of {:.2f} s at p99"
+            )
+        },
         lambda document: [
             mean(throttles(document, "degrade-recover")["headroom"], measure)
             for measure in ("achieved", "response_p99")
@@ -221,10 +247,12 @@ CLAIMS = {
         T + "compare --scenarios blocking-steady,degrade-recover "
         "--controllers ewma-deadzone ewma-deadzone:deadzone=1.5 busy-time",
         {
-            "docs/bench.md": "the rate settles at {:.0f} of {:.0f} a second, and on `degrade-recover` it "
-            "never returns ({:.1f} % of the achievable). A DEADZONE beyond the noise, 1 + 3 sigma sqrt(alpha "
-            "/ (2 - alpha)) = {:.1f}, stops the false cuts, but then an overload is tolerated: on "
-            "`blocking-steady` the lag grows by {:.0f} % of the time"
+            "docs/bench.md": (
+                "the rate settles at {:.0f} of {:.0f} a second, and on `degrade-recover` it never"
+                " returns ({:.1f} % of the achievable). A DEADZONE beyond the noise, 1 + 3 sigma"
+                " sqrt(alpha / (2 - alpha)) = {:.1f}, stops the false cuts, but then an overload is"
+                " tolerated: on `blocking-steady` the lag grows by {:.0f} % of the time"
+            )
         },
         mended,
     ),
@@ -238,17 +266,23 @@ CLAIMS = {
         T + "sweep --scenario degrade-recover --controller ewma-deadzone --replications 10 --grid "
         "alpha=0.02,0.05,0.1,0.2,0.4 deadzone=1.02,1.05,1.1,1.15,1.2,1.3,1.4,1.5,1.7",
         {
-            "docs/bench.md": "Of {} pairs of ALPHA (0.02 to 0.4) and DEADZONE (1.02 to 1.7) on "
-            "`degrade-recover`, {} are stuck, {} saturated, and one converges, in {} of {} runs"
+            "docs/bench.md": (
+                "Of {} pairs of ALPHA (0.02 to 0.4) and DEADZONE (1.02 to 1.7) on "
+                "`degrade-recover`, {} are stuck, {} saturated, and one converges, in {} of {} runs"
+            )
         },
         pairs,
     ),
     "searched": Claim(
         T
-        + f"compare --scenarios blocking-steady,degrade-recover --controllers ewma-deadzone {TUNED} --seed 1",
+        + f"compare --scenarios blocking-steady,degrade-recover --controllers ewma-deadzone {TUNED}"
+        " --seed 1",
         {
-            "docs/bench.md": "achieves {:.0f} % of `blocking-steady` and {:.0f} % of `degrade-recover` (as "
-            "printed: {:.0f} % and {:.0f} %), at the price of a p99 of {:.2f} s in place of {:.2f} s"
+            "docs/bench.md": (
+                "achieves {:.0f} % of `blocking-steady` and {:.0f} % of `degrade-recover` (as"
+                " printed: {:.0f} % and {:.0f} %), at the price of a p99 of {:.2f} s in place of"
+                " {:.2f} s"
+            )
         },
         searched,
     ),
@@ -263,7 +297,9 @@ def test_a_claim_is_what_its_command_gives(name: str) -> None:
     assert plain(claim.command) in commands, f"{first} does not name {claim.command}"
     figures = claim.figures(json.loads(printed(claim.command, f"{claim.more} --json")))
     for document, text in claim.texts.items():
-        assert text.format(*figures) in words(document), f"{document}: write\n{text.format(*figures)}"
+        assert text.format(*figures) in words(document), (
+            f"{document}: write\n{text.format(*figures)}"
+        )
 
 
 @pytest.mark.parametrize(
@@ -291,10 +327,14 @@ def test_the_rows_of_a_table_are_what_its_command_prints(document: str, command:
 
 
 def table_of_headroom() -> dict[str, list[str]]:
-    """Scenario -> cells of the table in docs/headroom.md, which a test of its own compares with a run."""
+    """Scenario -> cells of the table in docs/headroom.md, which a test of its own compares with a
+    run.
+    """
     text = (ROOT / "docs/headroom.md").read_text(encoding="utf-8")
     block = text.partition("<!-- headroom -->")[2].partition("<!-- /headroom -->")[0]
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in block.strip().splitlines()[2:]]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]] for line in block.strip().splitlines()[2:]
+    ]
     return {row[0]: row[1:] for row in rows}
 
 
@@ -304,7 +344,9 @@ def test_what_is_said_of_headroom_is_in_its_table() -> None:
     back = {name: cells[5] for name, cells in table.items()}
     readme, text = words("README.md"), words("docs/headroom.md")
     assert f"(`slow-recovery`: {back['slow-recovery']} s)" in readme
-    assert f"(`fast-errors`: {achieved['fast-errors'].replace('%', ' %')} of the achievable)" in readme
+    assert (
+        f"(`fast-errors`: {achieved['fast-errors'].replace('%', ' %')} of the achievable)" in readme
+    )
     assert f"only after {back['slow-recovery']} and {back['constant-timeouts']} s" in text
     below = {name for name, share in achieved.items() if float(share.rstrip("%")) < 95.0}
     (told,) = re.findall(r"less in (`knee`.*?)\. - \*", text)
@@ -314,7 +356,9 @@ def test_what_is_said_of_headroom_is_in_its_table() -> None:
 
 
 def test_where_headroom_is_behind_is_in_the_league() -> None:
-    league = json.loads((ROOT / "results/reference-league/summary.json").read_text(encoding="utf-8"))
+    league = json.loads(
+        (ROOT / "results/reference-league/summary.json").read_text(encoding="utf-8")
+    )
     best: dict[str, float] = {}
     ours: dict[str, float] = {}
     for cell in league["cells"]:
@@ -332,13 +376,16 @@ def test_where_headroom_is_behind_is_in_the_league() -> None:
 
 
 def test_what_is_said_of_the_held_out_half_is_in_the_league() -> None:
-    league = json.loads((ROOT / "results/reference-league/summary.json").read_text(encoding="utf-8"))
+    league = json.loads(
+        (ROOT / "results/reference-league/summary.json").read_text(encoding="utf-8")
+    )
     first, *others = sorted(league["held_out"], key=lambda row: (-row["scenarios"], row["rank"]))
     second = others[0]
     assert (
-        f"`{first['throttle']}` is first with {first['score']['mean']:.3f} over its {first['scenarios']} "
-        f"scenarios (`{second['throttle']}`, the second there, has {second['score']['mean']:.3f})"
-    ) in words("docs/league.md")
+        f"`{first['throttle']}` is first with {first['score']['mean']:.3f} over its"
+        f" {first['scenarios']} scenarios (`{second['throttle']}`, the second there, has"
+        f" {second['score']['mean']:.3f})" in words("docs/league.md")
+    )
 
 
 def test_the_settled_share_in_a_sudden_overload() -> None:
@@ -351,8 +398,8 @@ def test_the_settled_share_in_a_sudden_overload() -> None:
     assert phase["achievable"] == 0.5 * document["scenarios"]["idle-growth"]["target"]
     share = round(100.0 * phase["steady_share"]["mean"])
     assert (
-        f"for 10 s the service bears half of what is wanted, and the law settles at {share} % of that"
-        in words("docs/headroom.md")
+        f"for 10 s the service bears half of what is wanted, and the law settles at {share} % of"
+        " that" in words("docs/headroom.md")
     )
 
 
@@ -381,8 +428,8 @@ def test_what_is_counted() -> None:
     assert f"`validate`: Vector's published scenarios, {len(VECTOR_CASES)} of them" in changes
     named = ", ".join(f"`{name}`" for name in flight)
     assert (
-        f"{NUMBERS[len(flight)].capitalize()} with many calls in flight, where a limit can act: {named}."
-        in bench
+        f"{NUMBERS[len(flight)].capitalize()} with many calls in flight, where a limit can act:"
+        f" {named}." in bench
     )
     listed = ", ".join(f"`{name}`" for name in COMPLAINTS)
     assert f"And {NUMBERS[len(COMPLAINTS)]} complaints" in bench
@@ -395,17 +442,25 @@ def test_what_is_counted() -> None:
 
 def test_the_rules_are_those_of_the_code() -> None:
     bench, league, live = (words(f"docs/{name}.md") for name in ("bench", "league", "live"))
-    assert f"`stuck` (settled below {verdicts.STUCK:.0%} of the achievable)".replace("%", " %") in bench
+    assert (
+        f"`stuck` (settled below {verdicts.STUCK:.0%} of the achievable)".replace("%", " %")
+        in bench
+    )
     assert verdicts.EXCESS == 1.1
     assert "goes a tenth faster than it was asked to" in bench
     for name, part in PARTS.items():
         assert f"| {name} | {part.weight:g} |" in league
     assert f"A part counts as {LEAST:g} at least" in league
-    assert live_against_simulated.ALLOWED["throughput"] == live_against_simulated.ALLOWED["commanded"]
-    share, time = (
-        f"{100 * live_against_simulated.ALLOWED[name]:.0f} %" for name in ("throughput", "regain_time")
+    assert (
+        live_against_simulated.ALLOWED["throughput"] == live_against_simulated.ALLOWED["commanded"]
     )
-    assert f"its throughput and its mean rate are within {share} of the median of twenty runs" in live
+    share, time = (
+        f"{100 * live_against_simulated.ALLOWED[name]:.0f} %"
+        for name in ("throughput", "regain_time")
+    )
+    assert (
+        f"its throughput and its mean rate are within {share} of the median of twenty runs" in live
+    )
     assert f"the time until the service's capacity is used again within {time}" in live
 
 
@@ -449,10 +504,15 @@ LIVE = [
 ]
 
 
-@pytest.mark.parametrize(("document", "part", "benchmark"), LIVE, ids=[part[:20] for _, part, _ in LIVE])
-def test_a_figure_of_the_wall_clock_names_its_benchmark(document: str, part: str, benchmark: str) -> None:
+@pytest.mark.parametrize(
+    ("document", "part", "benchmark"), LIVE, ids=[part[:20] for _, part, _ in LIVE]
+)
+def test_a_figure_of_the_wall_clock_names_its_benchmark(
+    document: str, part: str, benchmark: str
+) -> None:
     paragraphs = [
-        " ".join(text.split()) for text in (ROOT / document).read_text(encoding="utf-8").split("\n\n")
+        " ".join(text.split())
+        for text in (ROOT / document).read_text(encoding="utf-8").split("\n\n")
     ]
     (found,) = (text for text in paragraphs if part in text)
     assert f"`benchmarks/{benchmark}.py`" in found
@@ -461,10 +521,14 @@ def test_a_figure_of_the_wall_clock_names_its_benchmark(document: str, part: str
 def test_the_korean_readme_is_in_step() -> None:
     """What a plain installation holds, and what replay does, as the English text says."""
     korean, english = words("README.ko.md"), words("README.md")
-    extras = re.findall(r"`(fast|live|notebook|dask|tune|docs)`", english.partition("the extras add")[2])
+    extras = re.findall(
+        r"`(fast|live|notebook|dask|tune|docs)`", english.partition("the extras add")[2]
+    )
     assert [f"`{extra}`" in korean for extra in dict.fromkeys(extras)] == [True] * 6
     assert "실시간 스로틀과 벤치는 `pip install .`만으로도 쓸 수 있습니다" in korean
-    assert "같은 결정을 비트까지 똑같이 다시 내리고" in korean, "it does both: the same decisions, and others"
+    assert "같은 결정을 비트까지 똑같이 다시 내리고" in korean, (
+        "it does both: the same decisions, and others"
+    )
     assert "497" in korean
     assert "some 497" in english
 
@@ -472,7 +536,9 @@ def test_the_korean_readme_is_in_step() -> None:
 def test_the_figures_of_the_recording_are_those_of_its_file() -> None:
     """tpssim/scenarios/recordings/README.md against the CSV beside it."""
     path = ROOT / "tpssim/scenarios/recordings/sqlite_commits.csv"
-    times = sorted(float(line.split(",")[1]) for line in path.read_text(encoding="utf-8").splitlines()[1:])
+    times = sorted(
+        float(line.split(",")[1]) for line in path.read_text(encoding="utf-8").splitlines()[1:]
+    )
     n, average = len(times), sum(times) / len(times)
     spread = math.sqrt(sum((x - average) ** 2 for x in times) / n) / average
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
@@ -488,7 +554,7 @@ def test_the_figures_of_the_recording_are_those_of_its_file() -> None:
     assert (
         f"| {n:,} | {1e3 * average:.3f} ms | {spread:.2f} | {quantile(0.5):.3f} ms | "
         f"{quantile(0.9):.3f} ms | {quantile(0.99):.2f} ms | {quantile(0.999):.2f} ms | "
-        f"{quantile(1.0):.2f} ms |"
-    ) in text
+        f"{quantile(1.0):.2f} ms |" in text
+    )
     assert f"| {digest} |" in text
     assert f"({sum(x > 0.005 for x in times) / n:.1%} lie above 5 ms)".replace("%", " %") in text

@@ -1,4 +1,6 @@
-"""Keys of code: every edit that can change a number changes the key, or there is none and it is said."""
+"""Keys of code: every edit that can change a number changes the key, or there is none and it is
+said.
+"""
 
 from __future__ import annotations
 
@@ -192,7 +194,8 @@ class Law(Base):
         rate = self.down(obs.target) * FACTORS["up"] * STEPS[0] * TABLE[0] * self.gain + self.bias
         rate = helper.f(self.trimmed(rate)) * helper.GAIN + self.offset()
         rate = nested(late(KNOB.turn(rate))) * MODE.value * helper.computed
-        rate = SCALE(wrapped(remembered(raised(bounded(shrink(rate)))))) * sum(1.0 for _ in range(1))
+        rate = SCALE(wrapped(remembered(raised(bounded(shrink(rate))))))
+        rate *= sum(1.0 for _ in range(1))
         rate = getattr(helper, "named")(helper.two_deep(rate)) * Made().value()
         try:
             rate = rate / 1.0
@@ -226,7 +229,11 @@ LISTED = {
         "def f(x):\n    return x * 0.5",
     ),
     "an inherited method": ("mine.py", "return target * 0.5", "return target * 0.25"),
-    "a property": ("mine.py", "def gain(self):\n        return 1.0", "def gain(self):\n        return 0.5"),
+    "a property": (
+        "mine.py",
+        "def gain(self):\n        return 1.0",
+        "def gain(self):\n        return 0.5",
+    ),
     "a static method": (
         "mine.py",
         "def trimmed(x):\n        return x * 1.0",
@@ -254,7 +261,11 @@ FURTHER = {
     ),
     "the argument of a partial": ("mine.py", "partial(scaled, 1.0)", "partial(scaled, 0.5)"),
     "an array": ("mine.py", "np.array([1.0,", "np.array([0.5,"),
-    "the type of an array": ("mine.py", "np.array([1.0, 2.0])", "np.array([1.0, 2.0], dtype=np.float32)"),
+    "the type of an array": (
+        "mine.py",
+        "np.array([1.0, 2.0])",
+        "np.array([1.0, 2.0], dtype=np.float32)",
+    ),
     "a keyword's default": ("mine.py", "most=1e6", "most=9.0"),
     "a default": ("mine.py", "by=1.0", "by=0.5"),
     "a function in a function": (
@@ -277,7 +288,11 @@ FURTHER = {
     "the value of a member": ("helper.py", "FAST = 1.0", "FAST = 0.5"),
     "an attribute of an object": ("mine.py", "KNOB = Knob(1.0)", "KNOB = Knob(0.5)"),
     "a default of a dataclass": ("helper.py", "floor: float = 1.0", "floor: float = 80.0"),
-    "a metaclass": ("helper.py", "super().__call__(*given)", "super().__call__(*given) if cls else None"),
+    "a metaclass": (
+        "helper.py",
+        "super().__call__(*given)",
+        "super().__call__(*given) if cls else None",
+    ),
     "an attribute that a module computes": (
         "helper.py",
         'if name == "computed":\n        return 1.0',
@@ -319,7 +334,9 @@ def law(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 @pytest.mark.parametrize("what", [*LISTED, *FURTHER])
 def test_every_edit_changes_the_key(law: Any, what: str) -> None:
-    before, again, after = (fingerprint(law(*edit)()) for edit in ((), (), {**LISTED, **FURTHER}[what]))
+    before, again, after = (
+        fingerprint(law(*edit)()) for edit in ((), (), {**LISTED, **FURTHER}[what])
+    )
     assert before == again
     assert after != before
 
@@ -328,13 +345,20 @@ def test_every_edit_changes_the_key(law: Any, what: str) -> None:
 @pytest.mark.parametrize(
     "what",
     [name for name in LISTED if name != "an attribute of the observation"]
-    + ["a constant of another module", "an array", "the argument of a decorator", "a member of a set"],
+    + [
+        "a constant of another module",
+        "an array",
+        "the argument of a decorator",
+        "a member of a set",
+    ],
 )
 def test_a_sweep_after_an_edit_gives_the_numbers_of_a_fresh_one(
     law: Any, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if what != "which method is called":  # once with numba, which takes seconds to refuse a law
-        monkeypatch.setattr("tpssim.experiments.sweep.batch_runs.fast_for", lambda function, _: function)
+        monkeypatch.setattr(
+            "tpssim.experiments.sweep.batch_runs.fast_for", lambda function, _: function
+        )
 
     def throughput(cls: Any, **store: Any) -> float:
         result = sweep("fast-async:duration=3", cls, {"share": [0.5]}, replications=1, **store)
@@ -348,7 +372,10 @@ def test_a_sweep_after_an_edit_gives_the_numbers_of_a_fresh_one(
         edited = law(*edit)
         kept, fresh = throughput(edited, store=store), throughput(edited)
     assert kept == fresh
-    if what not in ("an inherited method", "which built-in is called"):  # these change the beginning alone
+    if what not in (
+        "an inherited method",
+        "which built-in is called",
+    ):  # these change the beginning alone
         assert fresh != old
 
 
@@ -360,12 +387,17 @@ def test_the_key_is_the_same_wherever_and_whenever_the_code_is_loaded(tmp_path: 
         for name, text in FILES.items():
             (folder / name).write_text(head + text, encoding="utf-8")
         code = (
-            "import mine; from tpssim.core.fingerprint import fingerprint; print(fingerprint(mine.Law(0.5)))"
+            "import mine; from tpssim.core.fingerprint import fingerprint;"
+            " print(fingerprint(mine.Law(0.5)))"
         )
         paths = [str(folder), str(Path(tpssim.__file__).parent.parent)]
         environment = os.environ | {"PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(paths)}
         done = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         found.add(done.stdout)
     assert len(found) == 1
@@ -376,7 +408,9 @@ def test_an_edit_of_the_package_changes_its_key(tmp_path: Path) -> None:
     import shutil
 
     package = tmp_path / "tpssim"
-    shutil.copytree(Path(tpssim.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(tpssim.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
+    )
     code = "from tpssim.core.provenance import package; print(package())"
 
     def key() -> str:
@@ -392,7 +426,11 @@ def test_an_edit_of_the_package_changes_its_key(tmp_path: Path) -> None:
         return done.stdout
 
     keys = [key()]
-    edited = ("controllers/aimd.py", "simulation/compiled/kernel.py", "experiments/sweep/designs.py")
+    edited = (
+        "controllers/aimd.py",
+        "simulation/compiled/kernel.py",
+        "experiments/sweep/designs.py",
+    )
     for name in (*edited, "core/types.py"):
         path = package / name
         path.write_text(path.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
@@ -403,11 +441,15 @@ def test_an_edit_of_the_package_changes_its_key(tmp_path: Path) -> None:
 
 
 def test_sources_that_change_under_a_running_program_have_no_key(tmp_path: Path) -> None:
-    """It runs what it has loaded, and would keep results and compiled code as those of the new sources."""
+    """It runs what it has loaded, and would keep results and compiled code as those of the new
+    sources.
+    """
     import shutil
 
     package = tmp_path / "tpssim"
-    shutil.copytree(Path(tpssim.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(tpssim.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
+    )
     code = """
 import pathlib, time, warnings
 import tpssim
@@ -416,7 +458,8 @@ law = pathlib.Path(tpssim.__file__).parent / "controllers" / "aimd.py"
 law.write_text(law.read_text().replace("rate * self.dec_rate", "rate * 0.1"))
 with warnings.catch_warnings(record=True) as said:
     warnings.simplefilter("always")
-    tpssim.sweep("fast-async:duration=2", "fixed", {"spin_threshold": [0.0]}, replications=1, store="kept")
+    grid = {"spin_threshold": [0.0]}
+    tpssim.sweep("fast-async:duration=2", "fixed", grid, replications=1, store="kept")
 print(*(warning.message for warning in said))
 from tpssim.simulation.compiled.compiling import compiles
 from tpssim.core.provenance import Opaque
@@ -428,7 +471,10 @@ if compiles:
         print(reason)
 print(pathlib.Path("kept").exists(), pathlib.Path("cache").exists())
 """
-    environment = os.environ | {"PYTHONPATH": str(tmp_path), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    environment = os.environ | {
+        "PYTHONPATH": str(tmp_path),
+        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+    }
     environment["NUMBA_DISABLE_JIT"] = "1"  # a short run, not worth compiling for
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -549,8 +595,18 @@ BELIEVED = {
 @pytest.mark.parametrize("what", list(BELIEVED))
 def test_what_depends_on_its_arguments_alone_has_a_key(what: str) -> None:
     law = refused_law(BELIEVED[what])
-    names = ("collections", "decimal", "fractions", "itertools", "math", "scipy.special", "statistics")
-    law.update.__globals__.update({name.rpartition(".")[2]: importlib.import_module(name) for name in names})
+    names = (
+        "collections",
+        "decimal",
+        "fractions",
+        "itertools",
+        "math",
+        "scipy.special",
+        "statistics",
+    )
+    law.update.__globals__.update(
+        {name.rpartition(".")[2]: importlib.import_module(name) for name in names}
+    )
     assert fingerprint(law()) == fingerprint(law())
 
 
@@ -573,7 +629,9 @@ def test_runs_of_code_that_changes_as_it_runs_are_not_kept(tmp_path: Path) -> No
     seen: list[float] = []
     law.update.__globals__["SEEN"] = seen
     law.update.__globals__["LIMIT"] = 99.0
-    with pytest.warns(UserWarning, match="runs are not kept in the store: values that the code depends"):
+    with pytest.warns(
+        UserWarning, match="runs are not kept in the store: values that the code depends"
+    ):
         sweep("fast-async:duration=2", law, {"share": [0.5]}, replications=1, store=path)
     assert seen
     with Store(path) as store:
@@ -729,7 +787,9 @@ CELLS = {
     "a constant": "GAIN = 0.8",
     "a helper's helper": "def inner(x):\n    return x * 0.6",
     "an element of an array": "TABLE[0] = 0.7",
-    "a method": "Law.update = lambda self, state, obs: State(obs.target * 0.2, state.limit, state.reject)",
+    "a method": (
+        "Law.update = lambda self, state, obs: State(obs.target * 0.2, state.limit, state.reject)"
+    ),
 }
 
 COMPILED = ("a constant", "a method")
@@ -746,7 +806,9 @@ def notebook(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 def test_a_cell_that_is_run_again_takes_effect_at_once(notebook: dict[str, Any]) -> None:
     def both() -> list[Any]:
         engines = ("compiled", "simpy")
-        return [tpssim.simulate("fast-async:duration=3", notebook["Law"], engine=e) for e in engines]
+        return [
+            tpssim.simulate("fast-async:duration=3", notebook["Law"], engine=e) for e in engines
+        ]
 
     calls = len(both()[1].released)
     for what, cell in CELLS.items():
@@ -763,7 +825,9 @@ def test_a_cell_that_is_run_again_takes_effect_at_once(notebook: dict[str, Any])
 
 
 def test_what_is_kept_of_a_service_ends_with_it(notebook: dict[str, Any]) -> None:
-    """Its times, and the measures' view of it, are kept for the next run; its numbers are the same here."""
+    """Its times, and the measures' view of it, are kept for the next run; its numbers are the same
+    here.
+    """
     plant = Scenario("mine", notebook["Slow"](0.01), 50.0, 5.0)
     before = tpssim.simulate(plant, "fixed"), frame_of(plant)
     exec("GAIN = 2.0", notebook)
@@ -773,7 +837,9 @@ def test_what_is_kept_of_a_service_ends_with_it(notebook: dict[str, Any]) -> Non
     assert after[1].bears == pytest.approx(before[1].bears / 2.0)
 
 
-def test_a_law_that_was_not_taken_is_tried_again_once_it_is_mended(notebook: dict[str, Any]) -> None:
+def test_a_law_that_was_not_taken_is_tried_again_once_it_is_mended(
+    notebook: dict[str, Any],
+) -> None:
     exec("def inner(x):\n    return math.fsum([x])", notebook)
     if compiles:
         with pytest.warns(UserWarning, match="Law cannot be compiled and runs interpreted"):

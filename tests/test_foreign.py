@@ -52,12 +52,16 @@ def library(name: str, **changes: Any) -> Trace:
 
 @pytest.mark.parametrize("scenario", ["degrade-recover", "blocking-steady", "spikes", "join-leave"])
 @pytest.mark.parametrize("pasted", PASTED)
-def test_the_article_pasted_into_a_file_is_the_article_to_the_bit(scenario: str, pasted: str) -> None:
+def test_the_article_pasted_into_a_file_is_the_article_to_the_bit(
+    scenario: str, pasted: str
+) -> None:
     theirs = simulate(scenario, f"{THROTTLES / 'pasted.py'}:{pasted}", seed=3)
     ours = simulate(scenario, PASTED[pasted], seed=3)
     assert len(theirs.released) > 500
     for column in ("scheduled", "released", "completed", "latency", "in_flight", "producer"):
-        assert np.array_equal(getattr(theirs, column), getattr(ours, column), equal_nan=True), column
+        assert np.array_equal(getattr(theirs, column), getattr(ours, column), equal_nan=True), (
+            column
+        )
 
 
 def test_on_an_imperfect_timer_it_spins_and_oversleeps_as_the_article_does() -> None:
@@ -254,7 +258,8 @@ def test_nothing_leaks_out() -> None:
     assert (threading.Lock, threading.Thread.start) == (lock, start)
     assert KEPT.sleeper is time.sleep
     assert by_default_argument.__defaults__ == (time.sleep,)
-    # Inside, time began at 0 on a fixed day and went on for 50 s; outside it was real all the while.
+    # Inside, time began at 0 on a fixed day and went on for 50 s; outside it was real all the
+    # while.
     assert seen[0][:2] == (0.0, 1_767_225_600.0)
     assert seen[10][0] == pytest.approx(5.01, abs=1e-9)
     assert ticks
@@ -326,7 +331,9 @@ def test_a_wait_in_real_time_by_other_means_is_named(monkeypatch: pytest.MonkeyP
     def wait_in_c(seconds: float) -> None:
         hashlib.pbkdf2_hmac("sha256", b"", b"", 30_000)  # some 20 ms in C
 
-    with pytest.raises(InputError, match=r"it waits in real time, .* \(wait_in_c, .*test_foreign.py:\d+\)"):
+    with pytest.raises(
+        InputError, match=r"it waits in real time, .* \(wait_in_c, .*test_foreign.py:\d+\)"
+    ):
         simulate(QUICK._replace(duration=1e4), as_throttle(wait_in_c))
 
 
@@ -356,7 +363,9 @@ async def napping(items: Iterable[Any], tps: float, total: int) -> AsyncIterator
         ("asyncio-uvloop", 700.0, 0.001 + 128e-6),
     ],
 )
-def test_asyncio_timers_have_the_granularity_of_their_loop(timer: str, tps: float, period: float) -> None:
+def test_asyncio_timers_have_the_granularity_of_their_loop(
+    timer: str, tps: float, period: float
+) -> None:
     plain = TIMERS[timer]._replace(spike=0.0)
     scenario = Scenario("s", Constant(0.001), tps, 10.0, Async(0.0), timer=plain)
     trace = simulate(scenario, napping)
@@ -407,9 +416,12 @@ def test_aiolimiter_falls_short_by_what_was_measured_live() -> None:
 
 
 def test_ratelimit_lets_a_window_through_in_one_burst() -> None:
-    # `limits(500, 1)`: 500 calls at the start of each second, as fast as they can be handed over (20 us).
+    # `limits(500, 1)`: 500 calls at the start of each second, as fast as they can be handed over
+    # (20 us).
     trace = library("ratelimit", duration=3.0)
-    assert [int(((trace.released >= k) & (trace.released < k + 0.02)).sum()) for k in range(3)] == [500] * 3
+    assert [int(((trace.released >= k) & (trace.released < k + 0.02)).sum()) for k in range(3)] == [
+        500
+    ] * 3
 
 
 def test_pyrate_limiter_and_its_thread_are_served() -> None:
@@ -421,8 +433,9 @@ def test_pyrate_limiter_and_its_thread_are_served() -> None:
 
 
 def test_botocore_waits_on_its_condition_and_follows_its_cubic() -> None:
-    # A blocking service of 500/s; throttled after 0.5 s. The measured rate is 0.8 x 500 = 400, its smoothing
-    # being 0.8 of the first half second; the cubic then grows 0.4 (t - K)^3 + 400, K = cbrt(400 x 0.3 / 0.4).
+    # A blocking service of 500/s; throttled after 0.5 s. The measured rate is 0.8 x 500 = 400, its
+    # smoothing being 0.8 of the first half second; the cubic then grows 0.4 (t - K)^3 + 400, K =
+    # cbrt(400 x 0.3 / 0.4).
     scenario = Scenario("s", Constant(0.002), 500.0, 8.0)
     trace = simulate(scenario, f"{THROTTLES / 'libraries.py'}:with_botocore")
     k = (400.0 * 0.3 / 0.4) ** (1.0 / 3.0)
@@ -477,7 +490,10 @@ def raises(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
     [
         (raises, r"throttle raises failed: ZeroDivisionError: oh \(test_foreign.py:\d+\)"),
         (exits, r"throttle exits failed: SystemExit: bye \(test_foreign.py:\d+\)"),
-        (lambda items, tps, total: None, "it gave NoneType; allowed: a generator or an async generator"),
+        (
+            lambda items, tps, total: None,
+            "it gave NoneType; allowed: a generator or an async generator",
+        ),
         (
             lambda items: items,
             r"^throttle <lambda> takes \(items\); allowed: called as \(items, tps, total\)",
@@ -495,14 +511,26 @@ def test_an_error_in_hosted_code_is_one_line_with_its_place(
 
 @pytest.mark.parametrize("league", [[], ["--league"]])
 def test_what_cannot_be_called_as_a_throttle_is_refused_before_any_run(
-    league: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    league: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.py").write_text("def throttle(items, tps):\n    yield from items\n")
-    words = ["--scenarios", "fast-async", "blocking-steady", "--replications", "1", "--workers", "1"]
+    words = [
+        "--scenarios",
+        "fast-async",
+        "blocking-steady",
+        "--replications",
+        "1",
+        "--workers",
+        "1",
+    ]
     assert main(["compare", *league, "--throttle", "mine.py:throttle", *words]) == 2
     assert capsys.readouterr().err == (
-        "tpssim: throttle 'mine.py:throttle' takes (items, tps); allowed: called as (items, tps, total)\n"
+        "tpssim: throttle 'mine.py:throttle' takes (items, tps); "
+        "allowed: called as (items, tps, total)\n"
     )
 
 
@@ -532,7 +560,10 @@ def test_a_throttle_that_goes_too_fast_is_said_to() -> None:
 
 def test_it_stands_beside_ours_in_a_comparison() -> None:
     result = compare(
-        "blocking-steady:duration=5", ["aimd", f"{THROTTLES / 'pasted.py'}:aimd"], replications=2, workers=2
+        "blocking-steady:duration=5",
+        ["aimd", f"{THROTTLES / 'pasted.py'}:aimd"],
+        replications=2,
+        workers=2,
     )
     ours, theirs = result.of("blocking-steady:duration=5").values()
     assert theirs.controller.endswith("pasted.py:aimd")

@@ -1,16 +1,17 @@
 """What users see, frozen: `python tests/test_goldens.py --write [CASE ...]` writes the record anew.
 
-A case is some commands, run as a user runs them in an empty folder; `tests/goldens` holds what came of each:
-exit codes, lines on the terminal, names of files, JSON, digests of tables. One case is the traces of both
-engines. It is a record, not a judgement: other tests say what is right, this one that nothing has changed
-unnoticed.
+A case is some commands, run as a user runs them in an empty folder; `tests/goldens` holds what came
+of each: exit codes, lines on the terminal, names of files, JSON, digests of tables. One case is the
+traces of both engines. It is a record, not a judgement: other tests say what is right, this one
+that nothing has changed unnoticed.
 
-Numbers change in no commit. Wording and schema change on purpose only, in a commit that says so and holds
-nothing but that change and the record written anew.
+Numbers change in no commit. Wording and schema change on purpose only, in a commit that says so and
+holds nothing but that change and the record written anew.
 
-What differs from run to run or from machine to machine is masked, by `VOLATILE` and `MASKS`; pictures and
-pages are known by name alone. Numbers have nine digits, for the last bits may differ where a library is
-another one. Nothing is used but the command line and the public names, so that modules may move.
+What differs from run to run or from machine to machine is masked, by `VOLATILE` and `MASKS`;
+pictures and pages are known by name alone. Numbers have nine digits, for the last bits may differ
+where a library is another one. Nothing is used but the command line and the public names, so that
+modules may move.
 """
 
 from __future__ import annotations
@@ -55,51 +56,73 @@ VOLATILE = {
     "tpssim",
     "version",
 }
-#: The same of what is printed. No path is among it: commands name folders relative to where they are run.
+#: The same of what is printed. No path is among it: commands name folders relative to where they
+#: are run.
 MASKS = ((re.compile(r"[\d.]+ MB, in [\d.]+ s$"), "* MB, in * s"),)
 
 FIVE = "--replications 5 --workers 1 --out out"
 SHORT = "degrade-recover:duration=20"
 CASES: dict[str, tuple[str, ...]] = {
     "simulate": (f"simulate {SHORT} ewma-deadzone --out out",),
-    "simulate-json": ("simulate pool-degrade:duration=20 headroom --replication 1 --json --out out",),
+    "simulate-json": (
+        "simulate pool-degrade:duration=20 headroom --replication 1 --json --out out",
+    ),
     "simulate-printed": (f"simulate {SHORT} printed-aimd --seed 3 --out out",),
     "simulate-producers": ("simulate join-leave:duration=50 aimd --out out",),
-    "simulate-trace": ("simulate --trace calls.csv --unit ms --tps 80 --timer linux headroom --out out",),
+    "simulate-trace": (
+        "simulate --trace calls.csv --unit ms --tps 80 --timer linux headroom --out out",
+    ),
     "compare": (
-        f"compare --scenarios {SHORT},overload:duration=10 --controllers fixed aimd ewma-deadzone headroom"
-        f" printed-aimd --verbose {FIVE}",
+        (
+            f"compare --scenarios {SHORT},overload:duration=10 --controllers fixed aimd"
+            f" ewma-deadzone headroom printed-aimd --verbose {FIVE}"
+        ),
     ),
     "compare-late": (
-        "compare --scenarios stall:duration=15 --controllers ewma-deadzone headroom --late burst,skip"
-        " --traces all --replications 2 --workers 1 --seed 1 --out out",
+        (
+            "compare --scenarios stall:duration=15 --controllers ewma-deadzone headroom --late"
+            " burst,skip --traces all --replications 2 --workers 1 --seed 1 --out out"
+        ),
     ),
     "compare-own": (
-        "compare --scenarios blocking-steady:duration=10 --controllers fixed --throttle mine.py:paced"
-        " --replications 2 --workers 1 --out out",
+        (
+            "compare --scenarios blocking-steady:duration=10 --controllers fixed --throttle"
+            " mine.py:paced --replications 2 --workers 1 --out out"
+        ),
     ),
     "compare-league": (
-        f"compare --league --scenarios {SHORT} overload:duration=10 healthy:duration=10"
-        f" --controllers fixed aimd ewma-deadzone headroom {FIVE}",
+        (
+            f"compare --league --scenarios {SHORT} overload:duration=10 healthy:duration=10"
+            f" --controllers fixed aimd ewma-deadzone headroom {FIVE}"
+        ),
     ),
     "sweep": (f"sweep --scenario {SHORT} --grid alpha=0.1,0.3 deadzone=1.1,1.5 --traces 1 {FIVE}",),
     "sweep-sobol": (
-        "sweep --scenario blocking-steady:duration=10 --design sobol --points 4 --grid alpha=0.05:0.5"
-        f" cv=0.2:1 --seed-set independent --plot churn:swing {FIVE}",
+        (
+            "sweep --scenario blocking-steady:duration=10 --design sobol --points 4 --grid"
+            f" alpha=0.05:0.5 cv=0.2:1 --seed-set independent --plot churn:swing {FIVE}"
+        ),
     ),
     "tune": (
-        "tune ewma-deadzone --scenarios degrade-recover:duration=12,blocking-steady:duration=10"
-        " --parameters alpha,deadzone=1:1.5 --objective 'tracking + 0.1 * churn' --worst --budget 16"
-        " --workers 1 --out out",
+        (
+            "tune ewma-deadzone --scenarios degrade-recover:duration=12,blocking-steady:duration=10"
+            " --parameters alpha,deadzone=1:1.5 --objective 'tracking + 0.1 * churn' --worst"
+            " --budget 16 --workers 1 --out out"
+        ),
     ),
     "tune-sensitivity": (
-        "tune aimd --scenarios degrade-recover:duration=12 --parameters dec_rate,threshold --budget 16"
-        " --sensitivity --workers 1 --out out",
+        (
+            "tune aimd --scenarios degrade-recover:duration=12 --parameters dec_rate,threshold"
+            " --budget 16 --sensitivity --workers 1 --out out"
+        ),
     ),
     "replay": ("replay run.ndjson --controllers fixed headroom --out out",),
     "analyse": (f"analyse ewma-deadzone --scenario {SHORT} --replications 5 --out out",),
     "validate": (
-        "validate --cases ties Lindley 'AIMD sawtooth' Chiu-Jain constant-link fixed-jitter --out out",
+        (
+            "validate --cases ties Lindley 'AIMD sawtooth' Chiu-Jain constant-link fixed-jitter"
+            " --out out"
+        ),
     ),
     "report": (f"simulate {SHORT} aimd --out out", "report out", "report out -o page.html"),
     "list": (
@@ -194,7 +217,8 @@ def table(columns: dict[str, list[Any]]) -> dict[str, Any]:
     return {
         "rows": max(map(len, columns.values())),
         "columns": [
-            f"{name} {'*' if name in VOLATILE else digest(column)}" for name, column in columns.items()
+            f"{name} {'*' if name in VOLATILE else digest(column)}"
+            for name, column in columns.items()
         ],
     }
 
@@ -237,12 +261,16 @@ def traces() -> dict[str, Any]:
     found = {}
     for arena in ARENAS:
         for law in LAWS:
-            one, other = (tpssim.simulate(arena, law, engine=engine) for engine in ("simpy", "compiled"))
+            one, other = (
+                tpssim.simulate(arena, law, engine=engine) for engine in ("simpy", "compiled")
+            )
             columns = one.columns()
             for name, column in columns.items():
                 twin = other.columns()[name]
                 assert column.dtype == twin.dtype
-                assert column.tobytes() == twin.tobytes(), f"{law} on {arena}: the engines differ in {name}"
+                assert column.tobytes() == twin.tobytes(), (
+                    f"{law} on {arena}: the engines differ in {name}"
+                )
             cells = {name: column.tolist() for name, column in columns.items()}
             found[f"{law} on {arena}"] = {"verdict": tpssim.judge(one).word, **table(cells)}
     return found
@@ -265,7 +293,9 @@ def record(name: str, folder: Path) -> Any:
 
 
 def lines(value: Any, where: str = "") -> Iterator[str]:
-    """A line for each value, with where it stands; texts in a list have no number, for one may be put in."""
+    """A line for each value, with where it stands; texts in a list have no number, for one may be
+    put in.
+    """
     if isinstance(value, dict) and value:
         for key, inner in value.items():
             yield from lines(inner, f"{where}{' > ' if where else ''}{key}")
@@ -282,7 +312,9 @@ def difference(was: Any, now: Any) -> str:
         return ""
     before, after = list(lines(was)), list(lines(now))
     told = []
-    for kind, a, b, c, d in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+    for kind, a, b, c, d in difflib.SequenceMatcher(
+        None, before, after, autojunk=False
+    ).get_opcodes():
         if kind == "equal":
             continue
         pairs = min(b - a, d - c)
@@ -301,7 +333,9 @@ def golden(name: str) -> Path:
 @pytest.mark.parametrize("name", CASES)
 def test_what_users_see(name: str, tmp_path: Path) -> None:
     if name.startswith("sweep"):
-        pytest.importorskip("pyarrow", reason="pyarrow is not installed")  # else there is no points.parquet
+        pytest.importorskip(
+            "pyarrow", reason="pyarrow is not installed"
+        )  # else there is no points.parquet
     was = json.loads(golden(name).read_text(encoding="utf-8"))
     told = difference(was, record(name, tmp_path))
     if told:
@@ -330,7 +364,11 @@ def test_what_differs_by_machine_or_in_the_tenth_digit_is_not_held() -> None:
     one = {"python": "3.11.7", "value": 0.1234567891, "n": 5, "none": None}
     other = {"python": "3.14.0", "value": 0.1234567892, "n": 5, "none": None}
     assert tidy(one) == tidy(other) == {"python": "*", "value": 0.123456789, "n": 5, "none": None}
-    assert digest(["0.1234567891", "a"]) == digest(["0.1234567892", "a"]) != digest(["0.123456788", "a"])
+    assert (
+        digest(["0.1234567891", "a"])
+        == digest(["0.1234567892", "a"])
+        != digest(["0.123456788", "a"])
+    )
 
 
 def write(names: Iterable[str]) -> None:

@@ -1,4 +1,6 @@
-"""Grids in any order give the picture of the sorted one; what cells and points are made of is seen."""
+"""Grids in any order give the picture of the sorted one; what cells and points are made of is
+seen.
+"""
 
 from __future__ import annotations
 
@@ -48,16 +50,26 @@ def test_a_grid_out_of_order_gives_the_picture_of_the_sorted_one(alpha: list[flo
             np.asarray(x).tolist() for x in SORTED.grid(metric, "alpha", "deadzone")
         ]
         assert pixels(shuffled.heatmap(metric)) == pixels(SORTED.heatmap(metric))
-    for ask in (("achieved",), ("achieved", "deadzone"), ("achieved", "swing"), ("swing", None, "alpha")):
+    for ask in (
+        ("achieved",),
+        ("achieved", "deadzone"),
+        ("achieved", "swing"),
+        ("swing", None, "alpha"),
+    ):
         assert pixels(shuffled.plot(*ask)) == pixels(SORTED.plot(*ask))
     line = shuffled.plot("achieved").axes[0].lines[0]
     assert np.asarray(line.get_xdata()).tolist() == ALPHA
 
 
 def test_the_means_over_other_factors_are_those_of_the_sorted_grid() -> None:
-    """More lines than there are colours: means over the rest, named in order; logarithmic axes too."""
+    """More lines than there are colours: means over the rest, named in order; logarithmic axes
+    too.
+    """
     inc = [0.1, 1.0, 10.0]
-    many, same = grid(ALPHA, ZONE, inc_step=inc), grid(ALPHA[::-1], ZONE[::-1], inc_step=[1.0, 10.0, 0.1])
+    many, same = (
+        grid(ALPHA, ZONE, inc_step=inc),
+        grid(ALPHA[::-1], ZONE[::-1], inc_step=[1.0, 10.0, 0.1]),
+    )
     for metric in ("swing", "verdict"):
         assert pixels(same.heatmap(metric, "alpha", "inc_step")) == pixels(
             many.heatmap(metric, "alpha", "inc_step")
@@ -72,8 +84,26 @@ def test_the_command_writes_the_pictures_of_the_sorted_grid(alpha: str, tmp_path
     made = {}
     for name, values in (("sorted", "0.1,0.2,0.3"), ("shuffled", alpha)):
         out = tmp_path / name
-        asked = ["--grid", f"alpha={values}", "deadzone=1,1.1", "--replications", "2", "--workers", "1"]
-        line = ["sweep", "--scenario", SHORT, *asked, "--out", str(out), "--heatmap", "swing", "verdict"]
+        asked = [
+            "--grid",
+            f"alpha={values}",
+            "deadzone=1,1.1",
+            "--replications",
+            "2",
+            "--workers",
+            "1",
+        ]
+        line = [
+            "sweep",
+            "--scenario",
+            SHORT,
+            *asked,
+            "--out",
+            str(out),
+            "--heatmap",
+            "swing",
+            "verdict",
+        ]
         assert main([*line, "--plot", "swing", "achieved:swing"]) == 0
         # The command, which a PNG carries, differs.
         made[name] = {path.name: plots_of(path) for path in sorted(out.glob("*.png"))}
@@ -98,7 +128,9 @@ def test_words_keep_their_order_and_an_infinite_value_is_a_word() -> None:
     rows = [At(x, 1.0) for x in (0.5, math.inf, 0.1)]
     ax: Any = plots.line_figure("", ("timeout (s)", "y"), [("", rows)]).axes[0]
     assert [text.get_text() for text in ax.get_xticklabels()] == ["0.1", "0.5", "inf"]
-    figure: Any = plots.heat_figure("", ("a", "b"), [0.1, math.inf], [1.0, 2.0], np.eye(2), "z", [], None)
+    figure: Any = plots.heat_figure(
+        "", ("a", "b"), [0.1, math.inf], [1.0, 2.0], np.eye(2), "z", [], None
+    )
     assert [text.get_text() for text in figure.axes[0].get_xticklabels()] == ["0.1", "inf"]
 
 
@@ -119,7 +151,9 @@ def test_a_few_points_of_a_sample_are_no_map(points: int) -> None:
 
 
 def test_a_sample_of_one_factor_is_a_line_from_left_to_right() -> None:
-    sample = sweep(SHORT, "ewma-deadzone", {"alpha": [0.1, 0.5]}, design="sobol", points=4, replications=2)
+    sample = sweep(
+        SHORT, "ewma-deadzone", {"alpha": [0.1, 0.5]}, design="sobol", points=4, replications=2
+    )
     x = np.asarray(sample.plot("swing").axes[0].lines[0].get_xdata())
     assert (np.diff(x) > 0.0).all()
 
@@ -138,7 +172,9 @@ def with_never(
 
 @pytest.mark.parametrize("metric", ENDLESS)
 def test_never_is_worse_than_late_in_maps_and_lines(metric: str) -> None:
-    """At one point five of six never do it, and the sixth at once: by its mean it would be the best."""
+    """At one point five of six never do it, and the sixth at once: by its mean it would be the
+    best.
+    """
     often = with_never({(0.2, 1.1): [0.1] + [math.inf] * 5}, metric)
     _, _, values = often.grid(metric, "alpha", "deadzone")
     assert np.isinf(values).sum() == 1
@@ -151,18 +187,24 @@ def test_never_is_worse_than_late_in_maps_and_lines(metric: str) -> None:
     assert any("never" in text.get_text() for text in figure.legends[0].get_texts())
     ax = often.plot(metric).axes[0]
     assert [text.get_text() for text in ax.texts] == ["never 5/6"]
-    drawn = [np.asarray(line.get_ydata()) for line in ax.lines if line.get_transform() == ax.transData]
+    drawn = [
+        np.asarray(line.get_ydata()) for line in ax.lines if line.get_transform() == ax.transData
+    ]
     assert math.isnan(drawn[1][1])
     assert min(np.nanmin(y) for y in drawn) == 2.0
 
 
 def marks(ax: Any) -> list[list[float]]:
     """Across, of each line that was drawn."""
-    return [np.asarray(line.get_xdata()).tolist() for line in ax.lines if line.get_marker() in "os^"]
+    return [
+        np.asarray(line.get_xdata()).tolist() for line in ax.lines if line.get_marker() in "os^"
+    ]
 
 
 @pytest.mark.parametrize("metric", ENDLESS)
-def test_a_measure_across_that_never_happens_or_does_not_exist_is_left_out_and_counted(metric: str) -> None:
+def test_a_measure_across_that_never_happens_or_does_not_exist_is_left_out_and_counted(
+    metric: str,
+) -> None:
     """Where it is finite the axis stays one of numbers; what has no place on it is in the title."""
     values: dict[tuple[float | str, ...], list[float]] = {
         (0.2, 1.1): [0.1] + [math.inf] * 5,
@@ -172,10 +214,13 @@ def test_a_measure_across_that_never_happens_or_does_not_exist_is_left_out_and_c
     shown = with_never(values, metric)
     ax = shown.plot("achieved", metric).axes[0]
     assert (
-        ax.get_title() == f"{metric} never at 1 of 9 points, left out; no {metric} at 2 of 9 points, left out"
+        ax.get_title()
+        == f"{metric} never at 1 of 9 points, left out; no {metric} at 2 of 9 points, left out"
     )
     assert marks(ax) == [[2.0] * 2] * 3
-    assert not any("inf" in text.get_text() or "nan" in text.get_text() for text in ax.get_xticklabels())
+    assert not any(
+        "inf" in text.get_text() or "nan" in text.get_text() for text in ax.get_xticklabels()
+    )
     document = {
         "controller": "ewma-deadzone", "scenario": SHORT, "replications": 6, "parameters": {},
         "factors": dict.fromkeys(shown.names(), ""), "points": list(shown.records()),
@@ -195,20 +240,29 @@ def test_a_measure_across_that_no_point_has_leaves_an_empty_picture_that_says_so
 
 
 def test_a_mean_over_points_with_a_measure_across_leaves_out_the_same_points() -> None:
-    """Three alphas by twelve zones are more lines than there are colours, so alpha is averaged over.
+    """Three alphas by twelve zones are more lines than there are colours, so alpha is averaged
+    over.
 
-    At alpha 0.1 there is a point (2, 10), at 0.2 one (4, 20), at 0.4 it never happens: (3, 15) is left.
+    At alpha 0.1 there is a point (2, 10), at 0.2 one (4, 20), at 0.4 it never happens: (3, 15) is
+    left.
     """
     points = [(alpha, zone) for alpha in ALPHA for zone in [float(k) for k in range(12)]]
     across = {0.1: (2.0, 10.0), 0.2: (4.0, 20.0), 0.4: (math.inf, 90.0)}
     rows = [At(across[alpha][0], across[alpha][1], 0.0, 6) for alpha, _ in points]
     lines, note, _ = plots.lines_over(["alpha", "zone"], points, "recovery_time", "alpha", rows)
-    assert [{(at.x, at.value) for at in line} for _, line in lines] == [{(2.0, 10.0)}, {(4.0, 20.0)}]
+    assert [{(at.x, at.value) for at in line} for _, line in lines] == [
+        {(2.0, 10.0)},
+        {(4.0, 20.0)},
+    ]
     assert note == "recovery_time never at 12 of 36 points, left out"
     names = ["run", "alpha", "zone"]
-    lines, note, _ = plots.lines_over(names, [(1.0, *p) for p in points], "recovery_time", "zone", rows)
+    lines, note, _ = plots.lines_over(
+        names, [(1.0, *p) for p in points], "recovery_time", "zone", rows
+    )
     assert [[(at.x, at.value) for at in line] for _, line in lines] == [[(3.0, 15.0)]] * 12
-    assert note == ("mean over alpha (0.1, 0.2, 0.4); recovery_time never at 12 of 36 points, left out")
+    assert (
+        note == "mean over alpha (0.1, 0.2, 0.4); recovery_time never at 12 of 36 points, left out"
+    )
 
 
 def test_a_sweep_whose_measure_across_does_not_exist_is_written(tmp_path: Path) -> None:
@@ -225,12 +279,16 @@ def test_a_cell_of_which_a_level_failed_says_so() -> None:
     rows = [Row.failed(row.point) if row.point == (0.1, 1.0, 0.9) else row for row in many.rows]
     figure: Any = many._replace(rows=rows).heatmap("achieved")
     assert [text.get_text() for text in figure.axes[0].texts] == ["2/4"]
-    assert "some runs failed or lack it (how many)" in [t.get_text() for t in figure.legends[0].get_texts()]
+    assert "some runs failed or lack it (how many)" in [
+        t.get_text() for t in figure.legends[0].get_texts()
+    ]
     lost = At("", math.nan, math.nan, 2, 0, 2)
     cells = cells_of([("a", "b", lost), ("a", "b", At("", 3.0, 0.1, 2)), ("c", "b", lost)])
     assert cells is not None
     assert (cells.missing.tolist(), cells.runs.tolist()) == ([[2.0, 2.0]], [[4.0, 2.0]])
-    ax = plots.line_figure("", ("x", "y"), [("", [At(1.0, 3.0, 0.0, 4, 0, 2), At(2.0, 1.0)])]).axes[0]
+    ax = plots.line_figure("", ("x", "y"), [("", [At(1.0, 3.0, 0.0, 4, 0, 2), At(2.0, 1.0)])]).axes[
+        0
+    ]
     assert [text.get_text() for text in ax.texts] == ["without 2/4"]
 
 
@@ -239,7 +297,8 @@ def test_tables_count_what_never_happens() -> None:
     assert interval(estimate([0.1, 0.2, math.inf]), 1.0, 2) == "never 1/3"
     assert number(estimate([math.inf] * 2), 1.0, 2) == "never"
     assert interval(estimate([1.0] * 5), 1.0, 1) == "1.0 ±0.0"
-    # Of five the least and the greatest bound the median: 3 - 1 and 6 - 3, of which the longer counts.
+    # Of five the least and the greatest bound the median: 3 - 1 and 6 - 3, of which the longer
+    # counts.
     assert interval(estimate([1.0, 2.0, 3.0, 3.0, 6.0]), 1.0, 1) == "3.0 ±3.0"
     assert interval(estimate([1.0, 3.0]), 1.0, 1) == "2.0", "too few for an interval"
     keys = [
@@ -275,7 +334,14 @@ def test_what_is_written_says_of_how_many_runs_a_mean_is(tmp_path: Path) -> None
 def test_the_table_of_a_comparison_counts_too(tmp_path: Path) -> None:
     """EWMA + dead zone never comes back on degrade-recover, as printed and in every replication."""
     out = tmp_path / "out"
-    line = ["compare", "--scenarios", "degrade-recover", "--controllers", "ewma-deadzone", "busy-time"]
+    line = [
+        "compare",
+        "--scenarios",
+        "degrade-recover",
+        "--controllers",
+        "ewma-deadzone",
+        "busy-time",
+    ]
     assert main([*line, "--replications", "2", "--workers", "1", "--out", str(out)]) == 0
     with open(out / "summary.csv", newline="", encoding="utf-8") as file:
         never, back = csv.DictReader(file)
@@ -290,7 +356,8 @@ def test_less_is_better_is_light_and_said() -> None:
         mesh, bar = figure.axes[0].collections[0], figure.axes[1]
         best = mesh.norm.vmax if METRICS[metric].better == "more" else mesh.norm.vmin
         light.append(
-            sum(mesh.cmap(mesh.norm(best))[:3]) > sum(mesh.cmap(mesh.norm.vmin + mesh.norm.vmax - best)[:3])
+            sum(mesh.cmap(mesh.norm(best))[:3])
+            > sum(mesh.cmap(mesh.norm.vmin + mesh.norm.vmax - best)[:3])
         )
         assert bar.get_ylabel().endswith(f": {METRICS[metric].better} is better")
     assert light == [True, True]

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from tpssim.simulation.compiled.heap import pop, push
 
 #: None takes one out; a time puts one in, with the next key.
-STEPS = st.lists(st.none() | st.sampled_from([0.0, 1.0, 2.0, 2.5]) | st.floats(0.0, 10.0), max_size=60)
+STEPS = st.lists(
+    st.none() | st.sampled_from([0.0, 1.0, 2.0, 2.5]) | st.floats(0.0, 10.0), max_size=60
+)
 
 
 @given(STEPS)

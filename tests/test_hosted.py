@@ -22,7 +22,9 @@ def test_on_every_scenario_where_it_stands_alone(printed: str) -> None:
     alone = [name for name in CORE if runner.stands_alone(SCENARIOS[name])]
     assert set(CORE) - set(alone) == {"join-leave"}
     for name in alone:
-        ours, theirs = (simulate(name, printed, seed=2, replication=1, engine=e) for e in ("auto", "simpy"))
+        ours, theirs = (
+            simulate(name, printed, seed=2, replication=1, engine=e) for e in ("auto", "simpy")
+        )
         assert (ours.meta["engine"], theirs.meta["engine"]) == ("direct", "simpy")
         assert same(ours, theirs), name
 

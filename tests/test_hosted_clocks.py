@@ -143,7 +143,9 @@ OF_DAY: dict[str, Callable[[], float]] = {
     "a partial": lambda: PARTIAL().timestamp(),
     "logging": log_record,
     "email.utils.localtime": lambda: email.utils.localtime().timestamp(),
-    "email.utils.formatdate": lambda: email.utils.parsedate_to_datetime(email.utils.formatdate()).timestamp(),
+    "email.utils.formatdate": (
+        lambda: email.utils.parsedate_to_datetime(email.utils.formatdate()).timestamp()
+    ),
     "pandas": lambda: pd.Timestamp.now("UTC").timestamp(),
     "pandas, now in words": lambda: pd.Timestamp("now", tz="UTC").timestamp(),
     "pandas, an array": lambda: pd.to_datetime(["now"], utc=True)[0].timestamp(),
@@ -171,10 +173,14 @@ Readings = dict[str, float]
 
 @pytest.fixture(scope="module")
 def read() -> tuple[Readings, Readings]:
-    """All readings at the start and 100 s later, in one run: hosting looks through all memory for clocks."""
+    """All readings at the start and 100 s later, in one run: hosting looks through all memory for
+    clocks.
+    """
 
     def now() -> Readings:
-        return {f"{kind} {name}": ask() for kind, known in KINDS.items() for name, ask in known.items()}
+        return {
+            f"{kind} {name}": ask() for kind, known in KINDS.items() for name, ask in known.items()
+        }
 
     def before_and_after() -> tuple[Readings, Readings]:
         before = now()
@@ -189,14 +195,18 @@ KINDS = {"of day": OF_DAY, "steady": STEADY}
 
 
 @pytest.mark.parametrize("name", OF_DAY)
-def test_every_reading_of_the_time_of_day_is_virtual(name: str, read: tuple[Readings, Readings]) -> None:
+def test_every_reading_of_the_time_of_day_is_virtual(
+    name: str, read: tuple[Readings, Readings]
+) -> None:
     before, after = (found[f"of day {name}"] for found in read)
     start = NEW_YEAR.timestamp()
     assert (before, after) == pytest.approx((start, start + 100.0), rel=0.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", STEADY)
-def test_every_reading_of_a_steady_clock_is_virtual(name: str, read: tuple[Readings, Readings]) -> None:
+def test_every_reading_of_a_steady_clock_is_virtual(
+    name: str, read: tuple[Readings, Readings]
+) -> None:
     before, after = (found[f"steady {name}"] for found in read)
     assert (before, after) == pytest.approx((0.0, 100.0), rel=0.0, abs=1e-9)
 
@@ -225,7 +235,9 @@ def by_call_at(seconds: float) -> None:
     async def nap() -> None:
         loop = asyncio.get_running_loop()
         done = loop.create_future()
-        loop.call_at(loop.time() + seconds / 2, lambda: loop.call_later(seconds / 2, done.set_result, None))
+        loop.call_at(
+            loop.time() + seconds / 2, lambda: loop.call_later(seconds / 2, done.set_result, None)
+        )
         await done
 
     asyncio.run(nap())
@@ -411,12 +423,18 @@ DISGUISED: dict[str, tuple[str, Callable[[], Any]]] = {
     "an instance of the module": ("numpy.datetime64('now')", lambda: DATED.now()),
     "a partial": ("numpy.datetime64('now')", functools.partial(np.datetime64, "now")),
     "an array": ("numpy.datetime64('now')", as_array),
-    "an array that changes its type": ("numpy.datetime64('now')", lambda: np.array(["now"]).astype("M8[s]")),
+    "an array that changes its type": (
+        "numpy.datetime64('now')",
+        lambda: np.array(["now"]).astype("M8[s]"),
+    ),
     "imported within": ("numpy.datetime64('now')", imported_within),
     "from whenever import Instant": ("whenever", lambda: Instant.now()),
     "whenever, imported within": ("whenever", whenever_within),
     "a bound method of whenever": ("whenever", Instant.now),
-    "SQLite": ("sqlite3", lambda: sqlite3.connect(":memory:").execute("SELECT julianday('now')").fetchone()),
+    "SQLite": (
+        "sqlite3",
+        lambda: sqlite3.connect(":memory:").execute("SELECT julianday('now')").fetchone(),
+    ),
     "a C library": ("ctypes", lambda: LIBC.usleep(1000)),
     "a C library, from its name on": ("ctypes", lambda: ctypes.CDLL(None).time(None)),
 }
@@ -437,7 +455,9 @@ def test_a_clock_without_a_virtual_twin_is_refused_by_name(name: str) -> None:
 @pytest.mark.parametrize("name", DISGUISED)
 def test_a_clock_without_a_virtual_twin_is_refused_by_whatever_name_it_is_called(name: str) -> None:
     clock, ask = DISGUISED[name]
-    with pytest.raises(InputError, match=rf" by {re.escape(clock)} \(.*:\d+\), which has no virtual twin"):
+    with pytest.raises(
+        InputError, match=rf" by {re.escape(clock)} \(.*:\d+\), which has no virtual twin"
+    ):
         inside(ask)
 
 
@@ -454,7 +474,9 @@ def nothing():
 """
 
 
-@pytest.mark.parametrize("how", ["a function of it", "an attribute", "imported within", "all of it"])
+@pytest.mark.parametrize(
+    "how", ["a function of it", "an attribute", "imported within", "all of it"]
+)
 def test_helpers_in_other_modules_of_the_user_are_looked_into(
     how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -467,7 +489,8 @@ def test_helpers_in_other_modules_of_the_user_are_looked_into(
             "imported within": f"def at():\n    from {name} import stamp\n    return stamp()\n",
             "all of it": f"def at():\n    import {name} as m\n    return m.stamp()\n",
         }[how]
-        + "def throttle(items, tps, total):\n    for item in items:\n        at()\n        yield item\n",
+        + "def throttle(items, tps, total):\n    for item in items:\n        at()\n        yield"
+        " item\n",
         encoding="utf-8",
     )
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -78,7 +78,9 @@ def nanoseconds(seconds: float) -> int:
 
 
 #: A clock, seconds of a difference of it, a difference of it from seconds, and what it can show.
-CLOCKS: dict[str, tuple[Callable[[], Any], Callable[[Any], float], Callable[[float], Any], float]] = {
+CLOCKS: dict[
+    str, tuple[Callable[[], Any], Callable[[Any], float], Callable[[float], Any], float]
+] = {
     "time.monotonic": (time.monotonic, lambda s: s, lambda s: s, 0.0),
     "time.time": (time.time, lambda s: s, lambda s: s, 2**-22),
     "time.monotonic_ns": (time.monotonic_ns, lambda ns: ns / 1e9, nanoseconds, 1e-9),
@@ -105,8 +107,12 @@ def run_by(clock: str, scenario: Scenario) -> Trace:
     return simulate(scenario, as_throttle(*CLOCKS[clock][:3]), seed=5)
 
 
-@pytest.mark.parametrize(("scenario", "timer"), [("blocking-steady", "ideal"), ("fast-async", "linux")])
-@pytest.mark.parametrize("clock", ["time.time", "time.time_ns", "datetime.now", "datetime.now(zone)"])
+@pytest.mark.parametrize(
+    ("scenario", "timer"), [("blocking-steady", "ideal"), ("fast-async", "linux")]
+)
+@pytest.mark.parametrize(
+    "clock", ["time.time", "time.time_ns", "datetime.now", "datetime.now(zone)"]
+)
 def test_a_throttle_achieves_the_same_by_whichever_clock_it_keeps_its_schedule(
     clock: str, scenario: str, timer: str
 ) -> None:
@@ -121,7 +127,9 @@ def test_a_throttle_achieves_the_same_by_whichever_clock_it_keeps_its_schedule(
 
 
 @pytest.mark.parametrize("clock", CLOCKS)
-def test_a_schedule_of_whole_milliseconds_is_kept_as_exactly_as_the_clock_shows_it(clock: str) -> None:
+def test_a_schedule_of_whole_milliseconds_is_kept_as_exactly_as_the_clock_shows_it(
+    clock: str,
+) -> None:
     read, seconds, step, resolution = CLOCKS[clock]
 
     def throttle(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
@@ -149,7 +157,9 @@ def test_a_schedule_of_whole_milliseconds_is_kept_as_exactly_as_the_clock_shows_
 
 
 def test_whole_microseconds_give_the_bits_of_a_steady_clock() -> None:
-    def by(clock: Callable[[], Any], seconds: Callable[[Any], float], step: Callable[[float], Any]) -> Any:
+    def by(
+        clock: Callable[[], Any], seconds: Callable[[Any], float], step: Callable[[float], Any]
+    ) -> Any:
         def throttle(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
             began = clock()
             for k, item in enumerate(items):
@@ -205,7 +215,9 @@ def test_a_look_is_a_datetime_in_every_respect() -> None:
     assert aware.tzinfo is SEOUL
     assert naive.astimezone(UTC) == NEW_YEAR
     assert pickle.loads(pickle.dumps(naive)) == naive
-    assert repr(timedelta(5)) == repr(inside(lambda: datetime(2026, 1, 6, tzinfo=UTC) - datetime.now(UTC)))
+    assert repr(timedelta(5)) == repr(
+        inside(lambda: datetime(2026, 1, 6, tzinfo=UTC) - datetime.now(UTC))
+    )
     left = inside(lambda: datetime(2026, 1, 6, tzinfo=UTC) - datetime.now(UTC))
     assert type(pickle.loads(pickle.dumps(left))) is timedelta
 
@@ -281,7 +293,14 @@ def test_everything_is_as_it_was_after_a_run_however_it_ended(end: str) -> None:
 
 
 def test_a_thread_outside_sees_the_true_clock_all_the_while() -> None:
-    names = ["datetime.now", "datetime.utcnow", "a default argument", "a closure", "a slot", "a tuple"]
+    names = [
+        "datetime.now",
+        "datetime.utcnow",
+        "a default argument",
+        "a closure",
+        "a slot",
+        "a tuple",
+    ]
     names += ["a derived class", "time.gmtime", "logging"]
     reads: dict[str, Callable[[], float]] = {
         **{name: OF_DAY[name] for name in names},

@@ -1,4 +1,6 @@
-"""Each definition determines its value: `measure` equals an implementation written from the text alone."""
+"""Each definition determines its value: `measure` equals an implementation written from the text
+alone.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,15 @@ from tpssim.simulation.run import simulate
 from tpssim.simulation.trace import Trace
 
 #: Laws of rate, of calls in flight and of admission; one that holds still; a throttle as printed.
-LAWS = ("aimd", "headroom", "netflix-gradient2", "netflix-aimd", "sre-throttling", "fixed", "printed-aimd")
+LAWS = (
+    "aimd",
+    "headroom",
+    "netflix-gradient2",
+    "netflix-aimd",
+    "sre-throttling",
+    "fixed",
+    "printed-aimd",
+)
 
 
 def agree(trace: Trace) -> None:
@@ -32,7 +42,9 @@ def agree(trace: Trace) -> None:
 
 
 def short(scenario: Scenario) -> Scenario:
-    """No longer than it takes to see the last disturbance and producer begin, and some seconds more."""
+    """No longer than it takes to see the last disturbance and producer begin, and some seconds
+    more.
+    """
     starts = [thing.start for thing in (*scenario.disturbances, *scenario.producers)]
     return scenario._replace(duration=min(scenario.duration, max(starts) + 12.0))
 
@@ -108,5 +120,15 @@ def test_every_term_is_a_word_of_the_definitions() -> None:
     """None that no definition uses; those without which none can be computed are there."""
     definitions = " ".join(metric.definition for metric in METRICS.values())
     words = [word for term in TERMS for word in term.split(", ")]
-    assert [word for word in words if not re.search(rf"\b{word.removesuffix('s')}", definitions)] == []
-    assert {"capacity", "achievable", "phase", "steady window", "command", "bins", "percentile"} <= set(words)
+    assert [
+        word for word in words if not re.search(rf"\b{word.removesuffix('s')}", definitions)
+    ] == []
+    assert {
+        "capacity",
+        "achievable",
+        "phase",
+        "steady window",
+        "command",
+        "bins",
+        "percentile",
+    } <= set(words)

@@ -1,4 +1,6 @@
-"""Records of different kinds with equal numbers are different things, and so is what is kept of them."""
+"""Records of different kinds with equal numbers are different things, and so is what is kept of
+them.
+"""
 
 # Both operators are meant where they stand: ruff would make one of two.
 # ruff: noqa: SIM201, SIM202
@@ -156,24 +158,31 @@ def test_kept_service_times_are_those_of_the_kind(one: Any, other: Any) -> None:
 def test_engines_agree_where_a_service_is_swapped_for_one_of_equal_numbers() -> None:
     swap = Swap(0.5, 1.5, Constant(0.02))
     scenario = Scenario("s", Exponential(0.02), 100.0, 2.0, disturbances=(swap,))
-    simpy, compiled = (tpssim.simulate(scenario, "fixed", engine=name) for name in ("simpy", "compiled"))
+    simpy, compiled = (
+        tpssim.simulate(scenario, "fixed", engine=name) for name in ("simpy", "compiled")
+    )
     assert simpy.completed.tobytes() == compiled.completed.tobytes()
     begun = compiled.released[(compiled.released >= 0.5) & (compiled.completed < 1.5)]
     assert np.allclose(compiled.latency[np.isin(compiled.released, begun)], 0.02)
 
 
 def test_kept_frames_are_those_of_the_kind() -> None:
-    """Constant(0.02) has a capacity of 50 a second, Doubled(0.02), whose mean lies, that of its mean."""
+    """Constant(0.02) has a capacity of 50 a second, Doubled(0.02), whose mean lies, that of its
+    mean.
+    """
     step, ramp = (
         tpssim.simulate(
-            Scenario("s", Constant(0.02), 100.0, 20.0, disturbances=(kind(5.0, 15.0, 4.0),)), "fixed"
+            Scenario("s", Constant(0.02), 100.0, 20.0, disturbances=(kind(5.0, 15.0, 4.0),)),
+            "fixed",
         )
         for kind in (Step, Ramp)
     )
     # A step to a quarter for half of the run: (10 x 50 + 10 x 12.5) calls. A ramp there: capacity
     # 50 / (1 + 3 x), x from 0 to 1, whose mean is 50 ln 4 / 3 = 23.1.
     assert frame_of(step.scenario).bears == pytest.approx(625.0)
-    assert frame_of(ramp.scenario).bears == pytest.approx(500.0 + 10.0 * 50.0 * np.log(4.0) / 3.0, rel=1e-4)
+    assert frame_of(ramp.scenario).bears == pytest.approx(
+        500.0 + 10.0 * 50.0 * np.log(4.0) / 3.0, rel=1e-4
+    )
 
 
 @pytest.mark.parametrize("how", ["simpy", "compiled"])
@@ -181,7 +190,9 @@ def test_a_negative_zero_is_the_zero_that_it_equals(how: str) -> None:
     """Else two equal scenarios, which share what is kept of them, would have different bytes."""
     traces = [
         tpssim.simulate(
-            Scenario("s", Constant(0.01), 50.0, 1.0, producers=(Producer(start),)), "fixed", engine=how
+            Scenario("s", Constant(0.01), 50.0, 1.0, producers=(Producer(start),)),
+            "fixed",
+            engine=how,
         )
         for start in (0.0, -0.0, 0)
     ]
@@ -204,12 +215,16 @@ def test_records_survive_a_journey() -> None:
 
 
 def test_two_plain_services_of_one_scenario_keep_times_of_their_own() -> None:
-    """Both classes stand in both scenarios, so what code is in force does not tell their times apart."""
+    """Both classes stand in both scenarios, so what code is in force does not tell their times
+    apart.
+    """
     swaps = [Swap(0.5, 1.5, Doubled(0.02)), Swap(0.5, 1.5, Plain(0.02))]
     scenarios = [
         Scenario("s", cls(0.02), 10.0, 2.0, disturbances=(swap,), network=network(0.01))
         for cls, network, swap in ((Plain, Doubled, swaps[0]), (Doubled, Plain, swaps[1]))
     ]
     for scenario in (*scenarios, *reversed(scenarios)):
-        kept, fresh = (tpssim.simulate(scenario, "fixed", engine=how) for how in ("compiled", "simpy"))
+        kept, fresh = (
+            tpssim.simulate(scenario, "fixed", engine=how) for how in ("compiled", "simpy")
+        )
         assert kept.completed.tobytes() == fresh.completed.tobytes()

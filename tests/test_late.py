@@ -14,7 +14,9 @@ from tpssim.simulation.trace import Trace
 
 
 def stalled(late: Late) -> Trace:
-    """A call every 1/8 s, 1/64 s each; the service stands still from 0.5 to 1.125 s (five slots)."""
+    """A call every 1/8 s, 1/64 s each; the service stands still from 0.5 to 1.125 s (five
+    slots).
+    """
     scenario = Scenario("s", Constant(0.015625), 8.0, 2.0, disturbances=(Stall(0.5, 1.125),))
     return run(scenario._replace(late=late))
 
@@ -32,9 +34,11 @@ BACK = 1.125 + W  # when the call of 0.5 s comes back
         (DELAY, [BACK, BACK + 0.125, BACK + 0.25], (1.0, 1.0, (BACK - 0.625) / 0.125)),
         # The due slot (0.625) goes out late, the other missed ones are skipped: on at 1.25.
         (SKIP, [BACK, 1.25, 1.375], (1.0, 0.0, 4.0)),
-        # At most two intervals behind: the late one, then two more to catch up, then the new schedule.
+        # At most two intervals behind: the late one, then two more to catch up, then the new
+        # schedule.
         (capped(2), [BACK, BACK + W, BACK + 2 * W, BACK + 0.125], (2.0, 1.0, 2.125)),
-        # Slots are more than 0.1 s apart, so one interval behind: the late one, the one due then, and on.
+        # Slots are more than 0.1 s apart, so one interval behind: the late one, the one due then,
+        # and on.
         (AUTO, [BACK, BACK + W, BACK + 0.125, BACK + 0.25], (1.0, 1.0, 3.125)),
     ],
     ids=str,
@@ -64,14 +68,27 @@ def test_skipped_slots_use_up_their_noise() -> None:
     times = service.times(draws("normal", 32, 0, 0))
     slot = (trace.scheduled * 8.0).astype(int)
     done = slot != 4  # the one that stood still
-    assert (trace.completed - trace.released)[done].tolist() == pytest.approx(times[slot[done]].tolist())
+    assert (trace.completed - trace.released)[done].tolist() == pytest.approx(
+        times[slot[done]].tolist()
+    )
 
 
 def test_a_rate_valve_counts_in_its_own_intervals() -> None:
     # At 4/s three slots are missed; capped(1) keeps one of them.
-    scenario = Scenario("s", Constant(W), 8.0, 2.0, disturbances=(Stall(0.5, 1.125),), late=capped(1))
+    scenario = Scenario(
+        "s", Constant(W), 8.0, 2.0, disturbances=(Stall(0.5, 1.125),), late=capped(1)
+    )
     trace = run(scenario, Valve(rate=4.0))
-    assert trace.released.tolist() == [0.0, 0.25, 0.5, BACK, BACK + W, BACK + 0.25, BACK + 0.5, BACK + 0.75]
+    assert trace.released.tolist() == [
+        0.0,
+        0.25,
+        0.5,
+        BACK,
+        BACK + W,
+        BACK + 0.25,
+        BACK + 0.5,
+        BACK + 0.75,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +107,9 @@ def test_a_rate_valve_counts_in_its_own_intervals() -> None:
     ],
     ids=str,
 )
-def test_where_the_schedule_continues(late: Late, due: float, now: float, then: tuple[float, float]) -> None:
+def test_where_the_schedule_continues(
+    late: Late, due: float, now: float, then: tuple[float, float]
+) -> None:
     assert anchor(late, due, now, 0.25, 4.0) == then
 
 
@@ -100,7 +119,18 @@ def test_a_policy_is_read_as_it_is_written(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "Burst", "capped", "capped()", "capped(-1)", "capped(1.5)", "auto0.1", "auto()", "auto(-1)"]
+    "text",
+    [
+        "",
+        "Burst",
+        "capped",
+        "capped()",
+        "capped(-1)",
+        "capped(1.5)",
+        "auto0.1",
+        "auto()",
+        "auto(-1)",
+    ],
 )
 def test_other_words_are_refused(text: str) -> None:
     with pytest.raises(InputError, match=r"allowed: auto"):

@@ -10,7 +10,8 @@ import pytest
 
 
 def loaded_by(statement: str) -> set[str]:
-    code = f"import sys\n{statement}\nprint(*sorted({{name.partition('.')[0] for name in sys.modules}}))"
+    found = "sorted({name.partition('.')[0] for name in sys.modules})"
+    code = f"import sys\n{statement}\nprint(*{found})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
@@ -41,14 +42,17 @@ RUNS = {
     "athrottle": (
         "import asyncio\n"
         "async def main():\n"
-        "    async for _ in tpssim.athrottle(range(20), 1e3, controller='ewma-deadzone', record=file): pass\n"
+        "    law = 'ewma-deadzone'\n"
+        "    async for _ in tpssim.athrottle(range(20), 1e3, controller=law, record=file): pass\n"
         "asyncio.run(main())"
     ),
 }
 
 
 @pytest.mark.parametrize("way", list(RUNS))
-def test_running_the_live_throttle_loads_only_the_standard_library(way: str, tmp_path: Path) -> None:
+def test_running_the_live_throttle_loads_only_the_standard_library(
+    way: str, tmp_path: Path
+) -> None:
     statement = f"import tpssim\nfile = {str(tmp_path / 'run.ndjson')!r}\n{RUNS[way]}"
     foreign = loaded_by(statement) - loaded_by("pass") - set(sys.stdlib_module_names) - {"tpssim"}
     assert foreign == set()

@@ -49,7 +49,9 @@ def test_the_weights_sum_to_one() -> None:
         ({"achieved": 0.0, "stretch": NAN}, LEAST ** (0.6 / 0.75)),
     ],
 )
-def test_a_score_is_the_weighted_geometric_mean_of_its_parts(change: dict[str, float], total: float) -> None:
+def test_a_score_is_the_weighted_geometric_mean_of_its_parts(
+    change: dict[str, float], total: float
+) -> None:
     assert score({**PERFECT, **change}).total == pytest.approx(total)
 
 
@@ -64,7 +66,9 @@ def test_a_limit_acts_where_several_calls_are_in_flight() -> None:
     assert all(acts(("limit",), plant._replace(consumer=consumer)) for consumer in several)
     assert not any(acts(("limit",), plant._replace(consumer=consumer)) for consumer in single)
     for actuators in (("rate",), ("reject",), ("rate", "limit")):
-        assert all(acts(actuators, plant._replace(consumer=consumer)) for consumer in several + single)
+        assert all(
+            acts(actuators, plant._replace(consumer=consumer)) for consumer in several + single
+        )
     assert contender("netflix-vegas").actuators() == ("limit",)
     assert contender("printed-aimd").actuators() == ("rate",)
 
@@ -83,7 +87,9 @@ class Plain(NamedTuple):
         return state
 
 
-@described("It may close both.", actuators=("rate", "limit"), signals="none", origin="a test", year=2026)
+@described(
+    "It may close both.", actuators=("rate", "limit"), signals="none", origin="a test", year=2026
+)
 class Both(NamedTuple):
     def init(self, target: float) -> Valves:
         return Valves(math.inf, 4.0, 0.0)
@@ -120,8 +126,9 @@ def test_actuators_that_do_not_exist_are_refused_in_a_line(told: Any) -> None:
 
     with pytest.raises(InputError) as error:
         league("healthy:duration=2", Mistaken(), replications=1)
-    assert str(error.value) == (
-        f"Mistaken: actuators={told!r}; allowed: a tuple of 'rate', 'limit', 'reject'"
+    assert (
+        str(error.value)
+        == f"Mistaken: actuators={told!r}; allowed: a tuple of 'rate', 'limit', 'reject'"
     )
 
 
@@ -134,7 +141,8 @@ def test_halves_are_by_the_hash_of_the_name() -> None:
 
 def cell(law: str, *achieved: float) -> Cell:
     runs = [
-        Run({**PERFECT, "achieved": share}, [], Verdict("converges", ""), 1, "", None) for share in achieved
+        Run({**PERFECT, "achieved": share}, [], Verdict("converges", ""), 1, "", None)
+        for share in achieved
     ]
     return Cell(law, {}, runs)
 
@@ -154,7 +162,8 @@ def made() -> League:
 def test_standings_by_hand() -> None:
     first, second = made().standings()
     a, b = 0.5 ** (0.4 / 0.75), 0.25 ** (0.4 / 0.75)
-    # aimd: (1 + a) / 2 and (1 + b) / 2; fixed: a and a. In the second replication aimd leads too: b = a^2.
+    # aimd: (1 + a) / 2 and (1 + b) / 2; fixed: a and a. In the second replication aimd leads too: b
+    # = a^2.
     assert (first.throttle, second.throttle) == ("aimd", "fixed")
     assert first.score.mean == pytest.approx((2.0 + a + b) / 4.0)
     assert second.score.mean == pytest.approx(a)
@@ -171,13 +180,18 @@ def test_standings_by_hand() -> None:
 
 def test_ranks_change_from_replication_to_replication() -> None:
     names = {"healthy": SCENARIOS["healthy"]}
-    cells = {("healthy", "aimd"): cell("aimd", 1.0, 0.25), ("healthy", "fixed"): cell("fixed", 0.5, 0.5)}
+    cells = {
+        ("healthy", "aimd"): cell("aimd", 1.0, 0.25),
+        ("healthy", "fixed"): cell("fixed", 0.5, 0.5),
+    }
     first, second = League(Comparison(names, cells, 0, 2)).standings()
     assert first.ranks.mean == second.ranks.mean == 1.5
 
 
 def test_a_rank_compares_equal_scenarios() -> None:
-    """The limit has the highest mean (0.9 on the easy one alone) and is beaten there by both others."""
+    """The limit has the highest mean (0.9 on the easy one alone) and is beaten there by both
+    others.
+    """
     names = {name: SCENARIOS[name] for name in ("healthy", "pool-degrade")}
     shares = {"aimd": (1.0, 0.5), "fixed": (0.95, 0.6), "netflix-vegas": (0.9,)}
     cells = {
@@ -197,13 +211,16 @@ def test_a_rank_compares_equal_scenarios() -> None:
     assert rows["netflix-vegas"].ranks.mean == 3.0
     assert rows["netflix-vegas"].behind.mean == pytest.approx(1.0 - 0.9 ** (0.4 / 0.75))
     text = found.table()
-    assert "on 2 of 2 scenarios, ranked among the 2 throttles that act there; first: fixed\n" in text
+    assert (
+        "on 2 of 2 scenarios, ranked among the 2 throttles that act there; first: fixed\n" in text
+    )
     assert "on 1 of 2 scenarios, ranked among the 3 throttles that act there; first: aimd\n" in text
     assert text.endswith("compare within a block only.")
 
 
 def test_intervals_behind_the_first_hold_together() -> None:
-    """Four throttles are six pairs, each at 1 - 0.05 / 6; 2 / 2^8 = 0.0078 is left of eight replications.
+    """Four throttles are six pairs, each at 1 - 0.05 / 6; 2 / 2^8 = 0.0078 is left of eight
+    replications.
 
     With seven it is 0.0156, and nothing is said. Between the least and the greatest of eight gaps.
     """
@@ -212,7 +229,8 @@ def test_intervals_behind_the_first_hold_together() -> None:
     a, b = 0.5 ** (0.4 / 0.75), 0.25 ** (0.4 / 0.75)
     for replications in (7, 8):
         cells = {
-            ("healthy", law): cell(law, *(few[:1] * (replications - 1)), few[1]) for law, few in laws.items()
+            ("healthy", law): cell(law, *(few[:1] * (replications - 1)), few[1])
+            for law, few in laws.items()
         }
         found = League(Comparison(names, cells, 0, replications))
         behind = {row.throttle: row for row in found.standings()}["aimd"].behind
@@ -225,7 +243,8 @@ def test_intervals_behind_the_first_hold_together() -> None:
 
 
 def test_the_first_of_many_that_are_alike_is_ahead_by_luck() -> None:
-    """Ten throttles of one distribution, 30 replications: anyone is behind for certain in at most 5 %.
+    """Ten throttles of one distribution, 30 replications: anyone is behind for certain in at most 5
+    %.
 
     With the k - 1 intervals of the first it had been more, for the first is the luckiest.
     """
@@ -234,15 +253,20 @@ def test_the_first_of_many_that_are_alike_is_ahead_by_luck() -> None:
     for trial in range(60):
         shares = np.random.default_rng(trial).uniform(0.2, 1.0, (10, 30))
         cells = {
-            ("healthy", name): cell("aimd", *row) for name, row in zip(labels, shares.tolist(), strict=True)
+            ("healthy", name): cell("aimd", *row)
+            for name, row in zip(labels, shares.tolist(), strict=True)
         }
         rows = League(Comparison(names, cells, 0, 30)).standings()
         found += any(row.behind.low is not None and row.behind.low > 0.0 for row in rows)
     assert found <= 8  # three deviations above 3
 
 
-def test_the_league_is_not_played_on_the_noise_of_the_search(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By default neither `tune` nor `sensitivity`, nor their command, takes the seed of the league."""
+def test_the_league_is_not_played_on_the_noise_of_the_search(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By default neither `tune` nor `sensitivity`, nor their command, takes the seed of the
+    league.
+    """
     used = {inspect.signature(run).parameters["seed"].default for run in (tune, sensitivity)}
     assert inspect.signature(league).parameters["seed"].default == SEED
     assert SEED not in used
@@ -268,7 +292,10 @@ def test_the_league_is_not_played_on_the_noise_of_the_search(monkeypatch: pytest
 def test_a_throttle_without_scenarios_of_a_half_is_not_in_its_table() -> None:
     names = {name: SCENARIOS[name] for name in ("healthy", "pool-degrade")}
     assert [half(name) for name in names] == ["held-out", "tuning"]
-    cells = {("healthy", "aimd"): cell("aimd", 1.0, 1.0), ("pool-degrade", "fixed"): cell("fixed", 0.5, 0.5)}
+    cells = {
+        ("healthy", "aimd"): cell("aimd", 1.0, 1.0),
+        ("pool-degrade", "fixed"): cell("fixed", 0.5, 0.5),
+    }
     found = League(Comparison(names, cells, 0, 2))
     assert [row.throttle for row in found.standings("held-out")] == ["aimd"]
     assert [(row.throttle, row.among) for row in found.standings()] == [("aimd", 1), ("fixed", 1)]
@@ -279,7 +306,9 @@ def test_only_laws_whose_valve_acts_take_part() -> None:
     found = league(["blocking-steady:duration=2"], ["netflix-vegas", "aimd"], replications=1)
     assert [label for _, label in found.comparison.cells] == ["aimd"]
     # A scenario that nobody played is in no table.
-    found = league(["blocking-steady:duration=2", "healthy:duration=2"], ["netflix-vegas"], replications=1)
+    found = league(
+        ["blocking-steady:duration=2", "healthy:duration=2"], ["netflix-vegas"], replications=1
+    )
     assert [row.scenarios for row in found.standings()] == [1]
     assert "netflix-vegas" in found.table()
     with pytest.raises(InputError, match="no valve of these laws acts on these scenarios"):
@@ -289,13 +318,26 @@ def test_only_laws_whose_valve_acts_take_part() -> None:
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "league"
     words = ["compare", "--league", "--scenarios", "healthy:duration=2,blocking-steady:duration=2"]
-    words += ["--controllers", "fixed", "headroom", "netflix-vegas", "--replications", "2", "--workers", "1"]
+    words += [
+        "--controllers",
+        "fixed",
+        "headroom",
+        "netflix-vegas",
+        "--replications",
+        "2",
+        "--workers",
+        "1",
+    ]
     assert main([*words, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert all(word in printed for word in ("netflix-vegas", "behind", "held-"))
     assert max(len(line) for line in printed.splitlines()) <= 80 + len(str(tmp_path))
     document: dict[str, Any] = json.loads((out / "summary.json").read_text(encoding="utf-8"))
-    assert {row["throttle"] for row in document["standings"]} == {"fixed", "headroom", "netflix-vegas"}
+    assert {row["throttle"] for row in document["standings"]} == {
+        "fixed",
+        "headroom",
+        "netflix-vegas",
+    }
     rows = list(csv.DictReader((out / "league.csv").read_text(encoding="utf-8").splitlines()))
     assert len(rows) == 5  # a limit does not act on the blocking one
     assert (out / "league.png").read_bytes().startswith(b"\x89PNG")

@@ -1,4 +1,6 @@
-"""Numbers beyond what a float or the memory holds: one line that says what is allowed, before any work."""
+"""Numbers beyond what a float or the memory holds: one line that says what is allowed, before any
+work.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,11 @@ def one_line(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
 @pytest.mark.parametrize(
     ("values", "unit", "told"),
     [
-        (["1e308"] * 30, "s", "row 2: latency='1e308'; allowed: a finite number >= 0, at most 1e+06 s"),
+        (
+            ["1e308"] * 30,
+            "s",
+            "row 2: latency='1e308'; allowed: a finite number >= 0, at most 1e+06 s",
+        ),
         (["0.1", "1000000.1"], "s", "row 3: latency='1000000.1'; allowed: a finite number"),
         (["1e13"], "us", "row 2: latency='1e13'; allowed: a finite number >= 0, at most 1e+12 us"),
         (["5e-324"] * 30, "s", "a mean service time of"),  # whose mean rate overflows
@@ -49,7 +55,9 @@ def one_line(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
         (["1e-13"], "s", "a mean service time of 1e-13 s; allowed: at least 1e-12 s"),
     ],
 )
-@pytest.mark.parametrize("verb", [["compare"], ["tune", "aimd"], ["simulate", "aimd"], ["analyse", "aimd"]])
+@pytest.mark.parametrize(
+    "verb", [["compare"], ["tune", "aimd"], ["simulate", "aimd"], ["analyse", "aimd"]]
+)
 def test_a_recording_of_absurd_times_is_refused_in_one_line(
     verb: list[str],
     values: list[str],
@@ -89,7 +97,10 @@ def test_of_calls_of_a_nanosecond_the_highest_rate_is_wanted(tmp_path: Path) -> 
         ((0.0, 0.0), "a mean service time of 0 s; allowed"),
         ([0.1, 0.2], "recording=list; allowed: a tuple of numbers"),
         (((0.1,), [0.2]), "recording=tuple; allowed: a tuple of numbers"),
-        ((0.1,) * (MOST_CALLS + 1), "20,000,001 service times in a recording; allowed: 1 to 20,000,000"),
+        (
+            (0.1,) * (MOST_CALLS + 1),
+            "20,000,001 service times in a recording; allowed: 1 to 20,000,000",
+        ),
     ],
 )
 def test_a_recording_made_in_python_obeys_the_same_rules(recording: Any, told: str) -> None:
@@ -123,9 +134,15 @@ START = {"e": "start", "t": 0.0, "tps": 10.0, "calls": "blocking", "rate": 10.0}
     [
         ([START | {"t": 10**400}], "line 2: t=1000000"),
         ([START | {"t": 1e308}], "line 2: t=1e+308; allowed: a number of seconds from 0 to 1e+12"),
-        ([START, {"e": "release", "t": 0.1, "call": 0, "due": 1e300, "rate": 1.0}], "line 3: due=1e+300"),
+        (
+            [START, {"e": "release", "t": 0.1, "call": 0, "due": 1e300, "rate": 1.0}],
+            "line 3: due=1e+300",
+        ),
         ([START | {"tps": 10**400}], "tps"),
-        (['{"e": "start", "t": Infinity, "tps": 1, "calls": "x", "rate": 1}'], "is no line of a recording"),
+        (
+            ['{"e": "start", "t": Infinity, "tps": 1, "calls": "x", "rate": 1}'],
+            "is no line of a recording",
+        ),
         ([START, "[" * 100_000], "is no line of a recording"),
         ([START, '{"e": "\udcff'], "is no line of a recording"),
         ([START | {"t": True}], "line 2: t=True; allowed: a number"),
@@ -151,21 +168,39 @@ def test_what_a_live_run_writes_is_within_these_limits(tmp_path: Path) -> None:
 
 
 TOO_MANY = [
-    (["simulate", "drift:duration=1e6,target=1e6", "fixed"], "1,000,000,000,000 calls in a run of 1e+06 s"),
-    (["simulate", "drift:duration=1e6,target=1e6", "printed-spin"], "1,000,000,000,000 calls in a run"),
-    (["simulate", "join-leave:duration=1e6,target=1e6", "fixed"], "calls in a run of 1e+06 s of join-leave"),
-    (["compare", "--scenarios", "drift:duration=1e6,target=1e6"], "allowed: at most 20,000,000, at 0.1 to"),
+    (
+        ["simulate", "drift:duration=1e6,target=1e6", "fixed"],
+        "1,000,000,000,000 calls in a run of 1e+06 s",
+    ),
+    (
+        ["simulate", "drift:duration=1e6,target=1e6", "printed-spin"],
+        "1,000,000,000,000 calls in a run",
+    ),
+    (
+        ["simulate", "join-leave:duration=1e6,target=1e6", "fixed"],
+        "calls in a run of 1e+06 s of join-leave",
+    ),
+    (
+        ["compare", "--scenarios", "drift:duration=1e6,target=1e6"],
+        "allowed: at most 20,000,000, at 0.1 to",
+    ),
     (
         ["compare", "--replications", "1000000000"],
         "runs of a comparison; allowed: at most 1,000,000, at 5 kB",
     ),
-    (["compare", "--league", "--replications", "1000000000"], "runs of a comparison; allowed: at most"),
+    (
+        ["compare", "--league", "--replications", "1000000000"],
+        "runs of a comparison; allowed: at most",
+    ),
     (
         ["compare", "--traces", "all", "--replications", "1000"],
         "calls in traces that are kept; allowed: at most 100,000,000, at 60 bytes of memory each",
     ),
     (["compare", "--workers", "1000000"], "workers=1000000; allowed: a whole number >= 1 and <= "),
-    (["sweep", "--grid", "alpha=0.01:0.9:10000", "deadzone=1.01:3:10000"], "100,000,000 points of a sweep;"),
+    (
+        ["sweep", "--grid", "alpha=0.01:0.9:10000", "deadzone=1.01:3:10000"],
+        "100,000,000 points of a sweep;",
+    ),
     (
         ["sweep", "--grid", "alpha=0.01:0.9:1000000000"],
         "1,000,000,000 points of a sweep; allowed: at most 100,",
@@ -179,8 +214,14 @@ TOO_MANY = [
         "2,000,000,000 runs of a sweep; allowed: at most 10,000,000, at 0.5 kB of memory each",
     ),
     (["tune", "aimd", "--budget", "1000000000"], "budget=1000000000; allowed: a whole number >= "),
-    (["tune", "aimd", "--replications", "1000000000"], "runs of a search; allowed: at most 10,000,000"),
-    (["analyse", "aimd", "--replications", "1000000000"], "replications=1000000000; allowed: a whole number"),
+    (
+        ["tune", "aimd", "--replications", "1000000000"],
+        "runs of a search; allowed: at most 10,000,000",
+    ),
+    (
+        ["analyse", "aimd", "--replications", "1000000000"],
+        "replications=1000000000; allowed: a whole number",
+    ),
     (
         ["calibrate", "--sleeps", "1000000000"],
         "sleeps=1000000000; allowed: a whole number >= 20 and <= 100,000",

@@ -62,7 +62,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def served(port: int = 0, rate: float = 2000.0, places: float = 100.0) -> Server:
     server = Server(VirtualQueue(rate, 4, places), port=port)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+    threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True
+    ).start()
     return server
 
 
@@ -76,7 +78,17 @@ def url() -> Iterator[str]:
 
 @pytest.mark.parametrize("how", [[], ["--workers", "3"]])
 def test_a_callable(how: list[str], here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["live", "--call", "calls.py:send", "--tps", "500", "--total", "100", "--controller", "aimd"]
+    words = [
+        "live",
+        "--call",
+        "calls.py:send",
+        "--tps",
+        "500",
+        "--total",
+        "100",
+        "--controller",
+        "aimd",
+    ]
     assert main([*words, *how]) == 0
     out = capsys.readouterr().out
     assert "100 calls" in out
@@ -113,7 +125,20 @@ def test_a_callable_without_arguments_and_an_asynchronous_one(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert (
-        main(["live", "--call", "calls.py:bare", "--tps", "1000", "--total", "20", "--quiet", "--json"]) == 0
+        main(
+            [
+                "live",
+                "--call",
+                "calls.py:bare",
+                "--tps",
+                "1000",
+                "--total",
+                "20",
+                "--quiet",
+                "--json",
+            ]
+        )
+        == 0
     )
     document = json.loads(capsys.readouterr().out)
     assert document["report"]["ok"] == 20
@@ -136,19 +161,31 @@ def test_a_callable_without_arguments_and_an_asynchronous_one(
         == 0
     )
     document = json.loads(capsys.readouterr().out)
-    # A timer of a busy machine may come late, so that there may be more than 100; that it ends is the point.
+    # A timer of a busy machine may come late, so that there may be more than 100; that it ends is
+    # the point.
     assert document["report"]["ok"] >= 50
     assert document["stopped"] == ""
     assert document["command"].endswith(
-        "live --call calls.py:asend --method GET --tps 1000.0 --seconds 0.1 --controller fixed --workers 0 "
-        "--async --late auto --spin auto --seed 0"
+        "live --call calls.py:asend --method GET --tps 1000.0 --seconds 0.1 --controller fixed"
+        " --workers 0 --async --late auto --spin auto --seed 0"
     )
 
 
 def test_a_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["live", "--command", "exit 3", "--tps", "50", "--total", "5", "--quiet"]) == 1
     assert "5 times CallFailed: exit code 3" in capsys.readouterr().out
-    words = ["live", "--command", "sleep 30", "--tps", "50", "--total", "3", "--timeout", "0.1", "--quiet"]
+    words = [
+        "live",
+        "--command",
+        "sleep 30",
+        "--tps",
+        "50",
+        "--total",
+        "3",
+        "--timeout",
+        "0.1",
+        "--quiet",
+    ]
     for how in (["--workers", "3"], ["--async"]):
         start = time.perf_counter()
         assert main([*words, *how, "--json"]) == 1
@@ -156,13 +193,30 @@ def test_a_command(capsys: pytest.CaptureFixture[str]) -> None:
         document = json.loads(capsys.readouterr().out)
         assert (document["report"]["errors"], document["report"]["drops"]) == (3, 3)
         assert document["failures"] == {"TimeoutError: no end within 0.1 s": 3}
-    assert main(["live", "--command", "true", "--tps", "50", "--total", "3", "--quiet", "--async"]) == 0
+    assert (
+        main(["live", "--command", "true", "--tps", "50", "--total", "3", "--quiet", "--async"])
+        == 0
+    )
     assert "3 ok, 0 failed" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("how", [[], ["--workers", "4"], ["--async"], ["--async", "--max-in-flight", "4"]])
+@pytest.mark.parametrize(
+    "how", [[], ["--workers", "4"], ["--async"], ["--async", "--max-in-flight", "4"]]
+)
 def test_a_url(how: list[str], url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["live", "--url", url, "--tps", "200", "--total", "60", "--quiet", "--json", "--timeout", "5"]
+    words = [
+        "live",
+        "--url",
+        url,
+        "--tps",
+        "200",
+        "--total",
+        "60",
+        "--quiet",
+        "--json",
+        "--timeout",
+        "5",
+    ]
     assert main([*words, *how]) == 0
     report = json.loads(capsys.readouterr().out)["report"]
     assert (report["ok"], report["errors"]) == (60, 0)
@@ -207,7 +261,9 @@ def serving(port: int) -> tuple[subprocess.Popen[str], int]:
 
 
 def test_a_service_that_dies_and_returns() -> None:
-    """Failures while it is away, then calls go through again; nothing hangs, nothing is left behind."""
+    """Failures while it is away, then calls go through again; nothing hangs, nothing is left
+    behind.
+    """
     process, port = serving(0)
     before = threads()
     outcomes: list[str] = []
@@ -273,7 +329,9 @@ def test_a_signal_ends_it_with_a_report_and_whole_files(
     assert not (here / "out.ndjson").exists()
 
 
-@pytest.mark.parametrize("how", [["--call", "calls.py:bare"], ["--call", "calls.py:asend", "--async"]])
+@pytest.mark.parametrize(
+    "how", [["--call", "calls.py:bare"], ["--call", "calls.py:asend", "--async"]]
+)
 def test_signals_are_handled_afterwards_as_before(how: list[str]) -> None:
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = [signal.getsignal(number) for number in numbers]
@@ -312,7 +370,18 @@ def test_the_recording_of_a_killed_run_survives_the_same_command(
     wait_for(here / "out.ndjson", 50)
     child.kill()
     child.communicate()
-    words = ["live", "--call", "calls.py:bare", "--tps", "200", "--total", "5", "--out", "out", "--quiet"]
+    words = [
+        "live",
+        "--call",
+        "calls.py:bare",
+        "--tps",
+        "200",
+        "--total",
+        "5",
+        "--out",
+        "out",
+        "--quiet",
+    ]
     assert main(words) == 0
     assert "the recording that was out.ndjson is out.1.ndjson now" in capsys.readouterr().err
     assert len(read_recording(here / "out.1.ndjson").events) >= 49
@@ -325,14 +394,20 @@ def test_the_recording_of_a_killed_run_survives_the_same_command(
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
 def test_a_full_disk_ends_it_with_a_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["live", "--call", "calls.py:bare", "--tps", "500", "--quiet", "--record", "/dev/full"]) == 1
+    assert (
+        main(
+            ["live", "--call", "calls.py:bare", "--tps", "500", "--quiet", "--record", "/dev/full"]
+        )
+        == 1
+    )
     assert "the recording stopped: /dev/full: No space left" in capsys.readouterr().err
 
 
 def test_a_line_a_second_on_stderr(here: Path) -> None:
     child = started("--call", "calls.py:bare", "--tps", "100", "--seconds", "3.5")
     _, err = child.communicate(timeout=30.0)
-    # Whoever draws is a process of its own, which a busy machine starts late; and it may miss its turn.
+    # Whoever draws is a process of its own, which a busy machine starts late; and it may miss its
+    # turn.
     lines = [text for text in err.splitlines() if "/s of 100 commanded, 100 wanted" in text]
     assert 1 <= len(lines) <= 5
     assert " ok + " in lines[0]
@@ -342,9 +417,17 @@ def test_a_line_a_second_on_stderr(here: Path) -> None:
 
 @pytest.mark.parametrize(
     ("condition", "code"),
-    [("rate_error>1%", 0), ("errors>=10", 1), ("latency_p50>100us", 1), ("ok<90", 0), ("rate < 1e3", 1)],
+    [
+        ("rate_error>1%", 0),
+        ("errors>=10", 1),
+        ("latency_p50>100us", 1),
+        ("ok<90", 0),
+        ("rate < 1e3", 1),
+    ],
 )
-def test_conditions_set_the_exit_code(condition: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_conditions_set_the_exit_code(
+    condition: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = [
         "live",
         "--call",
@@ -403,7 +486,9 @@ def test_a_missing_client_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, "urllib3", None)
-    assert main(["live", "--url", "http://127.0.0.1:9/", "--tps", "5", "--total", "1", "--quiet"]) == 2
+    assert (
+        main(["live", "--url", "http://127.0.0.1:9/", "--tps", "5", "--total", "1", "--quiet"]) == 2
+    )
     assert (
         "needs urllib3, which is not installed; allowed: pip install 'tpssim[live]'"
         in capsys.readouterr().err
@@ -479,19 +564,28 @@ def frame_of(t: float, released: int, **more: Any) -> bytes:
         "refused": 0,
         "ok": released,
     }
-    numbers |= {"errors": 0, "refused_by_service": 0, "timed_out": 0, "forgotten": 0, "in_flight": 0}
+    numbers |= {
+        "errors": 0,
+        "refused_by_service": 0,
+        "timed_out": 0,
+        "forgotten": 0,
+        "in_flight": 0,
+    }
     numbers |= {"limit": None, "why": "", "said": []}
     return json.dumps(numbers | more).encode() + b"\n" + bytes(8 * BINS)
 
 
 def test_a_slow_rate_is_averaged_over_its_intervals() -> None:
-    """A call at 0, 2, 4, ... s, half a call a second: no second shows none, and none shows one a second."""
+    """A call at 0, 2, 4, ... s, half a call a second: no second shows none, and none shows one a
+    second.
+    """
     data = b"".join(frame_of(t + 0.01, int(t // 2) + 1) for t in range(1, 20))
     seen = [frame.achieved for frame in frames(io.BytesIO(data))]
     assert len(seen) == 19
     assert seen[0] == seen[1] == pytest.approx(0.5)
     assert all(0.36 <= rate <= 0.64 for rate in seen)  # one call more or less in 8 s
-    # Ten at once are seen all the same: 10 calls, in a second and the two that belong to the last of them.
+    # Ten at once are seen all the same: 10 calls, in a second and the two that belong to the last
+    # of them.
     (burst,) = frames(io.BytesIO(frame_of(1.0, 10)))
     assert burst.achieved == pytest.approx(10.0 / 3.0)
 
@@ -505,14 +599,19 @@ def test_a_line_has_at_most_120_characters(count: int) -> None:
         "timed_out": count,
         "forgotten": 0,
     }
-    more |= {"in_flight": count, "refused": count, "why": "served again: " + "12.5/s, " * 20, "tps": 1234.5}
+    more |= {
+        "in_flight": count,
+        "refused": count,
+        "why": "served again: " + "12.5/s, " * 20,
+        "tps": 1234.5,
+    }
     (seen,) = frames(io.BytesIO(frame_of(2.0, 7 * count, rate=987.6, **more)))
     text = line(seen)
     assert len(text) <= 120
     assert "of 987.6 commanded, 1234.5 wanted" in text
-    assert (f"{count:,} failed + {count:,} timed out + {count:,} refused + {count:,} in" in text) == bool(
-        count
-    )
+    assert (
+        f"{count:,} failed + {count:,} timed out + {count:,} refused + {count:,} in" in text
+    ) == bool(count)
     assert ("served again" in text) == (count == 0), "where there is room"
 
 
@@ -566,7 +665,9 @@ def test_requests_are_checked() -> None:
 
 
 def test_no_rate_need_be_wanted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two calls of 0.2 s at a time, six of them: the workers alone set the pace, and nothing is "inf"."""
+    """Two calls of 0.2 s at a time, six of them: the workers alone set the pace, and nothing is
+    "inf".
+    """
     words = [
         "live",
         "--call",
@@ -609,10 +710,22 @@ def test_no_rate_need_be_wanted(here: Path, capsys: pytest.CaptureFixture[str]) 
 def test_a_call_is_tried_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each of four calls fails once: with one retry all succeed in the end, eight calls in all."""
     flaky = (
-        "def send(k, seen=set()):\n    if k not in seen:\n        seen.add(k)\n        raise ValueError(k)\n"
+        "def send(k, seen=set()):\n    if k not in seen:\n        seen.add(k)\n        raise"
+        " ValueError(k)\n"
     )
     (here / "flaky.py").write_text(flaky)
-    words = ["live", "--call", "flaky.py:send", "--tps", "100", "--total", "4", "--workers", "2", "--quiet"]
+    words = [
+        "live",
+        "--call",
+        "flaky.py:send",
+        "--tps",
+        "100",
+        "--total",
+        "4",
+        "--workers",
+        "2",
+        "--quiet",
+    ]
     assert main([*words, "--retries", "1", "--out", "o"]) == 0
     report = json.loads((here / "o" / "summary.json").read_text())["report"]
     assert (report["released"], report["ok"], report["errors"]) == (8, 4, 4)
@@ -624,6 +737,17 @@ def test_a_call_is_tried_again(here: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_what_live_prints_fits_a_terminal(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["live", "--call", "calls.py:send", "--tps", "200", "--total", "40", "--workers", "4", "--quiet"]
+    words = [
+        "live",
+        "--call",
+        "calls.py:send",
+        "--tps",
+        "200",
+        "--total",
+        "40",
+        "--workers",
+        "4",
+        "--quiet",
+    ]
     assert main([*words, "--out", "o"]) == 0
     assert [line for line in capsys.readouterr().out.splitlines() if len(line) > 80] == []

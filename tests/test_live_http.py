@@ -1,4 +1,6 @@
-"""`tpssim live --url`: what is sent, how long a call may take, what an answer means, what is refused."""
+"""`tpssim live --url`: what is sent, how long a call may take, what an answer means, what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def failures(how: str, request: callees.Request, timeout: float | None, n: int = 1) -> dict[str, int]:
+def failures(
+    how: str, request: callees.Request, timeout: float | None, n: int = 1
+) -> dict[str, int]:
     """What goes wrong in `n` calls, one after the other."""
     if how == "blocking":
         with callees.url(request, timeout, 1) as call:
@@ -56,7 +60,9 @@ def asked(how: str, path: str, **options: Any) -> tuple[str, dict[str, str], byt
         assert failures(how, callees.Request(where, **options), 10.0) == {}
     head, _, body = seen[0].partition(b"\r\n\r\n")
     line, *rest = head.decode("latin-1").split("\r\n")
-    headers = {name.lower(): value.strip() for name, _, value in (text.partition(":") for text in rest)}
+    headers = {
+        name.lower(): value.strip() for name, _, value in (text.partition(":") for text in rest)
+    }
     assert len(headers) == len(rest), "each header once"
     return line, {name: value.replace(str(port), "PORT") for name, value in headers.items()}, body
 
@@ -71,7 +77,10 @@ def asked(how: str, path: str, **options: Any) -> tuple[str, dict[str, str], byt
         ("http://me@PLACE/", {}),
         ("http://PLACE/", {"method": "post", "data": "name=ö"}),
         ("http://PLACE/", {"method": "PUT", "data": ""}),
-        ("http://PLACE/", {"headers": {"user-agent": "mine", "X-A": "b c", "accept-encoding": "gzip"}}),
+        (
+            "http://PLACE/",
+            {"headers": {"user-agent": "mine", "X-A": "b c", "accept-encoding": "gzip"}},
+        ),
     ],
 )
 def test_blocking_and_asynchronous_calls_send_the_same(url: str, options: dict[str, Any]) -> None:
@@ -80,7 +89,9 @@ def test_blocking_and_asynchronous_calls_send_the_same(url: str, options: dict[s
 
 
 def test_what_is_sent() -> None:
-    line, headers, body = asked("blocking", "http://me:p%40ss@PLACE/a%2fb?x=ü", method="POST", data="ö")
+    line, headers, body = asked(
+        "blocking", "http://me:p%40ss@PLACE/a%2fb?x=ü", method="POST", data="ö"
+    )
     assert line == "POST /a%2Fb?x=%C3%BC HTTP/1.1"
     assert headers["authorization"] == f"Basic {base64.b64encode(b'me:p@ss').decode()}"
     assert headers["host"] == "127.0.0.1:PORT"
@@ -92,7 +103,9 @@ def test_what_is_sent() -> None:
 def test_cookies_of_an_answer_are_not_sent_back() -> None:
     for how in HOW:
         seen: list[bytes] = []
-        with raw_server(answering(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=b\r\n\r\n"), seen)) as port:
+        with raw_server(
+            answering(OK.replace(b"\r\n\r\n", b"\r\nSet-Cookie: a=b\r\n\r\n"), seen)
+        ) as port:
             assert failures(how, callees.Request(f"http://localhost:{port}/"), 10.0, 2) == {}
         assert len(seen) == 2
         assert b"cookie" not in seen[1].lower()
@@ -124,7 +137,9 @@ NEVER = {
     "the length of a chunk that drips": dripping(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0"
     ),
-    "trailers without an end": dripping(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"A"),
+    "trailers without an end": dripping(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"A"
+    ),
     "a status that drips": dripping(b"HTTP/1.1 200 ", b"O"),
     "a header that drips": dripping(b"HTTP/1.1 200 OK\r\nA: ", b"b"),
     "informational answers without an end": dripping(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
@@ -156,7 +171,9 @@ def test_headers_without_an_end_are_no_answer(how: str) -> None:
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_request_that_nobody_reads_ends_too(how: str) -> None:
-    """aiohttp leaves such a connection to the event loop, and so open until nobody knows it any more."""
+    """aiohttp leaves such a connection to the event loop, and so open until nobody knows it any
+    more.
+    """
     request = callees.Request("http://127.0.0.1:PORT/", "POST", {}, "x" * 20_000_000)
     with raw_server(silent) as port:
         found = failures(how, request._replace(url=f"http://127.0.0.1:{port}/"), 0.4)
@@ -171,7 +188,9 @@ def test_after_a_deadline_the_next_call_gets_its_own_answer(how: str) -> None:
     def serve(connection: socket.socket, over: threading.Event) -> None:
         while request_of(connection):
             if next(calls) == 0:
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nHTTP/1.1 404 Not Found")
+                connection.sendall(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nHTTP/1.1 404 Not Found"
+                )
             else:
                 connection.sendall(OK)
 
@@ -218,7 +237,10 @@ def test_a_body_takes_no_memory(how: str) -> None:
             if call == 0:
                 connection.sendall(OK)
             elif call == 1:
-                head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n"
+                head = (
+                    "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length:"
+                    f" {len(bomb)}\r\n\r\n"
+                )
                 connection.sendall(head.encode() + bomb)
             elif call == 2:
                 connection.sendall(CHUNKED)
@@ -232,7 +254,10 @@ def test_a_body_takes_no_memory(how: str) -> None:
 
     with raw_server(serve) as port:
         done = subprocess.run(
-            [sys.executable, "-c", SMALL, how, str(port)], capture_output=True, text=True, timeout=120
+            [sys.executable, "-c", SMALL, how, str(port)],
+            capture_output=True,
+            text=True,
+            timeout=120,
         )
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) < 30_000
@@ -242,10 +267,12 @@ def test_a_body_takes_no_memory(how: str) -> None:
 def test_the_deadline_holds_for_an_encrypted_connection(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A handshake that nobody answers, and a body that drips, with a certificate of the test's own."""
+    """A handshake that nobody answers, and a body that drips, with a certificate of the test's
+    own.
+    """
     subprocess.run(
-        "openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -days 2 -subj /CN=localhost "
-        "-addext subjectAltName=DNS:localhost",
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout key -out cert -days 2 -subj"
+        " /CN=localhost -addext subjectAltName=DNS:localhost",
         shell=True,
         check=True,
         capture_output=True,
@@ -265,10 +292,13 @@ def test_the_deadline_holds_for_an_encrypted_connection(
     for how in HOW:
         with raw_server(silent) as port:
             found = failures(how, callees.Request(f"https://localhost:{port}/"), 0.4)
-            gc.collect()  # asyncio leaves the socket of a handshake that was cut off to the collector
+            # asyncio leaves the socket of a handshake that was cut off to the collector
+            gc.collect()
         assert found == {"TimeoutError: no whole answer within 0.4 s": 1}
         with raw_server(good) as port:  # nobody has signed it
-            ((found_, _),) = failures(how, callees.Request(f"https://localhost:{port}/"), 10.0).items()
+            ((found_, _),) = failures(
+                how, callees.Request(f"https://localhost:{port}/"), 10.0
+            ).items()
         assert found_ == "CallFailed: the certificate is not good: self-signed certificate"
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "cert"))
     for how in HOW:
@@ -309,7 +339,14 @@ def test_an_address_of_the_sixth_version() -> None:
             for how in HOW:
                 assert failures(how, callees.Request(f"http://[::1]:{port}/"), 10.0) == {}
             assert (
-                main(["live", "--url", f"http://[::1]:{port}/", *["--tps", "50", "--total", "2", "--quiet"]])
+                main(
+                    [
+                        "live",
+                        "--url",
+                        f"http://[::1]:{port}/",
+                        *["--tps", "50", "--total", "2", "--quiet"],
+                    ]
+                )
                 == 0
             )
     except OSError:
@@ -388,7 +425,12 @@ def test_credentials_in_both_places_are_refused() -> None:
 
 
 def test_a_url_that_cannot_be_read_is_shown_without_what_may_be_secret() -> None:
-    for url in ("http://u:SECRET@[::1/", "http://u:SECRET?x@h/", "http://h:x/?SECRET", "http://u:SECRET"):
+    for url in (
+        "http://u:SECRET@[::1/",
+        "http://u:SECRET?x@h/",
+        "http://h:x/?SECRET",
+        "http://u:SECRET",
+    ):
         with pytest.raises(InputError) as caught:
             address(url)
         assert "SECRET" not in str(caught.value)
@@ -410,7 +452,9 @@ def test_secrets_of_urls_are_masked_in_messages(text: str, shown: str) -> None:
 
 
 def redirecting(status: int, location: str) -> Serve:
-    return answering(f"HTTP/1.1 {status} X\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode())
+    return answering(
+        f"HTTP/1.1 {status} X\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
+    )
 
 
 @pytest.mark.parametrize("how", [[], ["--async"]])
@@ -418,7 +462,9 @@ def test_redirects_are_said_and_a_run_of_them_has_failed(
     how: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     words = ["--tps", "100", "--total", "5", "--quiet", "--out", "out", *how]
-    with raw_server(redirecting(302, "https://u:SECRET@other.org/login;s=SECRET?t=SECRET#SECRET")) as port:
+    with raw_server(
+        redirecting(302, "https://u:SECRET@other.org/login;s=SECRET?t=SECRET#SECRET")
+    ) as port:
         assert main(["live", "--url", f"http://127.0.0.1:{port}/", *words]) == 1
     said = capsys.readouterr()
     place = "302 to https://other.org/login"
@@ -430,7 +476,9 @@ def test_redirects_are_said_and_a_run_of_them_has_failed(
 
 
 @pytest.mark.parametrize("how", [[], ["--async"]])
-def test_of_a_post_302_says_that_it_was_done(how: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_a_post_302_says_that_it_was_done(
+    how: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     words = ["--method", "POST", "--data", "a=b", "--tps", "100", "--total", "5", "--quiet", *how]
     for status, code in ((302, 0), (303, 0), (307, 1), (301, 1)):
         with raw_server(redirecting(status, "/done?id=SECRET")) as port:
@@ -443,7 +491,9 @@ def test_of_a_post_302_says_that_it_was_done(how: list[str], capsys: pytest.Capt
 def test_an_odd_place_to_go_is_no_accident(location: str) -> None:
     for how in HOW:
         with raw_server(redirecting(302, location)) as port:
-            ((found, n),) = failures(how, callees.Request(f"http://127.0.0.1:{port}/"), 10.0, 2).items()
+            ((found, n),) = failures(
+                how, callees.Request(f"http://127.0.0.1:{port}/"), 10.0, 2
+            ).items()
         assert n == 2
         assert found.isprintable()
 
@@ -466,14 +516,25 @@ def test_a_run_in_which_nothing_succeeded_has_failed(
     assert main(["live", *what, "--tps", "100", "--total", "3", "--quiet", "--out", "out"]) == 1
     said = capsys.readouterr()
     assert said.err == "tpssim: none of the 3 calls succeeded, so this run has failed\n"
-    assert json.loads(Path("out/summary.json").read_text())["failed"] == ["none of the 3 calls succeeded"]
+    assert json.loads(Path("out/summary.json").read_text())["failed"] == [
+        "none of the 3 calls succeeded"
+    ]
     assert "SECRET" not in said.out
     assert b"SECRET" not in Path("out/summary.json").read_bytes()
 
 
 def test_the_default_deadline_of_a_url_stands_in_the_results() -> None:
     with raw_server(answering(OK)) as port:
-        words = ["live", "--url", f"http://127.0.0.1:{port}/", "--tps", "100", "--total", "2", "--quiet"]
+        words = [
+            "live",
+            "--url",
+            f"http://127.0.0.1:{port}/",
+            "--tps",
+            "100",
+            "--total",
+            "2",
+            "--quiet",
+        ]
         assert main([*words, "--out", "out"]) == 0
         assert "--timeout 30.0 " in json.loads(Path("out/summary.json").read_text())["command"]
         assert main([*words, "--out", "out", "--timeout", "inf"]) == 0
@@ -482,7 +543,9 @@ def test_the_default_deadline_of_a_url_stands_in_the_results() -> None:
 
 @pytest.mark.parametrize("how", [[], ["--workers", "2"], ["--async"]])
 @pytest.mark.parametrize("end", [["--seconds", "0.3"], ["--total", "1"]])
-def test_it_says_what_it_waits_for_and_how_to_stop(how: list[str], end: list[str], here: Path) -> None:
+def test_it_says_what_it_waits_for_and_how_to_stop(
+    how: list[str], end: list[str], here: Path
+) -> None:
     with raw_server(silent) as port:
         words = ["live", "--url", f"http://127.0.0.1:{port}/", "--tps", "5", "--quiet", *how, *end]
         child = subprocess.Popen(
@@ -491,7 +554,9 @@ def test_it_says_what_it_waits_for_and_how_to_stop(how: list[str], end: list[str
         assert child.stderr is not None
         said = child.stderr.readline()
         assert said.startswith(
-            "tpssim: its time is over; " if "--seconds" in end else "tpssim: all calls are released; "
+            "tpssim: its time is over; "
+            if "--seconds" in end
+            else "tpssim: all calls are released; "
         )
         assert "in hand" in said
         assert said.endswith("waited for, each at most 30 s; Ctrl-C twice ends it at once\n")
@@ -523,7 +588,8 @@ def test_folders_are_named_by_host_and_path() -> None:
 
 @pytest.mark.parametrize("how", HOW)
 @pytest.mark.parametrize(
-    ("header", "wait"), [(b"Retry-After: 7\r\n", 7.0), (b"retry-after: soon\r\n", None), (b"", None)]
+    ("header", "wait"),
+    [(b"Retry-After: 7\r\n", 7.0), (b"retry-after: soon\r\n", None), (b"", None)],
 )
 def test_a_refusal_says_when_to_come_back(how: str, header: bytes, wait: float | None) -> None:
     answer = b"HTTP/1.1 429 Too Many Requests\r\n" + header + b"Content-Length: 0\r\n\r\n"

@@ -1,4 +1,6 @@
-"""The pictures of a live run and of a comparison: what acted is drawn, nothing is empty, equal is one."""
+"""The pictures of a live run and of a comparison: what acted is drawn, nothing is empty, equal is
+one.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +45,13 @@ def test_a_run_of_a_rate_law_shows_releases_against_the_ceiling_and_percentiles(
     assert latency.get_ylabel() == "latency (ms)"
 
 
-@pytest.mark.parametrize(("tps", "calls", "most"), [(0.5, 4, 4 / 6), (0.5, 40, 5 / 8), (3.0, 100, 10 / 3)])
+@pytest.mark.parametrize(
+    ("tps", "calls", "most"), [(0.5, 4, 4 / 6), (0.5, 40, 5 / 8), (3.0, 100, 10 / 3)]
+)
 def test_a_release_is_not_drawn_as_many_a_second(tps: float, calls: int, most: float) -> None:
-    """On schedule from 0 s: a bin holds four slots or more, and the last one a release more than fits."""
+    """On schedule from 0 s: a bin holds four slots or more, and the last one a release more than
+    fits.
+    """
     at = np.arange(calls) / tps
     open_valve, ones = np.full(calls, math.inf), np.ones(calls)
     run = LiveRun(at, ones, open_valve, open_valve, ones, [(0.0, tps)], float(at[-1]))
@@ -63,11 +69,13 @@ def test_a_run_of_a_limit_law_shows_the_limit_and_the_calls_in_flight_and_no_emp
     assert lines(flight)["most calls in flight"].get_data().values == pytest.approx(4.0)
     assert all(ax.lines or ax.patches for ax in figure.axes)
     far: Any = live_figure("t", run_of(limit=np.full(N, 10_000.0)))
-    assert far.axes[1].get_ylim()[1] < 10.0  # a limit that nothing comes near does not press the calls flat
+    assert (
+        far.axes[1].get_ylim()[1] < 10.0
+    )  # a limit that nothing comes near does not press the calls flat
     assert "(it is 10,000 or more, above the picture)" in lines(far.axes[1])
 
 
-def test_the_ceiling_follows_a_wanted_rate_that_is_changed_and_none_is_drawn_where_none_is_wanted() -> None:
+def test_the_ceiling_follows_a_changed_target_and_is_not_drawn_without_one() -> None:
     figure: Any = live_figure("t", run_of(ceiling=[(0.0, 50.0), (4.0, 200.0)]))
     ceiling = lines(figure.axes[0])["ceiling (wanted)"].get_data()
     assert (list(ceiling.values), list(ceiling.edges)) == ([50.0, 200.0], [0.0, 4.0, 10.0])

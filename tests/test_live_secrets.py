@@ -35,7 +35,9 @@ SECRETS = {
 
 
 def forms(secret: str) -> Iterator[bytes]:
-    """A secret as it may be found: plain, percent-encoded once and twice, base64 at each of its offsets."""
+    """A secret as it may be found: plain, percent-encoded once and twice, base64 at each of its
+    offsets.
+    """
     raw = secret.encode()
     yield raw
     yield json.dumps(secret)[1:-1].encode()
@@ -47,7 +49,9 @@ def forms(secret: str) -> Iterator[bytes]:
     yield urllib.parse.quote_plus(secret).encode()
     for before in range(3):
         coded = base64.b64encode(b"\0" * before + raw)
-        yield coded[(0, 2, 3)[before] : len(coded) // 4 * 4 - 4]  # what does not depend on its neighbours
+        yield coded[
+            (0, 2, 3)[before] : len(coded) // 4 * 4 - 4
+        ]  # what does not depend on its neighbours
 
 
 def unpacked(data: bytes) -> Iterator[bytes]:
@@ -88,7 +92,9 @@ def given_away(texts: dict[str, bytes], folder: Path) -> list[tuple[str, str]]:
 
 
 def tpssim(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
-    """A process of its own, as a user starts it: with its panel, and whatever asyncio has to say."""
+    """A process of its own, as a user starts it: with its panel, and whatever asyncio has to
+    say.
+    """
     return subprocess.run(
         [sys.executable, "-X", "dev", "-W", "ignore", "-m", "tpssim", *words],
         cwd=folder,
@@ -151,9 +157,14 @@ SERVICES: dict[str, Serve] = {
 }
 
 
-@pytest.mark.parametrize("how", [[], ["--workers", "2"], ["--async"]], ids=["blocking", "pool", "async"])
+@pytest.mark.parametrize(
+    "how", [[], ["--workers", "2"], ["--async"]], ids=["blocking", "pool", "async"]
+)
 def test_no_artefact_and_no_message_gives_a_secret_away(
-    how: list[str], tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    how: list[str],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words = [*OPTIONS, *how, "--quiet"]
@@ -189,7 +200,17 @@ def test_a_process_of_its_own_says_nothing_more(kind: str, tmp_path: Path) -> No
         ["live", "--url", "http://u:{0}@[::1/?{0}", "--tps", "5"],
         ["live", "--url", "http://h:99999/?{0}", "--tps", "5"],
         ["live", "--url", "http://u:{0}@h/", "--header", "{0}", "--tps", "5"],
-        ["live", "--url", "http://u:{0}@h/?{0}", "--header", "A: {0}\r", "--data", "{0}", "--tps", "5"],
+        [
+            "live",
+            "--url",
+            "http://u:{0}@h/?{0}",
+            "--header",
+            "A: {0}\r",
+            "--data",
+            "{0}",
+            "--tps",
+            "5",
+        ],
         ["live", "--url", "http://u:{0}@h/?{0}", "--data", "{0}", "--tps", "-5"],
         ["live", "--url", "http://u:{0}@h/?{0}", "--body", "{0}", "--tps", "5"],
         ["live", "--url", "http://u:{0}@h/?{0}", "--headers={0}", "--tps", "5"],
@@ -197,7 +218,9 @@ def test_a_process_of_its_own_says_nothing_more(kind: str, tmp_path: Path) -> No
         ["live", "--command", "curl -u {0}", "--method", "POST", "--tps", "5"],
     ],
 )
-def test_no_refusal_gives_a_secret_away(words: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+def test_no_refusal_gives_a_secret_away(
+    words: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
     assert main([word.format("SECRET") for word in words]) == 2
     said = capfd.readouterr()
     assert said.err.count("\n") == 1

@@ -20,7 +20,9 @@ from tpssim.scenarios.service_times import Constant
 from tpssim.simulation.trace import Trace
 
 
-def trace(scenario: Scenario, released: Any, completed: Any, rate: Any, scheduled: Any = None) -> Trace:
+def trace(
+    scenario: Scenario, released: Any, completed: Any, rate: Any, scheduled: Any = None
+) -> Trace:
     sent = np.asarray(released, dtype=np.float64)
     done = np.asarray(completed, dtype=np.float64)
     return Trace(
@@ -55,8 +57,19 @@ def test_a_perfect_run() -> None:
     assert got["throughput"] == 4.0
     assert got["achieved"] == got["worst_phase"] == 1.0
     assert got["utilisation"] == 0.5  # 4/s of 8/s
-    zeros = ("steady_error", "overshoot", "settling_time", "swing", "total_variation", "iae", "itae", "drift")
-    assert all(got[name] == 0.0 for name in (*zeros, "lag_p99", "lag_max", "lateness_p50", "lateness_p99"))
+    zeros = (
+        "steady_error",
+        "overshoot",
+        "settling_time",
+        "swing",
+        "total_variation",
+        "iae",
+        "itae",
+        "drift",
+    )
+    assert all(
+        got[name] == 0.0 for name in (*zeros, "lag_p99", "lag_max", "lateness_p50", "lateness_p99")
+    )
     assert got["response_p50"] == got["response_p99"] == got["response_p999"] == 0.125
     assert got["burst_10ms"] == got["burst_100ms"] == 1.0
     assert math.isnan(got["recovery_time"])
@@ -77,7 +90,8 @@ DROP = Scenario("d", Constant(0.25), 4.0, 32.0, Blocking(), (Step(8.0, 16.0, 2.0
 
 
 def test_a_storm_does_not_make_up_for_a_phase_that_was_lost() -> None:
-    # Achievable 4, 2, 4/s in [0, 8), [8, 16), [16, 32): 32 + 16 + 64 = 112 calls. Delivered 32, 8 and 72.
+    # Achievable 4, 2, 4/s in [0, 8), [8, 16), [16, 32): 32 + 16 + 64 = 112 calls. Delivered 32, 8
+    # and 72.
     done = np.concatenate([np.arange(32) / 4.0, 8.0 + np.arange(8.0), 16.0 + np.arange(72) / 4.5])
     run = trace(DROP, done, done, 4.0)
     got = measure(run)
@@ -90,7 +104,8 @@ def test_a_storm_does_not_make_up_for_a_phase_that_was_lost() -> None:
 
 def test_recovery_counts_from_the_rise_of_the_capacity() -> None:
     times = np.arange(128) / 4.0
-    # Commanded 2/s from 8 s on; 3.7/s (92.5 %) from 18 s; 3.8/s (95 %) from 20 s: 4 s after the rise at 16 s.
+    # Commanded 2/s from 8 s on; 3.7/s (92.5 %) from 18 s; 3.8/s (95 %) from 20 s: 4 s after the
+    # rise at 16 s.
     rate = np.select([times < 8.0, times < 18.0, times < 20.0], [4.0, 2.0, 3.7], 3.8)
     assert measure(trace(DROP, times, times, rate))["recovery_time"] == 4.0
     never = np.where(times < 8.0, 4.0, 2.0)
@@ -98,8 +113,8 @@ def test_recovery_counts_from_the_rise_of_the_capacity() -> None:
 
 
 def test_regaining_counts_completions_of_a_second() -> None:
-    # 4/s are achievable again from 16 s: 3.8 of them, that is 4 calls, within a second. One a second until
-    # 18.5 s, then four a second from 20 s: the fourth of these at 20.75 s.
+    # 4/s are achievable again from 16 s: 3.8 of them, that is 4 calls, within a second. One a
+    # second until 18.5 s, then four a second from 20 s: the fourth of these at 20.75 s.
     done = np.concatenate([np.arange(16.0), [16.5, 17.5, 18.5], 20.0 + np.arange(48) / 4.0])
     assert measure(trace(DROP, done, done, 4.0))["regain_time"] == 4.75
     # In any order: completions of calls in flight overtake each other.
@@ -171,7 +186,8 @@ def test_churn_is_of_what_acts() -> None:
     rate = np.where(np.floor(times) % 2 == 0, 3.0, 5.0)
     got = measure(trace(Scenario("s", Constant(0.1), 5.0, 64.0), times, times, rate))
     assert got["churn"] == got["total_variation"] / 5.0 == 63 * 2 / 64 / 5.0
-    # A limit of 4 and 6, 15 changes of 2 in 16 s, 5 in the mean; its rate is open and moves nowhere.
+    # A limit of 4 and 6, 15 changes of 2 in 16 s, 5 in the mean; its rate is open and moves
+    # nowhere.
     got = measure(limited([4.0, 6.0] * 8))
     assert (got["churn"], got["total_variation"]) == (15 * 2 / 16 / 5.0, 0.0)
     # Refusals: of two slots a second in 8 s none, one, none, one, ...: 7 changes of a half.
@@ -213,16 +229,21 @@ def test_lateness_leaves_out_the_calls_that_a_busy_consumer_held_back() -> None:
     # Calls of 1.5 s every second: only the first release is the timer's own doing.
     scheduled = np.arange(8.0)
     released = np.array([0.25, *(0.25 + 1.5 * np.arange(1, 8))])
-    got = measure(trace(Scenario("s", Constant(1.5), 1.0, 20.0), released, released + 1.5, 1.0, scheduled))
+    got = measure(
+        trace(Scenario("s", Constant(1.5), 1.0, 20.0), released, released + 1.5, 1.0, scheduled)
+    )
     assert got["lateness_p50"] == got["lateness_p99"] == 0.25
 
 
 def test_drift_is_lag_that_is_never_made_up() -> None:
-    # Lag grows by 1 ms each second: 1000 ppm. One late call changes nothing, since the least lag counts.
+    # Lag grows by 1 ms each second: 1000 ppm. One late call changes nothing, since the least lag
+    # counts.
     scheduled = np.arange(400) / 10.0
     released = scheduled * 1.001
     released[350] += 0.05
-    got = measure(trace(Scenario("s", Constant(0.01), 10.0, 40.0), released, released, 10.0, scheduled))
+    got = measure(
+        trace(Scenario("s", Constant(0.01), 10.0, 40.0), released, released, 10.0, scheduled)
+    )
     assert got["drift"] == pytest.approx(1000.0, rel=0.01)
 
 
@@ -265,7 +286,9 @@ def test_a_rate_above_the_target_or_hidden_is_what_it_comes_to() -> None:
 
 
 def shared(completed: dict[int, Any]) -> Trace:
-    """Producers 0 from the start and 1 from 4 s until 8 s; calls of no duration at the given times."""
+    """Producers 0 from the start and 1 from 4 s until 8 s; calls of no duration at the given
+    times.
+    """
     plant = Scenario("s", Constant(0.001), 4.0, 8.0)._replace(
         producers=(Producer(), Producer(4.0)), backend=Backend(servers=1.0)
     )
@@ -280,7 +303,8 @@ def test_fairness_is_jain_s_index_after_the_last_one_came() -> None:
     even = np.arange(0.0, 8.0, 0.25) + 0.1
     got = measure(shared({0: even, 1: even[even > 4.0]}))
     assert (got["fairness"], got["time_to_fairness"]) == (1.0, 0.0)
-    # 4 and 1 a second in the first two seconds: (4 + 1)^2 / (2 (16 + 1)) = 0.735; then 4 and 3: 49 / 50.
+    # 4 and 1 a second in the first two seconds: (4 + 1)^2 / (2 (16 + 1)) = 0.735; then 4 and 3: 49
+    # / 50.
     late = [4.1, 5.1, 6.1, 6.3, 6.5, 7.1, 7.3, 7.5]
     got = measure(shared({0: even, 1: late}))
     assert got["fairness"] == pytest.approx(14.0**2 / (2.0 * (8.0**2 + 6.0**2)))
@@ -300,7 +324,9 @@ def test_errors_refusals_and_counters_are_counted() -> None:
     # Half of 10,000 slots refused, a quarter of the rest failed; binomial, 5 standard deviations.
     assert got["refused"] == pytest.approx(5000.0, abs=250.0)
     assert got["errors"] == pytest.approx(0.25, abs=5.0 * math.sqrt(0.25 * 0.75 / 5000.0))
-    held = run_law(Scenario("s", Constant(0.5), 8.0, 1.0, Async(0.0, "completion")), Valve(limit=2.0))
+    held = run_law(
+        Scenario("s", Constant(0.5), 8.0, 1.0, Async(0.0, "completion")), Valve(limit=2.0)
+    )
     assert measure(held)["held"] == 3.0  # each slot after the first two finds two in flight
 
 
@@ -309,7 +335,9 @@ def test_long_phases() -> None:
         "s", Constant(0.1), 4.0, 30.0, Blocking(), (Step(10.0, 12.0, 9.0), Step(20.0, 90.0, 2.0))
     )
     assert long_phases(plant) == [(0.0, 10.0), (12.0, 20.0), (20.0, 30.0)]
-    assert long_phases(Scenario("s", Constant(0.1), 4.0, 2.0, Blocking(), (), IDEAL)) == [(0.0, 2.0)]
+    assert long_phases(Scenario("s", Constant(0.1), 4.0, 2.0, Blocking(), (), IDEAL)) == [
+        (0.0, 2.0)
+    ]
 
 
 def test_a_stall_over_the_whole_run_leaves_nothing_to_achieve() -> None:
@@ -331,7 +359,8 @@ def test_the_capacity_may_rise_at_the_end_of_a_ramp() -> None:
 
 
 def test_the_error_integral_sees_a_short_disturbance() -> None:
-    # Achieved as wanted but for half a second at a tenth of it: 5 calls are achievable there, 50 delivered.
+    # Achieved as wanted but for half a second at a tenth of it: 5 calls are achievable there, 50
+    # delivered.
     short = Scenario("s", Constant(0.01), 100.0, 8.0, Async(0.0), (Step(2.0, 2.5, 10.0),))
     plant = short._replace(backend=Backend(servers=1.0))
     times = np.arange(800) / 100.0

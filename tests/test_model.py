@@ -1,4 +1,6 @@
-"""The simpy model by hand: releases, ties, valves, disturbances; the printed throttles beside it."""
+"""The simpy model by hand: releases, ties, valves, disturbances; the printed throttles beside
+it.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,8 @@ def test_a_fast_blocking_call_keeps_the_schedule() -> None:
 
 
 def test_a_slow_blocking_call_holds_the_next_one_back() -> None:
-    # 0.375 s a call, one wanted every 0.25 s: released back to back; the last one is not done at 1 s.
+    # 0.375 s a call, one wanted every 0.25 s: released back to back; the last one is not done at 1
+    # s.
     trace = run(Scenario("s", Constant(0.375), 4.0, 1.0))
     assert trace.scheduled.tolist() == [0.0, 0.25, 0.5]
     assert trace.released.tolist() == [0.0, 0.375, 0.75]
@@ -67,7 +70,8 @@ def test_one_server_obeys_lindley_to_the_bit(law: str) -> None:
         if trace.outcome[k] == REFUSED:
             continue  # an admission law at work: its draw is used up, the server is not
         earliest = max(trace.scheduled[k], free)
-        # A window may end while the producer waits: if it raises the rate, the slot is due earlier than now.
+        # A window may end while the producer waits: if it raises the rate, the slot is due earlier
+        # than now.
         moved = hasattr(CONTROLLERS[law], "sensor") and trace.released[k] > earliest
         assert trace.released[k] == earliest or moved
         free = trace.released[k] + service[k]
@@ -79,7 +83,9 @@ def test_a_hand_off_frees_the_producer_and_is_all_the_law_sees() -> None:
     trace = run(scenario)
     assert trace.released.tolist() == [0.0, 0.25, 0.5, 0.75]
     assert trace.latency.tolist() == [0.125] * 4
-    assert trace.completed.tolist()[:1] == [0.625]  # the second ends at 0.875, the others after the end
+    assert trace.completed.tolist()[:1] == [
+        0.625
+    ]  # the second ends at 0.875, the others after the end
     assert trace.outcome.tolist() == [OK, OK, UNFINISHED, UNFINISHED]
 
 
@@ -108,7 +114,10 @@ def test_the_limit_valve_holds_releases_back() -> None:
 
 
 def test_the_rate_valve_paces_releases() -> None:
-    assert run(Scenario("s", Constant(0.01), 8.0, 1.0), Valve(rate=2.0)).released.tolist() == [0.0, 0.5]
+    assert run(Scenario("s", Constant(0.01), 8.0, 1.0), Valve(rate=2.0)).released.tolist() == [
+        0.0,
+        0.5,
+    ]
 
 
 def test_the_rejection_valve_refuses_slots() -> None:
@@ -135,7 +144,8 @@ class Faster(NamedTuple):
 
 
 def test_a_wait_is_begun_anew_when_news_moves_the_deadline() -> None:
-    # Released at 0; the next is due at 1 s, until the completion at 0.375 s moves it to 0 + 1/4: at once.
+    # Released at 0; the next is due at 1 s, until the completion at 0.375 s moves it to 0 + 1/4: at
+    # once.
     scenario = Scenario("s", Constant(0.375), 8.0, 1.0, Async(0.0, "completion"))
     trace = run(scenario, Faster())
     assert trace.scheduled.tolist() == [0.0, 0.25, 0.5, 0.75]
@@ -145,7 +155,8 @@ def test_a_wait_is_begun_anew_when_news_moves_the_deadline() -> None:
 def test_disturbances_act_on_calls_begun_while_they_last() -> None:
     disturbances = (Step(0.25, 0.75, 2.0), Swap(0.5, 1.0, Constant(0.03125)), Step(0.0, 0.25, 0.5))
     trace = run(Scenario("s", Constant(0.0625), 4.0, 1.25, Blocking(), disturbances))
-    # 0: x 0.5; 0.25: x 2 (the edge belongs to it); 0.5: the other service x 2; 0.75: the other; 1: neither.
+    # 0: x 0.5; 0.25: x 2 (the edge belongs to it); 0.5: the other service x 2; 0.75: the other; 1:
+    # neither.
     assert (trace.completed - trace.released).tolist() == [0.03125, 0.125, 0.0625, 0.03125, 0.0625]
 
 
@@ -209,7 +220,9 @@ PLANTS = st.builds(
     st.floats(1.0, 500.0),
     st.just(4.0),
     st.sampled_from([Blocking(), Async(), Async(0.0)]),
-    st.sampled_from([(), (Step(1.0, 2.0, 20.0),), (Swap(1.0, 3.0, Lognormal(0.02, 0.5)), Stall(2.0, 2.5))]),
+    st.sampled_from(
+        [(), (Step(1.0, 2.0, 20.0),), (Swap(1.0, 3.0, Lognormal(0.02, 0.5)), Stall(2.0, 2.5))]
+    ),
     BACKENDS,
     st.sampled_from([0.03, math.inf]),
     st.sampled_from([0.0, 2.0]),
@@ -218,7 +231,9 @@ PLANTS = st.builds(
 
 @given(PLANTS, st.sampled_from(sorted(TWINS)), st.integers(0, 2**32))
 @settings(max_examples=60, deadline=None)
-def test_a_law_reproduces_its_printed_twin_to_the_bit(scenario: Scenario, printed: str, seed: int) -> None:
+def test_a_law_reproduces_its_printed_twin_to_the_bit(
+    scenario: Scenario, printed: str, seed: int
+) -> None:
     theirs = runner.simulate(scenario, runner.printed(PRINTED[printed]), seed, 0, {})
     ours = run(scenario, CONTROLLERS[TWINS[printed]](), seed)
     assert len(theirs.released) > 0
@@ -258,7 +273,9 @@ def test_an_error_in_hosted_code_comes_out_and_its_end_is_clean() -> None:
 
     with pytest.raises(ZeroDivisionError, match="in the throttle"):
         runner.simulate(Scenario("s", Constant(0.01), 4.0, 2.0), runner.printed(broken), 0, 0, {})
-    trace = runner.simulate(Scenario("s", Constant(0.01), 5.0, 2.0), runner.printed(broken), 0, 0, {})
+    trace = runner.simulate(
+        Scenario("s", Constant(0.01), 5.0, 2.0), runner.printed(broken), 0, 0, {}
+    )
     assert len(trace.released) == 10
     assert len(closed) == 2
 

@@ -1,4 +1,6 @@
-"""Never is worse than late, and is not what does not exist: where runs are shown, judged and searched."""
+"""Never is worse than late, and is not what does not exist: where runs are shown, judged and
+searched.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,11 @@ def test_a_sensitivity_counts_what_cannot_be_judged_as_worse_than_all_others(
 
     monkeypatch.setattr(Trials, "ask", ask)
     found = sensitivity(
-        "degrade-recover", "ewma-deadzone", "recovery_time", parameters=["alpha", "deadzone"], base=8
+        "degrade-recover",
+        "ewma-deadzone",
+        "recovery_time",
+        parameters=["alpha", "deadzone"],
+        base=8,
     )
     assert found.mean == pytest.approx((31 * 32 / 2 + 61) / 32)
 
@@ -81,6 +87,13 @@ def test_what_swings_is_named() -> None:
 def test_code_that_hides_its_rate_is_not_called_steady_by_the_league() -> None:
     """Its total variation is unknown, not 0: a swing of 1 halves the part."""
     nan = math.nan
-    run = {"achieved": 1.0, "stretch": 1.0, "swing": 1.0, "regain_time": nan, "fairness": nan, "held": 0.0}
+    run = {
+        "achieved": 1.0,
+        "stretch": 1.0,
+        "swing": 1.0,
+        "regain_time": nan,
+        "fairness": nan,
+        "held": 0.0,
+    }
     assert league.score({**run, "total_variation": nan}).steadiness == 0.5
     assert league.score({**run, "total_variation": 0.0}).steadiness == 1.0

@@ -23,7 +23,9 @@ PICTURES = {
 
 
 def executed(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The two lines of figures of a notebook after a run from a clean kernel; its pictures are counted."""
+    """The two lines of figures of a notebook after a run from a clean kernel; its pictures are
+    counted.
+    """
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", 4)
     where = {"metadata": {"path": str(FOLDER.parent)}}
     NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
@@ -40,7 +42,9 @@ def pictures(notebook: Any) -> int:
 
 def test_five_throttles() -> None:
     told, price = executed("01_five_throttles")
-    words = {"printed-sleep": "drifts"} | {f"printed-{n}": "converges" for n in ("schedule", "spin", "aimd")}
+    words = {"printed-sleep": "drifts"} | {
+        f"printed-{n}": "converges" for n in ("schedule", "spin", "aimd")
+    }
     assert told["verdicts"]["fast-async"] == {**words, "printed-ewma": "converges"}
     assert told["verdicts"]["drift"] == {**words, "printed-ewma": "stuck"}
     # 20 us of work after each sleep of 2 ms: 1 / 1.01 of the rate.
@@ -113,7 +117,9 @@ def test_choosing_a_controller() -> None:
         for law in ("aimd", "ewma-deadzone", "busy-time"):
             assert told["scores"][f"{scenario} {law}"] < 0.4, f"{law} was not made for {scenario}"
         assert told["scores"][f"{scenario} fixed"] > 0.7
-    assert told["churn"]["fixed"] == 0.0 < min(x for law, x in told["churn"].items() if law != "fixed")
+    assert (
+        told["churn"]["fixed"] == 0.0 < min(x for law, x in told["churn"].items() if law != "fixed")
+    )
     assert min(told["gains"]) > 0.0, "the knee is better than the default in both aims"
     complaints = others["complaints"]
     assert len(complaints) == 12
@@ -148,7 +154,9 @@ def test_tuning() -> None:
     assert others["verdicts"]["ewma tuned"] == "saturated"
     elsewhere = told["shares"]["blocking-steady"]
     assert others["verdicts"]["busy tuned"] == "oscillates"
-    assert elsewhere["busy tuned"] < elsewhere["busy"] - 0.05, "what was tuned to one is worse on another"
+    assert elsewhere["busy tuned"] < elsewhere["busy"] - 0.05, (
+        "what was tuned to one is worse on another"
+    )
     assert min(others["totals"], key=others["totals"].__getitem__) == "dec_rate"
 
 
@@ -166,7 +174,9 @@ def test_live_against_virtual() -> None:
     assert max(before, after) <= 100.0
     assert min(before, after) > slow
     numbers = told["numbers"]
-    assert numbers["headroom"]["throughput"] == pytest.approx(numbers["live"]["throughput"], rel=0.2)
+    assert numbers["headroom"]["throughput"] == pytest.approx(
+        numbers["live"]["throughput"], rel=0.2
+    )
     assert numbers["throttle 5 of the article"]["throughput"] < numbers["headroom"]["throughput"]
 
 

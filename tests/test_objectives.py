@@ -13,7 +13,14 @@ import pytest
 from tpssim import InputError, measure, simulate
 from tpssim.experiments import league
 from tpssim.experiments.tuning.evaluations import penalised
-from tpssim.experiments.tuning.objectives import OBJECTIVES, PENALTY, constants, objective, sense, told_apart
+from tpssim.experiments.tuning.objectives import (
+    OBJECTIVES,
+    PENALTY,
+    constants,
+    objective,
+    sense,
+    told_apart,
+)
 from tpssim.metrics.measure import METRICS
 
 SHORT = "blocking-steady:duration=5"
@@ -22,13 +29,19 @@ SHORT = "blocking-steady:duration=5"
 def test_objectives_are_what_their_formulas_say() -> None:
     trace = simulate(SHORT, "ewma-deadzone")
     found = measure(trace)
-    target, capacity, duration = 100.0, 50.0, 5.0  # of the scenario: 20 ms a call, and twice that is wanted
+    target, capacity, duration = (
+        100.0,
+        50.0,
+        5.0,
+    )  # of the scenario: 20 ms a call, and twice that is wanted
     known = constants(trace.scenario)
     assert known == pytest.approx({"target": target, "achievable": capacity, "duration": duration})
     measures = {**found, **known}
     latency = found["response_p99"] * capacity
     tracking, churn = found["iae"] / (capacity * duration), found["total_variation"] / capacity
-    assert objective("churn").of(measures) == found["total_variation"] / known["achievable"]  # to the bit
+    assert (
+        objective("churn").of(measures) == found["total_variation"] / known["achievable"]
+    )  # to the bit
     assert objective("tracking").of(measures) == pytest.approx(tracking)
     assert objective("achieved").of(measures) == pytest.approx(1.0 - found["achieved"])
     assert objective("latency").of(measures) == pytest.approx(latency)
@@ -60,7 +73,8 @@ def test_a_measure_alone_is_taken_in_its_own_sense(name: str) -> None:
     aim = objective(name)
     good, bad = (0.9, 0.2) if METRICS[name].better == "more" else (0.2, 0.9)
     assert aim.of({name: good}) < aim.of({name: bad})
-    # What is printed names the number that is less for better: no measure stands for another number.
+    # What is printed names the number that is less for better: no measure stands for another
+    # number.
     assert (aim.name == name) == (aim.of({name: good}) == good)
 
 
@@ -79,7 +93,9 @@ def test_a_measure_alone_is_taken_in_its_own_sense(name: str) -> None:
     ],
 )
 def test_a_formula_that_makes_a_measure_worse_is_refused(text: str, wrong: str) -> None:
-    with pytest.raises(InputError, match=f"makes {wrong} worse.*'max: .*' or 'min: .*', which say which way"):
+    with pytest.raises(
+        InputError, match=f"makes {wrong} worse.*'max: .*' or 'min: .*', which say which way"
+    ):
         objective(text)
     measures = {**dict.fromkeys(METRICS, 0.5), "achievable": 2.0, "duration": 4.0}
     if not {"score", "tracking"} & {wrong}:
@@ -215,7 +231,9 @@ def test_a_length_that_is_refused_is_the_one_that_was_typed() -> None:
         if size <= 400:
             assert objective(text).of({"achieved": 0.5}) == -0.5
         else:
-            with pytest.raises(InputError, match=f"^objective of {size} characters; allowed: at most 400$"):
+            with pytest.raises(
+                InputError, match=f"^objective of {size} characters; allowed: at most 400$"
+            ):
                 objective(text)
 
 

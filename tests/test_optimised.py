@@ -14,7 +14,8 @@ PACKAGE = ROOT / "tpssim"
 FEW = ["--replications", "2", "--workers", "1"]
 SHORT = ["blocking-steady:duration=4", "healthy:duration=2"]
 
-#: Each verb with something short to do; `OUT` is the folder of the run before it. Few laws: each is compiled.
+#: Each verb with something short to do; `OUT` is the folder of the run before it. Few laws: each is
+#: compiled.
 COMMANDS = [
     ["--help"],
     *([verb, "--help"] for verb in ("compare", "live", "list", "serve", "tune")),
@@ -25,11 +26,38 @@ COMMANDS = [
     ["list", "scenarios", "pool-degrade"],
     # A limit does not act on the first scenario: who plays there must not depend on a docstring.
     ["compare", "--league", "--scenarios", *SHORT, "--controllers", "fixed", "netflix-vegas", *FEW],
-    ["compare", "--scenarios", SHORT[1], "--controllers", "netflix-vegas", "printed-schedule", *FEW],
+    [
+        "compare",
+        "--scenarios",
+        SHORT[1],
+        "--controllers",
+        "netflix-vegas",
+        "printed-schedule",
+        *FEW,
+    ],
     ["report", "OUT"],
     ["simulate", SHORT[1], "netflix-vegas"],
-    ["sweep", "--scenario", SHORT[1], "--controller", "netflix-vegas", "--grid", "initial=4,20", *FEW],
-    ["tune", "netflix-vegas", "--scenarios", SHORT[1], "--parameters", "initial", "--budget", "16", *FEW],
+    [
+        "sweep",
+        "--scenario",
+        SHORT[1],
+        "--controller",
+        "netflix-vegas",
+        "--grid",
+        "initial=4,20",
+        *FEW,
+    ],
+    [
+        "tune",
+        "netflix-vegas",
+        "--scenarios",
+        SHORT[1],
+        "--parameters",
+        "initial",
+        "--budget",
+        "16",
+        *FEW,
+    ],
     ["analyse", "netflix-vegas", "--scenario", "blocking-steady:duration=20", *FEW[:2]],
     ["validate", "--cases", "Lindley"],
     ["compare", "--scenarios", "nowhere"],
@@ -60,7 +88,8 @@ except SystemExit as end:
 
 #: When something was made and how long it took.
 TIMES = re.compile(
-    rb'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|"seconds": [0-9.e-]+| in [0-9.]+ s\n|<dt>seconds</dt><dd>[^<]*'
+    rb'\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ|"seconds": [0-9.e-]+| in [0-9.]+'
+    rb" s\n|<dt>seconds</dt><dd>[^<]*"
 )
 
 
@@ -69,11 +98,19 @@ def ran(folder: Path, *flags: str) -> dict[str, bytes]:
     folder.mkdir()
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
     done = subprocess.run(
-        [sys.executable, *flags, "-c", DRIVER], cwd=folder, env=environment, capture_output=True, check=False
+        [sys.executable, *flags, "-c", DRIVER],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr.decode()
-    files = {str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()}
-    return {name: TIMES.sub(b"", content) for name, content in {"stdout": done.stdout, **files}.items()}
+    files = {
+        str(f.relative_to(folder)): f.read_bytes() for f in sorted(folder.rglob("*")) if f.is_file()
+    }
+    return {
+        name: TIMES.sub(b"", content) for name, content in {"stdout": done.stdout, **files}.items()
+    }
 
 
 def test_without_assertions_and_docstrings_every_byte_is_the_same(tmp_path: Path) -> None:
@@ -88,7 +125,9 @@ def test_without_assertions_and_docstrings_every_byte_is_the_same(tmp_path: Path
 
 
 def test_nothing_in_the_package_reads_prose_or_source() -> None:
-    """No docstring, comment or source text is looked up at run time, but by the fingerprint of code."""
+    """No docstring, comment or source text is looked up at run time, but by the fingerprint of
+    code.
+    """
     read = {"__doc__", "getdoc", "getsource", "getsourcelines", "getcomments", "cleandoc"}
     found = set()
     for path in PACKAGE.rglob("*.py"):

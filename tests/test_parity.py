@@ -17,8 +17,16 @@ from tpssim.validation.live_against_simulated import Pair, scenario_of, side_by_
 
 
 def pair(throughput: float, recovery: float, verdict: str = "converges") -> Pair:
-    runs = [{"throughput": x, "commanded": x, "swing": 0.1, "regain_time": 1.0} for x in (99.0, 100.0, 102.0)]
-    live = {"throughput": throughput, "commanded": throughput, "swing": 0.1, "regain_time": recovery}
+    runs = [
+        {"throughput": x, "commanded": x, "swing": 0.1, "regain_time": 1.0}
+        for x in (99.0, 100.0, 102.0)
+    ]
+    live = {
+        "throughput": throughput,
+        "commanded": throughput,
+        "swing": 0.1,
+        "regain_time": recovery,
+    }
     nothing: Any = None
     return Pair("headroom", "async", 0.0, live, runs, (verdict, "converges"), nothing, nothing)
 
@@ -26,9 +34,15 @@ def pair(throughput: float, recovery: float, verdict: str = "converges") -> Pair
 def test_agreement_is_with_the_median_of_the_bench() -> None:
     assert pair(102.9, 1.19).complaints() == []  # 100 + 3 %, 1.0 + 20 %
     assert pair(97.1, 0.81).complaints() == []
-    # Inside of what the bench spreads over, and within 3 % of its most, is not within 3 % of its median.
-    assert [text.split()[0] for text in pair(103.1, 1.0).complaints()] == ["throughput", "commanded"]
-    assert pair(104.9, 1.0).complaints()[0] == "throughput is 104.9 live, 100 on the bench (99 to 102)"
+    # Inside of what the bench spreads over, and within 3 % of its most, is not within 3 % of its
+    # median.
+    assert [text.split()[0] for text in pair(103.1, 1.0).complaints()] == [
+        "throughput",
+        "commanded",
+    ]
+    assert (
+        pair(104.9, 1.0).complaints()[0] == "throughput is 104.9 live, 100 on the bench (99 to 102)"
+    )
     assert pair(100.0, 1.21).complaints() == ["regain_time is 1.21 live, 1 on the bench (1 to 1)"]
     assert pair(100.0, math.inf).complaints() != []
     assert pair(100.0, math.nan).complaints() != []
@@ -61,9 +75,11 @@ def test_bad_arguments() -> None:
 def test_a_short_run_of_the_real_thing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whether it agrees to 3 % is for a quiet machine to say; here: it runs, and it is no other world.
+    """Whether it agrees to 3 % is for a quiet machine to say; here: it runs, and it is no other
+    world.
 
-    What the bench foretells stands on probes of this machine, which may be busy then, and idle in the run.
+    What the bench foretells stands on probes of this machine, which may be busy then, and idle in
+    the run.
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(live_against_simulated, "PROBES", 200)

@@ -1,4 +1,6 @@
-"""Consumers, backend, retries by hand. All times are sums of powers of two, so equality is exact."""
+"""Consumers, backend, retries by hand. All times are sums of powers of two, so equality is
+exact.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +31,9 @@ from tpssim.scenarios.service_times import Constant, draws
 def plant(
     mean: float, target: float, duration: float, consumer: Consumer | None = None, **more: Any
 ) -> Scenario:
-    return Scenario("s", Constant(mean), target, duration, consumer or Blocking(), late=BURST)._replace(
-        **more
-    )
+    return Scenario(
+        "s", Constant(mean), target, duration, consumer or Blocking(), late=BURST
+    )._replace(**more)
 
 
 def test_a_pool_runs_as_many_calls_as_it_has_workers_and_queues_the_rest() -> None:
@@ -44,7 +46,13 @@ def test_a_pool_runs_as_many_calls_as_it_has_workers_and_queues_the_rest() -> No
     assert longer.completed[:6].tolist() == [0.5, 0.625, 1.0, 1.125, 1.5, 1.625]
     # What the law is told counts the wait in the queue.
     assert longer.latency[:4].tolist() == [0.5, 0.5, 0.75, 0.75]
-    assert longer.in_flight[:5].tolist() == [1.0, 2.0, 3.0, 4.0, 4.0]  # the fifth comes as the first ends
+    assert longer.in_flight[:5].tolist() == [
+        1.0,
+        2.0,
+        3.0,
+        4.0,
+        4.0,
+    ]  # the fifth comes as the first ends
 
 
 def test_a_full_queue_holds_the_producer_back() -> None:
@@ -53,7 +61,9 @@ def test_a_full_queue_holds_the_producer_back() -> None:
     assert trace.released[:6].tolist() == [0.0, 0.125, 0.25, 0.375, 0.5, 0.625]
     assert trace.scheduled[:6].tolist() == [0.0, 0.125, 0.25, 0.375, 0.5, 0.625]
     assert trace.released[6] == 1.0  # the call of 0.625 found no place before then
-    assert trace.in_flight.max() == 4.0  # two at work, one in the queue, one on the producer's hands
+    assert (
+        trace.in_flight.max() == 4.0
+    )  # two at work, one in the queue, one on the producer's hands
     unbounded = run(plant(0.5, 8.0, 2.0, Pool(2.0)))
     assert unbounded.in_flight.max() > 8.0
 
@@ -65,7 +75,9 @@ def test_servers_work_first_come_first_served(servers: float, done: list[float])
 
 
 def test_places_bound_the_line_in_front_of_the_servers() -> None:
-    scenario = plant(0.5, 8.0, 1.0, Async(0.0, "completion"), backend=Backend(servers=1.0, places=1.0))
+    scenario = plant(
+        0.5, 8.0, 1.0, Async(0.0, "completion"), backend=Backend(servers=1.0, places=1.0)
+    )
     trace = run(scenario)
     # 0 is served until 1/2, 1/8 waits until then; 1/4 and 3/8 find two in the backend.
     assert trace.outcome.tolist()[:5] == [OK, UNFINISHED, REJECTED, REJECTED, UNFINISHED]
@@ -79,7 +91,8 @@ def test_latency_grows_linearly_with_the_calls_inside() -> None:
 
 
 def test_an_answer_takes_its_time_on_the_way_and_no_server_is_busy_then() -> None:
-    # One server of 0.5 s, two calls a second, 0.25 s on the way: the server is always busy, the caller waits.
+    # One server of 0.5 s, two calls a second, 0.25 s on the way: the server is always busy, the
+    # caller waits.
     way: dict[str, Any] = {"backend": Backend(servers=1.0), "network": Constant(0.25)}
     scenario = plant(0.5, 2.0, 2.0, Async(0.0, "completion"), **way)
     trace = run(scenario)
@@ -98,8 +111,11 @@ def test_latency_explodes_behind_the_knee() -> None:
     assert [slowdown(backend, n) for n in (1.0, 2.0, 3.0, 4.0)] == [1.0, 1.0, 2.0, 4.0]
     assert slowdown(Backend(knee=10.0, exponent=1.01), 1010.0) == pytest.approx(1.01**1000)
     assert math.isfinite(slowdown(backend, 1e9))
-    # The reference's server: delay (1 + scale (n - 1) + [e^max(0, n - k) - 1]), scale .1, e 1.1, k 10, n 12.
-    assert slowdown(Backend(slope=0.1, knee=10.0, exponent=1.1), 12.0) == pytest.approx(1.0 + 1.1 + 0.21)
+    # The reference's server: delay (1 + scale (n - 1) + [e^max(0, n - k) - 1]), scale .1, e 1.1, k
+    # 10, n 12.
+    assert slowdown(Backend(slope=0.1, knee=10.0, exponent=1.1), 12.0) == pytest.approx(
+        1.0 + 1.1 + 0.21
+    )
     scenario = plant(0.5, 8.0, 2.0, Async(0.0, "completion"), backend=backend)
     assert (run(scenario).completed - run(scenario).released)[:3].tolist() == [0.5, 0.5, 1.0]
 
@@ -116,9 +132,12 @@ def test_calls_fail_with_the_given_probability_and_by_their_own_noise() -> None:
 
 
 def test_a_caller_gives_up_and_the_server_works_on() -> None:
-    scenario = plant(0.5, 8.0, 1.0, Async(0.0, "completion"), backend=Backend(servers=1.0), timeout=0.5625)
+    scenario = plant(
+        0.5, 8.0, 1.0, Async(0.0, "completion"), backend=Backend(servers=1.0), timeout=0.5625
+    )
     trace = run(scenario)
-    # Call 1 begins at 1/2 and would end at 1; its caller leaves at 1/8 + 9/16. Call 2 still waits for it.
+    # Call 1 begins at 1/2 and would end at 1; its caller leaves at 1/8 + 9/16. Call 2 still waits
+    # for it.
     assert trace.outcome[:2].tolist() == [OK, TIMED_OUT]
     assert trace.completed[:3].tolist() == [0.5, 0.6875, 0.8125]
     assert trace.outcome[2] == TIMED_OUT
@@ -140,11 +159,17 @@ def test_a_blocking_caller_is_free_when_it_gives_up() -> None:
 @pytest.mark.parametrize("silent", [0.0, 1.0])
 def test_above_its_limit_the_backend_rejects_with_an_error_or_in_silence(silent: float) -> None:
     scenario = plant(
-        0.5, 4.0, 2.0, Async(0.0, "completion"), backend=Backend(limit=1.0, silent=silent), timeout=0.875
+        0.5,
+        4.0,
+        2.0,
+        Async(0.0, "completion"),
+        backend=Backend(limit=1.0, silent=silent),
+        timeout=0.875,
     )
     trace = run(scenario)
-    # 0 is inside until 1/2, so 1/4 is rejected. In silence it never gets in, and 1/2 finds the backend empty;
-    # with an error it is inside until 3/4, so 1/2 is rejected too and inside until 1, and so on for ever.
+    # 0 is inside until 1/2, so 1/4 is rejected. In silence it never gets in, and 1/2 finds the
+    # backend empty; with an error it is inside until 3/4, so 1/2 is rejected too and inside until
+    # 1, and so on for ever.
     outcome, after, next_one = (TIMED_OUT, 0.875, OK) if silent else (REJECTED, 0.5, REJECTED)
     assert trace.outcome[:3].tolist() == [OK, outcome, next_one]
     assert trace.completed[1] - trace.released[1] == after
@@ -152,8 +177,9 @@ def test_above_its_limit_the_backend_rejects_with_an_error_or_in_silence(silent:
 
 
 def test_a_rejected_call_slows_the_others_and_takes_no_server() -> None:
-    # A call each 1/8: 0 is served until 1/2; 1/8, with two inside, takes 2 * 1/2 from there; 1/4 is rejected
-    # and inside until 3/4. From then on others like it are always inside, though the server is idle at 3/2.
+    # A call each 1/8: 0 is served until 1/2; 1/8, with two inside, takes 2 * 1/2 from there; 1/4 is
+    # rejected and inside until 3/4. From then on others like it are always inside, though the
+    # server is idle at 3/2.
     backend = Backend(servers=1.0, slope=1.0, limit=2.0)
     trace = run(plant(0.5, 8.0, 2.0, Async(0.0, "completion"), backend=backend))
     assert trace.completed[0] == 0.5
@@ -164,13 +190,16 @@ def test_a_rejected_call_slows_the_others_and_takes_no_server() -> None:
 
 def test_a_rejected_call_without_a_place_never_gets_in() -> None:
     # One server, no place: 0 is served until 1/2, 1/4 finds no place, 1/2 finds an idle server.
-    trace = run(plant(0.5, 4.0, 2.0, Async(0.0, "completion"), backend=Backend(servers=1.0, places=0.0)))
+    trace = run(
+        plant(0.5, 4.0, 2.0, Async(0.0, "completion"), backend=Backend(servers=1.0, places=0.0))
+    )
     assert trace.outcome[:4].tolist() == [OK, REJECTED, OK, REJECTED]
 
 
 def test_above_its_rate_the_backend_rejects() -> None:
     trace = run(plant(0.125, 4.0, 2.5, backend=Backend(rate=2.0)))
-    # At most two beginnings in the last second, rejected ones counted: after two none is ever accepted.
+    # At most two beginnings in the last second, rejected ones counted: after two none is ever
+    # accepted.
     assert trace.outcome[:-1].tolist() == [OK, OK] + [REJECTED] * 7
     calm = run(plant(0.125, 2.0, 2.5, backend=Backend(rate=2.0)))
     assert set(calm.outcome.tolist()) == {OK}
@@ -178,7 +207,13 @@ def test_above_its_rate_the_backend_rejects() -> None:
 
 def test_retry_waits_are_fibonacci_or_exponential_and_capped() -> None:
     assert [retry_wait(Retry(9, 0.5), n) for n in range(1, 7)] == [0.5, 1.0, 1.5, 2.5, 4.0, 6.5]
-    assert [retry_wait(Retry(9, 0.5, 2.0, 3.0), n) for n in range(1, 6)] == [0.5, 1.0, 2.0, 3.0, 3.0]
+    assert [retry_wait(Retry(9, 0.5, 2.0, 3.0), n) for n in range(1, 6)] == [
+        0.5,
+        1.0,
+        2.0,
+        3.0,
+        3.0,
+    ]
     assert retry_wait(Retry(1000, 1.0, 100.0), 1000) == 30.0
 
 
@@ -190,7 +225,8 @@ def test_a_caller_tries_again_and_its_latency_counts_all_of_it() -> None:
     assert trace.latency[0] == 0.9375
     assert trace.outcome[0] == TIMED_OUT
     assert trace.released[1] == 1.0
-    # A second chance: two of three attempts fail by their own draws, so fewer calls fail in the end.
+    # A second chance: two of three attempts fail by their own draws, so fewer calls fail in the
+    # end.
     flaky = plant(0.001, 50.0, 100.0, backend=Backend(failure=0.5), retry=Retry(1.0, 0.001))
     failed = (run(flaky).outcome == FAILED).sum()
     assert failed == pytest.approx(1250, abs=5 * math.sqrt(5000 * 0.25 * 0.75))

@@ -74,7 +74,9 @@ def test_a_law_that_commands_by_a_limit_is_drawn_by_its_limit() -> None:
     assert np.isnan(run.commanded).all(), "a rate valve that is never touched commands nothing"
     figure: Any = plots.rate_figure("t", [run], frame)
     assert len(figure.axes) == 2
-    assert "limit, calls in flight (right)" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "limit, calls in flight (right)" in [
+        text.get_text() for text in figure.legends[0].get_texts()
+    ]
     assert len(plots.overlay_figure("t", [run], frame, "achievable").axes) == 3
     by_rate = panel({**columns, "rate": np.full(4, 50.0)}, [(0.0, 4.0)], 100.0, 4.0, "")
     assert not by_rate.limited(), "a limit that stands beside a rate does not act"
@@ -121,7 +123,9 @@ def test_every_dot_of_a_search_is_dark_enough_for_white_paper() -> None:
 def test_axes_of_numbers_are_plain_and_have_their_unit_once() -> None:
     values = np.array([[0.001, 0.002, 0.004], [0.0, 0.0, 0.001]])
     axes = ("alpha", "spin (s)")
-    figure: Any = plots.heat_figure("t", axes, [0.1, 0.2, 0.4], [0.0, 0.001], values, "late (s)", [], None)
+    figure: Any = plots.heat_figure(
+        "t", axes, [0.1, 0.2, 0.4], [0.0, 0.001], values, "late (s)", [], None
+    )
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
     ax, bar = figure.axes
@@ -156,7 +160,12 @@ def test_the_matrix_says_what_its_cells_are_and_nothing_is_cut_off() -> None:
     )
     canvas: Any = FigureCanvasAgg(figure)
     canvas.draw()
-    written = [*figure.texts, *figure.axes[0].texts, *figure.axes[0].get_xticklabels(), figure._suptitle]
+    written = [
+        *figure.texts,
+        *figure.axes[0].texts,
+        *figure.axes[0].get_xticklabels(),
+        figure._suptitle,
+    ]
     for text in written:
         box = text.get_window_extent(canvas.get_renderer())
         assert 0.0 <= box.x0 < box.x1 <= figure.bbox.width, text.get_text()
@@ -189,7 +198,13 @@ def test_a_line_for_each_setting_of_few_other_factors() -> None:
     [
         # Value = 100 x + 10 y + z; the mean of y is 2, of z 0.5.
         ("slack", None, ["alpha=0", "alpha=1"], At(0.0, 20.0), "mean over share (5 values)"),
-        ("slack", "share", [f"share={i}" for i in range(5)], At(0.0, 0.5), "mean over alpha (0, 1)"),
+        (
+            "slack",
+            "share",
+            [f"share={i}" for i in range(5)],
+            At(0.0, 0.5),
+            "mean over alpha (0, 1)",
+        ),
         ("swing", None, ["alpha=0", "alpha=1"], At(0.0, 20.0), "mean over share (5 values)"),
     ],
 )
@@ -212,7 +227,10 @@ def test_the_points_of_a_sample_are_not_joined() -> None:
     rows = [At(a, b, 0.1) for a, b in points]
     lines, note, joined = plots.lines_over(("a", "b"), points, "a", None, rows)
     assert (lines, note, joined) == ([("", rows)], "", False)
-    assert plots.line_figure("", ("a", "y"), lines, note, joined).axes[0].lines[0].get_linestyle() == "None"
+    assert (
+        plots.line_figure("", ("a", "y"), lines, note, joined).axes[0].lines[0].get_linestyle()
+        == "None"
+    )
 
 
 @pytest.mark.parametrize(
@@ -264,7 +282,9 @@ def test_a_score_is_drawn_as_the_score_and_its_best_is_at_the_top() -> None:
 
 @pytest.mark.parametrize("count", [2, 3, 4])
 def test_labels_of_neighbours_and_the_note_of_a_profile_stand_free(count: int) -> None:
-    """Ticks at both ends of two panels side by side, and a best value at the right end of the first."""
+    """Ticks at both ends of two panels side by side, and a best value at the right end of the
+    first.
+    """
     columns = [
         plots.Column("deadzone", np.linspace(0.87, 3.852, 60), False, 1.1, 3.85),
         *[plots.Column("low", np.linspace(0.329, 0.93, 60), False, 0.5, 0.9)] * (count - 1),
@@ -304,5 +324,8 @@ def test_what_a_profile_shows_is_named_once_and_stands_in_the_picture(count: int
     box = label.get_window_extent()
     assert 0.0 <= box.y0 < box.y1 <= figure.bbox.y1
     assert (
-        0.0 <= box.x0 < box.x1 < min(text.get_window_extent().x0 for text in figure.axes[0].get_yticklabels())
+        0.0
+        <= box.x0
+        < box.x1
+        < min(text.get_window_extent().x0 for text in figure.axes[0].get_yticklabels())
     )

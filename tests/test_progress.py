@@ -26,7 +26,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def test_time_left_is_reckoned_from_the_work_done(clock: Clock, capsys: pytest.CaptureFixture[str]) -> None:
+def test_time_left_is_reckoned_from_the_work_done(
+    clock: Clock, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Four pairs that take 2, 2, 2 and 12 s: after three of them 12 s are left, and not 2."""
     progress = Progress("pairs")
     for done in (1, 2, 3):
@@ -40,8 +42,8 @@ def test_nothing_is_said_of_the_time_left_before_it_can_be_known(
 ) -> None:
     """A hundred runs; the first four compile for 60 s each, the others take 1 s.
 
-    Of the 99 after the first a fifth is 20: until 21 are done nothing. The later half of these are those from
-    the 11th on, at 1 s each: what is said, once every two seconds, is so.
+    Of the 99 after the first a fifth is 20: until 21 are done nothing. The later half of these are
+    those from the 11th on, at 1 s each: what is said, once every two seconds, is so.
     """
     progress = Progress("runs")
     for done in range(1, 101):
@@ -90,7 +92,9 @@ def test_pairs_are_shown_as_their_runs(clock: Clock, capsys: pytest.CaptureFixtu
 
 def told(scenarios: list[Any], controllers: list[str]) -> list[tuple[int, int, float]]:
     found: list[tuple[int, int, float]] = []
-    tpssim.compare(scenarios, controllers, replications=1, progress=lambda *args: found.append(args))
+    tpssim.compare(
+        scenarios, controllers, replications=1, progress=lambda *args: found.append(args)
+    )
     return found
 
 
@@ -104,8 +108,11 @@ def test_a_pair_counts_by_its_calls() -> None:
 
 def test_a_call_that_is_not_compiled_counts_for_a_hundred() -> None:
     pytest.importorskip("numba", reason="nothing is compiled without numba")
-    # 100 a second for 2 s in the compiled loop, for 1 s in simpy: of two producers the second comes late.
+    # 100 a second for 2 s in the compiled loop, for 1 s in simpy: of two producers the second comes
+    # late.
     two = (Producer(), Producer(start=0.5))
-    shared = tpssim.SCENARIOS["blocking-steady"]._replace(name="shared", duration=1.0, producers=two)
+    shared = tpssim.SCENARIOS["blocking-steady"]._replace(
+        name="shared", duration=1.0, producers=two
+    )
     found = told([tpssim.SCENARIOS["blocking-steady"]._replace(duration=2.0), shared], ["aimd"])
     assert [share for _, _, share in found] == pytest.approx([200.0 / (200.0 + 100.0 * 150.0), 1.0])

@@ -1,4 +1,6 @@
-"""What docs/statistics.md says of each claim is what `benchmarks/promises.py` tries, and it was kept."""
+"""What docs/statistics.md says of each claim is what `benchmarks/promises.py` tries, and it was
+kept.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,10 @@ def shown() -> list[list[str]]:
     """The cells of the table in the document."""
     text = (ROOT / "docs/statistics.md").read_text(encoding="utf-8")
     table = text.partition("<!-- promises -->")[2].partition("<!-- /promises -->")[0]
-    return [[cell.strip() for cell in row.strip("|").split("|")] for row in table.strip().splitlines()[2:]]
+    return [
+        [cell.strip() for cell in row.strip("|").split("|")]
+        for row in table.strip().splitlines()[2:]
+    ]
 
 
 def named(promise: promises.Promise) -> str:
@@ -52,18 +57,25 @@ def test_every_promise_of_the_document_was_kept_to_two_points() -> None:
             assert float(found[1]) >= float(stated.removesuffix(" %")) - 2.0, f"{claim}: {case}"
 
 
-@pytest.mark.parametrize("promise", [one for one in PROMISES if not one.claim.startswith(SLOW)], ids=named)
+@pytest.mark.parametrize(
+    "promise", [one for one in PROMISES if not one.claim.startswith(SLOW)], ids=named
+)
 def test_the_figures_of_the_document_are_what_is_found(promise: promises.Promise) -> None:
     found = cells(promise, promises.tried(promise, promises.TRIALS))
     assert found in shown()
 
 
-@pytest.mark.parametrize("promise", [one for one in PROMISES if one.claim.startswith(SLOW)], ids=named)
+@pytest.mark.parametrize(
+    "promise", [one for one in PROMISES if one.claim.startswith(SLOW)], ids=named
+)
 def test_a_promise_is_kept(promise: promises.Promise) -> None:
     """Sixty trials, the same each time: 53 are to be kept at 93.75 %, 54 at 95 %, 43 at 80 %."""
     found = promises.tried(promise, FEW)
     assert promise.stated is not None
-    assert found.counted == 0 or binomtest(found.kept, found.counted, promise.stated, "less").pvalue > 0.05
+    assert (
+        found.counted == 0
+        or binomtest(found.kept, found.counted, promise.stated, "less").pvalue > 0.05
+    )
 
 
 def test_an_interval_counts_where_there_is_one_and_a_word_always() -> None:
@@ -79,7 +91,9 @@ def test_an_interval_counts_where_there_is_one_and_a_word_always() -> None:
 
 
 def test_skewed_losses_differ_by_what_is_skewed() -> None:
-    """Of an exponential less its median: its mean is 1 - ln 2 above, its median at 0.3, its skewness 2."""
+    """Of an exponential less its median: its mean is 1 - ln 2 above, its median at 0.3, its
+    skewness 2.
+    """
     losses, more = promises.SEVERAL["one steady, better than exponential ones by 0.3"]
     values = losses(np.random.default_rng(0), 20_000)
     difference = values[1] - values[0]
@@ -91,7 +105,9 @@ def test_skewed_losses_differ_by_what_is_skewed() -> None:
 
 
 def test_a_promise_that_is_broken_is_seen() -> None:
-    """Student's t at 95 % from five runs of which one in fifty costs ten times: the mean is 1.18."""
+    """Student's t at 95 % from five runs of which one in fifty costs ten times: the mean is
+    1.18.
+    """
 
     def trial(seed: int) -> list[tuple[bool, bool]]:
         values = promises.SINGLE["1 run in 50 costs 10 times"][0](np.random.default_rng(seed), 5)

@@ -22,7 +22,9 @@ def digests(mode: str, *numbers: int) -> set[tuple[int, str]]:
 
 
 def test_500_pairs_in_one_process_give_the_bytes_of_each_run_alone() -> None:
-    """In both orders; and 20 of the runs in processes that are fresh, for a fork is not quite alone."""
+    """In both orders; and 20 of the runs in processes that are fresh, for a fork is not quite
+    alone.
+    """
     alone = dict(digests("alone"))
     assert len(alone) == random_runs.FAMILIES * random_runs.MEMBERS
     assert len(random_runs.pairs()) == 500
@@ -34,8 +36,11 @@ def test_500_pairs_in_one_process_give_the_bytes_of_each_run_alone() -> None:
 
 
 def test_the_runs_differ_in_kind_where_their_numbers_are_equal() -> None:
-    """Else the test above could not fail: most of the pairs are equal as plain tuples, or nearly so."""
+    """Else the test above could not fail: most of the pairs are equal as plain tuples, or nearly
+    so.
+    """
     services = [
-        [type(run.scenario.service) for run in random_runs.runs()[i : i + 5]] for i in range(0, 300, 5)
+        [type(run.scenario.service) for run in random_runs.runs()[i : i + 5]]
+        for i in range(0, 300, 5)
     ]
     assert sum(len(set(kinds)) > 1 for kinds in services) > 50

@@ -12,7 +12,8 @@ from tpssim.output.pictures import read_picture
 from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.service_times import Constant, Recorded
 
-#: 2 s of calls of 10 ms, then 2 s of calls of 40 ms, again and again: its mean, 16 ms, is of no moment.
+#: 2 s of calls of 10 ms, then 2 s of calls of 40 ms, again and again: its mean, 16 ms, is of no
+#: moment.
 SERVICE = Recorded((0.01,) * 200 + (0.04,) * 50, "halves")
 ARENA = Scenario("halves", SERVICE, target=80.0, duration=12.0)
 
@@ -35,7 +36,9 @@ def test_nobody_delivers_more_than_was_achievable() -> None:
     arena = ARENA._replace(target=1000.0)
     trace = simulate(arena, "fixed")
     done = np.histogram(trace.completed, np.linspace(0.0, 12.0, 121))[0] / 0.1
-    assert np.abs(done - levels("fixed", arena)).max() <= 30.0  # a call more or less at either end of 0.1 s
+    assert (
+        np.abs(done - levels("fixed", arena)).max() <= 30.0
+    )  # a call more or less at either end of 0.1 s
     assert done.max() == pytest.approx(100.0, abs=10.1)
 
 

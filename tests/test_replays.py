@@ -46,13 +46,22 @@ def call(released: float, completed: float, outcome: int = OK) -> Call:
 
 
 def test_the_service_times_of_a_pool_are_without_the_wait_for_a_worker() -> None:
-    # Two workers; the third call waits until 0.3, the fourth until 0.5; the fifth failed, the last is open.
-    calls = [call(0.0, 0.5), call(0.1, 0.3), call(0.2, 0.9), call(0.25, 0.75), call(1.0, 1.1, FAILED)]
+    # Two workers; the third call waits until 0.3, the fourth until 0.5; the fifth failed, the last
+    # is open.
+    calls = [
+        call(0.0, 0.5),
+        call(0.1, 0.3),
+        call(0.2, 0.9),
+        call(0.25, 0.75),
+        call(1.0, 1.1, FAILED),
+    ]
     calls += [call(math.nan, math.nan, REFUSED), call(1.05, math.nan, UNFINISHED)]
     found = service_times(calls, Pool(2.0))
     assert [begun for begun, _ in found] == [0.0, 0.1, 0.3, 0.5]
     assert [took for _, took in found] == pytest.approx([0.5, 0.2, 0.6, 0.25])
-    assert [took for _, took in service_times(calls, Blocking())] == pytest.approx([0.5, 0.2, 0.7, 0.5])
+    assert [took for _, took in service_times(calls, Blocking())] == pytest.approx(
+        [0.5, 0.2, 0.7, 0.5]
+    )
 
 
 def record(path: Path, controller: str) -> VirtualClock:
@@ -79,8 +88,8 @@ def test_the_simulation_of_a_recording_is_the_recorded_run(name: str, tmp_path: 
     assert scenario.duration == pytest.approx(20.0, abs=0.1)
     live = trace_of(recording, back, scenario)
     again = simulate(scenario, CONTROLLERS[name](), engine="simpy")
-    # A call of the stretch in which the service changed may take the other time, and where the article's law
-    # gets stuck hangs on a few such calls; until then they are alike.
+    # A call of the stretch in which the service changed may take the other time, and where the
+    # article's law gets stuck hangs on a few such calls; until then they are alike.
     t = np.linspace(0.0, 9.9, 200)
     assert np.mean(np.abs(live.commanded(t) - again.commanded(t))) < 1.0
     made, simulated = (int((trace.completed < 9.9).sum()) for trace in (live, again))
@@ -98,13 +107,19 @@ def test_the_command(
     assert "all as recorded, to the bit" in said
     assert "aimd:dec_rate=0.5" in said
     folder = tmp_path / "results" / "replay-run"
-    assert {file.name for file in folder.iterdir()} == {"live.csv", "replay.png", "run.json", "summary.json"}
+    assert {file.name for file in folder.iterdir()} == {
+        "live.csv",
+        "replay.png",
+        "run.json",
+        "summary.json",
+    }
     assert main(["replay", "run.ndjson", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["difference"] == ""
     assert document["calls"] == "blocking"
     assert document["complete"] is True
-    # 100 a second for 5 s, 25 for 5 s, and what is commanded after that: stuck below, live and simulated.
+    # 100 a second for 5 s, 25 for 5 s, and what is commanded after that: stuck below, live and
+    # simulated.
     numbers = document["numbers"]
     for label in ("ewma-deadzone (live)", "ewma-deadzone (simulated)"):
         assert 31.0 < numbers[label]["throughput"] < 75.0
@@ -129,7 +144,9 @@ def test_an_outage_is_decided_again_too(
     outage(tmp_path / "run.ndjson")
     assert main(["replay", "run.ndjson"]) == 0
     said = capsys.readouterr().out
-    assert "7 decisions, all as recorded, to the bit" in said  # the start, three releases, three ends
+    assert (
+        "7 decisions, all as recorded, to the bit" in said
+    )  # the start, three releases, three ends
     assert "No call went well" in said
     assert said.endswith("Written to results/replay-run: live.csv, summary.json\n")
     folder = tmp_path / "results" / "replay-run"
@@ -155,7 +172,11 @@ def test_the_spread_is_of_the_whole_run_and_no_measure() -> None:
 
 def test_who_completes_more_than_was_recorded_of_calls_that_overlapped_is_marked() -> None:
     alone = Call(0.0, 0.0, 0.1, 10.0, math.inf, 1.0, OK)
-    table = {"a (live)": {"throughput": 100.0}, "b": {"throughput": 101.0}, "c": {"throughput": 150.0}}
+    table = {
+        "a (live)": {"throughput": 100.0},
+        "b": {"throughput": 101.0},
+        "c": {"throughput": 150.0},
+    }
     assert flattered([alone, alone._replace(in_flight=2.0)], table) == ["c"]
     assert flattered([alone, alone], table) == []
     assert flattered([], {}) == []
@@ -179,9 +200,9 @@ def test_calls_that_did_not_go_well_are_counted_and_said(
     assert main(["replay", "run.ndjson"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert (
-        "11 of 80 recorded calls did not go well (10 failed, 1 unfinished): they and the time they took are "
-        "left out of what is simulated, where every call goes well."
-    ) in said
+        "11 of 80 recorded calls did not go well (10 failed, 1 unfinished): they and the time they"
+        " took are left out of what is simulated, where every call goes well." in said
+    )
     assert "refused" not in said
     assert main(["replay", "run.ndjson", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["left_out"] == {"failed": 10, "unfinished": 1}
@@ -192,11 +213,14 @@ def test_calls_that_did_not_go_well_are_counted_and_said(
 def test_a_quota_is_in_no_service_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Every second of 200 calls is refused, at once, and the law slows down. Where no call is refused it does
-    not, and completes more than the 100 % more that the refused half would have been."""
+    """Every second of 200 calls is refused, at once, and the law slows down. Where no call is
+    refused it does not, and completes more than the 100 % more that the refused half would have
+    been."""
     monkeypatch.chdir(tmp_path)
     clock = VirtualClock()
-    live = throttle(range(200), 100.0, clock=clock, controller="headroom", record=tmp_path / "run.ndjson")
+    live = throttle(
+        range(200), 100.0, clock=clock, controller="headroom", record=tmp_path / "run.ndjson"
+    )
     for number, permit in live.permits():
         clock.set(clock.time() + (0.001 if number % 2 else 0.005))
         permit.refused() if number % 2 else permit.done()
@@ -208,7 +232,9 @@ def test_a_quota_is_in_no_service_time(
     assert main(["replay", "run.ndjson", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)["numbers"]
     ok = {label: row["throughput"] for label, row in found.items()}
-    assert ok["headroom (simulated)"] > 2.5 * ok["headroom (live)"], "no share of refused calls bounds it"
+    assert ok["headroom (simulated)"] > 2.5 * ok["headroom (live)"], (
+        "no share of refused calls bounds it"
+    )
 
 
 @pytest.mark.parametrize(
@@ -242,7 +268,11 @@ def test_what_a_law_refused_was_no_call() -> None:
     ],
 )
 def test_bad_input(
-    words: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    words: str,
+    said: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
     record(tmp_path / "run.ndjson", "fixed")

@@ -70,19 +70,51 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "calls.py").write_text(CALLS, encoding="utf-8")
     shorter = "degrade-recover:duration=40"
     laws = ["--controllers", "aimd", "headroom", "fixed"]
-    grid = ["--grid", "alpha=0.1,0.2", "deadzone=1.1,1.3", "--scenario", "blocking-steady:duration=6"]
+    grid = [
+        "--grid",
+        "alpha=0.1,0.2",
+        "deadzone=1.1,1.3",
+        "--scenario",
+        "blocking-steady:duration=6",
+    ]
     call = ["--call", f"{root / 'calls.py'}:send", "--tps", "500", "--total", "50", "--quiet"]
     where = ["--scenarios", "blocking-steady:duration=5"]
     search = ["--budget", "24", "--replications", "1", "--workers", "1"]
     for name, argv in {
         "compare": ["compare", "--scenarios", shorter, "join-leave:duration=40", *laws, *FEW],
-        "late": ["compare", "--scenarios", "stall", "--late", "burst,skip", "--controllers", "fixed", *FEW],
+        "late": [
+            "compare",
+            "--scenarios",
+            "stall",
+            "--late",
+            "burst,skip",
+            "--controllers",
+            "fixed",
+            *FEW,
+        ],
         "sweep": ["sweep", *grid, "--heatmap", "verdict", "swing", "--plot", "achieved", *FEW],
         "live": ["live", *call],
         "simulate": ["simulate", shorter, "headroom"],
         "validate": ["validate", "--cases", "M/M/1"],
-        "league": ["compare", "--league", "--scenarios", "healthy:duration=2", "stall", *laws, *FEW],
-        "tune": ["tune", "aimd", *where, "--parameters", "dec_rate", "inc_step", *search, "--sensitivity"],
+        "league": [
+            "compare",
+            "--league",
+            "--scenarios",
+            "healthy:duration=2",
+            "stall",
+            *laws,
+            *FEW,
+        ],
+        "tune": [
+            "tune",
+            "aimd",
+            *where,
+            "--parameters",
+            "dec_rate",
+            "inc_step",
+            *search,
+            "--sensitivity",
+        ],
         "pareto": [
             "tune",
             "aimd",
@@ -94,13 +126,29 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "dec_rate",
             *search,
         ],
-        "replay": ["replay", str(root / "live" / "recording.ndjson"), "--controllers", "ewma-deadzone"],
+        "replay": [
+            "replay",
+            str(root / "live" / "recording.ndjson"),
+            "--controllers",
+            "ewma-deadzone",
+        ],
     }.items():
         assert main([*argv, "--out", str(root / name)]) == 0
     return root
 
 
-KINDS = ("compare", "late", "sweep", "live", "simulate", "validate", "league", "tune", "pareto", "replay")
+KINDS = (
+    "compare",
+    "late",
+    "sweep",
+    "live",
+    "simulate",
+    "validate",
+    "league",
+    "tune",
+    "pareto",
+    "replay",
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -120,7 +168,11 @@ def test_a_page_is_whole_and_refers_to_nothing_outside(kind: str, results: Path)
     for tag, attributes in outline.elements:
         if (attributes.get("href") or "").startswith("#"):
             assert (attributes["href"] or "")[1:] in names, tag
-    policy = [m["content"] for m in outline.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+    policy = [
+        m["content"]
+        for m in outline.all("meta")
+        if m.get("http-equiv") == "Content-Security-Policy"
+    ]
     assert (policy[0] or "").startswith("default-src 'none'")
     command = json.loads((results / kind / "run.json").read_text(encoding="utf-8"))["command"]
     assert command in "".join(outline.words)
@@ -209,7 +261,9 @@ def test_a_league_shows_its_standings_and_every_cell(results: Path) -> None:
     summary = json.loads((results / "league" / "summary.json").read_text(encoding="utf-8"))
     assert "<h1>3 throttles on 2 scenarios, ranked</h1>" in text
     first = summary["standings"][0]
-    assert f"First of 3: <b>{first['throttle']}</b>, a score of {first['score']['mean']:.3f}" in text
+    assert (
+        f"First of 3: <b>{first['throttle']}</b>, a score of {first['score']['mean']:.3f}" in text
+    )
     outline = Outline(text)
     (picture,) = outline.all("img")
     assert picture["alt"] == "score and verdict of every throttle on every scenario"
@@ -235,7 +289,9 @@ def parts(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ["tune", "pareto"])
-def test_a_search_tells_its_law_its_gain_and_its_price_before_all_numbers(kind: str, results: Path) -> None:
+def test_a_search_tells_its_law_its_gain_and_its_price_before_all_numbers(
+    kind: str, results: Path
+) -> None:
     text = page(results / kind)
     outline = Outline(text)
     summary = json.loads((results / kind / "summary.json").read_text(encoding="utf-8"))
@@ -243,13 +299,16 @@ def test_a_search_tells_its_law_its_gain_and_its_price_before_all_numbers(kind: 
     assert parts(text)[:4] == ["At a glance", "Pictures", "Parameters", "Scenarios"]
     assert parts(text)[-2:] == ["Definitions", "Configuration and versions"]
     glance = "".join(
-        Outline(text[text.index('<section id="At') :].partition("</section>")[0] + "</section>").words
+        Outline(
+            text[text.index('<section id="At') :].partition("</section>")[0] + "</section>"
+        ).words
     )
     assert summary["line"] in glance
     for aim, gain in zip(summary["objectives"], summary["gain"], strict=True):
         assert f"{aim['name']}" in glance
         assert (
-            f"gain {number(gain['mean'], 3)} [{number(gain['low'], 3)}, {number(gain['high'], 3)}]" in glance
+            f"gain {number(gain['mean'], 3)} [{number(gain['low'], 3)}, {number(gain['high'], 3)}]"
+            in glance
         )
     for change in summary["worse"][:3]:
         assert change["measure"] in glance
@@ -267,7 +326,12 @@ def test_a_replay_tells_whether_it_was_decided_as_recorded_and_each_law(results:
     outline = Outline(text)
     summary = json.loads((results / "replay" / "summary.json").read_text(encoding="utf-8"))
     assert "<h1>fixed, live, decided again; and what 1 other law would have done</h1>" in text
-    assert parts(text) == ["At a glance", "Rates", "The live run in numbers", "Configuration and versions"]
+    assert parts(text) == [
+        "At a glance",
+        "Rates",
+        "The live run in numbers",
+        "Configuration and versions",
+    ]
     words = "".join(outline.words)
     assert f"{summary['decisions']} decisions, all as recorded, to the bit" in words
     row = summary["numbers"]["ewma-deadzone"]
@@ -276,7 +340,9 @@ def test_a_replay_tells_whether_it_was_decided_as_recorded_and_each_law(results:
         assert f"{head} {unit}" in words
         assert f"{head}, {unit}: {definition}" in [th.get("title") for th in outline.all("th")]
         assert number(row[name] * scale) in words
-    told = [name for name in MEANINGS if name in summary["report"]]  # nobody waited for a worker, for one
+    told = [
+        name for name in MEANINGS if name in summary["report"]
+    ]  # nobody waited for a worker, for one
     assert len(told) > 0.8 * len(MEANINGS)
     for name in told:
         assert name in words.replace("\u200b", "")
@@ -289,7 +355,9 @@ def test_a_replay_that_differs_says_so_first(results: Path, tmp_path: Path) -> N
     shutil.copytree(results / "replay", tmp_path / "r")
     path = tmp_path / "r" / "summary.json"
     summary = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps({**summary, "difference": "event 3: <rate>", "report": {}, "complete": False}))
+    path.write_text(
+        json.dumps({**summary, "difference": "event 3: <rate>", "report": {}, "complete": False})
+    )
     text = page(tmp_path / "r")
     assert "<b>not as recorded</b>: event 3: &lt;rate&gt;" in text
     assert "cut off before the end" in text
@@ -350,7 +418,9 @@ def folders(root: Path) -> Iterator[tuple[Path, str]]:
         yield root / name, message
 
 
-def test_what_is_no_result_gets_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_no_result_gets_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for folder, message in folders(tmp_path):
         assert main(["report", str(folder), "-o", str(tmp_path / "out.html")]) == 2
         error = capsys.readouterr().err
@@ -359,7 +429,9 @@ def test_what_is_no_result_gets_one_line(tmp_path: Path, capsys: pytest.CaptureF
     assert not (tmp_path / "out.html").exists()
 
 
-def test_a_broken_trace_is_named(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broken_trace_is_named(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     shutil.copytree(results / "simulate", tmp_path / "r")
     (tmp_path / "r" / "trace.npz").write_bytes(b"PK\x03\x04 no archive")
     assert main(["report", str(tmp_path / "r")]) == 2
@@ -431,7 +503,9 @@ def test_in_a_browser_it_is_quiet_sorts_and_explains(results: Path, tmp_path: Pa
                 assert wide <= width, "only tables and wide pictures scroll sideways"
 
         driver.get((tmp_path / "compare.html").as_uri())
-        heads = driver.find_elements(By.TAG_NAME, "table")[1].find_elements(By.CSS_SELECTOR, "thead button")
+        heads = driver.find_elements(By.TAG_NAME, "table")[1].find_elements(
+            By.CSS_SELECTOR, "thead button"
+        )
         achieved = next(i for i, head in enumerate(heads) if head.text.startswith("achieved"))
         before = column(driver, 1, achieved)
         heads[achieved].click()
@@ -446,18 +520,24 @@ def test_in_a_browser_it_is_quiet_sorts_and_explains(results: Path, tmp_path: Pa
 
         tip = driver.find_element(By.ID, "tip")
         definition = METRICS["achieved"].definition
-        driver.execute_script("document.activeElement.blur(); document.getElementById('tip').hidden = true")
+        driver.execute_script(
+            "document.activeElement.blur(); document.getElementById('tip').hidden = true"
+        )
         driver.execute_script("arguments[0].focus()", heads[achieved])
         assert definition in tip.text, "by keyboard"
         ActionChains(driver).send_keys(Keys.ESCAPE).perform()
         assert not tip.is_displayed()
-        cell = driver.find_elements(By.TAG_NAME, "table")[1].find_elements(By.TAG_NAME, "td")[achieved - 1]
+        cell = driver.find_elements(By.TAG_NAME, "table")[1].find_elements(By.TAG_NAME, "td")[
+            achieved - 1
+        ]
         ActionChains(driver).move_to_element(cell).perform()
         assert definition in tip.text, "by mouse"
         assert complaints(driver) == []
 
         driver.execute_cdp_cmd("Page.printToPDF", {})
-        assert driver.find_elements(By.CSS_SELECTOR, "details[open]") == [], "folded again after printing"
+        assert driver.find_elements(By.CSS_SELECTOR, "details[open]") == [], (
+            "folded again after printing"
+        )
 
 
 def test_schemes_have_contrast_enough_to_read() -> None:

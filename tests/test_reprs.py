@@ -1,4 +1,6 @@
-"""What a notebook or a prompt shows of a result: a line, or a small table, never everything in it."""
+"""What a notebook or a prompt shows of a result: a line, or a small table, never everything in
+it.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,18 @@ RESULTS: dict[str, tuple[Any, str]] = {
         lambda: tpssim.simulate(SHORT, "aimd"),
         r"aimd on blocking-steady:duration=5, \d+ calls in 5 s; ",
     ),
-    "sweep": (swept, r"ewma-deadzone on blocking-steady:duration=5, 3 points of alpha, 2 replications; "),
+    "sweep": (
+        swept,
+        r"ewma-deadzone on blocking-steady:duration=5, 3 points of alpha, 2 replications; ",
+    ),
     "tune": (
-        lambda: tpssim.tune([SHORT], "aimd", parameters={"dec_rate": None}, budget=16, replications=1),
-        r"aimd:dec_rate=[\d.]+ for blocking-steady:duration=5, of \d+ settings, [\d,]+ runs; .*\.line\(\)",
+        lambda: tpssim.tune(
+            [SHORT], "aimd", parameters={"dec_rate": None}, budget=16, replications=1
+        ),
+        (
+            r"aimd:dec_rate=[\d.]+ for blocking-steady:duration=5, of \d+ settings, [\d,]+ runs;"
+            r" .*\.line\(\)"
+        ),
     ),
     "league": (
         lambda: league([SHORT], ["aimd", "headroom"], replications=2),
@@ -76,7 +86,9 @@ def test_a_notebook_shows_a_comparison_as_its_table() -> None:
     assert cells(html)[4:9] == ["swing %", "recovers s", "p99 s", "drift ppm", "spin %"]
     assert cells(html)[:4] == ["throttle", "verdict", "achieved %", "steady %"]
     assert len(html) < 3000
-    assert re.search("colou?r|background|<script|<style", html) is None, "the notebook's theme stays"
+    assert re.search("colou?r|background|<script|<style", html) is None, (
+        "the notebook's theme stays"
+    )
 
 
 def test_a_notebook_shows_late_policies_and_escapes_names() -> None:

@@ -1,4 +1,6 @@
-"""A wanted rate that is changed while a run goes on: the slot in progress, the schedule, the laws."""
+"""A wanted rate that is changed while a run goes on: the slot in progress, the schedule, the
+laws.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ def on_time(paced: Pacer, n: int) -> list[float]:
 
 
 def test_the_slot_in_progress_keeps_the_part_that_is_over() -> None:
-    # Half of a slot of 2 s is over after 1 s; the other half takes 1 ms at 500 a second. None is caught up.
+    # Half of a slot of 2 s is over after 1 s; the other half takes 1 ms at 500 a second. None is
+    # caught up.
     paced = at_zero(0.5)
     paced.retarget(1.0, 500.0)
     assert on_time(paced, 4) == pytest.approx([1.001, 1.003, 1.005, 1.007], abs=1e-12)
@@ -162,12 +165,14 @@ def test_without_a_change_since_the_last_slot_the_bits_are_the_rule_s() -> None:
     ids=str,
 )
 def test_where_the_schedule_continues(late: Late, then: tuple[float, float]) -> None:
-    assert anchor_over(late, 2.0, 3.0, math.inf, [(2.9, 0.5)], 500.0) == pytest.approx(then, abs=1e-9)
+    assert anchor_over(late, 2.0, 3.0, math.inf, [(2.9, 0.5)], 500.0) == pytest.approx(
+        then, abs=1e-9
+    )
 
 
 def test_after_a_fall_one_slot_of_what_is_wanted_now_is_kept() -> None:
-    # 500 a second were wanted until 2 s and 0.5 since; at 3 s half a slot has come since then, the other half
-    # in 1 ms before: not the 500 that lie in the two seconds which one slot takes now.
+    # 500 a second were wanted until 2 s and 0.5 since; at 3 s half a slot has come since then, the
+    # other half in 1 ms before: not the 500 that lie in the two seconds which one slot takes now.
     start, skipped = anchor_over(AUTO, 0.0, 3.0, math.inf, [(2.0, 500.0)], 0.5)
     assert start == pytest.approx(2.0 - 0.5 / 500.0, abs=1e-12)
     assert skipped == pytest.approx(999.5, abs=1e-9)
@@ -204,7 +209,10 @@ RATES = st.sampled_from([0.1, 0.5, 3.0, 10.0, 37.0, 100.0])
 @given(
     first=RATES,
     steps=st.lists(
-        st.tuples(st.sampled_from([0.0, 0.0, 0.01, 0.07, 0.4, 3.0]), st.one_of(st.none(), st.none(), RATES)),
+        st.tuples(
+            st.sampled_from([0.0, 0.0, 0.01, 0.07, 0.4, 3.0]),
+            st.one_of(st.none(), st.none(), RATES),
+        ),
         min_size=5,
         max_size=80,
     ),

@@ -47,7 +47,13 @@ def test_degrade_recover_is_the_one_of_the_article() -> None:
 
 def test_capacity_under_disturbances_by_hand() -> None:
     plant = PLAIN._replace(disturbances=(Step(2.0, 6.0, 2.0), Swap(4.0, 8.0, Constant(0.125))))
-    assert [mean_service(plant, t) for t in (0.0, 2.0, 4.0, 6.0, 8.0)] == [0.25, 0.5, 0.25, 0.125, 0.25]
+    assert [mean_service(plant, t) for t in (0.0, 2.0, 4.0, 6.0, 8.0)] == [
+        0.25,
+        0.5,
+        0.25,
+        0.125,
+        0.25,
+    ]
     assert phases(plant) == [(0.0, 2.0), (2.0, 4.0), (4.0, 6.0), (6.0, 8.0), (8.0, 10.0)]
     assert capacity(plant._replace(consumer=Async(0.125)), 4.0) == 8.0
     assert capacity(plant._replace(consumer=Async(0.0)), 4.0) == math.inf
@@ -56,7 +62,14 @@ def test_capacity_under_disturbances_by_hand() -> None:
 def test_parameters_reach_scenario_service_consumer_and_timer() -> None:
     changed = with_parameters(
         SCENARIOS["fast-async"],
-        {"target": 10, "mean": 0.5, "cv": 1, "handoff": 0.001, "median": 1e-4, "spin_threshold": 0.0},
+        {
+            "target": 10,
+            "mean": 0.5,
+            "cv": 1,
+            "handoff": 0.001,
+            "median": 1e-4,
+            "spin_threshold": 0.0,
+        },
     )
     assert (changed.target, changed.service) == (10.0, Lognormal(0.5, 1.0))
     assert changed.consumer == Async(0.001)
@@ -100,16 +113,28 @@ def test_parameters_reach_scenario_service_consumer_and_timer() -> None:
         ),
         (PLAIN._replace(backend=Backend(servers=2.5)), "servers=2.5 is no whole number"),
         (PLAIN._replace(backend=Backend(failure=1.0)), "failure=1: nothing would ever succeed"),
-        (PLAIN._replace(backend=Backend(rate=5.0, silent=1.0)), "would wait for ever; allowed: a timeout"),
+        (
+            PLAIN._replace(backend=Backend(rate=5.0, silent=1.0)),
+            "would wait for ever; allowed: a timeout",
+        ),
         (PLAIN._replace(timeout=0.0), "timeout=0 is out of range"),
         (PLAIN._replace(retry=Retry(-1.0)), "attempts=-1 is out of range"),
         (PLAIN._replace(producers=()), "no producer; allowed: at least one"),
-        (PLAIN._replace(producers=(Producer(2.0, 1.0),)), "a producer from 2 to 1 s in a run of 10 s"),
-        (PLAIN._replace(producers=(Producer(10.0),)), "a producer from 10 to inf s in a run of 10 s"),
+        (
+            PLAIN._replace(producers=(Producer(2.0, 1.0),)),
+            "a producer from 2 to 1 s in a run of 10 s",
+        ),
+        (
+            PLAIN._replace(producers=(Producer(10.0),)),
+            "a producer from 10 to inf s in a run of 10 s",
+        ),
         (PLAIN._replace(late=Late(-1.0)), "keep=-1 is out of range"),
         (PLAIN._replace(grid=1.0), "grid=1 is out of range"),
         (PLAIN._replace(poisson=0.5), r"poisson=0.5 is out of range; allowed: \[0, 1\] 0 or 1"),
-        (PLAIN._replace(service=0.03), "0.03 is not a record of numbers; allowed: such as Constant"),  # type: ignore[arg-type]
+        (
+            PLAIN._replace(service=0.03),  # type: ignore[arg-type]
+            "0.03 is not a record of numbers; allowed: such as Constant",
+        ),
         (PLAIN._replace(consumer="pool"), r"consumer='pool'; allowed: Blocking\(\), "),  # type: ignore[arg-type]
         (PLAIN._replace(consumer=Pool), "consumer=<class .*Pool'>; allowed: Blocking"),  # type: ignore[arg-type]
         (PLAIN._replace(disturbances=Step(1.0, 2.0, 3.0)), "allowed: a tuple of disturbances"),  # type: ignore[arg-type]
@@ -210,9 +235,13 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     ("text", "share"),
     [
         ("released,completed,latency\n0,1,1\n1,2,1\n2,3,1\n", 0.0),
-        # In any order: the second and the third begin while the first still runs, the fourth after all.
+        # In any order: the second and the third begin while the first still runs, the fourth after
+        # all.
         ("released,completed,latency\n2,3,1\n0,9,9\n1,2,1\n9,10,1\n", 0.5),
-        ("released,completed,latency\n0,5,5\n1,nan,1\n2,3,1\n", 0.5),  # a call without an end is none
+        (
+            "released,completed,latency\n0,5,5\n1,nan,1\n2,3,1\n",
+            0.5,
+        ),  # a call without an end is none
         ("released,completed,service_s\n0,9,0.1\n1,9,0.1\n", math.nan),
         ("latency\n0.1\n", math.nan),
     ],

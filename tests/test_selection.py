@@ -17,9 +17,9 @@ def test_the_choice_by_hand() -> None:
     """Three contenders, 13 replications: two intervals, for each 2 P(Bin(13, 1/2) < k) <= 0.05 / 2.
 
     P(Bin(13) < 2) = 14 / 8192, P(Bin(13) < 3) = 92 / 8192 = 0.0112: k = 3 (twice 0.0112 is 0.0225).
-    Contender 0 loses 0 always; 1 loses 1, 2, ..., 13; 2 loses -6, -5, ..., 6 (mean 0: the last of equal
-    ones). Of 2 less 0 the third least and greatest are -4 and 4, the mean is 0, so at most 4. Of 2 less 1 it
-    is -7 always: never the best.
+    Contender 0 loses 0 always; 1 loses 1, 2, ..., 13; 2 loses -6, -5, ..., 6 (mean 0: the last of
+    equal ones). Of 2 less 0 the third least and greatest are -4 and 4, the mean is 0, so at most 4.
+    Of 2 less 1 it is -7 always: never the best.
     """
     rows = np.array([[0.0] * 13, np.arange(1.0, 14.0), np.arange(-6.0, 7.0)])
     choice = selection.least_mean(rows)
@@ -40,7 +40,9 @@ def test_a_few_replications_claim_nothing() -> None:
 
 
 def test_those_without_a_finite_loss_are_out() -> None:
-    rows = np.array([[0.0, math.nan, *[0.0] * 8], [5.0] * 10, [math.nan] * 10, [0.0, math.inf, *[0.0] * 8]])
+    rows = np.array(
+        [[0.0, math.nan, *[0.0] * 8], [5.0] * 10, [math.nan] * 10, [0.0, math.inf, *[0.0] * 8]]
+    )
     choice = selection.least_mean(rows)
     assert (choice.winner, choice.standing, choice.within) == (1, [1], 0.0)
     nothing = selection.least_mean(np.full((1, 10), math.nan))
@@ -48,11 +50,12 @@ def test_those_without_a_finite_loss_are_out() -> None:
 
 
 def test_a_collapse_in_one_of_twenty_runs_is_met_before_anyone_is_chosen() -> None:
-    """0.98 of the other's loss in 95 % of all runs, ten times as much in 5 %: 1.42 against 1 on average.
+    """0.98 of the other's loss in 95 % of all runs, ten times as much in 5 %: 1.42 against 1 on
+    average.
 
-    Of the 150 runs of a choice none collapses with probability 0.95^150 = 0.0005, and one is enough to lose
-    only with three or fewer (0.98 - 1 = -0.02 a run, 8.82 more for each): one suffices. Of ten runs, after
-    which the worse had been chosen before, none does with probability 0.6.
+    Of the 150 runs of a choice none collapses with probability 0.95^150 = 0.0005, and one is enough
+    to lose only with three or fewer (0.98 - 1 = -0.02 a run, 8.82 more for each): one suffices. Of
+    ten runs, after which the worse had been chosen before, none does with probability 0.6.
     """
     worse = 0
     for trial in range(200):
@@ -65,7 +68,9 @@ def test_a_collapse_in_one_of_twenty_runs_is_met_before_anyone_is_chosen() -> No
 
 @pytest.mark.parametrize("kind", ["normal", "exponential", "lognormal"])
 def test_the_choice_keeps_its_promise_in_the_least_favourable_case(kind: str) -> None:
-    """Five are alike and one is better by a little: within `within` of it, and it stands, in 95 %."""
+    """Five are alike and one is better by a little: within `within` of it, and it stands, in 95
+    %.
+    """
     near = stands = 0
     for trial in range(200):
         noise = getattr(np.random.default_rng(trial), kind)(size=(6, 40))
@@ -88,32 +93,44 @@ def changed(
 
 
 def test_never_is_worse_than_any_number() -> None:
-    """McNemar: all 40 (or 35) discordant pairs on one side, 2 / 2^35; there are 25 + 2 tests or so."""
+    """McNemar: all 40 (or 35) discordant pairs on one side, 2 / 2^35; there are 25 + 2 tests or
+    so.
+    """
     inf, noise = math.inf, np.random.default_rng(0).random(40) * 0.01
     before = (1.0 + noise).tolist()
-    ((change,), better) = changed("recovery_time", before, [inf] * 40)
-    assert (change.never, change.pairs, change.default, change.tuned, better) == ((0, 40), 40, None, None, [])
+    (change,), better = changed("recovery_time", before, [inf] * 40)
+    assert (change.never, change.pairs, change.default, change.tuned, better) == (
+        (0, 40),
+        40,
+        None,
+        None,
+        [],
+    )
     # Quicker in the five in which it recovers: no gain.
-    ((change,), better) = changed("recovery_time", before, [0.5] * 5 + [inf] * 35)
+    (change,), better = changed("recovery_time", before, [0.5] * 5 + [inf] * 35)
     assert (change.never, change.tuned, better) == ((0, 35), 0.5, [])
-    (worse, (change,)) = changed("recovery_time", [inf] * 40, before)
+    worse, (change,) = changed("recovery_time", [inf] * 40, before)
     assert (worse, change.never) == ([], (40, 0))
     assert changed("recovery_time", [inf] * 40, [inf] * 40) == ([], [])
 
 
 def test_what_is_never_more_often_is_not_better() -> None:
-    """3 of 40: 2 / 2^3 is no proof; nor is the speed of the others a gain. As often in both, it is one."""
+    """3 of 40: 2 / 2^3 is no proof; nor is the speed of the others a gain. As often in both, it is
+    one.
+    """
     inf, noise = math.inf, np.random.default_rng(0).random(37) * 0.01
     before, after = [1.0] * 3 + (1.0 + noise).tolist(), [inf] * 3 + (0.5 + noise[::-1]).tolist()
     assert changed("recovery_time", before, after) == ([], [])
     before[:3] = [inf] * 3
-    (worse, (change,)) = changed("recovery_time", before, after)
+    worse, (change,) = changed("recovery_time", before, after)
     assert (worse, change.never, change.pairs) == ([], (3, 3), 40)
     assert change.difference.n == 37
 
 
 def test_mcnemar_is_exact() -> None:
-    """With alpha = 0.05 / m, n pairs all on one side are enough from ceil(1 + log2(m / 0.05)) on: 2 / 2^n."""
+    """With alpha = 0.05 / m, n pairs all on one side are enough from ceil(1 + log2(m / 0.05)) on: 2
+    / 2^n.
+    """
     tests = len((*selection.MORE, *selection.LESS, *selection.NEVER))
     least = math.ceil(1.0 + math.log2(tests / 0.05))
     for lost in (least - 1, least):
@@ -137,7 +154,8 @@ def test_changes_are_paired_and_simultaneous() -> None:
     worse, better = selection.changes(["here"], before, after)
     assert [change.measure for change in worse] == ["response_p99"]
     assert [change.measure for change in better] == ["achieved"]
-    # Bonferroni: one of as many measures as have a good side, and of those that may never end once more.
+    # Bonferroni: one of as many measures as have a good side, and of those that may never end once
+    # more.
     level = 1.0 - 0.05 / (len((*selection.MORE, *selection.LESS, *selection.NEVER)))
     expected = estimate((0.2 + 0.001 * noise[::-1]).tolist(), level)
     assert worse[0].difference.low == pytest.approx(expected.low)
@@ -156,7 +174,9 @@ def test_two_equal_pairs_of_forty_are_no_proof() -> None:
 
 
 def test_no_change_is_found_where_there_is_none_however_the_runs_spread() -> None:
-    """All measures of both from one distribution, three scenarios: a change in 5 % of trials at most."""
+    """All measures of both from one distribution, three scenarios: a change in 5 % of trials at
+    most.
+    """
     found = 0
     for trial in range(60):
         draws = np.random.default_rng(trial).pareto(1.5, (2, 3, 100, len(METRICS)))

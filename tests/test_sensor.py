@@ -15,7 +15,9 @@ from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.service_times import Constant
 
 
-def completion(latency: float, errors: float = 0.0, drops: float = 0.0, **more: float) -> Observation:
+def completion(
+    latency: float, errors: float = 0.0, drops: float = 0.0, **more: float
+) -> Observation:
     return Observation(0.0, 10.0, latency, 0.25, 1.0, errors, drops=drops)._replace(**more)
 
 
@@ -24,7 +26,9 @@ def test_a_window_sums_up_mean_errors_drops_and_extremes() -> None:
     window = opened(5.0)
     for obs in (
         completion(1.0, in_flight=3.0, peak=4.0),
-        completion(9.0, errors=1.0, in_flight=2.0, peak=7.0),  # a plain failure: its latency is no news
+        completion(
+            9.0, errors=1.0, in_flight=2.0, peak=7.0
+        ),  # a plain failure: its latency is no news
         completion(3.0, errors=1.0, drops=1.0),
         completion(2.0),
     ):
@@ -84,7 +88,9 @@ def test_a_window_with_too_few_is_thrown_away_or_goes_on(discard: float, ends: l
 
 def test_a_window_counts_errors_and_drops_and_the_most_in_flight() -> None:
     scenario = SCENARIO._replace(
-        service=Constant(0.25), backend=Backend(servers=1.0, places=0.0), consumer=Async(0.0, "completion")
+        service=Constant(0.25),
+        backend=Backend(servers=1.0, places=0.0),
+        consumer=Async(0.0, "completion"),
     )
     # 0 ok, 1/8 rejected (an error after 1/4), 2/8 ok, ...: completions at 1/4, 3/8, 1/2, 5/8, ...
     seen = told(scenario, Valve(), Sensor(period=1.0))
@@ -100,7 +106,9 @@ def test_a_law_without_a_window_hears_of_every_completion() -> None:
 
 def test_a_law_gets_its_memory_and_keeps_it() -> None:
     class Ring(tuple):  # type: ignore[type-arg]
-        """Puts each observation's number in its memory, and sets the rate to the sum of what it finds."""
+        """Puts each observation's number in its memory, and sets the rate to the sum of what it
+        finds.
+        """
 
         def init(self, target: float) -> Valves:
             return Valves(8.0, math.inf, 0.0)

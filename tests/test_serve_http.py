@@ -1,4 +1,6 @@
-"""`tpssim serve` and requests as they should not be: each is answered as RFC 9112 has it, or cut off."""
+"""`tpssim serve` and requests as they should not be: each is answered as RFC 9112 has it, or cut
+off.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,9 @@ def statuses(said: bytes) -> list[int]:
     ],
 )
 def test_what_cannot_be_read_is_refused(request_: bytes, status: int, server: Server) -> None:
-    """With one answer, whatever comes behind it: nothing of a body is taken for the next request."""
+    """With one answer, whatever comes behind it: nothing of a body is taken for the next
+    request.
+    """
     said = talk(server, request_ + PUT + b"\r\n", end=status in (404, 501))
     assert statuses(said)[0] == status
     if status not in (404,) and b"DELETE" not in request_:
@@ -111,7 +115,9 @@ BODIES = {
     "a length": POST + b"Content-Length: %d\r\n\r\n" % len(PUT) + PUT,
     "the same length twice": POST + b"Content-Length: 1, 1\r\n\r\nx",
     "chunks": POST + CHUNKED + b"5\r\nhello\r\n%x\r\n" % len(PUT) + PUT + b"\r\n0\r\n\r\n",
-    "chunks with extensions and trailers": POST + CHUNKED + b'5;a="b"\r\nhello\r\n0\r\nA: b\r\n\r\n',
+    "chunks with extensions and trailers": (
+        POST + CHUNKED + b'5;a="b"\r\nhello\r\n0\r\nA: b\r\n\r\n'
+    ),
     "a body of a GET": b"GET / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello",
     "none": POST + b"\r\n",
 }
@@ -214,7 +220,9 @@ def test_a_client_that_waits_for_100_continue_is_told_to_go_on(server: Server) -
     ask = POST + b"Expect: 100-continue\r\nContent-Length: 5\r\n\r\n"
     assert statuses(talk(server, ask, b"hello", GET)) == [100, 200, 200]
     too_long = POST + b"Expect: 100-continue\r\nContent-Length: 99999999999\r\n\r\n"
-    assert statuses(talk(server, too_long, end=False)) == [413], "and one whose body is too long is not"
+    assert statuses(talk(server, too_long, end=False)) == [413], (
+        "and one whose body is too long is not"
+    )
 
 
 def test_http_1_0_is_answered_and_closed(server: Server) -> None:
@@ -235,7 +243,10 @@ def test_connection_close_is_kept(server: Server) -> None:
 
 
 def test_many_connections_at_once_leave_nothing(server: Server) -> None:
-    open_ = [socket.create_connection(("127.0.0.1", server.server_port), timeout=30.0) for _ in range(200)]
+    open_ = [
+        socket.create_connection(("127.0.0.1", server.server_port), timeout=30.0)
+        for _ in range(200)
+    ]
     for connection in open_:
         connection.sendall(GET)
     for connection in open_:

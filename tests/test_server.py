@@ -1,4 +1,6 @@
-"""The consumer to try throttles on: its queue worked by hand and against the model, its manners over HTTP."""
+"""The consumer to try throttles on: its queue worked by hand and against the model, its manners
+over HTTP.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ from tpssim.scenarios.service_times import Constant
 
 
 def test_answers_are_due_one_after_the_other() -> None:
-    # 4/s from two servers: half a second each. The third waits for the first, the fifth is one too many.
+    # 4/s from two servers: half a second each. The third waits for the first, the fifth is one too
+    # many.
     queue = VirtualQueue(rate=4.0, servers=2, places=2)
     assert [queue.due(t) for t in (0.0, 0.125, 0.25, 0.25, 0.25)] == [0.5, 0.625, 1.0, 1.125, None]
     assert queue.due(0.5) == 1.5  # the third has begun: a place is free
@@ -47,10 +50,14 @@ def test_it_is_the_plant_of_the_model() -> None:
     plant = Scenario("s", Constant(0.03125), 100.0, 20.0, Async(0.0, "completion"))
     trace = simulate(plant._replace(backend=Backend(servers=2.0, places=5.0), poisson=1.0), "fixed")
     queue = VirtualQueue(rate=64.0, servers=2, places=5)
-    due = np.array([math.nan if (t := queue.due(float(at))) is None else t for at in trace.released])
+    due = np.array(
+        [math.nan if (t := queue.due(float(at))) is None else t for at in trace.released]
+    )
     turned_away = trace.outcome == REJECTED
     assert turned_away.sum() > 100
-    assert np.array_equal(np.isnan(due)[trace.completed < 20.0], turned_away[trace.completed < 20.0])
+    assert np.array_equal(
+        np.isnan(due)[trace.completed < 20.0], turned_away[trace.completed < 20.0]
+    )
     ok = ~np.isnan(due) & (trace.completed < 20.0)
     assert np.array_equal(due[ok], trace.completed[ok])
 
@@ -65,7 +72,9 @@ def port() -> Iterator[int]:
         thread.join()
 
 
-def ask(connection: http.client.HTTPConnection, method: str, path: str, body: str = "") -> tuple[int, str]:
+def ask(
+    connection: http.client.HTTPConnection, method: str, path: str, body: str = ""
+) -> tuple[int, str]:
     connection.request(method, path, body or None)
     answer = connection.getresponse()
     return answer.status, answer.read().decode().strip()
@@ -80,11 +89,20 @@ def test_over_http_on_one_connection(port: int) -> None:
     assert ask(connection, "PUT", "/anything?per_second=5")[0] == 404
     assert json.loads(ask(connection, "GET", "/report")[1])["rate"] == 1000.0
     assert ask(connection, "PUT", "/rate?per_second=250")[0] == 200
-    for bad in ("", "per_second=fast", "per_second=0", "per_second=inf", "per_second=1&per_second=2"):
+    for bad in (
+        "",
+        "per_second=fast",
+        "per_second=0",
+        "per_second=inf",
+        "per_second=1&per_second=2",
+    ):
         said = f"{bad!r} sets no rate; allowed: PUT /rate?per_second=N, N in (0, inf)"
         assert ask(connection, "PUT", f"/rate?{bad}") == (400, said)
     status, text = ask(connection, "GET", "/report")
-    assert (status, json.loads(text)) == (200, {"rate": 250.0, "servers": 1, "answered": 2, "rejected": 0})
+    assert (status, json.loads(text)) == (
+        200,
+        {"rate": 250.0, "servers": 1, "answered": 2, "rejected": 0},
+    )
     assert connection.sock is socket
     connection.close()
 
@@ -149,7 +167,9 @@ def test_the_command_serves_until_it_is_told_to_stop(signum: int) -> None:
         ("serve --port 99999", "cannot be served"),
     ],
 )
-def test_bad_input_gets_one_line(line: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_gets_one_line(
+    line: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(line.split()) == 2
     error = capsys.readouterr().err
     assert message in error

@@ -45,7 +45,9 @@ VECTORS = [
 ]
 
 
-@pytest.mark.parametrize(("name", "x", "r", "period", "big_r"), VECTORS, ids=[v[0] for v in VECTORS])
+@pytest.mark.parametrize(
+    ("name", "x", "r", "period", "big_r"), VECTORS, ids=[v[0] for v in VECTORS]
+)
 def test_cycles_of_the_reference(
     name: str, x: timeseries.Array, r: float, period: float, big_r: float
 ) -> None:
@@ -106,8 +108,8 @@ def test_settling_counts_from_the_last_exit(y: list[float], expected: float) -> 
 
 
 def test_settling_of_the_documented_system() -> None:
-    # G = (s^2 + 5 s + 5) / (s^4 + 1.65 s^3 + 5 s^2 + 6.5 s + 2): 27.9762 s to within 2 % in MATLAB's
-    # documentation, 27.9801 s on a fine grid.
+    # G = (s^2 + 5 s + 5) / (s^4 + 1.65 s^3 + 5 s^2 + 6.5 s + 2): 27.9762 s to within 2 % in
+    # MATLAB's documentation, 27.9801 s on a fine grid.
     from scipy import signal
 
     t = np.linspace(0.0, 60.0, 60001)
@@ -129,4 +131,7 @@ def test_quantiles_are_numpys(values: list[float], q: float) -> None:
 def test_the_densest_window_is_found(ticks: list[int], window: int) -> None:
     times = sorted(ticks)
     brute = max((sum(t <= other < t + window for other in times) for t in times), default=0)
-    assert timeseries.most_in_window(np.array(times, dtype=np.float64), len(times), float(window)) == brute
+    assert (
+        timeseries.most_in_window(np.array(times, dtype=np.float64), len(times), float(window))
+        == brute
+    )

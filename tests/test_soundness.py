@@ -43,7 +43,8 @@ from tpssim.simulation.trace import Trace, first_unsound
 
 
 def test_fewer_calls_than_seconds_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A call every 100 s for 5,000 s, of 1 s each: 50 seconds with a call where 0.01 are due, 4,950 without.
+    # A call every 100 s for 5,000 s, of 1 s each: 50 seconds with a call where 0.01 are due, 4,950
+    # without.
     trace = simulate(Scenario("slow", Constant(1.0), 0.01, 5000.0), "fixed")
     monkeypatch.setattr(measure, "fast", lambda function: function)  # NumPy checks every index
     found = tpssim.measure(trace)
@@ -85,13 +86,18 @@ def test_a_printed_throttle_releases_all_that_is_wanted(timeout: float) -> None:
 
 # Whole numbers.
 
-KNEE = Scenario("knee", Constant(0.1), 500.0, 3.0, Async())._replace(backend=Backend(knee=10.0, exponent=1.1))
+KNEE = Scenario("knee", Constant(0.1), 500.0, 3.0, Async())._replace(
+    backend=Backend(knee=10.0, exponent=1.1)
+)
 
 
-@pytest.mark.parametrize("changes", [{}, {"grid": 1e-6}, {"tick": 1e-3}, {"tick": 1e-9, "grid": 1e-9}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"grid": 1e-6}, {"tick": 1e-3}, {"tick": 1e-9, "grid": 1e-9}]
+)
 @pytest.mark.parametrize("kind", ["simpy", pytest.param("compiled", marks=needs_numba)])
 def test_a_service_that_is_overwhelmed_answers_no_more(changes: dict[str, Any], kind: str) -> None:
-    # Call n takes 0.1 s times 1.1^(n - 10) with n in the backend: the last ones longer than the universe.
+    # Call n takes 0.1 s times 1.1^(n - 10) with n in the backend: the last ones longer than the
+    # universe.
     trace = simulate(KNEE._replace(**changes), "fixed", engine=kind)
     assert int((trace.outcome == OK).sum()) == 45
     assert set(trace.outcome.tolist()) == {OK, UNFINISHED}
@@ -119,7 +125,19 @@ def test_whole_numbers_of_any_float(x: float) -> None:
 @needs_numba
 def test_compiled_they_are_the_same() -> None:
     rounded = compiling.fast(services_rounded)
-    for x in (-1e300, -(2.0**63), -2.5, -0.5, 0.0, 0.5, 2.0**52 - 0.5, 2.0**53, 9.3e18, 1e300, math.inf):
+    for x in (
+        -1e300,
+        -(2.0**63),
+        -2.5,
+        -0.5,
+        0.0,
+        0.5,
+        2.0**52 - 0.5,
+        2.0**53,
+        9.3e18,
+        1e300,
+        math.inf,
+    ):
         assert rounded(x) == (floored(x), ceiled(x))
     assert all(math.isnan(part) for part in rounded(math.nan))
 
@@ -136,7 +154,9 @@ def compiled_functions() -> Iterator[tuple[str, ast.AST]]:
         for entered in (kernel.run, collect, conclude):
             compiling.fast(entered)
         assert {window.window_end, timeseries.quantile, heap.pop} <= _jit._jitables
-        reached = [function for function in _jit._jitables if function.__module__.startswith("tpssim.")]
+        reached = [
+            function for function in _jit._jitables if function.__module__.startswith("tpssim.")
+        ]
         functions: list[Any] = [kernel.run, collect, conclude, *reached]
         for helper in functions:
             if helper not in (floored, ceiled):
@@ -149,7 +169,12 @@ def test_no_compiled_function_makes_an_integer_that_may_overflow() -> None:
     for name, tree in compiled_functions():
         for node in ast.walk(tree):
             called = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
-            assert called not in ("math.floor", "math.ceil", "math.trunc", "round"), f"{name}: {called}"
+            assert called not in (
+                "math.floor",
+                "math.ceil",
+                "math.trunc",
+                "round",
+            ), f"{name}: {called}"
 
 
 # Time that stands still.
@@ -180,7 +205,10 @@ class Hasty(NamedTuple):
 def test_so_is_that_of_a_law_of_one_s_own(period: float) -> None:
     # On a grid of 1 ms a window of 0.4 ms ends when it begins.
     scenario = Scenario("s", Constant(0.001), 10.0, 1.0, grid=1e-3)
-    wanted = r"the window of controller Hasty: period=.* is out of range; allowed: 0 or \[0.001, 1e\+06\] s"
+    wanted = (
+        r"the window of controller Hasty: period=.* is out of range; allowed: 0 or \[0.001,"
+        r" 1e\+06\] s"
+    )
     for kind in ("simpy", "compiled"):
         with pytest.raises(InputError, match=wanted):
             simulate(scenario, Hasty(period), engine=kind)
@@ -200,21 +228,33 @@ def test_so_is_that_of_a_law_of_one_s_own(period: float) -> None:
         ("tick", {"timer": TimerModel(tick=1e-308)}),
     ],
 )
-def test_a_step_shorter_than_any_clock_shows_is_out_of_range(what: str, changes: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=rf"{what}=1e-\d+ is out of range; allowed: 0 or \[1e-09, "):
+def test_a_step_shorter_than_any_clock_shows_is_out_of_range(
+    what: str, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(
+        InputError, match=rf"{what}=1e-\d+ is out of range; allowed: 0 or \[1e-09, "
+    ):
         checked_scenario(Scenario("s", Constant(0.001), 10.0, 1.0)._replace(**changes))
 
 
 def test_a_range_may_allow_0_besides() -> None:
     allowed = Range(0.5, 1.0, "s", off=True)
-    assert [allowed.holds(x) for x in (0.0, 0.25, 0.5, 1.0, math.nan)] == [True, False, True, True, False]
+    assert [allowed.holds(x) for x in (0.0, 0.25, 0.5, 1.0, math.nan)] == [
+        True,
+        False,
+        True,
+        True,
+        False,
+    ]
     assert str(allowed) == "0 or [0.5, 1] s"
 
 
 @given(
     st.floats(0.0, 1e15), st.integers(0, 5), st.floats(1e-9, 1e-3), st.floats(-1e-3, 1.0)
 )  # at 1e15 s a float holds 1e8 reads of the clock
-def test_the_first_read_that_sees_the_deadline(base: float, reads: int, cost: float, ahead: float) -> None:
+def test_the_first_read_that_sees_the_deadline(
+    base: float, reads: int, cost: float, ahead: float
+) -> None:
     deadline = base + ahead
     n = reads_until(base, reads, cost, deadline)
     assert deadline - (base + n * cost) <= 0.0
@@ -254,7 +294,9 @@ def test_service_times_that_are_no_times_are_refused_by_both(third: float, place
 @pytest.fixture
 def unchecked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Service times are taken as they come, so that something in a run is wrong."""
-    monkeypatch.setattr(service_times, "times_of", lambda service, noise: np.asarray(service.times(noise)))
+    monkeypatch.setattr(
+        service_times, "times_of", lambda service, noise: np.asarray(service.times(noise))
+    )
     yield
     engine._make_times_once.cache_clear()
     batch_runs._noise.cache_clear()
@@ -262,15 +304,26 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("unchecked")
 @pytest.mark.parametrize("third", [-1.0, math.nan])
-@pytest.mark.parametrize("consumer", [Async(feedback="completion"), Pool(2.0)], ids=["async", "pool"])
-def test_a_run_in_which_time_falls_is_refused_wherever_it_was_made(third: float, consumer: Any) -> None:
+@pytest.mark.parametrize(
+    "consumer", [Async(feedback="completion"), Pool(2.0)], ids=["async", "pool"]
+)
+def test_a_run_in_which_time_falls_is_refused_wherever_it_was_made(
+    third: float, consumer: Any
+) -> None:
     scenario = Scenario("odd", Odd(third), 10.0, 1.0, consumer)
-    wanted = "scenario odd: controller fixed: a time of call 2 is negative, falls or is no number; allowed: "
-    kinds = ["compiled"] if math.isnan(third) else ["compiled", "simpy"]  # simpy: nan is never answered
+    wanted = (
+        "scenario odd: controller fixed: a time of call 2 is negative, falls or is no number;"
+        " allowed: "
+    )
+    kinds = (
+        ["compiled"] if math.isnan(third) else ["compiled", "simpy"]
+    )  # simpy: nan is never answered
     for kind in kinds:
         with pytest.raises(InputError, match=wanted):
             simulate(scenario, "fixed", engine=kind)
-    with pytest.raises(InputError, match="scenario odd: controller Fixed: a time of call 2 is negative"):
+    with pytest.raises(
+        InputError, match="scenario odd: controller Fixed: a time of call 2 is negative"
+    ):
         batch_runs.reduced(scenario, FIXED, 0, [0])
 
 
@@ -278,7 +331,9 @@ def test_a_run_in_which_time_falls_is_refused_wherever_it_was_made(third: float,
 @pytest.mark.parametrize("timeout", [math.inf, 0.5], ids=["alone", "beside the model"])
 def test_so_is_one_of_code_that_waits_by_itself(timeout: float) -> None:
     scenario = Scenario("odd", Odd(-1.0), 10.0, 1.0, Async(), timeout=timeout)
-    with pytest.raises(InputError, match="scenario odd: controller printed-schedule: a time of call 2 is"):
+    with pytest.raises(
+        InputError, match="scenario odd: controller printed-schedule: a time of call 2 is"
+    ):
         simulate(scenario, "printed-schedule")
 
 

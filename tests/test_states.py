@@ -82,7 +82,10 @@ def test_a_function_that_is_edited_in_place_counts(cell: dict[str, Any], what: s
 
 
 def test_a_function_in_a_set_that_is_edited_in_place_counts(cell: dict[str, Any]) -> None:
-    exec("HELPERS = frozenset({scaled})\nLaw.update = lambda self, s, o: [h(1.0) for h in HELPERS]", cell)
+    exec(
+        "HELPERS = frozenset({scaled})\nLaw.update = lambda self, s, o: [h(1.0) for h in HELPERS]",
+        cell,
+    )
     before = current(cell["Law"])
     cell["scaled"].__code__ = other.__code__
     assert current(cell["Law"]) != before
@@ -95,7 +98,9 @@ def test_other_bases_count(cell: dict[str, Any]) -> None:
     assert current(cell["C"]) != before
 
 
-def test_what_reads_numpy_is_looked_at_once(cell: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_reads_numpy_is_looked_at_once(
+    cell: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     state = seen(cell["Law"])
     del cell["scaled"].__kwdefaults__
     state = seen(cell["Law"])
@@ -125,7 +130,9 @@ def test_a_refused_law_is_tried_again_when_its_code_changes_in_place(cell: dict[
     assert not state.same_code()
 
 
-def test_what_is_nested_deep_counts_by_identity_and_the_rest_by_content(cell: dict[str, Any]) -> None:
+def test_what_is_nested_deep_counts_by_identity_and_the_rest_by_content(
+    cell: dict[str, Any],
+) -> None:
     before = current(cell["Deep"])
     assert current(cell["Deep"]) == before
     cell["GAIN"] = 0.5
@@ -140,7 +147,10 @@ def test_sources_edited_under_the_program_do_not_stop_a_run(
 
     monkeypatch.setattr(provenance, "package", edited)
     provenance._origin.cache_clear()
-    exec("from tpssim.core.types import Observation\nLaw.update = lambda self, s, o: Observation", cell)
+    exec(
+        "from tpssim.core.types import Observation\nLaw.update = lambda self, s, o: Observation",
+        cell,
+    )
     assert current(cell["Law"])
 
 

@@ -41,10 +41,13 @@ def test_the_interval_of_a_mean_by_hand() -> None:
 
 
 def test_the_interval_of_the_median_run_by_hand() -> None:
-    """Five runs: between the least and the greatest, 1 - 2 / 2^5; around the mean, so that it holds both."""
+    """Five runs: between the least and the greatest, 1 - 2 / 2^5; around the mean, so that it holds
+    both.
+    """
     got = estimate([10.0, 1.0, 2.0, 3.0, 4.0])
     assert got == Estimate(4.0, -2.0, 10.0, 5, 0)  # mean 4; 10 is 6 away, 1 is 3
-    # Ten at 95 %: 2 P(Bin(10) < 2) = 22 / 1024 = 0.021, P(< 3) = 112 / 1024: the second least and greatest.
+    # Ten at 95 %: 2 P(Bin(10) < 2) = 22 / 1024 = 0.021, P(< 3) = 112 / 1024: the second least and
+    # greatest.
     got = estimate([0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], CONFIDENCE)
     assert got == Estimate(4.5, 1.0, 8.0, 10, 0)
     # Where rare runs make the mean, it lies outside of what most runs do, and the interval says so.
@@ -69,12 +72,17 @@ def test_from_too_few_runs_nothing_is_claimed() -> None:
         assert assumption(n) == f"no interval: {n} replications are too few, 5 are the least"
     assert estimate([0.5] * 5) == Estimate(0.5, 0.5, 0.5, 5, 0)
     assert estimate([0.5] * 5, CONFIDENCE) == Estimate(0.5, None, None, 5, 0)
-    assert (fewest(EACH), fewest(CONFIDENCE), fewest(1.0 - 0.05 / 351.0)) == (5, 6, 14)  # 351 / 0.05 = 2^12.8
+    assert (fewest(EACH), fewest(CONFIDENCE), fewest(1.0 - 0.05 / 351.0)) == (
+        5,
+        6,
+        14,
+    )  # 351 / 0.05 = 2^12.8
     assert assumption(5).startswith("93.75 % for the median of 5 runs")
 
 
 def test_what_may_be_missing() -> None:
-    # 0.55^5 = 0.0503, 0.98^150 = 0.0483: of 45 % of all runs none is among five in 5 % of cases, and so on.
+    # 0.55^5 = 0.0503, 0.98^150 = 0.0483: of 45 % of all runs none is among five in 5 % of cases,
+    # and so on.
     assert (1.0 - unseen(5)) ** 5 == pytest.approx(0.05)
     assert assumption(5).endswith("what 45 % of all runs do may be missing")
     assert assumption(150).endswith("what 2 % of all runs do may be missing")
@@ -103,7 +111,9 @@ def test_the_interval_holds_the_median_run_as_often_as_it_says(n: int) -> None:
     }
     for median, samples in kinds.items():
         found = [estimate(row) for row in samples.tolist()]
-        held = sum(e.low is not None and e.high is not None and e.low <= median <= e.high for e in found)
+        held = sum(
+            e.low is not None and e.high is not None and e.low <= median <= e.high for e in found
+        )
         assert held >= 0.92 * 2000  # three deviations below 93.75 %
 
 

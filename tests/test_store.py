@@ -1,4 +1,6 @@
-"""Files of kept results that are damaged, of another kind or in use: mended, or named in one line."""
+"""Files of kept results that are damaged, of another kind or in use: mended, or named in one
+line.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,10 @@ def kept(tmp_path: Path, fresh: list[Any]) -> Path:
 def changed(column: str, value: str) -> Callable[[Path], None]:
     def change(path: Path) -> None:
         with sqlite3.connect(path) as file:
-            assert file.execute(f"UPDATE run SET {column} = {value} WHERE replication = 1").rowcount == 12
+            assert (
+                file.execute(f"UPDATE run SET {column} = {value} WHERE replication = 1").rowcount
+                == 12
+            )
         file.close()
 
     return change
@@ -77,10 +82,13 @@ def test_a_damaged_row_is_run_again(kept: Path, fresh: list[Any], what: str) -> 
 def test_a_row_under_the_key_of_another_point_is_run_again(kept: Path, fresh: list[Any]) -> None:
     file = sqlite3.connect(kept)
     one, two = file.execute("SELECT DISTINCT key FROM run LIMIT 2").fetchall()
-    taken = file.execute("SELECT word, calls, measures FROM run WHERE key = ? AND replication = 0", one)
+    taken = file.execute(
+        "SELECT word, calls, measures FROM run WHERE key = ? AND replication = 0", one
+    )
     values = taken.fetchone()
     file.execute(
-        "UPDATE run SET word = ?, calls = ?, measures = ? WHERE key = ? AND replication = 0", (*values, *two)
+        "UPDATE run SET word = ?, calls = ?, measures = ? WHERE key = ? AND replication = 0",
+        (*values, *two),
     )
     file.commit()
     file.close()
@@ -93,11 +101,15 @@ def mended_or_named(kept: Path, fresh: list[Any]) -> None:
         found = rows(store=kept)
     except (InputError, Aborted) as error:
         said = str(error)
-    assert (said.startswith(f"store {str(kept)!r} ") and "\n" not in said) if said else found == fresh
+    assert (
+        (said.startswith(f"store {str(kept)!r} ") and "\n" not in said) if said else found == fresh
+    )
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
-def test_a_file_that_was_cut_off_is_named_or_mended(kept: Path, fresh: list[Any], share: float) -> None:
+def test_a_file_that_was_cut_off_is_named_or_mended(
+    kept: Path, fresh: list[Any], share: float
+) -> None:
     whole = kept.read_bytes()
     kept.write_bytes(whole[: int(share * len(whole))])
     mended_or_named(kept, fresh)
@@ -124,13 +136,18 @@ def other(statement: str) -> Callable[[Path], None]:
 FOREIGN = {
     "another program's": (other("CREATE TABLE bookmarks (url TEXT)"), "with the table 'bookmarks'"),
     "one of its tables has our name": (other("CREATE TABLE run (distance REAL)"), "'another run'"),
-    "a later version": (other("PRAGMA application_id=0x74707373; PRAGMA user_version=9"), "later version"),
+    "a later version": (
+        other("PRAGMA application_id=0x74707373; PRAGMA user_version=9"),
+        "later version",
+    ),
     "its mark is another": (other("PRAGMA application_id=77"), "another program"),
 }
 
 
 @pytest.mark.parametrize("what", list(FOREIGN))
-def test_a_database_that_is_not_ours_is_refused_and_stays_as_it_is(tmp_path: Path, what: str) -> None:
+def test_a_database_that_is_not_ours_is_refused_and_stays_as_it_is(
+    tmp_path: Path, what: str
+) -> None:
     path = tmp_path / "theirs.sqlite"
     make, message = FOREIGN[what]
     make(path)
@@ -140,7 +157,9 @@ def test_a_database_that_is_not_ours_is_refused_and_stays_as_it_is(tmp_path: Pat
     assert path.read_bytes() == before
 
 
-def test_a_store_of_the_first_format_is_used_and_its_rows_are_not(tmp_path: Path, fresh: list[Any]) -> None:
+def test_a_store_of_the_first_format_is_used_and_its_rows_are_not(
+    tmp_path: Path, fresh: list[Any]
+) -> None:
     path = tmp_path / "old.sqlite"
     other("""
         CREATE TABLE campaign (key TEXT PRIMARY KEY, made TEXT, tpssim TEXT, specification TEXT);
@@ -160,8 +179,19 @@ def test_the_command_line_names_what_it_cannot_use(
     for name in ("folder", "text"):
         path = tmp_path / name
         path.mkdir() if name == "folder" else path.write_text("no database " * 99)
-        arguments = ["--scenario", SHORT, "--controller", "aimd", "--grid", "dec_rate=0.5", "--workers", "1"]
-        assert main(["sweep", *arguments, "--store", str(path), "--out", str(tmp_path / "out")]) == 2
+        arguments = [
+            "--scenario",
+            SHORT,
+            "--controller",
+            "aimd",
+            "--grid",
+            "dec_rate=0.5",
+            "--workers",
+            "1",
+        ]
+        assert (
+            main(["sweep", *arguments, "--store", str(path), "--out", str(tmp_path / "out")]) == 2
+        )
         assert capsys.readouterr().err.startswith(f"tpssim: store {str(path)!r} cannot be used: ")
     assert not (tmp_path / "out").exists()
 
@@ -185,7 +215,9 @@ def test_a_sweep_in_which_all_points_failed_replaces_nothing(
     assert main(command) == 1
     said = capsys.readouterr()
     reason = "OSError: [Errno 28] No space left on device"
-    assert said.err == f"tpssim: all 2 points failed, the first with {reason}; nothing was written\n"
+    assert (
+        said.err == f"tpssim: all 2 points failed, the first with {reason}; nothing was written\n"
+    )
     assert said.out == ""
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
@@ -205,7 +237,9 @@ class Paced(NamedTuple):
 SCALE = 1.0
 
 
-def test_workers_with_other_code_are_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_with_other_code_are_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A value set after the import, or a file edited since: a new process does not have it."""
     path = tmp_path / "kept.sqlite"
     monkeypatch.setattr("test_store.SCALE", 0.5)
@@ -213,13 +247,19 @@ def test_workers_with_other_code_are_not_believed(tmp_path: Path, monkeypatch: p
         with pytest.raises(Aborted, match=r"the workers failed \(Differs: a worker has other code"):
             sweep(SHORT, Paced, {"share": [0.5]}, replications=1, executor=pool, store=path)
         monkeypatch.undo()
-        assert sweep(SHORT, Paced, {"share": [0.5]}, replications=1, executor=pool, store=path).rows[0].calls
+        assert (
+            sweep(SHORT, Paced, {"share": [0.5]}, replications=1, executor=pool, store=path)
+            .rows[0]
+            .calls
+        )
 
 
 def test_an_earlier_sweep_stays_when_code_changes_in_a_later_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two replications are kept; of four, the two others are not, for the code changes as they run."""
+    """Two replications are kept; of four, the two others are not, for the code changes as they
+    run.
+    """
     from tpssim.experiments.sweep import sweep as sweeps
 
     monkeypatch.setattr(batch_runs, "fast_for", lambda function, _: function)
@@ -236,12 +276,19 @@ def test_an_earlier_sweep_stays_when_code_changes_in_a_later_one(
     with pytest.warns(UserWarning, match="these runs are not kept in the store: values that"):
         sweep(SHORT, Paced, {"share": [0.5]}, replications=4, store=path)
     file = sqlite3.connect(path)
-    assert file.execute("SELECT replication FROM run ORDER BY replication").fetchall() == [(0,), (1,)]
+    assert file.execute("SELECT replication FROM run ORDER BY replication").fetchall() == [
+        (0,),
+        (1,),
+    ]
     file.close()
 
 
-def test_rows_are_checked_before_they_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if the process were killed after the first chunk: at no time is a wrong row in the file."""
+def test_rows_are_checked_before_they_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the process were killed after the first chunk: at no time is a wrong row in the
+    file.
+    """
     path = tmp_path / "kept.sqlite"
     counts: list[Any] = []
     add = Store.add
@@ -254,7 +301,13 @@ def test_rows_are_checked_before_they_are_written(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(Store, "add", counted)
     monkeypatch.setattr("test_store.LOG", [])
     with pytest.warns(UserWarning, match="these runs are not kept"):
-        sweep("blocking-steady:duration=2", Logged, {"share": [0.5, 0.6, 0.7]}, replications=2, store=path)
+        sweep(
+            "blocking-steady:duration=2",
+            Logged,
+            {"share": [0.5, 0.6, 0.7]},
+            replications=2,
+            store=path,
+        )
     assert all(count == (0,) for count in counts)
 
 

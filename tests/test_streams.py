@@ -1,4 +1,6 @@
-"""What is printed may be lost, what was worked for is not: closed, full, unread and foreign streams."""
+"""What is printed may be lost, what was worked for is not: closed, full, unread and foreign
+streams.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,8 @@ def test_a_closed_or_full_stdout_is_told_in_one_line_after_the_work(
 @pytest.mark.parametrize("where", ["2>&-", "2>/dev/full", "<&- 2>&-"])
 def test_a_closed_or_full_stderr_ends_nothing(where: str, tmp_path: Path) -> None:
     done = shell(
-        f"{TPSSIM} compare --scenarios stall:duration=12 --controllers aimd --workers 2 --out r {where}",
+        f"{TPSSIM} compare --scenarios stall:duration=12 --controllers aimd --workers 2 --out r"
+        f" {where}",
         tmp_path,
     )
     assert done.returncode == 0
@@ -71,7 +74,10 @@ def test_a_reader_who_leaves_ends_it_quietly(arguments: str, tmp_path: Path) -> 
 
 
 def test_another_alphabet_gets_plain_letters(tmp_path: Path) -> None:
-    line = f"{TPSSIM} compare --scenarios stall:duration=12 --controllers aimd --replications 3 --out r"
+    line = (
+        f"{TPSSIM} compare --scenarios stall:duration=12 --controllers aimd --replications 3"
+        " --out r"
+    )
     ascii_ = shell(line, tmp_path, PYTHONIOENCODING="ascii")
     utf = shell(line, tmp_path, PYTHONIOENCODING="utf-8")
     assert (ascii_.returncode, utf.returncode) == (0, 0)
@@ -109,7 +115,10 @@ VERBS = [
     f"compare --scenarios {SHORT} --controllers aimd --replications 1 --workers 1",
     f"compare --league --scenarios {SHORT} --controllers aimd fixed --replications 1 --workers 1",
     f"simulate {SHORT} aimd",
-    f"sweep --scenario {SHORT} --controller aimd --grid dec_rate=0.5,0.9 --replications 1 --workers 1",
+    (
+        f"sweep --scenario {SHORT} --controller aimd --grid dec_rate=0.5,0.9 --replications 1"
+        " --workers 1"
+    ),
     f"tune aimd --scenarios {SHORT} --parameters dec_rate --budget 24 --replications 1 --workers 1",
     f"analyse aimd --scenario {SHORT} --replications 2",
     "validate --cases M/M/1",

@@ -1,4 +1,6 @@
-"""sweep: what it computes, what it keeps, and that only the points and the seed decide the numbers."""
+"""sweep: what it computes, what it keeps, and that only the points and the seed decide the
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ def csv_of(result: SweepResult, folder: Path) -> bytes:
 
 
 def test_every_point_is_what_its_runs_are() -> None:
-    result = sweep(SHORT, "ewma-deadzone", {"alpha": [0.1, 0.5], "cv": [0.2, 1.0]}, replications=3, seed=4)
+    result = sweep(
+        SHORT, "ewma-deadzone", {"alpha": [0.1, 0.5], "cv": [0.2, 1.0]}, replications=3, seed=4
+    )
     assert [row.point for row in result.rows] == [(0.1, 0.2), (0.1, 1.0), (0.5, 0.2), (0.5, 1.0)]
     for number, row in enumerate(result.rows):
         scenario = f"{SHORT},cv={row.point[1]}"
@@ -52,7 +56,9 @@ def test_every_point_is_what_its_runs_are() -> None:
         traces = [simulate(scenario, law, seed=4, replication=k) for k in range(3)]
         for name in METRICS:
             ours, theirs = row.estimate(name), estimate([measure(trace)[name] for trace in traces])
-            assert ours._replace(mean=0.0, low=0.0, high=0.0) == theirs._replace(mean=0.0, low=0.0, high=0.0)
+            assert ours._replace(mean=0.0, low=0.0, high=0.0) == theirs._replace(
+                mean=0.0, low=0.0, high=0.0
+            )
             for a, b in zip(ours[:3], theirs[:3], strict=True):
                 assert (a is None and b is None) or a == pytest.approx(b, rel=1e-12, nan_ok=True)
         assert row.calls == sum(len(trace.released) for trace in traces)
@@ -62,7 +68,9 @@ def test_every_point_is_what_its_runs_are() -> None:
 
 
 def parameters() -> Iterator[tuple[Scenario, Any, str, float]]:
-    """Every parameter of every law and scenario with its value, under the names that a grid may give it."""
+    """Every parameter of every law and scenario with its value, under the names that a grid may
+    give it.
+    """
     arena, plain = SCENARIOS["blocking-steady"], CONTROLLERS["aimd"]()
     for cls in CONTROLLERS.values():
         for name in ranges(law := cls()):
@@ -88,7 +96,9 @@ def test_no_factor_bears_the_name_of_another_column() -> None:
 
 
 def test_the_table_has_every_factor_as_it_was_swept(tmp_path: Path) -> None:
-    """`share` is headroom's, `failure` the backend's, and `period`, which pie has, is a measure too."""
+    """`share` is headroom's, `failure` the backend's, and `period`, which pie has, is a measure
+    too.
+    """
     result = sweep(SHORT, "headroom", {"share": [0.5, 0.9], "failure": [0.0, 0.1]}, replications=1)
     rows = list(result.records())
     assert [row["share"] for row in rows] == [0.5, 0.5, 0.9, 0.9]
@@ -154,14 +164,22 @@ def test_a_point_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path) -> 
 def test_the_table_does_not_depend_on_who_ran_it(tmp_path: Path) -> None:
     here = csv_of(sweep(SHORT, "ewma-deadzone", GRID, replications=4), tmp_path)
     with ThreadPoolExecutor(3) as threads:
-        assert csv_of(sweep(SHORT, "ewma-deadzone", GRID, replications=4, executor=threads), tmp_path) == here
+        assert (
+            csv_of(sweep(SHORT, "ewma-deadzone", GRID, replications=4, executor=threads), tmp_path)
+            == here
+        )
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as processes:
         assert (
-            csv_of(sweep(SHORT, "ewma-deadzone", GRID, replications=4, executor=processes), tmp_path) == here
+            csv_of(
+                sweep(SHORT, "ewma-deadzone", GRID, replications=4, executor=processes), tmp_path
+            )
+            == here
         )
 
 
-def test_what_is_in_the_store_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_in_the_store_is_not_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tpssim.experiments.sweep import batch_runs
     from tpssim.experiments.sweep import sweep as sweeps
 
@@ -179,7 +197,8 @@ def test_what_is_in_the_store_is_not_run_again(tmp_path: Path, monkeypatch: pyte
     again = sweep(SHORT, "aimd", {"dec_rate": [0.5, 0.7]}, replications=2, store=path)
     assert len(asked) == 2
     assert csv_of(again, tmp_path) == csv_of(first, tmp_path)
-    # More replications and more points: only what is missing. Another seed, law or scenario: everything.
+    # More replications and more points: only what is missing. Another seed, law or scenario:
+    # everything.
     sweep(SHORT, "aimd", {"dec_rate": [0.5, 0.6]}, replications=3, store=path)
     assert asked[2:] == [(2,), (0, 1, 2)]
     for change in ({"seed": 1}, {"seed_set": "independent"}):
@@ -194,7 +213,9 @@ def test_a_full_disk_ends_the_sweep_and_keeps_what_was_written(tmp_path: Path) -
     grid = {"dec_rate": [0.3 + 0.01 * i for i in range(60)]}
     with Store(path) as store:
         store._file.execute("PRAGMA max_page_count = 12")
-        with pytest.raises(Aborted, match="cannot be written: database or disk is full; what had arrived"):
+        with pytest.raises(
+            Aborted, match="cannot be written: database or disk is full; what had arrived"
+        ):
             sweep(SHORT, "aimd", grid, replications=5, store=store)
     with Store(path) as store:
         assert 0 < store._file.execute("SELECT count(*) FROM run").fetchone()[0] < 300
@@ -225,7 +246,9 @@ class Mine(NamedTuple):
 def test_an_edited_law_is_run_anew(tmp_path: Path) -> None:
     path = tmp_path / "kept.sqlite"
     rates = [
-        sweep(SHORT, law_with(factor), {"share": [0.1]}, replications=1, store=path).values("throughput")[0]
+        sweep(SHORT, law_with(factor), {"share": [0.1]}, replications=1, store=path).values(
+            "throughput"
+        )[0]
         for factor in (1.0, 1.0, 0.5)
     ]
     assert rates[0] == rates[1] == pytest.approx(2.0 * rates[2], rel=0.1)
@@ -235,7 +258,10 @@ def test_an_edited_law_is_run_anew(tmp_path: Path) -> None:
 
 def test_a_store_has_one_writer(tmp_path: Path) -> None:
     path = tmp_path / "kept.sqlite"
-    with Store(path), pytest.raises(InputError, match=r"cannot be used: .*locked; allowed: a new file"):
+    with (
+        Store(path),
+        pytest.raises(InputError, match=r"cannot be used: .*locked; allowed: a new file"),
+    ):
         Store(path)
     (tmp_path / "text").write_text("this is no database, however long it may be " * 100)
     with pytest.raises(InputError, match="cannot be used: file is not a database"):
@@ -247,7 +273,10 @@ def test_a_store_has_one_writer(tmp_path: Path) -> None:
     [
         (("printed-ewma", {"alpha": [0.1]}), "printed-ewma has no parameters to sweep"),
         (("aimd", {"dec_rate": [0.5]}, {"replications": 0}), "replications=0"),
-        (("aimd", "inc_step"), "grid='inc_step' does not say values by name; allowed: such as {'alpha'"),
+        (
+            ("aimd", "inc_step"),
+            "grid='inc_step' does not say values by name; allowed: such as {'alpha'",
+        ),
         (("aimd", {1: [0.5]}), "does not say values by name"),
         (("aimd", {"dec_rate": None}), "grid: dec_rate=None are no values; allowed: a number"),
         (
@@ -277,7 +306,9 @@ def _dies(*_: Any) -> Any:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_dead_workers_end_the_sweep_with_a_word_on_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dead_workers_end_the_sweep_with_a_word_on_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from tpssim.experiments.sweep import sweep as sweeps
 
     monkeypatch.setattr(sweeps, "run_pieces", _dies)
@@ -285,7 +316,10 @@ def test_dead_workers_end_the_sweep_with_a_word_on_what_is_kept(monkeypatch: pyt
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
         pytest.raises(
             Aborted,
-            match=r"the workers failed \(BrokenProcessPool: .*\) with 6 of 6 runs still to do; nothing",
+            match=(
+                r"the workers failed \(BrokenProcessPool: .*\) with 6 of 6 runs still to do;"
+                r" nothing"
+            ),
         ),
     ):
         sweep(SHORT, "aimd", {"dec_rate": [0.5, 0.6]}, replications=3, executor=pool)
@@ -302,10 +336,14 @@ COMMAND = (
 
 
 def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
-    """kill -9 at some moment; the same command resumes, and its table is that of a sweep that ran through."""
+    """kill -9 at some moment; the same command resumes, and its table is that of a sweep that ran
+    through.
+    """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
     command = [sys.executable, "-m", "tpssim", *COMMAND, "--replications", "4", "--workers", "1"]
-    assert subprocess.run([*command, "--out", "whole"], cwd=tmp_path, env=environment).returncode == 0
+    assert (
+        subprocess.run([*command, "--out", "whole"], cwd=tmp_path, env=environment).returncode == 0
+    )
     process = subprocess.Popen([*command, "--out", "killed"], cwd=tmp_path, env=environment)
     kept = tmp_path / ".killed.sqlite"
     deadline = time.monotonic() + 60.0
@@ -328,7 +366,9 @@ def test_a_sweep_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def _runs_in(path: Path) -> int:
-    """How many runs a store holds whose writer may be at work: its file is copied, with its journal."""
+    """How many runs a store holds whose writer may be at work: its file is copied, with its
+    journal.
+    """
     if not path.exists():
         return 0
     copy = path.with_name("copy.sqlite")
@@ -363,7 +403,12 @@ def test_an_interrupt_says_what_is_kept(tmp_path: Path) -> None:
         "out",
     ]
     process = subprocess.Popen(
-        command, cwd=tmp_path, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        command,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        start_new_session=True,
     )
     deadline = time.monotonic() + 60.0
     while time.monotonic() < deadline and _runs_in(tmp_path / ".out.sqlite") == 0:
@@ -379,10 +424,23 @@ def test_the_command_writes_table_maps_and_traces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    line = f"sweep --scenario {SHORT} --grid alpha=0.1:0.5:3 deadzone=1.1,1.2 --replications 2 --workers 1"
+    line = (
+        f"sweep --scenario {SHORT} --grid alpha=0.1:0.5:3 deadzone=1.1,1.2 --replications 2"
+        " --workers 1"
+    )
     assert (
         main(
-            [*line.split(), "--traces", "0", "5", "--heatmap", "verdict", "swing", "--plot", "swing:achieved"]
+            [
+                *line.split(),
+                "--traces",
+                "0",
+                "5",
+                "--heatmap",
+                "verdict",
+                "swing",
+                "--plot",
+                "swing:achieved",
+            ]
         )
         == 0
     )
@@ -391,8 +449,8 @@ def test_the_command_writes_table_maps_and_traces(
     folder = tmp_path / "results" / "sweep-ewma-deadzone--blocking-steady_duration=5"
     names = {path.name for path in folder.iterdir()}
     assert names - {"points.parquet"} == {
-        "heatmap-verdict.png", "heatmap-swing.png", "swing_achieved.png", "points.csv", "summary.json",
-        "run.json", "point-0.npz", "point-5.npz",
+        "heatmap-verdict.png", "heatmap-swing.png", "swing_achieved.png", "points.csv",
+        "summary.json", "run.json", "point-0.npz", "point-5.npz",
     }  # fmt: skip
     document = json.loads((folder / "summary.json").read_text())
     assert document["command"].startswith("python -m tpssim sweep --scenario")
@@ -406,7 +464,10 @@ def test_the_command_writes_table_maps_and_traces(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("sweep", "give a study or --grid NAME=VALUES; allowed studies: alpha-deadzone, spin-threshold"),
+        (
+            "sweep",
+            "give a study or --grid NAME=VALUES; allowed studies: alpha-deadzone, spin-threshold",
+        ),
         ("sweep nothing", "there is no study 'nothing'"),
         ("sweep --grid alpha", "grid 'alpha' names no values"),
         ("sweep --grid alpha=0.1 alpha=0.2", "grid: alpha is given twice"),
@@ -416,7 +477,10 @@ def test_the_command_writes_table_maps_and_traces(
             "--heatmap: there is no measure 'nonsense'; allowed: verdict",
         ),
         ("sweep --grid alpha=0.1,0.2 --heatmap swing", "--heatmap needs a grid of two factors"),
-        ("sweep --grid alpha=0.1,0.2 --plot swing:speed", "--plot swing:speed: no such measure or factor"),
+        (
+            "sweep --grid alpha=0.1,0.2 --plot swing:speed",
+            "--plot swing:speed: no such measure or factor",
+        ),
         ("sweep --grid alpha=0.1 --dask 127.0.0.1:1", "no scheduler answers there"),
         ("sweep --grid alpha=0.1 --traces 1", "--traces 1: no such point; allowed: 0 to 0"),
     ],
@@ -474,16 +538,22 @@ def test_maps_say_what_they_are_a_mean_of() -> None:
 
 def told(result: SweepResult) -> list[str]:
     """The legend of its map of swings."""
-    return [text.get_text() for legend in result.heatmap("swing").legends for text in legend.get_texts()]
+    return [
+        text.get_text() for legend in result.heatmap("swing").legends for text in legend.get_texts()
+    ]
 
 
 def test_bounds_of_theory_are_drawn_where_they_hold() -> None:
     grid = {"alpha": [0.1, 0.3], "deadzone": [1.0, 1.05, 1.1]}
-    # A service that bears 50 a second: 0.95 + 5/50 = 1.05; of noise of CV 0.01 an EWMA of alpha 0.3 keeps
-    # 0.01 sqrt(0.3 / 1.7) = 0.0042.
+    # A service that bears 50 a second: 0.95 + 5/50 = 1.05; of noise of CV 0.01 an EWMA of alpha 0.3
+    # keeps 0.01 sqrt(0.3 / 1.7) = 0.0042.
     result = sweep(f"{SHORT},cv=0.01", "ewma-deadzone:inc_step=5", grid, replications=2)
     noise, landing = (
-        next(line for line in result.heatmap("swing").axes[0].lines if str(line.get_label()).startswith(name))
+        next(
+            line
+            for line in result.heatmap("swing").axes[0].lines
+            if str(line.get_label()).startswith(name)
+        )
         for name in ("noise rule", "no limit cycle")
     )
     assert landing.get_label() == "no limit cycle from 1.05 up (backlogged, no noise)"
@@ -505,7 +575,9 @@ def test_a_bound_off_the_map_is_told_and_one_without_grounds_is_not() -> None:
 def test_the_table_as_a_frame_and_as_parquet(tmp_path: Path) -> None:
     pandas = pytest.importorskip("pandas", reason="pandas is not installed")
     pytest.importorskip("pyarrow", reason="pyarrow is not installed")
-    result = sweep(SHORT, "aimd", {"dec_rate": [0.5, 0.7], "timer": ["ideal", "linux"]}, replications=2)
+    result = sweep(
+        SHORT, "aimd", {"dec_rate": [0.5, 0.7], "timer": ["ideal", "linux"]}, replications=2
+    )
     frame = result.to_pandas()
     assert list(frame["dec_rate"]) == [0.5, 0.5, 0.7, 0.7]
     assert list(frame["timer"]) == ["ideal", "linux"] * 2
@@ -527,7 +599,9 @@ if __name__ == "__main__":
     path = tmp_path / "parent.py"
     path.write_text(program)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    parent = subprocess.Popen([sys.executable, str(path)], stdout=subprocess.PIPE, text=True, env=environment)
+    parent = subprocess.Popen(
+        [sys.executable, str(path)], stdout=subprocess.PIPE, text=True, env=environment
+    )
     assert parent.stdout is not None
     workers = [int(word) for word in parent.stdout.readline().split()]
     assert workers

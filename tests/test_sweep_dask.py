@@ -1,4 +1,6 @@
-"""A sweep on a real Dask scheduler and two real workers on loopback, one of which is killed halfway."""
+"""A sweep on a real Dask scheduler and two real workers on loopback, one of which is killed
+halfway.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,10 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
         options = ["--no-nanny", "--nthreads", "1", "--host", "127.0.0.1", *QUIET]
         workers = [
             subprocess.Popen(
-                [*run, "distributed.cli.dask_worker", address, *options], stdout=log, stderr=log, cwd=tmp_path
+                [*run, "distributed.cli.dask_worker", address, *options],
+                stdout=log,
+                stderr=log,
+                cwd=tmp_path,
             )
             for _ in range(2)
         ]
@@ -71,7 +76,9 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(
     with Client(address) as client:
         client.wait_for_workers(2, timeout=60)
         executor = client.get_executor(pure=False)
-        far = sweep(arena, "ewma-deadzone", grid, replications=20, executor=executor, progress=kill_one)
+        far = sweep(
+            arena, "ewma-deadzone", grid, replications=20, executor=executor, progress=kill_one
+        )
     here = sweep(arena, "ewma-deadzone", grid, replications=20)
     assert 0 < killed[0] < 80 * 20
     assert workers[0].wait() != 0
@@ -81,10 +88,20 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(
 
 
 def test_the_command_runs_on_dask(
-    cluster: tuple[str, list[subprocess.Popen[bytes]]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: tuple[str, list[subprocess.Popen[bytes]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    line = ["sweep", "--scenario", "blocking-steady:duration=20", "--grid", *GRID, "--replications", "3"]
+    line = [
+        "sweep",
+        "--scenario",
+        "blocking-steady:duration=20",
+        "--grid",
+        *GRID,
+        "--replications",
+        "3",
+    ]
     assert main([*line, "--dask", cluster[0], "--out", "far"]) == 0
     assert main([*line, "--workers", "1", "--out", "here"]) == 0
     for name in ("points.csv", "summary.json"):

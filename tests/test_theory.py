@@ -1,4 +1,6 @@
-"""Bounds, margins, tuning rules and describing functions, against published vectors and worked values."""
+"""Bounds, margins, tuning rules and describing functions, against published vectors and worked
+values.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ def test_the_reference_loop() -> None:
 
 
 def test_without_a_lag_the_crossover_is_known_in_closed_form() -> None:
-    # e^(-s L) / s lags by half a turn at w = pi / (2 L), where its gain is 2 L / pi: delta = 4 d L / pi^2.
+    # e^(-s L) / s lags by half a turn at w = pi / (2 L), where its gain is 2 L / pi: delta = 4 d L
+    # / pi^2.
     assert theory.phase_crossover(0.0, 1.0) == pytest.approx(math.pi / 2.0)
     assert theory.critical_dead_zone(1.0, 1.0, 0.0, 1.0) == pytest.approx(4.0 / math.pi**2)
     # alpha 1 has no lag; steps of 0.1 down and 2/50 up have the mean 0.07.
@@ -50,8 +53,8 @@ def test_the_noise_of_the_noisiest_service() -> None:
     assert theory.service_noise(noisy) == pytest.approx(0.5, rel=0.05)
 
 
-# --- margins and tuning rules: the table of the reference (theta = 1, k = 1), which is good to 5e-4: its
-# AMIGO loop at tau = 1 is 0.25 e^-s / s, whose gain margin is 2 pi = 6.2832, not 6.284
+# --- margins and tuning rules: the table of the reference (theta = 1, k = 1), which is good to
+# 5e-4: its AMIGO loop at tau = 1 is 0.25 e^-s / s, whose gain margin is 2 pi = 6.2832, not 6.284
 
 
 @pytest.mark.parametrize("tau", [1.0, 4.0, 8.0])
@@ -113,7 +116,9 @@ def test_the_other_rules() -> None:
         theory.tyreus_luyben(-1.0, 1.0)
 
 
-@pytest.mark.parametrize(("tau", "gain", "ti"), [(1.0, 0.9, 2.0), (5.0, 2.0, 4.0), (10.0, 4.0, 3.0)])
+@pytest.mark.parametrize(
+    ("tau", "gain", "ti"), [(1.0, 0.9, 2.0), (5.0, 2.0, 4.0), (10.0, 4.0, 3.0)]
+)
 def test_margins_agree_with_python_control(tau: float, gain: float, ti: float) -> None:
     """A lag without dead time but with two more: rational, so that python-control is exact."""
     s = control.tf("s")
@@ -140,7 +145,9 @@ def test_a_loop_that_never_crosses_has_no_margin_to_lose() -> None:
 
 
 def test_the_sampled_loop_is_the_recursion() -> None:
-    """y' = y + gain h u, u = -kp y: a pole at 1 - kp gain h, which leaves the circle at kp gain h = 2."""
+    """y' = y + gain h u, u = -kp y: a pole at 1 - kp gain h, which leaves the circle at kp gain h =
+    2.
+    """
     found = margins(backlog_loop(0.4, 0.0, 0.0, 1.0, 1.0, False), 1e-4, 1.01 * math.pi)
     assert found.gain == pytest.approx(2.0 / 0.4)
     # It hands noise on as an EWMA of that weight does.
@@ -155,7 +162,9 @@ def test_the_sampled_loop_is_the_recursion() -> None:
 def fundamental(amplitude: float, element: Any, bias: float = 0.0) -> float:
     """The gain for the fundamental, by integration over one period."""
     angle = (np.arange(200_000) + 0.5) * 2.0 * math.pi / 200_000
-    return float(2.0 * np.mean(element(bias + amplitude * np.sin(angle)) * np.sin(angle)) / amplitude)
+    return float(
+        2.0 * np.mean(element(bias + amplitude * np.sin(angle)) * np.sin(angle)) / amplitude
+    )
 
 
 @pytest.mark.parametrize(("amplitude", "delta"), [(1.0, 0.0), (0.7, 0.3), (0.31, 0.3), (5.0, 2.0)])
@@ -166,7 +175,10 @@ def test_describing_functions_are_the_fundamental(amplitude: float, delta: float
     def zone(x: Any) -> Any:
         return np.sign(x) * np.maximum(np.abs(x) - delta, 0.0)
 
-    found = describing.relay_gain(amplitude, 1.5, delta), describing.dead_zone_gain(amplitude, delta)
+    found = (
+        describing.relay_gain(amplitude, 1.5, delta),
+        describing.dead_zone_gain(amplitude, delta),
+    )
     assert found[0] == pytest.approx(fundamental(amplitude, relay), rel=1e-3)
     assert found[1] == pytest.approx(fundamental(amplitude, zone), abs=1e-6)
     if delta > 0.0:
@@ -187,9 +199,17 @@ def test_unequal_steps_shift_the_wave_until_their_mean_is_zero() -> None:
 
 
 def reference_loop(
-    delta: float, *, step: float, gain: float, tau: float, delay: float, start: float, seconds: float
+    delta: float,
+    *,
+    step: float,
+    gain: float,
+    tau: float,
+    delay: float,
+    start: float,
+    seconds: float,
 ) -> list[float]:
-    """The relay with dead zone before `gain e^(-s delay) / (s (tau s + 1))` in time, in steps of 1 ms.
+    """The relay with dead zone before `gain e^(-s delay) / (s (tau s + 1))` in time, in steps of 1
+    ms.
 
     The relay's input; the integrator and the lag begin at `start`, the delay line is empty.
     """
@@ -206,7 +226,8 @@ def reference_loop(
     return outputs
 
 
-#: Late amplitude of the reference loop in time, by dead zone / critical dead zone; no cycle from 1.2 on.
+#: Late amplitude of the reference loop in time, by dead zone / critical dead zone; no cycle from
+#: 1.2 on.
 LATE = {
     0.0: 0.636,
     0.3: 0.6225,
@@ -254,7 +275,9 @@ def test_paced_noise_is_less_than_independent_noise(alpha: float) -> None:
     for measured in np.diff(service).tolist():
         value = alpha * measured + (1.0 - alpha) * value
         seen.append(value)
-    assert theory.paced_noise(alpha, 0.3, 1.0) == pytest.approx(float(np.std(seen[1000:])), rel=0.02)
+    assert theory.paced_noise(alpha, 0.3, 1.0) == pytest.approx(
+        float(np.std(seen[1000:])), rel=0.02
+    )
     assert theory.paced_noise(alpha, 0.3, 0.5) == theory.paced_noise(alpha, 0.3, 1.0) / 2.0
 
 

@@ -1,4 +1,6 @@
-"""tune and sensitivity: what they find, how they choose, and that only the arguments decide the result."""
+"""tune and sensitivity: what they find, how they choose, and that only the arguments decide the
+result.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,17 @@ import numpy as np
 import pytest
 from laws import Valves
 
-from tpssim import InputError, Observation, TuneResult, compare, measure, sensitivity, simulate, sweep, tune
+from tpssim import (
+    InputError,
+    Observation,
+    TuneResult,
+    compare,
+    measure,
+    sensitivity,
+    simulate,
+    sweep,
+    tune,
+)
 from tpssim.cli.main import main
 from tpssim.controllers import CONTROLLERS
 from tpssim.core.errors import Aborted
@@ -76,7 +88,8 @@ def wanted(measures: Mapping[str, float]) -> float:
     return (measures["throughput"] - 20.0) ** 2
 
 
-# -- search -------------------------------------------------------------------------------------------------
+# -- search
+# -------------------------------------------------------------------------------------------------
 
 
 def test_axes_come_from_the_records() -> None:
@@ -85,7 +98,11 @@ def test_axes_come_from_the_records() -> None:
     assert [axis.name for axis in every] == list(law._fields)
     alpha = search.axes(law, ["alpha"])[0]
     assert (alpha.low, alpha.high, alpha.log) == (0.02, 0.6, True)
-    assert [alpha.at(u) for u in (0.0, 0.5, 1.0)] == [0.02, 0.1095, 0.6]  # 0.02 * 30 ** 0.5 = 0.10954
+    assert [alpha.at(u) for u in (0.0, 0.5, 1.0)] == [
+        0.02,
+        0.1095,
+        0.6,
+    ]  # 0.02 * 30 ** 0.5 = 0.10954
     assert alpha.share(0.02 * math.sqrt(30.0)) == pytest.approx(0.5)
     (own,) = search.axes(law, {"deadzone": (1.0, 3.0)})
     assert (own.at(0.25), own.share(1.5), own.share(9.0)) == (1.5, 0.25, 1.0)
@@ -104,7 +121,9 @@ def test_of_several_the_best_come_first() -> None:
 
 @pytest.mark.parametrize("look", [search.evolve, search.spread])
 def test_the_optimisers_find_the_least_of_a_bowl(look: Any) -> None:
-    """Two bowls around (0.3, 0.7, ...): for one objective their common bottom, for two all between them."""
+    """Two bowls around (0.3, 0.7, ...): for one objective their common bottom, for two all between
+    them.
+    """
     asked = []
 
     def ask(cube: Any, stage: str) -> Any:
@@ -132,7 +151,9 @@ def test_the_optimisers_find_the_least_of_a_bowl(look: Any) -> None:
 
 
 def test_a_known_optimum_is_found() -> None:
-    """The rate is share * (1 - waste) of 100/s: 20 calls a second come through where that is 0.2."""
+    """The rate is share * (1 - waste) of 100/s: 20 calls a second come through where that is
+    0.2.
+    """
     result = tune(
         "fast-async:duration=4,target=100",
         Share,
@@ -182,10 +203,14 @@ def test_conflicts_and_laws_that_raise_are_no_crash() -> None:
     assert all("broken=1; allowed: 0" in row.infeasible for row in broken)
     assert all(row.losses[0] == 2.0 * PENALTY for row in broken)
     assert result.best.broken == 0.0
-    assert not any(edge.startswith("broken") for edge in result.at_edges())  # a switch has no wider range
+    assert not any(
+        edge.startswith("broken") for edge in result.at_edges()
+    )  # a switch has no wider range
     result = tune("fast-async:duration=8,target=100", Brittle, wanted, replications=1, budget=40)
     for row in result.tried:
-        assert (row.infeasible == "ZeroDivisionError: more than a half is too much") == (row.point[0] > 0.5)
+        assert (row.infeasible == "ZeroDivisionError: more than a half is too much") == (
+            row.point[0] > 0.5
+        )
     assert result.best.step == pytest.approx(0.1, abs=0.02)
     assert {r["infeasible"] == "" for r in result.records()} == {True, False}
     json.dumps(result.document(), allow_nan=False)
@@ -194,13 +219,16 @@ def test_conflicts_and_laws_that_raise_are_no_crash() -> None:
 @pytest.mark.usefixtures("uncompiled")
 def test_a_search_that_can_judge_nothing_is_refused_with_the_reason() -> None:
     what = r"none of the 8 settings of the screen can be judged: "
-    with pytest.raises(InputError, match=f"{what}the objective has no finite value on blocking-steady"):
+    with pytest.raises(
+        InputError, match=f"{what}the objective has no finite value on blocking-steady"
+    ):
         tune(SHORT, "aimd", "recovery_time", parameters=["dec_rate"], replications=1, budget=16)
     with pytest.raises(InputError, match=f"{what}ZeroDivisionError: more than a half is too much"):
         tune("fast-async:duration=2", Brittle, wanted, parameters={"step": (0.6, 0.9)}, budget=16)
 
 
-# -- the whole ----------------------------------------------------------------------------------------------
+# -- the whole
+# ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +242,9 @@ def same(a: TuneResult, b: TuneResult) -> bool:
 
 
 def test_what_is_reported_are_runs_that_nothing_was_chosen_by(tuned: TuneResult) -> None:
-    """Replications 152 to 251: behind the two of the search and the 150 of the choice; noise of its own."""
+    """Replications 152 to 251: behind the two of the search and the 150 of the choice; noise of its
+    own.
+    """
     losses = []
     for law in (tuned.given, tuned.best):
         rows = []
@@ -229,7 +259,9 @@ def test_what_is_reported_are_runs_that_nothing_was_chosen_by(tuned: TuneResult)
     assert tuned.tuned[0].mean == pytest.approx(losses[1].mean())
     gap = tuned.optimism()[0]
     assert gap == pytest.approx(losses[1].mean() - tuned.winner.losses[0])
-    fresh = simulate(tuned.scenarios[0], tuned.spec(), seed=3, replication=102)  # the text is the setting
+    fresh = simulate(
+        tuned.scenarios[0], tuned.spec(), seed=3, replication=102
+    )  # the text is the setting
     again = simulate(tuned.scenarios[0], tuned.best, seed=3, replication=102)
     assert np.array_equal(fresh.released, again.released)
 
@@ -251,7 +283,13 @@ def test_the_search_value_is_the_mean_of_its_runs(tuned: TuneResult) -> None:
 def test_the_worst_scenario_of_each_replication_counts() -> None:
     scenarios = [SHORT, "stall:duration=15"]
     result = tune(
-        scenarios, "aimd", "tracking", parameters=["dec_rate"], robust="worst", replications=2, budget=16
+        scenarios,
+        "aimd",
+        "tracking",
+        parameters=["dec_rate"],
+        robust="worst",
+        replications=2,
+        budget=16,
     )
     law = CONTROLLERS["aimd"]()
     each = [
@@ -268,9 +306,11 @@ def test_the_worst_scenario_of_each_replication_counts() -> None:
 
 @pytest.mark.parametrize("seed", [0, 5, SEED])
 def test_nobody_judges_by_default_on_the_noise_of_a_search(seed: int) -> None:
-    """The found law in `compare` with the same seed: the search's value of it is that of other runs.
+    """The found law in `compare` with the same seed: the search's value of it is that of other
+    runs.
 
-    Nor do the runs that chose it, or those it was judged by, come back in a comparison of more replications.
+    Nor do the runs that chose it, or those it was judged by, come back in a comparison of more
+    replications.
     """
     arguments: dict[str, Any] = {"parameters": ["alpha"], "replications": 5, "budget": 16}
     result = tune(SHORT, "ewma-deadzone", "iae", seed=seed, **arguments)
@@ -278,9 +318,12 @@ def test_nobody_judges_by_default_on_the_noise_of_a_search(seed: int) -> None:
     (cell,) = found.cells.values()
     assert cell.estimate("iae").mean != pytest.approx(result.winner.losses[0], rel=1e-6)
     noise = {
-        simulate(SHORT, "fixed", seed=noise_of(seed), replication=r).completed.tobytes() for r in range(255)
+        simulate(SHORT, "fixed", seed=noise_of(seed), replication=r).completed.tobytes()
+        for r in range(255)
     }
-    others = {simulate(SHORT, "fixed", seed=seed, replication=r).completed.tobytes() for r in range(255)}
+    others = {
+        simulate(SHORT, "fixed", seed=seed, replication=r).completed.tobytes() for r in range(255)
+    }
     assert not noise & others
 
 
@@ -292,15 +335,21 @@ def test_sensitivity_has_the_noise_of_a_search_too() -> None:
         seen.append(measures["iae"])
         return measures["iae"]
 
-    sensitivity(SHORT, "ewma-deadzone", watched, parameters=["alpha"], replications=1, base=8, seed=5)
-    point = search.axes(CONTROLLERS["ewma-deadzone"](), ["alpha"])[0].at(float(saltelli(1, 8, 5)[0, 0]))
+    sensitivity(
+        SHORT, "ewma-deadzone", watched, parameters=["alpha"], replications=1, base=8, seed=5
+    )
+    point = search.axes(CONTROLLERS["ewma-deadzone"](), ["alpha"])[0].at(
+        float(saltelli(1, 8, 5)[0, 0])
+    )
     law = CONTROLLERS["ewma-deadzone"](alpha=point)
     assert seen[0] == measure(simulate(SHORT, law, seed=noise_of(5)))["iae"]
     assert seen[0] != measure(simulate(SHORT, law, seed=5))["iae"]
 
 
 def test_the_best_of_many_points_of_a_sweep_is_said_to_have_had_luck() -> None:
-    swept = sweep("fast-async:duration=1,target=20", Share, {"share": [0.1, 0.2, 0.3]}, replications=1)
+    swept = sweep(
+        "fast-async:duration=1,target=20", Share, {"share": [0.1, 0.2, 0.3]}, replications=1
+    )
     for table in (swept.table(most=2, best=1), swept.table(), swept._repr_html_()):
         assert "compare with another --seed" in " ".join(table.split())
     one = sweep("fast-async:duration=1,target=20", Share, {"share": [0.1]}, replications=1)
@@ -327,7 +376,9 @@ def test_a_gain_wholly_below_zero_is_worse_and_the_default_stays(tuned: TuneResu
 
 
 def test_a_found_law_that_cannot_be_judged_is_not_pasted(tuned: TuneResult) -> None:
-    """A run of it on fresh seeds had no loss; of a default that had none there is nothing to keep."""
+    """A run of it on fresh seeds had no loss; of a default that had none there is nothing to
+    keep.
+    """
     none = (Estimate(None, None, None, 0, 0),)
     broken = tuned._replace(tuned=none, gain=none)
     assert (broken.judgements(), broken.line()) == (
@@ -347,7 +398,12 @@ def test_of_two_objectives_one_gain_is_enough_to_change(tuned: TuneResult) -> No
 
 def test_only_the_arguments_decide_the_result(tuned: TuneResult, tmp_path: Path) -> None:
     def again(**more: Any) -> TuneResult:
-        return tune([SHORT, "stall:duration=15"], "ewma-deadzone", "tracking", **{"seed": 3, **QUICK, **more})
+        return tune(
+            [SHORT, "stall:duration=15"],
+            "ewma-deadzone",
+            "tracking",
+            **{"seed": 3, **QUICK, **more},
+        )
 
     assert same(tuned, again())
     with ThreadPoolExecutor(3) as pool:
@@ -359,7 +415,9 @@ def test_only_the_arguments_decide_the_result(tuned: TuneResult, tmp_path: Path)
     assert not same(tuned, again(seed=4))
 
 
-def test_a_second_search_runs_only_what_is_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_search_runs_only_what_is_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from tpssim.experiments.sweep import batch_runs
     from tpssim.experiments.sweep import sweep as sweeps
 
@@ -386,7 +444,12 @@ def test_a_second_search_runs_only_what_is_new(tmp_path: Path, monkeypatch: pyte
 def test_a_default_that_is_best_is_said_to_be() -> None:
     best = Share(share=0.2, waste=0.0)  # exactly what is wanted, and nothing else is
     result = tune(
-        "fast-async:duration=4,target=100", best, wanted, parameters=["waste"], replications=1, budget=16
+        "fast-async:duration=4,target=100",
+        best,
+        wanted,
+        parameters=["waste"],
+        replications=1,
+        budget=16,
     )
     assert result.best == best
     assert result.gain[0].mean == 0.0
@@ -408,14 +471,17 @@ def _dies(*_: Any) -> Any:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_dead_workers_end_the_search_with_a_word_on_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dead_workers_end_the_search_with_a_word_on_what_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     from tpssim.experiments.tuning import evaluations
 
     monkeypatch.setattr(evaluations, "run_pieces", _dies)
     with (
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
         pytest.raises(
-            Aborted, match=r"the workers failed \(BrokenProcessPool.*; nothing is kept without a store"
+            Aborted,
+            match=r"the workers failed \(BrokenProcessPool.*; nothing is kept without a store",
         ),
     ):
         tune(SHORT, "aimd", executor=pool)
@@ -452,7 +518,9 @@ def test_two_objectives_give_a_front() -> None:
     assert "the knee of a front" in result.text()
     result.plot_pareto()
     fresh = [[e.mean for e in one.fresh] for one in result.finalists]
-    for ours, one in zip(fresh, result.finalists, strict=True):  # the default is shown, beaten or not
+    for ours, one in zip(
+        fresh, result.finalists, strict=True
+    ):  # the default is shown, beaten or not
         beaten = any(
             other[0] <= ours[0] and other[1] <= ours[1] and other != ours  # type: ignore[operator]
             for other in fresh
@@ -462,7 +530,9 @@ def test_two_objectives_give_a_front() -> None:
 
 
 def test_what_fresh_seeds_beat_is_not_on_the_front(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Losses by hand: on fresh seeds the second point is beaten by the first in both, the third by none."""
+    """Losses by hand: on fresh seeds the second point is beaten by the first in both, the third by
+    none.
+    """
     fresh = {0: (1.0, 3.0), 1: (2.0, 4.0), 2: (3.0, 1.0)}
     points: list[Any] = []
 
@@ -504,8 +574,9 @@ def test_what_never_ends_any_more_is_told_as_given_up(tuned: TuneResult) -> None
     never = selection.Change(SHORT, "recovery_time", None, None, nothing, 40, (1, 39))
     seldom = selection.Change("stall", "recovery_time", 1.0, 0.5, some, 40, (0, 36))
     text = " ".join(tuned._replace(worse=[late, seldom, never]).text().split())
-    assert "recovery_time never in 39 of 40 runs (default: in 1 of 40) on blocking-steady" in " ".join(
-        text.split()
+    assert (
+        "recovery_time never in 39 of 40 runs (default: in 1 of 40) on blocking-steady"
+        in " ".join(text.split())
     )
     assert "response_p99 1 -> 9 s on stall (8.05 [" in text
     text = " ".join(tuned._replace(worse=[seldom]).text().split())
@@ -528,7 +599,11 @@ def test_pictures_and_words(tuned: TuneResult, tmp_path: Path) -> None:
 
 def test_a_value_at_the_edge_of_the_search_is_said() -> None:
     result = tune(
-        "fast-async:duration=40,target=100", Share, wanted, parameters={"share": (0.11, 0.15)}, budget=80
+        "fast-async:duration=40,target=100",
+        Share,
+        wanted,
+        parameters={"share": (0.11, 0.15)},
+        budget=80,
     )
     assert result.best.share == pytest.approx(0.15, abs=0.0005)  # a call more in 40 s needs as much
     assert result.at_edges() == [f"share={result.best.share:g}"]
@@ -562,11 +637,14 @@ def test_bad_input_gets_one_line(arguments: dict[str, Any], message: str) -> Non
         tune(given.pop("scenarios"), given.pop("controller"), **given)
 
 
-# -- sensitivity --------------------------------------------------------------------------------------------
+# -- sensitivity
+# --------------------------------------------------------------------------------------------
 
 
 def test_indices_of_a_function_whose_indices_are_known() -> None:
-    """Ishigami, a = 7, b = 0.1: first .3139, .4424, 0; total .5576, .4424, .2437 (Homma & Saltelli 1996)."""
+    """Ishigami, a = 7, b = 0.1: first .3139, .4424, 0; total .5576, .4424, .2437 (Homma & Saltelli
+    1996).
+    """
     x = (saltelli(3, 4096, 0) - 0.5) * 2.0 * np.pi
     values = np.sin(x[:, 0]) + 7.0 * np.sin(x[:, 1]) ** 2 + 0.1 * x[:, 2] ** 4 * np.sin(x[:, 0])
     first, total = indices(values, 3, 0)
@@ -596,7 +674,8 @@ def test_indices_are_those_of_scipy() -> None:
 def test_of_a_few_settings_that_decide_no_interval_is_given() -> None:
     """A collapse in the corner x, y > 0.857, 2 % of the square: of 256 points some five are in it.
 
-    Of values of which m in N are 1 and the others 0 with m << N, sum d^2 = m and sum d^4 = m, so m decide.
+    Of values of which m in N are 1 and the others 0 with m << N, sum d^2 = m and sum d^4 = m, so m
+    decide.
     """
     x = saltelli(2, 128, 0)
     values = x[:, 0] + 10.0 * ((x[:, 0] > 0.857) & (x[:, 1] > 0.857))
@@ -631,7 +710,9 @@ def test_what_does_nothing_has_no_share() -> None:
 
 @pytest.mark.usefixtures("uncompiled")
 def test_infeasible_settings_count_as_the_worst() -> None:
-    found = sensitivity("fast-async:duration=2,target=100", Brittle, wanted, replications=1, base=16)
+    found = sensitivity(
+        "fast-async:duration=2,target=100", Brittle, wanted, replications=1, base=16
+    )
     assert 0 < found.infeasible < found.points
     assert found.mean < PENALTY
     with pytest.raises(InputError, match="base=12; allowed: a power of two"):
@@ -642,7 +723,8 @@ def test_infeasible_settings_count_as_the_worst() -> None:
             sensitivity(SHORT, "aimd", base=bad)
 
 
-# -- the command --------------------------------------------------------------------------------------------
+# -- the command
+# --------------------------------------------------------------------------------------------
 
 COMMAND = ("tune", "ewma-deadzone", "--scenarios", SHORT, "--parameters", "alpha,deadzone=1:1.5")
 
@@ -674,11 +756,24 @@ def test_the_command_tunes_to_a_recording(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("calls.csv").write_text("service\n" + "0.01\n0.02\n0.03\n" * 40)
-    options = ("--parameters", "dec_rate", "--budget", "16", "--replications", "1", "--workers", "1")
-    assert main(["tune", "aimd", "--trace", "calls.csv", *options, "--objective", "iae + errors"]) == 0
+    options = (
+        "--parameters",
+        "dec_rate",
+        "--budget",
+        "16",
+        "--replications",
+        "1",
+        "--workers",
+        "1",
+    )
+    assert (
+        main(["tune", "aimd", "--trace", "calls.csv", *options, "--objective", "iae + errors"]) == 0
+    )
     out = capsys.readouterr().out
     # The mean is 0.02 s, so 50 a second.
-    assert out.startswith("wanted: 100/s, twice the mean of the recording; --tps RATE for another\n")
+    assert out.startswith(
+        "wanted: 100/s, twice the mean of the recording; --tps RATE for another\n"
+    )
     assert "aimd tuned on trace, for" in out
     assert "Written to results/tune-aimd--trace:" in out
 
@@ -690,11 +785,22 @@ def test_a_recording_of_calls_that_overlap_is_told(
     monkeypatch.chdir(tmp_path)
     rows = "".join(f"{0.01 * i},{0.01 * i + 0.04},0.04\n" for i in range(40))
     Path("live.csv").write_text(f"released,completed,latency\n{rows}")
-    options = ("--parameters", "dec_rate", "--budget", "16", "--replications", "1", "--workers", "1")
+    options = (
+        "--parameters",
+        "dec_rate",
+        "--budget",
+        "16",
+        "--replications",
+        "1",
+        "--workers",
+        "1",
+    )
     assert main(["tune", "aimd", "--trace", "live.csv", "--tps", "60", *options, "--json"]) == 0
     out, err = capsys.readouterr()
     (note,) = json.loads(out)["notes"]
-    assert note.startswith("98% of the calls of live.csv overlap: their times hold queue and concurrency")
+    assert note.startswith(
+        "98% of the calls of live.csv overlap: their times hold queue and concurrency"
+    )
     assert f"tpssim: {note}\n" in err
 
 
@@ -703,7 +809,10 @@ def test_a_recording_of_calls_that_overlap_is_told(
     [
         (("tune", "nothing"), "there is no controller 'nothing'"),
         (("tune", "aimd", "--objective", "speed"), "there is no measure 'speed'"),
-        (("tune", "aimd", "--parameters", "dec_rate=a:b"), "--parameters 'dec_rate=a:b'; write NAME"),
+        (
+            ("tune", "aimd", "--parameters", "dec_rate=a:b"),
+            "--parameters 'dec_rate=a:b'; write NAME",
+        ),
         (("tune", "aimd", "--parameters", "dec_rate,dec_rate"), "dec_rate is given twice"),
         (("tune", "aimd", "--scenarios", "nowhere"), "there is no scenario 'nowhere'"),
         (
@@ -738,7 +847,9 @@ def test_a_search_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     scenario = "blocking-steady:duration=200"
     command = [sys.executable, "-m", "tpssim", "tune", "ewma-deadzone", "--scenarios", scenario]
     command += ["--parameters", "alpha,deadzone,low", "--budget", "100", "--workers", "1"]
-    assert subprocess.run([*command, "--out", "whole"], cwd=tmp_path, env=environment).returncode == 0
+    assert (
+        subprocess.run([*command, "--out", "whole"], cwd=tmp_path, env=environment).returncode == 0
+    )
     process = subprocess.Popen([*command, "--out", "killed"], cwd=tmp_path, env=environment)
     kept = tmp_path / ".killed.sqlite"
     deadline = time.monotonic() + 60.0
@@ -757,7 +868,9 @@ def test_a_search_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
 
 
 def _runs_in(path: Path) -> int:
-    """How many runs a store holds whose writer may be at work: its file is copied, with its journal."""
+    """How many runs a store holds whose writer may be at work: its file is copied, with its
+    journal.
+    """
     if not path.exists():
         return 0
     copy = path.with_name("copy.sqlite")

@@ -1,4 +1,6 @@
-"""Two runs at once that would write to one place: the second is refused at the start, nothing is mixed."""
+"""Two runs at once that would write to one place: the second is refused at the start, nothing is
+mixed.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,9 @@ def wait_for(path: Path, lines: int) -> None:
 def running(here: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A run that goes on until it is told to stop: --out out, --record mine.ndjson."""
     words = "live --call calls.py:send --tps 100 --quiet --out out --record mine.ndjson"
-    child = subprocess.Popen([sys.executable, "-m", "tpssim", *words.split()], stdout=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tpssim", *words.split()], stdout=subprocess.DEVNULL
+    )
     wait_for(here / "mine.ndjson", 20)
     yield child
     child.kill()
@@ -51,14 +55,27 @@ def running(here: Path) -> Iterator[subprocess.Popen[bytes]]:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("--out out --record other.ndjson", "--out 'out' is being written by another run; allowed: another"),
+        (
+            "--out out --record other.ndjson",
+            "--out 'out' is being written by another run; allowed: another",
+        ),
         ("--out ./sub/../out", "--out 'sub/../out' is being written by another run"),
-        ("--out other --record mine.ndjson", "--record 'mine.ndjson' is being written by another run"),
-        ("--out other --record link.ndjson", "--record 'link.ndjson' is being written by another run"),
+        (
+            "--out other --record mine.ndjson",
+            "--record 'mine.ndjson' is being written by another run",
+        ),
+        (
+            "--out other --record link.ndjson",
+            "--record 'link.ndjson' is being written by another run",
+        ),
     ],
 )
 def test_the_second_is_refused_and_the_first_goes_on(
-    words: str, said: str, running: subprocess.Popen[bytes], here: Path, capsys: pytest.CaptureFixture[str]
+    words: str,
+    said: str,
+    running: subprocess.Popen[bytes],
+    here: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (here / "sub").mkdir()
     (here / "link.ndjson").symlink_to("mine.ndjson")
@@ -71,10 +88,17 @@ def test_the_second_is_refused_and_the_first_goes_on(
     assert running.wait(60.0) == 0
     summary = json.loads((here / "out" / "summary.json").read_text())
     assert "calls.py:send" in summary["command"]
-    calls = [event for event in read_recording(here / "mine.ndjson").events if event["e"] == "release"]
+    calls = [
+        event for event in read_recording(here / "mine.ndjson").events if event["e"] == "release"
+    ]
     assert len(calls) == summary["report"]["released"] > 20
     assert len((here / "out" / "live.csv").read_text().splitlines()) == len(calls) + 1
-    left = {path.name for path in here.iterdir()} - {"calls.py", "__pycache__", "sub", "link.ndjson"}
+    left = {path.name for path in here.iterdir()} - {
+        "calls.py",
+        "__pycache__",
+        "sub",
+        "link.ndjson",
+    }
     assert left == {"out", "mine.ndjson"}
     assert main(command.split()) == 0, "afterwards it is free"
 
@@ -120,7 +144,11 @@ def test_one_at_a_time_has_a_name(here: Path) -> None:
 
 
 def test_different_names_do_not_meet(here: Path) -> None:
-    with locked(here / "x", "--out"), locked(here / "y", "--out"), locked(Path("/dev/null"), "--record"):
+    with (
+        locked(here / "x", "--out"),
+        locked(here / "y", "--out"),
+        locked(Path("/dev/null"), "--record"),
+    ):
         with locked(Path("/dev/null"), "--record"):
             pass
         with pytest.raises(InputError, match="is being written"), locked(here / "x", "--out"):
@@ -129,7 +157,9 @@ def test_different_names_do_not_meet(here: Path) -> None:
 
 def test_two_throttles_do_not_write_one_recording(here: Path) -> None:
     first = throttle(range(3), 1000.0, record="a.ndjson")
-    with pytest.raises(InputError, match=r"a\.ndjson is being written by another run; allowed: another file"):
+    with pytest.raises(
+        InputError, match=r"a\.ndjson is being written by another run; allowed: another file"
+    ):
         list(throttle(range(3), 1000.0, record="a.ndjson"))
     assert list(first) == [0, 1, 2]
     assert read_recording("a.ndjson").report["released"] == 3

@@ -43,7 +43,9 @@ def test_every_case_holds_and_is_narrow_enough() -> None:
         ("M/G/1", 1.0 + 0.7 * math.e / 0.6),
     ],
 )
-def test_the_theory_is_the_book_s(case: str, theory: float, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_theory_is_the_book_s(
+    case: str, theory: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         "tpssim.validation.known_answers.queues.simulated", lambda scenario, law, seed, n=2: []
     )
@@ -79,7 +81,8 @@ def test_one_server_too_many_fails(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(Serving, "__init__", generous)
     assert not any(
-        outcome.holds for outcome in validate(["M/M/c", "Lindley", "closed window", "relay + dead zone"])
+        outcome.holds
+        for outcome in validate(["M/M/c", "Lindley", "closed window", "relay + dead zone"])
     )
 
 
@@ -104,7 +107,9 @@ def test_every_case_runs_the_model(case: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_latency_that_is_told_wrong_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    """3 % too long: the bound, two deviations of 0.1 of the mean above it, is then 1.65 deviations above."""
+    """3 % too long: the bound, two deviations of 0.1 of the mean above it, is then 1.65 deviations
+    above.
+    """
     told = Pacer.settled
 
     def longer(self: Pacer, now: float, latency: float, *rest: float) -> None:

@@ -1,4 +1,6 @@
-"""Vector's scenarios: every range of the reference, numbers by hand, and what must make one fail."""
+"""Vector's scenarios: every range of the reference, numbers by hand, and what must make one
+fail.
+"""
 
 from __future__ import annotations
 
@@ -74,7 +76,8 @@ def test_numbers_by_hand() -> None:
     # Ten permits, 50 rounds of 101 ms. In the last second at most nine rounds began.
     fixed = {s.name: s.value for s in measured("fixed-simple")[0]}
     assert (fixed["c mean"], fixed["rate max"]) == (10.0, 90.0)
-    # One at a time, 51 ms of 100: from the first request to the last answer 99 x 100 + 51 ms, 100 x 51 busy.
+    # One at a time, 51 ms of 100: from the first request to the last answer 99 x 100 + 51 ms, 100 x
+    # 51 busy.
     slow = {s.name: s.value for s in measured("slow-send-1")[0]}
     assert slow["s mean"] == pytest.approx(5100 / 9951, rel=1e-12)
     assert slow["rtt mean"] == pytest.approx(0.051, rel=1e-12)
@@ -152,15 +155,20 @@ def test_jitter_is_drawn_and_a_silent_call_leaves_at_once(monkeypatch: pytest.Mo
 
 
 def test_an_inverted_tie_rule_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    # A completion after the release of the same instant: seen where latency depends on how many are inside.
+    # A completion after the release of the same instant: seen where latency depends on how many are
+    # inside.
     monkeypatch.setattr(call_lifecycle, "COMPLETION", environment.RELEASE + (1 << 70))
     outcomes = validate(["shallow-knee", "defers-at-high-concurrency"])
     assert not any(outcome.holds for outcome in outcomes)
 
 
-def test_without_the_extra_millisecond_the_ranges_are_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_extra_millisecond_the_ranges_are_missed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """As the reference says of these three, with its numbers."""
-    monkeypatch.setattr(environment, "ticked", lambda wait, tick: math.ceil(wait / tick - 1e-6) * tick)
+    monkeypatch.setattr(
+        environment, "ticked", lambda wait, tick: math.ceil(wait / tick - 1e-6) * tick
+    )
     for case, name, value, places in (
         ("medium-send", "c mean", 3.976, 3),
         ("shallow-knee", "rate mean", 89.448, 3),
@@ -179,6 +187,9 @@ def test_what_is_out_of_range_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     outcome = judged("fixed-simple", CASES["fixed-simple"].run(0))
     assert not outcome.holds
     assert outcome.simulated == 2.0
-    assert outcome.quantity == "out of range, of 12 statistics: c mean 10 (1 to 2), rate max 90 (91 to 95)"
+    assert (
+        outcome.quantity
+        == "out of range, of 12 statistics: c mean 10 (1 to 2), rate max 90 (91 to 95)"
+    )
     assert "rate max 90 (91 to 95)" in table([outcome])
     assert "NO" in table([outcome])

@@ -33,7 +33,10 @@ GOOD = Phase(0.0, 60.0, 100.0, 200.0, 100.0, 1.0, 1.0, 0.5, 100.0, 0.0, 0.1, mat
         ({"steady_share": 0.8}, "converges"),
         ({"drift": 1001.0}, "drifts"),
         ({"drift": 1000.0}, "converges"),
-        ({"drift": 10_000.0, "steady_load": 0.9}, "converges"),  # a busy consumer makes any schedule late
+        (
+            {"drift": 10_000.0, "steady_load": 0.9},
+            "converges",
+        ),  # a busy consumer makes any schedule late
         ({"drift": 10_001.0, "steady_load": 0.9}, "saturated"),
         ({"drift": 10_001.0, "steady_load": 0.89}, "drifts"),
     ],
@@ -115,13 +118,17 @@ def test_a_law_none_of_whose_valves_acts_is_inert(
     ],
 )
 def test_the_story_holds_on_another_seed(scenario: str, controller: str, word: str) -> None:
-    words = [judge(simulate(scenario, controller, seed=12345, replication=r)).word for r in range(3)]
+    words = [
+        judge(simulate(scenario, controller, seed=12345, replication=r)).word for r in range(3)
+    ]
     assert majority(words)[0] == word
 
 
 @pytest.mark.parametrize("reads", [judge, measure])
 def test_what_is_no_run_is_refused_in_one_line(reads: Any) -> None:
-    with pytest.raises(InputError, match=r"^int is no run; allowed: a Trace, as simulate makes it$"):
+    with pytest.raises(
+        InputError, match=r"^int is no run; allowed: a Trace, as simulate makes it$"
+    ):
         reads(5)
 
 

@@ -1,4 +1,6 @@
-"""What the verbs print fits a terminal of 80 columns, and a file: widths are those of the longest names."""
+"""What the verbs print fits a terminal of 80 columns, and a file: widths are those of the longest
+names.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,14 @@ def too_long(text: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def compared() -> Comparison:
-    """Each core scenario under the throttles with the longest names that `compare` runs by default."""
+    """Each core scenario under the throttles with the longest names that `compare` runs by
+    default.
+    """
     names = ["printed-schedule", "ewma-deadzone", "headroom"]
     short = [arena._replace(duration=1.0, disturbances=()) for arena in tpssim.SCENARIOS.values()]
-    return tpssim.compare([arena for arena in short if len(arena.producers) == 1], names, replications=2)
+    return tpssim.compare(
+        [arena for arena in short if len(arena.producers) == 1], names, replications=2
+    )
 
 
 def widened(result: Comparison, words: list[str]) -> Comparison:
@@ -49,7 +55,10 @@ def widened(result: Comparison, words: list[str]) -> Comparison:
         phases = [phase._replace(steady_share=1.0) for phase in cell.runs[0].phases[:1] * 3]
         runs = [
             cell.runs[0]._replace(
-                measures={**cell.runs[0].measures, **{name: values[k] for name, values in WIDE.items()}},
+                measures={
+                    **cell.runs[0].measures,
+                    **{name: values[k] for name, values in WIDE.items()},
+                },
                 phases=phases,
                 verdict=Verdict(words[k], "why"),
             )
@@ -81,7 +90,10 @@ def test_the_table_of_late_policies() -> None:
 
     policies = [late_policy(word) for word in ("auto", "burst", "capped(10)", "delay", "skip")]
     arenas = with_late(tpssim.SCENARIOS["stall"], policies)
-    assert too_long(tpssim.compare(arenas, ["ewma-deadzone", "headroom"], replications=2).table()) == []
+    assert (
+        too_long(tpssim.compare(arenas, ["ewma-deadzone", "headroom"], replications=2).table())
+        == []
+    )
 
 
 def test_the_table_of_the_league() -> None:
@@ -133,7 +145,9 @@ def test_the_table_of_validate() -> None:
 
 
 @pytest.mark.parametrize("verb", ["", *(verb.__name__.rpartition(".")[2] for verb in VERBS)])
-def test_help(verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_help(
+    verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", str(WIDTH))
     words = [verb.replace("listing", "list"), "--help"] if verb else ["--help"]
     with pytest.raises(SystemExit):
@@ -141,7 +155,7 @@ def test_help(verb: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     assert too_long(capsys.readouterr().out) == []
 
 
-def test_a_table_that_is_too_wide_stands_closer_then_gives_long_labels_a_line_then_goes_on_below() -> None:
+def test_a_table_that_is_too_wide_gives_long_labels_a_line_then_goes_on_below() -> None:
     """Widths worked by hand, with numbers of 7 characters."""
 
     def table(columns: int, *labels: str) -> str:
@@ -152,7 +166,10 @@ def test_a_table_that_is_too_wide_stands_closer_then_gives_long_labels_a_line_th
     assert table(8, "headroom").splitlines()[-1] == "headroom" + "  1234567" * 8
     assert table(8, "law-nine-").splitlines()[-1] == "law-nine-" + " 1234567" * 8
     # 10 + 9 (1 + 7) = 82 with the long label, 5 + 72 = 77 without it.
-    assert table(9, "fixed", "long-label").splitlines()[-2:] == ["long-label", " " * 5 + " 1234567" * 9]
+    assert table(9, "fixed", "long-label").splitlines()[-2:] == [
+        "long-label",
+        " " * 5 + " 1234567" * 9,
+    ]
     # 5 + 10 x 8 = 85: nine columns, then one.
     assert [block.count("c") for block in table(10, "fixed").split("\n\n")] == [9, 1]
 

@@ -1,7 +1,7 @@
 """tpssim: a bench for the controllers that decide how fast a Python program calls something.
 
-Importing this package loads nothing outside the standard library; what is heavier is loaded when it is
-first used.
+Importing this package loads nothing outside the standard library; what is heavier is loaded when it
+is first used.
 
 >>> from tpssim import CONTROLLERS, METRICS, SCENARIOS, simulate
 >>> SCENARIOS["degrade-recover"].target, METRICS["drift"].unit, CONTROLLERS["aimd"]().dec_rate

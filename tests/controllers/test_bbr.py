@@ -25,11 +25,14 @@ def test_startup_drain_and_the_probe_cycle() -> None:
 
 
 def test_one_slow_round_does_not_slow_a_startup_down() -> None:
-    # Linux, tcp_bbr.c, bbr_set_pacing_rate: until the pipe is full the pacing rate only rises. 2 a second
-    # of 10: 2.885 x 2 is less; growth is seen once, three rounds without it end startup.
+    # Linux, tcp_bbr.c, bbr_set_pacing_rate: until the pipe is full the pacing rate only rises. 2 a
+    # second of 10: 2.885 x 2 is less; growth is seen once, three rounds without it end startup.
     states = fed(Bbr(min_rate=0.1), [ended(k, 1.0) for k in range(6)], target=1000.0)
     assert [s.rate for s in states] == [10.0] * 4 + [0.347 * 2.0, 2.5, 1.5]
-    assert [s.rate for s in fed(Bbr(), [ended(0, 1.0)._replace(target=4.0)], target=1000.0)] == [10.0, 4.0]
+    assert [s.rate for s in fed(Bbr(), [ended(0, 1.0)._replace(target=4.0)], target=1000.0)] == [
+        10.0,
+        4.0,
+    ]
 
 
 def test_the_cycle_is_begun_at_random_but_not_with_less() -> None:
@@ -42,7 +45,9 @@ def test_the_cycle_is_begun_at_random_but_not_with_less() -> None:
 
 def test_the_best_is_forgotten_after_so_many_rounds_and_failures_are_not_delivered() -> None:
     law = Bbr(memory_rounds=2.0)
-    states = fed(law, [ended(0, 50.0), ended(1, 10.0), ended(2, 10.0), ended(3, 10.0, errors=5.0)], 1000.0)
+    states = fed(
+        law, [ended(0, 50.0), ended(1, 10.0), ended(2, 10.0), ended(3, 10.0, errors=5.0)], 1000.0
+    )
     assert [s.best for s in states[1:]] == [100.0, 100.0, 20.0, 20.0]
 
 

@@ -28,7 +28,12 @@ def test_the_cubic_by_its_table() -> None:
     # w_max 10, last throttle at 5 s; measured so high that the cap is out of the way.
     law = BotocoreCubic()
     state = law.init(1e6)._replace(
-        enabled=1.0, w_max=10.0, k=1.9574338205844317, last_fail=5.0, measured=1e6, last_bucket=100.0
+        enabled=1.0,
+        w_max=10.0,
+        k=1.9574338205844317,
+        last_fail=5.0,
+        measured=1e6,
+        last_bucket=100.0,
     )
     found = [law.update(state, reply(float(t))).fill for t in range(5, 12)]
     table = [7.0, 9.64893600966, 10.000030849917364, 10.453284520772092]
@@ -36,8 +41,9 @@ def test_the_cubic_by_its_table() -> None:
     assert found == pytest.approx(table, rel=1e-12)
 
 
-#: (throttled, s, measured, fill): aws/aws-sdk-go-v2, aws/retry/adaptive_ratelimit_test.go, at 6925d1e; the
-#: same table in smithy-lang/smithy-typescript, DefaultRateLimiter.spec.ts, at 1e36cf8. All three SDKs run it.
+#: (throttled, s, measured, fill): aws/aws-sdk-go-v2, aws/retry/adaptive_ratelimit_test.go, at
+#: 6925d1e; the same table in smithy-lang/smithy-typescript, DefaultRateLimiter.spec.ts, at 1e36cf8.
+#: All three SDKs run it.
 TABLE = [
     (False, 0.2, 0.0, 0.5),
     (False, 0.4, 0.0, 0.5),
@@ -83,7 +89,9 @@ def test_the_sdks_mixed_cubic() -> None:
         state = law.update(free._replace(measured=rate), reply(at, throttled=True))
         assert state.fill == pytest.approx(left, abs=1e-11)
     w_max = 4.727978644733399
-    state = free._replace(measured=1e6, w_max=w_max, k=(w_max * (1 - 0.7) / 0.4) ** (1 / 3), last_fail=8.0)
+    state = free._replace(
+        measured=1e6, w_max=w_max, k=(w_max * (1 - 0.7) / 0.4) ** (1 / 3), last_fail=8.0
+    )
     found = [law.update(state, reply(at)).fill for at in (9.0, 10.0, 11.0, 12.0)]
     after = [4.670125557970046, 4.770870456867401, 6.011819748005445, 10.792973431384178]
     assert found == pytest.approx(after, rel=1e-14)
@@ -127,7 +135,9 @@ def test_until_it_is_throttled_calls_go_at_the_target() -> None:
 
 
 def test_the_least_rate_and_the_cap() -> None:
-    state = fed(BotocoreCubic(), [reply(10.0, throttled=True)])[-1]  # measured 0.08: 0.056 is too little
+    state = fed(BotocoreCubic(), [reply(10.0, throttled=True)])[
+        -1
+    ]  # measured 0.08: 0.056 is too little
     assert state.fill == 0.5
     # Long after the throttle the cubic has gone through the roof: 2 x measured holds it.
     late = [reply(10.0, throttled=True), *(reply(1000.0 + 0.5 * k) for k in range(30))]
@@ -137,7 +147,9 @@ def test_the_least_rate_and_the_cap() -> None:
 
 
 def test_the_least_rate_is_a_parameter() -> None:
-    state = fed(BotocoreCubic(min_rate=0.2), [reply(4.0, throttled=True)])[-1]  # 0.7 x 0.8 / 4 = 0.14
+    state = fed(BotocoreCubic(min_rate=0.2), [reply(4.0, throttled=True)])[
+        -1
+    ]  # 0.7 x 0.8 / 4 = 0.14
     assert state.fill == 0.2
 
 
@@ -149,7 +161,9 @@ def test_the_way_back_takes_k_and_twice_the_rate_two_and_a_half_k(rate: float, b
     assert after.k == pytest.approx(back, abs=5e-4)
     free = after._replace(measured=1e9)
     assert law.update(free, reply(1.0 + after.k)).fill == pytest.approx(rate, rel=1e-9)
-    assert law.update(free, reply(1.0 + 2.494 * after.k)).fill == pytest.approx(2.0 * rate, rel=1e-3)
+    assert law.update(free, reply(1.0 + 2.494 * after.k)).fill == pytest.approx(
+        2.0 * rate, rel=1e-3
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,7 +176,8 @@ def test_the_way_back_takes_k_and_twice_the_rate_two_and_a_half_k(rate: float, b
     ],
 )
 def test_beside_botocores_own_classes(law: BotocoreCubic) -> None:
-    """10,000 random responses: the same measured rate, cubic parameters and bucket rate, to the bit.
+    """10,000 random responses: the same measured rate, cubic parameters and bucket rate, to the
+    bit.
 
     In turns: brisk, many at once, far apart, every one throttled, none.
     """
@@ -193,9 +208,13 @@ def test_beside_botocores_own_classes(law: BotocoreCubic) -> None:
     for k in range(10_000):
         turn = k // 400 % 5
         at_once = 0.0 if draw.random() < 0.9 else 0.5
-        clock.now += (draw.expovariate(50.0), at_once, draw.expovariate(1e-3), 0.1, draw.choice([0.5, 1e-9]))[
-            turn
-        ]
+        clock.now += (
+            draw.expovariate(50.0),
+            at_once,
+            draw.expovariate(1e-3),
+            0.1,
+            draw.choice([0.5, 1e-9]),
+        )[turn]
         detector.throttled = draw.random() < (0.05, 0.5, 0.1, 1.0, 0.0)[turn]
         limiter.on_receiving_response()
         state = law.update(state, reply(clock.now, detector.throttled))

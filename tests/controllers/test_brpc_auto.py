@@ -8,7 +8,13 @@ from collections.abc import Iterable
 import pytest
 from laws import done, fed
 
-from tpssim.controllers.brpc_auto import BrpcAuto, BrpcAutoState, average_us, explored, remeasure_wait
+from tpssim.controllers.brpc_auto import (
+    BrpcAuto,
+    BrpcAutoState,
+    average_us,
+    explored,
+    remeasure_wait,
+)
 from tpssim.core.types import Observation
 
 LAW = BrpcAuto()
@@ -85,7 +91,9 @@ def test_a_window_of_two_hundred_samples() -> None:
 def test_fewer_than_a_hundred_in_a_second_are_thrown_away() -> None:
     # 99 of them: the 100th, in time, makes a window. 50 a second never do.
     assert fed(LAW, steady([0.5] * 500, 0.0, 0.02))[-1].limit == 40.0
-    states = fed(LAW, [*steady([0.5] * 98, 0.0, 0.01), done(1.0, 0.5), *steady([0.2] * 200, 1.001, 0.001)])
+    states = fed(
+        LAW, [*steady([0.5] * 98, 0.0, 0.01), done(1.0, 0.5), *steady([0.2] * 200, 1.001, 0.001)]
+    )
     assert states[99].start == 1e6
     assert states[99].successes == 0.0
     assert states[-1].least == 200_000.0  # nothing of the first window is left
@@ -93,7 +101,8 @@ def test_fewer_than_a_hundred_in_a_second_are_thrown_away() -> None:
 
 
 def test_the_throughput_counts_what_is_not_sampled() -> None:
-    # Pairs at once: the second of each is within 0.1 ms of the first. The first of pair 101 ends the window.
+    # Pairs at once: the second of each is within 0.1 ms of the first. The first of pair 101 ends
+    # the window.
     history = [news for news in steady([0.5] * 101, 0.01, 0.01) for _ in range(2)][:-1]
     state = fed(LAW, history)[-1]
     assert state.best == 201.0
@@ -126,7 +135,9 @@ def test_the_least_latency_falls_by_a_tenth_in_whole_microseconds_and_never_rise
 
 def test_the_best_throughput_decays_by_a_hundredth_of_the_gap() -> None:
     state = window(LAW, LAW.init(100.0), 0.001, 0.1)
-    slower = window(LAW, state, 0.202, 0.1, 0.002)  # 200 in 399 ms, counted from the last window's end at 0.2
+    slower = window(
+        LAW, state, 0.202, 0.1, 0.002
+    )  # 200 in 399 ms, counted from the last window's end at 0.2
     assert slower.best == pytest.approx(0.01 * 200.0 / 0.4 + 0.99 * 200.0 / 0.199, rel=1e-12)
     assert slower.limit == math.floor(0.1 * slower.best * 1.3)  # low load: it explores
 
@@ -180,7 +191,9 @@ def test_the_reason() -> None:
     law = LAW._replace(remeasure_after=0.2)
     states = fed(law, steady([0.1] * 200, 0.001, 0.001))
     assert "fewer than 100 samples in 1 s" in law.why(states[0], done(0.0, 0.1), states[1])
-    assert "limit 91 to measure the latency without load" in law.why(states[-2], done(0.2, 0.1), states[-1])
+    assert "limit 91 to measure the latency without load" in law.why(
+        states[-2], done(0.2, 0.1), states[-1]
+    )
     state = window(LAW, LAW.init(100.0), 0.001, 0.1)
     assert "best 1005/s, least latency 100 ms, explores 30%: limit 130" in LAW.why(
         state, done(0.2, 0.1), state

@@ -1,4 +1,6 @@
-"""A change of the wanted rate is an observation of no call: each law that commands a rate takes it in."""
+"""A change of the wanted rate is an observation of no call: each law that commands a rate takes it
+in.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def changed(now: float, target: float) -> Observation:
 
 @pytest.mark.parametrize("name", [name for name in RATE_LAWS if name not in SLOW_STARTS])
 @pytest.mark.parametrize(("old", "new"), [(0.25, 100.0), (100.0, 0.25), (50.0, 51.0)])
-def test_a_rate_that_held_nothing_back_is_the_new_target_at_once(name: str, old: float, new: float) -> None:
+def test_a_rate_that_held_nothing_back_is_the_new_target_at_once(
+    name: str, old: float, new: float
+) -> None:
     law = CONTROLLERS[name]()
     state = law.update(law.init(old), changed(1.0, new), *memory_of(law))
     assert min(state.rate, new) == new
@@ -38,7 +42,11 @@ def test_a_rate_that_held_nothing_back_is_the_new_target_at_once(name: str, old:
 
 @pytest.mark.parametrize("name", [name for name in RATE_LAWS if name not in RAMPING])
 @settings(max_examples=60, deadline=None)
-@given(data=st.data(), target=TARGETS, factor=st.sampled_from([0.01, 0.5, 0.999, 1.0, 1.001, 2.0, 100.0]))
+@given(
+    data=st.data(),
+    target=TARGETS,
+    factor=st.sampled_from([0.01, 0.5, 0.999, 1.0, 1.001, 2.0, 100.0]),
+)
 def test_what_held_back_stays_and_is_at_most_the_new_target(
     name: str, data: st.DataObject, target: float, factor: float
 ) -> None:
@@ -95,11 +103,15 @@ def test_the_next_call_is_due_within_ten_milliseconds(name: str) -> None:
 
 
 def test_an_interval_that_spans_a_change_is_not_measured() -> None:
-    # 4 s lie between two returns at 0.25 a second, and are no sign of a service that is slow at 100.
+    # 4 s lie between two returns at 0.25 a second, and are no sign of a service that is slow at
+    # 100.
     for name in ("aimd", "ewma-deadzone"):
         law = CONTROLLERS[name]()
         news: list[Any] = [done(0.0, 0.001), done(4.0, 0.001)]
-        news = [obs._replace(target=0.25) for obs in news] + [changed(5.0, 100.0), done(5.01, 0.001)]
+        news = [obs._replace(target=0.25) for obs in news] + [
+            changed(5.0, 100.0),
+            done(5.01, 0.001),
+        ]
         assert fed(law, news, 0.25)[-1].rate == 100.0, name
 
 
@@ -117,7 +129,9 @@ def test_pid_starts_at_the_new_target_and_later_goes_on_as_simple_pid_does() -> 
     state = law.update(state, done(2.0, 0.1))
     assert law.update(state, changed(2.5, 400.0)).rate == 100.0
     # 0.1 s below the setpoint for a second: 100 x 0.1 x 1 more.
-    state = law.update(law.update(state, changed(2.5, 400.0)), done(3.0, 0.1)._replace(target=400.0))
+    state = law.update(
+        law.update(state, changed(2.5, 400.0)), done(3.0, 0.1)._replace(target=400.0)
+    )
     assert state.rate == pytest.approx(110.0)
 
 
@@ -129,7 +143,8 @@ def test_firestore_s_ramp_is_what_its_time_allows() -> None:
 
 
 def test_pi_keeps_the_rate_that_it_found() -> None:
-    # 40 of 100 a second are held in steady state; of 80 they are half, and the error has not changed.
+    # 40 of 100 a second are held in steady state; of 80 they are half, and the error has not
+    # changed.
     law = CONTROLLERS["pi"](kp=0.0)
     state = law.init(100.0)._replace(rate=40.0, integral=0.4)
     state = law.update(state, changed(1.0, 80.0))

@@ -1,4 +1,6 @@
-"""`codel` by its closed form, by hand and beside a queue that is worked as RFC 8289 says; `codel-folly`."""
+"""`codel` by its closed form, by hand and beside a queue that is worked as RFC 8289 says;
+`codel-folly`.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.service_times import Constant
 
 
-def slots(law: Codel, state: CodelState, start: float, end: float, step: float, lag: float) -> CodelState:
+def slots(
+    law: Codel, state: CodelState, start: float, end: float, step: float, lag: float
+) -> CodelState:
     """The state after slots that all come `lag` late."""
     for k in range(round((end - start) / step)):
         state = law.admit(state, start + k * step, lag, 0.0)
@@ -63,7 +67,8 @@ def test_a_queue_that_is_no_longer_than_the_backlog_is_no_queue() -> None:
 
 @pytest.mark.parametrize(("pause", "drops"), [(0.5, 3.0), (3.0, 1.0)])
 def test_dropping_soon_after_goes_on_near_where_it_was(pause: float, drops: float) -> None:
-    # Four drops, the first of them the one it began with: three new ones. Next drop was due at 0.1 + 0.278 s.
+    # Four drops, the first of them the one it began with: three new ones. Next drop was due at 0.1
+    # + 0.278 s.
     law = Codel()
     state = law.init(1000.0)
     now = 0.0
@@ -79,7 +84,8 @@ def test_dropping_soon_after_goes_on_near_where_it_was(pause: float, drops: floa
 
 
 def test_times_in_whole_milliseconds_are_what_they_say() -> None:
-    # Late by 5 ms, in floats by a little less; above until 0.2 + 0.1 s, in floats a little more than 0.3.
+    # Late by 5 ms, in floats by a little less; above until 0.2 + 0.1 s, in floats a little more
+    # than 0.3.
     law = Codel()
     assert 4.28 - 4.275 < 0.005
     assert law.admit(law.init(1000.0), 4.28, 4.28 - 4.275, 0.0).first_above == pytest.approx(4.38)
@@ -183,7 +189,8 @@ def test_a_queue_that_only_the_latencies_show() -> None:
 
 
 def test_behind_a_blocking_call_the_slots_wait() -> None:
-    # 100 wanted, 50 borne: once an interval of long waits is over slots are refused, ever more of them.
+    # 100 wanted, 50 borne: once an interval of long waits is over slots are refused, ever more of
+    # them.
     trace = run(Scenario("s", Constant(0.02), target=100.0, duration=20.0), Codel())
     refused = trace.scheduled[trace.outcome == REFUSED]
     assert (trace.outcome == OK).sum() == pytest.approx(1000, abs=2)
@@ -198,7 +205,10 @@ def test_why_codel() -> None:
     dropping = law.admit(above, 0.2, 0.02, 0.0)
     assert law.why(calm, obs, calm) == "waited 1 ms: no queue that stands"
     assert law.why(above, obs, above) == "waited 20 ms, too long: drops if that lasts until 0.2 s"
-    assert law.why(dropping, obs, dropping) == "waited 20 ms, dropping: 1 so far, the next from 0.3 s on"
+    assert (
+        law.why(dropping, obs, dropping)
+        == "waited 20 ms, dropping: 1 so far, the next from 0.3 s on"
+    )
 
 
 # folly's variant
@@ -236,7 +246,9 @@ def test_follys_other_sequences(slots: list[tuple[int, int]], rejected: list[boo
 
 @pytest.mark.parametrize("seed", range(4))
 def test_slot_by_slot_as_folly_counts(seed: int) -> None:
-    """Whole milliseconds and nanoseconds, waits at the bounds and beside them: as in whole nanoseconds."""
+    """Whole milliseconds and nanoseconds, waits at the bounds and beside them: as in whole
+    nanoseconds.
+    """
     target, interval = [(5_000_000, 100_000_000), (7_000_000, 30_000_000)][seed % 2]
     law = CodelFolly(target / 1e9, interval / 1e9)
     state = law.init(100.0)
@@ -244,15 +256,22 @@ def test_slot_by_slot_as_folly_counts(seed: int) -> None:
     now = until = least = 0
     fresh, overloaded, refusals = True, False, 0
     for k in range(5_000):
-        now += draw.choice([0, 1, 1_000_000, interval, draw.randrange(20) * 1_000_000, draw.randrange(10**7)])
-        wait = min(now, draw.choice([0, target - 1, target, target + 1, 2 * target, 2 * target + 1, 10**8]))
+        now += draw.choice(
+            [0, 1, 1_000_000, interval, draw.randrange(20) * 1_000_000, draw.randrange(10**7)]
+        )
+        wait = min(
+            now, draw.choice([0, target - 1, target, target + 1, 2 * target, 2 * target + 1, 10**8])
+        )
         due = (now - wait) / 1e9
         if now > until and not fresh:
             overloaded, until, fresh = least > target, now + interval, True
         refuse = not fresh and overloaded and wait > 2 * target
         least, fresh = wait if fresh else min(least, wait), False
         state = law.admit(state, now / 1e9, now / 1e9 - due, 0.0)
-        assert (state.reject == 1.0, state.load) == (refuse, min(100, 100 * least // (2 * target))), k
+        assert (state.reject == 1.0, state.load) == (
+            refuse,
+            min(100, 100 * least // (2 * target)),
+        ), k
         refusals += refuse
     assert refusals > 100
 
@@ -269,11 +288,17 @@ def test_folly_refuses_only_above_twice_the_delay_and_only_while_the_least_was_t
     assert (state.overloaded, state.until) == (1.0, 0.2)
     assert law.admit(state, 0.15, 0.01, 0.0).reject == 0.0
     assert law.admit(state, 0.15, 0.0101, 0.0).reject == 1.0
-    assert law.admit(state, 0.2, 0.0101, 0.0).reject == 1.0  # the interval has not ended: 0.2 is not above
+    assert (
+        law.admit(state, 0.2, 0.0101, 0.0).reject == 1.0
+    )  # the interval has not ended: 0.2 is not above
     short = law.admit(state, 0.16, 0.005, 0.0)
     assert short.shortest == 0.005
     after = law.admit(short, 0.201, 0.1, 0.0)
-    assert (after.overloaded, after.reject, after.shortest) == (0.0, 0.0, 0.1)  # 5 ms are not above 5 ms
+    assert (after.overloaded, after.reject, after.shortest) == (
+        0.0,
+        0.0,
+        0.1,
+    )  # 5 ms are not above 5 ms
 
 
 def test_folly_by_latencies() -> None:

@@ -39,7 +39,8 @@ def records(name: str) -> st.SearchStrategy[Any]:
 def _records(draw: st.DrawFn, name: str) -> Any:
     """A record with every parameter drawn from its range (from the useful part of an endless one).
 
-    The ends, the default and what lies near the lower end come often. One draw of bytes, as for `PIECES`.
+    The ends, the default and what lies near the lower end come often. One draw of bytes, as for
+    `PIECES`.
     """
     law = CONTROLLERS[name]
     allowed = ranges(law)
@@ -96,7 +97,8 @@ def observed(pieces: list[bytes], target: float) -> list[Observation]:
     return history
 
 
-#: A history's bytes: one draw a call, because Hypothesis takes longer for each number than a law does.
+#: A history's bytes: one draw a call, because Hypothesis takes longer for each number than a law
+#: does.
 PIECES = st.lists(st.binary(min_size=20, max_size=20), min_size=1, max_size=30)
 
 
@@ -123,7 +125,9 @@ def test_equal_inputs_give_equal_bits(name: str, data: st.DataObject, target: fl
 @LAWS
 @given(st.data(), TARGETS)
 @settings(max_examples=100, deadline=None)
-def test_states_are_floats_and_begin_with_the_valves(name: str, data: st.DataObject, target: float) -> None:
+def test_states_are_floats_and_begin_with_the_valves(
+    name: str, data: st.DataObject, target: float
+) -> None:
     law = data.draw(records(name))
     for state in states(law, target, data.draw(observations(target))):
         assert state._fields[:3] == ("rate", "limit", "reject")
@@ -214,7 +218,9 @@ def test_the_origin_of_time_does_not_matter(
     if hasattr(law, "sensor"):
         # The driver's windows stand in its own time: as the history's, without rounding.
         lengths = {f: getattr(law, f) for f, allowed in ranges(law).items() if allowed.unit == "s"}
-        law = law._replace(**{f: max(1.0, round(length / TICK)) * TICK for f, length in lengths.items()})
+        law = law._replace(
+            **{f: max(1.0, round(length / TICK)) * TICK for f, length in lengths.items()}
+        )
     history = data.draw(observations(target))
     assert valves(law, target, history, 0.0) == valves(law, target, history, shift * TICK)
 
@@ -228,7 +234,8 @@ def test_a_local_refusal_changes_no_valve(name: str, data: st.DataObject, target
     refusal = Observation(1e3, target, math.nan, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0)
     after = law.update(state, refusal, *memory_of(law))
     assert after[:2] == state[:2]
-    # A law that refuses may count its own refusals: by the SRE book's, they are requests like any other.
+    # A law that refuses may count its own refusals: by the SRE book's, they are requests like any
+    # other.
     if CONTROLLERS[name].actuators != ("reject",):
         assert after.reject == state.reject
 
@@ -237,7 +244,8 @@ def test_a_local_refusal_changes_no_valve(name: str, data: st.DataObject, target
 def test_it_starts_with_the_actuator_that_it_names_and_the_others_open(name: str) -> None:
     law = CONTROLLERS[name]
     rate, limit, reject = law().init(123.0)[:3]
-    # A law with two actuators decides by what it sees which one it sets: the rate is open until then.
+    # A law with two actuators decides by what it sees which one it sets: the rate is open until
+    # then.
     assert rate <= 123.0 if law.actuators == ("rate",) else rate == math.inf
     assert 1.0 <= limit < math.inf if "limit" in law.actuators else limit == math.inf
     assert reject == 0.0

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 from laws import done, fed, memory_of
 
-from tpssim.controllers.envoy_gradient import EnvoyGradient, added, cut_quantile, probe_wait, stepped
+from tpssim.controllers.envoy_gradient import (
+    EnvoyGradient,
+    added,
+    cut_quantile,
+    probe_wait,
+    stepped,
+)
 from tpssim.core.errors import InputError
 from tpssim.core.pacer import Pacer
 from tpssim.core.types import Observation
@@ -29,7 +35,9 @@ class Run:
 
     def ends(self, latency: float, times: int = 1, dropped: bool = False) -> Run:
         for _ in range(times):
-            self.state = self.law.update(self.state, done(self.now, latency, dropped=dropped), *self.memory)
+            self.state = self.law.update(
+                self.state, done(self.now, latency, dropped=dropped), *self.memory
+            )
         return self
 
     def later(self, seconds: float) -> Run:
@@ -38,7 +46,9 @@ class Run:
 
 
 def limits_of(law: EnvoyGradient, run: Run, latency: float, rounds: int) -> list[float]:
-    """The limit after each window of five such calls and 101 ms: a timer acts with the next completion."""
+    """The limit after each window of five such calls and 101 ms: a timer acts with the next
+    completion.
+    """
     found = []
     for _ in range(rounds):
         run.ends(latency, 5).later(0.101)
@@ -102,7 +112,8 @@ def test_half_a_minute_later_a_probe_and_the_old_limit_after_it() -> None:
     before = run.state.limit
     assert before > 100.0
     run.later(31.0).ends(0.013)
-    # The call that came back is the first after the timer: the probe began while it was under way, or not.
+    # The call that came back is the first after the timer: the probe began while it was under way,
+    # or not.
     assert (run.state.limit, run.state.probing) == (3.0, 1.0)
     run.ends(0.013, 4)
     assert run.state.probing == 0.0
@@ -163,11 +174,25 @@ def test_five_windows_at_the_floor_set_off_a_probe() -> None:
 
 
 def test_a_fixed_least_latency_has_no_probes() -> None:
-    """Run with envoyproxy/envoy 0884a279, `fixed_value` 13 ms: five windows at the floor set off none."""
+    """Run with envoyproxy/envoy 0884a279, `fixed_value` 13 ms: five windows at the floor set off
+    none.
+    """
     law = EnvoyGradient(fixed=0.013)
     calls = [(0.05, 0.013), (0.11, 0.013), *((0.21 + 0.1 * k, 0.03) for k in range(8))]
     states = fed(law, [done(now, latency) for now, latency in calls])
-    assert [state.limit for state in states] == [3.0, 3.0, 5.0, 8.0, 6.0, 4.0, 3.0, 3.0, 3.0, 3.0, 3.0]
+    assert [state.limit for state in states] == [
+        3.0,
+        3.0,
+        5.0,
+        8.0,
+        6.0,
+        4.0,
+        3.0,
+        3.0,
+        3.0,
+        3.0,
+        3.0,
+    ]
     assert {state.probing for state in states} == {0.0}
     assert {state.least for state in states} == {13000.0}
     late = fed(law._replace(fixed=0.0139), [done(500.0, 0.01)])[-1]
@@ -175,11 +200,15 @@ def test_a_fixed_least_latency_has_no_probes() -> None:
 
 
 def test_a_floor_of_its_own_leaves_the_limit_alone_in_a_probe() -> None:
-    """Run with envoyproxy/envoy 149521d8, as its test of `min_concurrency_limit` 2 beside a probe's 7."""
+    """Run with envoyproxy/envoy 149521d8, as its test of `min_concurrency_limit` 2 beside a probe's
+    7.
+    """
     law = EnvoyGradient(
         min_limit=7.0, max_limit=100.0, probe_samples=5.0, jitter=0.0, probe_every=30.0, floor=2.0
     )
-    calls = [(0.05, 0.013)] * 5 + [(0.06, 0.005), (0.16, 0.005), (0.26, 0.005)] + [(31.0, 0.013)] * 5
+    calls = (
+        [(0.05, 0.013)] * 5 + [(0.06, 0.005), (0.16, 0.005), (0.26, 0.005)] + [(31.0, 0.013)] * 5
+    )
     states = fed(law, [done(now, latency) for now, latency in calls])
     assert [state.limit for state in states] == [2.0] * 7 + [6.0, 15.0] + [35.0] * 5
     assert [state.probing for state in states] == [1.0] * 5 + [0.0] * 4 + [1.0] * 4 + [0.0]
@@ -190,10 +219,13 @@ def test_windows_at_a_floor_of_its_own_set_off_probe_after_probe() -> None:
     law = EnvoyGradient(probe_samples=1.0, jitter=0.0, floor=2.0, buffer=0.0)
     calls = [(0.05, 0.005), *((0.1 + 0.1 * k, 0.05) for k in range(6))]
     states = fed(law, [done(now, latency) for now, latency in calls])
-    # Ends at 0.15, ..., 0.55 leave it at 2; the call that ends at 0.6 was released when the probe began.
+    # Ends at 0.15, ..., 0.55 leave it at 2; the call that ends at 0.6 was released when the probe
+    # began.
     assert [state.at_floor for state in states[-2:]] == [4.0, 5.0]
     assert (states[-1].least, states[-1].probing) == (50500.0, 0.0)
-    quiet = fed(law, [*(done(now, latency) for now, latency in calls), done(9.0, 0.2, dropped=True)])[-1]
+    quiet = fed(
+        law, [*(done(now, latency) for now, latency in calls), done(9.0, 0.2, dropped=True)]
+    )[-1]
     assert (quiet.probing, quiet.at_floor) == (0.0, 5.0)
     again = [(0.69, 0.1), (0.75, 0.1)]
     state = fed(law, [done(now, latency) for now, latency in [*calls, *again]])[-1]
@@ -217,12 +249,17 @@ def test_the_timer_that_ran_out_first_acts_first() -> None:
     # The probe is due at 1.25, a window's end at 1.3: what that window held is gone.
     law = QUICK._replace(probe_every=0.25, buffer=1.0)
     run = Run(law).ends(0.005, 5)
-    for gap in (0.05, 0.1, 0.07):  # 1.05, 1.15, 1.22: the ends of 1.1 and 1.2 double 3 and 8, and add roots
+    for gap in (
+        0.05,
+        0.1,
+        0.07,
+    ):  # 1.05, 1.15, 1.22: the ends of 1.1 and 1.2 double 3 and 8, and add roots
         run.later(gap).ends(0.005)
     assert run.state.limit == 20.0
     run.later(0.13).ends(0.005)
     assert (run.state.limit, run.state.saved, run.state.probing) == (3.0, 20.0, 1.0)
-    # At equal times the window's end comes first; 1 + 0.1 + 0.15 is 1.25 in whole ns, if not in floats.
+    # At equal times the window's end comes first; 1 + 0.1 + 0.15 is 1.25 in whole ns, if not in
+    # floats.
     run = Run(QUICK._replace(probe_every=0.25, update_every=0.25, buffer=1.0)).ends(0.005, 5)
     run.later(0.1).ends(0.005).later(0.15).ends(0.005)
     assert run.state.saved == 8.0
@@ -296,7 +333,9 @@ def test_a_refusal_is_no_news() -> None:
 
 
 def test_bounds_in_the_wrong_order() -> None:
-    with pytest.raises(InputError, match="min_limit=30 lies above max_limit=25; allowed: min <= max"):
+    with pytest.raises(
+        InputError, match="min_limit=30 lies above max_limit=25; allowed: min <= max"
+    ):
         checked(EnvoyGradient(min_limit=30.0, max_limit=25.0), "envoy-gradient")
     with pytest.raises(InputError, match="floor=30 lies above max_limit=25; allowed: floor <= max"):
         checked(EnvoyGradient(floor=30.0, max_limit=25.0), "envoy-gradient")

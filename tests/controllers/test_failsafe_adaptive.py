@@ -22,7 +22,9 @@ LAW = FailsafeAdaptive(samples=1.0, longest=1.0)
 
 
 def warmed(law: FailsafeAdaptive, *calls: tuple[float, float], gap: float = 2.0) -> list[Any]:
-    """States after calls of (round trip, in flight), 2 s apart; the baseline knows ten windows of 1 s."""
+    """States after calls of (round trip, in flight), 2 s apart; the baseline knows ten windows of 1
+    s.
+    """
     state: Any = law.init(100.0)._replace(baselines=10.0, baseline=1e9, baseline_total=1e10)
     memory, seen = memory_of(law), []
     for k, (rtt, in_flight) in enumerate(calls, start=1):
@@ -55,7 +57,10 @@ def test_round_trips_are_filtered_and_smoothed() -> None:
     states = warmed(LAW, *((rtt, 10.0) for rtt in (0.1, 0.3, 0.2, 0.2, 0.25)))
     assert states[-1].smoothed == 0.2e9  # (0.1 + 0.3 + 0.2 + 0.2 + the median 0.2) / 5
     median = array("d", [0.0] * 5)
-    found = [_moving.median_of_five(median, 0, float(k), x) for k, x in enumerate((100, 300, 200, 200, 250))]
+    found = [
+        _moving.median_of_five(median, 0, float(k), x)
+        for k, x in enumerate((100, 300, 200, 200, 250))
+    ]
     assert found == [100, 300, 200, 200, 200]
 
 
@@ -64,7 +69,10 @@ def test_round_trips_are_filtered_and_smoothed() -> None:
     [
         ([(1.0, 5.0), (0.5, 5.0)], [21.0, 22.0]),  # queue 0, then below
         ([(2.0, 10.0), (2.0, 10.0)], [19.0, 18.0]),  # queue 20 x (1 - 1.1818 / 2) = 8.2
-        ([(1.3, 10.0), (1.3, 10.0)], [20.0, 20.0]),  # 20 x (1 - 1.0545 / 1.3) = 3.8: between 3 and 6
+        (
+            [(1.3, 10.0), (1.3, 10.0)],
+            [20.0, 20.0],
+        ),  # 20 x (1 - 1.0545 / 1.3) = 3.8: between 3 and 6
     ],
 )
 def test_vectors(calls: list[tuple[float, float]], found: list[float]) -> None:
@@ -100,14 +108,20 @@ def test_caps(decay: float, least: float, m: float, cap: float) -> None:
 def test_the_cap_in_the_law() -> None:
     assert limits(warmed(LAW, (1.0, 4.0))) == [20.0]  # wanted 21, cap 20: up to it
     assert limits(warmed(LAW, (1.0, 3.0))) == [19.0]  # cap 15, below the limit: one less
-    assert limits(warmed(LAW._replace(factor_decay=2.0), (1.0, 5.0))) == [19.0]  # 5 x (5 - 1.398) = 18.01
-    assert limits(warmed(LAW._replace(factor_decay=9.0, min_factor=4.5), (1.0, 5.0))) == [21.0]  # 22.5
+    assert limits(warmed(LAW._replace(factor_decay=2.0), (1.0, 5.0))) == [
+        19.0
+    ]  # 5 x (5 - 1.398) = 18.01
+    assert limits(warmed(LAW._replace(factor_decay=9.0, min_factor=4.5), (1.0, 5.0))) == [
+        21.0
+    ]  # 22.5
     assert limits(warmed(LAW._replace(max_factor=4.1), (1.0, 5.0))) == [20.0]  # 20.5, trunc
     assert limits(warmed(LAW._replace(max_limit=20.0), (1.0, 10.0))) == [20.0]
     assert limits(warmed(LAW._replace(min_limit=20.0), (2.0, 10.0))) == [20.0]
 
 
-@pytest.mark.parametrize(("initial", "lg"), [(99.0, 1.0), (100.0, 2.0), (999.0, 2.0), (1000.0, 3.0)])
+@pytest.mark.parametrize(
+    ("initial", "lg"), [(99.0, 1.0), (100.0, 2.0), (999.0, 2.0), (1000.0, 3.0)]
+)
 def test_steps_grow_with_the_limit(initial: float, lg: float) -> None:
     law = LAW._replace(initial=initial, max_limit=2000.0)
     assert limits(warmed(law, (1.0, 1000.0))) == [initial + lg]
@@ -130,11 +144,16 @@ def test_moving_averages(age: float, warm_up: float, values: list[float], averag
 
 
 @pytest.mark.parametrize(
-    ("values", "cv"), [([5.0, 10.0], 0.3333), ([10.0, 15.0, 20.0], 0.2722), ([10.0, 20.0, 30.0], 0.4082)]
+    ("values", "cv"),
+    [([5.0, 10.0], 0.3333), ([10.0, 15.0, 20.0], 0.2722), ([10.0, 20.0, 30.0], 0.4082)],
 )
 def test_variation(values: list[float], cv: float) -> None:
     ring = array("d", [0.0]) * 10
-    for value in (1e3, 0.0, *values):  # a ring as long as the values: the first has left; a zero is not kept
+    for value in (
+        1e3,
+        0.0,
+        *values,
+    ):  # a ring as long as the values: the first has left; a zero is not kept
         _moving.kept(ring, 0, 4, len(values), value)
     assert _moving.spread(ring, 0)[2] == pytest.approx(cv, abs=5e-5)
     assert math.isnan(_moving.spread(array("d", [1.0, 1.0, 5.0, 25.0]), 0)[2])
@@ -183,7 +202,10 @@ def test_correlation() -> None:
                 (721, 100, 300),
             ],
         ),
-        (300.0, [(0, 700, 700), (60, 1000, 1000), (120, 600, 1000), (180, 500, 1000), (420, 800, 800)]),
+        (
+            300.0,
+            [(0, 700, 700), (60, 1000, 1000), (120, 600, 1000), (180, 500, 1000), (420, 800, 800)],
+        ),
         (60.0, [(0, 1000, 1000), (60, 50, 50)]),
     ],
 )
@@ -202,7 +224,8 @@ def test_more_than_are_kept_lose_the_last_but_one() -> None:
 
 def test_windows_accumulate_until_they_are_long_enough_and_have_enough() -> None:
     law = FailsafeAdaptive(samples=3.0)
-    # The first may end at any time after 0, with its third sample; then 2 x 0.8 s must pass, more than 1 s.
+    # The first may end at any time after 0, with its third sample; then 2 x 0.8 s must pass, more
+    # than 1 s.
     ends = [0.0, 0.1, 0.2, 0.3, 0.4, 1.8, 1.801, 9.0]
     states = fed(law, [done(end, 0.8, 10.0) for end in ends])[1:]
     assert [state.windows for state in states] == [0, 0, 1, 1, 1, 1, 2, 2]
@@ -217,8 +240,12 @@ def test_calls_of_no_time_are_samples() -> None:
     """Run with failsafe-go/failsafe-go 5759a5e: two samples a window, one call in the semaphore."""
     law = FailsafeAdaptive(samples=2.0)
     news = [(0.5, 0.0), (1.1, 0.0), (2.2, 0.01), (3.3, 0.0)]
-    states = fed(law, [Observation(t, 100.0, rtt, 0.0, 1.0, 0.0, 10.0, 0.0, 0.0, 1.0) for t, rtt in news])
-    assert [(state.limit, state.smoothed, state.baseline, state.samples) for state in states[1:]] == [
+    states = fed(
+        law, [Observation(t, 100.0, rtt, 0.0, 1.0, 0.0, 10.0, 0.0, 0.0, 1.0) for t, rtt in news]
+    )
+    assert [
+        (state.limit, state.smoothed, state.baseline, state.samples) for state in states[1:]
+    ] == [
         (20.0, 0.0, 0.0, 1.0),
         (21.0, 0.0, 0.0, 0.0),
         (21.0, 0.0, 0.0, 1.0),
@@ -228,7 +255,9 @@ def test_calls_of_no_time_are_samples() -> None:
 
 def test_a_dropped_call_is_no_sample_but_may_end_a_window() -> None:
     law = FailsafeAdaptive(samples=2.0)
-    states = fed(law, [done(0.0, 0.1, 10.0), done(0.0, 0.1, 10.0), done(0.5, 9.0, 50.0, dropped=True)])
+    states = fed(
+        law, [done(0.0, 0.1, 10.0), done(0.0, 0.1, 10.0), done(0.5, 9.0, 50.0, dropped=True)]
+    )
     assert [state.windows for state in states] == [0.0, 0.0, 0.0, 1.0]
     assert states[-1].smoothed == 1e8
     # A failure that is no drop is recorded as any answer.
@@ -237,7 +266,8 @@ def test_a_dropped_call_is_no_sample_but_may_end_a_window() -> None:
 
 
 def tenth_window(peak: float, growth: float) -> float:
-    """What the tenth window does to the limit: each has 2 more in flight and takes `growth` of 10 s longer.
+    """What the tenth window does to the limit: each has 2 more in flight and takes `growth` of 10 s
+    longer.
 
     `peak` are in flight at its end. Until then the limit rises to 29.
     """
@@ -259,7 +289,8 @@ def tenth_window(peak: float, growth: float) -> float:
         # Smoothed from 10 to 11.98 s, from 20 calls/s to 18.2: throughput falls. The queue, of
         # 29 x (1 - 11.036 / 11.98) = 2.3, holds.
         (0.06, 0.0),
-        # Throughput varies by less than 1 %: correlation 0, latency's is 1. Queues of 2 and 1 in these.
+        # Throughput varies by less than 1 %: correlation 0, latency's is 1. Queues of 2 and 1 in
+        # these.
         (0.03, 1.0),
         # Throughput rises with them, by a few per cent only, and so does latency.
         (0.015, 1.0),
@@ -270,7 +301,9 @@ def test_latency_that_goes_with_the_calls_in_flight_lowers_a_full_limit(
 ) -> None:
     assert tenth_window(1000.0, growth) == -1.0
     assert tenth_window(29.0, growth) == -1.0  # full is 29 of 29
-    assert tenth_window(28.0, growth) == queue_says  # not full, though more were when the call was released
+    assert (
+        tenth_window(28.0, growth) == queue_says
+    )  # not full, though more were when the call was released
 
 
 def test_throughput_that_goes_with_the_calls_in_flight_does_not() -> None:
@@ -336,5 +369,7 @@ def test_values_are_sorted_with_their_weights() -> None:
 
 
 def test_bounds_in_the_wrong_order() -> None:
-    with pytest.raises(InputError, match="min_limit=30 lies above max_limit=25; allowed: min <= max"):
+    with pytest.raises(
+        InputError, match="min_limit=30 lies above max_limit=25; allowed: min <= max"
+    ):
         checked(FailsafeAdaptive(min_limit=30.0, max_limit=25.0), "failsafe-adaptive")

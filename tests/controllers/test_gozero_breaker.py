@@ -84,7 +84,8 @@ def test_the_originals_history(ok: int, failed: int) -> None:
 
 
 def test_the_originals_recovery() -> None:
-    # TestGoogleBreakerRecover: 20 bins of 10 ms, ten with 100 failures each, ten with 100 successes each.
+    # TestGoogleBreakerRecover: 20 bins of 10 ms, ten with 100 failures each, ten with 100 successes
+    # each.
     breaker = Breaker(GozeroBreaker(window=0.2, bins=20.0))
     for k in range(20):
         breaker.answered(0.01 * k, 100.0 * (k >= 10), 100.0 * (k < 10))
@@ -115,8 +116,16 @@ def test_a_call_is_forced_when_none_was_let_through_for_a_second() -> None:
     assert breaker.asked(5.0) == pytest.approx(90.0 / 96.0)
     breaker.refused(5.0)
     assert breaker.asked(5.1) == pytest.approx(91.0 / 97.0)  # the refused one is a request
-    # No refusal is told: let through at 5.1 s. Refused until 6.1 s, then one is let through, and so on.
-    for now, forced in [(5.2, False), (6.1, False), (6.11, True), (6.2, False), (7.11, False), (7.12, True)]:
+    # No refusal is told: let through at 5.1 s. Refused until 6.1 s, then one is let through, and so
+    # on.
+    for now, forced in [
+        (5.2, False),
+        (6.1, False),
+        (6.11, True),
+        (6.2, False),
+        (7.11, False),
+        (7.12, True),
+    ]:
         assert (breaker.asked(now) == 0.0) == forced, now
         if not forced:
             breaker.refused(now)

@@ -28,7 +28,9 @@ from tpssim.scenarios.disturbances import Step
 from tpssim.scenarios.plant import Async, Backend
 from tpssim.scenarios.service_times import Constant
 
-LAW = Headroom(alpha=0.02, share=0.95, patience=100.0, queue=1.0, slack=0.15, cut=0.93, probe_every=100.0)
+LAW = Headroom(
+    alpha=0.02, share=0.95, patience=100.0, queue=1.0, slack=0.15, cut=0.93, probe_every=100.0
+)
 
 
 def blocked(*news: tuple[float, float, float], law: Headroom = LAW) -> list[Any]:
@@ -58,13 +60,16 @@ def test_a_mean_that_has_settled_jumps_when_the_service_changes() -> None:
     busy = Busy(math.nan, math.nan, 0.0, 1.0)
     for _ in range(300):
         busy = smoothed(busy, 0.02, 0.02)
-    # 200 ms count as three means, 60: the quick mean is 20 + 0.3 x 40 = 32, far outside 3 x 2 x 0.42 ms.
+    # 200 ms count as three means, 60: the quick mean is 20 + 0.3 x 40 = 32, far outside 3 x 2 x
+    # 0.42 ms.
     assert smoothed(busy, 0.2, 0.02).mean == pytest.approx(0.032)
     # 22 ms are within a tenth of the mean, which is taken for noise: 20 + 0.02 x 2.
     assert smoothed(busy, 0.022, 0.02).mean == pytest.approx(0.02004)
 
 
-def flight(start: float, latency: float, n: int = 16, peak: float = 20.0, step: float = 0.01) -> list[Any]:
+def flight(
+    start: float, latency: float, n: int = 16, peak: float = 20.0, step: float = 0.01
+) -> list[Any]:
     """n completions, one every `step` seconds after `start`, of calls of that latency."""
     return [done(start + step * (k + 1), latency, peak) for k in range(n)]
 
@@ -98,7 +103,8 @@ def test_the_first_congestion_finds_the_window_by_littles_law() -> None:
 
 
 def test_it_asks_whether_it_is_a_queue() -> None:
-    # The window that begins at 28 ticks still holds old calls. The one from 52 to 76 sets off the probe.
+    # The window that begins at 28 ticks still holds old calls. The one from 52 to 76 sets off the
+    # probe.
     waiting = [*CONGESTED, *flight(28 * TICK, 0.25, 48, step=TICK)]
     states = fed(LAW, waiting)
     assert [state.probing for state in states[-2:]] == [0.0, 1.0]
@@ -114,8 +120,8 @@ def test_it_asks_whether_it_is_a_queue() -> None:
 
 
 def test_a_queue_that_is_too_long_shrinks_and_one_that_is_too_short_grows() -> None:
-    # Judged at 124 ticks, settled at 135.2. From 148: 64/s of 0.15 s are 9.6 in flight, 1.6 of them waiting.
-    # wanted 1 + 0.15 x 9.6 = 2.44: + 0.2 x 0.84.
+    # Judged at 124 ticks, settled at 135.2. From 148: 64/s of 0.15 s are 9.6 in flight, 1.6 of them
+    # waiting. wanted 1 + 0.15 x 9.6 = 2.44: + 0.2 x 0.84.
     before = [*CONGESTED, *flight(28 * TICK, 0.25, 72, step=TICK)]
     before += flight(100 * TICK, 0.175, 24, 11.0, step=TICK)
     shorter = fed(LAW, [*before, *flight(124 * TICK, 0.15, 48, step=TICK)])[-1]
@@ -147,14 +153,21 @@ def test_it_uses_what_there_is_and_adds_little_latency(
 
 @pytest.mark.parametrize(("servers", "way"), [(3.0, 0.002), (4.0, 0.006), (6.0, 0.0)])
 def test_a_few_servers_that_become_slower_are_kept_busy(servers: float, way: float) -> None:
-    """A stale latency without queue looks like a queue; cutting that takes work away, which shows."""
+    """A stale latency without queue looks like a queue; cutting that takes work away, which
+    shows.
+    """
     third = Step(10.0, 30.0, 4.0)
-    scenario = Scenario("few-servers", Constant(servers / 300.0), 250.0, 40.0, Async(0.0, "completion"))
+    scenario = Scenario(
+        "few-servers", Constant(servers / 300.0), 250.0, 40.0, Async(0.0, "completion")
+    )
     network = Constant(way) if way else None
     scenario = scenario._replace(
         disturbances=(third,), backend=Backend(servers=servers, places=50.0), network=network
     )
-    shares = [measure_phases(simulate(scenario, "headroom", replication=k))[1].steady_share for k in range(3)]
+    shares = [
+        measure_phases(simulate(scenario, "headroom", replication=k))[1].steady_share
+        for k in range(3)
+    ]
     assert min(shares) >= 0.9
 
 
@@ -170,7 +183,9 @@ def test_each_number_of_the_state_keeps_its_name() -> None:
     busy, air, pace = busy_of(state), flight_of(state), pace_of(state)
     assert state_of(state.rate, state.limit, busy, state.crowd, air, pace, state.wanted) == state
     renamed = {"mean": "busy"}
-    named: dict[str, float] = {renamed.get(name, name): value for name, value in busy._asdict().items()}
+    named: dict[str, float] = {
+        renamed.get(name, name): value for name, value in busy._asdict().items()
+    }
     named |= {**air._asdict(), **pace._asdict()}
     assert all(value == getattr(state, name) for name, value in named.items())
 
@@ -181,7 +196,9 @@ TOLD = Tuning(queue=1.5, slack=0.03, probe_every=200.0)
 
 
 def after_a_second(target: float, base: float, **known: float) -> float:
-    """The window after a second in which 100 calls of 0.2 s each were done, with the limit reached."""
+    """The window after a second in which 100 calls of 0.2 s each were done, with the limit
+    reached.
+    """
     flight = opened(0.0)._replace(
         good=100.0, total=20.0, squares=4.0, peak=20.0, base=base, probed=0.0, **known
     )
@@ -201,5 +218,6 @@ def test_one_stray_call_is_cut_and_moves_a_noisy_service_little() -> None:
     # 0.01 apart, less than 3 x 0.01 x sqrt(0.3 / 1.7) = 0.0126.
     noisy = smoothed(Busy(0.02, 0.02, 0.01**2, 0.05), 5.0, 0.05)
     assert (noisy.mean, noisy.quick) == pytest.approx((0.022, 0.032))
-    # sd 0.002: cut to three means all the same, and now 0.01 is more than 0.0025: taken for a change.
+    # sd 0.002: cut to three means all the same, and now 0.01 is more than 0.0025: taken for a
+    # change.
     assert smoothed(Busy(0.02, 0.02, 0.002**2, 0.05), 5.0, 0.05).mean == pytest.approx(0.032)

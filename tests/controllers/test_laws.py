@@ -64,7 +64,11 @@ def test_ewma_deadzone_by_hand() -> None:
         (0.2, 0.0, 9.0),  # ewma = 0.2 (first), ratio 2 > 1.1: x 0.9
         (0.3, 0.0, 8.1),  # ewma = 0.02 + 0.16 = 0.18, ratio 0.18 x 9 = 1.62: x 0.9
         (0.4, 0.0, 7.29),  # ewma = 0.02 + 0.144 = 0.164, ratio 0.164 x 8.1 = 1.328: x 0.9
-        (0.5, 0.0, 6.561),  # ewma = 0.02 + 0.1312 = 0.1512, ratio 0.1512 x 7.29 = 1.102: x 0.9, just
+        (
+            0.5,
+            0.0,
+            6.561,
+        ),  # ewma = 0.02 + 0.1312 = 0.1512, ratio 0.1512 x 7.29 = 1.102: x 0.9, just
         (0.6, 0.0, 7.561),  # ewma = 0.02 + 0.12096 = 0.14096, ratio x 6.561 = 0.925 < 0.95: + 1
         (0.7, 0.0, 7.561),  # ewma = 0.02 + 0.112768 = 0.132768, ratio x 7.561 = 1.004: held
     ]
@@ -72,14 +76,16 @@ def test_ewma_deadzone_by_hand() -> None:
 
 
 def test_ewma_deadzone_holds_at_both_edges() -> None:
-    # alpha 1: the ratio is the last interval x rate. 0.125 s at 8/s is 1, the edge of both comparisons.
+    # alpha 1: the ratio is the last interval x rate. 0.125 s at 8/s is 1, the edge of both
+    # comparisons.
     law = EwmaDeadzone(alpha=1.0, deadzone=1.0, low=1.0)
     state = law.init(16.0)._replace(rate=8.0, last=0.0)
     assert law.update(state, Observation(0.125, 16.0, 0.0, 0.0)).rate == 8.0
 
 
 def test_ewma_deadzone_cannot_see_spare_capacity() -> None:
-    # Released on time, returns lie one commanded interval apart, however fast the service: nothing moves.
+    # Released on time, returns lie one commanded interval apart, however fast the service: nothing
+    # moves.
     law = EwmaDeadzone()
     state = law.init(200.0)._replace(rate=32.0, last=0.0, ewma=1.0 / 32.0)
     for k in range(1, 1000):
@@ -109,7 +115,8 @@ def test_busy_time_holds_at_both_edges() -> None:
 
 
 def test_busy_time_sees_spare_capacity() -> None:
-    # The run in which ewma-deadzone never moves: busy 0.5 ms of 31 ms, + 1 a call, 200 after 168 calls.
+    # The run in which ewma-deadzone never moves: busy 0.5 ms of 31 ms, + 1 a call, 200 after 168
+    # calls.
     law = BusyTime(inc_step=1.0 / 200.0)
     state = law.init(200.0)._replace(rate=32.0)
     rates = []
@@ -126,7 +133,9 @@ def test_busy_time_ignores_a_call_without_busy_time() -> None:
     assert law.update(state, Observation(1.0, 10.0, math.nan, 0.0)) == state
     failed = Observation(1.0, 10.0, 9.0, 0.0, 1.0, errors=1.0)
     assert law.update(state, failed) == state
-    assert law.update(state, failed._replace(drops=1.0)).busy > state.busy  # a timeout kept the consumer busy
+    assert (
+        law.update(state, failed._replace(drops=1.0)).busy > state.busy
+    )  # a timeout kept the consumer busy
 
 
 @pytest.mark.parametrize("record", [EwmaDeadzone(low=1.2), BusyTime(low=0.99, high=0.9)])
@@ -139,7 +148,10 @@ def test_why_names_the_reason() -> None:
     aimd = Aimd()
     first = aimd.update(aimd.init(10.0), Observation(0.0, 10.0, 0.0, 0.0))
     obs = Observation(1.0, 10.0, 0.0, 0.0)
-    assert aimd.why(first, obs, aimd.update(first, obs)) == "returned later than 1.5 intervals after the last"
+    assert (
+        aimd.why(first, obs, aimd.update(first, obs))
+        == "returned later than 1.5 intervals after the last"
+    )
     law = BusyTime()
     obs = Observation(0.0, 10.0, 0.2, 0.0)
     reason = law.why(law.init(10.0), obs, law.update(law.init(10.0), obs))

@@ -1,4 +1,6 @@
-"""Netflix's concurrency limits: vectors of the originals, traces recorded from the original classes."""
+"""Netflix's concurrency limits: vectors of the originals, traces recorded from the original
+classes.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,10 @@ GOLDEN = {
 @pytest.mark.parametrize("shared_golden", ["netflix.jsonl"], indirect=True)
 @pytest.mark.parametrize("name", GOLDEN)
 def test_traces_of_the_original_classes_to_the_bit(name: str, shared_golden: Path) -> None:
-    traces = {t["name"]: t for t in map(json.loads, shared_golden.read_text(encoding="utf-8").splitlines())}
+    traces = {
+        t["name"]: t
+        for t in map(json.loads, shared_golden.read_text(encoding="utf-8").splitlines())
+    }
     law: Any = GOLDEN[name]
     trace = traces[name]
     state, memory = law.init(100.0), memory_of(law)
@@ -56,7 +61,9 @@ def test_aimd() -> None:
     assert limits(NetflixAimd(), done(0.0, 0.001, 10.0)) == [21.0]
     assert limits(NetflixAimd(initial=30.0), done(0.0, 0.001, 10.0, dropped=True)) == [27.0]
     full = NetflixAimd(initial=21.0, min_limit=0.0, max_limit=21.0)
-    assert limits(full, done(0.0, 0.001, 10.0)) == [21.0]  # 20 in flight, doubled, is not 21: no growth
+    assert limits(full, done(0.0, 0.001, 10.0)) == [
+        21.0
+    ]  # 20 in flight, doubled, is not 21: no growth
     assert limits(full, done(0.0, 0.001, 11.0)) == [21.0]  # bounded
     assert limits(NetflixAimd(), done(0.0, 0.001, 9.0)) == [20.0]  # app-limited
     # Over the timeout, by a nanosecond; at it, no.
@@ -68,7 +75,8 @@ def test_aimd() -> None:
     ("second", "in_flight", "limit"), [(0.010, 11.0, 16.0), (0.050, 11.0, 9.0), (0.014, 11.0, 10.0)]
 )
 def test_vegas(second: float, in_flight: float, limit: float) -> None:
-    # Queues of ceil(10 x (1 - 10/10)) = 0, ceil(10 x 0.8) = 8, ceil(10 x 2/7) = 3 against alpha 3, beta 6.
+    # Queues of ceil(10 x (1 - 10/10)) = 0, ceil(10 x 0.8) = 8, ceil(10 x 2/7) = 3 against alpha 3,
+    # beta 6.
     law = NetflixVegas(initial=10.0, max_limit=20.0)
     assert limits(law, done(0.0, 0.01, 10.0), done(0.1, second, in_flight)) == [10.0, limit]
 
@@ -78,7 +86,9 @@ def test_vegas_at_ten_thousand() -> None:
     assert limits(law, done(0.0, 10.0, 5000.0), done(0.1, 10.0, 6000.0)) == [10000.0, 10024.0]
 
 
-@pytest.mark.parametrize(("smoothing", "found"), [(0.5, [100.0, 75.0, 56.0]), (1.0, [100.0, 50.0, 25.0])])
+@pytest.mark.parametrize(
+    ("smoothing", "found"), [(0.5, [100.0, 75.0, 56.0]), (1.0, [100.0, 50.0, 25.0])]
+)
 def test_vegas_with_another_decrease_and_smoothing(smoothing: float, found: list[float]) -> None:
     law = NetflixVegas(initial=100.0, max_limit=200.0, dec_rate=0.5, smoothing=smoothing)
     news = [done(0.1 * k, latency, 100.0) for k, latency in enumerate((0.01, 0.02, 0.02))]
@@ -86,7 +96,8 @@ def test_vegas_with_another_decrease_and_smoothing(smoothing: float, found: list
 
 
 def test_vegas_probes_after_half_to_all_of_multiplier_times_limit_samples() -> None:
-    # jitter 0.5 + 0.5 x 0.5 = 0.75; 0.75 x 2 x 4 = 6 samples; few in flight, so nothing else happens.
+    # jitter 0.5 + 0.5 x 0.5 = 0.75; 0.75 x 2 x 4 = 6 samples; few in flight, so nothing else
+    # happens.
     law = NetflixVegas(initial=4.0, probe_multiplier=2.0)
     states = fed(law, [done(k * 0.1, 0.01 if k == 0 else 0.03, 1.0) for k in range(7)])[1:]
     assert [state.noload for state in states] == [1e7] * 5 + [3e7] * 2
@@ -95,12 +106,17 @@ def test_vegas_probes_after_half_to_all_of_multiplier_times_limit_samples() -> N
 
 def test_vegas_a_new_least_changes_no_limit_even_if_it_was_dropped() -> None:
     law = NetflixVegas()
-    news = [done(0.0, 0.02, 20.0), done(0.1, 0.01, 20.0, dropped=True), done(0.2, 0.01, 20.0, dropped=True)]
+    news = [
+        done(0.0, 0.02, 20.0),
+        done(0.1, 0.01, 20.0, dropped=True),
+        done(0.2, 0.01, 20.0, dropped=True),
+    ]
     assert limits(law, *news) == [20.0, 20.0, 19.0]
 
 
 def test_gradient() -> None:
-    # q = trunc(sqrt 50) = 7. 50 x 1 + 7; g = 2 x 10 / 40 = 0.5: N = 28.5 + 7, 0.8 x 57 + 0.2 x 35.5.
+    # q = trunc(sqrt 50) = 7. 50 x 1 + 7; g = 2 x 10 / 40 = 0.5: N = 28.5 + 7, 0.8 x 57 + 0.2 x
+    # 35.5.
     law = NetflixGradient()
     states = fed(law, [done(0.0, 0.01, 50.0), done(0.1, 0.04, 50.0)])
     assert [state.limit for state in states] == [50.0, 57.0, 52.0]
@@ -123,7 +139,8 @@ def test_gradient_probes() -> None:
 
 
 def test_the_long_term_round_trip_warms_up() -> None:
-    # Window 100: the means of the first of 10..19 are 10, 10.5, ..., 14.5; then 14.5 x 99/101 + 200/101.
+    # Window 100: the means of the first of 10..19 are 10, 10.5, ..., 14.5; then 14.5 x 99/101 +
+    # 200/101.
     law = NetflixGradient2(long_window=100.0)
     rtts = [float(k) for k in range(10, 20)] + [100.0]
     states = fed(law, [done(float(k), rtt / 1e9, 1.0) for k, rtt in enumerate(rtts)])[1:]
@@ -132,8 +149,11 @@ def test_the_long_term_round_trip_warms_up() -> None:
 
 
 def test_gradient2_shrinks_a_long_term_round_trip_that_is_far_too_long() -> None:
-    # Mean of 10 x 50 ms is 50; then 10 ms: 50 x 599/601 + 10 x 2/601 = 49.867, more than twice 10: x 0.95.
-    states = fed(NetflixGradient2(), [done(0.1 * k, 0.05 if k < 10 else 0.01, 20.0) for k in range(11)])
+    # Mean of 10 x 50 ms is 50; then 10 ms: 50 x 599/601 + 10 x 2/601 = 49.867, more than twice 10:
+    # x 0.95.
+    states = fed(
+        NetflixGradient2(), [done(0.1 * k, 0.05 if k < 10 else 0.01, 20.0) for k in range(11)]
+    )
     assert states[-1].long == pytest.approx(49.866888519134776e6 * 0.95, rel=1e-12)
     # Its gradient used the value before: 1.5 x 49.87 / 10 is bounded to 1: + 0.2 x 4 as before.
     assert states[-1].estimate == pytest.approx(20.0 + 11 * 0.8, rel=1e-14)
@@ -160,7 +180,9 @@ def test_a_failure_that_is_no_drop_is_no_sample(law: Any) -> None:
         ([(10, False), (5000, True), (5000, True)], 0.999, 5000.0, 1.0),
     ],
 )
-def test_windows(times: list[tuple[float, bool]], percentile: float, rtt: float, dropped: float) -> None:
+def test_windows(
+    times: list[tuple[float, bool]], percentile: float, rtt: float, dropped: float
+) -> None:
     memory = array("d", [0.0]) * window_memory(1.0, 100.0)
     memory[0], memory[1] = 1.0, 1e9
     for k, (ms, drop) in enumerate(times):
@@ -175,8 +197,8 @@ def test_windows(times: list[tuple[float, bool]], percentile: float, rtt: float,
 def test_a_window_lasts_twice_its_predecessors_least_round_trip_within_bounds() -> None:
     """[0.5, 2] s, two samples: the first is a window of its own and lost, as in the original."""
     law = NetflixAimd(window=0.5, longest=2.0, window_size=2.0)
-    # Window 1 ends at 0.1 with one sample: lost. Next until 0.1 + clamp(2 x 0.1) = 0.6.
-    # 0.3, 0.6 are in it; 0.7 ends it (three): 21. Until 0.7 + 2 x 0.4 = 1.5: 1.4; 1.6 ends it (two): 22.
+    # Window 1 ends at 0.1 with one sample: lost. Next until 0.1 + clamp(2 x 0.1) = 0.6. 0.3, 0.6
+    # are in it; 0.7 ends it (three): 21. Until 0.7 + 2 x 0.4 = 1.5: 1.4; 1.6 ends it (two): 22.
     ends = [0.1, 0.3, 0.6, 0.7, 1.4, 1.6]
     news = [done(end, 0.1 if k == 0 else 0.4, 20.0) for k, end in enumerate(ends)]
     assert limits(law, *news) == [20.0, 20.0, 20.0, 21.0, 21.0, 22.0]
@@ -200,7 +222,8 @@ def test_a_window_tells_of_its_largest_crowd_and_of_any_drop() -> None:
 
 @pytest.mark.parametrize(("kept", "limit"), [(0.0, 31.0), (10.0, 31.0), (20.0, 27.0), (9.0, 30.0)])
 def test_a_percentile_sees_the_first_samples_of_its_window_alone(kept: float, limit: float) -> None:
-    """Run with Netflix/concurrency-limits 78a74b9, `ImmutablePercentileSampleWindow`: 500 ms, ten samples.
+    """Run with Netflix/concurrency-limits 78a74b9, `ImmutablePercentileSampleWindow`: 500 ms, ten
+    samples.
 
     The eleventh is a drop: out of ten it is not seen, and nine are never enough."""
     law = NetflixAimd(initial=30.0, window=0.5, percentile=0.5, kept=kept)
@@ -222,9 +245,18 @@ def test_the_shortest_round_trip_is_a_parameter() -> None:
 
 
 def test_fixed_thresholds_and_a_fixed_queue() -> None:
-    """Run with Netflix/concurrency-limits 78a74b9: `alpha(10).beta(40)`; `queueSize(4)`, no probes."""
+    """Run with Netflix/concurrency-limits 78a74b9: `alpha(10).beta(40)`; `queueSize(4)`, no
+    probes.
+    """
     law = NetflixVegas(initial=250.0, alpha=10.0, beta=40.0, fixed=1.0, probe_multiplier=1e6)
-    calls = [(10.0, 250.0), (10.0, 250.0), (10.1, 250.0), (10.25, 300.0), (11.0, 300.0), (12.0, 300.0)]
+    calls = [
+        (10.0, 250.0),
+        (10.0, 250.0),
+        (10.1, 250.0),
+        (10.25, 300.0),
+        (11.0, 300.0),
+        (12.0, 300.0),
+    ]
     news = [done(0.1 * k, ms / 1e3, in_flight) for k, (ms, in_flight) in enumerate(calls)]
     drop = done(1.0, 0.012, 300.0, dropped=True)
     assert limits(law, *news, drop) == [250.0, 290.0, 292.0, 294.0, 294.0, 292.0, 290.0]
@@ -250,7 +282,9 @@ def test_whole_nanoseconds() -> None:
     "law", [NetflixAimd, NetflixGradient, NetflixGradient2], ids=lambda law: law.__name__
 )
 def test_bounds_in_the_wrong_order(law: Any) -> None:
-    with pytest.raises(InputError, match="min_limit=30 lies above max_limit=25; allowed: min <= max"):
+    with pytest.raises(
+        InputError, match="min_limit=30 lies above max_limit=25; allowed: min <= max"
+    ):
         checked(law(min_limit=30.0, max_limit=25.0), "law")
 
 

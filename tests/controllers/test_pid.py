@@ -47,7 +47,9 @@ def test_the_three_terms() -> None:
     assert (second[0], second[2]) == pytest.approx((5.0, -50.0))
 
 
-@pytest.mark.parametrize(("p_on_input", "d_on_error"), [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])
+@pytest.mark.parametrize(
+    ("p_on_input", "d_on_error"), [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)]
+)
 def test_beside_simple_pid(p_on_input: float, d_on_error: float) -> None:
     """10,000 random observations: the same output and terms, to the bit."""
     package = pytest.importorskip("simple_pid")
@@ -77,7 +79,9 @@ def test_beside_simple_pid(p_on_input: float, d_on_error: float) -> None:
 
 
 def test_another_target_is_another_limit_of_simple_pid() -> None:
-    """Its integral and its last output are clamped when the limits are set, not when it computes next."""
+    """Its integral and its last output are clamped when the limits are set, not when it computes
+    next.
+    """
     package = pytest.importorskip("simple_pid")
     now = [0.0]
     theirs = package.PID(
@@ -123,7 +127,8 @@ def test_pi_by_hand() -> None:
     # 0.3 s: error -0.5, wanted 0.5: I = 1 + 0.1/0.4 x (-0.5) = 0.875.
     state = fed(law, [news(0.1, 0.3, 100.0)])[-1]
     assert (state.rate, state.integral) == pytest.approx((50.0, 0.875))
-    # An hour is cut to an error of -1, a wait of an hour to ti: wanted -0.125, share 0.01: 0.875 - 1 + 0.135.
+    # An hour is cut to an error of -1, a wait of an hour to ti: wanted -0.125, share 0.01: 0.875 -
+    # 1 + 0.135.
     state = law.update(state, news(3600.0, 3600.0, 100.0))
     assert state.rate == 1.0
     assert state.integral == pytest.approx(0.875 + (-1.0 + 0.01 + 0.125))

@@ -32,7 +32,9 @@ AT_ONCE = Pie(max_burst=0.0)
 )
 def test_steps_are_small_while_the_probability_is(p: float, divisor: float) -> None:
     # A steady 30 ms: 0.125 x 15 ms.
-    assert next_probability(p, 0.03, 0.03, 0.015, 0.125, 1.25) == pytest.approx(p + 0.001875 / divisor)
+    assert next_probability(p, 0.03, 0.03, 0.015, 0.125, 1.25) == pytest.approx(
+        p + 0.001875 / divisor
+    )
 
 
 def test_the_cap_the_decay_and_the_bounds() -> None:

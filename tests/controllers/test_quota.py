@@ -1,7 +1,8 @@
-"""headroom at a service that refuses: each rule by hand, quotas of any kind, and one that refuses everything.
+"""headroom at a service that refuses: each rule by hand, quotas of any kind, and one that refuses
+everything.
 
-The quotas of 100 a second and the outages at 5 ms a call were looked at while the law was designed; 37, 250
-and 1 a second, the noisy services and the changed quota were not.
+The quotas of 100 a second and the outages at 5 ms a call were looked at while the law was designed;
+37, 250 and 1 a second, the noisy services and the changed quota were not.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def test_trials_wait_a_share_of_the_time_for_which_it_has_refused() -> None:
 
 def test_it_goes_on_at_what_was_served() -> None:
     # 101 served: 100 in 0.99 s (the first begins it), 0.03 s of refusals, half of the last 20 ms.
-    state = fed(LAW, [*served(100), refused(1.01), refused(1.02), refused(1.03), done(1.05, 0.001)])[-1]
+    state = fed(
+        LAW, [*served(100), refused(1.01), refused(1.02), refused(1.03), done(1.05, 0.001)]
+    )[-1]
     seen = 101.0 / (0.99 + 0.03 + 0.01)
     assert state.allowed == pytest.approx(0.9 * seen)
     assert state.mark == pytest.approx((seen + 100.0) / 2.0)
@@ -74,7 +77,13 @@ def test_a_confirmed_mark_is_tried_ever_more_seldom() -> None:
 
 def test_a_pause_of_the_caller_is_no_time_of_the_service() -> None:
     # An hour in which nothing was asked for, and then two refusals: about 100 a second were served.
-    news = [*served(100), *served(100, 3600.0), refused(3601.01), refused(3601.02), done(3601.03, 0.001)]
+    news = [
+        *served(100),
+        *served(100, 3600.0),
+        refused(3601.01),
+        refused(3601.02),
+        done(3601.03, 0.001),
+    ]
     assert fed(LAW, news)[-1].mark > 95.0
 
 
@@ -131,7 +140,9 @@ def driven(
     alone: bool = False,
     law: str = "headroom",
 ) -> list[tuple[float, bool]]:
-    """When each call was released, and whether it was served; each takes `latency` s, refused or not."""
+    """When each call was released, and whether it was served; each takes `latency` s, refused or
+    not.
+    """
     half = [0.5] * 200_000
     pacer = Pacer(CONTROLLERS[law](), target, 0.0, half, half)
     flying: list[tuple[float, int, float, bool, float]] = []
@@ -150,7 +161,9 @@ def driven(
         elif pacer.release(now):
             good = server(now)
             calls.append((now, good))
-            heapq.heappush(flying, (now + latency, number, now - pacer.deadline, good, float(pacer.flying)))
+            heapq.heappush(
+                flying, (now + latency, number, now - pacer.deadline, good, float(pacer.flying))
+            )
     raise AssertionError
 
 
@@ -204,18 +217,21 @@ def test_the_bench_s_quota_with_noise(service: Service, consumer: Async | Blocki
     scenario = Scenario("quota", service, 300.0, 40.0, consumer, backend=Backend(rate=quota))
     trace = simulate(scenario, "headroom", seed=5, engine="simpy")
     good = int((trace.outcome == 0).sum())
-    # A blocked caller whose calls vary as much as they last catches up in bursts, which cost a little more.
+    # A blocked caller whose calls vary as much as they last catches up in bursts, which cost a
+    # little more.
     assert good >= (0.88 if blocking else 0.9) * quota * 40.0
     assert 1.0 - good / len(trace.released) <= 0.035
 
 
 @pytest.mark.parametrize("out", [17.0, 20.0, 23.0])
 def test_a_service_that_refuses_everything_is_tried_seldom_and_taken_up_soon(out: float) -> None:
-    # 5 ms a call, 50 a second wanted, one at a time. The best laws: 20 calls (botocore-cubic), back in 3.2 s
-    # (aimd-epoch).
+    # 5 ms a call, 50 a second wanted, one at a time. The best laws: 20 calls (botocore-cubic), back
+    # in 3.2 s (aimd-epoch).
     calls = driven(lambda now: not 10.0 <= now < 10.0 + out, 50.0, 50.0 + out, 0.005, alone=True)
     into = sum(1 for now, _ in calls if 10.0 <= now < 10.0 + out)
     assert into <= 40
     late = [now for now, good in calls if good and now >= 10.0 + out]
-    back = next(k * 0.1 for k in range(300) if sum(0 <= t - 10.0 - out - k * 0.1 < 1.0 for t in late) >= 45)
+    back = next(
+        k * 0.1 for k in range(300) if sum(0 <= t - 10.0 - out - k * 0.1 < 1.0 for t in late) >= 45
+    )
     assert back <= 6.4

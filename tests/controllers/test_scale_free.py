@@ -1,6 +1,8 @@
-"""The same plant at another scale of time: the laws that are ours do the same, in units of the service time.
+"""The same plant at another scale of time: the laws that are ours do the same, in units of the
+service time.
 
-A factor that is a power of two changes no digit of a float, so what is asked for is equality, not likeness.
+A factor that is a power of two changes no digit of a float, so what is asked for is equality, not
+likeness.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ SCALES = [2.0**-7, 2.0**-3, 2.0**5, 2.0**10]
 def plants(scale: float) -> dict[str, Scenario]:
     """Plants whose call takes `scale` / 8 s, all with the same number of calls."""
 
-    def of(name: str, service: Exponential | Constant | Recorded, target: float, calls: float) -> Scenario:
+    def of(
+        name: str, service: Exponential | Constant | Recorded, target: float, calls: float
+    ) -> Scenario:
         # late="auto" has a tenth of a second of its own, so the plants keep what was missed.
         return Scenario(name, service, target / scale, calls * scale / 8.0, late=BURST)
 
@@ -68,7 +72,9 @@ def test_the_trace_is_the_same_at_every_scale_of_time(name: str, plant: str) -> 
     for scale in SCALES:
         other = simulate(plants(scale)[plant], name, engine="simpy")
         for column in ("scheduled", "released", "completed", "latency"):
-            assert np.array_equal(getattr(other, column), scale * getattr(one, column), equal_nan=True)
+            assert np.array_equal(
+                getattr(other, column), scale * getattr(one, column), equal_nan=True
+            )
         assert np.array_equal(other.rate, one.rate / scale)
         for column in ("limit", "in_flight", "outcome"):
             assert np.array_equal(getattr(other, column), getattr(one, column))
@@ -77,9 +83,12 @@ def test_the_trace_is_the_same_at_every_scale_of_time(name: str, plant: str) -> 
 @pytest.mark.parametrize("name", OURS)
 @pytest.mark.parametrize("mean", [0.004, 0.04, 0.4, 4.4, 100.0])
 def test_a_blocking_service_is_used_however_long_its_calls_take(name: str, mean: float) -> None:
-    # Twice its capacity is wanted; at 4.4 s a call a floor of 1/s would be four times what it can take.
+    # Twice its capacity is wanted; at 4.4 s a call a floor of 1/s would be four times what it can
+    # take.
     scenario = SCENARIOS["blocking-steady"]
-    scenario = scenario._replace(service=Lognormal(mean, 0.5), target=2.0 / mean, duration=3000.0 * mean)
+    scenario = scenario._replace(
+        service=Lognormal(mean, 0.5), target=2.0 / mean, duration=3000.0 * mean
+    )
     trace = simulate(scenario, name, engine="simpy")
     assert measure(trace)["achieved"] > 0.9
     assert 0.85 < trace.rate[1000:].mean() * mean < 1.05

@@ -39,7 +39,8 @@ def test_delays(
 
 
 @pytest.mark.parametrize(
-    ("least", "start", "delay"), [(0.0, 5.0, 5.0), (4.0, 5.0, 5.0), (6.0, 5.0, 6.0), (7.0, 6.0, 7.0)]
+    ("least", "start", "delay"),
+    [(0.0, 5.0, 5.0), (4.0, 5.0, 5.0), (6.0, 5.0, 6.0), (7.0, 6.0, 7.0)],
 )
 def test_it_starts_with_the_longer_of_two_delays(least: float, start: float, delay: float) -> None:
     # test_startdelay_definition of tests/test_extension_throttle.py, at 11079cb.

@@ -52,7 +52,11 @@ def test_below_the_processing_rate_while_something_waits() -> None:
 def test_batches_without_work_or_time_are_skipped() -> None:
     law = SparkPid(batch=0.02)
     first = fed(law, [batch(20, 10, 10, 0)], target=1e6)[-1]
-    for idle in (batch(40, 10, 0, 0), Observation(0.04, 1e6, 0.001, 0.0, 0.0), batch(10, 10, 10, 0)):
+    for idle in (
+        batch(40, 10, 0, 0),
+        Observation(0.04, 1e6, 0.001, 0.0, 0.0),
+        batch(10, 10, 10, 0),
+    ):
         assert law.update(first, idle) == first
 
 

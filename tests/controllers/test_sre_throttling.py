@@ -1,4 +1,6 @@
-"""`sre-throttling`: the originals' sequences and numbers, and the steady state that the formula has."""
+"""`sre-throttling`: the originals' sequences and numbers, and the steady state that the formula
+has.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ BEAM = SreThrottling(window=60.0, bins=60.0, failures=1.0)
 FAILSAFE = SreThrottling(
     k=1.0 / 0.9, max_reject=0.9, window=60.0, bins=20.0, attempts=0.0, local=0.0, failures=1.0
 )
-AEGIS = SreThrottling(k=1.0 / 0.6, window=3.0, bins=10.0, min_requests=100.0, attempts=0.0, failures=1.0)
+AEGIS = SreThrottling(
+    k=1.0 / 0.6, window=3.0, bins=10.0, min_requests=100.0, attempts=0.0, failures=1.0
+)
 
 
 class Throttler:
@@ -58,7 +62,9 @@ class Throttler:
         (1.4, 8.0, "nnnnnnnnyynnnnnnnnn"),
     ],
 )
-def test_grpcs_sequence_of_answers_with_every_draw_at_one_half(k: float, padding: float, want: str) -> None:
+def test_grpcs_sequence_of_answers_with_every_draw_at_one_half(
+    k: float, padding: float, want: str
+) -> None:
     throttler = Throttler(GRPC._replace(k=k, padding=padding, bins=1.0))
     got = ""
     for answer in "TTTTTTTTTAAAAAATTTT":
@@ -151,7 +157,9 @@ def test_beam_after_errors() -> None:
         if ms % 3 == 1:
             throttler.answered(now, 1.0)
         if ms > 10:
-            throttler.told(Observation(now, 100.0, math.nan, 0.0, 0.0))  # the probability as it is now
+            throttler.told(
+                Observation(now, 100.0, math.nan, 0.0, 0.0)
+            )  # the probability as it is now
             assert throttler.state.reject == pytest.approx(0.33, abs=0.1)
             assert throttled == (ms < 14)
 
@@ -169,7 +177,9 @@ def test_beam_after_errors() -> None:
         (100, 90, 0.9, 0.0, 0.0),
     ],
 )
-def test_failsafe_gos_rates(requests: float, ok: float, most: float, low: float, high: float) -> None:
+def test_failsafe_gos_rates(
+    requests: float, ok: float, most: float, low: float, high: float
+) -> None:
     throttler = Throttler(FAILSAFE._replace(max_reject=most))
     throttler.answered(0.0, float(ok), float(requests - ok))
     rate = throttler.asked(0.0)
@@ -222,7 +232,8 @@ def test_a_probability_is_met_within_5_percent() -> None:
 
 
 def test_a_law_at_rest_forgets() -> None:
-    # In the bug class the window passes with news only: nothing is asked for two minutes, and still refused.
+    # In the bug class the window passes with news only: nothing is asked for two minutes, and still
+    # refused.
     throttler = Throttler(SreThrottling(attempts=0.0))
     throttler.answered(0.5, 0.0, 50.0)
     throttler.answered(60.5, 0.0, 49.0)
@@ -271,19 +282,29 @@ def test_refusals_count_as_requests_or_do_not(attempts: float, local: float) -> 
 
 def test_a_failed_call_was_accepted_unless_failures_count() -> None:
     failed = Observation(0.0, 100.0, 0.01, 0.0, 4.0, 3.0, 1.0, 1.0)  # 1 dropped, 2 failed otherwise
-    book, other = (Throttler(SreThrottling(attempts=0.0, failures=failures)) for failures in (0.0, 1.0))
+    book, other = (
+        Throttler(SreThrottling(attempts=0.0, failures=failures)) for failures in (0.0, 1.0)
+    )
     for throttler in (book, other):
         throttler.told(failed)
     assert book.counts() == (3.0, 1.0)
     assert other.counts() == (1.0, 3.0)
 
 
-STEADY = [(1.1, [26.7, 45.0, 78.0, 89.0]), (1.5, [0.0, 25.0, 70.0, 85.0]), (2.0, [0.0, 0.0, 60.0, 80.0])]
+STEADY = [
+    (1.1, [26.7, 45.0, 78.0, 89.0]),
+    (1.5, [0.0, 25.0, 70.0, 85.0]),
+    (2.0, [0.0, 0.0, 60.0, 80.0]),
+]
 
 
 @pytest.mark.parametrize(
     ("k", "times", "refused"),
-    [(k, times, share) for k, shares in STEADY for times, share in zip((1.5, 2, 5, 10), shares, strict=True)],
+    [
+        (k, times, share)
+        for k, shares in STEADY
+        for times, share in zip((1.5, 2, 5, 10), shares, strict=True)
+    ],
 )
 def test_it_sends_k_times_what_is_accepted(k: float, times: float, refused: float) -> None:
     # A service of exactly 40 calls a second, with room for so many to wait that it is never idle.
@@ -308,5 +329,6 @@ def test_why() -> None:
     )
     throttler.answered(0.0, 0.0, 1.0)
     assert (
-        law.why(throttler.state, obs, throttler.state) == "0 of 100 requests accepted in 3 s: 99.0% refused"
+        law.why(throttler.state, obs, throttler.state)
+        == "0 of 100 requests accepted in 3 s: 99.0% refused"
     )

@@ -11,7 +11,14 @@ from tpssim.controllers.aimd_epoch import AimdEpoch
 from tpssim.controllers.firestore_ramp import FirestoreRamp, ramp
 from tpssim.core.types import Observation
 
-STEPS = [(0.0, 500.0), (4.99, 500.0), (5.0, 750.0), (10.0, 1125.0), (15.0, 1687.0), (90.0, 738945.0)]
+STEPS = [
+    (0.0, 500.0),
+    (4.99, 500.0),
+    (5.0, 750.0),
+    (10.0, 1125.0),
+    (15.0, 1687.0),
+    (90.0, 738945.0),
+]
 
 
 @pytest.mark.parametrize(("minutes", "rate"), STEPS)
@@ -22,7 +29,9 @@ def test_the_ramp(minutes: float, rate: float) -> None:
     assert fed(law, [news._replace(target=600.0)], target=600.0)[-1].rate == min(rate, 600.0)
 
 
-@pytest.mark.parametrize(("minutes", "rate"), [*STEPS[:-1], (35.0, 8542.0), (40.0, 10000.0), (90.0, 10000.0)])
+@pytest.mark.parametrize(
+    ("minutes", "rate"), [*STEPS[:-1], (35.0, 8542.0), (40.0, 10000.0), (90.0, 10000.0)]
+)
 def test_the_ramp_ends_at_the_maximum_of_bulk_writer(minutes: float, rate: float) -> None:
     # 500 x 1.5^7 = 8542.96..., 500 x 1.5^8 = 12814.4...
     news = Observation(minutes * 60.0, 1e6, 0.01, 0.0)
@@ -46,7 +55,9 @@ def test_the_ramp_counts_whole_steps() -> None:
     ("minutes", "calls", "delay_ms"),
     [(0, 100, 200), (0, 250, 500), (0, 500, 1000), (5, 250, 334), (5, 500, 667), (5, 750, 1000)],
 )
-def test_the_delays_of_batches_are_those_of_the_rate(minutes: float, calls: float, delay_ms: int) -> None:
+def test_the_delays_of_batches_are_those_of_the_rate(
+    minutes: float, calls: float, delay_ms: int
+) -> None:
     # After that many calls the original waits until the rate has made room for them, in whole ms.
     assert math.ceil(1000.0 * calls / ramp(500.0, 1.5, minutes / 5.0)) == delay_ms
 
@@ -57,7 +68,8 @@ def test_a_refusal_tells_no_time() -> None:
 
 
 def test_one_cut_for_each_event() -> None:
-    # 100, halved, + 10 a second. Slow: over 0.25 s. Calls released at 0.7, 0.8, 0.9 are under way at the cut.
+    # 100, halved, + 10 a second. Slow: over 0.25 s. Calls released at 0.7, 0.8, 0.9 are under way
+    # at the cut.
     law = AimdEpoch(dec_rate=0.5)
     news = [
         done(1.0, 0.3),  # released 0.7: 50, the epoch begins at 1
@@ -84,7 +96,8 @@ def test_what_was_held_up_before_the_cut_belongs_to_its_event() -> None:
 def test_two_users_converge_as_in_chiu_and_jain(
     start: tuple[float, float], after_5: float, after_20: float
 ) -> None:
-    # Cap 100; while the sum is at most 100 both add 1, else both halve. Both starts have F = 0.6098.
+    # Cap 100; while the sum is at most 100 both add 1, else both halve. Both starts have F =
+    # 0.6098.
     law = AimdEpoch(dec_rate=0.5, inc_step=1.0)
     users = [law.init(1e9)._replace(rate=rate, last=0.0) for rate in start]
     fairness = []
@@ -100,7 +113,8 @@ def test_two_users_converge_as_in_chiu_and_jain(
 
 @pytest.mark.parametrize(("ratio", "share"), [(0.5, 0.75), (0.7, 0.85), (0.9, 0.95)])
 def test_the_sawtooth_between_two_cuts(ratio: float, share: float) -> None:
-    # Refused above 100: the mean is (1 + b) / 2 of the peak, the period (1 - b) x 100 / a seconds, a = 1.
+    # Refused above 100: the mean is (1 + b) / 2 of the peak, the period (1 - b) x 100 / a seconds,
+    # a = 1.
     law, step = AimdEpoch(dec_rate=ratio, inc_step=1.0), 1.0 / 128.0
     state = law.init(1e9)._replace(rate=90.0)
     rates: list[float] = []

@@ -14,7 +14,8 @@ from tpssim.scenarios.service_times import Constant
 
 
 def test_a_bucket_as_botocores() -> None:
-    # Rate 10, a call a second: all pass. At 0.5 a second with room for one, from empty: a token every 2 s.
+    # Rate 10, a call a second: all pass. At 0.5 a second with room for one, from empty: a token
+    # every 2 s.
     bucket = Bucket(10.0, 10.0, 0.0, 0.0)
     for second in range(1, 6):
         bucket = taken(bucket, float(second))
@@ -48,7 +49,9 @@ def test_a_burst_then_one_for_each_token() -> None:
 def test_after_a_stall_so_many_calls_are_made_up_for() -> None:
     # Ten a second; a call at 1 s takes until 3 s. 20 slots were missed; the bucket holds 3.
     law = TokenBucket(capacity=3.0)
-    scenario = Scenario("s", Constant(0.001), 10.0, 4.0, disturbances=(Stall(0.95, 2.999),), late=BURST)
+    scenario = Scenario(
+        "s", Constant(0.001), 10.0, 4.0, disturbances=(Stall(0.95, 2.999),), late=BURST
+    )
     trace = run(scenario, law)
     after = trace.released[trace.released > 2.5]
     assert (after < 3.05).sum() == 3

@@ -1,4 +1,6 @@
-"""Vector's adaptive concurrency: vectors of the original, each rule by hand. Scenarios: test_vector_cases."""
+"""Vector's adaptive concurrency: vectors of the original, each rule by hand. Scenarios:
+test_vector_cases.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from tpssim.core.validation import checked
 
 
 def start(law: VectorArc, rtt: float = 1.0) -> VectorArcState:
-    """After a first round trip, and one more in the interval that it began, at which nothing is done yet."""
+    """After a first round trip, and one more in the interval that it began, at which nothing is
+    done yet.
+    """
     return law.update(law.init(100.0), done(rtt, rtt))
 
 
@@ -24,7 +28,8 @@ def reach(law: VectorArc, state: VectorArcState) -> VectorArcState:
 
 
 def test_moving_average_and_variance() -> None:
-    # The intervals' means are 2, 2, 1, 2 with alpha 0.5; the first round trip counts in two of them.
+    # The intervals' means are 2, 2, 1, 2 with alpha 0.5; the first round trip counts in two of
+    # them.
     law = VectorArc(alpha=0.5)
     state, found = law.init(100.0), []
     for now, rtt in ((2.0, 2.0), (4.0, 2.0), (6.0, 1.0), (7.5, 2.0)):
@@ -83,8 +88,11 @@ def test_a_drop_lowers_the_limit_whatever_the_round_trips(limit: float, after: f
 
 
 @pytest.mark.parametrize("drops", [0.0, 1.0])
-def test_an_interval_without_success_lowers_the_limit_and_leaves_the_average_alone(drops: float) -> None:
-    # The sinks' retry logic tries a 500 again as it does a 429, and what is tried again is back pressure.
+def test_an_interval_without_success_lowers_the_limit_and_leaves_the_average_alone(
+    drops: float,
+) -> None:
+    # The sinks' retry logic tries a 500 again as it does a 429, and what is tried again is back
+    # pressure.
     law = VectorArc(initial=10.0)
     state = law.update(reach(law, start(law)), done(2.0, 1.0))
     assert state.limit == 11.0
@@ -115,13 +123,16 @@ def test_drops_before_the_first_round_trip_count_in_the_interval_after_it() -> N
 
 
 def test_intervals_end_on_whole_nanoseconds() -> None:
-    # 0.202 + 0.101 is 0.30300000000000005 as a float: the completion at 0.303 would come too early for it.
+    # 0.202 + 0.101 is 0.30300000000000005 as a float: the completion at 0.303 would come too early
+    # for it.
     assert 0.202 + 0.101 > 0.303
     law: Any = VectorArc()
     state = law.update(law.init(100.0), done(0.101, 0.101))
     limits = []
     for k in (2, 3, 4, 5):
-        state = law.update(law.admit(state, 0.0, 0.0, state.limit - 1.0), done(k * 101 / 1000, 0.101))
+        state = law.update(
+            law.admit(state, 0.0, 0.0, state.limit - 1.0), done(k * 101 / 1000, 0.101)
+        )
         limits.append(state.limit)
     assert limits == [2.0, 3.0, 4.0, 5.0]
 
@@ -167,12 +178,18 @@ def test_round_trips_and_their_mean_are_rounded() -> None:
     ],
 )
 def test_odd_nanoseconds_to_the_bit(resolution: float, found: list[tuple[float, ...]]) -> None:
-    """Run with the statistics and the controller of vectordotdev/vector c3445d4, as built and as tested.
+    """Run with the statistics and the controller of vectordotdev/vector c3445d4, as built and as
+    tested.
 
     Round trips are no whole us: only their mean is rounded, and the variance's product is not."""
     law: Any = VectorArc(initial=10.0, resolution=resolution)
     state = reach(law, law.init(100.0))
-    calls = [(100000001, 10123457), (110000000, 10987651), (130000000, 1998765432), (2200000000, 9876543)]
+    calls = [
+        (100000001, 10123457),
+        (110000000, 10987651),
+        (130000000, 1998765432),
+        (2200000000, 9876543),
+    ]
     calls += [(2300000000, 0), (4000000000, 10123123), (4600000000, 10111111)]
     for (now, rtt), expected in zip(calls, found, strict=True):
         state = law.update(state, done(now / 1e9, rtt / 1e9, dropped=rtt == 0))
@@ -180,7 +197,9 @@ def test_odd_nanoseconds_to_the_bit(resolution: float, found: list[tuple[float, 
 
 
 def test_failures_after_round_trips_of_no_time() -> None:
-    """Run with vectordotdev/vector c3445d4: the mean of no success counts as 0, which is as long as ever."""
+    """Run with vectordotdev/vector c3445d4: the mean of no success counts as 0, which is as long as
+    ever.
+    """
     law: Any = VectorArc(initial=10.0)
     state = law.update(law.init(100.0), done(1e-6, 0.0))
     failed = Observation(2e-6, 100.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0)
@@ -192,7 +211,9 @@ def test_failures_after_round_trips_of_no_time() -> None:
 
 
 def test_an_initial_limit_above_the_most() -> None:
-    with pytest.raises(InputError, match="initial=300 lies above max_limit=200; allowed: initial <= max"):
+    with pytest.raises(
+        InputError, match="initial=300 lies above max_limit=200; allowed: initial <= max"
+    ):
         checked(VectorArc(initial=300.0), "vector-arc")
 
 

@@ -75,7 +75,8 @@ class Service:
 
 @pytest.mark.parametrize("way", ["threads", "tasks"])
 def test_what_waited_for_a_worker_begins_below_the_ceiling(way: str) -> None:
-    # 100 a second of which 20 begin, for a second: 80 wait. Then all of them could begin within 0.1 s.
+    # 100 a second of which 20 begin, for a second: 80 wait. Then all of them could begin within 0.1
+    # s.
     service = Service()
     if way == "threads":
         done = run(service.call, range(300), 100.0, workers=4, started=service.started)

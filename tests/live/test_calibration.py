@@ -12,7 +12,14 @@ import pytest
 from tpssim import InputError
 from tpssim.cli.main import main
 from tpssim.core.timer_models import TimerModel, sleep_end
-from tpssim.live.calibration import LENGTHS, clock_cost, fitted, measure_sleeps, quantile, read_timer
+from tpssim.live.calibration import (
+    LENGTHS,
+    clock_cost,
+    fitted,
+    measure_sleeps,
+    quantile,
+    read_timer,
+)
 
 
 def waits(model: TimerModel, n: int = 2000) -> dict[float, list[float]]:
@@ -60,7 +67,9 @@ def test_sleeps_are_measured_and_the_clock_costs_something() -> None:
     asked: list[float] = []
     late = measure_sleeps(asked.append, lambda: None, 3)
     assert asked == list(LENGTHS) * 3
-    assert all(abs(x + length) < 1e-3 for length, values in late.items() for x in values)  # it did not sleep
+    assert all(
+        abs(x + length) < 1e-3 for length, values in late.items() for x in values
+    )  # it did not sleep
     assert 0.0 < clock_cost(1000) < 1e-3
 
 
@@ -94,7 +103,12 @@ def test_the_command_and_its_model_on_the_bench(
 
 def test_a_file_that_is_no_calibration(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    for text in ("[]", "{", '{"timers": {"sleep": {"median": -1}}}', '{"timers": {"sleep": {"late": 1}}}'):
+    for text in (
+        "[]",
+        "{",
+        '{"timers": {"sleep": {"median": -1}}}',
+        '{"timers": {"sleep": {"late": 1}}}',
+    ):
         path.write_text(text)
         with pytest.raises(InputError):
             read_timer(str(path))

@@ -11,8 +11,12 @@ from tpssim import Observation, throttle
 from tpssim.core.clocks import VirtualClock
 
 
-def changed(law: Any, first: float, then: float, after: float, calls: int) -> tuple[list[float], Any]:
-    """Releases of which the second one is waited for when the rate is changed; the times, and the report."""
+def changed(
+    law: Any, first: float, then: float, after: float, calls: int
+) -> tuple[list[float], Any]:
+    """Releases of which the second one is waited for when the rate is changed; the times, and the
+    report.
+    """
     clock = VirtualClock()
     handle = throttle(range(calls), first, controller=law, clock=clock)
     seen = []
@@ -25,7 +29,8 @@ def changed(law: Any, first: float, then: float, after: float, calls: int) -> tu
 
 
 def test_each_wanted_rate_counts_for_its_time() -> None:
-    # 0.5 a second for a second: half a slot. The other half takes 1 ms at 500 a second; then 18 of 2 ms.
+    # 0.5 a second for a second: half a slot. The other half takes 1 ms at 500 a second; then 18 of
+    # 2 ms.
     seen, report = changed("fixed", 0.5, 500.0, 1.0, 20)
     assert seen[:3] == pytest.approx([0.0, 1.001, 1.003])
     assert report.wanted == pytest.approx((0.5 + 500.0 * 0.037) / 1.037)  # = 19 calls in 1.037 s

@@ -1,4 +1,6 @@
-"""HTTP clients against a small server: what they raise and return is seen, and pacing laws react."""
+"""HTTP clients against a small server: what they raise and return is seen, and pacing laws
+react.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ PATIENT, SHORT = 60.0, 0.2
 
 
 class Server(ThreadingHTTPServer):
-    """Answers by the path: /200, /429 and the like; /slow does not answer, /half stops in the body."""
+    """Answers by the path: /200, /429 and the like; /slow does not answer, /half stops in the
+    body.
+    """
 
     daemon_threads = True
 
@@ -119,7 +123,9 @@ def by_requests() -> Iterator[Call]:
 @contextlib.contextmanager
 def by_urllib3() -> Iterator[Call]:
     with urllib3.PoolManager(retries=False) as pool:
-        yield lambda url, timeout: pool.request("GET", url, timeout=timeout)  # which raises for no status
+        yield lambda url, timeout: pool.request(
+            "GET", url, timeout=timeout
+        )  # which raises for no status
 
 
 @contextlib.contextmanager
@@ -131,7 +137,9 @@ def by_httpx() -> Iterator[Call]:
 CLIENTS = {"requests": by_requests, "urllib3": by_urllib3, "httpx": by_httpx}
 
 
-async def by_aiohttp(make: Callable[[Callable[[str, float], Awaitable[Any]]], Awaitable[Any]]) -> Any:
+async def by_aiohttp(
+    make: Callable[[Callable[[str, float], Awaitable[Any]]], Awaitable[Any]],
+) -> Any:
     async with aiohttp.ClientSession() as session:
 
         async def call(url: str, timeout: float) -> None:
@@ -150,7 +158,9 @@ def outcomes(recording: Path) -> list[str]:
     return [ends[call] for call in sorted(ends)]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="how a full queue of connections behaves is Linux's")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="how a full queue of connections behaves is Linux's"
+)
 @pytest.mark.parametrize("client", [*CLIENTS, "aiohttp"])
 def test_a_recording_shows_refusals_and_timeouts(
     client: str, server: Server, deaf: str, tmp_path: Path
@@ -247,7 +257,9 @@ def by_status(client: str, status: int) -> Any:
             raise aiohttp.ClientResponseError(about, (), status=status)
         return None
     if client == "httpx":
-        return httpx.Response(status, request=httpx.Request("GET", "http://localhost/")).raise_for_status()
+        return httpx.Response(
+            status, request=httpx.Request("GET", "http://localhost/")
+        ).raise_for_status()
     response = requests.Response()
     response.status_code = status
     response.raise_for_status()
@@ -312,7 +324,9 @@ def test_the_adapter_for_requests(server: Server) -> None:
         session.mount("http://", ThrottledAdapter(slots, pool_maxsize=2))
         for path in (*PATHS, "half"):
             with contextlib.suppress(requests.RequestException):
-                assert session.get(f"{server.url}/{path}", timeout=wait_for(path)).content == b"abcd"
+                assert (
+                    session.get(f"{server.url}/{path}", timeout=wait_for(path)).content == b"abcd"
+                )
         assert slots.outcomes() == SAID
         assert session.get(f"{server.url}/302", timeout=PATIENT).status_code == 200
         assert slots.outcomes() == [*SAID, "ok", "ok"]  # the redirect is a call

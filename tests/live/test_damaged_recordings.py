@@ -98,7 +98,9 @@ def test_a_damaged_recording_is_refused_in_one_line_with_its_number(
     assert not (tmp_path / "out").exists()
 
 
-def test_two_threads_may_write_times_of_the_same_moment_in_either_order(lines: Lines, tmp_path: Path) -> None:
+def test_two_threads_may_write_times_of_the_same_moment_in_either_order(
+    lines: Lines, tmp_path: Path
+) -> None:
     """One reads the clock and is stopped; the other's call ends and is written down first."""
     end, release = json.loads(lines[5]), json.loads(lines[6])
     assert (end["e"], release["e"]) == ("end", "release")
@@ -111,6 +113,8 @@ def test_two_threads_may_write_times_of_the_same_moment_in_either_order(lines: L
 def test_no_wanted_rate_is_written_as_json_has_it(tmp_path: Path, lines: Lines) -> None:
     assert (number(math.inf), number(2.0)) == ("null", "2.0")
     path = tmp_path / "open.ndjson"
-    path.write_text("".join(f"{line}\n" for line in changed(2, tps=None)(changed(1, tps=None)(lines))))
+    path.write_text(
+        "".join(f"{line}\n" for line in changed(2, tps=None)(changed(1, tps=None)(lines)))
+    )
     assert [event["e"] for event in events(path)][:2] == ["header", "start"]
     assert read_recording(path).start["tps"] is None

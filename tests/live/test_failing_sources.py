@@ -70,7 +70,9 @@ def test_tasks_end_the_calls_in_hand(retries: int | None) -> None:
 
 
 def test_calls_that_have_not_begun_are_pending_in_both() -> None:
-    """One call at a time: the second item was released and waits for its turn when the iterable raises."""
+    """One call at a time: the second item was released and waits for its turn when the iterable
+    raises.
+    """
 
     def items(first: threading.Event, raised: threading.Event) -> Iterator[int]:
         yield 1

@@ -61,7 +61,10 @@ def test_on_pace_tells_the_rate() -> None:
 @pytest.mark.parametrize(
     ("numbers", "first"),
     [
-        ({"ok": 560, "refused_by_service": 440}, "44 % of the calls were refused by the service (429, 503)"),
+        (
+            {"ok": 560, "refused_by_service": 440},
+            "44 % of the calls were refused by the service (429, 503)",
+        ),
         ({"ok": 880, "timed_out": 120}, "12 % of the calls timed out"),
         ({"ok": 930}, "7 % of the calls failed"),
         (
@@ -88,7 +91,10 @@ def test_waits_that_ended_without_a_slot_come_before_all() -> None:
     """200 tasks that wait for at most a second at 50 a second: 50 are served."""
     numbers = {"released": 50.0, "ok": 50.0, "rate": 50.0, "commanded": 50.0, "begun_rate": 50.0}
     how = Setting(wanted=50.0, on_demand=True)
-    line = "150 of 200 waits ended without a slot (a timeout, or cancelled): 50 a second were let through; "
+    line = (
+        "150 of 200 waits ended without a slot (a timeout, or cancelled): 50 a second were let"
+        " through; "
+    )
     assert said(how, **numbers, went_without=150.0) == f"{line}on pace, 50.00/s"
     assert said(went_without=52.0) == "on pace, 100.0/s"  # 52 / 1052 = 4.94 %, 53 / 1053 = 5.03 %
     assert said(went_without=53.0).startswith("53 of 1,053 waits ended without a slot")
@@ -114,9 +120,14 @@ def test_workers_that_are_too_few_are_named_with_how_many_would_do() -> None:
     }
     who = "limited by the workers: 4 workers were busy 96 % of the time"
     began = "13.3 of 100 a second began, calls waited 3.3 s (median)"
-    assert said(Setting(wanted=100.0, workers=4), **numbers) == f"{who}; {began}; 31 workers would do"
+    assert (
+        said(Setting(wanted=100.0, workers=4), **numbers) == f"{who}; {began}; 31 workers would do"
+    )
     tasks = said(Setting(wanted=100.0, workers=4, tasks=True), **numbers)
-    assert tasks == f"limited by max_in_flight=4, of which 96 % was used; {began}; max_in_flight=31 would do"
+    assert (
+        tasks
+        == f"limited by max_in_flight=4, of which 96 % was used; {began}; max_in_flight=31 would do"
+    )
 
 
 def test_workers_that_keep_up_are_no_limit() -> None:
@@ -169,11 +180,15 @@ def test_lateness_is_a_share_of_the_interval(interval: float, late: float, count
 def test_what_lags_behind_its_schedule_is_not_on_pace() -> None:
     """The help's own example: the rate as wanted on average, two thirds of it caught up."""
     line = said(
-        Setting(wanted=500.0), late_p50=3.3, late_p90=5.0, rate=500.0, commanded=500.0, target=500.0,
+        Setting(wanted=500.0), late_p50=3.3, late_p90=5.0, rate=500.0, commanded=500.0,
+        target=500.0,
         released=30_000.0, ok=30_000.0, caught_up=20_465.0, ceiling=551.0,
         most_in_1s=900.0,
     )  # fmt: skip
-    first = "behind its schedule by 3.3 s (median): 20,465 of 30,000 calls were caught up, 500.0/s on average"
+    first = (
+        "behind its schedule by 3.3 s (median): 20,465 of 30,000 calls were caught up, 500.0/s on"
+        " average"
+    )
     assert line == f"{first}; up to 900 calls were released in one second"
     # What late="auto" makes up for within 0.1 s is on pace.
     assert said(late_p50=0.05, late_p90=0.099) == "on pace, 100.0/s"
@@ -181,7 +196,10 @@ def test_what_lags_behind_its_schedule_is_not_on_pace() -> None:
 
 def test_more_than_was_wanted_is_not_on_pace() -> None:
     line = said(rate=322.0, most_in_1s=330.0)
-    assert line == "above the wanted rate: 322 of 100 a second; up to 330 calls were released in one second"
+    assert (
+        line
+        == "above the wanted rate: 322 of 100 a second; up to 330 calls were released in one second"
+    )
 
 
 @pytest.mark.parametrize(
@@ -199,7 +217,9 @@ def test_what_the_late_policy_gave_up_is_named_with_its_cause(cause: int, why: s
     line = f"3 s of the schedule, 300 slots, were not made up: {why}"
     assert said(how, rate=70.0, lost=3.0, skipped=300.0) == f"70 of 100/s: {line}"
     # Of an hour's run 3 s are no matter of the rate, and said all the same.
-    hour = said(how, lost=3.0, skipped=300.0, seconds=3600.0, released=359_700.0, ok=359_700.0, rate=99.92)
+    hour = said(
+        how, lost=3.0, skipped=300.0, seconds=3600.0, released=359_700.0, ok=359_700.0, rate=99.92
+    )
     assert hour == f"on pace, 99.92/s; {line}"
     assert said(how, lost=0.005, skipped=1.0, seconds=3600.0) == "on pace, 100.0/s"
 
@@ -216,10 +236,16 @@ def test_a_stop_comes_before_the_few_that_were_late_after_it() -> None:
         "late_p99": 0.09,
     }
     line = said(how, **numbers, lost=1.4, skipped=140.0)
-    assert line == "53 of 100/s: 1.4 s of the schedule, 140 slots, were not made up: this process stood still"
+    assert (
+        line
+        == "53 of 100/s: 1.4 s of the schedule, 140 slots, were not made up: this process stood"
+        " still"
+    )
     # With as much lost, a tenth of a second at a time, the machine is too slow.
     slow = said(how._replace(behind=150), **numbers | {"late_max": 0.1}, lost=1.4, skipped=140.0)
-    assert slow.startswith("limited by the generator: 94 % of the calls released late, by 90 ms at p99")
+    assert slow.startswith(
+        "limited by the generator: 94 % of the calls released late, by 90 ms at p99"
+    )
 
 
 def test_calls_that_outlast_their_slot_are_given_more_workers() -> None:
@@ -234,7 +260,8 @@ def test_calls_that_outlast_their_slot_are_given_more_workers() -> None:
     }
     line = said(how, **numbers, most_in_flight=1.0, released=190.0, ok=190.0)
     assert (
-        line == "0.19 of 0.2/s: calls outlast their slot, 12 slots given up; workers=2 (run) or late='burst'"
+        line == "0.19 of 0.2/s: calls outlast their slot, 12 slots given up; workers=2 (run) or"
+        " late='burst'"
     )
 
 
@@ -267,15 +294,18 @@ def test_a_service_that_falls_behind_is_named() -> None:
 
 def test_where_no_rate_was_wanted_none_is_missed() -> None:
     how = Setting(wanted=math.inf)
-    assert said(how, commanded=math.inf, target=math.inf, ceiling=math.inf) == (
-        "100.0/s, where no rate was wanted"
+    assert (
+        said(how, commanded=math.inf, target=math.inf, ceiling=math.inf)
+        == "100.0/s, where no rate was wanted"
     )
 
 
 def test_too_few() -> None:
     assert said(rate=math.nan, released=1.0, ok=1.0) == "too few calls to judge"
     alone = said(rate=math.nan, released=1.0, ok=0.0, errors=1.0, drops=1.0, refused_by_service=1.0)
-    assert alone == "100 % of the calls were refused by the service (429, 503); too few calls to judge"
+    assert (
+        alone == "100 % of the calls were refused by the service (429, 503); too few calls to judge"
+    )
     assert said(rate=math.nan, released=0.0, ok=0.0) == "no call was made"
 
 
@@ -289,7 +319,9 @@ def test_few_calls_are_no_pace() -> None:
     assert said(forty._replace(behind=0), **eight, rate=39.0) == "too few calls to judge"
     # Four late calls of 50 are chance, and one gap of 14 more or less is 7 %.
     assert said(how._replace(behind=4), released=50.0, ok=50.0) == "on pace, 100.0/s"
-    assert said(how._replace(behind=5), released=50.0, ok=50.0).startswith("on pace, but unevenly: 10 % of")
+    assert said(how._replace(behind=5), released=50.0, ok=50.0).startswith(
+        "on pace, but unevenly: 10 % of"
+    )
     fifteen = {"released": 15.0, "ok": 15.0, "commanded": 40.0}
     assert said(Setting(wanted=40.0), **fifteen, rate=38.5) == "on pace, 38.50/s"
     assert said(Setting(wanted=40.0), **fifteen, rate=37.5) == "below pace: 38 of 40 a second"
@@ -297,16 +329,26 @@ def test_few_calls_are_no_pace() -> None:
 
 def test_more_than_was_wanted_comes_before_how_evenly() -> None:
     how = Setting(wanted=100.0, behind=150, cause="a reason")
-    assert said(how, rate=322.0, most_in_1s=330.0).startswith("above the wanted rate: 322 of 100 a second; ")
+    assert said(how, rate=322.0, most_in_1s=330.0).startswith(
+        "above the wanted rate: 322 of 100 a second; "
+    )
 
 
 def test_a_late_first_call_is_not_above_the_wanted_rate() -> None:
     """Of 15 calls at 20 a second, due at 0 to 0.7 s, the first came at 0.1 s: 14 gaps in 0.6 s."""
     numbers = {"released": 15.0, "ok": 15.0, "seconds": 0.6, "rate": 14 / 0.6, "rate_error": 1 / 6}
     line = said(
-        Setting(wanted=20.0), **numbers, commanded=20.0, ceiling=23.0, most_in_1s=15.0, most_begun_in_1s=15.0
+        Setting(wanted=20.0),
+        **numbers,
+        commanded=20.0,
+        ceiling=23.0,
+        most_in_1s=15.0,
+        most_begun_in_1s=15.0,
     )
-    assert line == "the first call was late, and the others made up for it: 15 calls in 600 ms, 23.33/s"
+    assert (
+        line
+        == "the first call was late, and the others made up for it: 15 calls in 600 ms, 23.33/s"
+    )
 
 
 def test_calls_that_begin_at_another_rate_than_they_are_released_are_not_on_pace() -> None:
@@ -345,16 +387,19 @@ def drawn_runs(draw: st.DrawFn) -> tuple[Report, Setting]:
         "released": n, "begun": n, "ok": n - errors, "errors": errors, "drops": drops,
         "timed_out": timed_out, "refused_by_service": drops - timed_out, "refused": draw(COUNTS),
         "went_without": draw(COUNTS),
-        "target": wanted, "wanted": wanted, "commanded": commanded, "rate": rate, "begun_rate": begun_rate,
-        "rate_error": abs(begun_rate / commanded - 1.0) if commanded < math.inf else math.nan,
-        "seconds": (n - 1) / rate, "ceiling": ceiling(wanted), "lost": sum(lost), "skipped": draw(COUNTS),
-        "held": n * draw(SHARES), "wait_p50": wait, "wait_p99": 2.0 * wait,
-        "service_mean": draw(TIMES | st.just(math.nan)), "busy": draw(SHARES) if workers else math.nan,
-        "late_p50": late_p50, "late_p90": late_p90, "late_p99": late_p99, "late_max": late_max,
-        "most_in_flight": draw(COUNTS), "most_in_1s": draw(COUNTS), "most_begun_in_1s": draw(COUNTS),
+        "target": wanted, "wanted": wanted, "commanded": commanded, "rate": rate, "begun_rate":
+        begun_rate, "rate_error": abs(begun_rate / commanded - 1.0) if commanded < math.inf else
+        math.nan, "seconds": (n - 1) / rate, "ceiling": ceiling(wanted), "lost": sum(lost),
+        "skipped": draw(COUNTS), "held": n * draw(SHARES), "wait_p50": wait, "wait_p99": 2.0 * wait,
+        "service_mean": draw(TIMES | st.just(math.nan)), "busy": draw(SHARES) if workers else
+        math.nan, "late_p50": late_p50, "late_p90": late_p90, "late_p99": late_p99, "late_max":
+        late_max, "most_in_flight": draw(COUNTS), "most_in_1s": draw(COUNTS), "most_begun_in_1s":
+        draw(COUNTS),
     }  # fmt: skip
     if n < 2:
-        numbers |= dict.fromkeys(("wanted", "commanded", "rate", "begun_rate", "rate_error"), math.nan)
+        numbers |= dict.fromkeys(
+            ("wanted", "commanded", "rate", "begun_rate", "rate_error"), math.nan
+        )
         numbers["seconds"] = 0.0
     drawn: dict[str, Any] = {**NUMBERS, **{name: float(value) for name, value in numbers.items()}}
     report = Report(**drawn | {"verdict": ""})
@@ -393,9 +438,13 @@ def test_every_run_has_a_headline_and_on_pace_is_true(drawn: tuple[Report, Setti
 
 
 def test_the_pool_is_named_where_its_own_calls_compute(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a second the process had 0.9 s of processor time, of which 0.1 s were the pacing thread's."""
+    """In a second the process had 0.9 s of processor time, of which 0.1 s were the pacing
+    thread's.
+    """
     spent = {"process": 0.0, "thread": 0.0}
-    clock = SimpleNamespace(process_time=lambda: spent["process"], thread_time=lambda: spent["thread"])
+    clock = SimpleNamespace(
+        process_time=lambda: spent["process"], thread_time=lambda: spent["thread"]
+    )
     monkeypatch.setattr(late_causes, "time", clock)
 
     def cause(of_workers: list[float]) -> str:
@@ -412,7 +461,9 @@ def test_the_pool_is_named_where_its_own_calls_compute(monkeypatch: pytest.Monke
     end = " compute (80% of a core) and hold the interpreter lock"
     assert cause([]).startswith(f"other threads of this process{end}; move them")
     assert cause([0.3, 0.4]).startswith(f"the calls themselves{end}: fewer workers")
-    assert cause([0.01, 0.0]).startswith(f"the calls, or other threads of this process,{end}: fewer workers")
+    assert cause([0.01, 0.0]).startswith(
+        f"the calls, or other threads of this process,{end}: fewer workers"
+    )
 
 
 def test_a_pool_counts_the_processor_time_of_its_workers() -> None:
@@ -430,7 +481,9 @@ def test_a_pool_counts_the_processor_time_of_its_workers() -> None:
 
 
 @pytest.mark.parametrize(("late", "warned"), [(4, False), (5, True)])
-def test_a_few_late_calls_are_no_warning(monkeypatch: pytest.MonkeyPatch, late: int, warned: bool) -> None:
+def test_a_few_late_calls_are_no_warning(
+    monkeypatch: pytest.MonkeyPatch, late: int, warned: bool
+) -> None:
     clock = SimpleNamespace(process_time=lambda: 0.0, thread_time=lambda: 0.0)
     monkeypatch.setattr(late_causes, "time", clock)
     tally = Tally()
@@ -503,7 +556,9 @@ def test_one_call_at_a_time_is_named_also_when_a_law_held_back() -> None:
     # 1 / 0.114 s = 8.77 a second; 0.114 s * 50/s = 5.7 calls at once.
     line = "one call at a time takes 114 ms: at most 8.77 a second; use workers=6 (run)"
     unheard = "no outcome was reported, so headroom could see no refusal: hand answers to see()"
-    assert paced(200, 50.0, 0.114, controller="auto").verdict == f"{line}; {unheard}"  # a plain loop
+    assert (
+        paced(200, 50.0, 0.114, controller="auto").verdict == f"{line}; {unheard}"
+    )  # a plain loop
     assert paced(200, 50.0, 0.114).verdict.startswith(line)
 
 
@@ -530,26 +585,38 @@ class StallingClock(VirtualClock):
 
 
 def test_who_waits_in_line_while_the_process_stands_still_has_asked() -> None:
-    """The slot of 3.00 s comes at 6.00 s, of which 0.1 s are made up for: 290 slots. 699 in 9.89 s."""
+    """The slot of 3.00 s comes at 6.00 s, of which 0.1 s are made up for: 290 slots. 699 in 9.89
+    s.
+    """
     limiter = Limiter(100.0, clock=StallingClock())
     for _ in range(700):
         with limiter:
             pass
-    lost = "71 of 100/s: 2.9 s of the schedule, 290 slots, were not made up: this process stood still"
+    lost = (
+        "71 of 100/s: 2.9 s of the schedule, 290 slots, were not made up: this process stood still"
+    )
     assert limiter.report().verdict == lost
 
 
 def test_who_asks_too_seldom_is_named_beside_a_short_stop() -> None:
-    """10 s of 19 were lost: 9 to those who did not ask and 1 to the machine, and the other way round."""
-    how = Setting(wanted=100.0, on_demand=True, body=0.01, call=0.001, lost=(0.0, 0.0, 9.0, 1.0, 0.0))
+    """10 s of 19 were lost: 9 to those who did not ask and 1 to the machine, and the other way
+    round.
+    """
+    how = Setting(
+        wanted=100.0, on_demand=True, body=0.01, call=0.001, lost=(0.0, 0.0, 9.0, 1.0, 0.0)
+    )
     numbers = {"rate": 47.4, "seconds": 19.0, "released": 900.0, "most_in_flight": 1.0}
     assert said(how, **numbers, lost=10.0).startswith("nobody asked for more: 47 of 100 a second")
-    stopped = said(how._replace(lost=(0.0, 0.0, 1.0, 9.0, 0.0)), **numbers, lost=10.0, skipped=1000.0)
+    stopped = said(
+        how._replace(lost=(0.0, 0.0, 1.0, 9.0, 0.0)), **numbers, lost=10.0, skipped=1000.0
+    )
     assert stopped.startswith("47 of 100/s: 10 s of the schedule, 1,000 slots, were not made up")
 
 
 def test_slots_that_are_skipped_are_lost_to_the_caller() -> None:
-    """Call 500 lasts from 5 to 8 s: of the slots of 5.01 to 8 s one is used then, 299 are skipped."""
+    """Call 500 lasts from 5 to 8 s: of the slots of 5.01 to 8 s one is used then, 299 are
+    skipped.
+    """
     report = paced(700, 100.0, lambda k: 3.0 if k == 500 else 0.0, late="skip")
     assert report.skipped == pytest.approx(299.0)
     assert report.lost == pytest.approx(2.99)
@@ -568,14 +635,15 @@ def test_slots_that_are_skipped_while_the_source_is_empty() -> None:
     assert report.lost == pytest.approx(2.99)
     rate = f"{report.rate:.2g} of 100/s"  # 699 in 9.98 s
     assert (
-        report.verdict == f"{rate}: 2.99 s of the schedule, 299 slots, were not made up: the source was empty"
+        report.verdict
+        == f"{rate}: 2.99 s of the schedule, 299 slots, were not made up: the source was empty"
     )
 
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_wait_for_retries_is_not_an_empty_source(asynchronous: bool) -> None:
-    """Calls 0 to 19 leave from 0 to 0.19 s; the fifth is refused at 0.05 s and asked to wait for 5 s. Its
-    retry leaves at 5.05 s instead of 0.2 s, of which 0.1 s are made up for: 475 slots."""
+    """Calls 0 to 19 leave from 0 to 0.19 s; the fifth is refused at 0.05 s and asked to wait for 5
+    s. Its retry leaves at 5.05 s instead of 0.2 s, of which 0.1 s are made up for: 475 slots."""
     clock = VirtualClock()
     asked: list[int] = []
 
@@ -598,7 +666,9 @@ def test_a_wait_for_retries_is_not_an_empty_source(asynchronous: bool) -> None:
 
 
 def test_what_holds_up_the_event_loop_is_not_the_iterables_doing() -> None:
-    """Each call holds up the loop for 30 ms, and the items are a list, of which `next` takes no time."""
+    """Each call holds up the loop for 30 ms, and the items are a list, of which `next` takes no
+    time.
+    """
     clock = VirtualClock()
 
     async def task(_: int) -> None:
@@ -618,9 +688,8 @@ def test_what_holds_up_the_event_loop_is_not_the_iterables_doing() -> None:
 
     report = asyncio.run(arun(quick, slow(), 100.0, clock=clock, retries=1)).report
     assert report.fetching == pytest.approx(1.0)
-    each = (
-        "0 us of code a call and 19.8 ms for its item"  # 99 times 20 ms: the schedule begins with the first
-    )
+    # 99 times 20 ms: the schedule begins with the first
+    each = "0 us of code a call and 19.8 ms for its item"
     assert report.verdict.startswith(f"limited by the iterable: {each}")
 
 
@@ -636,7 +705,13 @@ def test_the_sums_agree() -> None:
         else:
             (permit.done, permit.fail, permit.drop, permit.forget)[k % 5 - 1]()
     report = live.report()
-    counts = [report.ok, report.errors, report.timed_out, report.refused_by_service, report.forgotten]
+    counts = [
+        report.ok,
+        report.errors,
+        report.timed_out,
+        report.refused_by_service,
+        report.forgotten,
+    ]
     assert counts == [10, 30, 10, 10, 10]
     assert report.drops == 20
     assert report.in_flight == report.most_in_flight == 10
@@ -649,7 +724,9 @@ def test_a_call_begins_once_and_its_wait_counts() -> None:
     waiting: list[Permit] = []
     for _, permit in live.permits():
         waiting.append(permit)
-    for permit in waiting:  # released at 0, 0.25, 0.5, 0.75; one worker takes them every 2 s from 2 s on
+    for (
+        permit
+    ) in waiting:  # released at 0, 0.25, 0.5, 0.75; one worker takes them every 2 s from 2 s on
         clock.set(clock.time() + 1.25 if permit is waiting[0] else clock.time())
         permit.begin()
         permit.begin()
@@ -667,7 +744,9 @@ def test_a_call_begins_once_and_its_wait_counts() -> None:
 
 
 def test_a_pool_that_is_too_small_fails_on_what_began() -> None:
-    """Live, without a figure that hangs on time: the workers are held until all has been released."""
+    """Live, without a figure that hangs on time: the workers are held until all has been
+    released.
+    """
     import threading
 
     released = threading.Event()
@@ -752,7 +831,9 @@ def test_a_law_says_why_of_numbers_that_exist(name: str) -> None:
 
 
 def test_the_command_line_is_advised_in_its_own_options() -> None:
-    """As two tests above; and with tasks: 0.1 s a call, 50 a second, so 5 at once are too few by one."""
+    """As two tests above; and with tasks: 0.1 s a call, 50 a second, so 5 at once are too few by
+    one.
+    """
     how = Setting(wanted=0.2, body=4.8, lost=(0.0, 0.0, 60.0, 0.0), from_verb=True)
     numbers = {"rate": 0.19, "commanded": 0.2, "target": 0.2, "lost": 60.0, "skipped": 12.0}
     numbers |= {"seconds": 1000.0, "most_in_flight": 1.0, "released": 190.0, "ok": 190.0}

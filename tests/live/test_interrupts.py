@@ -110,7 +110,9 @@ USES = pytest.mark.parametrize("use", [limiter, permits, loop])
 
 @USES
 @HANDLERS
-@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")  # of an `open` that was cut short
+@pytest.mark.filterwarnings(
+    "ignore:unclosed file:ResourceWarning"
+)  # of an `open` that was cut short
 def test_thousands_of_interrupts_lose_nobodys_turn(use: Any, handler: Any, alarms: None) -> None:
     signal.signal(signal.SIGALRM, handler)
     live, call, ask = use()
@@ -118,7 +120,9 @@ def test_thousands_of_interrupts_lose_nobodys_turn(use: Any, handler: Any, alarm
     call()
     try:
         for _ in range(3000):
-            with contextlib.suppress(Alarm, Break):  # the next one, if this machine makes a pause in between
+            with contextlib.suppress(
+                Alarm, Break
+            ):  # the next one, if this machine makes a pause in between
                 with contextlib.suppress(Alarm, Break):
                     # Should one come where Python drops it, in a finaliser, another one follows.
                     signal.setitimer(signal.ITIMER_REAL, draw.uniform(20e-6, 300e-6), 0.1)
@@ -184,7 +188,9 @@ class Stepper:
 
 @USES
 @HANDLERS
-def test_no_point_of_a_call_loses_a_turn(use: Any, handler: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_point_of_a_call_loses_a_turn(
+    use: Any, handler: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     unraisable: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
     for n in itertools.count():
@@ -227,7 +233,9 @@ def test_no_point_of_a_turn_that_is_given_on_loses_it(handler: Any) -> None:
             break
         for other in others:
             other.join(20.0)
-            assert not other.is_alive(), f"interrupted at {stepper.where}, the next one waits for ever"
+            assert not other.is_alive(), (
+                f"interrupted at {stepper.where}, the next one waits for ever"
+            )
         live._hands.mine().clear()
         check_open(live, lambda: live.permits().next(5.0)[1])  # noqa: B023
     assert n > 50
@@ -252,7 +260,9 @@ def _given(*_: Any) -> None:
     raise Alarm
 
 
-@pytest.mark.parametrize("handler", [raising, _given, Handlers().method, signal.default_int_handler])
+@pytest.mark.parametrize(
+    "handler", [raising, _given, Handlers().method, signal.default_int_handler]
+)
 @pytest.mark.parametrize("way", ["settled", "retarget", "rehearsal"])
 def test_what_a_handler_raises_is_not_laid_to_the_law(way: str, handler: Any, alarms: None) -> None:
     signal.signal(signal.SIGUSR1, handler)
@@ -370,7 +380,9 @@ def test_a_with_that_was_cut_short_is_over_when_the_thread_comes_again(alarms: N
 
 @HANDLERS
 def test_no_point_of_an_end_leaves_the_one_asleep_who_waits_for_it(handler: Any) -> None:
-    """The law lets one call be in flight; its end is interrupted while another thread waits for that."""
+    """The law lets one call be in flight; its end is interrupted while another thread waits for
+    that.
+    """
 
     class One(NamedTuple):
         def init(self, target: float) -> Valves:
@@ -415,7 +427,9 @@ def test_an_exception_that_is_kept_keeps_no_call_in_flight(handler: Any) -> None
         stepper = Stepper(n, handler)
         if not stepper.run(work):
             break
-        if not stepper.where.startswith("Permit."):  # before the `with` is entered, or at its first step
+        if not stepper.where.startswith(
+            "Permit."
+        ):  # before the `with` is entered, or at its first step
             assert live.report().in_flight == 0, f"interrupted at {stepper.where}"
     assert n > 50
 

@@ -1,4 +1,6 @@
-"""`Limiter`: from threads and tasks at once, as a context, a decorator, by hand; timeouts, stop, forks."""
+"""`Limiter`: from threads and tasks at once, as a context, a decorator, by hand; timeouts, stop,
+forks.
+"""
 
 from __future__ import annotations
 
@@ -187,7 +189,9 @@ def test_waits_that_end_without_a_slot_are_counted() -> None:
         with await limiter.aacquire():
             pass
         tasks = [asyncio.create_task(cancelled()) for _ in range(20)]
-        await asyncio.gather(*(timed_out(0.02) for _ in range(30)), *(timed_out(0) for _ in range(7)))
+        await asyncio.gather(
+            *(timed_out(0.02) for _ in range(30)), *(timed_out(0) for _ in range(7))
+        )
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -197,7 +201,9 @@ def test_waits_that_end_without_a_slot_are_counted() -> None:
         limiter.acquire(timeout=0.01)  # of a thread
     report = limiter.report()
     assert (report.released, report.went_without) == (1, 51)  # 30 + 20 + 1: seven only tried
-    assert report.verdict.startswith("51 of 52 waits ended without a slot (a timeout, or cancelled); ")
+    assert report.verdict.startswith(
+        "51 of 52 waits ended without a slot (a timeout, or cancelled); "
+    )
     assert "; 51 waits without a slot" in str(report)
 
 
@@ -370,7 +376,10 @@ def test_after_stop_whoever_waits_or_asks_is_told() -> None:
             each.join()
 
     within(30.0, lambda: asyncio.run(main()))
-    assert said == ["this limiter was stopped and lets nobody through any more; allowed: a new one"] * 3
+    assert (
+        said
+        == ["this limiter was stopped and lets nobody through any more; allowed: a new one"] * 3
+    )
     with pytest.raises(Aborted), limiter:
         pass
     limiter.close()
@@ -468,9 +477,12 @@ def test_a_copy_in_a_forked_child_is_its_own(tmp_path: Path) -> None:
 def test_it_is_public_and_loads_no_asyncio_for_threads() -> None:
     assert "Limiter" in tpssim.__all__
     program = (
-        "import sys; from tpssim import Limiter\nwith Limiter(1000.0): pass\nprint('asyncio' in sys.modules)"
+        "import sys; from tpssim import Limiter\nwith Limiter(1000.0): pass\nprint('asyncio' in"
+        " sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60.0)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60.0
+    )
     assert done.stdout == "False\n", done.stderr
 
 
@@ -490,7 +502,9 @@ def test_a_limit_lets_so_many_through_and_a_raising_law_is_told() -> None:
 
 
 def test_a_limiter_may_be_entered_by_others_than_a_with() -> None:
-    """An `ExitStack` or an `__enter__` of the user's calls ours, and has returned long before the end."""
+    """An `ExitStack` or an `__enter__` of the user's calls ours, and has returned long before the
+    end.
+    """
 
     class Client:
         def __enter__(self) -> None:

@@ -1,4 +1,6 @@
-"""`athrottle` and `arun`: the twin of `throttle`, with other tasks running, and nothing left behind."""
+"""`athrottle` and `arun`: the twin of `throttle`, with other tasks running, and nothing left
+behind.
+"""
 
 from __future__ import annotations
 
@@ -197,7 +199,9 @@ def test_stop_ends_an_iteration_that_waits_for_an_item(from_a_thread: bool) -> N
     async def main() -> None:
         nonlocal live
         live = athrottle(items(), 1000.0)
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: seen.append(str(context)))
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: seen.append(str(context))
+        )
         async with asyncio.timeout(30.0):
             seen.extend([str(item) async for item in live])
         task = asyncio.current_task()
@@ -329,7 +333,9 @@ def test_a_cancelled_run_cancels_its_calls() -> None:
     handles: list[Any] = []
 
     async def main() -> None:
-        task = asyncio.create_task(arun(call, range(1000), 500.0, max_in_flight=5, started=handles.append))
+        task = asyncio.create_task(
+            arun(call, range(1000), 500.0, max_in_flight=5, started=handles.append)
+        )
         await asyncio.sleep(0.1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

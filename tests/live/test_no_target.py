@@ -45,7 +45,8 @@ def test_a_rate_that_is_wanted_later_holds_from_then_on() -> None:
             paced.tps = 50.0
         if k == 9:
             paced.tps = math.inf
-    # The call that is due, and the five of the last 0.1 s; then one every 20 ms, and at last at once.
+    # The call that is due, and the five of the last 0.1 s; then one every 20 ms, and at last at
+    # once.
     assert seen == pytest.approx([0.0] * 3 + [3600.0] * 6 + [3600.02] + [3600.02] * 2, rel=1e-9)
 
 
@@ -61,7 +62,9 @@ def test_a_law_that_finds_its_rate_works(name: str) -> None:
 
 def test_a_limit_holds_back() -> None:
     clock = VirtualClock()
-    paced = throttle(range(99), math.inf, controller="netflix-aimd:initial=10", clock=clock).permits()
+    paced = throttle(
+        range(99), math.inf, controller="netflix-aimd:initial=10", clock=clock
+    ).permits()
     for _ in range(10):
         next(paced)
     assert clock.time() == 0.0
@@ -69,7 +72,9 @@ def test_a_limit_holds_back() -> None:
 
 @pytest.mark.parametrize("name", [name for name in CONTROLLERS if name not in ABLE])
 def test_a_law_that_starts_from_the_target_refuses(name: str) -> None:
-    with pytest.raises(InputError, match=rf"^tps=inf with {name}, which .*one of fixed, headroom") as error:
+    with pytest.raises(
+        InputError, match=rf"^tps=inf with {name}, which .*one of fixed, headroom"
+    ) as error:
         throttle("abc", math.inf, controller=name)
     assert "\n" not in str(error.value)
     paced = throttle("abc", 5.0, controller=name)
@@ -121,8 +126,14 @@ def test_workers_that_are_too_few_for_no_rate_are_named_without_a_number_that_wo
 
 
 @pytest.mark.parametrize(
-    "code", ["limiter = tpssim.Limiter(50)\nwith limiter: pass", "it = tpssim.throttle('abc', 50)\nnext(it)"]
+    "code",
+    [
+        "limiter = tpssim.Limiter(50)\nwith limiter: pass",
+        "it = tpssim.throttle('abc', 50)\nnext(it)",
+    ],
 )
 def test_what_is_open_at_the_end_of_the_program_says_nothing(code: str) -> None:
-    done = subprocess.run([sys.executable, "-c", f"import tpssim\n{code}"], capture_output=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", f"import tpssim\n{code}"], capture_output=True, timeout=60
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")

@@ -59,7 +59,10 @@ def aiohttp_error(status: int) -> aiohttp.ClientResponseError:
 
 
 def aws(code: str, status: int) -> Any:
-    answer = {"Error": {"Code": code, "Message": ""}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    answer = {
+        "Error": {"Code": code, "Message": ""},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
     return botocore.exceptions.ClientError(answer, "Operation")
 
 
@@ -116,7 +119,10 @@ ERRORS: list[tuple[Any, int]] = [
     (grpc_error(Code.DEADLINE_EXCEEDED), TIMED_OUT),
     (grpc_error(Code.NOT_FOUND), FAILED),
     (like("GRPCError", module="grpclib.exceptions", status=Code.RESOURCE_EXHAUSTED), REJECTED),
-    (like("TooManyRequests", module="google.api_core.exceptions", code=http.HTTPStatus(429)), REJECTED),
+    (
+        like("TooManyRequests", module="google.api_core.exceptions", code=http.HTTPStatus(429)),
+        REJECTED,
+    ),
     (
         like(
             "DeadlineExceeded",
@@ -155,10 +161,15 @@ ERRORS: list[tuple[Any, int]] = [
     (urllib.error.URLError(TimeoutError("timed out")), TIMED_OUT),
     (urllib.error.URLError(ConnectionRefusedError(111, "refused")), FAILED),
     (
-        urllib3.exceptions.MaxRetryError(POOL, "/", urllib3.exceptions.ReadTimeoutError(POOL, "/", "")),
+        urllib3.exceptions.MaxRetryError(
+            POOL, "/", urllib3.exceptions.ReadTimeoutError(POOL, "/", "")
+        ),
         TIMED_OUT,
     ),
-    (requests.ConnectionError(urllib3.exceptions.ReadTimeoutError(POOL, "/", "in the body")), TIMED_OUT),
+    (
+        requests.ConnectionError(urllib3.exceptions.ReadTimeoutError(POOL, "/", "in the body")),
+        TIMED_OUT,
+    ),
     (ExceptionGroup("several", [ValueError(), TimeoutError(), Rejected()]), REJECTED),
     (ExceptionGroup("several", [ValueError(), TimeoutError()]), TIMED_OUT),
     # neither
@@ -249,7 +260,12 @@ DATED = {"date": "Wed, 21 Oct 2015 07:28:00 GMT", "Retry_After": "Wed, 21 Oct 20
         (answer(429), None),
         (raised(answer(503, Retry_After="5").raise_for_status), 5.0),
         (httpx.Response(429, headers={"retry-after": "6"}), 6.0),
-        (raised(httpx.Response(429, headers={"RETRY-AFTER": "6"}, request=REQUEST).raise_for_status), 6.0),
+        (
+            raised(
+                httpx.Response(429, headers={"RETRY-AFTER": "6"}, request=REQUEST).raise_for_status
+            ),
+            6.0,
+        ),
         (urllib3.HTTPResponse(status=429, headers={"Retry-After": "7"}), 7.0),
         (Rejected("429", retry_after=8.0), 8.0),
         (ExceptionGroup("both", [Rejected(retry_after=8.0), Rejected(retry_after=9.0)]), 9.0),
@@ -285,10 +301,18 @@ def test_bad_waits(wait: Any) -> None:
 
 def test_a_users_word_goes_first() -> None:
     words = {KeyError: "refused", OSError: "timed out", TimeoutError: "ok", ValueError: "failed"}
-    for kind, code in ((KeyError, REJECTED), (OSError, TIMED_OUT), (TimeoutError, OK), (ValueError, FAILED)):
+    for kind, code in (
+        (KeyError, REJECTED),
+        (OSError, TIMED_OUT),
+        (TimeoutError, OK),
+        (ValueError, FAILED),
+    ):
         assert outcome_of(kind(), lambda error: words.get(type(error))).code == code
     assert outcome_of(TimeoutError(), lambda _: None).code == TIMED_OUT
-    assert outcome_of({"error": "busy"}, lambda x: "refused" if x.get("error") else None).code == REJECTED
+    assert (
+        outcome_of({"error": "busy"}, lambda x: "refused" if x.get("error") else None).code
+        == REJECTED
+    )
     assert outcome_of(SystemExit(), lambda _: "ok").code == UNFINISHED
 
 
@@ -304,7 +328,11 @@ def test_a_word_that_is_none_is_named_and_the_call_settled(word: Any) -> None:
 
 
 def test_a_permit_settles_by_what_its_body_raised() -> None:
-    errors: list[BaseException] = [raised(answer(429).raise_for_status), requests.ReadTimeout(), OSError()]
+    errors: list[BaseException] = [
+        raised(answer(429).raise_for_status),
+        requests.ReadTimeout(),
+        OSError(),
+    ]
     handle = throttle(errors, 10.0, clock=VirtualClock())
     for error, permit in handle.permits():
         with pytest.raises(type(error)), permit:
@@ -333,7 +361,9 @@ def test_a_permit_settles_by_a_response_or_a_word() -> None:
     assert (handle.report().ok, handle.report().drops) == (1, 3)
 
 
-@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError])
+@pytest.mark.parametrize(
+    "error", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError]
+)
 def test_what_ends_a_program_is_no_news_and_goes_on(error: type[BaseException]) -> None:
     handle = throttle(range(1), 10.0, clock=VirtualClock())
     for _, permit in handle.permits():
@@ -378,7 +408,9 @@ def test_a_loop_that_never_says_what_came_of_its_calls(
     assert (remark in handle.report().verdict) == said
 
 
-@pytest.mark.parametrize("how", ["with", "see", "done", "raise", "decorator", "fixed", "with permit"])
+@pytest.mark.parametrize(
+    "how", ["with", "see", "done", "raise", "decorator", "fixed", "with permit"]
+)
 def test_a_with_that_never_says_what_came_of_its_calls(how: str) -> None:
     """What the body of one of thirty calls says, or raises, shows that its author knows how."""
     limiter = tpssim.Limiter(
@@ -399,7 +431,9 @@ def test_a_with_that_never_says_what_came_of_its_calls(how: str) -> None:
                     permit.done()
                 elif k == 7 and how == "raise":
                     raise ZeroDivisionError
-    remark = "no call raised and no answer was handed to see(): a refusal that raises nothing is unseen"
+    remark = (
+        "no call raised and no answer was handed to see(): a refusal that raises nothing is unseen"
+    )
     assert (remark in limiter.report().verdict) == how.startswith("with")
     assert "no outcome was reported" not in limiter.report().verdict
 

@@ -43,7 +43,9 @@ def test_a_pool_makes_its_calls_and_leaves_no_thread() -> None:
 
 
 def test_failures_are_counted_by_several_threads_at_once() -> None:
-    """The other thread adds one in the moment between this one's reading the count and its writing it."""
+    """The other thread adds one in the moment between this one's reading the count and its writing
+    it.
+    """
     failures = Failures()
     other = threading.Thread(target=failures.add, args=(ValueError("second"),))
 

@@ -103,7 +103,9 @@ def test_an_asynchronous_run_and_a_plain_loop_play_back_too(tmp_path: Path) -> N
     assert recording.report["verdict"]
 
 
-def test_numbers_read_back_to_the_same_bits_and_the_header_says_what_made_them(tmp_path: Path) -> None:
+def test_numbers_read_back_to_the_same_bits_and_the_header_says_what_made_them(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "run.ndjson"
     clock = VirtualClock()
     live = throttle("abc", 3.0, clock=clock, record=path, controller="aimd:dec_rate=0.5")
@@ -113,11 +115,20 @@ def test_numbers_read_back_to_the_same_bits_and_the_header_says_what_made_them(t
     assert header["controller"] == "aimd"
     assert header["parameters"] == CONTROLLERS["aimd"](dec_rate=0.5)._asdict()
     assert header["tpssim"] == tpssim.__version__
-    assert (header["tps"], header["total"], header["late"], header["seed"]) == (3.0, None, "auto", 0)
+    assert (header["tps"], header["total"], header["late"], header["seed"]) == (
+        3.0,
+        None,
+        "auto",
+        0,
+    )
     assert {"python", "system", "cores", "spin", "threshold", "began"} <= set(header)
     assert start == {"e": "start", "t": 0.0, "tps": 3.0, "calls": "blocking", "rate": 3.0}
     assert [event["e"] for event in rest] == ["release", "end"] * 3 + ["stop"]
-    assert [event["due"] for event in rest if event["e"] == "release"] == [0.0, 1 / 3, 1 / 3 + 1 / 3]
+    assert [event["due"] for event in rest if event["e"] == "release"] == [
+        0.0,
+        1 / 3,
+        1 / 3 + 1 / 3,
+    ]
     assert rest[-1]["ok"] == 3
 
 
@@ -150,7 +161,9 @@ def test_permits_outlive_a_throttle_that_goes_out_of_scope(tmp_path: Path) -> No
     assert [event["e"] for event in events(path)][2:] == ["release"] * 5 + ["end"] * 5 + ["stop"]
 
 
-def test_another_rate_while_the_law_begins_is_obeyed_and_written_after_the_start(tmp_path: Path) -> None:
+def test_another_rate_while_the_law_begins_is_obeyed_and_written_after_the_start(
+    tmp_path: Path,
+) -> None:
     """The other thread gets no further than the law's first moment, however long that takes."""
     path = tmp_path / "run.ndjson"
     clock = VirtualClock()
@@ -212,7 +225,9 @@ def test_a_full_disk_ends_the_run_in_one_line(monkeypatch: pytest.MonkeyPatch) -
     assert not left(before)
 
 
-def test_what_a_full_disk_has_taken_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_full_disk_has_taken_stays_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The disk takes 3,000 bytes and half a line, then no more."""
     room = 3000
     written = os.write
@@ -262,13 +277,21 @@ def test_a_killed_run_is_readable_up_to_its_last_second(tmp_path: Path) -> None:
     assert len(back.calls) > 300
 
 
-def test_a_program_that_ends_in_the_middle_of_a_run_leaves_a_whole_recording(tmp_path: Path) -> None:
+def test_a_program_that_ends_in_the_middle_of_a_run_leaves_a_whole_recording(
+    tmp_path: Path,
+) -> None:
     """A throttle of the module's own, left early, and permits that nobody settled."""
-    left_early = "for k in (a := throttle(range(9), 1e3, record='a.ndjson')):\n    if k == 5: break\n"
-    unsettled = "b = throttle(range(5), 1e3, record='b.ndjson')\nheld = [p for _, p in b.permits()]\n"
+    left_early = (
+        "for k in (a := throttle(range(9), 1e3, record='a.ndjson')):\n    if k == 5: break\n"
+    )
+    unsettled = (
+        "b = throttle(range(5), 1e3, record='b.ndjson')\nheld = [p for _, p in b.permits()]\n"
+    )
     code = f"from tpssim import throttle\n{left_early}{unsettled}"
     environment = {**os.environ, "PYTHONPATH": str(Path(tpssim.__file__).parent.parent)}
-    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, timeout=60.0)
+    subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, timeout=60.0
+    )
     for name, calls in ("a", 5), ("b", 5):  # the sixth was in the caller's hand, not counted yet
         recording = read_recording(tmp_path / f"{name}.ndjson")
         assert sum(event["e"] == "release" for event in recording.events) == calls

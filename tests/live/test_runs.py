@@ -1,4 +1,6 @@
-"""`run` and `arun` lose no item: each has a result, has failed, or is pending; retries; what ends a run."""
+"""`run` and `arun` lose no item: each has a result, has failed, or is pending; retries; what ends a
+run.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ from tpssim.scenarios.plant import Retry
 
 
 def response(status: int) -> Any:
-    return SimpleNamespace(status_code=status, headers={"Retry-After": "2"} if status == 429 else {})
+    return SimpleNamespace(
+        status_code=status, headers={"Retry-After": "2"} if status == 429 else {}
+    )
 
 
 def both(call: Callable[[Any], Any], items: Any, tps: float, way: str, **options: Any) -> Run:
@@ -84,7 +88,11 @@ def test_a_users_word_on_results_and_exceptions(way: str) -> None:
             return "refused"
         return "timed out" if isinstance(answer, KeyError) else None
 
-    answers: dict[int, dict[str, str]] = {0: {}, 1: {"error": "overloaded"}, 2: {"error": "unknown"}}
+    answers: dict[int, dict[str, str]] = {
+        0: {},
+        1: {"error": "overloaded"},
+        2: {"error": "unknown"},
+    }
 
     def call(item: int) -> dict[str, str]:
         return answers[item]
@@ -115,7 +123,9 @@ def test_an_exception_that_cannot_be_shown_is_a_failure_as_any() -> None:
 # Retries, in virtual time: one call at a time, 10 a second, each over at once.
 
 
-def timed(call: Callable[[Any], Any], items: Any, **options: Any) -> tuple[list[tuple[float, Any]], Run]:
+def timed(
+    call: Callable[[Any], Any], items: Any, **options: Any
+) -> tuple[list[tuple[float, Any]], Run]:
     """When each call was made, and the run."""
     clock = VirtualClock()
     made: list[tuple[float, Any]] = []
@@ -150,7 +160,9 @@ def test_a_retry_is_a_call_under_the_ceiling_and_keeps_its_place() -> None:
 
 
 def test_a_retry_waits_as_its_policy_says_and_the_item_fails_when_the_last_one_does() -> None:
-    made, done = timed(Failing(OSError("no"), a=9), "a", retries=Retry(attempts=3.0, base=1.0, growth=2.0))
+    made, done = timed(
+        Failing(OSError("no"), a=9), "a", retries=Retry(attempts=3.0, base=1.0, growth=2.0)
+    )
     assert [when for when, _ in made] == [0.0, 1.0, 3.0, 7.0]
     assert [(item, str(error)) for item, error in done.failed] == [("a", "no")]
     assert (done.results, done.failures) == ([None], {"OSError: no": 4})
@@ -234,7 +246,9 @@ def test_tenacity_stops_by_time_and_by_the_wait_to_come() -> None:
         return bool(state.seconds_since_start + state.upcoming_sleep >= 4.0)
 
     made, _ = timed(
-        Failing(OSError(), a=9), "a", retries=Retrying(before_four_seconds, exponential, of_type(OSError))
+        Failing(OSError(), a=9),
+        "a",
+        retries=Retrying(before_four_seconds, exponential, of_type(OSError)),
     )
     assert [when for when, _ in made] == [0.0, 1.0, 3.0]
 
@@ -274,7 +288,9 @@ def test_bad_retries(retries: Any) -> None:
 
 
 def test_what_tenacity_may_not_be() -> None:
-    with pytest.raises(InputError, match=r"retries: stop=.* is asynchronous; allowed: a plain function"):
+    with pytest.raises(
+        InputError, match=r"retries: stop=.* is asynchronous; allowed: a plain function"
+    ):
         run(abs, [1], 5.0, retries=Retrying(asynchronous, exponential, of_type(OSError)))
     conditions = Retrying(lambda _: False, lambda _: 1.0, lambda state: asynchronous(state))
     with pytest.raises(InputError, match="retry answered a coroutine; allowed: a plain function"):
@@ -387,12 +403,16 @@ def numbers(item: int) -> Iterator[int]:
 
 
 def test_a_call_of_the_wrong_kind_is_refused_and_not_taken_for_ok() -> None:
-    with pytest.raises(InputError, match=r"returned a coroutine that nobody awaits; allowed: with arun"):
+    with pytest.raises(
+        InputError, match=r"returned a coroutine that nobody awaits; allowed: with arun"
+    ):
         run(lambda item: acall(item), range(9), 1000.0)
     with pytest.raises(InputError, match=r"returned 0; allowed: an awaitable, or with run"):
         asyncio.run(arun(lambda item: item, range(9), 1000.0))  # type: ignore[arg-type, return-value]
     for way in WAYS[:2]:
-        with pytest.raises(InputError, match=r"is a generator, which nobody iterates; allowed: a function"):
+        with pytest.raises(
+            InputError, match=r"is a generator, which nobody iterates; allowed: a function"
+        ):
             both(numbers, range(9), 1000.0, way)
 
 
@@ -518,7 +538,9 @@ def test_what_is_fetched_beside_a_retry_is_pending(end: str) -> None:
 
     async def main() -> Run:
         handles: list[Any] = []
-        given = arun(call, items(), 0.5, retries=Retry(attempts=2.0, base=0.001), started=handles.append)
+        given = arun(
+            call, items(), 0.5, retries=Retry(attempts=2.0, base=0.001), started=handles.append
+        )
         running = asyncio.create_task(given)
         await fetched.wait()
         await asyncio.sleep(0.01)

@@ -1,7 +1,8 @@
-"""One throttle, athrottle or Limiter in many hands: whatever they do, in whatever order, by the contract.
+"""One throttle, athrottle or Limiter in many hands: whatever they do, in whatever order, by the
+contract.
 
-A stateful test on virtual threads and event loops. What must hold stands in `shared_model`, worked from the
-contract alone. Longer than in the suite:
+A stateful test on virtual threads and event loops. What must hold stands in `shared_model`, worked
+from the contract alone. Longer than in the suite:
 
     python tests/live/test_shared_machine.py [EXAMPLES] [STEPS]
 """
@@ -30,7 +31,17 @@ from hypothesis.stateful import (
 sys.path.append(str(Path(__file__).parent.parent))  # as a program
 
 from shared_model import Contract
-from shared_users import WAYS, AsyncFeed, Bench, Feed, LoopOfTasks, TaskUser, ThreadUser, User, stoppable_time
+from shared_users import (
+    WAYS,
+    AsyncFeed,
+    Bench,
+    Feed,
+    LoopOfTasks,
+    TaskUser,
+    ThreadUser,
+    User,
+    stoppable_time,
+)
 
 from tpssim import Limiter, athrottle, throttle
 from tpssim.controllers import CONTROLLERS, actuators_of
@@ -40,11 +51,15 @@ RATES = st.sampled_from([0.5, 5.0, 10.0, 40.0, 200.0])
 TIMEOUTS = st.sampled_from([None, None, None, 0.0, 0.001, 0.05, 0.3, 5.0])
 TIMES = st.sampled_from([0.0, 0.001, 0.01, 0.1, 0.7, 3.0, 20.0])
 CROWD = st.sampled_from([1, 1, 1, 2, 5, 20, 100])
-SLACK = 4e-3  # s that a crowd may take to read its clocks: nobody waits so much longer than his slot
+SLACK = (
+    4e-3  # s that a crowd may take to read its clocks: nobody waits so much longer than his slot
+)
 
 
 class SharedRun(RuleBasedStateMachine):
-    """The rules are what users, services, sources and the machine may do; each of them ends with `_check`."""
+    """The rules are what users, services, sources and the machine may do; each of them ends with
+    `_check`.
+    """
 
     kind = "throttle"
 
@@ -60,7 +75,9 @@ class SharedRun(RuleBasedStateMachine):
         self.plain = plain and self.kind != "limiter"
         self.over = False
         self.users: list[User] = []
-        self.loops = [LoopOfTasks(self.bench) for _ in range({"throttle": 0, "limiter": 2}.get(self.kind, 1))]
+        self.loops = [
+            LoopOfTasks(self.bench) for _ in range({"throttle": 0, "limiter": 2}.get(self.kind, 1))
+        ]
         self.feed = AsyncFeed() if asynchronous and self.kind == "athrottle" else Feed()
         exact = "reject" not in actuators_of(CONTROLLERS[law]()) and law != "token-bucket"
         self.contract = Contract(late, tps, exact)
@@ -104,7 +121,9 @@ class SharedRun(RuleBasedStateMachine):
         state = self.handle.flow.pacer.state
         contract = self.contract
         assert not self.over or self.feed.ended, "released after stop()"
-        contract.granted(user, permit, item, state.rate, state.limit if self.strict_limit else float("inf"))
+        contract.granted(
+            user, permit, item, state.rate, state.limit if self.strict_limit else float("inf")
+        )
 
     # The rules.
 
@@ -150,7 +169,9 @@ class SharedRun(RuleBasedStateMachine):
     @precondition(lambda self: self.loops and (self._in("asking") or self._in("calling")))
     @rule(data=st.data(), n=CROWD)
     def tasks_are_cancelled(self, data: st.DataObject, n: int) -> None:
-        tasks = [user for user in self.users if isinstance(user, TaskUser) and user.task is not None]
+        tasks = [
+            user for user in self.users if isinstance(user, TaskUser) and user.task is not None
+        ]
         if not tasks:
             return
         first = data.draw(st.integers(0, len(tasks) - 1))
@@ -179,7 +200,9 @@ class SharedRun(RuleBasedStateMachine):
         self.bench.stop(seconds)
         self._check()
 
-    @precondition(lambda self: self.kind != "limiter" and not (self.loops and isinstance(self.feed, Feed)))
+    @precondition(
+        lambda self: self.kind != "limiter" and not (self.loops and isinstance(self.feed, Feed))
+    )
     @rule(seconds=st.sampled_from([0.05, 0.5, 5.0]))
     def the_source_is_empty_for_a_while(self, seconds: float) -> None:
         self.feed.empty_until = max(self.feed.empty_until, self.bench.now + seconds)
@@ -213,7 +236,9 @@ class SharedRun(RuleBasedStateMachine):
         if flow.pacer is not None and not self.over and not waits_for_item:
             state, at = flow.pacer.state, now - self.origin - SLACK
             late = contract.overdue(at, state.rate, state.limit, lambda: flow.pacer.deadline)
-            assert not late, f"{contract.line[0]} waits for a slot that has come, {len(contract.line)}"
+            assert not late, (
+                f"{contract.line[0]} waits for a slot that has come, {len(contract.line)}"
+            )
 
     def _sums(self) -> None:
         pending = None if self.kind == "limiter" else self.handle.pending
@@ -248,7 +273,9 @@ class SharedRun(RuleBasedStateMachine):
         for loop in self.loops:
             loop.close()
         bench.go(2.0)
-        left = [strand for strand in (*bench.strands, *bench.root.started) if not strand.greenlet.dead]
+        left = [
+            strand for strand in (*bench.strands, *bench.root.started) if not strand.greenlet.dead
+        ]
         assert not left, f"{len(left)} threads are left"
 
 
@@ -302,5 +329,6 @@ if __name__ == "__main__":
         began = time.perf_counter()
         play(each, n, length)
         print(
-            f"{each.kind}: {n} runs of {length} steps hold, {time.perf_counter() - began:.0f} s", flush=True
+            f"{each.kind}: {n} runs of {length} steps hold, {time.perf_counter() - began:.0f} s",
+            flush=True,
         )

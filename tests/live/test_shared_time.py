@@ -33,7 +33,9 @@ def together(targets: list[Any]) -> None:
 
 
 def users_at(kind: str) -> float:
-    """Seconds from the first slot to the last of 1,000 that a hundred users share at 100 a second."""
+    """Seconds from the first slot to the last of 1,000 that a hundred users share at 100 a
+    second.
+    """
     if kind == "limiter":
         limiter, made = Limiter(100.0, spin="off"), itertools.count()
 
@@ -84,8 +86,8 @@ def test_calls_that_fit_get_what_was_wanted(kind: str) -> None:
 
 
 def test_a_wait_too_short_to_be_seen_takes_time() -> None:
-    """What is left of a timeout may be less than the last bit of the clock: who waits for it again and again
-    would never end. By hand: a microsecond a wait, from the hundredth on."""
+    """What is left of a timeout may be less than the last bit of the clock: who waits for it again
+    and again would never end. By hand: a microsecond a wait, from the hundredth on."""
     seen: list[float] = []
 
     def main() -> None:

@@ -42,10 +42,14 @@ def sums_agree(live: Any) -> bool:
 
 
 def never_faster(live: Any, times: list[float], tps: float) -> bool:
-    """No release is before its place, and no stretch holds more than it and 0.1 s have slots, and one."""
+    """No release is before its place, and no stretch holds more than it and 0.1 s have slots, and
+    one.
+    """
     ahead = [k - tps * (t - live.flow.pacer.start) for k, t in enumerate(sorted(times))]
     least = itertools.accumulate(ahead, min)
-    return all(now <= 1e-6 and now - then <= 0.1 * tps for now, then in zip(ahead, least, strict=True))
+    return all(
+        now <= 1e-6 and now - then <= 0.1 * tps for now, then in zip(ahead, least, strict=True)
+    )
 
 
 @pytest.mark.parametrize("controller", [None, "netflix-vegas", "headroom"])
@@ -98,7 +102,9 @@ def test_tasks_share_one_schedule(way: str) -> None:
 
     async def main() -> None:
         permits = live.permits() if way == "permits" else None
-        await asyncio.gather(*(plain() if permits is None else with_permits(permits) for _ in range(100)))
+        await asyncio.gather(
+            *(plain() if permits is None else with_permits(permits) for _ in range(100))
+        )
         assert len(asyncio.all_tasks()) == 1
 
     within(60.0, lambda: asyncio.run(main()))
@@ -262,7 +268,9 @@ def test_a_timeout_takes_no_slot_and_no_item() -> None:
 
 
 def test_a_cancelled_wait_loses_nothing() -> None:
-    live = athrottle("abcd", tps=1.0)  # so slow that a busy machine does not make the waits too long
+    live = athrottle(
+        "abcd", tps=1.0
+    )  # so slow that a busy machine does not make the waits too long
 
     async def main() -> str:
         got = await anext(live)
@@ -479,7 +487,8 @@ def test_a_law_may_ask_change_and_stop() -> None:
     clock = VirtualClock()
     live = throttle(range(100), 2.0, clock=clock, controller=Busybody(), late="burst")
     times = within(10.0, lambda: [clock.time() for _ in live])
-    # The third call ends with the request for the fourth, which is due 0.5 s after the third at 2 a second.
+    # The third call ends with the request for the fourth, which is due 0.5 s after the third at 2 a
+    # second.
     assert live.tps == 4.0
     assert len(times) == 7
     assert times[3:] == pytest.approx([times[3] + k * 0.5 for k in range(4)])
@@ -530,7 +539,9 @@ def test_a_signal_handler_may_do_anything_at_any_moment() -> None:
 
 @pytest.mark.parametrize("rate", [math.nan, -5.0])
 def test_a_law_that_begins_with_nonsense_is_refused_at_once(rate: float) -> None:
-    with pytest.raises(InputError, match=rf"controller Valve begins with nonsense at tps=5: rate={rate}"):
+    with pytest.raises(
+        InputError, match=rf"controller Valve begins with nonsense at tps=5: rate={rate}"
+    ):
         throttle("ab", 5.0, controller=Valve(rate))
 
     class NoState(NamedTuple):

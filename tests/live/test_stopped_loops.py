@@ -1,4 +1,6 @@
-"""An event loop that is stopped, and not closed, while one of its tasks is at the head of the line."""
+"""An event loop that is stopped, and not closed, while one of its tasks is at the head of the
+line.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,11 @@ def test_who_has_lost_his_turn_gets_in_line_again(stopped: asyncio.AbstractEvent
     for _ in range(2):
         within(20.0, lambda: limiter.acquire().done())
     permits = stopped.run_until_complete(asyncio.wait_for(asyncio.gather(*asking), 20.0))
-    assert sorted(permit.call for permit in permits) == [3, 4, 5]  # those of the line, each slot once
+    assert sorted(permit.call for permit in permits) == [
+        3,
+        4,
+        5,
+    ]  # those of the line, each slot once
     for permit in permits:
         permit.done()
     report = limiter.report()
@@ -137,7 +143,9 @@ def test_no_item_is_lost_or_comes_twice(stopped: asyncio.AbstractEventLoop) -> N
     assert live.report().released == 4
 
 
-def test_a_task_that_is_gone_with_its_turn_gives_back_nothing(stopped: asyncio.AbstractEventLoop) -> None:
+def test_a_task_that_is_gone_with_its_turn_gives_back_nothing(
+    stopped: asyncio.AbstractEventLoop,
+) -> None:
     """Its turn was taken from it; when it is cancelled, another one is the head."""
     limiter = Limiter(1.0)
     (task,) = ask_and_stop(stopped, limiter)

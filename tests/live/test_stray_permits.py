@@ -1,4 +1,6 @@
-"""A `with` that another thread leaves, what a limiter may not wrap, and that no handle is copied."""
+"""A `with` that another thread leaves, what a limiter may not wrap, and that no handle is
+copied.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def test_a_with_that_another_thread_leaves_is_not_in_flight_for_good() -> None:
 
 @pytest.mark.parametrize("kind", [staticmethod, classmethod])
 def test_a_staticmethod_is_refused_when_it_is_decorated(kind: Any) -> None:
-    with pytest.raises(InputError, match=f"is a {kind.__name__} already; allowed: @{kind.__name__} above"):
+    with pytest.raises(
+        InputError, match=f"is a {kind.__name__} already; allowed: @{kind.__name__} above"
+    ):
         Limiter(5.0)(kind(lambda *_: 1))
 
 
@@ -32,6 +36,10 @@ def test_a_staticmethod_is_refused_when_it_is_decorated(kind: Any) -> None:
 @pytest.mark.parametrize(
     "make", [lambda: Limiter(5.0), lambda: throttle("a", 5.0), lambda: athrottle("a", 5.0)]
 )
-def test_a_schedule_belongs_to_one_process(make: Callable[[], Any], way: Callable[[Any], Any]) -> None:
-    with pytest.raises(TypeError, match="not copied or pickled: its schedule belongs to one process"):
+def test_a_schedule_belongs_to_one_process(
+    make: Callable[[], Any], way: Callable[[Any], Any]
+) -> None:
+    with pytest.raises(
+        TypeError, match="not copied or pickled: its schedule belongs to one process"
+    ):
         way(make())

@@ -57,7 +57,8 @@ def test_an_endless_iterable_is_taken_as_it_comes() -> None:
 
 
 def test_the_schedule_is_absolute() -> None:
-    # 4 a second; the body of the second call takes 0.6 s: two slots are missed and made up for at once.
+    # 4 a second; the body of the second call takes 0.6 s: two slots are missed and made up for at
+    # once.
     clock = VirtualClock()
     seen = []
     for k in throttle(range(6), 4.0, clock=clock, late="burst"):
@@ -110,7 +111,8 @@ LEAST = {"scrapy-autothrottle": 0}
 
 
 def test_ten_minutes_do_not_drift() -> None:
-    # 700 a second is no whole number of ns, us or ms; a real clock's wake-ups are late, spins cost time.
+    # 700 a second is no whole number of ns, us or ms; a real clock's wake-ups are late, spins cost
+    # time.
     clock = VirtualClock(TIMERS["linux"], late=[120e-6, 80e-6, 900e-6, 140e-6] * 120_000)
     live = throttle([None], 700.0, 420_001, clock=clock)
     for _ in live:
@@ -152,7 +154,9 @@ def test_another_rate_does_not_turn_back_a_laws_time() -> None:
     live = throttle(range(6), 4.0, clock=clock, controller=Windowed())
     for k in live:
         if k == 1:
-            clock.set(clock.time() + 2.0)  # windows end in the body, and then another rate is wanted
+            clock.set(
+                clock.time() + 2.0
+            )  # windows end in the body, and then another rate is wanted
             live.tps = 8.0
     assert heard == sorted(heard)
     assert len(heard) > 2
@@ -171,7 +175,8 @@ def test_stop_ends_the_iteration() -> None:
 
 
 def test_a_law_that_slows_down_is_obeyed() -> None:
-    # aimd: an interval 1.5 times the wanted one: the rate times 0.7; the slot after follows the new rate.
+    # aimd: an interval 1.5 times the wanted one: the rate times 0.7; the slot after follows the new
+    # rate.
     clock = VirtualClock()
     live = throttle(range(4), 10.0, clock=clock, controller="aimd")
     seen = []
@@ -180,8 +185,9 @@ def test_a_law_that_slows_down_is_obeyed() -> None:
         clock.set(clock.time() + 0.2)
     assert seen == pytest.approx([0.0, 0.2, 0.4, 0.6])
     assert live.flow.pacer is not None
-    # 0.2 s after 0.2 s: late for intervals of 0.1 s (10 -> 7) and, at last, of 1/8 s (8 -> 5.6); in time for
-    # 1/7 s (7 -> 8). The gaps of 0.2 s were commanded 10, 7 and 8 a second: 5 calls in 0.6 s; 3 were made.
+    # 0.2 s after 0.2 s: late for intervals of 0.1 s (10 -> 7) and, at last, of 1/8 s (8 -> 5.6); in
+    # time for 1/7 s (7 -> 8). The gaps of 0.2 s were commanded 10, 7 and 8 a second: 5 calls in 0.6
+    # s; 3 were made.
     assert live.flow.pacer.state.rate == pytest.approx(5.6)
     report = live.report()
     assert report.commanded == pytest.approx(5.0 / 0.6)
@@ -348,7 +354,9 @@ class Nonsense(NamedTuple):
         return Valve(self.value, math.inf, 0.0)
 
 
-@pytest.mark.parametrize(("value", "said"), [(-1.0, "rate=-1.0"), (math.nan, "rate=nan"), (7.0, "ZeroDiv")])
+@pytest.mark.parametrize(
+    ("value", "said"), [(-1.0, "rate=-1.0"), (math.nan, "rate=nan"), (7.0, "ZeroDiv")]
+)
 def test_a_law_that_answers_nonsense_ends_the_run(value: float, said: str) -> None:
     live = throttle(range(100), 100.0, clock=VirtualClock(), controller=Nonsense(value))
     with pytest.raises(Aborted, match=said):
@@ -381,7 +389,11 @@ def test_a_law_that_closes_its_valve_for_good_is_told_of() -> None:
         (("ab", 5.0), {"controller": "aimd:dec_rate=2"}, "dec_rate"),
         (("ab", 5.0), {"controller": 5}, "controller=5; allowed"),
         (("ab", 5.0), {"controller": int}, "controller=<class 'int'>; allowed"),
-        (("ab", 5.0), {"controller": Nonsense}, "missing 1 required positional argument: 'value'; allowed"),
+        (
+            ("ab", 5.0),
+            {"controller": Nonsense},
+            "missing 1 required positional argument: 'value'; allowed",
+        ),
         (("ab", 5.0), {"record": "/nowhere/at/all"}, "cannot be written"),
     ],
 )

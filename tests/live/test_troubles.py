@@ -1,6 +1,8 @@
-"""What each late policy makes of 3 s in which nothing could be released, and what the report says of it.
+"""What each late policy makes of 3 s in which nothing could be released, and what the report says
+of it.
 
-100 a second. Slot 51, due at 0.51 s, is released at `now`, a little after a tick; all values by hand.
+100 a second. Slot 51, due at 0.51 s, is released at `now`, a little after a tick; all values by
+hand.
 """
 
 from __future__ import annotations
@@ -20,9 +22,9 @@ from tpssim.core.window import Sensor
 from tpssim.live.permits import Permit
 from tpssim.live.report import Report
 
-#: Of a release at 0.005 s after a tick: most in a second, slots skipped beside those up to that tick.
-#: burst: what was missed and what is due in that second. auto: 0.1 s, 10 slots, behind; capped: 20; delay:
-#: none; skip: as the ticks have it, and the late one.
+#: Of a release at 0.005 s after a tick: most in a second, slots skipped beside those up to that
+#: tick. burst: what was missed and what is due in that second. auto: 0.1 s, 10 slots, behind;
+#: capped: 20; delay: none; skip: as the ticks have it, and the late one.
 POLICIES = {"burst": 0, "auto": 110, "capped(20)": 120, "capped(3)": 103, "delay": 100, "skip": 101}
 KEPT = {"auto": 10.0, "capped(20)": 20.0, "capped(3)": 3.0, "delay": 0.0}
 
@@ -43,7 +45,9 @@ class Troubled(VirtualClock):
 
 
 class TwoAtOnce:
-    """A limit of two calls in flight; its windows have the throttle look again while it is closed."""
+    """A limit of two calls in flight; its windows have the throttle look again while it is
+    closed.
+    """
 
     def sensor(self) -> Sensor:
         return Sensor(period=0.2)
@@ -160,7 +164,9 @@ def test_what_waited_for_a_full_pool_begins_as_the_policy_says(policy: str) -> N
 
 
 class Slowed:
-    """A law that goes down to 10 a second when a call is refused, and up again when one has taken 3 s."""
+    """A law that goes down to 10 a second when a call is refused, and up again when one has taken 3
+    s.
+    """
 
     def init(self, target: float) -> Valves:
         return Valves(math.inf, math.inf, 0.0)
@@ -190,8 +196,8 @@ class Eventful(VirtualClock):
 @pytest.mark.parametrize(
     ("policy", "most", "skipped"),
     [
-        # Slots at 3.4 and 3.5 s, then at 3.51 and so on since the rate is 100 again, from 3.585 s on: the
-        # one of 3.51 s and seven more are late then, 100 are due in the second from there.
+        # Slots at 3.4 and 3.5 s, then at 3.51 and so on since the rate is 100 again, from 3.585 s
+        # on: the one of 3.51 s and seven more are late then, 100 are due in the second from there.
         ("burst", 108, 0.0),
         ("auto", 108, 0.0),
         ("capped(20)", 108, 0.0),

@@ -1,4 +1,6 @@
-"""What the live throttle says of its own generator, on the wall clock, and what it leaves as it found it."""
+"""What the live throttle says of its own generator, on the wall clock, and what it leaves as it
+found it.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,10 @@ def test_a_thread_that_computes_is_named_as_the_cause() -> None:
             warnings.simplefilter("always")
             for _ in live:
                 pass
-        return " ".join(
-            str(w.message) for w in caught if w.category is ThrottleWarning
-        ), live.report().verdict
+        return (
+            " ".join(str(w.message) for w in caught if w.category is ThrottleWarning),
+            live.report().verdict,
+        )
 
     busy = threading.Thread(target=compute)
     busy.start()
@@ -69,7 +72,9 @@ def test_a_task_that_blocks_the_event_loop_is_named_as_the_cause() -> None:
         task.cancel()
         return live.report().verdict
 
-    with pytest.warns(ThrottleWarning, match="for a task computes or blocks the event loop too long"):
+    with pytest.warns(
+        ThrottleWarning, match="for a task computes or blocks the event loop too long"
+    ):
         verdict = asyncio.run(main())
     assert "limited by the generator: " in verdict
 
@@ -99,7 +104,10 @@ def test_a_slow_iterable_is_named_and_not_the_caller() -> None:
         clock.set(clock.time() + 0.001)
     report = live.report()
     # 1 ms and 5 ms a call; the first item came before the run began: 99 times 5 ms for 100 calls.
-    said = "limited by the iterable: 1 ms of code a call and 4.95 ms for its item, so at most 168 a second"
+    said = (
+        "limited by the iterable: 1 ms of code a call and 4.95 ms for its item, so at most 168 a"
+        " second"
+    )
     assert report.verdict == said
     assert report.fetching == pytest.approx(5 / 6, rel=0.02)
     assert report.blocked == pytest.approx(1 / 6, rel=0.02)
@@ -202,7 +210,9 @@ def test_a_warning_points_at_the_line_of_the_caller(way: Callable[[], None]) -> 
 def test_who_shows_a_warning_may_ask_for_the_report(monkeypatch: pytest.MonkeyPatch) -> None:
     live = throttle(range(9), 100.0, **closed())
     shown: list[float] = []
-    monkeypatch.setattr(warnings, "showwarning", lambda *_, **__: shown.append(live.report().released))
+    monkeypatch.setattr(
+        warnings, "showwarning", lambda *_, **__: shown.append(live.report().released)
+    )
 
     def go() -> None:
         with warnings.catch_warnings():
@@ -217,7 +227,9 @@ def test_who_shows_a_warning_may_ask_for_the_report(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.skipif(not LINUX, reason="timer slack is a property of threads on Linux")
-def test_timer_slack_is_low_while_waiting_and_as_before_in_the_body(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_timer_slack_is_low_while_waiting_and_as_before_in_the_body(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     prctl = ctypes.CDLL(None).prctl
     get, put = 30, 29
 

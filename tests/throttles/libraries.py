@@ -45,7 +45,9 @@ def with_botocore(items, tps, total):
 
     clock = bucket.Clock()
     limiter = adaptive.ClientRateLimiter(
-        rate_adjustor=throttling.CubicCalculator(starting_max_rate=tps, start_time=clock.current_time()),
+        rate_adjustor=throttling.CubicCalculator(
+            starting_max_rate=tps, start_time=clock.current_time()
+        ),
         rate_clocker=adaptive.RateClocker(clock),
         token_bucket=bucket.TokenBucket(max_rate=tps, clock=clock),
         throttling_detector=Detector(),
@@ -55,7 +57,9 @@ def with_botocore(items, tps, total):
         limiter.on_sending_request(request=None)
         yield item
         # The service throttles once, after half a second: from then on the limiter acts.
-        limiter.on_receiving_response(throttled=not limiter._enabled and clock.current_time() % 60 >= 0.5)
+        limiter.on_receiving_response(
+            throttled=not limiter._enabled and clock.current_time() % 60 >= 0.5
+        )
 
 
 class Detector:

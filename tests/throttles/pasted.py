@@ -1,4 +1,6 @@
-"""The article's five throttles as one would paste them into a file: nothing in it knows of tpssim."""
+"""The article's five throttles as one would paste them into a file: nothing in it knows of
+tpssim.
+"""
 
 import itertools
 import time

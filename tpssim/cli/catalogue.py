@@ -19,14 +19,22 @@ from tpssim.output.tables import filled, screen
 from tpssim.scenarios.builtin import SCENARIOS
 from tpssim.scenarios.scenario import PARTS, capacity, phases
 
-MEANING = 40  # characters that what a parameter means has beside its numbers, or it stands below them
+MEANING = (
+    40  # characters that what a parameter means has beside its numbers, or it stands below them
+)
 #: What there is, and what one of it is called.
-SINGULAR = {"controllers": "controller", "scenarios": "scenario", "metrics": "measure", "studies": "study"}
+SINGULAR = {
+    "controllers": "controller",
+    "scenarios": "scenario",
+    "metrics": "measure",
+    "studies": "study",
+}
 
 
 @functools.cache
 def meanings(record: type) -> dict[str, str]:
-    """What each field of a record is: the string beside its `Range` in the annotation; "" without one.
+    """What each field of a record is: the string beside its `Range` in the annotation; "" without
+    one.
 
     >>> from tpssim.scenarios.service_times import Lognormal
     >>> meanings(Lognormal)["mean"]
@@ -34,7 +42,9 @@ def meanings(record: type) -> dict[str, str]:
     """
     hints = get_type_hints(record, include_extras=True)
     return {
-        field: next((note for note in getattr(hint, "__metadata__", ()) if isinstance(note, str)), "")
+        field: next(
+            (note for note in getattr(hint, "__metadata__", ()) if isinstance(note, str)), ""
+        )
         for field, hint in hints.items()
     }
 
@@ -48,13 +58,18 @@ def _parameter(record: Any, field: str, default: float) -> dict[str, Any]:
 
 
 def absolute(law: Any) -> dict[str, str]:
-    """The parameters whose default is so many seconds or so many a second, whatever the service, by unit.
+    """The parameters whose default is so many seconds or so many a second, whatever the service, by
+    unit.
 
     >>> absolute(CONTROLLERS["netflix-aimd"])["timeout"], absolute(CONTROLLERS["headroom"])
     ('s', {})
     """
     units = {field: allowed.unit for field, allowed in ranges(law).items()}
-    times = {field: unit for field, unit in units.items() if unit.split()[:1] in (["s"], ["1/s"], ["1/s^4"])}
+    times = {
+        field: unit
+        for field, unit in units.items()
+        if unit.split()[:1] in (["s"], ["1/s"], ["1/s^4"])
+    }
     return {field: unit for field, unit in times.items() if law._field_defaults[field] > 0.0}
 
 
@@ -62,7 +77,7 @@ def _about(throttle: Any) -> dict[str, Any]:
     """What `described` says of a law or a printed throttle."""
     text = inspect.cleandoc(throttle.description)
     return {
-        "summary": text.partition("\n")[0],
+        "summary": " ".join(text.partition("\n\n")[0].split()),
         "valve": " or ".join(throttle.actuators),
         "signal": throttle.signals,
         "origin": throttle.origin,
@@ -73,14 +88,17 @@ def _about(throttle: Any) -> dict[str, Any]:
 
 @functools.cache
 def _reasons(law: Any) -> list[str]:
-    """What a law says of its last changes (its `why`): forty callers of a service of four servers, which
-    takes 20 ms a call, from the tenth second on 200 ms, and from the fifteenth on drops most of them.
+    """What a law says of its last changes (its `why`): forty callers of a service of four servers,
+    which takes 20 ms a call, from the tenth second on 200 ms, and from the fifteenth on drops most
+    of them.
     """
     step, steps = 0.005, 4000
     half = [0.5] * steps  # more draws than there are calls and windows
     record = law()
     pacer = Pacer(record, 150.0, 0.0, half, half)
-    flying: deque[tuple[float, float, float, float]] = deque()  # (completed, latency, lag, in flight then)
+    flying: deque[tuple[float, float, float, float]] = (
+        deque()
+    )  # (completed, latency, lag, in flight then)
     free = deque([0.0] * 4)  # when the servers are
     told, before = [], pacer.state
     for k in range(steps):
@@ -123,7 +141,8 @@ def _scenarios() -> dict[str, Any]:
     found = {}
     for name, scenario in SCENARIOS.items():
         parameters = {
-            field: _parameter(scenario, field, getattr(scenario, field)) for field in ranges(scenario)
+            field: _parameter(scenario, field, getattr(scenario, field))
+            for field in ranges(scenario)
         }
         for part in PARTS:
             record = getattr(scenario, part)
@@ -138,7 +157,12 @@ def _scenarios() -> dict[str, Any]:
         kinds = f"consumer: {scenario.consumer}\nservice: {type(scenario.service).__name__}"
         stretches = [f"  {b['start']:g}-{b['end']:g} s: {b['capacity']:.4g}/s" for b in bears]
         law = "\n".join([scenario.summary, "", kinds, "capacity:", *stretches])
-        found[name] = {"summary": scenario.summary, "law": law, "parameters": parameters, "capacity": bears}
+        found[name] = {
+            "summary": scenario.summary,
+            "law": law,
+            "parameters": parameters,
+            "capacity": bears,
+        }
     return found
 
 
@@ -160,8 +184,10 @@ def _studies() -> dict[str, Any]:
     return {
         name: {
             "summary": study.summary,
-            "law": f"{study.summary}\n\nscenario: {study.scenario}\ncontroller: {study.controller}\n"
-            f"grid: {' '.join(study.grid)}\nreplications: {study.replications}",
+            "law": (
+                f"{study.summary}\n\nscenario: {study.scenario}\ncontroller: {study.controller}\n"
+                f"grid: {' '.join(study.grid)}\nreplications: {study.replications}"
+            ),
         }
         for name, study in STUDIES.items()
     }
@@ -169,7 +195,12 @@ def _studies() -> dict[str, Any]:
 
 def entries(kind: str | None, name: str | None) -> dict[str, Any]:
     """The entries of one kind (or of all), or one entry, by name; raises `InputError`."""
-    makers = {"controllers": _controllers, "scenarios": _scenarios, "metrics": _metrics, "studies": _studies}
+    makers = {
+        "controllers": _controllers,
+        "scenarios": _scenarios,
+        "metrics": _metrics,
+        "studies": _studies,
+    }
     found = {k: makers[k]() for k in SINGULAR if kind in (None, k)}
     if name is None:
         return found
@@ -194,7 +225,9 @@ def text(document: Mapping[str, Any], name: str | None) -> str:
             valve = f"{entry['valve'].upper()}  " if "valve" in entry else ""
             told = [f"  {key:{width}}  {valve}{entry['summary']}{unit}"]
             if valve:
-                told.append(f"{indent}sees: {entry['signal']}; from: {entry['origin']}, {entry['year']}")
+                told.append(
+                    f"{indent}sees: {entry['signal']}; from: {entry['origin']}, {entry['year']}"
+                )
             if entry.get("absolute"):
                 told.append(f"{indent}not scale free: {', '.join(entry['absolute'])}")
             lines += [filled(line, further=indent) for line in told]
@@ -208,11 +241,15 @@ def _terms() -> list[str]:
     """The words of the definitions of measures."""
     from tpssim.metrics.measure import TERMS
 
-    return ["in these words:", *(filled(f"  {term}: {said}", further="    ") for term, said in TERMS.items())]
+    return [
+        "in these words:",
+        *(filled(f"  {term}: {said}", further="    ") for term, said in TERMS.items()),
+    ]
 
 
 def _reflowed(text: str) -> str:
-    """A description in lines that fit: paragraphs anew, a formula (indented) by itself, code as it is.
+    """A description in lines that fit: paragraphs anew, a formula (indented) by itself, code as it
+    is.
 
     >>> _reflowed("One\\ntwo::\\n\\n    a = b")
     'One two::\\n\\n    a = b'
@@ -252,7 +289,9 @@ def _full(name: str, entry: Mapping[str, Any]) -> str:
         fixed = ", ".join(f"{field} ({unit})" for field, unit in entry["absolute"].items())
         lines += [
             "",
-            filled(f"not scale free: {fixed} are absolute; fit them to the time of a call", "", "  "),
+            filled(
+                f"not scale free: {fixed} are absolute; fit them to the time of a call", "", "  "
+            ),
         ]
     if entry.get("says"):
         lines += ["", "says of its last change, as in the panel of live:"]
@@ -263,7 +302,10 @@ def _full(name: str, entry: Mapping[str, Any]) -> str:
         for field, about in entry["parameters"].items():
             numbers = f"  {field:16}{float(about['default']):>10g}  {about['allowed']:{allowed}}  "
             if screen() - len(numbers) < MEANING:
-                lines += [numbers.rstrip(), *filter(None, [filled(about["meaning"], " " * 6, " " * 6)])]
+                lines += [
+                    numbers.rstrip(),
+                    *filter(None, [filled(about["meaning"], " " * 6, " " * 6)]),
+                ]
                 continue
             told = filled(about["meaning"], numbers, " " * len(numbers))
             lines.append(told or numbers.rstrip())

@@ -1,11 +1,11 @@
 """The command line: reads arguments, answers errors.
 
 Exit codes: 0 done, and help where no verb is given; 1 a case of `validate` fails, a condition of
-`live --fail-if` holds, no call of `live` succeeded, `replay` decides otherwise than recorded, or something
-outside ended the run; 2 bad input, with one line on stderr; 130 interrupted by Ctrl-C or SIGTERM, with
-nothing half written (`live` and `serve` end in good order instead, 0); 141 the reader of stdout has gone. A
-verb prints when its files are written: where stdout is closed or full it is the printing alone that is lost
-(1).
+`live --fail-if` holds, no call of `live` succeeded, `replay` decides otherwise than recorded, or
+something outside ended the run; 2 bad input, with one line on stderr; 130 interrupted by Ctrl-C or
+SIGTERM, with nothing half written (`live` and `serve` end in good order instead, 0); 141 the reader
+of stdout has gone. A verb prints when its files are written: where stdout is closed or full it is
+the printing alone that is lost (1).
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _shown(verb: str | None, words: Sequence[str]) -> list[str]:
-    """Words that nobody knows; of `live`, which is given secrets, without what may be the value of one."""
+    """Words that nobody knows; of `live`, which is given secrets, without what may be the value of
+    one.
+    """
     if verb != "live":
         return list(words)
     return [word.partition("=")[0] if word.startswith("-") else "..." for word in words]
@@ -80,8 +82,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _terminable() -> Iterator[None]:
     """SIGTERM ends a command as Ctrl-C does.
 
-    One that is sent to the process and to its group comes twice: what comes within a second is the same one.
-    A later one is another: the first may have been lost, where Python drops what a finaliser raises.
+    One that is sent to the process and to its group comes twice: what comes within a second is the
+    same one. A later one is another: the first may have been lost, where Python drops what a
+    finaliser raises.
     """
     came = -math.inf
 
@@ -92,7 +95,9 @@ def _terminable() -> Iterator[None]:
             raise KeyboardInterrupt
 
     ours = threading.current_thread() is threading.main_thread()
-    if not ours or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:  # somebody else's answer stays
+    if (
+        not ours or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL
+    ):  # somebody else's answer stays
         yield
         return
     signal.signal(signal.SIGTERM, stop)

@@ -75,7 +75,8 @@ RECOMMENDED = "headroom"
 
 
 def law_named(text: str, others: Iterable[str] = ()) -> tuple[str, Any]:
-    """(name, law) of `NAME:key=value,...`; raises `InputError`, which also names `others` as allowed.
+    """(name, law) of `NAME:key=value,...`; raises `InputError`, which also names `others` as
+    allowed.
 
     >>> law_named("auto:slack=0.1")[1].slack
     0.1
@@ -88,8 +89,8 @@ def law_named(text: str, others: Iterable[str] = ()) -> tuple[str, Any]:
 
 
 def actuators_of(law: Any) -> tuple[str, ...]:
-    """What a law commands of `ACTUATORS`: what its class says, else those that its first state does not leave
-    open, else (they are all open) any of them; raises `InputError`.
+    """What a law commands of `ACTUATORS`: what its class says, else those that its first state does
+    not leave open, else (they are all open) any of them; raises `InputError`.
 
     >>> actuators_of(CONTROLLERS["headroom"]())
     ('rate', 'limit')

@@ -1,4 +1,6 @@
-"""The half of `headroom` for calls that overlap: how many may be in flight. Pure, and plain arithmetic."""
+"""The half of `headroom` for calls that overlap: how many may be in flight. Pure, and plain
+arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +14,27 @@ FEW = 4.0  # successes of the first window
 UP, DOWN = 0.2, 0.7  # gains of the queue's error
 MOST_UP, MOST_DOWN = 0.1, 0.5  # of the window in one step
 PROBE = 0.7  # of the window, while it is probed
-ELASTIC = 0.5  # d ln throughput / d ln window above which fewer calls mean less work done, not less queue
+ELASTIC = (
+    0.5  # d ln throughput / d ln window above which fewer calls mean less work done, not less queue
+)
 SHOWS = 0.75  # of the calls in flight: a cut to that shows in what is done, if it cut no queue
 PROMPT = 2.0  # x the latency without queue: a refusal that took no longer is for want of a place
 JUMP = 2.0  # x the wanted queue: probed at once
 AGAIN = 10.0  # windows between two such probes
 MET = 0.98  # of the wanted rate: that is what is wanted
-LEAST_OPEN, OPEN = 64.0, 2.0  # the limit before the first congestion: at least, and x the most in use
+LEAST_OPEN, OPEN = (
+    64.0,
+    2.0,
+)  # the limit before the first congestion: at least, and x the most in use
 FADED = 0.98  # of the most in flight among which one was served, a window later
 FORGET = 0.9  # of the most in use, a window later
 
 
 @record
 class Flight(NamedTuple):
-    """What the law remembers of calls in flight; the fields of `HeadroomState` of the same names."""
+    """What the law remembers of calls in flight; the fields of `HeadroomState` of the same
+    names.
+    """
 
     begun: float
     good: float
@@ -130,7 +139,12 @@ def is_over(flight: Flight, now: float) -> bool:
 def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning) -> Flight:
     """What the window says, and a new one. `full`: the limit was reached in it."""
     base, window, settled = flight.base, flight.window, flight.settled
-    probing, probed, flow, cut_from = flight.probing, flight.probed + 1.0, flight.flow, flight.cut_from
+    probing, probed, flow, cut_from = (
+        flight.probing,
+        flight.probed + 1.0,
+        flight.flow,
+        flight.cut_from,
+    )
     delivered = max(1e-100, min(flight.good / (now - flight.begun), 1e100))
     latency = latency_of(flight)
     if flight.begun < settled or not latency > 0.0:
@@ -145,9 +159,14 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
             if elasticity > ELASTIC:
                 base = latency  # less was done, so nothing waited
             elif elasticity < 0.5 * ELASTIC:
-                window = max(1.0, PROBE * window)  # as much was done with fewer: that is better, and again
+                window = max(
+                    1.0, PROBE * window
+                )  # as much was done with fewer: that is better, and again
                 probed = tuning.probe_every - AGAIN
-        elif is_probe(window, cut_from) and elasticity_of(delivered, flow, window, cut_from) > ELASTIC:
+        elif (
+            is_probe(window, cut_from)
+            and elasticity_of(delivered, flow, window, cut_from) > ELASTIC
+        ):
             base, window, cut_from, settled = latency, cut_from, 0.0, now + latency  # it was none
         else:
             cut_from = 0.0 if is_probe(window, cut_from) else cut_from
@@ -155,7 +174,8 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
             queued = held * max(0.0, 1.0 - base / latency)
             wanted = tuning.queue + tuning.slack * held
             if window == math.inf:
-                # Beyond doubt, and with less done than is wanted: a limit that is not needed does harm.
+                # Beyond doubt, and with less done than is wanted: a limit that is not needed does
+                # harm.
                 sure = held * (1.0 - base / max(latency - 2.0 * doubt, base))
                 if sure > wanted and (delivered < MET * target or sure > JUMP * wanted):
                     window, flow, settled = max(1.0, held), delivered, now + latency
@@ -218,7 +238,8 @@ def standard_error(flight: Flight) -> float:
 
 
 def limit_of(window: float, used: float, most: float) -> float:
-    """The limit for a window; before the first congestion (inf) twice the most in use, and 64 at least.
+    """The limit for a window; before the first congestion (inf) twice the most in use, and 64 at
+    least.
 
     >>> limit_of(7.9, 5.0, 1e4), limit_of(math.inf, 5.0, 1e4), limit_of(math.inf, 100.0, 1e4)
     (7.0, 64.0, 200.0)

@@ -1,4 +1,6 @@
-"""The part of `headroom` for refusals and timeouts: the rate that they allow. Pure, and plain arithmetic."""
+"""The part of `headroom` for refusals and timeouts: the rate that they allow. Pure, and plain
+arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ ACCIDENTS = 1.5  # refused calls lately, more of which are no accident: two with
 FADES = 0.98  # share of them that a served call leaves
 PAUSE = 2.0  # calls' time until the next trial, at least
 WAIT = 0.15  # x the time for which it has refused: what comes on top of that
-ENOUGH, FEW = 16.0, 4.0  # calls that tell a rate: so many were served; or were made, and so few served
+ENOUGH, FEW = (
+    16.0,
+    4.0,
+)  # calls that tell a rate: so many were served; or were made, and so few served
 AGREE = 0.25  # share by which what was served may differ from the mark that it confirms
 ABOVE = 1.15  # x what was served: the mark is no higher
 FIRST, LONGER, LAST = (
@@ -47,7 +52,8 @@ def unrefused() -> Pace:
 
 
 def paced(pace: Pace, obs: Observation, drops: float, rate: float, cut: float) -> Pace:
-    """What is known with one more piece of news, of which `drops` are refusals; `rate` was in force.
+    """What is known with one more piece of news, of which `drops` are refusals; `rate` was in
+    force.
 
     >>> refused = Observation(1.0, 100.0, 0.01, 0.0, errors=1.0, drops=1.0)
     >>> pace = paced(unrefused(), refused, 1.0, 100.0, 0.93)
@@ -70,7 +76,9 @@ def paced(pace: Pace, obs: Observation, drops: float, rate: float, cut: float) -
             down, turn, allowed, bad = 0.0, obs.now, min(rate, allowed), 0.0
         elif mark < math.inf:
             allowed = along(mark, least, served / span)
-            if span == LAST and allowed > ABOVE * mark:  # more is allowed than it was: a search begins here
+            if (
+                span == LAST and allowed > ABOVE * mark
+            ):  # more is allowed than it was: a search begins here
                 mark, least = allowed, allowed
                 span = max(FIRST, TRIPS * min(allowed * latency, 1e15))
                 asked, served, spent = 0.0, 0.0, 0.0
@@ -79,7 +87,9 @@ def paced(pace: Pace, obs: Observation, drops: float, rate: float, cut: float) -
         if served >= ENOUGH or (asked >= ENOUGH and served >= FEW):
             seen = min(served / spent, allowed) if spent > 0.0 else allowed
             again = abs(seen - mark) <= AGREE * mark if mark < math.inf else False
-            span = min(LONGER * span, LAST) if again else max(FIRST, TRIPS * min(seen * latency, 1e15))
+            span = (
+                min(LONGER * span, LAST) if again else max(FIRST, TRIPS * min(seen * latency, 1e15))
+            )
             mark, least = min(0.5 * (seen + allowed), ABOVE * seen), cut * seen
             asked, served, spent = 0.0, 0.0, 0.0
         elif mark == math.inf:  # too few to tell a rate
@@ -95,7 +105,8 @@ def paced(pace: Pace, obs: Observation, drops: float, rate: float, cut: float) -
 
 
 def rate_of(pace: Pace, lag: float) -> float:
-    """The rate that refusals allow; while all is refused, one that waits a share of that time for a trial.
+    """The rate that refusals allow; while all is refused, one that waits a share of that time for a
+    trial.
 
     >>> pace = unrefused()._replace(allowed=100.0, down=4.0)
     >>> round(1.0 / rate_of(pace, 0.0), 3)  # two calls' time, and 0.15 x 4 s
@@ -107,7 +118,8 @@ def rate_of(pace: Pace, lag: float) -> float:
 
 
 def along(mark: float, least: float, x: float) -> float:
-    """The cubic `mark (1 + (x - K)^3)`, `K = (1 - least / mark)^(1/3)`: begins at `least`, flat at `mark`.
+    """The cubic `mark (1 + (x - K)^3)`, `K = (1 - least / mark)^(1/3)`: begins at `least`, flat at
+    `mark`.
 
     >>> along(100.0, 87.5, 0.0), along(100.0, 87.5, 0.5), along(100.0, 87.5, 1.5)
     (87.5, 100.0, 200.0)

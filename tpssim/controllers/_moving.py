@@ -1,4 +1,6 @@
-"""Moving statistics in a law's memory, as failsafe-go has them: average, median, largest, correlation."""
+"""Moving statistics in a law's memory, as failsafe-go has them: average, median, largest,
+correlation.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,8 @@ from array import array
 
 WARM_UP = 10.0  # values
 LEAST_VARIATION = 0.01
-#: Places of a correlation: sum of products; of each side values kept, next place, sum, sum of squares.
+#: Places of a correlation: sum of products; of each side values kept, next place, sum, sum of
+#: squares.
 PRODUCTS, X, Y, SUMS = 0, 1, 5, 9
 COUNT, NEXT, SUM, SQUARES = 0, 1, 2, 3
 
@@ -15,7 +18,8 @@ COUNT, NEXT, SUM, SQUARES = 0, 1, 2, 3
 def averaged(
     total: float, value: float, count: float, age: float, new: float, warm_up: float = WARM_UP
 ) -> tuple[float, float]:
-    """(sum, average) with one more value: the plain mean of the first ten, then exponential of that age.
+    """(sum, average) with one more value: the plain mean of the first ten, then exponential of that
+    age.
 
     >>> averaged(10.0, 5.0, 2.0, 5.0, 20.0), averaged(0.0, 30.0, 10.0, 5.0, 60.0)
     ((30.0, 10.0), (0.0, 40.0))
@@ -44,14 +48,17 @@ def median_of_five(memory: array[float], base: int, count: float, new: float) ->
     return found
 
 
-def largest(memory: array[float], base: int, kept: int, new: float, now: float, window: float) -> float:
+def largest(
+    memory: array[float], base: int, kept: int, new: float, now: float, window: float
+) -> float:
     """The largest value of the last `window`, this one included; one that old has left.
 
-    Only values that can still become the largest are kept, falling from the first on; of more than `kept` of
-    them the last is lost.
+    Only values that can still become the largest are kept, falling from the first on; of more than
+    `kept` of them the last is lost.
 
     >>> memory = array("d", [0.0]) * 18
-    >>> [largest(memory, 0, 8, value, float(t), 2.0) for t, value in enumerate((3.0, 1.0, 2.0, 1.0, 1.0))]
+    >>> values = enumerate((3.0, 1.0, 2.0, 1.0, 1.0))
+    >>> [largest(memory, 0, 8, value, float(t), 2.0) for t, value in values]
     [3.0, 3.0, 2.0, 2.0, 1.0]
     """
     first, n = int(memory[base]), int(memory[base + 1])
@@ -70,8 +77,8 @@ def largest(memory: array[float], base: int, kept: int, new: float, now: float, 
 def related(memory: array[float], base: int, size: int, x: float, y: float) -> tuple[float, float]:
     """(Pearson's correlation of the last `size` x and y, variation of y), this pair included.
 
-    Population formulas on running sums; zeros are not kept. Both are 0 with fewer than 10 values, the
-    correlation also if either varies by less than 1 %.
+    Population formulas on running sums; zeros are not kept. Both are 0 with fewer than 10 values,
+    the correlation also if either varies by less than 1 %.
     """
     values = base + SUMS
     full = memory[base + X + COUNT] == size

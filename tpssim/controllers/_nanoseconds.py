@@ -6,7 +6,8 @@ from tpssim.core.types import floored
 
 
 def nanoseconds(seconds: float) -> float:
-    """A time in whole nanoseconds, as the originals count; a number of seconds that no clock shows is cut.
+    """A time in whole nanoseconds, as the originals count; a number of seconds that no clock shows
+    is cut.
 
     >>> nanoseconds(0.010606)
     10606000.0

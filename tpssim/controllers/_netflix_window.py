@@ -1,6 +1,8 @@
-"""The window that Netflix's laws may look through: many samples become one. It lives in the law's memory.
+"""The window that Netflix's laws may look through: many samples become one. It lives in the law's
+memory.
 
-Source: Netflix/concurrency-limits, `WindowedLimit` with its average and percentile windows (Apache-2.0).
+Source: Netflix/concurrency-limits, `WindowedLimit` with its average and percentile windows
+(Apache-2.0).
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from tpssim.controllers._nanoseconds import nanoseconds
 from tpssim.core.types import Observation, floored, record
 from tpssim.core.window import ranked
 
-#: Places of the accumulators in a law's memory; the round-trip times that are kept for a percentile follow.
+#: Places of the accumulators in a law's memory; the round-trip times that are kept for a percentile
+#: follow.
 BEGUN, UNTIL, SAMPLES, TOTAL, LEAST, MOST, DROPPED, TIMES = range(8)
 
 
@@ -28,7 +31,9 @@ class Sample(NamedTuple):
 
 
 def window_memory(size: float, kept: float) -> int:
-    """How many floats a window of that many samples needs, `kept` of them (0: all) for a percentile."""
+    """How many floats a window of that many samples needs, `kept` of them (0: all) for a
+    percentile.
+    """
     return TIMES + int(kept if kept >= 1.0 else size)
 
 
@@ -44,12 +49,15 @@ def sampled(
 ) -> Sample:
     """What a law hears of a piece of news, through the window that it may have.
 
-    A call that failed without being dropped, and a local refusal, are not heard of: Netflix's `onIgnore`.
+    A call that failed without being dropped, and a local refusal, are not heard of: Netflix's
+    `onIgnore`.
     """
     if obs.count < 1.0 or obs.errors - obs.drops >= obs.count or math.isnan(obs.latency):
         return Sample(0.0, 0.0, 0.0, 0.0)
     sample = Sample(1.0, nanoseconds(obs.latency), obs.in_flight, 1.0 if obs.drops > 0.0 else 0.0)
-    return through_window(memory, obs.now, sample, window, longest, size, percentile, shortest, kept)
+    return through_window(
+        memory, obs.now, sample, window, longest, size, percentile, shortest, kept
+    )
 
 
 def through_window(
@@ -63,11 +71,13 @@ def through_window(
     shortest: float,
     kept: float,
 ) -> Sample:
-    """The sample as it is without a window (0 s); else the window that it ends, if that has enough in it.
+    """The sample as it is without a window (0 s); else the window that it ends, if that has enough
+    in it.
 
-    A window ends with the first completion after `until`; the next lasts 2 x the least round trip of this
-    one, `window` s or more, `longest` s at most. The very first sample is a window of its own, and too few.
-    For a percentile only the first `kept` count (0: `size`); later ones, drops too, are not seen.
+    A window ends with the first completion after `until`; the next lasts 2 x the least round trip
+    of this one, `window` s or more, `longest` s at most. The very first sample is a window of its
+    own, and too few. For a percentile only the first `kept` count (0: `size`); later ones, drops
+    too, are not seen.
     """
     if not window > 0.0:
         return sample

@@ -1,7 +1,7 @@
 """A t-digest in a law's memory: quantiles of a stream from a few hundred centroids.
 
-As influxdata/tdigest has it (Apache-2.0), merging after Dunning and Ertl, Computing Extremely Accurate
-Quantiles Using t-Digests (2019), with the scale function `asin`.
+As influxdata/tdigest has it (Apache-2.0), merging after Dunning and Ertl, Computing Extremely
+Accurate Quantiles Using t-Digests (2019), with the scale function `asin`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ import math
 from array import array
 
 COMPRESSION = 100.0
-WAITING, MERGED = 800, 256  # values that wait to be merged; centroids, of which there are 201 at most
-#: Places from `base` on: numbers of both kinds, least and largest centroid so far, then means and weights.
+WAITING, MERGED = (
+    800,
+    256,
+)  # values that wait to be merged; centroids, of which there are 201 at most
+#: Places from `base` on: numbers of both kinds, least and largest centroid so far, then means and
+#: weights.
 WAIT, KEPT, LEAST, MOST, VALUES = 0, 1, 2, 3, 4
 ROOM = WAITING + 1 + MERGED
 SIZE = VALUES + 2 * ROOM + 2 * MERGED
@@ -33,7 +37,9 @@ def noted(memory: array[float], base: int, value: float) -> None:
 
 
 def merge(memory: array[float], base: int) -> None:
-    """Merge what waits: neighbours share a centroid while it spans at most one unit of the scale."""
+    """Merge what waits: neighbours share a centroid while it spans at most one unit of the
+    scale.
+    """
     waiting, kept = int(memory[base + WAIT]), int(memory[base + KEPT])
     if waiting == 0:
         return
@@ -85,7 +91,8 @@ def unit(q: float) -> float:
 
 
 def digest_quantile(memory: array[float], base: int, q: float) -> float:
-    """The quantile, interpolated between the middles of the two centroids around it; nan of nothing.
+    """The quantile, interpolated between the middles of the two centroids around it; nan of
+    nothing.
 
     >>> memory = array("d", [0.0]) * SIZE
     >>> forgotten(memory, 0)
@@ -114,7 +121,9 @@ def digest_quantile(memory: array[float], base: int, q: float) -> float:
         before = middle
         middle += (memory[means + MERGED + k - 1] + memory[means + MERGED + k]) / 2.0
         if middle >= wanted:
-            return between(memory[means + k - 1], middle - wanted, memory[means + k], wanted - before)
+            return between(
+                memory[means + k - 1], middle - wanted, memory[means + k], wanted - before
+            )
     half = memory[means + MERGED + n - 1] / 2.0
     beyond = wanted - total - half
     return between(memory[means + n - 1], beyond, most, half - beyond)

@@ -6,7 +6,8 @@ from __future__ import annotations
 def followed(rate: float, seen: float, target: float) -> float:
     """The rate after the wanted one went from `seen` to `target`.
 
-    A rate that held nothing back is the new wanted rate at once; one that held back stays, at most that.
+    A rate that held nothing back is the new wanted rate at once; one that held back stays, at most
+    that.
 
     >>> followed(100.0, 100.0, 500.0), followed(40.0, 100.0, 500.0), followed(40.0, 100.0, 10.0)
     (500.0, 40.0, 10.0)

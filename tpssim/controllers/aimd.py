@@ -1,4 +1,6 @@
-"""Additive increase, multiplicative decrease on the time between returns: throttle 4 of the article."""
+"""Additive increase, multiplicative decrease on the time between returns: throttle 4 of the
+article.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +30,15 @@ class AimdState(NamedTuple):
         else:                             rate <- rate + inc_step
         rate <- max(min_rate, min(rate, target))
 
-    The first return only sets `last`. Increase is per call, so its gain in 1/s per second grows with the
-    rate; decrease is set off by a single sample. Under service noise the operating point is where the
-    expected gain equals the expected loss, far below capacity, and the rate swings around it.
+    The first return only sets `last`. Increase is per call, so its gain in 1/s per second grows
+    with the rate; decrease is set off by a single sample. Under service noise the operating point
+    is where the expected gain equals the expected loss, far below capacity, and the rate swings
+    around it.
 
-    Deviations: `obs.count` generalises the law to sensors that sum up several completions (one call: the
-    printed law to the bit); a refusal (`obs.count` 0) changes nothing; below `min_rate` the driver still
-    releases at the target (the printed code would go faster than asked); a changed target (the printed code
-    knows none) is the rate at once if the rate held nothing back.
+    Deviations: `obs.count` generalises the law to sensors that sum up several completions (one
+    call: the printed law to the bit); a refusal (`obs.count` 0) changes nothing; below `min_rate`
+    the driver still releases at the target (the printed code would go faster than asked); a changed
+    target (the printed code knows none) is the rate at once if the rate held nothing back.
 
     >>> law = Aimd()
     >>> state = law.update(law.init(200.0), Observation(0.005, 200.0, 0.001, 0.0))
@@ -66,7 +69,9 @@ class Aimd(NamedTuple):
         "what is added to the rate after each other call",
     ] = 1.0
     min_rate: Annotated[
-        float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True), "least rate that is commanded"
+        float,
+        Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True),
+        "least rate that is commanded",
     ] = 1.0
 
     def init(self, target: float) -> AimdState:

@@ -23,23 +23,25 @@ class AimdEpochState(NamedTuple):
 @described(
     """Add so much a second; cut by a ratio when a call was refused or slow, once for each event.
 
-    A call is *news of congestion* if it was dropped, or `lag + latency > slow`. For each completion::
+    A call is *news of congestion* if it was dropped, or `lag + latency > slow`. For each
+    completion::
 
         congested, and scheduled at or after `epoch`:   rate <- dec_rate * rate, epoch <- now
         congested, scheduled before it:                 nothing: the same event
         else:                                           rate <- rate + inc_step * (now - last)
         rate <- max(min_rate, min(rate, target))
 
-    `now - latency - lag` is when a call was scheduled, so what was under way or held up at the moment of a
-    cut cannot cut again. Increase is per second, so it does not grow with the rate.
+    `now - latency - lag` is when a call was scheduled, so what was under way or held up at the
+    moment of a cut cannot cut again. Increase is per second, so it does not grow with the rate.
 
-    Deviations: binary feedback is per call, and `slow` is ours, since a service need not refuse anything
-    to be overloaded. A changed target is the rate at once if the rate held nothing back; else the rate stays.
+    Deviations: binary feedback is per call, and `slow` is ours, since a service need not refuse
+    anything to be overloaded. A changed target is the rate at once if the rate held nothing back;
+    else the rate stays.
 
     >>> law = AimdEpoch(dec_rate=0.5)
     >>> slow = Observation(1.0, 100.0, 2.0, 0.0)
     >>> state = law.update(law.init(100.0), slow)
-    >>> state.rate, law.update(state, slow._replace(now=1.5)).rate  # released at -0.5, before the cut
+    >>> state.rate, law.update(state, slow._replace(now=1.5)).rate  # released before the cut
     (50.0, 50.0)
     """,
     actuators=("rate",),
@@ -66,7 +68,9 @@ class AimdEpoch(NamedTuple):
         "what is added to the rate in a second without congestion",
     ] = 10.0
     min_rate: Annotated[
-        float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True), "least rate that is commanded"
+        float,
+        Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True),
+        "least rate that is commanded",
     ] = 1.0
 
     def init(self, target: float) -> AimdEpochState:
@@ -88,7 +92,11 @@ class AimdEpoch(NamedTuple):
 
     def why(self, before: AimdEpochState, obs: Observation, after: AimdEpochState) -> str:
         if after.epoch > before.epoch:
-            cause = "a call was dropped" if obs.drops > 0.0 else f"a call took {obs.lag + obs.latency:.3g} s"
+            cause = (
+                "a call was dropped"
+                if obs.drops > 0.0
+                else f"a call took {obs.lag + obs.latency:.3g} s"
+            )
             return f"{cause}: x{self.dec_rate:g}, an event begins"
         if after.rate > before.rate:
             return f"no congestion: +{self.inc_step:g} a second"

@@ -1,13 +1,15 @@
-"""The five throttles of the article as printed: generators that wrap an iterable, on an injected clock.
+"""The five throttles of the article as printed: generators that wrap an iterable, on an injected
+clock.
 
-Kept warts and all, since they are what the bench is to show: the first drifts, the others catch up without
-bound after a stall, the fifth cannot see spare capacity. Mended, because it cannot run at all: an empty
-iterable ends the generator instead of surfacing as a `RuntimeError`, and `tps <= 0` (or no number) is
-refused instead of dividing by zero. As printed, an exception in the caller's loop is never seen here.
+Kept warts and all, since they are what the bench is to show: the first drifts, the others catch up
+without bound after a stall, the fifth cannot see spare capacity. Mended, because it cannot run at
+all: an empty iterable ends the generator instead of surfacing as a `RuntimeError`, and `tps <= 0`
+(or no number) is refused instead of dividing by zero. As printed, an exception in the caller's loop
+is never seen here.
 
-`clock` is the only way to the time, so the same function runs live (`WallClock`, the default) and in virtual
-time. `on_rate(rate)` is called with the commanded TPS at the start and after each decision; the printed code
-keeps it to itself. This room knows nothing of services or scenarios.
+`clock` is the only way to the time, so the same function runs live (`WallClock`, the default) and
+in virtual time. `on_rate(rate)` is called with the commanded TPS at the start and after each
+decision; the printed code keeps it to itself. This room knows nothing of services or scenarios.
 """
 
 from __future__ import annotations
@@ -63,7 +65,12 @@ def _cycled(items: Iterable[T], tps: float, total: int) -> Iterator[T]:
     year=2026,
 )
 def sleep_throttle(
-    items: Iterable[T], tps: float, total: int, *, clock: Clock | None = None, on_rate: OnRate | None = None
+    items: Iterable[T],
+    tps: float,
+    total: int,
+    *,
+    clock: Clock | None = None,
+    on_rate: OnRate | None = None,
 ) -> Iterator[T]:
     clock = clock or WallClock()
     cycled = _cycled(items, tps, total)
@@ -76,14 +83,20 @@ def sleep_throttle(
 
 
 @described(
-    "Throttle 2: an absolute schedule, `next_tick += 1 / tps`. Late ticks are made up without bound.",
+    "Throttle 2: an absolute schedule, `next_tick += 1 / tps`. Late ticks are made up without"
+    " bound.",
     actuators=("rate",),
     signals="none",
     origin=ORIGIN,
     year=2026,
 )
 def schedule_throttle(
-    items: Iterable[T], tps: float, total: int, *, clock: Clock | None = None, on_rate: OnRate | None = None
+    items: Iterable[T],
+    tps: float,
+    total: int,
+    *,
+    clock: Clock | None = None,
+    on_rate: OnRate | None = None,
 ) -> Iterator[T]:
     return _scheduled(items, tps, total, clock, on_rate, spin=0.0)
 
@@ -96,13 +109,23 @@ def schedule_throttle(
     year=2026,
 )
 def spin_throttle(
-    items: Iterable[T], tps: float, total: int, *, clock: Clock | None = None, on_rate: OnRate | None = None
+    items: Iterable[T],
+    tps: float,
+    total: int,
+    *,
+    clock: Clock | None = None,
+    on_rate: OnRate | None = None,
 ) -> Iterator[T]:
     return _scheduled(items, tps, total, clock, on_rate, spin=SPIN_THRESHOLD)
 
 
 def _scheduled(
-    items: Iterable[T], tps: float, total: int, clock: Clock | None, on_rate: OnRate | None, spin: float
+    items: Iterable[T],
+    tps: float,
+    total: int,
+    clock: Clock | None,
+    on_rate: OnRate | None,
+    spin: float,
 ) -> Iterator[T]:
     clock = clock or WallClock()
     cycled = _cycled(items, tps, total)
@@ -124,7 +147,12 @@ def _scheduled(
     year=2026,
 )
 def aimd_throttle(
-    items: Iterable[T], tps: float, total: int, *, clock: Clock | None = None, on_rate: OnRate | None = None
+    items: Iterable[T],
+    tps: float,
+    total: int,
+    *,
+    clock: Clock | None = None,
+    on_rate: OnRate | None = None,
 ) -> Iterator[T]:
     clock = clock or WallClock()
     cycled = _cycled(items, tps, total)
@@ -160,7 +188,12 @@ def aimd_throttle(
     year=2026,
 )
 def ewma_throttle(
-    items: Iterable[T], tps: float, total: int, *, clock: Clock | None = None, on_rate: OnRate | None = None
+    items: Iterable[T],
+    tps: float,
+    total: int,
+    *,
+    clock: Clock | None = None,
+    on_rate: OnRate | None = None,
 ) -> Iterator[T]:
     clock = clock or WallClock()
     cycled = _cycled(items, tps, total)

@@ -33,27 +33,30 @@ class BbrState(NamedTuple):
 @described(
     """Pace at a gain times the most that was delivered in a second, of the last rounds.
 
-    A round is the calls that end within the least latency seen in it, but `round` seconds at least. Per
-    round::
+    A round is the calls that end within the least latency seen in it, but `round` seconds at least.
+    Per round::
 
         delivered = successes / time of the round
         best      = the most of the last `memory_rounds` rounds
-        startup:  gain 2.885 and never slower than before, until best grew by less than 25 % for 3 rounds
+        startup:  gain 2.885 and never slower than before,
+                  until best grew by less than 25 % for 3 rounds
         drain:    gain 0.347 for one round
         probe:    gains 1.25, 0.75, 1, 1, 1, 1, 1, 1 in turn, begun at random, not with 0.75
         rate      = max(min_rate, min(gain * best, target))
 
-    It starts at `initial`. It needs neither refusals nor slow calls: what was delivered is the news.
+    It starts at `initial`. It needs neither refusals nor slow calls: what was delivered is the
+    news.
 
-    Deviations: no window and so no ProbeRTT; a round is a stretch of time, not a flight of packets; drain
-    lasts one round, for a queue cannot be seen; a round that the target limited counts, where the
-    original takes it only if it delivered more. Of Linux's module, the margin of 1 % and the search for a
-    policer are left out.
+    Deviations: no window and so no ProbeRTT; a round is a stretch of time, not a flight of packets;
+    drain lasts one round, for a queue cannot be seen; a round that the target limited counts, where
+    the original takes it only if it delivered more. Of Linux's module, the margin of 1 % and the
+    search for a policer are left out.
 
     >>> from array import array
     >>> law = Bbr()
     >>> memory = array("d", [0.0]) * law.memory()
-    >>> round(law.update(law.init(1000.0), Observation(0.5, 1000.0, 0.01, 0.0, 10.0), memory).rate, 6)
+    >>> seen = Observation(0.5, 1000.0, 0.01, 0.0, 10.0)
+    >>> round(law.update(law.init(1000.0), seen, memory).rate, 6)
     57.7
     """,
     actuators=("rate",),
@@ -67,7 +70,9 @@ class Bbr(NamedTuple):
         float, Range(0.0, 1e6, "1/s", False, search=(1.0, 100.0), log=True), "rate at the start"
     ] = 10.0
     round: Annotated[
-        float, Range(SHORTEST_WINDOW, 60.0, "s", search=(0.1, 2.0), log=True), "least duration of a round"
+        float,
+        Range(SHORTEST_WINDOW, 60.0, "s", search=(0.1, 2.0), log=True),
+        "least duration of a round",
     ] = 0.5
     memory_rounds: Annotated[
         float,
@@ -75,7 +80,9 @@ class Bbr(NamedTuple):
         "number of rounds of which the best is remembered",
     ] = 10.0
     min_rate: Annotated[
-        float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True), "least rate that is commanded"
+        float,
+        Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True),
+        "least rate that is commanded",
     ] = 1.0
 
     def sensor(self) -> Sensor:
@@ -115,7 +122,8 @@ class Bbr(NamedTuple):
             rate = max(rate, state.rate)  # one slow round does not end the search
         rate = max(self.min_rate, min(rate, obs.target))
         return BbrState(
-            rate, state.limit, state.reject, obs.now, state.rounds + 1.0, best, full, stalled, mode, turn,
+            rate, state.limit, state.reject, obs.now, state.rounds + 1.0, best, full, stalled, mode,
+            turn,
             obs.target,
         )  # fmt: skip
 
@@ -126,7 +134,8 @@ class Bbr(NamedTuple):
 
 
 def paced(state: BbrState, initial: float, min_rate: float, target: float) -> BbrState:
-    """The state for another target: the same gain times the same best, or the start's rate before the first.
+    """The state for another target: the same gain times the same best, or the start's rate before
+    the first.
 
     >>> paced(Bbr().init(4.0), 10.0, 1.0, 100.0).rate
     10.0
@@ -140,7 +149,8 @@ def paced(state: BbrState, initial: float, min_rate: float, target: float) -> Bb
             wanted = max(wanted, state.rate)
         rate = max(min_rate, min(wanted, target))
     return BbrState(
-        rate, state.limit, state.reject, state.time, state.rounds, state.best, state.full, state.stalled,
+        rate, state.limit, state.reject, state.time, state.rounds, state.best, state.full,
+        state.stalled,
         state.mode, state.turn, target,
     )  # fmt: skip
 

@@ -27,22 +27,25 @@ class BotocoreCubicState(NamedTuple):
 
 
 @described(
-    """Multiply the rate by `beta` when throttled, then grow along a cubic around the rate that was too much.
+    """Multiply the rate by `beta` when throttled, then grow along a cubic around the rate that was
+    too much.
 
     For each response, with `b = floor(2 now) / 2` (half seconds) and n responses since `last`::
 
         b > last:       measured <- smoothing * n / (b - last) + (1 - smoothing) * measured, n <- 0
         throttled:      w_max = measured            (once enabled: min(measured, fill))
-                        K = (w_max (1 - beta) / scale)^(1/3), last_fail = now, new = beta * w_max, enabled
+                        K = (w_max (1 - beta) / scale)^(1/3), last_fail = now,
+                        new = beta * w_max, enabled
         else:           new = scale (now - last_fail - K)^3 + w_max
         v = min(new, cap * measured)
         fill = max(v, min_rate);  rate = target until enabled, then min(fill, target)
 
-    `cap` stops the rate from growing while it is not used. The half seconds are those of the law's time.
+    `cap` stops the rate from growing while it is not used. The half seconds are those of the law's
+    time.
 
-    Deviations: every drop (429, 503, a timeout) counts as throttled, for an observation does not tell
-    them apart; calls are evenly paced at `fill`, where the original's bucket saves up to a second's
-    tokens for a burst.
+    Deviations: every drop (429, 503, a timeout) counts as throttled, for an observation does not
+    tell them apart; calls are evenly paced at `fill`, where the original's bucket saves up to a
+    second's tokens for a burst.
 
     >>> law = BotocoreCubic()  # throttled at 0.5 s: measured 0.8 / 0.5, times 0.7
     >>> state = law.update(law.init(100.0), Observation(0.5, 100.0, 0.01, 0.0, 1.0, 1.0, 1.0, 1.0))
@@ -77,7 +80,9 @@ class BotocoreCubic(NamedTuple):
         "how many times the measured rate the rate may be",
     ] = 2.0
     min_rate: Annotated[
-        float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True), "least rate that is commanded"
+        float,
+        Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True),
+        "least rate that is commanded",
     ] = 0.5
 
     def init(self, target: float) -> BotocoreCubicState:
@@ -131,4 +136,7 @@ class BotocoreCubic(NamedTuple):
         if after.fill == self.cap * after.measured:
             return f"held at {self.cap:g} x the measured {after.measured:.4g}/s"
         since = obs.now - after.last_fail
-        return f"{since:.3g} s after a throttle at {after.w_max:.4g}/s, back there after {after.k:.3g} s"
+        return (
+            f"{since:.3g} s after a throttle at {after.w_max:.4g}/s, back there after"
+            f" {after.k:.3g} s"
+        )

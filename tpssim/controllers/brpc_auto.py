@@ -1,4 +1,6 @@
-"""brpc's automatic limiter: the best throughput times the least latency, and a little more to explore."""
+"""brpc's automatic limiter: the best throughput times the least latency, and a little more to
+explore.
+"""
 
 from __future__ import annotations
 
@@ -28,15 +30,16 @@ class BrpcAutoState(NamedTuple):
     least: float  #: latency without load, us; nan if not known
     best: float  #: successes a second; nan before the first window
     explore: float  #: ratio of extra calls
-    remeasure: float  #: when the latency without load will be measured again, us; nan before the first sample
+    #: when the latency without load will be measured again, us; nan before the first sample
+    remeasure: float
     resume: float  #: until when samples are ignored for it, us; 0 if they are not
 
 
 @described(
     """Allow `best throughput x least latency` calls, and an explored share more.
 
-    A window ends with `most_samples` samples (at most one each 0.1 ms), or after `window` seconds if it has
-    `least_samples`; with fewer then it is thrown away. With averages in whole us::
+    A window ends with `most_samples` samples (at most one each 0.1 ms), or after `window` seconds
+    if it has `least_samples`; with fewer then it is thrown away. With averages in whole us::
 
         no success in it:   limit <- trunc(limit / 2)
         avg   = ceil((punish * failed_us + ok_us) / successes)
@@ -49,12 +52,12 @@ class BrpcAutoState(NamedTuple):
                             limit <- trunc(least * best * (1 + explore))
         limit <- max(min_limit, limit);  explore stays in [0.06, max_explore]
 
-    With `error_threshold` th above 0 and failures `punish` is 0 while the error rate e <= th, else it is
-    multiplied by (e - th) / (1 - th). The latency is measured again after half of `remeasure_after` or more,
-    at random in whole ms. It starts with `initial`.
+    With `error_threshold` th above 0 and failures `punish` is 0 while the error rate e <= th, else
+    it is multiplied by (e - th) / (1 - th). The latency is measured again after half of
+    `remeasure_after` or more, at random in whole ms. It starts with `initial`.
 
-    Deviations: the floor, there the number of server threads, is `min_limit` (its default is brpc's, 8
-    and one for events); drops count as failures, as every error does.
+    Deviations: the floor, there the number of server threads, is `min_limit` (its default is
+    brpc's, 8 and one for events); drops count as failures, as every error does.
 
     >>> BrpcAuto().init(100.0).limit
     40.0
@@ -86,7 +89,8 @@ class BrpcAuto(NamedTuple):
     ema: Annotated[
         float,
         Range(0.0, 1.0, "weight", False, search=(0.02, 0.5)),
-        "weight of a lower mean in the least latency; a tenth of it: of a lower throughput in the best",
+        "weight of a lower mean in the least latency; a tenth of it: of a lower throughput in the"
+        " best",
     ] = 0.1
     max_explore: Annotated[
         float,
@@ -106,7 +110,8 @@ class BrpcAuto(NamedTuple):
     reduce: Annotated[
         float,
         Range(0.0, 1.0, "x", False, search=(0.5, 1.0)),
-        "factor by which throughput x latency is multiplied while the least latency is measured again",
+        "factor by which throughput x latency is multiplied while the least latency is measured"
+        " again",
     ] = 0.9
     punish: Annotated[
         float,
@@ -138,7 +143,12 @@ class BrpcAuto(NamedTuple):
         if obs.count < 1.0 or math.isnan(obs.latency):
             return state
         now = microseconds(obs.now)
-        limit, start, successes, failures = state.limit, state.start, state.successes, state.failures
+        limit, start, successes, failures = (
+            state.limit,
+            state.start,
+            state.successes,
+            state.failures,
+        )
         ok_us, failed_us, served = state.ok_us, state.failed_us, state.served
         least, best, explore = state.least, state.best, state.explore
         remeasure, resume = state.remeasure, state.resume
@@ -225,7 +235,8 @@ def microseconds(seconds: float) -> float:
 
 
 def remeasure_wait(after: float, u: float) -> float:
-    """Time until the latency is measured again, us: half of `after`, and a random part of the other half.
+    """Time until the latency is measured again, us: half of `after`, and a random part of the other
+    half.
 
     >>> remeasure_wait(50.0, 0.5)
     37500000.0
@@ -245,7 +256,9 @@ def explored(explore: float, low: bool, most: float) -> float:
     return max(explore - EXPLORE_STEP, LEAST_EXPLORE)
 
 
-def average_us(ok_us: float, failed_us: float, successes: float, failures: float, threshold: float) -> float:
+def average_us(
+    ok_us: float, failed_us: float, successes: float, failures: float, threshold: float
+) -> float:
     """The mean latency of the successes, us, with the failures' time added as a punishment.
 
     >>> average_us(9000.0, 10000.0, 90.0, 10.0, 0.0), average_us(9000.0, 10000.0, 90.0, 10.0, 0.1)

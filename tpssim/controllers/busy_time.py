@@ -32,14 +32,16 @@ class BusyTimeState(NamedTuple):
         between:      hold
         rate <- max(min_share * target, min(rate, target))
 
-    `load` is the commanded utilisation: 1 means that calls at this rate fill the consumer's time exactly.
-    It falls the moment the service is fast again, whether or not a backlog exists, so the rate comes back.
+    `load` is the commanded utilisation: 1 means that calls at this rate fill the consumer's time
+    exactly. It falls the moment the service is fast again, whether or not a backlog exists, so the
+    rate comes back.
 
-    Where it holds: a blocking consumer, or a hand-off. With many calls in flight `latency` is no longer
-    the consumer's time per call, and the law is too careful by a factor of the calls in flight. Refused
-    calls, and failed ones that are no drops, carry no busy time and are ignored. A changed target is the rate
-    at once if the rate held nothing back; one that held back stays. Throttle 5's step and floor, in calls a
-    second, are shares of the target here, so the law is the same at every scale of time.
+    Where it holds: a blocking consumer, or a hand-off. With many calls in flight `latency` is no
+    longer the consumer's time per call, and the law is too careful by a factor of the calls in
+    flight. Refused calls, and failed ones that are no drops, carry no busy time and are ignored. A
+    changed target is the rate at once if the rate held nothing back; one that held back stays.
+    Throttle 5's step and floor, in calls a second, are shares of the target here, so the law is the
+    same at every scale of time.
 
     >>> law = BusyTime()
     >>> state = law.update(law.init(100.0), Observation(0.02, 100.0, 0.02, 0.0))
@@ -98,7 +100,11 @@ class BusyTime(NamedTuple):
         if obs.count < 1.0 or obs.errors - obs.drops >= obs.count or math.isnan(obs.latency):
             return BusyTimeState(rate, state.limit, state.reject, state.busy, obs.target)
         busy = state.busy
-        busy = obs.latency if math.isnan(busy) else self.alpha * obs.latency + (1.0 - self.alpha) * busy
+        busy = (
+            obs.latency
+            if math.isnan(busy)
+            else self.alpha * obs.latency + (1.0 - self.alpha) * busy
+        )
         load = busy * rate
         if load > self.high:
             rate = rate * self.dec_rate

@@ -17,7 +17,9 @@ class CodelState(NamedTuple):
     rate: float
     limit: float
     reject: float
-    first_above: float  #: when the wait will have been too long for an interval, s; inf if it is not
+    first_above: (
+        float  #: when the wait will have been too long for an interval, s; inf if it is not
+    )
     next_drop: float  #: s
     drops: float  #: since dropping began
     last_drops: float  #: what `drops` was when dropping began last
@@ -32,7 +34,8 @@ class CodelState(NamedTuple):
 @described(
     """Refuse a call once the wait was `delay` or more for a whole `interval`, and then ever sooner.
 
-    A slot is a packet that leaves the queue; its wait is the lag behind its due time. At each slot::
+    A slot is a packet that leaves the queue; its wait is the lag behind its due time. At each
+    slot::
 
         above     the wait is >= delay, and more than `backlog` slots wait behind this one
         long      above, and it has been so for `interval`
@@ -44,13 +47,14 @@ class CodelState(NamedTuple):
 
     Times are compared in whole nanoseconds, so a wait of just 5 ms is one, however it was computed.
 
-    Behind a blocking call or a pool that is full, the slots that are due wait, and the lag says how long. A
-    call that is handed over at once leaves no lag: its queue is at the service. With `signal` 1 the wait is
-    the last latency less the least latency seen, of calls without an error, and instead of the slots that
-    wait the calls in flight count. That is an estimate: it takes noise and a slower service for a queue.
+    Behind a blocking call or a pool that is full, the slots that are due wait, and the lag says how
+    long. A call that is handed over at once leaves no lag: its queue is at the service. With
+    `signal` 1 the wait is the last latency less the least latency seen, of calls without an error,
+    and instead of the slots that wait the calls in flight count. That is an estimate: it takes
+    noise and a slower service for a queue.
 
-    The RFC's queue of one MTU at most is a `backlog` of 1 slot. Deviation: the slot after a refused one is
-    judged when it is released, which is at once while more wait.
+    The RFC's queue of one MTU at most is a `backlog` of 1 slot. Deviation: the slot after a refused
+    one is judged when it is released, which is at once while more wait.
 
     >>> law = Codel()
     >>> state = law.admit(law.init(1000.0), 0.0, 0.02, 0.0)
@@ -65,12 +69,15 @@ class CodelState(NamedTuple):
 @record
 class Codel(NamedTuple):
     delay: Annotated[
-        float, Range(0.0, 60.0, "s", False, search=(1e-3, 0.5), log=True), "shortest wait that is too long"
+        float,
+        Range(0.0, 60.0, "s", False, search=(1e-3, 0.5), log=True),
+        "shortest wait that is too long",
     ] = 0.005
     interval: Annotated[
         float,
         Range(0.0, 600.0, "s", False, search=(0.01, 5.0), log=True),
-        "how long waits must be too long before a call is refused; refusals then follow ever sooner",
+        "how long waits must be too long before a call is refused; refusals then follow ever"
+        " sooner",
     ] = 0.1
     backlog: Annotated[
         float,
@@ -154,7 +161,10 @@ class Codel(NamedTuple):
     def why(self, before: CodelState, obs: Observation, after: CodelState) -> str:
         told = f"waited {after.wait * 1e3:.3g} ms"
         if after.dropping > 0.0:
-            return f"{told}, dropping: {after.drops:g} so far, the next from {after.next_drop:.4g} s on"
+            return (
+                f"{told}, dropping: {after.drops:g} so far, the next from {after.next_drop:.4g}"
+                " s on"
+            )
         if after.first_above < math.inf:
             return f"{told}, too long: drops if that lasts until {after.first_above:.4g} s"
         return f"{told}: no queue that stands"
@@ -168,8 +178,10 @@ def waited(signal: float, lag: float, queued: float) -> float:
 def behind(signal: float, lag: float, in_flight: float, target: float) -> float:
     """How many slots of an even schedule have come due behind this one; or the calls in flight.
 
-    >>> behind(0.0, 0.025, 7.0, 100.0), behind(0.0, 0.32 - 0.3, 7.0, 100.0), behind(1.0, 0.025, 7.0, 100.0)
-    (2.0, 2.0, 7.0)
+    >>> behind(0.0, 0.025, 7.0, 100.0), behind(0.0, 0.32 - 0.3, 7.0, 100.0)
+    (2.0, 2.0)
+    >>> behind(1.0, 0.025, 7.0, 100.0)
+    7.0
     """
     return in_flight if signal > 0.0 else floored(min(nanoseconds(lag) * target / 1e9, 9e15))
 

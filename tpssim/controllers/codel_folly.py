@@ -1,4 +1,6 @@
-"""folly's CoDel: while the least wait of the last interval was too long, refuse whatever waits longer."""
+"""folly's CoDel: while the least wait of the last interval was too long, refuse whatever waits
+longer.
+"""
 
 from __future__ import annotations
 
@@ -27,17 +29,21 @@ class CodelFollyState(NamedTuple):
 
 
 @described(
-    """Refuse what has waited more than `2 delay`, while the least wait of the last interval exceeded `delay`.
+    """Refuse what has waited more than `2 delay`, while the least wait of the last interval
+    exceeded `delay`.
 
-    A slot is a task that is taken from the queue; its wait is the lag behind its due time. At each slot::
+    A slot is a task that is taken from the queue; its wait is the lag behind its due time. At each
+    slot::
 
-        now > until (not at the first slot):  overloaded <- shortest > delay;  until <- now + interval
-                       this slot is passed;   shortest <- its wait
-        else:          shortest <- min(shortest, its wait);  refuse if overloaded and its wait > 2 delay
+        now > until (not at the first slot):  overloaded <- shortest > delay;
+                       until <- now + interval;  this slot is passed;  shortest <- its wait
+        else:          shortest <- min(shortest, its wait);
+                       refuse if overloaded and its wait > 2 delay
         load = min(100, trunc(100 shortest / (2 delay)))
 
-    The first slot is passed and is the first `shortest`. Times are compared in whole nanoseconds, as the
-    original counts. `signal` 1 takes the last latency less the least one for the wait, as in `codel`.
+    The first slot is passed and is the first `shortest`. Times are compared in whole nanoseconds,
+    as the original counts. `signal` 1 takes the last latency less the least one for the wait, as in
+    `codel`.
 
     >>> law = CodelFolly()
     >>> state = law.admit(law.admit(law.init(100.0), 0.1, 0.02, 0.0), 0.2, 0.02, 0.0)
@@ -54,7 +60,8 @@ class CodelFolly(NamedTuple):
     delay: Annotated[
         float,
         Range(0.0, 60.0, "s", False, search=(1e-3, 0.5), log=True),
-        "longest least wait of an interval that is not overloaded; in one that is, twice as long is refused",
+        "longest least wait of an interval that is not overloaded; in one that is, twice as long is"
+        " refused",
     ] = 0.005
     interval: Annotated[
         float,
@@ -69,15 +76,25 @@ class CodelFolly(NamedTuple):
 
     def conflict(self) -> str:
         if self.interval <= self.delay:
-            return f"interval={self.interval:g} is not above delay={self.delay:g}; allowed: delay < interval"
+            return (
+                f"interval={self.interval:g} is not above delay={self.delay:g}; allowed: delay <"
+                " interval"
+            )
         return ""
 
     def init(self, target: float) -> CodelFollyState:
         return CodelFollyState(math.inf, math.inf, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, math.inf, 0.0)
 
-    def admit(self, state: CodelFollyState, now: float, lag: float, in_flight: float) -> CodelFollyState:
+    def admit(
+        self, state: CodelFollyState, now: float, lag: float, in_flight: float
+    ) -> CodelFollyState:
         wait = waited(self.signal, lag, state.queued)
-        until, shortest, overloaded, passed = state.until, state.shortest, state.overloaded, state.fresh
+        until, shortest, overloaded, passed = (
+            state.until,
+            state.shortest,
+            state.overloaded,
+            state.fresh,
+        )
         if passed == 0.0 and nanoseconds(now) > nanoseconds(until):
             overloaded = 1.0 if nanoseconds(shortest) > nanoseconds(self.delay) else 0.0
             until, passed = now + self.interval, 1.0

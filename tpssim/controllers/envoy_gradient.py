@@ -10,7 +10,8 @@ from tpssim.controllers._nanoseconds import nanoseconds
 from tpssim.core.types import Observation, ceiled, described, floored, record
 from tpssim.core.validation import Range
 
-#: The histogram keeps two significant digits: 90 bins a decade, from 1 us, of ten decades; bin 0 holds less.
+#: The histogram keeps two significant digits: 90 bins a decade, from 1 us, of ten decades; bin 0
+#: holds less.
 BINS, DECADES = 90, 10
 WINDOWS_AT_FLOOR = 5.0
 
@@ -33,23 +34,23 @@ class EnvoyGradientState(NamedTuple):
 @described(
     """Multiply the limit by `least latency x (1 + buffer) / latency now`, and add its square root.
 
-    A *probe*, at the start and every `probe_every` seconds (and up to a share `jitter` later, at random),
-    sets the limit to `min_limit`; the quantile of `probe_samples` calls is the least latency, and the old
-    limit comes back. Calls released before the last probe began never count. Every `update_every` seconds
-    outside of a probe, if calls have ended::
+    A *probe*, at the start and every `probe_every` seconds (and up to a share `jitter` later, at
+    random), sets the limit to `min_limit`; the quantile of `probe_samples` calls is the least
+    latency, and the old limit comes back. Calls released before the last probe began never count.
+    Every `update_every` seconds outside of a probe, if calls have ended::
 
         g     = max(0.5, min(2, (least + least buffer) / quantile))
         limit <- max(min_limit, min(max_limit, trunc(g limit + sqrt(g limit))))
 
-    Five windows in a row that leave the limit at `min_limit` set off a probe. With `fixed` above 0 that, in
-    whole ms below it, is the least latency, and there are no probes. With `floor` above 0 that stands for
-    `min_limit`, from the start, and a probe leaves the limit as it is, and the windows at the floor uncounted
-    (so the next one there sets off another). Latencies are counted in whole us, in a histogram of two
-    significant digits; the `quantile` is the k-th of the n in its bin, which stands at
-    `left + width k / (n + 1)`, cut to whole us.
+    Five windows in a row that leave the limit at `min_limit` set off a probe. With `fixed` above 0
+    that, in whole ms below it, is the least latency, and there are no probes. With `floor` above 0
+    that stands for `min_limit`, from the start, and a probe leaves the limit as it is, and the
+    windows at the floor uncounted (so the next one there sets off another). Latencies are counted
+    in whole us, in a histogram of two significant digits; the `quantile` is the k-th of the n in
+    its bin, which stands at `left + width k / (n + 1)`, cut to whole us.
 
-    Deviations: a timer acts with the first completion then or later, for a law has no timer of its own; a
-    call that timed out or was refused is a cancelled one there: no sample.
+    Deviations: a timer acts with the first completion then or later, for a law has no timer of its
+    own; a call that timed out or was refused is a cancelled one there: no sample.
 
     >>> from array import array
     >>> law = EnvoyGradient(probe_samples=1.0)
@@ -62,14 +63,18 @@ class EnvoyGradientState(NamedTuple):
     """,
     actuators=("limit",),
     signals="latency quantile against a probed one",
-    origin="envoyproxy/envoy, `adaptive_concurrency/controller/gradient_controller.cc` (Apache-2.0); "
-    "histogram openhistogram/libcircllhist",
+    origin=(
+        "envoyproxy/envoy, `adaptive_concurrency/controller/gradient_controller.cc` (Apache-2.0); "
+        "histogram openhistogram/libcircllhist"
+    ),
     year=2019,
 )
 @record
 class EnvoyGradient(NamedTuple):
     min_limit: Annotated[
-        float, Range(1.0, 1e5, "calls", search=(1.0, 30.0)), "least limit, and the limit during a probe"
+        float,
+        Range(1.0, 1e5, "calls", search=(1.0, 30.0)),
+        "least limit, and the limit during a probe",
     ] = 3.0
     max_limit: Annotated[
         float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True), "largest limit"
@@ -82,10 +87,13 @@ class EnvoyGradient(NamedTuple):
     buffer: Annotated[
         float,
         Range(0.0, 10.0, "x least latency", search=(0.0, 1.0)),
-        "share by which the quantile may exceed the least latency before the gradient falls below 1",
+        "share by which the quantile may exceed the least latency before the gradient falls"
+        " below 1",
     ] = 0.25
     update_every: Annotated[
-        float, Range(1e-3, 600.0, "s", search=(0.05, 2.0), log=True), "time between two updates of the limit"
+        float,
+        Range(1e-3, 600.0, "s", search=(0.05, 2.0), log=True),
+        "time between two updates of the limit",
     ] = 0.1
     probe_every: Annotated[
         float,
@@ -103,7 +111,9 @@ class EnvoyGradient(NamedTuple):
         "largest share of `probe_every` by which a probe comes later, at random",
     ] = 0.15
     fixed: Annotated[
-        float, Range(0.0, 600.0, "s; 0: probed"), "the least latency, where it is given and not probed"
+        float,
+        Range(0.0, 600.0, "s; 0: probed"),
+        "the least latency, where it is given and not probed",
     ] = 0.0
     floor: Annotated[
         float,
@@ -114,10 +124,14 @@ class EnvoyGradient(NamedTuple):
     def conflict(self) -> str:
         if self.min_limit > self.max_limit:
             return (
-                f"min_limit={self.min_limit:g} lies above max_limit={self.max_limit:g}; allowed: min <= max"
+                f"min_limit={self.min_limit:g} lies above max_limit={self.max_limit:g}; allowed:"
+                " min <= max"
             )
         if self.floor > self.max_limit:
-            return f"floor={self.floor:g} lies above max_limit={self.max_limit:g}; allowed: floor <= max"
+            return (
+                f"floor={self.floor:g} lies above max_limit={self.max_limit:g}; allowed: floor"
+                " <= max"
+            )
         return ""
 
     def memory(self) -> int:
@@ -127,14 +141,24 @@ class EnvoyGradient(NamedTuple):
         floor = floored(self.floor if self.floor >= 1.0 else self.min_limit)
         inf = math.inf
         if self.fixed > 0.0:
-            least, update = floored(self.fixed * 1000.0 + 1e-9) * 1000.0, nanoseconds(self.update_every)
-            return EnvoyGradientState(inf, floor, 0.0, floor, least, 0.0, -inf, 0.0, update, inf, 0.0)
+            least, update = (
+                floored(self.fixed * 1000.0 + 1e-9) * 1000.0,
+                nanoseconds(self.update_every),
+            )
+            return EnvoyGradientState(
+                inf, floor, 0.0, floor, least, 0.0, -inf, 0.0, update, inf, 0.0
+            )
         return EnvoyGradientState(inf, floor, 0.0, floor, math.nan, 1.0, -inf, 0.0, inf, inf, 0.0)
 
-    def update(self, state: EnvoyGradientState, obs: Observation, memory: array[float]) -> EnvoyGradientState:
+    def update(
+        self, state: EnvoyGradientState, obs: Observation, memory: array[float]
+    ) -> EnvoyGradientState:
         if obs.count < 1.0 or math.isnan(obs.latency):
             return state
-        now, every = nanoseconds(obs.now), nanoseconds(self.update_every)  # whole ns, so that ties are exact
+        now, every = (
+            nanoseconds(obs.now),
+            nanoseconds(self.update_every),
+        )  # whole ns, so that ties are exact
         limit, saved, least, probing = state.limit, state.saved, state.least, state.probing
         began, samples, at_floor = state.began, state.samples, state.at_floor
         next_update, next_probe = state.next_update, state.next_probe
@@ -184,7 +208,10 @@ class EnvoyGradient(NamedTuple):
 
     def why(self, before: EnvoyGradientState, obs: Observation, after: EnvoyGradientState) -> str:
         if after.probing > 0.0:
-            return f"probe: {after.samples:g} of {self.probe_samples:g} samples with {after.limit:g} calls"
+            return (
+                f"probe: {after.samples:g} of {self.probe_samples:g} samples with {after.limit:g}"
+                " calls"
+            )
         least = f"least latency {after.least / 1e3:.3g} ms"
         if before.probing > 0.0:
             return f"{least} measured, limit back at {after.limit:g}"

@@ -21,7 +21,8 @@ class EwmaDeadzoneState(NamedTuple):
 
 
 @described(
-    """Compare the smoothed time between returns with the commanded interval; act outside a dead zone.
+    """Compare the smoothed time between returns with the commanded interval; act outside a dead
+    zone.
 
     With `measured = (now - last) / count` and `interval = 1 / rate`::
 
@@ -32,12 +33,12 @@ class EwmaDeadzoneState(NamedTuple):
         between:           hold
         rate <- max(min_rate, min(rate, target))
 
-    **It does not recover.** Released on time, two returns lie one commanded interval apart whatever the
-    service could do, so `ratio` is 1 by construction and the dead zone holds the rate for ever. Only while
-    a backlog is worked off is there news of spare capacity. `BusyTime` mends this.
+    **It does not recover.** Released on time, two returns lie one commanded interval apart whatever
+    the service could do, so `ratio` is 1 by construction and the dead zone holds the rate for ever.
+    Only while a backlog is worked off is there news of spare capacity. `BusyTime` mends this.
 
-    Deviations: as in `Aimd` (`obs.count`, refusals, targets below `min_rate`); with one call an observation
-    it is the printed law to the bit.
+    Deviations: as in `Aimd` (`obs.count`, refusals, targets below `min_rate`); with one call an
+    observation it is the printed law to the bit.
 
     >>> law = EwmaDeadzone()
     >>> state = law.init(100.0)
@@ -80,12 +81,16 @@ class EwmaDeadzone(NamedTuple):
         "what is added to the rate after a call that finds it below the dead zone",
     ] = 1.0
     min_rate: Annotated[
-        float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True), "least rate that is commanded"
+        float,
+        Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True),
+        "least rate that is commanded",
     ] = 1.0
 
     def conflict(self) -> str:
         if self.low > self.deadzone:
-            return f"low={self.low:g} lies above deadzone={self.deadzone:g}; allowed: low <= deadzone"
+            return (
+                f"low={self.low:g} lies above deadzone={self.deadzone:g}; allowed: low <= deadzone"
+            )
         return ""
 
     def init(self, target: float) -> EwmaDeadzoneState:
@@ -94,13 +99,16 @@ class EwmaDeadzone(NamedTuple):
     def update(self, state: EwmaDeadzoneState, obs: Observation) -> EwmaDeadzoneState:
         rate, last, ewma = followed(state.rate, state.target, obs.target), state.last, state.ewma
         if rate != state.rate:
-            # An interval that began at another rate says nothing of this one; the mean keeps its ratio.
+            # An interval that began at another rate says nothing of this one; the mean keeps its
+            # ratio.
             last, ewma = math.nan, ewma * (state.rate / rate)
         if obs.count < 1.0:
             return EwmaDeadzoneState(rate, state.limit, state.reject, last, ewma, obs.target)
         if not math.isnan(last):
             measured = (obs.now - last) / obs.count
-            ewma = measured if math.isnan(ewma) else self.alpha * measured + (1.0 - self.alpha) * ewma
+            ewma = (
+                measured if math.isnan(ewma) else self.alpha * measured + (1.0 - self.alpha) * ewma
+            )
             interval = 1.0 / rate
             ratio = ewma / interval
             if ratio > self.deadzone:

@@ -1,4 +1,6 @@
-"""failsafe-go's adaptive limiter: a Vegas-like queue estimate, with correlations that see joint drift."""
+"""failsafe-go's adaptive limiter: a Vegas-like queue estimate, with correlations that see joint
+drift.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from tpssim.core.types import Observation, ceiled, described, floored, record
 from tpssim.core.validation import Range
 
 SMOOTHED = 5.0  # windows
-#: Places in the memory: the ring of the median filter, the largest of a time, the digest, two correlations.
+#: Places in the memory: the ring of the median filter, the largest of a time, the digest, two
+#: correlations.
 MEDIAN, PEAKS, PEAKS_KEPT = 0, 5, 1024
 DIGEST = PEAKS + 2 + 2 * PEAKS_KEPT
 CORRELATIONS = DIGEST + SIZE
@@ -40,32 +43,35 @@ class FailsafeAdaptiveState(NamedTuple):
 
 
 @described(
-    """Grow or shrink by the estimated queue, and by how throughput and latency go with the calls in flight.
+    """Grow or shrink by the estimated queue, and by how throughput and latency go with the calls in
+    flight.
 
-    A window holds `samples` completions or more and lasts 2 x its predecessor's least round trip, in
-    [`period`, `longest`] s. At its end, `lg(n)` = 1 below 100, 2 below 1000, ..., `m` = most in flight::
+    A window holds `samples` completions or more and lasts 2 x its predecessor's least round trip,
+    in [`period`, `longest`] s. At its end, `lg(n)` = 1 below 100, 2 below 1000, ..., `m` = most in
+    flight::
 
         recent   = average5(median5(quantile of the round trips)),  baseline = average(recent)
         queue    = ceil(limit (1 - baseline / recent));  tput = m / recent
-        corr_t, cv_t  of tput against m;   corr_r  of recent against m          (last `correlated` windows)
+        corr_t, cv_t  of tput against m;   corr_r  of recent against m   (last `correlated` windows)
         queue > 6 lg                                     limit - lg
         full and corr_t < 0                              limit - lg
         full and corr_t < 0.3 and corr_r > 0.5           limit - lg
         full and cv_t < 0.2 and corr_r > 0.5             limit - lg
         queue < 3 lg                                     limit + lg
         cap      = m' max(min_factor, max_factor - factor_decay log10 m')
-        new limit > cap                                  limit - lg if the old one was above, else cap
+        new limit > cap                            limit - lg if the old one was above, else cap
         limit in [min_limit, max_limit]
 
-    `m'` is the largest m of the last `stabilised` seconds, m itself if that is 0; without `factor_decay` the
-    factor is `max_factor`. An average of age a is the plain mean of its first 10 values, then moves by
-    2 / (a + 1); the baseline's age is `baseline_age`. *Full*: as many in flight as the limit allows when the
-    last call of the window ended, itself included. Correlations and cv are 0 below 10 windows, correlations
-    also when either varies by less than 1 %. It starts with `initial`.
+    `m'` is the largest m of the last `stabilised` seconds, m itself if that is 0; without
+    `factor_decay` the factor is `max_factor`. An average of age a is the plain mean of its first 10
+    values, then moves by 2 / (a + 1); the baseline's age is `baseline_age`. *Full*: as many in
+    flight as the limit allows when the last call of the window ended, itself included. Correlations
+    and cv are 0 below 10 windows, correlations also when either varies by less than 1 %. It starts
+    with `initial`.
 
-    The quantile is a t-digest's, as in the original. A call that timed out or was refused by the service is
-    dropped: no sample, but it may end a window. Deviations: no queue in front of the limiter; an `initial`
-    out of bounds is moved to the nearer one, there it is an error.
+    The quantile is a t-digest's, as in the original. A call that timed out or was refused by the
+    service is dropped: no sample, but it may end a window. Deviations: no queue in front of the
+    limiter; an `initial` out of bounds is moved to the nearer one, there it is an error.
 
     >>> FailsafeAdaptive().init(100.0).limit
     20.0
@@ -95,14 +101,18 @@ class FailsafeAdaptive(NamedTuple):
         "by how much that factor falls for ten times as many calls in flight",
     ] = 0.0
     min_factor: Annotated[
-        float, Range(1.0, 1000.0, "x in flight", search=(1.0, 3.0)), "what that factor falls to at the least"
+        float,
+        Range(1.0, 1000.0, "x in flight", search=(1.0, 3.0)),
+        "what that factor falls to at the least",
     ] = 1.0
     stabilised: Annotated[
         float,
         Range(0.0, 1e6, "s", search=(0.0, 600.0)),
         "time over which the most calls in flight is taken; 0: that of the window",
     ] = 0.0
-    period: Annotated[float, Range(0.0, 60.0, "s", search=(0.1, 5.0)), "least duration of a window"] = 1.0
+    period: Annotated[
+        float, Range(0.0, 60.0, "s", search=(0.1, 5.0)), "least duration of a window"
+    ] = 1.0
     longest: Annotated[
         float,
         Range(0.0, 600.0, "s", search=(1.0, 60.0)),
@@ -130,7 +140,8 @@ class FailsafeAdaptive(NamedTuple):
     def conflict(self) -> str:
         if self.min_limit > self.max_limit:
             return (
-                f"min_limit={self.min_limit:g} lies above max_limit={self.max_limit:g}; allowed: min <= max"
+                f"min_limit={self.min_limit:g} lies above max_limit={self.max_limit:g}; allowed:"
+                " min <= max"
             )
         return ""
 
@@ -140,7 +151,21 @@ class FailsafeAdaptive(NamedTuple):
     def init(self, target: float) -> FailsafeAdaptiveState:
         initial = floored(max(self.min_limit, min(self.initial, self.max_limit)))
         return FailsafeAdaptiveState(
-            math.inf, initial, 0.0, initial, 0.0, 0.0, math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+            math.inf,
+            initial,
+            0.0,
+            initial,
+            0.0,
+            0.0,
+            math.inf,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
         )
 
     def update(
@@ -178,7 +203,9 @@ class FailsafeAdaptive(NamedTuple):
         windows, baselines, old = state.windows, state.baselines, state.estimate
         found = digest_quantile(memory, DIGEST, self.quantile)
         filtered = median_of_five(memory, MEDIAN, windows, found)
-        smoothed_total, smoothed = averaged(state.smoothed_total, state.smoothed, windows, SMOOTHED, filtered)
+        smoothed_total, smoothed = averaged(
+            state.smoothed_total, state.smoothed, windows, SMOOTHED, filtered
+        )
         baseline_total, baseline = averaged(
             state.baseline_total, state.baseline, baselines, self.baseline_age, smoothed
         )
@@ -188,7 +215,8 @@ class FailsafeAdaptive(NamedTuple):
             queue = ceiled(old * (1.0 - baseline / smoothed))
             corr_t, cv_t = related(memory, CORRELATIONS, size, most, most / (smoothed / 1e9))
         corr_r, _ = related(memory, CORRELATIONS + SUMS + 2 * size, size, most, smoothed)
-        # Before this completion the number in flight has only grown since the one before: its peak is now.
+        # Before this completion the number in flight has only grown since the one before: its peak
+        # is now.
         full = obs.peak >= state.limit
         lg = digits(floored(old))
         wanted = old
@@ -222,7 +250,9 @@ class FailsafeAdaptive(NamedTuple):
             queue,
         )
 
-    def why(self, before: FailsafeAdaptiveState, obs: Observation, after: FailsafeAdaptiveState) -> str:
+    def why(
+        self, before: FailsafeAdaptiveState, obs: Observation, after: FailsafeAdaptiveState
+    ) -> str:
         if after.windows == before.windows:
             return f"window of {after.samples:g} completions going on"
         times = f"recent {after.smoothed / 1e6:.3g} ms, baseline {after.baseline / 1e6:.3g} ms"
@@ -243,8 +273,10 @@ def overloaded(corr_t: float, cv_t: float, corr_r: float) -> bool:
 def factor(most: float, decay: float, least: float, m: float) -> float:
     """How many times the calls in flight the limit may be.
 
-    >>> [m * factor(5.0, 1.0, 1.2, m) for m in (10.0, 100.0, 1000.0)], factor(5.0, 2.0, 1.2, 10000.0)
-    ([40.0, 300.0, 2000.0], 1.2)
+    >>> [m * factor(5.0, 1.0, 1.2, m) for m in (10.0, 100.0, 1000.0)]
+    [40.0, 300.0, 2000.0]
+    >>> factor(5.0, 2.0, 1.2, 10000.0)
+    1.2
     """
     if decay > 0.0 and m > 0.0:
         return max(most - decay * math.log10(m), least)

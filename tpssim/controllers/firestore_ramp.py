@@ -25,8 +25,8 @@ class FirestoreRampState(NamedTuple):
 
         rate = min(target, max_rate, floor(initial * growth^floor(now / step)))
 
-    Deviations: calls are evenly paced, where the original hands out batches with a delay; BulkWriter also
-    keeps at most 500 writes under way, here any number may be.
+    Deviations: calls are evenly paced, where the original hands out batches with a delay;
+    BulkWriter also keeps at most 500 writes under way, here any number may be.
 
     >>> law = FirestoreRamp()
     >>> law.update(law.init(1e6), Observation(300.0, 1e6, 0.01, 0.0)).rate
@@ -39,17 +39,21 @@ class FirestoreRampState(NamedTuple):
 )
 @record
 class FirestoreRamp(NamedTuple):
-    initial: Annotated[float, Range(1.0, 1e6, "1/s", search=(1.0, 1000.0), log=True), "rate at the start"] = (
-        500.0
-    )
+    initial: Annotated[
+        float, Range(1.0, 1e6, "1/s", search=(1.0, 1000.0), log=True), "rate at the start"
+    ] = 500.0
     growth: Annotated[
-        float, Range(1.0, 10.0, "x", search=(1.0, 3.0)), "factor by which the rate is multiplied at each step"
+        float,
+        Range(1.0, 10.0, "x", search=(1.0, 3.0)),
+        "factor by which the rate is multiplied at each step",
     ] = 1.5
     step: Annotated[
         float, Range(0.0, 1e6, "s", False, search=(1.0, 600.0), log=True), "time between two steps"
     ] = 300.0
     max_rate: Annotated[
-        float, Range(1.0, 1e9, "1/s", search=(1000.0, 1e5), log=True), "largest rate that is commanded"
+        float,
+        Range(1.0, 1e9, "1/s", search=(1000.0, 1e5), log=True),
+        "largest rate that is commanded",
     ] = 10000.0
 
     def init(self, target: float) -> FirestoreRampState:

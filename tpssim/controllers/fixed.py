@@ -19,7 +19,8 @@ class FixedState(NamedTuple):
     """Hold the wanted rate: `rate = target`.
 
     No parameters. The baseline that every adaptive law has to beat, and the law of the article's
-    drift-free schedule (throttles 2 and 3, which differ in how they wait, not in when they are due).
+    drift-free schedule (throttles 2 and 3, which differ in how they wait, not in when they are
+    due).
 
     >>> Fixed().init(200.0).rate
     200.0

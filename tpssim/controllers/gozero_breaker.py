@@ -1,4 +1,6 @@
-"""go-zero's breaker: the SRE book's formula, its weight moved by the news, and a forced call each second."""
+"""go-zero's breaker: the SRE book's formula, its weight moved by the news, and a forced call each
+second.
+"""
 
 from __future__ import annotations
 
@@ -22,29 +24,33 @@ class GozeroBreakerState(NamedTuple):
     accepts: float
     failing: float  #: bins since the last one with a success that have failures
     working: float  #: bins since the last one with a failure that have successes
-    passed: float  #: when a call was let through last while some were to be refused, s; nan before the first
-    slot: float  #: time of the last slot of that kind, until it is known what became of it, s; else nan
+    #: when a call was let through last while some were to be refused, s; nan before the first
+    passed: float
+    #: time of the last slot of that kind, until it is known what became of it, s; else nan
+    slot: float
 
 
 @described(
-    """Refuse as the SRE book does, sooner after bins of failures only, and less after bins of successes only.
+    """Refuse as the SRE book does, sooner after bins of failures only, and less after bins of
+    successes only.
 
-    At each slot, of the last `window` seconds in `bins` bins (a call refused here is a request too)::
+    At each slot, of the last `window` seconds in `bins` bins (a call refused here is a request
+    too)::
 
         failing   bins with failures since the last bin with a success
         working   bins with successes since the last bin with a failure
         weight  = max(min_k, k - (k - min_k) failing / bins)
         ratio   = (requests - protection - weight accepts) / (requests + 1)
         reject  = 0                                   if ratio <= 0
-                = 0                                   a call was let through, but not for `force_after`
+                = 0                          a call was let through, but not for `force_after`
                 = ratio (bins - working) / bins       else
 
-    Only calls let through while the ratio is above 0 count for `force_after`; before the first of them none
-    is forced. A failure counts when the call ends.
+    Only calls let through while the ratio is above 0 count for `force_after`; before the first of
+    them none is forced. A failure counts when the call ends.
 
-    Deviations: every failed call is a failure, for an observation tells no status; go-zero's HTTP handler
-    takes each answer below 500 for a success, a 429 too. The latencies that a proposal of 2026 (pull request
-    5366) would add are no part of it.
+    Deviations: every failed call is a failure, for an observation tells no status; go-zero's HTTP
+    handler takes each answer below 500 for a success, a 429 too. The latencies that a proposal of
+    2026 (pull request 5366) would add are no part of it.
 
     >>> law = GozeroBreaker()
     >>> state, memory = law.init(100.0), array("d", [0.0]) * law.memory()
@@ -62,7 +68,8 @@ class GozeroBreaker(NamedTuple):
     k: Annotated[
         float,
         Range(1.0, 1000.0, "requests per accept", search=(1.05, 3.0)),
-        "requests for each accepted one above which calls are refused, unless bins of failures lower it",
+        "requests for each accepted one above which calls are refused, unless bins of failures"
+        " lower it",
     ] = 1.5
     min_k: Annotated[
         float,
@@ -75,11 +82,13 @@ class GozeroBreaker(NamedTuple):
         "number of requests beyond those accepted that is always let through",
     ] = 5.0
     window: Annotated[
-        float, Range(1e-3, 1e6, "s", search=(1.0, 120.0), log=True), "time over which requests are counted"
+        float,
+        Range(1e-3, 1e6, "s", search=(1.0, 120.0), log=True),
+        "time over which requests are counted",
     ] = 10.0
-    bins: Annotated[float, Range(1.0, 10000.0, "bins", search=(5.0, 200.0)), "number of bins in a window"] = (
-        40.0
-    )
+    bins: Annotated[
+        float, Range(1.0, 10000.0, "bins", search=(5.0, 200.0)), "number of bins in a window"
+    ] = 40.0
     force_after: Annotated[
         float,
         Range(0.0, 1e6, "s", search=(0.1, 10.0)),
@@ -95,10 +104,17 @@ class GozeroBreaker(NamedTuple):
         return 3 * int(self.bins)
 
     def init(self, target: float) -> GozeroBreakerState:
-        return GozeroBreakerState(math.inf, math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, math.nan, math.nan)
+        return GozeroBreakerState(
+            math.inf, math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, math.nan, math.nan
+        )
 
     def admit(
-        self, state: GozeroBreakerState, now: float, lag: float, in_flight: float, memory: array[float]
+        self,
+        state: GozeroBreakerState,
+        now: float,
+        lag: float,
+        in_flight: float,
+        memory: array[float],
     ) -> GozeroBreakerState:
         # A slot of which no refusal was told let its call through.
         passed = state.passed if math.isnan(state.slot) else state.slot
@@ -125,7 +141,9 @@ class GozeroBreaker(NamedTuple):
             slot,
         )
 
-    def update(self, state: GozeroBreakerState, obs: Observation, memory: array[float]) -> GozeroBreakerState:
+    def update(
+        self, state: GozeroBreakerState, obs: Observation, memory: array[float]
+    ) -> GozeroBreakerState:
         bins = int(self.bins)
         at = bin_of(obs.now, self.window, bins)
         head = turned(memory, bins, 3, state.head, at)
@@ -174,7 +192,8 @@ class History(NamedTuple):
 
 
 def history(memory: array[float], bins: int, head: float) -> History:
-    """Sums over a ring of three rows (requests, successes, failures), and the runs of bins at its end.
+    """Sums over a ring of three rows (requests, successes, failures), and the runs of bins at its
+    end.
 
     A bin without a call that ended neither ends a run nor adds to it.
 

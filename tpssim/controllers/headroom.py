@@ -1,4 +1,6 @@
-"""Find what a consumer bears, whether calls to it block, queue or overlap: the law that we recommend."""
+"""Find what a consumer bears, whether calls to it block, queue or overlap: the law that we
+recommend.
+"""
 
 from __future__ import annotations
 
@@ -66,62 +68,68 @@ class HeadroomState(NamedTuple):
 @described(
     """Use the capacity of a consumer but for a little headroom, without being told what it is.
 
-    It knows no unit of time but the service's own: a latency, or the time of a call at the wanted rate.
+    It knows no unit of time but the service's own: a latency, or the time of a call at the wanted
+    rate.
 
-    *One call at a time* (a blocked caller, a hand-off): a call's latency is the consumer's time for it, so
-    its mean says what is possible (one stray call counts as 4 standard deviations above it, or three means)::
+    *One call at a time* (a blocked caller, a hand-off): a call's latency is the consumer's time for
+    it, so its mean says what is possible (one stray call counts as 4 standard deviations above it,
+    or three means)::
 
-        busy <- busy + weight (latency - busy),  weight -> alpha;  at once to the mean of the last few calls
-                when that is 3 standard deviations of its noise away
+        busy <- busy + weight (latency - busy),  weight -> alpha;  at once to the mean of
+                the last few calls when that is 3 standard deviations of its noise away
         rate  = min(target, allowed, share / busy / (1 + lag / (patience max(busy, 1 / target))))
 
-    *Several in flight* (from the first time on): the rate is left open (to `allowed`) and the limit is set,
-    which paces itself. By windows of 16 successes and 3 `base` or more (the first one: 4 successes), once the
-    calls of before the last step have ended, with `held` calls in flight (Little), the mean latency, and
-    `base`, the least such mean (plus twice its standard error, so that luck does not lower it)::
+    *Several in flight* (from the first time on): the rate is left open (to `allowed`) and the limit
+    is set, which paces itself. By windows of 16 successes and 3 `base` or more (the first one: 4
+    successes), once the calls of before the last step have ended, with `held` calls in flight
+    (Little), the mean latency, and `base`, the least such mean (plus twice its standard error, so
+    that luck does not lower it)::
 
         wanted = queue + slack * held,  queued = held (1 - base / latency)
         queued > wanted:   window <- window - 0.7 (queued - wanted), by a half at most
         else, if full:     window <- window + 0.2 (wanted - queued), by a tenth at most
-        limit  = trunc(window), at most max_limit;  before the first congestion 2 x the most in use, >= 64
+        limit  = trunc(window), at most max_limit;
+                 before the first congestion 2 x the most in use, >= 64
 
-    *Is it a queue?* Every `probe_every` windows while the limit is in use (10 windows after the last probe
-    if the queue looks more than twice as long as wanted), 0.7 window calls are allowed for a window. If fewer
-    complete in proportion, it was none: the service itself is slower, and `base` is its latency now. If as
-    many do, the smaller window is kept, and probed again 10 windows later. Cuts of the window that come to a
-    quarter of it are judged in the same way: if fewer completed in proportion, they are taken back, and
-    `base` is the latency now.
+    *Is it a queue?* Every `probe_every` windows while the limit is in use (10 windows after the
+    last probe if the queue looks more than twice as long as wanted), 0.7 window calls are allowed
+    for a window. If fewer complete in proportion, it was none: the service itself is slower, and
+    `base` is its latency now. If as many do, the smaller window is kept, and probed again 10
+    windows later. Cuts of the window that come to a quarter of it are judged in the same way: if
+    fewer completed in proportion, they are taken back, and `base` is the latency now.
 
-    *Refusals and timeouts.* A second one within some 34 calls is no accident: the service refuses. Until a
-    call that was released after that is served, the next trial waits a share of the time for which it has
-    refused, `down`::
+    *Refusals and timeouts.* A second one within some 34 calls is no accident: the service refuses.
+    Until a call that was released after that is served, the next trial waits a share of the time
+    for which it has refused, `down`::
 
         1 / rate = 2 / allowed + 0.15 down + lag
 
-    Then, with what was `served` in the time `spent` since it last ceased to refuse (pauses of the caller do
-    not count), and `allowed`, the rate that was refused::
+    Then, with what was `served` in the time `spent` since it last ceased to refuse (pauses of the
+    caller do not count), and `allowed`, the rate that was refused::
 
-        seen = min(served / spent, allowed),  mark = min((seen + allowed) / 2, 1.15 seen),  least = cut * seen
-        allowed = mark (1 + (n / span - K)^3),  K = (1 - least / mark)^(1/3),  n calls served since
+        seen = min(served / spent, allowed),  mark = min((seen + allowed) / 2, 1.15 seen)
+        least = cut * seen,  K = (1 - least / mark)^(1/3)
+        allowed = mark (1 + (n / span - K)^3),  n calls served since
 
-    which begins at `least`, is flat at `mark`, and then finds out whether more is allowed now. `span` is 64
-    calls (16 times those in flight, if that is more) and four times as long, up to 1536, each time that
-    `seen` confirms the mark to a quarter, so a trial of what is known costs ever fewer calls; when a mark so
-    well known is exceeded by 15 %, mark and `least` are the rate then, and `span` is what it was at first.
-    `seen` takes 16 calls served, or 16 made and 4 served; after fewer, the mark stays (at first: it is the
-    rate that was refused, and `least` half of it).
+    which begins at `least`, is flat at `mark`, and then finds out whether more is allowed now.
+    `span` is 64 calls (16 times those in flight, if that is more) and four times as long, up to
+    1536, each time that `seen` confirms the mark to a quarter, so a trial of what is known costs
+    ever fewer calls; when a mark so well known is exceeded by 15 %, mark and `least` are the rate
+    then, and `span` is what it was at first. `seen` takes 16 calls served, or 16 made and 4 served;
+    after fewer, the mark stays (at first: it is the rate that was refused, and `least` half of it).
 
-    Where calls overlap and refusals have paced the law once, one that is refused at once (within 2 `base`)
-    for want of a place takes the window to one call fewer than were in flight, and leaves the rate: one among
-    more calls than any that was served lately, or the first since the last step with the window full.
+    Where calls overlap and refusals have paced the law once, one that is refused at once (within 2
+    `base`) for want of a place takes the window to one call fewer than were in flight, and leaves
+    the rate: one among more calls than any that was served lately, or the first since the last step
+    with the window full.
 
-    No rate is less than 1e-9 of the target. A changed target is the rate at once if the rate held nothing
-    back; one that held back stays.
+    No rate is less than 1e-9 of the target. A changed target is the rate at once if the rate held
+    nothing back; one that held back stays.
 
-    The parts are known: busy time (Little's law with one in flight), the queue estimate of TCP Vegas, the
-    plateau of CUBIC (RFC 9438), counted in calls, a probe of the round trip as in BBR, here judged by the
-    elasticity of the throughput. Where it holds and why: `docs/headroom.md`. Failed calls that are no drops
-    carry no latency news and are ignored.
+    The parts are known: busy time (Little's law with one in flight), the queue estimate of TCP
+    Vegas, the plateau of CUBIC (RFC 9438), counted in calls, a probe of the round trip as in BBR,
+    here judged by the elasticity of the throughput. Where it holds and why: `docs/headroom.md`.
+    Failed calls that are no drops carry no latency news and are ignored.
 
     >>> law = Headroom()
     >>> state = law.update(law.init(100.0), Observation(0.02, 100.0, 0.02, 0.0))
@@ -148,7 +156,8 @@ class Headroom(NamedTuple):
     patience: Annotated[
         float,
         Range(0.0, 1e6, "calls", False, search=(2.0, 1000.0), log=True),
-        "how many calls' time is the lag at which the rate is half of what it is without, one call at a time",
+        "how many calls' time is the lag at which the rate is half of what it is without, one call"
+        " at a time",
     ] = 25.0
     queue: Annotated[
         float,
@@ -170,9 +179,9 @@ class Headroom(NamedTuple):
         Range(1.0, 1e6, "windows", search=(10.0, 1000.0), log=True),
         "windows between two probes of whether the calls in flight queue",
     ] = 200.0
-    max_limit: Annotated[float, Range(1.0, 1e6, "calls", search=(100.0, 1e5), log=True), "largest limit"] = (
-        10000.0
-    )
+    max_limit: Annotated[
+        float, Range(1.0, 1e6, "calls", search=(100.0, 1e5), log=True), "largest limit"
+    ] = 10000.0
 
     def init(self, target: float) -> HeadroomState:
         nan, inf = math.nan, math.inf
@@ -223,7 +232,9 @@ class Headroom(NamedTuple):
         if after.allowed < obs.target and after.rate == after.allowed:
             return f"{after.mark:.4g}/s was too much or just enough: {after.rate:.4g}/s now"
         if obs.count < 1.0:
-            return "another rate is wanted" if after.wanted != before.wanted else "no news of a call"
+            return (
+                "another rate is wanted" if after.wanted != before.wanted else "no news of a call"
+            )
         if after.crowd == 0.0:
             if math.isnan(after.busy):
                 return "no latency yet"
@@ -231,7 +242,9 @@ class Headroom(NamedTuple):
             return f"a call takes {after.busy * 1e3:.3g} ms: {load:.0%} of the time at this rate"
         if after.begun == before.begun:
             if after.window < before.window:
-                return f"a call was refused for want of a place: {after.window:.3g} may be in flight"
+                return (
+                    f"a call was refused for want of a place: {after.window:.3g} may be in flight"
+                )
             return "window of completions going on"
         if after.probing > before.probing:
             return "probe: fewer calls for a window, does less complete?"
@@ -239,7 +252,11 @@ class Headroom(NamedTuple):
             return "less completed since the cut: the service itself is slower"
         if before.probing > after.probing:
             slower = after.base > before.base
-            return "less completed: the service itself is slower" if slower else "as much completed: a queue"
+            return (
+                "less completed: the service itself is slower"
+                if slower
+                else "as much completed: a queue"
+            )
         alone = f"latency without queue {after.base * 1e3:.3g} ms"
         if after.window == math.inf:
             return f"no congestion so far, {alone}"
@@ -257,10 +274,11 @@ class Busy(NamedTuple):
 
 
 def smoothed(busy: Busy, latency: float, alpha: float) -> Busy:
-    """The mean with one more latency: it moves slowly while nothing changes, and at once when something does.
+    """The mean with one more latency: it moves slowly while nothing changes, and at once when
+    something does.
 
-    A latency counts for no more than 4 standard deviations above the mean (or 3 means, if that is more), so
-    that one stray call moves little, and several do.
+    A latency counts for no more than 4 standard deviations above the mean (or 3 means, if that is
+    more), so that one stray call moves little, and several do.
 
     >>> busy = smoothed(Busy(math.nan, math.nan, 0.0, 1.0), 0.02, 0.1)
     >>> for _ in range(9):
@@ -290,7 +308,8 @@ def busy_of(state: HeadroomState) -> Busy:
 
 def flight_of(state: HeadroomState) -> Flight:
     return Flight(
-        state.begun, state.good, state.total, state.squares, state.peak, state.used, state.borne, state.base,
+        state.begun, state.good, state.total, state.squares, state.peak, state.used, state.borne,
+        state.base,
         state.window, state.settled, state.probing, state.probed, state.flow, state.cut_from,
     )  # fmt: skip
 
@@ -306,9 +325,9 @@ def state_of(
     rate: float, limit: float, busy: Busy, crowd: float, flight: Flight, pace: Pace, wanted: float
 ) -> HeadroomState:
     return HeadroomState(
-        rate, limit, 0.0, busy.mean, busy.quick, busy.spread, busy.weight, crowd, flight.begun, flight.good,
-        flight.total, flight.squares, flight.peak, flight.used, flight.borne, flight.base, flight.window,
-        flight.settled, flight.probing, flight.probed, flight.flow, flight.cut_from, pace.allowed, pace.mark,
-        pace.least, pace.span, pace.asked, pace.served, pace.spent, pace.down, pace.turn, pace.bad,
-        pace.heard, wanted,
+        rate, limit, 0.0, busy.mean, busy.quick, busy.spread, busy.weight, crowd, flight.begun,
+        flight.good, flight.total, flight.squares, flight.peak, flight.used, flight.borne,
+        flight.base, flight.window, flight.settled, flight.probing, flight.probed, flight.flow,
+        flight.cut_from, pace.allowed, pace.mark, pace.least, pace.span, pace.asked, pace.served,
+        pace.spent, pace.down, pace.turn, pace.bad, pace.heard, wanted,
     )  # fmt: skip

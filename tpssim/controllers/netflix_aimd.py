@@ -1,4 +1,6 @@
-"""Netflix's AIMD: one more call in flight for each success near the limit, a tenth fewer for each drop."""
+"""Netflix's AIMD: one more call in flight for each success near the limit, a tenth fewer for each
+drop.
+"""
 
 from __future__ import annotations
 
@@ -28,13 +30,14 @@ class NetflixAimdState(NamedTuple):
         2 in_flight >= limit:       limit <- limit + 1
         limit <- max(min_limit, min(limit, max_limit))
 
-    It starts with `initial`. One more per completion, not per round trip; with the defaults it never goes
-    below its start.
+    It starts with `initial`. One more per completion, not per round trip; with the defaults it
+    never goes below its start.
 
-    With `window` above 0 it sees windows of calls, as behind the original's `WindowedLimit`: `window` long
-    or more, 2 x the least round trip but at most `longest` (even if `window` is more), thrown away with
-    fewer than `window_size` calls (so at a low rate it is frozen). `rtt` is then their mean, or their
-    `percentile`, of the first `kept` (0: `window_size`) alone. A round trip below `shortest` is no sample.
+    With `window` above 0 it sees windows of calls, as behind the original's `WindowedLimit`:
+    `window` long or more, 2 x the least round trip but at most `longest` (even if `window` is
+    more), thrown away with fewer than `window_size` calls (so at a low rate it is frozen). `rtt` is
+    then their mean, or their `percentile`, of the first `kept` (0: `window_size`) alone. A round
+    trip below `shortest` is no sample.
 
     Deviations: the window is a parameter here, a decorator there. Failures that are no drops are no
     samples, as there.
@@ -99,7 +102,8 @@ class NetflixAimd(NamedTuple):
     def conflict(self) -> str:
         if self.min_limit > self.max_limit:
             return (
-                f"min_limit={self.min_limit:g} lies above max_limit={self.max_limit:g}; allowed: min <= max"
+                f"min_limit={self.min_limit:g} lies above max_limit={self.max_limit:g}; allowed:"
+                " min <= max"
             )
         return ""
 
@@ -109,7 +113,9 @@ class NetflixAimd(NamedTuple):
     def init(self, target: float) -> NetflixAimdState:
         return NetflixAimdState(math.inf, self.initial, 0.0)
 
-    def update(self, state: NetflixAimdState, obs: Observation, memory: array[float]) -> NetflixAimdState:
+    def update(
+        self, state: NetflixAimdState, obs: Observation, memory: array[float]
+    ) -> NetflixAimdState:
         sample = sampled(
             memory,
             obs,
@@ -127,7 +133,9 @@ class NetflixAimd(NamedTuple):
             limit = floored(limit * self.ratio)
         elif sample.in_flight * 2.0 >= limit:
             limit = limit + 1.0
-        return NetflixAimdState(state.rate, max(self.min_limit, min(limit, self.max_limit)), state.reject)
+        return NetflixAimdState(
+            state.rate, max(self.min_limit, min(limit, self.max_limit)), state.reject
+        )
 
     def why(self, before: NetflixAimdState, obs: Observation, after: NetflixAimdState) -> str:
         if after.limit < before.limit:

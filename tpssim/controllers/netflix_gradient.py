@@ -1,4 +1,6 @@
-"""Netflix's first gradient: the least round trip over the present one, times the limit, plus a queue."""
+"""Netflix's first gradient: the least round trip over the present one, times the limit, plus a
+queue.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,14 @@ class NetflixGradientState(NamedTuple):
 
 
 @described(
-    """Multiply the limit by the gradient `tolerance x least round trip / round trip`, and add a queue.
+    """Multiply the limit by the gradient `tolerance x least round trip / round trip`, and add a
+    queue.
 
-    With the estimate `E` and `q = max(queue, trunc(sqrt(trunc E)))` (`fixed` 1: `q = queue`), for each
-    completion, `rtt` in whole ns::
+    With the estimate `E` and `q = max(queue, trunc(sqrt(trunc E)))` (`fixed` 1: `q = queue`), for
+    each completion, `rtt` in whole ns::
 
         countdown <= 0:  E <- max(min_limit, q), the least round trip is forgotten       (a probe)
-        countdown <- countdown - 1      (after a probe: probe_interval + random below probe_interval)
+        countdown <- countdown - 1  (after a probe: probe_interval + random below probe_interval)
         noload = min(noload, rtt);  g = max(0.5, min(1, tolerance * noload / rtt))
         dropped:             N = E * ratio
         in_flight < E / 2:   nothing
@@ -38,19 +41,21 @@ class NetflixGradientState(NamedTuple):
 
     It starts with `initial`. `probe_interval` 0 switches the probes off.
 
-    With `window` above 0 it sees windows of calls, as behind the original's `WindowedLimit`: `window` long
-    or more, 2 x the least round trip but at most `longest` (even if `window` is more), thrown away with
-    fewer than `window_size` calls (so at a low rate it is frozen). `rtt` is then their mean, or their
-    `percentile`, of the first `kept` (0: `window_size`) alone. A round trip below `shortest` is no sample.
+    With `window` above 0 it sees windows of calls, as behind the original's `WindowedLimit`:
+    `window` long or more, 2 x the least round trip but at most `longest` (even if `window` is
+    more), thrown away with fewer than `window_size` calls (so at a low rate it is frozen). `rtt` is
+    then their mean, or their `percentile`, of the first `kept` (0: `window_size`) alone. A round
+    trip below `shortest` is no sample.
 
-    Deviations: the window is a parameter here, a decorator there; the queue is of these two kinds, any
-    function there; a round trip of 0 ns has gradient 1, where the original's estimate is nan from then
-    on.
+    Deviations: the window is a parameter here, a decorator there; the queue is of these two kinds,
+    any function there; a round trip of 0 ns has gradient 1, where the original's estimate is nan
+    from then on.
 
     >>> from array import array
     >>> law = NetflixGradient()  # 50 x 1 + 7
     >>> memory = array("d", [0.0]) * law.memory()
-    >>> law.update(law.init(100.0), Observation(0.01, 100.0, 0.01, 0.0, 1.0, 0.0, 50.0), memory).limit
+    >>> seen = Observation(0.01, 100.0, 0.01, 0.0, 1.0, 0.0, 50.0)
+    >>> law.update(law.init(100.0), seen, memory).limit
     57.0
     """,
     actuators=("limit",),
@@ -73,7 +78,9 @@ class NetflixGradient(NamedTuple):
         "weight of a lower estimate in the smoothed one",
     ] = 0.2
     queue: Annotated[
-        float, Range(0.0, 1000.0, "calls", search=(1.0, 20.0)), "least queue that the limit allows for"
+        float,
+        Range(0.0, 1000.0, "calls", search=(1.0, 20.0)),
+        "least queue that the limit allows for",
     ] = 4.0
     fixed: Annotated[
         float,
@@ -88,7 +95,8 @@ class NetflixGradient(NamedTuple):
     probe_interval: Annotated[
         float,
         Range(0.0, 1e9, "samples", search=(100.0, 5000.0), log=True),
-        "fewest samples between two probes of the least latency, at most twice as many; 0: no probes",
+        "fewest samples between two probes of the least latency, at most twice as many; 0: no"
+        " probes",
     ] = 1000.0
     ratio: Annotated[
         float,
@@ -125,7 +133,8 @@ class NetflixGradient(NamedTuple):
     def conflict(self) -> str:
         if self.min_limit > self.max_limit:
             return (
-                f"min_limit={self.min_limit:g} lies above max_limit={self.max_limit:g}; allowed: min <= max"
+                f"min_limit={self.min_limit:g} lies above max_limit={self.max_limit:g}; allowed:"
+                " min <= max"
             )
         return ""
 
@@ -165,12 +174,16 @@ class NetflixGradient(NamedTuple):
             gradient = max(0.5, min(1.0, self.tolerance * noload / rtt)) if rtt > 0.0 else 1.0
             wanted = estimate * self.ratio if sample.dropped > 0.0 else estimate * gradient + size
             if wanted < estimate:
-                wanted = max(self.min_limit, (1.0 - self.smoothing) * estimate + self.smoothing * wanted)
+                wanted = max(
+                    self.min_limit, (1.0 - self.smoothing) * estimate + self.smoothing * wanted
+                )
             estimate = max(size, min(self.max_limit, wanted))
         limit = floored(estimate)
         return NetflixGradientState(state.rate, limit, state.reject, estimate, noload, countdown)
 
-    def why(self, before: NetflixGradientState, obs: Observation, after: NetflixGradientState) -> str:
+    def why(
+        self, before: NetflixGradientState, obs: Observation, after: NetflixGradientState
+    ) -> str:
         if after.noload == 0.0 and before.noload > 0.0:
             return f"probe for the least round trip: limit {before.limit:g} -> {after.limit:g}"
         if after.estimate == before.estimate:

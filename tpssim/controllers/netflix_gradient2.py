@@ -1,4 +1,6 @@
-"""Netflix's second gradient: the long-term round trip over the present one, times the limit, plus a queue."""
+"""Netflix's second gradient: the long-term round trip over the present one, times the limit, plus a
+queue.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ class NetflixGradient2State(NamedTuple):
 
 
 @described(
-    """Multiply the limit by the gradient `tolerance x long-term / present round trip`, and add a queue.
+    """Multiply the limit by the gradient `tolerance x long-term / present round trip`, and add a
+    queue.
 
     With the estimate `E`, for each completion, `rtt` in whole ns::
 
@@ -33,17 +36,20 @@ class NetflixGradient2State(NamedTuple):
         long / rtt > 2:      the stored long shrinks by 5 %; the one used below does not
         in_flight < E / 2:   nothing
         g = max(0.5, min(1, tolerance * long / rtt))
-        E <- max(min_limit, min(max_limit, E (1 - smoothing) + (E g + queue) smoothing));  limit = trunc E
+        E <- max(min_limit, min(max_limit, E (1 - smoothing) + (E g + queue) smoothing))
+        limit = trunc E
 
-    It starts with `initial`. Drops are ignored. A constant latency, be it a timeout, has gradient 1 and lets
-    it climb to `max_limit`; at a lasting gradient g it creeps to `queue / (1 - g)`.
+    It starts with `initial`. Drops are ignored. A constant latency, be it a timeout, has gradient 1
+    and lets it climb to `max_limit`; at a lasting gradient g it creeps to `queue / (1 - g)`.
 
-    With `window` above 0 it sees windows of calls, as behind the original's `WindowedLimit`: `window` long
-    or more, 2 x the least round trip but at most `longest` (even if `window` is more), thrown away with
-    fewer than `window_size` calls (so at a low rate it is frozen). `rtt` is then their mean, or their
-    `percentile`, of the first `kept` (0: `window_size`) alone. A round trip below `shortest` is no sample.
+    With `window` above 0 it sees windows of calls, as behind the original's `WindowedLimit`:
+    `window` long or more, 2 x the least round trip but at most `longest` (even if `window` is
+    more), thrown away with fewer than `window_size` calls (so at a low rate it is frozen). `rtt` is
+    then their mean, or their `percentile`, of the first `kept` (0: `window_size`) alone. A round
+    trip below `shortest` is no sample.
 
-    Deviations: the window is a parameter here, a decorator there; a round trip of 0 ns has gradient 1.
+    Deviations: the window is a parameter here, a decorator there; a round trip of 0 ns has gradient
+    1.
 
     >>> from array import array
     >>> law = NetflixGradient2()  # 0.8 x 20 + 0.2 x (20 + 4)
@@ -114,7 +120,8 @@ class NetflixGradient2(NamedTuple):
     def conflict(self) -> str:
         if self.min_limit > self.max_limit:
             return (
-                f"min_limit={self.min_limit:g} lies above max_limit={self.max_limit:g}; allowed: min <= max"
+                f"min_limit={self.min_limit:g} lies above max_limit={self.max_limit:g}; allowed:"
+                " min <= max"
             )
         return ""
 
@@ -155,9 +162,13 @@ class NetflixGradient2(NamedTuple):
             wanted = estimate * (1.0 - self.smoothing) + wanted * self.smoothing
             estimate = max(self.min_limit, min(self.max_limit, wanted))
         limit = floored(estimate)
-        return NetflixGradient2State(state.rate, limit, state.reject, estimate, kept, total, samples)
+        return NetflixGradient2State(
+            state.rate, limit, state.reject, estimate, kept, total, samples
+        )
 
-    def why(self, before: NetflixGradient2State, obs: Observation, after: NetflixGradient2State) -> str:
+    def why(
+        self, before: NetflixGradient2State, obs: Observation, after: NetflixGradient2State
+    ) -> str:
         if after.estimate == before.estimate:
             return f"limit {after.limit:g} kept: few in flight, bound, or window going on"
         times = f"round trip {obs.latency * 1e3:.3g} ms, long-term {after.long / 1e6:.3g}"

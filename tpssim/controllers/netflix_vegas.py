@@ -26,7 +26,8 @@ class NetflixVegasState(NamedTuple):
 @described(
     """Keep the queue, `limit x (1 - noload / rtt)`, between a few and a few more calls.
 
-    With the estimate `E` and `lg = max(1, trunc(log10(trunc E)))`, for each completion, `rtt` in whole ns::
+    With the estimate `E` and `lg = max(1, trunc(log10(trunc E)))`, for each completion, `rtt` in
+    whole ns::
 
         probe_count <- probe_count + 1
         jitter * probe_multiplier * E <= probe_count:  probe_count <- 0, noload <- rtt, a new jitter
@@ -41,17 +42,18 @@ class NetflixVegasState(NamedTuple):
             E <- (1 - smoothing) E + smoothing max(1, min(max_limit, N))
         limit = trunc E
 
-    It starts with `initial`; `jitter` is uniform in [0.5, 1). A sample that is a new least changes no limit,
-    even if it was dropped; one lucky least collapses the limit until the next probe.
+    It starts with `initial`; `jitter` is uniform in [0.5, 1). A sample that is a new least changes
+    no limit, even if it was dropped; one lucky least collapses the limit until the next probe.
 
-    With `window` above 0 it sees windows of calls, as behind the original's `WindowedLimit`: `window` long
-    or more, 2 x the least round trip but at most `longest` (even if `window` is more), thrown away with
-    fewer than `window_size` calls (so at a low rate it is frozen). `rtt` is then their mean, or their
-    `percentile`, of the first `kept` (0: `window_size`) alone. A round trip below `shortest` is no sample.
+    With `window` above 0 it sees windows of calls, as behind the original's `WindowedLimit`:
+    `window` long or more, 2 x the least round trip but at most `longest` (even if `window` is
+    more), thrown away with fewer than `window_size` calls (so at a low rate it is frozen). `rtt` is
+    then their mean, or their `percentile`, of the first `kept` (0: `window_size`) alone. A round
+    trip below `shortest` is no sample.
 
-    Deviations: the window is a parameter here, a decorator there; the replaceable functions are `alpha`,
-    `beta` (multiples of lg; calls with `fixed` 1) and `dec_rate`; a round trip of 0 ns is an error there,
-    a new least here.
+    Deviations: the window is a parameter here, a decorator there; the replaceable functions are
+    `alpha`, `beta` (multiples of lg; calls with `fixed` 1) and `dec_rate`; a round trip of 0 ns is
+    an error there, a new least here.
 
     >>> from array import array
     >>> law = NetflixVegas(initial=10.0)
@@ -74,16 +76,18 @@ class NetflixVegas(NamedTuple):
         float, Range(1.0, 1e5, "calls", search=(10.0, 1000.0), log=True), "largest limit"
     ] = 1000.0
     alpha: Annotated[
-        float, Range(0.0, 100.0, "x lg calls", search=(1.0, 6.0)), "queue below which the limit grows"
+        float,
+        Range(0.0, 100.0, "x lg calls", search=(1.0, 6.0)),
+        "queue below which the limit grows",
     ] = 3.0
     beta: Annotated[
         float,
         Range(0.0, 100.0, "x lg calls", search=(2.0, 12.0)),
         "queue above which the limit falls, and what it grows by while there is hardly a queue",
     ] = 6.0
-    fixed: Annotated[float, Range(0.0, 1.0, FLAG), "0: `alpha` and `beta` count in lg calls; 1: in calls"] = (
-        0.0
-    )
+    fixed: Annotated[
+        float, Range(0.0, 1.0, FLAG), "0: `alpha` and `beta` count in lg calls; 1: in calls"
+    ] = 0.0
     dec_rate: Annotated[
         float,
         Range(0.0, 1.0, "x; 0: by lg", True, False, search=(0.0, 0.99)),
@@ -137,7 +141,9 @@ class NetflixVegas(NamedTuple):
     def init(self, target: float) -> NetflixVegasState:
         return NetflixVegasState(math.inf, self.initial, 0.0, self.initial, 0.0, 0.0, math.nan)
 
-    def update(self, state: NetflixVegasState, obs: Observation, memory: array[float]) -> NetflixVegasState:
+    def update(
+        self, state: NetflixVegasState, obs: Observation, memory: array[float]
+    ) -> NetflixVegasState:
         sample = sampled(
             memory,
             obs,
@@ -179,7 +185,9 @@ class NetflixVegas(NamedTuple):
                 bounded = max(1.0, min(self.max_limit, wanted))
                 estimate = (1.0 - self.smoothing) * estimate + self.smoothing * bounded
         limit = floored(estimate)
-        return NetflixVegasState(state.rate, limit, state.reject, estimate, noload, probe_count, jitter)
+        return NetflixVegasState(
+            state.rate, limit, state.reject, estimate, noload, probe_count, jitter
+        )
 
     def why(self, before: NetflixVegasState, obs: Observation, after: NetflixVegasState) -> str:
         if after.noload != before.noload:
@@ -187,7 +195,9 @@ class NetflixVegas(NamedTuple):
         if after.estimate == before.estimate:
             return f"limit {after.limit:g} kept: few in flight, queue as wanted, or window going on"
         queue = (
-            before.estimate * (1.0 - before.noload / nanoseconds(obs.latency)) if obs.latency > 0.0 else 0.0
+            before.estimate * (1.0 - before.noload / nanoseconds(obs.latency))
+            if obs.latency > 0.0
+            else 0.0
         )
         return f"{queue:.3g} calls queued: limit {before.limit:g} -> {after.limit:g}"
 

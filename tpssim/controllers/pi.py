@@ -1,4 +1,6 @@
-"""PI on the response time, with back-calculation: a bound that is reached does not wind the integral up."""
+"""PI on the response time, with back-calculation: a bound that is reached does not wind the
+integral up.
+"""
 
 from __future__ import annotations
 
@@ -29,15 +31,18 @@ class PiState(NamedTuple):
         share     = max(min_rate / target, min(wanted, 1)),  rate = share * target
         integral <- integral + dt / ti * (kp * error + share - wanted)
 
-    The last term is the back-calculation: while the rate is at a bound, the integral tracks what the bound
-    allows, so it leaves the bound as soon as the error turns. `integral` starts at 1: the rate at the target.
+    The last term is the back-calculation: while the rate is at a bound, the integral tracks what
+    the bound allows, so it leaves the bound as soon as the error turns. `integral` starts at 1: the
+    rate at the target.
 
-    A backlog grows by `(rate - capacity) / capacity` seconds a second: for the normalised error an integrator
-    of gain `target / (capacity * setpoint)`, for which `tpssim.theory.simc` gives `kp` and `ti`. The defaults
-    are its answer for a target of twice the capacity and a dead time of a quarter of the setpoint.
+    A backlog grows by `(rate - capacity) / capacity` seconds a second: for the normalised error an
+    integrator of gain `target / (capacity * setpoint)`, for which `tpssim.theory.simc` gives `kp`
+    and `ti`. The defaults are its answer for a target of twice the capacity and a dead time of a
+    quarter of the setpoint.
 
-    Deviations: the error is bounded below at -1, so that one very slow call weighs no more than a full
-    setpoint; when the target is changed, a rate that held back stays (`integral` is a share of the target).
+    Deviations: the error is bounded below at -1, so that one very slow call weighs no more than a
+    full setpoint; when the target is changed, a rate that held back stays (`integral` is a share of
+    the target).
 
     >>> law = Pi(kp=0.5, setpoint=0.2)
     >>> law.update(law.init(100.0), Observation(0.0, 100.0, 0.3, 0.0)).rate  # 0.5 x (-0.5) + 1
@@ -45,7 +50,9 @@ class PiState(NamedTuple):
     """,
     actuators=("rate",),
     signals="lag + latency",
-    origin="the textbook's PI with back-calculation (Astrom and Hagglund), tuned by SIMC (Skogestad)",
+    origin=(
+        "the textbook's PI with back-calculation (Astrom and Hagglund), tuned by SIMC (Skogestad)"
+    ),
     year=2003,
     needs_target=True,
 )
@@ -65,7 +72,9 @@ class Pi(NamedTuple):
         float, Range(0.0, 1e6, "s", False, search=(0.02, 2.0), log=True), "lag + latency to keep to"
     ] = 0.2
     min_rate: Annotated[
-        float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True), "least rate that is commanded"
+        float,
+        Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True),
+        "least rate that is commanded",
     ] = 1.0
 
     def init(self, target: float) -> PiState:
@@ -89,4 +98,7 @@ class Pi(NamedTuple):
 
     def why(self, before: PiState, obs: Observation, after: PiState) -> str:
         response = obs.lag + obs.latency
-        return f"response {response:.3g} s for {self.setpoint:g}, integral {after.integral:.3g} of the target"
+        return (
+            f"response {response:.3g} s for {self.setpoint:g}, integral {after.integral:.3g} of the"
+            " target"
+        )

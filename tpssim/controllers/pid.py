@@ -35,12 +35,13 @@ class PidState(NamedTuple):
         D = - kd * change of input / dt    (d_on_error: kd * change of error / dt)
         rate = clamp(P + I + D)            into [min_rate, target]
 
-    The integral starts at the target, so the rate does. **Clamping is weak anti-windup**: with P at a bound
-    the integral still moves; `Pi` stops that.
+    The integral starts at the target, so the rate does. **Clamping is weak anti-windup**: with P at
+    a bound the integral still moves; `Pi` stops that.
 
-    Deviations: the clock is the law's `now`; an observation without a latency is skipped; the limits are
-    the target and `min_rate`, as set again with every target: below one that rises the output goes on from
-    where it is, as simple-pid's does; before the first computation it starts at the new one.
+    Deviations: the clock is the law's `now`; an observation without a latency is skipped; the
+    limits are the target and `min_rate`, as set again with every target: below one that rises the
+    output goes on from where it is, as simple-pid's does; before the first computation it starts at
+    the new one.
 
     >>> law = Pid(kp=100.0, ki=0.0, kd=0.0, setpoint=0.5)
     >>> law.update(law.init(100.0), Observation(1.0, 100.0, 0.8, 0.0)).rate  # 100 (0.5 - 0.8) + 100
@@ -76,13 +77,17 @@ class Pid(NamedTuple):
         float, Range(0.0, 60.0, "s", search=(0.0, 1.0)), "least time between two computations"
     ] = 0.01
     p_on_input: Annotated[
-        float, Range(0.0, 1.0, FLAG), "0: the proportional term follows the error; 1: the change of the input"
+        float,
+        Range(0.0, 1.0, FLAG),
+        "0: the proportional term follows the error; 1: the change of the input",
     ] = 0.0
     d_on_error: Annotated[
         float, Range(0.0, 1.0, FLAG), "0: the derivative term follows the input; 1: the error"
     ] = 0.0
     min_rate: Annotated[
-        float, Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True), "least rate that is commanded"
+        float,
+        Range(0.0, 1e6, "1/s", False, search=(0.1, 10.0), log=True),
+        "least rate that is commanded",
     ] = 1.0
 
     def init(self, target: float) -> PidState:
@@ -107,10 +112,14 @@ class Pid(NamedTuple):
         error = self.setpoint - given
         change = 0.0 if math.isnan(state.last_input) else given - state.last_input
         error_change = 0.0 if math.isnan(state.last_error) else error - state.last_error
-        proportional = self.kp * error if self.p_on_input == 0.0 else state.proportional - self.kp * change
+        proportional = (
+            self.kp * error if self.p_on_input == 0.0 else state.proportional - self.kp * change
+        )
         integral = state.integral + self.ki * error * dt
         integral = max(self.min_rate, min(integral, high))
-        derivative = -self.kd * change / dt if self.d_on_error == 0.0 else self.kd * error_change / dt
+        derivative = (
+            -self.kd * change / dt if self.d_on_error == 0.0 else self.kd * error_change / dt
+        )
         output = proportional + integral + derivative
         output = self.min_rate if math.isnan(output) else max(self.min_rate, min(output, high))
         return PidState(

@@ -10,7 +10,10 @@ from tpssim.controllers.codel import above_least, behind, waited
 from tpssim.core.types import Observation, described, floored, record
 from tpssim.core.validation import FLAG, Range
 
-BURSTY, CERTAIN = 0.85, 8.5  # probabilities saved up below which no call is refused, and from which one is
+BURSTY, CERTAIN = (
+    0.85,
+    8.5,
+)  # probabilities saved up below which no call is refused, and from which one is
 MOST = 10_000.0  # steps of the past that are made up for at once
 
 
@@ -35,23 +38,25 @@ class PieState(NamedTuple):
     Every `period`, with q the delay and p the probability::
 
         step = alpha (q - delay) + beta (q - last q)
-               / 2048, 512, 128, 32, 8, 2  while p < 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1;  <= 0.02 if p >= 0.1
+               / 2048, 512, 128, 32, 8, 2  while p < 1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1;
+               <= 0.02 if p >= 0.1
         p   <- p + step;  p <- 0.98 p if q = last q = 0;  0 <= p <= 1
         burst <- burst - period, 0 at least;  max_burst if p = 0 and both delays < delay / 2
 
-    At each slot, nothing is refused while burst > 0; nor if the last delay < delay / 2 and p < 0.2; nor if
-    `backlog` slots or fewer wait behind this one. Else `saved <- saved + p` (0 before, if p = 0), and
-    `reject` is 0 while saved < 0.85, 1 from 8.5 on, p between; a refusal sets saved to 0. With `derandomise`
-    0 it is p.
+    At each slot, nothing is refused while burst > 0; nor if the last delay < delay / 2 and p < 0.2;
+    nor if `backlog` slots or fewer wait behind this one. Else `saved <- saved + p` (0 before, if p
+    = 0), and `reject` is 0 while saved < 0.85, 1 from 8.5 on, p between; a refusal sets saved to 0.
+    With `derandomise` 0 it is p.
 
-    Steps are made at the next slot, for every multiple of `period` that has passed since the last one. The
-    call of that slot has been the first in the queue all the time, so the delay at time t was its lag now
-    less `now - t`, 0 at least: what a timer would have read. With `signal` 1 the delay is the last latency
-    less the least one, as in `codel`, constant between two completions, and the calls in flight count as
-    the backlog. Of a longer pause than 10000 steps the last ones are made.
+    Steps are made at the next slot, for every multiple of `period` that has passed since the last
+    one. The call of that slot has been the first in the queue all the time, so the delay at time t
+    was its lag now less `now - t`, 0 at least: what a timer would have read. With `signal` 1 the
+    delay is the last latency less the least one, as in `codel`, constant between two completions,
+    and the calls in flight count as the backlog. Of a longer pause than 10000 steps the last ones
+    are made.
 
-    Deviations: refused is the call that leaves the queue, not one that joins it; it is always active, for
-    there is no buffer to be a third full; calls have no size.
+    Deviations: refused is the call that leaves the queue, not one that joins it; it is always
+    active, for there is no buffer to be a third full; calls have no size.
 
     >>> law = Pie(max_burst=0.0)
     >>> state = law.admit(law.init(1000.0), 0.015, 0.03, 0.0)
@@ -66,7 +71,9 @@ class PieState(NamedTuple):
 @record
 class Pie(NamedTuple):
     delay: Annotated[
-        float, Range(0.0, 60.0, "s", False, search=(1e-3, 0.5), log=True), "queueing delay that is steered to"
+        float,
+        Range(0.0, 60.0, "s", False, search=(1e-3, 0.5), log=True),
+        "queueing delay that is steered to",
     ] = 0.015
     period: Annotated[
         float,
@@ -74,10 +81,14 @@ class Pie(NamedTuple):
         "time between two steps of the probability",
     ] = 0.015
     alpha: Annotated[
-        float, Range(0.0, 1e3, "1/s", search=(0.01, 1.25)), "gain of the delay's distance from `delay`"
+        float,
+        Range(0.0, 1e3, "1/s", search=(0.01, 1.25)),
+        "gain of the delay's distance from `delay`",
     ] = 0.125
     beta: Annotated[
-        float, Range(0.0, 1e3, "1/s", search=(0.1, 12.5)), "gain of the delay's change since the last step"
+        float,
+        Range(0.0, 1e3, "1/s", search=(0.1, 12.5)),
+        "gain of the delay's change since the last step",
     ] = 1.25
     max_burst: Annotated[
         float,
@@ -90,7 +101,9 @@ class Pie(NamedTuple):
         "most slots that may wait behind one that is never refused",
     ] = 2.0
     derandomise: Annotated[
-        float, Range(0.0, 1.0, FLAG), "0: each refusal is drawn by itself; 1: refusals are spread evenly"
+        float,
+        Range(0.0, 1.0, FLAG),
+        "0: each refusal is drawn by itself; 1: refusals are spread evenly",
     ] = 1.0
     signal: Annotated[
         float,
@@ -107,7 +120,15 @@ class Pie(NamedTuple):
         control = Control(state.probability, state.old, state.burst, state.steps)
         sinks = 0.0 if self.signal > 0.0 else 1.0
         control = stepped(
-            control, now, wait, sinks, self.delay, self.period, self.alpha, self.beta, self.max_burst
+            control,
+            now,
+            wait,
+            sinks,
+            self.delay,
+            self.period,
+            self.alpha,
+            self.beta,
+            self.max_burst,
         )
         p, saved, reject = control.probability, state.saved, 0.0
         calm = control.old < self.delay / 2.0 and p < 0.2
@@ -198,7 +219,8 @@ def stepped(
     Control(probability=0.48019999999999996, old=0.0, burst=0.0, steps=2.0)
     """
     probability, old, burst, steps = control
-    # In whole nanoseconds: a delay of nothing at a step is 0 then, and a step on time is not missed.
+    # In whole nanoseconds: a delay of nothing at a step is 0 then, and a step on time is not
+    # missed.
     clock, tick = nanoseconds(now), nanoseconds(period)
     due = clock - nanoseconds(wait)
     last = floored(min(clock / tick, 9e15))
@@ -223,10 +245,13 @@ def allowance(max_burst: float, period: float) -> float:
     return nanoseconds(max_burst) / nanoseconds(period)
 
 
-def next_probability(p: float, q: float, old: float, delay: float, alpha: float, beta: float) -> float:
+def next_probability(
+    p: float, q: float, old: float, delay: float, alpha: float, beta: float
+) -> float:
     """The probability after one step.
 
-    >>> next_probability(0.2, 1.0, 0.0, 0.015, 0.125, 1.25), next_probability(0.2, 0.0, 0.0, 0.0, 0.125, 1.25)
+    >>> rising = next_probability(0.2, 1.0, 0.0, 0.015, 0.125, 1.25)
+    >>> rising, next_probability(0.2, 0.0, 0.0, 0.0, 0.125, 1.25)
     (0.22, 0.196)
     """
     step = alpha * (q - delay) + beta * (q - old)

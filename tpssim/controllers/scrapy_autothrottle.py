@@ -27,12 +27,13 @@ class ScrapyAutothrottleState(NamedTuple):
         delay <- new        (unless the response was a failure and new <= delay)
         rate   = min(target, 1 / delay)
 
-    It starts with `start_delay`. Up at once, down by halves: with a constant latency the distance halves with
-    each response. It is blind to quick errors, which look like a quick service.
+    It starts with `start_delay`. Up at once, down by halves: with a constant latency the distance
+    halves with each response. It is blind to quick errors, which look like a quick service.
 
-    Deviations: the delay is exact where Scrapy by default draws it from half to one and a half of it;
-    never faster than the target; Scrapy also keeps at most 8 requests under way for a domain, here any number
-    may be; a call that timed out is a failed response with its time-out as latency, where Scrapy sees none.
+    Deviations: the delay is exact where Scrapy by default draws it from half to one and a half of
+    it; never faster than the target; Scrapy also keeps at most 8 requests under way for a domain,
+    here any number may be; a call that timed out is a failed response with its time-out as latency,
+    where Scrapy sees none.
 
     >>> law = ScrapyAutothrottle(concurrency=2.0, start_delay=1.0)
     >>> law.update(law.init(100.0), Observation(2.0, 100.0, 2.0, 0.0)).delay
@@ -48,9 +49,9 @@ class ScrapyAutothrottle(NamedTuple):
     start_delay: Annotated[
         float, Range(0.0, 1e6, "s", search=(0.01, 10.0)), "delay between two calls at the start"
     ] = 5.0
-    min_delay: Annotated[float, Range(0.0, 1e6, "s", search=(0.0, 1.0)), "least delay between two calls"] = (
-        0.0
-    )
+    min_delay: Annotated[
+        float, Range(0.0, 1e6, "s", search=(0.0, 1.0)), "least delay between two calls"
+    ] = 0.0
     max_delay: Annotated[
         float, Range(0.0, 1e6, "s", False, search=(1.0, 120.0)), "longest delay between two calls"
     ] = 60.0
@@ -63,7 +64,8 @@ class ScrapyAutothrottle(NamedTuple):
     def conflict(self) -> str:
         if self.min_delay > self.max_delay:
             return (
-                f"min_delay={self.min_delay:g} lies above max_delay={self.max_delay:g}; allowed: min <= max"
+                f"min_delay={self.min_delay:g} lies above max_delay={self.max_delay:g}; allowed:"
+                " min <= max"
             )
         return ""
 
@@ -81,7 +83,9 @@ class ScrapyAutothrottle(NamedTuple):
                 delay = new
         return ScrapyAutothrottleState(speed(delay, obs.target), state.limit, state.reject, delay)
 
-    def why(self, before: ScrapyAutothrottleState, obs: Observation, after: ScrapyAutothrottleState) -> str:
+    def why(
+        self, before: ScrapyAutothrottleState, obs: Observation, after: ScrapyAutothrottleState
+    ) -> str:
         change = f"delay {before.delay * 1e3:.4g} -> {after.delay * 1e3:.4g} ms"
         return f"latency {obs.latency * 1e3:.4g} ms for {self.concurrency:g} under way: {change}"
 

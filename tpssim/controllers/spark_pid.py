@@ -1,4 +1,6 @@
-"""Spark Streaming's PID rate estimator: as fast as the last batch was processed, less what waits."""
+"""Spark Streaming's PID rate estimator: as fast as the last batch was processed, less what
+waits.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,11 @@ class SparkPidState(NamedTuple):
 
 
 @described(
-    """Command the processing rate of the last batch, corrected for the delay with which batches begin.
+    """Command the processing rate of the last batch, corrected for the delay with which batches
+    begin.
 
-    A batch is the calls that end within `batch` seconds: n of them, mean latency and mean lag. Per batch,
-    with `dt` since the last one::
+    A batch is the calls that end within `batch` seconds: n of them, mean latency and mean lag. Per
+    batch, with `dt` since the last one::
 
         processing = 1 / latency
         error      = latest - processing
@@ -34,12 +37,12 @@ class SparkPidState(NamedTuple):
         latest    <- max(min_rate, latest - kp error - ki waiting - kd (error - last error) / dt)
         rate       = min(latest, target)
 
-    The first batch only sets `latest = processing` and an error of 0; until the second, the rate is the
-    target.
+    The first batch only sets `latest = processing` and an error of 0; until the second, the rate is
+    the target.
 
-    Deviations: the batch's processing delay is n times the mean latency, which holds for calls made one
-    at a time, and its scheduling delay is the mean lag; seconds, not milliseconds. `min_rate` is Spark's,
-    far above many a service here.
+    Deviations: the batch's processing delay is n times the mean latency, which holds for calls made
+    one at a time, and its scheduling delay is the mean lag; seconds, not milliseconds. `min_rate`
+    is Spark's, far above many a service here.
 
     >>> law = SparkPid(ki=0.0, min_rate=10.0)
     >>> state = law.update(law.init(5000.0), Observation(0.01, 5000.0, 0.001, 0.0, 10.0))
@@ -61,7 +64,8 @@ class SparkPid(NamedTuple):
     ki: Annotated[
         float,
         Range(0.0, 10.0, "share", search=(0.0, 1.0)),
-        "integral gain: the share that is taken off of the rate at which what waits could be worked off",
+        "integral gain: the share that is taken off of the rate at which what waits could be"
+        " worked off",
     ] = 0.2
     kd: Annotated[
         float,
@@ -69,7 +73,9 @@ class SparkPid(NamedTuple):
         "derivative gain: what is taken off for an error that grows by 1/s in a second",
     ] = 0.0
     min_rate: Annotated[
-        float, Range(0.0, 1e6, "1/s", False, search=(0.1, 200.0), log=True), "least rate that is commanded"
+        float,
+        Range(0.0, 1e6, "1/s", False, search=(0.1, 200.0), log=True),
+        "least rate that is commanded",
     ] = 100.0
     batch: Annotated[
         float, Range(SHORTEST_WINDOW, 60.0, "s", search=(0.1, 5.0), log=True), "duration of a batch"
@@ -91,7 +97,9 @@ class SparkPid(NamedTuple):
         processing = min(1.0 / obs.latency, 1e300)
         if math.isnan(time):
             rate = min(held, max(obs.target, self.min_rate))
-            return SparkPidState(rate, state.limit, state.reject, obs.now, processing, 0.0, obs.target)
+            return SparkPidState(
+                rate, state.limit, state.reject, obs.now, processing, 0.0, obs.target
+            )
         error = latest - processing
         waiting = obs.lag * processing / self.batch
         change = (error - last) / (obs.now - time)
@@ -104,4 +112,8 @@ class SparkPid(NamedTuple):
         if not obs.latency > 0.0:
             return "no batch with a latency"
         told = f"processed {1.0 / obs.latency:.4g}/s, {obs.lag:.3g} s behind"
-        return f"{told}: {after.latest:.4g}/s" if before.time == before.time else f"{told}: the first batch"
+        return (
+            f"{told}: {after.latest:.4g}/s"
+            if before.time == before.time
+            else f"{told}: the first batch"
+        )

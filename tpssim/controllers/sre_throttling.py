@@ -1,4 +1,6 @@
-"""The SRE book's client-side throttling: refuse calls locally once too few of the last ones were accepted."""
+"""The SRE book's client-side throttling: refuse calls locally once too few of the last ones were
+accepted.
+"""
 
 from __future__ import annotations
 
@@ -22,17 +24,19 @@ class SreThrottlingState(NamedTuple):
 
 
 @described(
-    """Refuse with the probability by which the requests of a window exceed `k` times those accepted.
+    """Refuse with the probability by which the requests of a window exceed `k` times those
+    accepted.
 
     At each slot, of the last `window` seconds in `bins` bins::
 
         reject = min(max_reject, max(0, (requests - k accepts) / (requests + padding)))
                  0 while requests < min_requests
 
-    A call that was dropped (timed out or refused by the service) is not accepted, with `failures` 1 no failed
-    call is. With `attempts` 1 a request counts from its slot on, after the slot's probability is known; with
-    0 when its answer comes. With `local` 1 a call refused here is a request too. Bins pass with the time, not
-    with the news: a law at rest forgets. With a capacity c and R calls a second wanted, min(R, k c) are sent.
+    A call that was dropped (timed out or refused by the service) is not accepted, with `failures` 1
+    no failed call is. With `attempts` 1 a request counts from its slot on, after the slot's
+    probability is known; with 0 when its answer comes. With `local` 1 a call refused here is a
+    request too. Bins pass with the time, not with the news: a law at rest forgets. With a capacity
+    c and R calls a second wanted, min(R, k c) are sent.
 
     The 120 bins are ours. The variants, each with `failures` 1::
 
@@ -44,8 +48,9 @@ class SreThrottlingState(NamedTuple):
         go-kratos/aegis, circuitbreaker/sre            k 1/0.6, min_requests 100, window 3, bins 10,
                                                        attempts 0
 
-    Deviations: an acceptance counts in the bin of its answer (Beam: of its start); a time on the edge of two
-    bins lies in the later one (Beam: the earlier); failsafe-go's bins pass only with news.
+    Deviations: an acceptance counts in the bin of its answer (Beam: of its start); a time on the
+    edge of two bins lies in the later one (Beam: the earlier); failsafe-go's bins pass only with
+    news.
 
     >>> law = SreThrottling(attempts=0.0)
     >>> state, memory = law.init(100.0), array("d", [0.0]) * law.memory()
@@ -71,13 +76,17 @@ class SreThrottling(NamedTuple):
         "number of requests added to the denominator, so that few requests say little",
     ] = 1.0
     window: Annotated[
-        float, Range(1e-3, 1e6, "s", search=(1.0, 120.0), log=True), "time over which requests are counted"
+        float,
+        Range(1e-3, 1e6, "s", search=(1.0, 120.0), log=True),
+        "time over which requests are counted",
     ] = 120.0
-    bins: Annotated[float, Range(1.0, 10000.0, "bins", search=(5.0, 200.0)), "number of bins in a window"] = (
-        120.0
-    )
+    bins: Annotated[
+        float, Range(1.0, 10000.0, "bins", search=(5.0, 200.0)), "number of bins in a window"
+    ] = 120.0
     max_reject: Annotated[
-        float, Range(0.0, 1.0, "probability", search=(0.5, 1.0)), "largest probability of refusing a call"
+        float,
+        Range(0.0, 1.0, "probability", search=(0.5, 1.0)),
+        "largest probability of refusing a call",
     ] = 1.0
     min_requests: Annotated[
         float,
@@ -85,9 +94,13 @@ class SreThrottling(NamedTuple):
         "fewest requests of a window in which a call may be refused",
     ] = 0.0
     attempts: Annotated[
-        float, Range(0.0, 1.0, FLAG), "0: a request counts when its answer comes; 1: from its slot on"
+        float,
+        Range(0.0, 1.0, FLAG),
+        "0: a request counts when its answer comes; 1: from its slot on",
     ] = 1.0
-    local: Annotated[float, Range(0.0, 1.0, FLAG), "0: a call refused here is no request; 1: it is one"] = 1.0
+    local: Annotated[
+        float, Range(0.0, 1.0, FLAG), "0: a call refused here is no request; 1: it is one"
+    ] = 1.0
     failures: Annotated[
         float,
         Range(0.0, 1.0, FLAG),
@@ -101,7 +114,12 @@ class SreThrottling(NamedTuple):
         return SreThrottlingState(math.inf, math.inf, 0.0, 0.0, 0.0, 0.0)
 
     def admit(
-        self, state: SreThrottlingState, now: float, lag: float, in_flight: float, memory: array[float]
+        self,
+        state: SreThrottlingState,
+        now: float,
+        lag: float,
+        in_flight: float,
+        memory: array[float],
     ) -> SreThrottlingState:
         at = bin_of(now, self.window, int(self.bins))
         seen = counted(
@@ -111,9 +129,13 @@ class SreThrottling(NamedTuple):
             seen.requests, seen.accepts, self.k, self.padding, self.max_reject, self.min_requests
         )
         seen = counted(memory, int(self.bins), seen, at, self.attempts, 0.0)
-        return SreThrottlingState(state.rate, state.limit, reject, seen.requests, seen.accepts, seen.head)
+        return SreThrottlingState(
+            state.rate, state.limit, reject, seen.requests, seen.accepts, seen.head
+        )
 
-    def update(self, state: SreThrottlingState, obs: Observation, memory: array[float]) -> SreThrottlingState:
+    def update(
+        self, state: SreThrottlingState, obs: Observation, memory: array[float]
+    ) -> SreThrottlingState:
         accepts = obs.count - (obs.errors if self.failures > 0.0 else obs.drops)
         requests = obs.count + obs.refusals * self.local
         if self.attempts > 0.0:
@@ -125,7 +147,9 @@ class SreThrottling(NamedTuple):
         reject = refusal(
             seen.requests, seen.accepts, self.k, self.padding, self.max_reject, self.min_requests
         )
-        return SreThrottlingState(state.rate, state.limit, reject, seen.requests, seen.accepts, seen.head)
+        return SreThrottlingState(
+            state.rate, state.limit, reject, seen.requests, seen.accepts, seen.head
+        )
 
     def why(self, before: SreThrottlingState, obs: Observation, after: SreThrottlingState) -> str:
         told = f"{after.accepts:g} of {after.requests:g} requests accepted in {self.window:g} s"
@@ -144,7 +168,8 @@ class Counts(NamedTuple):
 
 
 def bin_of(now: float, window: float, bins: int) -> float:
-    """The number of the bin that a time lies in, both in whole nanoseconds as the originals count them.
+    """The number of the bin that a time lies in, both in whole nanoseconds as the originals count
+    them.
 
     >>> bin_of(2.5, 10.0, 5), bin_of(0.3, 30.0, 100), bin_of(3 * 0.3, 30.0, 100)
     (1.0, 1.0, 3.0)
@@ -156,7 +181,8 @@ def bin_of(now: float, window: float, bins: int) -> float:
 def counted(
     memory: array[float], bins: int, before: Counts, at: float, requests: float, accepts: float
 ) -> Counts:
-    """The window once time has come to bin `at`, and so many more lie in it; the memory is a ring of bins.
+    """The window once time has come to bin `at`, and so many more lie in it; the memory is a ring
+    of bins.
 
     News of a bin that has left the window is none.
 
@@ -183,7 +209,8 @@ def counted(
 
 
 def turned(memory: array[float], bins: int, rows: int, head: float, at: float) -> float:
-    """The newest bin once time has come to bin `at`; the bins in between are emptied in all rows of the ring.
+    """The newest bin once time has come to bin `at`; the bins in between are emptied in all rows of
+    the ring.
 
     >>> ring = array("d", [1.0, 2.0, 3.0, 4.0, 5.0, 6.0])
     >>> turned(ring, 3, 2, 1.0, 3.0), ring.tolist()

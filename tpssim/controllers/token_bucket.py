@@ -47,16 +47,17 @@ class TokenBucketState(NamedTuple):
 
 
 @described(
-    """Release a call for a token: `share x target` tokens a second come, and at most `capacity` are kept.
+    """Release a call for a token: `share x target` tokens a second come, and at most `capacity` are
+    kept.
 
     At a release, and with `fill = share * target`::
 
         tokens <- min(capacity, tokens + (now - then) * fill) - 1
         rate    = target                          while a token is left
-                = 1 / (lag + (1 - tokens) / fill)  else: the next slot is when the next token is there
+                = 1 / (lag + (1 - tokens) / fill)  else: the next slot is when a token is there
 
-    It looks at nothing but the time: the baseline of every fixed limit. Of the calls that a stall held up,
-    `capacity` are made up for at once; the schedule goes on from there.
+    It looks at nothing but the time: the baseline of every fixed limit. Of the calls that a stall
+    held up, `capacity` are made up for at once; the schedule goes on from there.
 
     >>> law = TokenBucket(share=0.5, capacity=2.0)  # one token is left; then a wait of 1 / 50 s
     >>> state = law.admit(law.init(100.0), 0.0, 0.0, 0.0)
@@ -77,13 +78,19 @@ class TokenBucket(NamedTuple):
         "number of tokens that come in a second, as a share of the target",
     ] = 1.0
     capacity: Annotated[
-        float, Range(1.0, 1e6, "tokens", search=(1.0, 1000.0), log=True), "most tokens that are kept"
+        float,
+        Range(1.0, 1e6, "tokens", search=(1.0, 1000.0), log=True),
+        "most tokens that are kept",
     ] = 10.0
 
     def init(self, target: float) -> TokenBucketState:
-        return TokenBucketState(target, math.inf, 0.0, self.share * target, self.capacity, self.capacity, 0.0)
+        return TokenBucketState(
+            target, math.inf, 0.0, self.share * target, self.capacity, self.capacity, 0.0
+        )
 
-    def admit(self, state: TokenBucketState, now: float, lag: float, in_flight: float) -> TokenBucketState:
+    def admit(
+        self, state: TokenBucketState, now: float, lag: float, in_flight: float
+    ) -> TokenBucketState:
         bucket = taken(Bucket(state.fill, state.capacity, state.tokens, state.at), now)
         missing = max(0.0, 1.0 - bucket.tokens)
         target = state.fill / self.share

@@ -1,5 +1,5 @@
-"""Vector's adaptive request concurrency: one more call while answers are no slower, a tenth fewer when they
-are."""
+"""Vector's adaptive request concurrency: one more call while answers are no slower, a tenth fewer
+when they are."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class VectorArcState(NamedTuple):
 @described(
     """Compare the mean round trip of an interval with its moving average and deviation.
 
-    At a release the limit is *reached* if as many calls are in flight as it allows. An interval lasts one
-    past mean round trip and ends with the first completion after it; `c` is the mean round trip of its
-    successes::
+    At a release the limit is *reached* if as many calls are in flight as it allows. An interval
+    lasts one past mean round trip and ends with the first completion after it; `c` is the mean
+    round trip of its successes::
 
         limit < max_limit, reached, no failure, c <= mean:
             limit <- limit + 1
@@ -38,12 +38,14 @@ class VectorArcState(NamedTuple):
             limit <- max(1, trunc(ratio * limit))
         d = c - mean;  mean <- mean + alpha d;  var <- (1 - alpha) (var + alpha d^2)
 
-    The first round trip only sets the mean, and counts in the first interval again. It starts with `initial`.
+    The first round trip only sets the mean, and counts in the first interval again. It starts with
+    `initial`.
 
-    A call that failed is back pressure, as is in Vector's HTTP sinks what they try again: a 429, a 5xx, a
-    timeout, a connection that breaks. Round trips count in whole ns. Deviations: an observation does not tell
-    a 4xx or a 501 from those, for which the original has no back pressure; the mean of the round trips is
-    rounded to `resolution`, as in the original's tests only (0: as it comes out, as in production).
+    A call that failed is back pressure, as is in Vector's HTTP sinks what they try again: a 429, a
+    5xx, a timeout, a connection that breaks. Round trips count in whole ns. Deviations: an
+    observation does not tell a 4xx or a 501 from those, for which the original has no back
+    pressure; the mean of the round trips is rounded to `resolution`, as in the original's tests
+    only (0: as it comes out, as in production).
 
     >>> law = VectorArc()
     >>> state = law.admit(law.init(100.0), 0.0, 0.0, 0.0)  # the only permit is used
@@ -89,14 +91,19 @@ class VectorArc(NamedTuple):
     def conflict(self) -> str:
         if self.initial > self.max_limit:
             return (
-                f"initial={self.initial:g} lies above max_limit={self.max_limit:g}; allowed: initial <= max"
+                f"initial={self.initial:g} lies above max_limit={self.max_limit:g}; allowed:"
+                " initial <= max"
             )
         return ""
 
     def init(self, target: float) -> VectorArcState:
-        return VectorArcState(math.inf, floored(self.initial), 0.0, math.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return VectorArcState(
+            math.inf, floored(self.initial), 0.0, math.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+        )
 
-    def admit(self, state: VectorArcState, now: float, lag: float, in_flight: float) -> VectorArcState:
+    def admit(
+        self, state: VectorArcState, now: float, lag: float, in_flight: float
+    ) -> VectorArcState:
         if in_flight + 1.0 < state.limit:
             return state
         return VectorArcState(
@@ -130,7 +137,12 @@ class VectorArc(NamedTuple):
                 mean, variance, ends = current, 0.0, now + in_nanoseconds(current)
         elif now >= ends:
             bound = mean + self.deviations * math.sqrt(variance)
-            if limit < floored(self.max_limit) and reached > 0.0 and pressed == 0.0 and current <= mean:
+            if (
+                limit < floored(self.max_limit)
+                and reached > 0.0
+                and pressed == 0.0
+                and current <= mean
+            ):
                 limit += 1.0
             elif limit > 1.0 and (pressed > 0.0 or current >= bound):
                 limit = max(1.0, floored(limit * self.ratio))
@@ -142,18 +154,31 @@ class VectorArc(NamedTuple):
             ends = now + in_nanoseconds(mean)
             running, samples, pressed, reached = 0.0, 0.0, 0.0, 0.0
         return VectorArcState(
-            state.rate, limit, state.reject, mean, variance, ends, running, samples, pressed, reached
+            state.rate,
+            limit,
+            state.reject,
+            mean,
+            variance,
+            ends,
+            running,
+            samples,
+            pressed,
+            reached,
         )
 
     def why(self, before: VectorArcState, obs: Observation, after: VectorArcState) -> str:
         if after.limit > before.limit:
-            return f"the limit was reached, round trips no longer than {before.mean * 1e3:.4g} ms: +1"
+            return (
+                f"the limit was reached, round trips no longer than {before.mean * 1e3:.4g} ms: +1"
+            )
         if after.limit < before.limit:
             bound = before.mean + self.deviations * math.sqrt(before.variance)
             failed = before.pressed > 0.0 or obs.errors > 0.0
             cause = "a call failed" if failed else f"round trips of {bound * 1e3:.4g} ms or more"
             return f"{cause}: x{self.ratio:g}"
-        return f"limit {after.limit:g}: interval going on, limit not reached, or round trips as usual"
+        return (
+            f"limit {after.limit:g}: interval going on, limit not reached, or round trips as usual"
+        )
 
 
 def rounded(seconds: float, resolution: float) -> float:
@@ -182,7 +207,7 @@ def in_seconds(ns: float) -> float:
 def in_nanoseconds(seconds: float) -> float:
     """The nearest whole ns; of two as near, and only of the exact product, the even one.
 
-    >>> in_nanoseconds(0.0015979025), in_nanoseconds(2.5)  # the first is stored a little below its half
+    >>> in_nanoseconds(0.0015979025), in_nanoseconds(2.5)  # the first is stored just below its half
     (1597902.0, 2500000000.0)
     """
     product = seconds * 1e9
@@ -195,7 +220,8 @@ def in_nanoseconds(seconds: float) -> float:
 
 
 def fused(a: float, b: float, c: float) -> float:
-    """`a b + c`, rounded once, as the original's multiply-add; product and sum are kept with their errors.
+    """`a b + c`, rounded once, as the original's multiply-add; product and sum are kept with their
+    errors.
 
     >>> 0.1 * 10.0 - 1.0, fused(0.1, 10.0, -1.0)
     (0.0, 5.551115123125783e-17)

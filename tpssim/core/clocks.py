@@ -1,8 +1,8 @@
 """Waiting: the wall clock, and a virtual clock whose timer is as imperfect as a real one.
 
-A clock answers three calls: `now()`, `sleep(seconds)` and `wait(deadline, spin)`, the loop "sleep until
-`spin` before the deadline, then read the clock until it is there". This room knows when code wakes up; it
-does not know why anybody waits. Times in seconds.
+A clock answers three calls: `now()`, `sleep(seconds)` and `wait(deadline, spin)`, the loop "sleep
+until `spin` before the deadline, then read the clock until it is there". This room knows when code
+wakes up; it does not know why anybody waits. Times in seconds.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ class WallClock:
         time.sleep(seconds)
 
     def wait(self, deadline: float, spin: float) -> float:
-        """Return at the deadline or just after it; the last `spin` seconds are spent reading the clock."""
+        """Return at the deadline or just after it; the last `spin` seconds are spent reading the
+        clock.
+        """
         while True:
             now = time.perf_counter()
             remaining = deadline - now
@@ -54,11 +56,13 @@ PUNCTUAL = Punctual()
 
 
 class VirtualClock:
-    """Virtual time for code that waits: `base + reads * read_cost`, so looking at the clock takes time.
+    """Virtual time for code that waits: `base + reads * read_cost`, so looking at the clock takes
+    time.
 
-    `late[i]` is how late sleep i ends (`late_wakeups`); `advance(t)` is called whenever the code gives
-    time away, and must return when virtual time is t. Without it the clock is alone in its world.
-    `spun` sums up the seconds spent reading the clock in `wait`: the CPU that a spin loop burns.
+    `late[i]` is how late sleep i ends (`late_wakeups`); `advance(t)` is called whenever the code
+    gives time away, and must return when virtual time is t. Without it the clock is alone in its
+    world. `spun` sums up the seconds spent reading the clock in `wait`: the CPU that a spin loop
+    burns.
 
     >>> from tpssim import TIMERS
     >>> clock = VirtualClock(TIMERS["linux"], late=[100e-6] * 10)
@@ -109,7 +113,9 @@ class VirtualClock:
             end, spun = plan_ideal_wait(self.time(), deadline, spin)
             self.set(end)
         else:
-            plan = plan_wait(self.timer, self.base, self.reads, deadline, spin, self.late, self.sleeps)
+            plan = plan_wait(
+                self.timer, self.base, self.reads, deadline, spin, self.late, self.sleeps
+            )
             self.base, self.reads, self.sleeps, spun = plan
         self.spun += spun
         self._give()

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used; the message is one line: what is wrong and what is allowed.
+    """What the user gave cannot be used; the message is one line: what is wrong and what is
+    allowed.
 
     >>> import tpssim
     >>> try:
@@ -26,7 +27,8 @@ class Aborted(RuntimeError):
 
 
 def no_such(what: str, name: str, known: Iterable[str], where: str = "") -> InputError:
-    """The error for a name that is not known: the one that was meant, if one is close, then all there are.
+    """The error for a name that is not known: the one that was meant, if one is close, then all
+    there are.
 
     >>> print(no_such("law", "amid", ["fixed", "aimd"]))
     there is no law 'amid', did you mean 'aimd'? allowed: fixed, aimd
@@ -36,4 +38,6 @@ def no_such(what: str, name: str, known: Iterable[str], where: str = "") -> Inpu
     names = list(known)
     close = difflib.get_close_matches(name, names, n=1)
     hint = f", did you mean {close[0]!r}?" if close else ";"
-    return InputError(f"{where}there is no {what} {name!r}{hint} allowed: {', '.join(names) or 'none'}")
+    return InputError(
+        f"{where}there is no {what} {name!r}{hint} allowed: {', '.join(names) or 'none'}"
+    )

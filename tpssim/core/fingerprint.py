@@ -1,8 +1,9 @@
 """A key for code and values: all that they reach is part of it, so that equal keys mean equal runs.
 
-Of the user's code its bytecode with names and constants counts, not where it stands: the class, its bases,
-properties and methods, defaults and closures, and all that these read of their modules, recursively. Code of
-this package, of Python and of installed distributions counts by name and version (`provenance`).
+Of the user's code its bytecode with names and constants counts, not where it stands: the class, its
+bases, properties and methods, defaults and closures, and all that these read of their modules,
+recursively. Code of this package, of Python and of installed distributions counts by name and
+version (`provenance`).
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ _alive: dict[int, Any] = {}  # what was keyed by its identity, so that nothing e
 
 
 def fingerprint(*things: Any) -> str:
-    """A key for the things, equal in every process where they are; raises `Opaque` if there can be none."""
+    """A key for the things, equal in every process where they are; raises `Opaque` if there can be
+    none.
+    """
     return Walk(strict=True).of(things)
 
 
@@ -61,13 +64,19 @@ class Walk:
         self.seen: dict[int, tuple[int, Any]] = dict(seen or {})
         self.trail: list[str] = []
         self.depth = 0
-        self.bindings: list[tuple[Callable[[], Any], Any]] = []  # what was read, and how to read it again
+        self.bindings: list[
+            tuple[Callable[[], Any], Any]
+        ] = []  # what was read, and how to read it again
         self.sizes: list[tuple[Any, int]] = []  # of classes: an entry may be new
-        self.lasting = True  # whether nothing that was reached can change while its name stays bound to it
+        self.lasting = (
+            True  # whether nothing that was reached can change while its name stays bound to it
+        )
 
     def note(self, space: Any, name: str) -> None:
         """What a name means in a module or a class."""
-        self.bindings.append((functools.partial(space.get, name, Ellipsis), space.get(name, Ellipsis)))
+        self.bindings.append(
+            (functools.partial(space.get, name, Ellipsis), space.get(name, Ellipsis))
+        )
 
     def of(self, thing: Any) -> str:
         self.add(thing)
@@ -106,7 +115,9 @@ class Walk:
         where = name.rpartition(" ")[2]
         if name and not (self.strict and walkable(where)):
             # Python's own: those of data classes, say.
-            usual = where in ("builtins.hash", "builtins.id") and {"__hash__", "__repr__"} & {*self.trail}
+            usual = where in ("builtins.hash", "builtins.id") and {"__hash__", "__repr__"} & {
+                *self.trail
+            }
             if self.strict and not (usual or pure(where)):
                 self.opaque(thing, f"reaches {where}, which may read more than its arguments")
             self.put("known", name)
@@ -225,13 +236,21 @@ class Walk:
         """A module of the user's of which anything may be read."""
         self.put("module")
         self.lasting = False
-        self._items((name, value) for name, value in vars(module).items() if not name.startswith("__"))
+        self._items(
+            (name, value) for name, value in vars(module).items() if not name.startswith("__")
+        )
 
     def _function(self, function: types.FunctionType) -> None:
         self.trail.append(function.__name__)
         self.put("function", function.__name__)
-        for part in ("__code__", "__defaults__", "__kwdefaults__"):  # an edit may put others in their place
-            self.bindings.append((functools.partial(getattr, function, part), getattr(function, part)))
+        for part in (
+            "__code__",
+            "__defaults__",
+            "__kwdefaults__",
+        ):  # an edit may put others in their place
+            self.bindings.append(
+                (functools.partial(getattr, function, part), getattr(function, part))
+            )
         self.put("code", _of_code(function.__code__))
         self._parts("defaults", function.__defaults__, function.__kwdefaults__)
         self._parts("notes", function.__annotations__, function.__dict__)
@@ -254,14 +273,18 @@ class Walk:
         self.trail.pop()
 
     def _names(self, function: types.FunctionType, found: Reads) -> None:
-        """What a function finds in its module, in modules that it finds there, and among the built-ins."""
+        """What a function finds in its module, in modules that it finds there, and among the
+        built-ins.
+        """
         space: dict[str, Any] = function.__globals__
         builtins: dict[str, Any] = getattr(function, "__builtins__")  # noqa: B009
         for name, attributes in found.names:
             value = space.get(name, builtins.get(name, Ellipsis))
             self.note(space, name)
             self._attribute(name, value, attributes)
-        for name, level, attributes in reversed(found.imports):  # "a.b" before the "a" that it is read from
+        for name, level, attributes in reversed(
+            found.imports
+        ):  # "a.b" before the "a" that it is read from
             try:
                 module = importlib.import_module("." * level + name, space.get("__package__"))
             except Exception as error:
@@ -270,7 +293,9 @@ class Walk:
             self._attribute(name, module, attributes)
 
     def _attribute(self, name: str, value: Any, attributes: tuple[str, ...]) -> None:
-        """What `name.attribute` means where the name is a module; of other things, all of them counts."""
+        """What `name.attribute` means where the name is a module; of other things, all of them
+        counts.
+        """
         for part in attributes:
             if not isinstance(value, types.ModuleType):
                 break
@@ -291,12 +316,18 @@ class Walk:
             return
         if isinstance(kept, str):
             if not where.startswith("typing."):
-                self.opaque(thing, f"reaches {kept}, an object of {where}, which cannot be looked into")
+                self.opaque(
+                    thing, f"reaches {kept}, an object of {where}, which cannot be looked into"
+                )
             self.put("singleton", f"{where} {kept}")
             return
         self.put("instance", where)
         for part in kept:
-            self.add(part if part is None or isinstance(part, tuple | dict) or callable(part) else list(part))
+            self.add(
+                part
+                if part is None or isinstance(part, tuple | dict) or callable(part)
+                else list(part)
+            )
 
     def _instance(self, thing: Any, kind: type) -> None:
         """An instance of the user's: its class, its content, its attributes."""
@@ -304,7 +335,9 @@ class Walk:
         base = next((base for base in _CONTENTS if isinstance(thing, base)), None)
         if base is not None:
             self._content(base, thing)
-        elif any(known(cls) and cls.__module__ not in _BARE and cls is not object for cls in kind.__mro__):
+        elif any(
+            known(cls) and cls.__module__ not in _BARE and cls is not object for cls in kind.__mro__
+        ):
             self._reduced(thing)
         self._items(getattr(thing, "__dict__", {}).items())
         for cls in kind.__mro__:

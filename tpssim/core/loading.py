@@ -1,4 +1,6 @@
-"""Code that stands elsewhere: `FILE.py:callable`, `package.module:callable`. Standard library only."""
+"""Code that stands elsewhere: `FILE.py:callable`, `package.module:callable`. Standard library
+only.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,8 @@ def load(kind: str, spec: str) -> Callable[..., Any]:
         found = getattr(found, part, None)
     if not callable(found):
         raise InputError(
-            f"{kind} {spec!r}: {place} has no callable {name!r}; allowed: {', '.join(known) or 'none'}"
+            f"{kind} {spec!r}: {place} has no callable {name!r}; allowed:"
+            f" {', '.join(known) or 'none'}"
         )
     function: Callable[..., Any] = found
     return function
@@ -57,6 +60,7 @@ def _fresh_module(kind: str, spec: str, place: str) -> ModuleType:
                 sys.modules[found.name] = before
     except Exception as error:
         raise InputError(
-            f"{kind} {spec!r} cannot be loaded: {type(error).__name__}: {error}; allowed: code that imports"
+            f"{kind} {spec!r} cannot be loaded: {type(error).__name__}: {error}; allowed: code that"
+            " imports"
         ) from error
     return module

@@ -1,4 +1,5 @@
-"""Names that one process has at a time. The locks are the system's, so that they die with their process.
+"""Names that one process has at a time. The locks are the system's, so that they die with their
+process.
 
 Where the system or the file system has none, nothing is locked and nothing is refused.
 """
@@ -18,8 +19,8 @@ from tpssim.core.errors import InputError
 def locked(path: Path, option: str) -> Iterator[None]:
     """Nobody else who asks may have that name meanwhile; raises `InputError` if somebody has it.
 
-    The file of the lock, beside `path`, goes with the block, or with the next one of that name after a kill.
-    A device is nobody's.
+    The file of the lock, beside `path`, goes with the block, or with the next one of that name
+    after a kill. A device is nobody's.
     """
     real = Path(os.path.realpath(path))
     if not real.parent.is_dir() or (real.exists() and not real.is_dir() and not real.is_file()):
@@ -30,8 +31,8 @@ def locked(path: Path, option: str) -> Iterator[None]:
         held = _held(file)
     except BlockingIOError:
         raise InputError(
-            f"{option} {str(path)!r} is being written by another run; allowed: another {option}, or this one "
-            "when that run has ended"
+            f"{option} {str(path)!r} is being written by another run; allowed: another {option}, or"
+            " this one when that run has ended"
         ) from None
     except OSError:
         held = -1

@@ -1,7 +1,8 @@
 """One law at work: the release rule, the three valves, and what the law is told.
 
-The one mutable object behind every driver: the simpy model under virtual time, the live throttle, a replay.
-It never reads a clock and never waits: `now` comes in, a deadline goes out. Standard library only.
+The one mutable object behind every driver: the simpy model under virtual time, the live throttle, a
+replay. It never reads a clock and never waits: `now` comes in, a deadline goes out. Standard
+library only.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ _new = tuple.__new__
 class Pacer:
     """Commands releases as a law wants them, slot by slot.
 
-    The driver waits until `due()` (and, if the law has a window, calls `look` at `look_at`), then calls
-    `release`; after each completion it calls `settled`, and asks for `due()` again.
+    The driver waits until `due()` (and, if the law has a window, calls `look` at `look_at`), then
+    calls `release`; after each completion it calls `settled`, and asks for `due()` again.
 
-    A signal handler may raise in the middle of any of them (see `tpssim.live.waiters`), so each calls whom it
-    has to before it changes anything of its own; of `settled` the driver puts `flying` back then.
+    A signal handler may raise in the middle of any of them (see `tpssim.live.waiters`), so each
+    calls whom it has to before it changes anything of its own; of `settled` the driver puts
+    `flying` back then.
 
-    `chance` and `refusal` are uniform draws: for laws that probe (by observation), and for the admission
-    valve (by slot); `gaps` are exponential draws of mean 1 by slot, for a schedule that is not even.
+    `chance` and `refusal` are uniform draws: for laws that probe (by observation), and for the
+    admission valve (by slot); `gaps` are exponential draws of mean 1 by slot, for a schedule that
+    is not even.
 
     >>> from tpssim.controllers import CONTROLLERS
     >>> pacer = Pacer(CONTROLLERS["fixed"](), 10.0, 0.0, [0.5], [0.5])
@@ -125,7 +128,9 @@ class Pacer:
             self.peak = self.flying
         return True
 
-    def _fall_behind(self, rate: float, due: float, now: float, changes: list[tuple[float, float]]) -> float:
+    def _fall_behind(
+        self, rate: float, due: float, now: float, changes: list[tuple[float, float]]
+    ) -> float:
         """Where the schedule continues, as the late policy has it."""
         speed = min(rate, self.target)
         interval = 1.0 / speed if speed > 0.0 else math.inf
@@ -167,7 +172,8 @@ class Pacer:
         self.flying -= 1
 
     def retarget(self, now: float, target: float) -> None:
-        """Another rate is wanted from now on: the law hears of it at once, by an observation of no call.
+        """Another rate is wanted from now on: the law hears of it at once, by an observation of no
+        call.
 
         The slot in progress keeps the part of it that is over: see `due_after`.
         """
@@ -227,7 +233,8 @@ class Pacer:
         elif self.sensor.discard > 0.0:
             self.window = opened(now)
         else:
-            # It goes on until it has enough, and then ends with a completion; look again a period later.
+            # It goes on until it has enough, and then ends with a completion; look again a period
+            # later.
             self.look_at = now + self.sensor.period
             return False
         self.look_at = max(self._window_end(), now)

@@ -1,7 +1,8 @@
-"""Where code comes from, and what of the machine decides numbers: the parts of a key that are not walked.
+"""Where code comes from, and what of the machine decides numbers: the parts of a key that are not
+walked.
 
-Code of this package, of Python and of installed distributions is known by name and version; all other code
-is the user's, and may change from one run to the next under the same name.
+Code of this package, of Python and of installed distributions is known by name and version; all
+other code is the user's, and may change from one run to the next under the same name.
 """
 
 from __future__ import annotations
@@ -53,20 +54,22 @@ def package() -> str:
 
 
 def ours(thing: Any) -> bool:
-    """Whether it is a class or function of this package, which cannot change while the process runs."""
+    """Whether it is a class or function of this package, which cannot change while the process
+    runs.
+    """
     return (thing.__module__ or "").startswith(_OURS)
 
 
 #: Modules whose answers depend on their arguments alone; what is not named here is not believed.
 _PURE = f"""
     builtins math cmath operator _operator itertools functools _functools statistics _statistics
-    collections _collections _collections_abc typing types dataclasses enum fractions decimal _decimal numbers
-    abc _abc bisect _bisect heapq _heapq array struct _struct string copy copyreg re contextlib __future__
-    reprlib _thread.get_ident
-    numpy numba scipy.special scipy.linalg scipy.interpolate scipy.integrate scipy.fft scipy.constants
-    {_OURS}controllers {_OURS}core.types {_OURS}core.errors {_OURS}core.validation {_OURS}core.schedule
-    {_OURS}core.window {_OURS}core.clocks {_OURS}core.timer_models {_OURS}scenarios.disturbances
-    {_OURS}scenarios.plant {_OURS}scenarios.scenario {_OURS}scenarios.service_times {_OURS}metrics.timeseries
+    collections _collections _collections_abc typing types dataclasses enum fractions decimal
+    _decimal numbers abc _abc bisect _bisect heapq _heapq array struct _struct string copy copyreg
+    re contextlib __future__ reprlib _thread.get_ident numpy numba scipy.special scipy.linalg
+    scipy.interpolate scipy.integrate scipy.fft scipy.constants {_OURS}controllers {_OURS}core.types
+    {_OURS}core.errors {_OURS}core.validation {_OURS}core.schedule {_OURS}core.window
+    {_OURS}core.clocks {_OURS}core.timer_models {_OURS}scenarios.disturbances {_OURS}scenarios.plant
+    {_OURS}scenarios.scenario {_OURS}scenarios.service_times {_OURS}metrics.timeseries
     """.split()
 #: What in them is an exception: clocks, chance, files, addresses, code as text.
 _BUT = {
@@ -74,8 +77,10 @@ _BUT = {
     "builtins": "open input eval exec compile __import__ globals locals hash id breakpoint",
     "contextlib": "chdir",
     "numba": "cuda",
-    "numpy": """random load loadtxt genfromtxt fromfile fromregex memmap open_memmap DataSource datetime64
-        lib ma rec ctypeslib f2py testing distutils""",
+    "numpy": (
+        """random load loadtxt genfromtxt fromfile fromregex memmap open_memmap DataSource
+        datetime64 lib ma rec ctypeslib f2py testing distutils"""
+    ),
     "statistics": "NormalDist",  # draws samples
 }
 _TRUSTED = ("numpy", "scipy", "numba", PACKAGE)
@@ -96,7 +101,9 @@ def walkable(name: str) -> bool:
 
 
 def _below(path: str, folders: Iterable[str]) -> bool:
-    return any(os.path.realpath(path).startswith(os.path.realpath(folder) + os.sep) for folder in folders)
+    return any(
+        os.path.realpath(path).startswith(os.path.realpath(folder) + os.sep) for folder in folders
+    )
 
 
 def _installed(path: str) -> bool:
@@ -107,7 +114,9 @@ def _installed(path: str) -> bool:
 def _standard(top: str, path: str) -> bool:
     """Whether it is Python's own: a file of the user's may have the name of a standard module."""
     folders = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib")]
-    return top in sys.stdlib_module_names and (not path or (_below(path, folders) and not _installed(path)))
+    return top in sys.stdlib_module_names and (
+        not path or (_below(path, folders) and not _installed(path))
+    )
 
 
 @functools.lru_cache(maxsize=1024)
@@ -126,7 +135,9 @@ def _origin(name: str, path: str) -> str:
 
 @functools.cache
 def version(name: str) -> str:
-    """A distribution's name, version and digest of its files as they were installed; "" if there is none."""
+    """A distribution's name, version and digest of its files as they were installed; "" if there is
+    none.
+    """
     try:
         found = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
@@ -139,7 +150,9 @@ def version(name: str) -> str:
 
 
 def origin(name: str) -> str:
-    """What a module is known by, with its version; "" for one of the user's, or if it is not loaded."""
+    """What a module is known by, with its version; "" for one of the user's, or if it is not
+    loaded.
+    """
     module = sys.modules.get(name)
     return "" if module is None else _origin(name, str(getattr(module, "__file__", None) or ""))
 
@@ -172,9 +185,13 @@ _HARMLESS = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER")
 
 
 def settings() -> list[str]:
-    """Variables of the environment that change how code is compiled, or which instructions it may use."""
+    """Variables of the environment that change how code is compiled, or which instructions it may
+    use.
+    """
     prefixes = ("NUMBA_", "NPY_", "GLIBC_TUNABLES")
-    return sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith(prefixes) and k not in _HARMLESS)
+    return sorted(
+        f"{k}={v}" for k, v in os.environ.items() if k.startswith(prefixes) and k not in _HARMLESS
+    )
 
 
 @functools.cache
@@ -190,8 +207,10 @@ def _machine() -> tuple[str, ...]:
 
 
 def environment() -> tuple[str, ...]:
-    """All that decides numbers beside code and arguments: versions, and the machine's floating point.
+    """All that decides numbers beside code and arguments: versions, and the machine's floating
+    point.
 
-    NumPy, the C library and SciPy take other instructions on other processors, and round differently there.
+    NumPy, the C library and SciPy take other instructions on other processors, and round
+    differently there.
     """
     return (package(), *_machine(), *settings())

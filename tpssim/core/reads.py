@@ -22,7 +22,9 @@ class Reads(NamedTuple):
     """What some code reads and writes that outlives a call of it."""
 
     names: tuple[tuple[str, tuple[str, ...]], ...]  #: of its module or built in, with attributes
-    imports: tuple[tuple[str, int, tuple[str, ...]], ...]  #: module, level, attributes; none: all of it
+    imports: tuple[
+        tuple[str, int, tuple[str, ...]], ...
+    ]  #: module, level, attributes; none: all of it
     writes: tuple[str, ...]  #: variables of its module, or of the function around it
 
 
@@ -37,7 +39,9 @@ def _imported(steps: list[dis.Instruction], i: int) -> Iterator[tuple[str, tuple
     module, after = steps[i].argval, steps[i + 1]
     if taken := steps[i - 1].argval:  # from module import taken
         yield from ((module, (part,)) for part in taken)
-    elif after.opname == "STORE_FAST":  # import module: what is used of it stands where its variable is read
+    elif (
+        after.opname == "STORE_FAST"
+    ):  # import module: what is used of it stands where its variable is read
         top = module.partition(".")[0]
         for j, step in enumerate(steps):
             if step.opname.startswith("LOAD_FAST"):
@@ -63,7 +67,9 @@ def reads(code: CodeType) -> Reads:
             names.add((step.argval, _attributes(steps, i)))
         elif step.opname == "IMPORT_NAME":
             imports |= {(name, steps[i - 2].argval, part) for name, part in _imported(steps, i)}
-        elif step.opname in _WRITES and (step.opname in _WRITES[:2] or step.argval in code.co_freevars):
+        elif step.opname in _WRITES and (
+            step.opname in _WRITES[:2] or step.argval in code.co_freevars
+        ):
             writes.add(step.argval)
     for inner in code.co_consts:
         if isinstance(inner, CodeType):

@@ -15,18 +15,18 @@ from tpssim.core.validation import Range, checked, exact
 class Late(NamedTuple):
     """What becomes of the slots that were missed when the schedule has fallen behind.
 
-    `keep` of them are caught up at once, the schedule forgets the others: `BURST` keeps all, `DELAY` none (it
-    restarts from now), `capped(n)` n. `SKIP` stays on the old schedule's ticks and skips what was missed.
-    `AUTO` keeps what a jitter of 0.1 s costs, or one slot where slots are further apart, so that the wanted
-    rate is a ceiling: see `anchor`.
+    `keep` of them are caught up at once, the schedule forgets the others: `BURST` keeps all,
+    `DELAY` none (it restarts from now), `capped(n)` n. `SKIP` stays on the old schedule's ticks and
+    skips what was missed. `AUTO` keeps what a jitter of 0.1 s costs, or one slot where slots are
+    further apart, so that the wanted rate is a ceiling: see `anchor`.
 
     >>> str(Late()), str(Late(keep=3.0)), str(Late(seconds=0.1))
     ('burst', 'capped(3)', 'auto')
     """
 
-    keep: Annotated[float, Range(0.0, math.inf, "slots"), "missed slots that are caught up at once"] = (
-        math.inf
-    )
+    keep: Annotated[
+        float, Range(0.0, math.inf, "slots"), "missed slots that are caught up at once"
+    ] = math.inf
     skip: Annotated[
         float,
         Range(0.0, 1.0, "0 or 1"),
@@ -35,7 +35,8 @@ class Late(NamedTuple):
     seconds: Annotated[
         float,
         Range(0.0, math.inf, "s"),
-        "how far the schedule may lie behind a release, if that is more than an interval of the wanted rate",
+        "how far the schedule may lie behind a release, if that is more than an interval of the"
+        " wanted rate",
     ] = math.inf
 
     def __str__(self) -> str:
@@ -51,7 +52,8 @@ class Late(NamedTuple):
         """One rule at a time."""
         if self.seconds < math.inf and (self.skip or self.keep < math.inf):
             return (
-                f"seconds={self.seconds:g} with keep={self.keep:g}, skip={self.skip:g}; allowed: one of them"
+                f"seconds={self.seconds:g} with keep={self.keep:g}, skip={self.skip:g}; allowed:"
+                " one of them"
             )
         return ""
 
@@ -106,12 +108,16 @@ def next_due(previous: float, rate: float, target: float, gap: float = 1.0) -> f
     return previous + gap / speed if speed > 0.0 else math.inf
 
 
-def anchor(late: Late, due: float, now: float, interval: float, target: float) -> tuple[float, float]:
-    """(where the schedule continues from after a release at `now`, slots that are given up by that).
+def anchor(
+    late: Late, due: float, now: float, interval: float, target: float
+) -> tuple[float, float]:
+    """(where the schedule continues from after a release at `now`, slots that are given up by
+    that).
 
-    `skip`: the last tick at or before now; else `max(due, now - keep * interval)`. With `seconds` it is
-    `max(due, now - max(seconds, 1 / target))`: the slots up to a release at t lie after the first one of the
-    second before it, less that, so no second holds more than `(1 + max(seconds, 1 / target)) * target + 1`.
+    `skip`: the last tick at or before now; else `max(due, now - keep * interval)`. With `seconds`
+    it is `max(due, now - max(seconds, 1 / target))`: the slots up to a release at t lie after the
+    first one of the second before it, less that, so no second holds more than `(1 + max(seconds, 1
+    / target)) * target + 1`.
 
     >>> anchor(SKIP, 1.0, 1.7, 0.25, 4.0)
     (1.5, 2.0)
@@ -151,13 +157,18 @@ def stretches(
 
 def slots_in(start: float, end: float, rate: float, changes: Changes, target: float) -> float:
     """How many slots lie in a stretch: the integral of `min(rate, wanted rate)` over it."""
-    return math.fsum((b - a) * min(rate, wanted) for a, b, wanted in stretches(start, end, changes, target))
+    return math.fsum(
+        (b - a) * min(rate, wanted) for a, b, wanted in stretches(start, end, changes, target)
+    )
 
 
-def due_after(previous: float, rate: float, changes: Changes, target: float, gap: float = 1.0) -> float:
-    """`next_due`, with a wanted rate that was changed on the way: each rate counts for its own time.
+def due_after(
+    previous: float, rate: float, changes: Changes, target: float, gap: float = 1.0
+) -> float:
+    """`next_due`, with a wanted rate that was changed on the way: each rate counts for its own
+    time.
 
-    >>> due_after(0.0, math.inf, [(1.0, 0.5)], 500.0)  # half a slot is over when 500 a second are wanted
+    >>> due_after(0.0, math.inf, [(1.0, 0.5)], 500.0)  # half a slot is over at the change
     1.001
     """
     left = gap
@@ -175,8 +186,9 @@ def anchor_over(
 ) -> tuple[float, float]:
     """`anchor`, with a wanted rate that was changed since `due`: each rate counts for its own time.
 
-    Where any number of slots fits (a rate without bound) none is missed. Of a fall, `AUTO` keeps one slot of
-    what was wanted, or what the last 0.1 s hold: not what the old rate makes of an interval of the new one.
+    Where any number of slots fits (a rate without bound) none is missed. Of a fall, `AUTO` keeps
+    one slot of what was wanted, or what the last 0.1 s hold: not what the old rate makes of an
+    interval of the new one.
 
     >>> anchor_over(DELAY, 0.0, 2.0, math.inf, [(1.0, 4.0)], 100.0)
     (2.0, 104.0)
@@ -220,8 +232,8 @@ def on_grid(time: float, grid: float) -> float:
 def ticked(wait: float, tick: float) -> float:
     """A latency rounded up to a multiple of the tick, plus one; with tick 0 as it is.
 
-    The difference of two times is a multiple but for its last bits: what lies within a millionth of a tick
-    above one counts as it.
+    The difference of two times is a multiple but for its last bits: what lies within a millionth of
+    a tick above one counts as it.
 
     >>> ticked(0.3, 0.25), ticked((0.7 + 0.1) - 0.7, 0.001)
     (0.75, 0.101)

@@ -1,7 +1,9 @@
-"""Code of the user's as it is at this moment of the process: what is kept of it in memory ends with that.
+"""Code of the user's as it is at this moment of the process: what is kept of it in memory ends with
+that.
 
-A notebook defines a class or a constant again, and its autoreload puts other code into a function that stays.
-A look costs microseconds where only names were read, a walk (`fingerprint`) where values can change.
+A notebook defines a class or a constant again, and its autoreload puts other code into a function
+that stays. A look costs microseconds where only names were read, a walk (`fingerprint`) where
+values can change.
 """
 
 from __future__ import annotations
@@ -19,11 +21,12 @@ _CODE = (type, types.FunctionType, types.CodeType, types.BuiltinFunctionType, ty
 
 
 def current(thing: Any) -> str:
-    """A key for a class or function as it is at this moment of the process; "" for one of this package.
+    """A key for a class or function as it is at this moment of the process; "" for one of this
+    package.
 
-    It is another one as soon as a function or a constant that it reaches is defined again or changed in
-    place. What `fingerprint` refuses counts by its identity. A large array that the code reads is hashed each
-    time: a millisecond for each megabyte, about.
+    It is another one as soon as a function or a constant that it reaches is defined again or
+    changed in place. What `fingerprint` refuses counts by its identity. A large array that the code
+    reads is hashed each time: a millisecond for each megabyte, about.
     """
     return "" if ours(thing) else seen(thing).key
 
@@ -72,7 +75,9 @@ class Seen:
         return all(len(space) == size for space, size in self._sizes)
 
     def same_code(self) -> bool:
-        """Whether each name that was read still means the same function, or a value of the same kind."""
+        """Whether each name that was read still means the same function, or a value of the same
+        kind.
+        """
         for read, value in self._bindings:
             now = read()
             if now is not value and (type(now) is not type(value) or isinstance(now, _CODE)):

@@ -1,10 +1,11 @@
 """What several replications say together: means, and intervals that hold however the runs spread.
 
-No interval for a mean holds for every distribution (Bahadur & Savage 1956): an event that happens in one run
-of a thousand and costs a thousand times as much is seldom among a hundred runs, and moves the mean all the
-same. So what is claimed is of the *median run*: half of all runs come to more, half to less. Its interval,
-between two of the sorted values, needs only that the runs are independent and alike. What may be missing is a
-number of its own (`unseen`). Knows numbers only; docs/statistics.md says how often each claim was right.
+No interval for a mean holds for every distribution (Bahadur & Savage 1956): an event that happens
+in one run of a thousand and costs a thousand times as much is seldom among a hundred runs, and
+moves the mean all the same. So what is claimed is of the *median run*: half of all runs come to
+more, half to less. Its interval, between two of the sorted values, needs only that the runs are
+independent and alike. What may be missing is a number of its own (`unseen`). Knows numbers only;
+docs/statistics.md says how often each claim was right.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ EACH = 0.9375  #: of a ± for itself: what five runs, the default, can say at mo
 
 @record
 class Estimate(NamedTuple):
-    """A mean over replications and an interval around it; `never` counts the infinite ones left out."""
+    """A mean over replications and an interval around it; `never` counts the infinite ones left
+    out.
+    """
 
     mean: float | None
     low: float | None
@@ -50,9 +53,11 @@ class Estimates(NamedTuple):
 
 @functools.lru_cache(maxsize=1024)
 def place(n: int, confidence: float) -> int:
-    """The greatest k for which the k-th least and the k-th greatest of n values hold the median between them.
+    """The greatest k for which the k-th least and the k-th greatest of n values hold the median
+    between them.
 
-    P(they do not) is at most `2 P(Bin(n, 1/2) < k)`, whatever the distribution. 0: no k is sure enough.
+    P(they do not) is at most `2 P(Bin(n, 1/2) < k)`, whatever the distribution. 0: no k is sure
+    enough.
 
     >>> place(5, EACH), place(5, CONFIDENCE), place(6, CONFIDENCE), place(40, CONFIDENCE)
     (1, 0, 1, 14)
@@ -71,7 +76,8 @@ def place(n: int, confidence: float) -> int:
 
 
 def fewest(confidence: float) -> int:
-    """The least number of runs of which anything can be said with that confidence: `2 / 2^n` is left.
+    """The least number of runs of which anything can be said with that confidence: `2 / 2^n` is
+    left.
 
     >>> fewest(EACH), fewest(CONFIDENCE)
     (5, 6)
@@ -105,8 +111,9 @@ def assumption(n: int, confidence: float = EACH) -> str:
 def estimates(values: Array, confidence: float = EACH) -> Estimates:
     """Mean and half-width of the finite values in each column (a row a replication).
 
-    The half-width is the least with which `mean ± half` holds the `place`-th least and greatest of the
-    values, and so the median run. nan: no mean without a finite value, no half-width of too few (`fewest`).
+    The half-width is the least with which `mean ± half` holds the `place`-th least and greatest of
+    the values, and so the median run. nan: no mean without a finite value, no half-width of too few
+    (`fewest`).
     """
     finite = np.isfinite(values)
     n = finite.sum(axis=0)
@@ -124,7 +131,8 @@ def estimates(values: Array, confidence: float = EACH) -> Estimates:
 
 
 def estimate(values: Sequence[float], confidence: float = EACH) -> Estimate:
-    """Mean of the finite values, and the interval `mean ± half` of `estimates` that holds the median run.
+    """Mean of the finite values, and the interval `mean ± half` of `estimates` that holds the
+    median run.
 
     No interval (None) with too few finite values, no mean with none.
 
@@ -149,8 +157,8 @@ def single(mean: float, half: float, n: int, never: int) -> Estimate:
 def mean_interval(values: Sequence[float], confidence: float) -> Estimate:
     """Mean of the finite values with the interval `mean ± t(n - 1) s / sqrt(n)`.
 
-    For values that are nearly normal, such as means over thousands of calls each; of others, and of rare
-    events above all, it holds less often than it says.
+    For values that are nearly normal, such as means over thousands of calls each; of others, and of
+    rare events above all, it holds less often than it says.
     """
     from scipy.special import stdtrit
 

@@ -30,7 +30,9 @@ codecs.register_error(PLAINLY, _plain)
 
 
 class _Raw(io.FileIO):
-    """A descriptor to print to: the first error is kept, and what could not be written is dropped."""
+    """A descriptor to print to: the first error is kept, and what could not be written is
+    dropped.
+    """
 
     lost: OSError | None = None
 
@@ -44,7 +46,9 @@ class _Raw(io.FileIO):
 
 @contextlib.contextmanager
 def sound() -> Iterator[Callable[[], OSError | None]]:
-    """Streams whose errors end nothing; yields what tells, at the end, why stdout could not be written."""
+    """Streams whose errors end nothing; yields what tells, at the end, why stdout could not be
+    written.
+    """
     _fill_the_first()
     out, error = sys.stdout, sys.stderr
     raw = _Raw(1, "w", closefd=False)
@@ -76,7 +80,9 @@ def _stream(raw: _Raw, like: TextIO | None) -> TextIO:
 
 
 def _fill_the_first() -> None:
-    """Take up those of the first three descriptors that are closed, before a file becomes one of them."""
+    """Take up those of the first three descriptors that are closed, before a file becomes one of
+    them.
+    """
     while (number := os.open(os.devnull, os.O_RDONLY)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)

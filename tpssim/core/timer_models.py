@@ -1,4 +1,5 @@
-"""How late a sleep ends and what reading the clock costs: models of timers, and the waits planned on them.
+"""How late a sleep ends and what reading the clock costs: models of timers, and the waits planned
+on them.
 
 Times in seconds.
 """
@@ -14,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-#: The least step of a timer, a clock or a grid, s. The longest run is of 1e6 s, where neighbouring floats lie
-#: 1.2e-10 s apart: of a shorter step time would not move.
+#: The least step of a timer, a clock or a grid, s. The longest run is of 1e6 s, where neighbouring
+#: floats lie 1.2e-10 s apart: of a shorter step time would not move.
 FINEST = 1e-9
 
 
@@ -34,11 +35,11 @@ class TimerModel(NamedTuple):
         t' = t + (d rounded up to a multiple of granularity) + min(proportional * d, most) + late
         t' rounded up to a multiple of tick
 
-    where `late = median * exp(sigma * z)` with z standard normal, and with probability `spike` instead a
-    uniform draw between `spike_low` and `spike_high`. It is drawn once per sleep, indexed by the sleep's
-    number. Reading the clock takes `read_cost`.
+    where `late = median * exp(sigma * z)` with z standard normal, and with probability `spike`
+    instead a uniform draw between `spike_low` and `spike_high`. It is drawn once per sleep, indexed
+    by the sleep's number. Reading the clock takes `read_cost`.
 
-    >>> sleep_end(TimerModel(granularity=1e-3), 0.0, 0.00143, 125e-6)  # rounded up to 2 ms, then late
+    >>> sleep_end(TimerModel(granularity=1e-3), 0.0, 0.00143, 125e-6)  # 2 ms, then late
     0.002125
     """
 
@@ -49,16 +50,24 @@ class TimerModel(NamedTuple):
         "spread of the lateness of a sleep: standard deviation of its logarithm",
     ] = 0.0
     proportional: Annotated[
-        float, Range(0.0, 1.0, "of the sleep"), "how much of its own length a sleep ends later besides"
+        float,
+        Range(0.0, 1.0, "of the sleep"),
+        "how much of its own length a sleep ends later besides",
     ] = 0.0
-    most: Annotated[float, Range(0.0, 1.0, "s"), "the most that `proportional` adds to a sleep"] = 0.0
+    most: Annotated[float, Range(0.0, 1.0, "s"), "the most that `proportional` adds to a sleep"] = (
+        0.0
+    )
     spike: Annotated[
         float,
         Range(0.0, 1.0, "probability"),
         "probability that a sleep ends late by a draw between `spike_low` and `spike_high` instead",
     ] = 0.0
-    spike_low: Annotated[float, Range(0.0, 10.0, "s"), "least lateness of a sleep with a spike"] = 0.0
-    spike_high: Annotated[float, Range(0.0, 10.0, "s"), "greatest lateness of a sleep with a spike"] = 0.0
+    spike_low: Annotated[float, Range(0.0, 10.0, "s"), "least lateness of a sleep with a spike"] = (
+        0.0
+    )
+    spike_high: Annotated[
+        float, Range(0.0, 10.0, "s"), "greatest lateness of a sleep with a spike"
+    ] = 0.0
     granularity: Annotated[
         float,
         Range(FINEST, 1.0, "s", off=True),
@@ -72,11 +81,12 @@ class TimerModel(NamedTuple):
     nearest: Annotated[
         float,
         Range(0.0, 1.0, "0 or 1"),
-        "1: asyncio's timers end at the nearest multiple of `granularity`, as in libuv; 0: at the next",
+        "1: asyncio's timers end at the nearest multiple of `granularity`, as in libuv; 0: at the"
+        " next",
     ] = 0.0
-    read_cost: Annotated[float, Range(FINEST, 1e-3, "s", off=True), "time that a look at the clock takes"] = (
-        0.0
-    )
+    read_cost: Annotated[
+        float, Range(FINEST, 1e-3, "s", off=True), "time that a look at the clock takes"
+    ] = 0.0
 
 
 IDEAL = TimerModel()
@@ -85,8 +95,12 @@ IDEAL = TimerModel()
 #: Medians and 99th percentiles of measured sleeps; sigma = ln(p99 / median) / 2.326.
 TIMERS = {
     "ideal": IDEAL,
-    "linux": TimerModel(125e-6, 0.23, spike=1e-3, spike_low=0.5e-3, spike_high=4.3e-3, read_cost=60e-9),
-    "linux-slack1": TimerModel(70e-6, 0.31, spike=1e-3, spike_low=0.5e-3, spike_high=4.3e-3, read_cost=60e-9),
+    "linux": TimerModel(
+        125e-6, 0.23, spike=1e-3, spike_low=0.5e-3, spike_high=4.3e-3, read_cost=60e-9
+    ),
+    "linux-slack1": TimerModel(
+        70e-6, 0.31, spike=1e-3, spike_low=0.5e-3, spike_high=4.3e-3, read_cost=60e-9
+    ),
     "macos": TimerModel(5e-6, 0.3, proportional=0.13, most=1.02e-3, read_cost=60e-9),
     "windows-hr": TimerModel(150e-6, 0.4, read_cost=60e-9),
     "windows-1ms": TimerModel(1.1e-3, 0.43, read_cost=60e-9),
@@ -97,7 +111,9 @@ TIMERS = {
 
 
 def late_wakeups(timer: TimerModel, normal: NDArray, uniform: NDArray) -> NDArray:  # type: ignore[type-arg]
-    """How late each sleep ends, s, from standard normal and uniform draws: the term `late` of the model."""
+    """How late each sleep ends, s, from standard normal and uniform draws: the term `late` of the
+    model.
+    """
     import numpy as np
 
     late = timer.median * np.exp(timer.sigma * normal)
@@ -121,9 +137,9 @@ def sleep_end(timer: TimerModel, start: float, seconds: float, late: float) -> f
 def reads_until(base: float, reads: int, cost: float, deadline: float) -> int:
     """How many reads, counted from `base`, a spin loop has made when it sees the deadline passed.
 
-    Read n shows `base + n * cost`; the loop stops at the first n > `reads` with
-    `deadline - (base + n * cost) <= 0`. Solved for, then searched around by the loop's own comparison, so the
-    answer is the loop's to the bit; `cost` must be positive. Far from 0 a float holds many reads.
+    Read n shows `base + n * cost`; the loop stops at the first n > `reads` with `deadline - (base +
+    n * cost) <= 0`. Solved for, then searched around by the loop's own comparison, so the answer is
+    the loop's to the bit; `cost` must be positive. Far from 0 a float holds many reads.
     """
     high = max(reads + 1, int(ceiled((deadline - base) / cost)))
     low = high - 1  # that one does not see it, as a rule
@@ -142,7 +158,8 @@ def reads_until(base: float, reads: int, cost: float, deadline: float) -> int:
 
 @record
 class Wait(NamedTuple):
-    """How a wait goes: `base + reads * read_cost` is its end, `spun` of it was spent reading the clock, s.
+    """How a wait goes: `base + reads * read_cost` is its end, `spun` of it was spent reading the
+    clock, s.
 
     >>> wait = plan_wait(TimerModel(), 0.0, 0, deadline=0.01, spin=0.001, late=[0.0], sleeps=0)
     >>> round(wait.spun, 12)
@@ -156,12 +173,20 @@ class Wait(NamedTuple):
 
 
 def plan_wait(
-    timer: TimerModel, base: float, reads: int, deadline: float, spin: float, late: Draws, sleeps: int
+    timer: TimerModel,
+    base: float,
+    reads: int,
+    deadline: float,
+    spin: float,
+    late: Draws,
+    sleeps: int,
 ) -> Wait:
-    """The loop of `WallClock.wait`, begun after `reads` looks at a clock that stood at `base`, foreseen.
+    """The loop of `WallClock.wait`, begun after `reads` looks at a clock that stood at `base`,
+    foreseen.
 
-    `late[i]` is how late sleep i ends. The spin at the end is solved for (`reads_until`). With a clock that
-    costs nothing a spin ends on the deadline. Not for the ideal timer: `plan_ideal_wait`.
+    `late[i]` is how late sleep i ends. The spin at the end is solved for (`reads_until`). With a
+    clock that costs nothing a spin ends on the deadline. Not for the ideal timer:
+    `plan_ideal_wait`.
     """
     cost = timer.read_cost
     while True:
@@ -174,7 +199,9 @@ def plan_wait(
             base = sleep_end(timer, now, remaining - spin, late[sleeps])
             reads = 0
             sleeps += 1
-            if base + cost == now:  # a sleep too short to move the clock: what is left would never pass
+            if (
+                base + cost == now
+            ):  # a sleep too short to move the clock: what is left would never pass
                 return Wait(deadline, 0, sleeps, remaining)
         elif cost > 0.0:
             reads = reads_until(base, reads, cost, deadline)

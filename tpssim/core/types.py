@@ -1,6 +1,7 @@
 """The contracts: what a law may see, what it answers, which numbers it accepts.
 
-This room knows no law, no clock, no service and no file. It imports nothing but the standard library.
+This room knows no law, no clock, no service and no file. It imports nothing but the standard
+library.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ ClassT = TypeVar("ClassT", bound=type[tuple[Any, ...]])
 
 
 def record(cls: ClassT) -> ClassT:
-    """Make a `NamedTuple` class a kind of its own: equal are only records of one class, number by number.
+    """Make a `NamedTuple` class a kind of its own: equal are only records of one class, number by
+    number.
 
-    A named tuple is a tuple, so without this `Lognormal(a, b) == Gamma(a, b)`, and a cache keyed by one of
-    them would answer for the other. A record equals no plain tuple. Records of a user's plain `NamedTuple`
-    classes are told apart inside a record, but not by their own `==`: a cache that is keyed by one of them
-    puts its class into the key.
+    A named tuple is a tuple, so without this `Lognormal(a, b) == Gamma(a, b)`, and a cache keyed by
+    one of them would answer for the other. A record equals no plain tuple. Records of a user's
+    plain `NamedTuple` classes are told apart inside a record, but not by their own `==`: a cache
+    that is keyed by one of them puts its class into the key.
 
     >>> @record
     ... class Metre(NamedTuple):
@@ -37,7 +39,8 @@ def record(cls: ClassT) -> ClassT:
     (True, False, False)
     """
     methods: Any = cls
-    # All three: `tuple` has each of them, and defining `__eq__` on a class that exists keeps the old hash.
+    # All three: `tuple` has each of them, and defining `__eq__` on a class that exists keeps the
+    # old hash.
     methods.__eq__, methods.__ne__, methods.__hash__ = _equal, _unequal, _hash
     return cls
 
@@ -63,7 +66,9 @@ def _hash(self: tuple[Any, ...]) -> int:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """Whether two things that are equal as numbers are of one kind, and so are the things in them."""
+    """Whether two things that are equal as numbers are of one kind, and so are the things in
+    them.
+    """
     if one is other or not isinstance(one, tuple):
         return True
     if type(one) is tuple and set(map(type, one)) == {float}:  # a recording, which may be long
@@ -73,11 +78,12 @@ def _same(one: Any, other: Any) -> bool:
 
 @record
 class Observation(NamedTuple):
-    """What a law may see: one completion, or several summed up by a sensor. Times in s, rates in 1/s.
+    """What a law may see: one completion, or several summed up by a sensor. Times in s, rates in
+    1/s.
 
     >>> from tpssim import CONTROLLERS
     >>> law = CONTROLLERS["busy-time"]()
-    >>> slow = Observation(now=0.5, target=100.0, latency=0.02, lag=0.0)  # a call that took two intervals
+    >>> slow = Observation(now=0.5, target=100.0, latency=0.02, lag=0.0)  # two intervals
     >>> law.update(law.init(100.0), slow).rate < 100.0
     True
     """
@@ -102,7 +108,8 @@ WHOLE = 2.0**52  #: from here on every float is a whole number
 def floored(x: float) -> float:
     """The greatest whole number not above x, for every float; as C's `floor`, a float.
 
-    `math.floor` makes an integer: in compiled code one of 64 bits, which a large float overflows in silence.
+    `math.floor` makes an integer: in compiled code one of 64 bits, which a large float overflows in
+    silence.
 
     >>> floored(-1.5), floored(1e300), floored(math.inf)
     (-2.0, 1e+300, inf)
@@ -136,8 +143,9 @@ StateT = TypeVar("StateT", bound=State)
 class Controller(Protocol[StateT]):
     """A control law: a `NamedTuple` of float parameters with two pure functions.
 
-    `update` must be total (no exception for any finite observation, nor for a latency of nan), must not
-    depend on the origin of time, and must leave a valve that it does not use at inf (rate, limit) or 0.
+    `update` must be total (no exception for any finite observation, nor for a latency of nan), must
+    not depend on the origin of time, and must leave a valve that it does not use at inf (rate,
+    limit) or 0.
     """
 
     def init(self, target: float) -> StateT: ...
@@ -159,11 +167,13 @@ def described(
     year: int,
     needs_target: bool = False,
 ) -> Callable[[DescribedT], DescribedT]:
-    """A decorator that says what a law is, as class attributes of these names, and `description`: the text.
+    """A decorator that says what a law is, as class attributes of these names, and `description`:
+    the text.
 
-    Type checkers take an assignment in the body of a NamedTuple for a field; at run time it does as well. The
-    text stands here, and becomes the docstring, because `list` shows it and `python -OO` drops docstrings.
-    `needs_target`: it cannot work without a wanted rate (`tps=inf`), for it starts from it.
+    Type checkers take an assignment in the body of a NamedTuple for a field; at run time it does as
+    well. The text stands here, and becomes the docstring, because `list` shows it and `python -OO`
+    drops docstrings. `needs_target`: it cannot work without a wanted rate (`tps=inf`), for it
+    starts from it.
 
     >>> @described("Stop.", actuators=("limit",), signals="none", origin="ours", year=2026)
     ... class Stop(NamedTuple):

@@ -1,4 +1,6 @@
-"""Which numbers may be given: ranges of parameters, counts, sizes, and `NAME:key=value`; all in one line."""
+"""Which numbers may be given: ranges of parameters, counts, sizes, and `NAME:key=value`; all in one
+line.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ class Range(NamedTuple):
         left = "[" if self.closed_low else "("
         right = "]" if self.closed_high else ")"
         besides = "0 or " if self.off else ""
-        return f"{besides}{left}{self.low:g}, {self.high:g}{right}" + (f" {self.unit}" if self.unit else "")
+        return f"{besides}{left}{self.low:g}, {self.high:g}{right}" + (
+            f" {self.unit}" if self.unit else ""
+        )
 
 
 def ranges(record: Any) -> Mapping[str, Range]:
@@ -66,9 +70,12 @@ def _ranges(cls: Any) -> Mapping[str, Range]:
 RecordT = TypeVar("RecordT")
 
 
-#: How much may be asked for: of a service time, and of what fills the memory (6 GB; more with simpy alone).
+#: How much may be asked for: of a service time, and of what fills the memory (6 GB; more with simpy
+#: alone).
 LONGEST_SERVICE = 1e6  # s, of one call
-MOST_CALLS = 20_000_000  # of one run: 0.1 kB each where the run is compiled, 0.5 kB in the simpy model
+MOST_CALLS = (
+    20_000_000  # of one run: 0.1 kB each where the run is compiled, 0.5 kB in the simpy model
+)
 MOST_KEPT = 100_000_000  # calls in traces that are kept, 60 bytes each
 MOST_RUNS = 10_000_000  # of a sweep or a search, 0.5 kB each
 MOST_COMPARED = 1_000_000  # runs of a comparison, 5 kB each
@@ -92,16 +99,17 @@ def checked_count(name: str, number: int, least: int = 1, most: float = math.inf
 def check_size(what: str, asked: float, most: int, each: str) -> None:
     """Refuse what would fill the memory, before anything is done; raises `InputError`.
 
-    >>> check_size("points", 1e8, MOST_POINTS, "20 kB of memory")
+    >>> check_size("points", 1e8, MOST_POINTS, "20 kB")
     Traceback (most recent call last):
-    tpssim.core.errors.InputError: 100,000,000 points; allowed: at most 100,000, at 20 kB of memory each
+    tpssim.core.errors.InputError: 100,000,000 points; allowed: at most 100,000, at 20 kB each
     """
     if not asked <= most:
         raise InputError(f"{asked:,.0f} {what}; allowed: at most {most:,}, at {each} each")
 
 
 def checked(record: RecordT, owner: str) -> RecordT:
-    """The record with every parameter a float inside its range; raises `InputError` naming the field.
+    """The record with every parameter a float inside its range; raises `InputError` naming the
+    field.
 
     A record may have a method `conflict() -> str` for rules between fields ("" when there is none).
     """
@@ -158,7 +166,9 @@ def parse_spec(text: str) -> tuple[str, dict[str, float]]:
             number = math.nan
             equals = ""
         if not equals or not key:
-            raise InputError(f"{text!r}: {part!r} is not of the form key=number; write NAME:key=1.5,other=2")
+            raise InputError(
+                f"{text!r}: {part!r} is not of the form key=number; write NAME:key=1.5,other=2"
+            )
         if key in parameters:
             raise InputError(f"{text!r}: {key} is given twice; allowed: once")
         parameters[key] = number

@@ -1,6 +1,7 @@
 """A window over completions: many become one Observation. Pure, and no part of any law.
 
-A law says which window it wants by `sensor() -> Sensor(...)`, so window settings are fields of its record.
+A law says which window it wants by `sensor() -> Sensor(...)`, so window settings are fields of its
+record.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import Annotated, Any, NamedTuple
 from tpssim.core.types import Observation, ceiled, record
 from tpssim.core.validation import Range, checked
 
-#: The least time between two looks at a window, s: no less than the coarsest grid of a scenario, on which a
-#: shorter one would end when it begins, for ever.
+#: The least time between two looks at a window, s: no less than the coarsest grid of a scenario, on
+#: which a shorter one would end when it begins, for ever.
 SHORTEST_WINDOW = 1e-3
 CAPACITY = 4096  # latencies of a window that are kept for its quantile; later ones are not
 
@@ -22,12 +23,12 @@ CAPACITY = 4096  # latencies of a window that are kept for its quantile; later o
 class Sensor(NamedTuple):
     """A window lasts `rtts` times its least latency, but between `period` and `longest` seconds.
 
-    At its end, with `least` completions or more, it becomes an Observation; with fewer it is thrown away
-    (`discard` 1) or goes on until it has them (`discard` 0). With `period` 0 it ends with a completion, as
-    soon as there are enough.
-    `latency` is the mean, or the `quantile` (nearest rank) if that is above 0.
+    At its end, with `least` completions or more, it becomes an Observation; with fewer it is thrown
+    away (`discard` 1) or goes on until it has them (`discard` 0). With `period` 0 it ends with a
+    completion, as soon as there are enough. `latency` is the mean, or the `quantile` (nearest rank)
+    if that is above 0.
 
-    >>> Sensor(period=0.1, least=16.0).quantile  # windows of 0.1 s with 16 calls or more; their mean latency
+    >>> Sensor(period=0.1, least=16.0).quantile  # at least 16 calls; their mean latency
     0.0
     """
 
@@ -62,7 +63,9 @@ class Window(NamedTuple):
 
 
 def sensor_of(law: Any) -> Sensor | None:
-    """The window that a law wants, its numbers checked; None if it has none. Raises `InputError`."""
+    """The window that a law wants, its numbers checked; None if it has none. Raises
+    `InputError`.
+    """
     if not hasattr(law, "sensor"):
         return None
     wanted: Sensor = law.sensor()
@@ -102,12 +105,15 @@ def window_end(sensor: Sensor, window: Window) -> float:
     """When the window ends, s, as far as it is known now; its start if it ends by count alone."""
     length = sensor.period
     if sensor.rtts > 0.0 and window.least < math.inf:
-        length = min(max(sensor.rtts * window.least, sensor.period), max(sensor.longest, sensor.period))
+        length = min(
+            max(sensor.rtts * window.least, sensor.period), max(sensor.longest, sensor.period)
+        )
     return window.start + length
 
 
 def ranked(memory: array[float], n: int, rank: int) -> float:
-    """The value of that rank (0: the least) among the first n, which are put in another order (quickselect).
+    """The value of that rank (0: the least) among the first n, which are put in another order
+    (quickselect).
 
     Its own code, because sorting costs a compiler more time than all the rest of a law's loop.
 

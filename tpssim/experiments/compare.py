@@ -1,4 +1,6 @@
-"""Runs: one (`simulate`), or every throttle on every scenario with common random numbers (`compare`)."""
+"""Runs: one (`simulate`), or every throttle on every scenario with common random numbers
+(`compare`).
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,13 @@ from tpssim.controllers import CONTROLLERS
 from tpssim.controllers.article import PRINTED, TWINS
 from tpssim.core.errors import InputError
 from tpssim.core.schedule import AUTO, BURST
-from tpssim.core.validation import MOST_COMPARED, MOST_KEPT, MOST_PROCESSES, check_size, checked_count
+from tpssim.core.validation import (
+    MOST_COMPARED,
+    MOST_KEPT,
+    MOST_PROCESSES,
+    check_size,
+    checked_count,
+)
 from tpssim.experiments.comparison import Cell, Comparison, Run
 from tpssim.experiments.executor import processes
 from tpssim.experiments.league import SEED, League, acts
@@ -25,15 +33,19 @@ from tpssim.simulation.compiled.compiling import compiles
 from tpssim.simulation.resolve import Contender, ControllerLike, contender, scenario_named
 from tpssim.simulation.run import as_twin, check_hostable, has_twin, run_once
 
-#: Whom a comparison compares if it is not told: the article's throttles as printed, and what mends them.
+#: Whom a comparison compares if it is not told: the article's throttles as printed, and what mends
+#: them.
 DEFAULT_CONTROLLERS = (*PRINTED, "fixed", "aimd", "ewma-deadzone", "headroom")
 
 
-def _measured(scenario: Scenario, rival: Contender, seed: int, replications: int, keep: int) -> list[Run]:
+def _measured(
+    scenario: Scenario, rival: Contender, seed: int, replications: int, keep: int
+) -> list[Run]:
     """All replications of one pair, reduced to measures; the first `keep` traces are kept.
 
-    A printed throttle cannot be compiled: its first replication is hosted, and where it has a twin that
-    equals it to the bit, the others are the twin's (without a digest, since they prove nothing).
+    A printed throttle cannot be compiled: its first replication is hosted, and where it has a twin
+    that equals it to the bit, the others are the twin's (without a digest, since they prove
+    nothing).
     """
     runs = []
     for replication in range(replications):
@@ -41,7 +53,9 @@ def _measured(scenario: Scenario, rival: Contender, seed: int, replications: int
         if hosted_here:
             trace = run_once(scenario, rival, seed, replication)
         else:
-            trace = run_once(as_twin(scenario, rival), contender(TWINS[rival.name]), seed, replication)
+            trace = run_once(
+                as_twin(scenario, rival), contender(TWINS[rival.name]), seed, replication
+            )
         measures, phases = measured(trace)
         digest = hashlib.sha256()
         for column in (trace.scheduled, trace.released, trace.completed, trace.rate):
@@ -72,12 +86,12 @@ def compare(
 ) -> Comparison:
     """Every controller on every scenario, `replications` times, all of them under the same noise.
 
-    `None` means the scenarios of `CORE`, or the `DEFAULT_CONTROLLERS` (the printed ones among them only with
-    the late policies `burst`, which is all that they know, and `auto`, the default). The traces of the first
-    `keep` replications are kept. With `workers` > 1 the pairs run in that many processes (a script needs the
-    usual `if __name__ == "__main__"`), or on any `executor`; the result does not depend on it.
-    `progress(done, total, share)` is called as pairs end, with the share of the work that is done. Raises
-    `InputError` before anything runs.
+    `None` means the scenarios of `CORE`, or the `DEFAULT_CONTROLLERS` (the printed ones among them
+    only with the late policies `burst`, which is all that they know, and `auto`, the default). The
+    traces of the first `keep` replications are kept. With `workers` > 1 the pairs run in that many
+    processes (a script needs the usual `if __name__ == "__main__"`), or on any `executor`; the
+    result does not depend on it. `progress(done, total, share)` is called as pairs end, with the
+    share of the work that is done. Raises `InputError` before anything runs.
 
     >>> result = compare("blocking-steady:duration=5", ["aimd", "headroom"], replications=2)
     >>> [label for _, label in result.cells]
@@ -109,8 +123,8 @@ def league(
 ) -> League:
     """Every law on every scenario where its valve acts, scored and ranked; no trace is kept.
 
-    `None` means all built-in scenarios, or all laws. The seed is one that `tune` does not search on unless
-    it is told to. Everything else is as in `compare`.
+    `None` means all built-in scenarios, or all laws. The seed is one that `tune` does not search on
+    unless it is told to. Everything else is as in `compare`.
     """
     _check_counts(replications, seed, workers)
     arenas = [scenario_named(s) for s in _listed(scenarios, SCENARIOS, Scenario)]
@@ -118,7 +132,9 @@ def league(
     rivals = [_told_apart(rival, rivals) for rival in rivals]
     _check_distinct("scenario", [arena.name for arena in arenas])
     _check_distinct("controller", [rival.label for rival in rivals])
-    pairs = [(arena, rival) for arena in arenas for rival in rivals if acts(rival.actuators(), arena)]
+    pairs = [
+        (arena, rival) for arena in arenas for rival in rivals if acts(rival.actuators(), arena)
+    ]
     if not pairs:
         raise InputError(
             "no valve of these laws acts on these scenarios; allowed: an async consumer or a pool"
@@ -146,7 +162,9 @@ def _run_pairs(
     check_size("runs of a comparison", len(pairs) * replications, MOST_COMPARED, "5 kB of memory")
     for arena, _ in pairs:
         check_calls(arena)
-    kept = sum(expected_slots(arena) * min(keep, replications) for arena, _ in pairs) if keep else 0.0
+    kept = (
+        sum(expected_slots(arena) * min(keep, replications) for arena, _ in pairs) if keep else 0.0
+    )
     check_size("calls in traces that are kept", kept, MOST_KEPT, "60 bytes of memory")
     for pair in pairs:
         check_hostable(*pair)
@@ -164,8 +182,8 @@ def _run_pairs(
 
 Job = tuple[Scenario, Contender, int, int, int]
 
-#: How many times as long as a compiled call one takes in simpy or in hosted code, about (it differs by
-#: machine, law and scenario; it only weighs what is left to do).
+#: How many times as long as a compiled call one takes in simpy or in hosted code, about (it differs
+#: by machine, law and scenario; it only weighs what is left to do).
 INTERPRETED = 100.0
 
 
@@ -178,7 +196,9 @@ def expected_work(scenario: Scenario, rival: Contender, replications: int) -> fl
     >>> expected_work(short, law, 2)
     100000.0
     """
-    here = [min(producer.end, scenario.duration) - producer.start for producer in scenario.producers]
+    here = [
+        min(producer.end, scenario.duration) - producer.start for producer in scenario.producers
+    ]
     calls = scenario.target * sum(here)
     slow = replications if rival.law is None or fast.refusal(scenario) or not compiles else 0
     if rival.law is None and has_twin(scenario, rival):
@@ -189,8 +209,12 @@ def expected_work(scenario: Scenario, rival: Contender, replications: int) -> fl
 class _Shares:
     """Tells how many of the jobs are done, and which share of the work."""
 
-    def __init__(self, jobs: Sequence[Job], progress: Callable[[int, int, float], None] | None) -> None:
-        self.work = [expected_work(arena, rival, replications) for arena, rival, _, replications, _ in jobs]
+    def __init__(
+        self, jobs: Sequence[Job], progress: Callable[[int, int, float], None] | None
+    ) -> None:
+        self.work = [
+            expected_work(arena, rival, replications) for arena, rival, _, replications, _ in jobs
+        ]
         self.progress = progress
         self.done, self.worked = 0, 0.0
 

@@ -1,4 +1,5 @@
-"""The result of `compare`: what each throttle did on each scenario, as table, pictures, JSON and CSV.
+"""The result of `compare`: what each throttle did on each scenario, as table, pictures, JSON and
+CSV.
 
 It reads finished runs and can start none.
 """
@@ -42,7 +43,8 @@ class Run(NamedTuple):
     phases: list[Phase]
     verdict: Verdict
     calls: int
-    digest: str  #: SHA-256 of the columns scheduled, released, completed and rate; "" if it is a twin's run
+    #: SHA-256 of the columns scheduled, released, completed and rate; "" if it is a twin's run
+    digest: str
     trace: Trace | None
 
 
@@ -69,7 +71,9 @@ class Cell(NamedTuple):
         return next(run.verdict.reason for run in self.runs if run.verdict.word == word)
 
     def remark(self, scenario: Scenario) -> str:
-        """What stands beside the verdict of most runs (`verdicts.bursts`): that of the first of them."""
+        """What stands beside the verdict of most runs (`verdicts.bursts`): that of the first of
+        them.
+        """
         remarks = [text for run in self.runs if (text := bursts(run.measures, scenario))]
         return remarks[0] if 2 * len(remarks) > len(self.runs) else ""
 
@@ -88,7 +92,8 @@ class Cell(NamedTuple):
 
 @record
 class Comparison(NamedTuple):
-    """Scenarios by name, and a cell for each (scenario, throttle), in the order in which they were given.
+    """Scenarios by name, and a cell for each (scenario, throttle), in the order in which they were
+    given.
 
     >>> import tpssim
     >>> result = tpssim.compare("blocking-steady:duration=5", ["fixed", "headroom"], replications=2)
@@ -120,9 +125,10 @@ class Comparison(NamedTuple):
     def __repr__(self) -> str:
         throttles = len({label for _, label in self.cells})
         return (
-            f"<Comparison: {tables.counted(throttles, 'throttle')} on "
-            f"{tables.counted(len(self.scenarios), 'scenario')}, "
-            f"{tables.counted(self.replications, 'replication')}; print(.table()), .plot(), .rows()>"
+            f"<Comparison: {tables.counted(throttles, 'throttle')} on"
+            f" {tables.counted(len(self.scenarios), 'scenario')},"
+            f" {tables.counted(self.replications, 'replication')}; print(.table()), .plot(),"
+            " .rows()>"
         )
 
     def _repr_html_(self) -> str:
@@ -131,7 +137,10 @@ class Comparison(NamedTuple):
         for scenario in self.scenarios.values():
             parts.append(tables.in_html(*self._scenario_rows(scenario), self._about(scenario)))
             parts += [f"<small>{html.escape(line)}</small><br>" for line in self._remarks(scenario)]
-        parts += [tables.in_html(*self._late_rows(same), _about_late(same)) for same in self.late_variants()]
+        parts += [
+            tables.in_html(*self._late_rows(same), _about_late(same))
+            for same in self.late_variants()
+        ]
         parts.append(f"<small>{'<br>'.join(self._notes())}</small>")
         return "\n".join(parts)
 
@@ -142,7 +151,9 @@ class Comparison(NamedTuple):
         return [*notes, f"±: {assumption(self.replications)}"]
 
     def late_variants(self) -> list[list[Scenario]]:
-        """Scenarios that differ in nothing but the late policy (and the name), where there are several."""
+        """Scenarios that differ in nothing but the late policy (and the name), where there are
+        several.
+        """
         groups: dict[Scenario, list[Scenario]] = {}
         for scenario in self.scenarios.values():
             groups.setdefault(scenario._replace(name="", late=BURST), []).append(scenario)
@@ -174,7 +185,9 @@ class Comparison(NamedTuple):
         return title, panels, plots.Frame(*frame(arena))
 
     def plot_late(self, throttle: str) -> list[Figure]:
-        """The rate over time of one throttle under each late policy: a figure for each group of variants."""
+        """The rate over time of one throttle under each late policy: a figure for each group of
+        variants.
+        """
         from tpssim.output import plots
 
         return [plots.rate_figure(*picture) for picture in self.late_pictures(throttle).values()]
@@ -199,7 +212,9 @@ class Comparison(NamedTuple):
         return pictures
 
     def to_json(self, **extra: Any) -> str:
-        """Everything but the traces as JSON; `extra` is put in front. Equal runs give equal text."""
+        """Everything but the traces as JSON; `extra` is put in front. Equal runs give equal
+        text.
+        """
         document = {
             **extra,
             "seed": self.seed,
@@ -207,23 +222,35 @@ class Comparison(NamedTuple):
             "confidence": EACH,
             "assumption": assumption(self.replications),
             "metrics": {name: metric._asdict() for name, metric in METRICS.items()},
-            "scenarios": {name: self._scenario_json(arena) for name, arena in self.scenarios.items()},
+            "scenarios": {
+                name: self._scenario_json(arena) for name, arena in self.scenarios.items()
+            },
             "twins": [pair._asdict() for pair in self.twins()],
         }
         return json.dumps(document, indent=1, allow_nan=False)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """One flat row for each scenario and throttle: verdict, then mean, low and high of every measure.
+        """One flat row for each scenario and throttle: verdict, then mean, low and high of every
+        measure.
 
         They are over the n replications in which it is finite; in `never` others it never happens.
         """
         for (name, label), cell in self.cells.items():
             word, share = cell.verdict()
-            row: dict[str, Any] = {"scenario": name, "throttle": label, "verdict": word, "share": share}
+            row: dict[str, Any] = {
+                "scenario": name,
+                "throttle": label,
+                "verdict": word,
+                "share": share,
+            }
             row["remark"] = cell.remark(self.scenarios[name])
             for metric in METRICS:
                 value = cell.estimate(metric)
-                row |= {metric: value.mean, f"{metric}_low": value.low, f"{metric}_high": value.high}
+                row |= {
+                    metric: value.mean,
+                    f"{metric}_low": value.low,
+                    f"{metric}_high": value.high,
+                }
                 row[f"{metric}_n"] = value.n
                 if metric in ENDLESS:
                     row[f"{metric}_never"] = value.never
@@ -243,7 +270,9 @@ class Comparison(NamedTuple):
             pairs = [
                 pair
                 for name in arenas
-                for pair in zip(self.cells[name, printed].runs, self.cells[name, law].runs, strict=True)
+                for pair in zip(
+                    self.cells[name, printed].runs, self.cells[name, law].runs, strict=True
+                )
                 if pair[0].digest
             ]
             if pairs:
@@ -258,8 +287,8 @@ class Comparison(NamedTuple):
             borrowed = "; other replications are the law's"
         return "\n".join(
             tables.filled(
-                f"{t.printed} and {t.law}: the same trajectory to the bit in {t.equal} of {t.runs} runs "
-                f"({t.calls:,} calls){borrowed}",
+                f"{t.printed} and {t.law}: the same trajectory to the bit in {t.equal} of {t.runs}"
+                f" runs ({t.calls:,} calls){borrowed}",
                 further="  ",
             )
             for t in self.twins()
@@ -267,7 +296,10 @@ class Comparison(NamedTuple):
 
     def _about(self, scenario: Scenario) -> str:
         """What is above its table."""
-        wanted = f"wanted {scenario.target:g}/s for {scenario.duration:g} s, {self.replications} replications"
+        wanted = (
+            f"wanted {scenario.target:g}/s for {scenario.duration:g} s, {self.replications}"
+            " replications"
+        )
         return f"{scenario.name}: {wanted}" + (f"\n{scenario.summary}" if scenario.summary else "")
 
     def _scenario_table(self, scenario: Scenario) -> str:
@@ -301,7 +333,8 @@ class Comparison(NamedTuple):
         rows = [
             (
                 label,
-                tables.agreed(*cell.verdict(), len(cell.runs)) + ("*" if cell.remark(scenario) else ""),
+                tables.agreed(*cell.verdict(), len(cell.runs))
+                + ("*" if cell.remark(scenario) else ""),
                 tables.interval(cell.estimate("achieved"), 100.0, 1),
                 _steady(cell),
                 tables.number(cell.estimate("swing"), 100.0, 0),
@@ -399,7 +432,9 @@ def _base(scenario: Scenario) -> str:
 
 def _storm(cell: Cell, scenario: Scenario) -> float:
     """Releases in the busiest 0.1 s as a multiple of the wanted rate."""
-    return (cell.estimate("burst_100ms").mean or 0.0) / (0.1 * scenario.target * len(scenario.producers))
+    return (cell.estimate("burst_100ms").mean or 0.0) / (
+        0.1 * scenario.target * len(scenario.producers)
+    )
 
 
 def _panel_title(labels: Sequence[str], verdict: str) -> str:
@@ -423,12 +458,16 @@ def _share(cell: Cell) -> str:
 
 
 def _steady(cell: Cell) -> str:
-    """Share of the achievable in the steady window of each long phase, in %; the extremes of many."""
+    """Share of the achievable in the steady window of each long phase, in %; the extremes of
+    many.
+    """
     return tables.steady([row["steady_share"]["mean"] for row in cell.phase_estimates()])
 
 
 def _json(record: Any) -> dict[str, Any]:
-    """A record of numbers by name; inf, which JSON does not have, becomes null; a recording its mean."""
+    """A record of numbers by name; inf, which JSON does not have, becomes null; a recording its
+    mean.
+    """
     found: dict[str, Any] = {"kind": type(record).__name__}
     for name, value in record._asdict().items():
         if isinstance(value, float | int):

@@ -29,7 +29,9 @@ def processes(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def _begin() -> None:
-    """Ctrl-C reaches every process of a terminal: the parent alone answers it. If it is killed, end too."""
+    """Ctrl-C reaches every process of a terminal: the parent alone answers it. If it is killed, end
+    too.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["NUMBA_NUM_THREADS"] = "1"  # the processes are the parallelism
     parent = multiprocessing.parent_process()

@@ -49,7 +49,9 @@ class Choice(NamedTuple):
     spin_threshold: float = 0.0005  #: s
 
     def specs(self) -> tuple[str, str]:
-        """Scenario and controller as the command line takes them: what differs from the defaults is named."""
+        """Scenario and controller as the command line takes them: what differs from the defaults is
+        named.
+        """
         default = Choice()
         law = {n: getattr(self, n) for n in LAW if getattr(self, n) != getattr(default, n)}
         spin = SCENARIOS[self.scenario].spin_threshold != self.spin_threshold
@@ -81,7 +83,9 @@ ARENAS = [name for name, scenario in SCENARIOS.items() if not engine.refusal(sce
 
 
 def curves(trace: Trace) -> Curves:
-    """The run in `BINS` bins of time: calls are counted, and their response time taken, where they end."""
+    """The run in `BINS` bins of time: calls are counted, and their response time taken, where they
+    end.
+    """
     duration = trace.scenario.duration
     width = duration / BINS
     ok = (trace.outcome == OK) & (trace.completed < duration)
@@ -112,7 +116,9 @@ def _scope(scenario: str, seed: int) -> tuple[Scope, Verdict, dict[str, float]]:
 def view(choice: Choice) -> View:
     """Picture, verdict, measures and command line of a choice; raises `InputError`."""
     if choice.scenario not in ARENAS:
-        raise InputError(f"there is no scenario {choice.scenario!r} here; allowed: {', '.join(ARENAS)}")
+        raise InputError(
+            f"there is no scenario {choice.scenario!r} here; allowed: {', '.join(ARENAS)}"
+        )
     scope, _, _ = _scope(choice.scenario, choice.seed)
     scenario, law = choice.specs()
     trace = simulate(scenario_named(scenario), law, seed=choice.seed)
@@ -155,7 +161,9 @@ def verdict_text(seen: View, choice: Choice) -> str:
     def row(name: str, verdict: Verdict, values: dict[str, float]) -> str:
         cells = "".join(f"<td {number}>{told.of(values)}</td>" for told in TOLD)
         reason = html.escape(verdict.reason)
-        return f"<tr><th {left}>{name}</th><td><b>{verdict.word}</b></td>{cells}<td>{reason}</td></tr>"
+        return (
+            f"<tr><th {left}>{name}</th><td><b>{verdict.word}</b></td>{cells}<td>{reason}</td></tr>"
+        )
 
     rows = row("here", seen.verdict, seen.measures) + row("the article's constants", word, measures)
     head = f"<tr><th></th><th {left}>verdict</th>{heads}<th {left}>because</th></tr>"
@@ -165,9 +173,9 @@ def verdict_text(seen: View, choice: Choice) -> str:
 def explore(scenario: str = "degrade-recover", seed: int = 0) -> Any:
     """Sliders for the constants of throttle 5; rate, response time and verdict follow them.
 
-    The widget, which a notebook shows when it is the last value of a cell. The grey lines are the article's
-    constants on the same scenario and noise; the command below the picture makes the same run. Needs the
-    extra `notebook`; raises `InputError`.
+    The widget, which a notebook shows when it is the last value of a cell. The grey lines are the
+    article's constants on the same scenario and noise; the command below the picture makes the same
+    run. Needs the extra `notebook`; raises `InputError`.
 
     >>> panel = explore("blocking-steady")
     >>> type(panel).__name__
@@ -176,13 +184,17 @@ def explore(scenario: str = "degrade-recover", seed: int = 0) -> Any:
     try:
         import ipywidgets as w
     except ImportError as error:
-        raise InputError("explore() needs the extra notebook: pip install 'tpssim[notebook]'") from error
+        raise InputError(
+            "explore() needs the extra notebook: pip install 'tpssim[notebook]'"
+        ) from error
     choice = Choice(scenario, seed)
     seen = view(choice)
     wide = w.Layout(width="23em")
     style = {"description_width": "7em"}
 
-    def slider(name: str, value: float, low: float, high: float, step: float, form: str = ".2f") -> Any:
+    def slider(
+        name: str, value: float, low: float, high: float, step: float, form: str = ".2f"
+    ) -> Any:
         return w.FloatSlider(
             value=value, min=low, max=high, step=step, description=name, readout_format=form,
             layout=wide, style=style,
@@ -201,20 +213,33 @@ def explore(scenario: str = "degrade-recover", seed: int = 0) -> Any:
             value=seed, min=0, max=2**31 - 1, description="seed", layout=wide, style=style
         ),
     }
-    picture = w.Image(value=seen.png, format="png", layout=w.Layout(max_width="100%", object_fit="contain"))
+    picture = w.Image(
+        value=seen.png, format="png", layout=w.Layout(max_width="100%", object_fit="contain")
+    )
     told = w.HTML(verdict_text(seen, choice))
-    command = w.Text(seen.command, description="the same:", layout=w.Layout(width="auto"), style=style)
+    command = w.Text(
+        seen.command, description="the same:", layout=w.Layout(width="auto"), style=style
+    )
 
     def moved(_: Any) -> None:
         at = {name: control.value for name, control in controls.items()}
-        # A slider's values are multiples of its step up to a bit or two, which would show in the command.
+        # A slider's values are multiples of its step up to a bit or two, which would show in the
+        # command.
         law = {name: round(at[name], 6) for name in LAW}
-        now = Choice(at["scenario"], at["seed"], spin_threshold=round(1e-3 * at["spin_threshold"], 9), **law)
+        now = Choice(
+            at["scenario"], at["seed"], spin_threshold=round(1e-3 * at["spin_threshold"], 9), **law
+        )
         found = view(now)
-        picture.value, told.value, command.value = found.png, verdict_text(found, now), found.command
+        picture.value, told.value, command.value = (
+            found.png,
+            verdict_text(found, now),
+            found.command,
+        )
 
     for control in controls.values():
         control.observe(moved, "value")
     column = w.VBox(list(controls.values()), layout=w.Layout(flex="0 0 auto"))
-    row = w.HBox([column, picture], layout=w.Layout(flex_flow="row wrap"))  # below them where it is narrow
+    row = w.HBox(
+        [column, picture], layout=w.Layout(flex_flow="row wrap")
+    )  # below them where it is narrow
     return w.VBox([row, told, command])

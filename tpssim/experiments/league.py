@@ -1,13 +1,14 @@
-"""The league: every throttle on every scenario where its valve acts, by one score. It reads finished runs.
+"""The league: every throttle on every scenario where its valve acts, by one score. It reads
+finished runs.
 
-The score of a run is the weighted geometric mean of its parts, each between 0 and 1 (`PARTS` defines them);
-parts that a run does not have are left out, with their weight. A throttle's score is the mean over its
-scenarios. Intervals are over replications, whose noise all throttles share: the scenarios are these, not a
-sample of others.
+The score of a run is the weighted geometric mean of its parts, each between 0 and 1 (`PARTS`
+defines them); parts that a run does not have are left out, with their weight. A throttle's score is
+the mean over its scenarios. Intervals are over replications, whose noise all throttles share: the
+scenarios are these, not a sample of others.
 
-A rank compares like with like: a throttle's is among those that play all of its scenarios, on these. So
-throttles that play everywhere are ranked on everything, and limits, which act on some scenarios only, among
-all throttles on those.
+A rank compares like with like: a throttle's is among those that play all of its scenarios, on
+these. So throttles that play everywhere are ranked on everything, and limits, which act on some
+scenarios only, among all throttles on those.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim.core.statistics import CONFIDENCE, EACH, Estimate, assumption, estimate, estimates, fewest
+from tpssim.core.statistics import (
+    CONFIDENCE,
+    EACH,
+    Estimate,
+    assumption,
+    estimate,
+    estimates,
+    fewest,
+)
 from tpssim.core.types import record
 from tpssim.experiments.comparison import Cell, Comparison
 from tpssim.output.results_dir import plain
@@ -35,7 +44,9 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-SEED = 1000  #: of a league by default; laws were chosen by comparisons, too, and these begin at seed 0
+SEED = (
+    1000  #: of a league by default; laws were chosen by comparisons, too, and these begin at seed 0
+)
 LEAST = 0.01  # of a part: what fails wholly costs much, but not everything
 PATIENCE = 5.0  # s; a recovery that takes as long scores a half
 
@@ -48,10 +59,18 @@ class Part(NamedTuple):
 
 PARTS = {
     "achieved": Part(0.4, "share of the achievable calls that completed (measure achieved)"),
-    "latency": Part(0.2, "1 / (1 + log10 stretch): a half where calls wait ten times what they would alone"),
-    "steadiness": Part(0.15, "1 / (1 + swing) of the commanded rate or limit; 1 where a limit held nothing"),
-    "recovery": Part(0.15, f"{PATIENCE:g} s / ({PATIENCE:g} s + regain_time), where the capacity rises"),
-    "fairness": Part(0.1, "Jain's index of the producers (measure fairness), where there are several"),
+    "latency": Part(
+        0.2, "1 / (1 + log10 stretch): a half where calls wait ten times what they would alone"
+    ),
+    "steadiness": Part(
+        0.15, "1 / (1 + swing) of the commanded rate or limit; 1 where a limit held nothing"
+    ),
+    "recovery": Part(
+        0.15, f"{PATIENCE:g} s / ({PATIENCE:g} s + regain_time), where the capacity rises"
+    ),
+    "fairness": Part(
+        0.1, "Jain's index of the producers (measure fairness), where there are several"
+    ),
 }
 APART = "Scores are means over the scenarios of a block: compare within a block only."
 SPLIT = ("tuning", "held-out")
@@ -70,7 +89,8 @@ class Score(NamedTuple):
 
 
 def score(measures: Mapping[str, float]) -> Score:
-    """The score of a run from its measures: `exp(sum w ln part / sum w)` over the parts that it has.
+    """The score of a run from its measures: `exp(sum w ln part / sum w)` over the parts that it
+    has.
 
     A limit that held nothing back, of a law whose rate never moved, swings in vain.
 
@@ -98,8 +118,8 @@ def score(measures: Mapping[str, float]) -> Score:
 
 
 def acts(actuators: Sequence[str], scenario: Scenario) -> bool:
-    """Whether one of a law's actuators can act on a scenario: a limit only where several calls of a producer
-    are in flight.
+    """Whether one of a law's actuators can act on a scenario: a limit only where several calls of a
+    producer are in flight.
 
     With hand-off feedback a call is over, for the law, when it has been handed over.
     """
@@ -110,7 +130,8 @@ def acts(actuators: Sequence[str], scenario: Scenario) -> bool:
 
 
 def half(scenario: str) -> str:
-    """The half to which a scenario belongs: by the first byte of the SHA-256 of its name, without parameters.
+    """The half to which a scenario belongs: by the first byte of the SHA-256 of its name, without
+    parameters.
 
     >>> half("degrade-recover"), half("degrade-recover:mean=0.1") == half("degrade-recover")
     ('tuning', True)
@@ -147,14 +168,17 @@ class League(NamedTuple):
         return sorted(self.comparison.scenarios, key=lambda name: SPLIT.index(half(name)))
 
     def standings(self, only: str | None = None) -> list[Standing]:
-        """The table: who plays most scenarios first, then by rank; `only`: one half of the scenarios."""
+        """The table: who plays most scenarios first, then by rank; `only`: one half of the
+        scenarios.
+        """
         played = {name for name, _ in self.comparison.cells}
         names = [name for name in self.scenarios() if name in played and only in (None, half(name))]
         throttles = list(dict.fromkeys(label for _, label in self.comparison.cells))
         totals = {label: self._totals(label, names) for label in throttles}
         totals = {label: rows for label, rows in totals.items() if rows}
         best = {
-            name: max(float(rows[name].mean()) for rows in totals.values() if name in rows) for name in names
+            name: max(float(rows[name].mean()) for rows in totals.values() if name in rows)
+            for name in names
         }
         rows = [self._standing(label, totals, best) for label in totals]
         return sorted(rows, key=lambda row: (-row.scenarios, row.rank))
@@ -210,15 +234,18 @@ class League(NamedTuple):
 
     def _parts(self, throttle: str, names: Sequence[str]) -> Score:
         """Its mean over scenarios of each part, where there is one."""
-        rows = np.array([np.mean(scores(self.comparison.cells[name, throttle]), axis=0) for name in names])
+        rows = np.array(
+            [np.mean(scores(self.comparison.cells[name, throttle]), axis=0) for name in names]
+        )
         return Score(*estimates(rows).mean.tolist())
 
     def __repr__(self) -> str:
         throttles = {label for _, label in self.comparison.cells}
         return (
-            f"<League: {counted(len(throttles), 'throttle')} on "
-            f"{counted(len(self.comparison.scenarios), 'scenario')}, "
-            f"{counted(self.comparison.replications, 'replication')}; print(.table()), .plot(), .standings()>"
+            f"<League: {counted(len(throttles), 'throttle')} on"
+            f" {counted(len(self.comparison.scenarios), 'scenario')},"
+            f" {counted(self.comparison.replications, 'replication')}; print(.table()), .plot(),"
+            " .standings()>"
         )
 
     def _repr_html_(self) -> str:
@@ -234,7 +261,8 @@ class League(NamedTuple):
             return "\n".join(filled(line, further="  ") for line in text.splitlines())
 
         blocks = [
-            f"{fitted(about)}\n\n{aligned(header, rows, left=1)}" for about, header, rows in self._blocks()
+            f"{fitted(about)}\n\n{aligned(header, rows, left=1)}"
+            for about, header, rows in self._blocks()
         ]
         return "\n\n".join([fitted(self._about()), *blocks, *([APART] if len(blocks) > 1 else [])])
 
@@ -247,8 +275,8 @@ class League(NamedTuple):
     def _blocks(self) -> Iterator[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
         """Of each block what is above it, its header, its rows."""
         header = (
-            "throttle", "rank", "score", "behind\nfirst", "achi\xad\neved", "lat\xad\nency", "stea\xad\ndy",
-            "reco\xad\nvery", "fair", "tun\xad\ning", "held-\nout",
+            "throttle", "rank", "score", "behind\nfirst", "achi\xad\neved", "lat\xad\nency",
+            "stea\xad\ndy", "reco\xad\nvery", "fair", "tun\xad\ning", "held-\nout",
         )  # fmt: skip
         standings = self.standings()
         for number in dict.fromkeys(row.scenarios for row in standings):
@@ -265,20 +293,27 @@ class League(NamedTuple):
                 for row in block
             ]
             where = f"on {number} of {len(self.scenarios())} scenarios"
-            who = f"ranked among the {block[0].among} throttles that act there; first: {block[0].first}"
+            who = (
+                f"ranked among the {block[0].among} throttles that act there; first:"
+                f" {block[0].first}"
+            )
             least = fewest(together(block[0].among))
             few = self.comparison.replications < least and len(block) > 1
             none = f"\nno ± behind the first: it needs {least} replications at least" if few else ""
             yield f"{where}, {who}{none}", header, rows
 
     def plot(self) -> Figure:
-        """Throttle by scenario: the verdict and the score in each cell; in the order of the table."""
+        """Throttle by scenario: the verdict and the score in each cell; in the order of the
+        table.
+        """
         from tpssim.output import plots
 
         names = self.scenarios()
         order = [row.throttle for row in self.standings()]
         cells = [[self.cell(name, label) for name in names] for label in order]
-        values = np.array([[math.nan if cell is None else cell[1] for cell in row] for row in cells])
+        values = np.array(
+            [[math.nan if cell is None else cell[1] for cell in row] for row in cells]
+        )
         words = [["" if cell is None else cell[0] for cell in row] for row in cells]
         groups = [(which, sum(half(name) == which for name in names)) for which in SPLIT]
         means = [row.score.mean or 0.0 for row in self.standings()]
@@ -310,23 +345,31 @@ class League(NamedTuple):
         return json.dumps(document, indent=1, allow_nan=False)
 
     def rows(self) -> list[dict[str, Any]]:
-        """One flat row a cell: verdict, the mean score with its interval, the means of its parts."""
+        """One flat row a cell: verdict, the mean score with its interval, the means of its
+        parts.
+        """
         found = []
         for (name, label), cell in self.comparison.cells.items():
             each = np.array(scores(cell))
             total = estimate(each[:, 0].tolist())
             row: dict[str, Any] = {"scenario": name, "half": half(name), "throttle": label}
-            row |= {"verdict": cell.verdict()[0], "score": total.mean, "low": total.low, "high": total.high}
+            row |= {
+                "verdict": cell.verdict()[0],
+                "score": total.mean,
+                "low": total.low,
+                "high": total.high,
+            }
             means = zip(Score._fields[1:], estimates(each).mean[1:].tolist(), strict=True)
             found.append(row | {part: plain(value) for part, value in means})
         return found
 
 
 def together(rivals: int) -> float:
-    """The confidence of each interval, for all pairs of so many to have `CONFIDENCE` together (Bonferroni).
+    """The confidence of each interval, for all pairs of so many to have `CONFIDENCE` together
+    (Bonferroni).
 
-    All pairs, since the first is not known before: of k that are alike one is ahead by luck, and k - 1
-    intervals that compare with it would not allow for that.
+    All pairs, since the first is not known before: of k that are alike one is ahead by luck, and k
+    - 1 intervals that compare with it would not allow for that.
     """
     return 1.0 - (1.0 - CONFIDENCE) / max(rivals * (rivals - 1) // 2, 1)
 

@@ -24,15 +24,17 @@ from tpssim.simulation.trace import Trace
 if TYPE_CHECKING:
     from tpssim.output.plots import LiveRun
 
-#: The service times are those of the stretch of time in which a call begins: this many stretches at most,
+#: The service times are those of the stretch of time in which a call begins: this many stretches at
+#: most,
 STRETCHES = 200
 #: and none with fewer calls than this.
 FEWEST = 10
 #: x what went well live: beyond that a law is said to complete more.
 MORE = 1.02
 FLATTERED = (
-    "completes more than was recorded, of calls that overlapped: their times hold what they waited for one "
-    "another, and nothing here limits how many the service does at once. Do not rely on it."
+    "completes more than was recorded, of calls that overlapped: their times hold what they waited"
+    " for one another, and nothing here limits how many the service does at once. Do not rely"
+    " on it."
 )
 
 
@@ -54,8 +56,8 @@ def consumer_of(calls: str) -> Consumer:
 def service_times(calls: list[Call], consumer: Consumer) -> list[tuple[float, float]]:
     """(when its work began, how long it took), s, of every call that went well.
 
-    In a pool a call begins when a worker is free for it, first come first served; elsewhere when it is
-    released. A wait inside the service is part of its time: a recording cannot tell them apart.
+    In a pool a call begins when a worker is free for it, first come first served; elsewhere when it
+    is released. A wait inside the service is part of its time: a recording cannot tell them apart.
     """
     free = [0.0] * int(consumer.workers) if isinstance(consumer, Pool) else []
     found = []
@@ -72,18 +74,21 @@ def service_times(calls: list[Call], consumer: Consumer) -> list[tuple[float, fl
 
 
 def scenario_of(recording: Recording, calls: list[Call]) -> Scenario:
-    """The recorded service as a scenario: what was wanted, how calls were made, how long they took and when.
+    """The recorded service as a scenario: what was wanted, how calls were made, how long they took
+    and when.
 
-    A call that begins in a stretch of the run (a tenth of a second, say) takes one of that stretch's service
-    times, in their order.
-    Calls that did not go well are left out (`left_out` counts them), and so is that a service may have been
-    slow because of the calls themselves: a law that sends more than the recorded one is flattered by it.
-    Where no rate was wanted, that of its slots is. Raises `InputError` without a call that went well.
+    A call that begins in a stretch of the run (a tenth of a second, say) takes one of that
+    stretch's service times, in their order. Calls that did not go well are left out (`left_out`
+    counts them), and so is that a service may have been slow because of the calls themselves: a law
+    that sends more than the recorded one is flattered by it. Where no rate was wanted, that of its
+    slots is. Raises `InputError` without a call that went well.
     """
     consumer = consumer_of(str(recording.start["calls"]))
     times = service_times(calls, consumer)
     if not times:
-        raise InputError("no call of the recording went well; allowed: a recording with service times")
+        raise InputError(
+            "no call of the recording went well; allowed: a recording with service times"
+        )
     start = float(recording.start["t"])
     end = max(event["t"] for event in recording.events) - start
     source = "the recording"
@@ -100,11 +105,16 @@ def scenario_of(recording: Recording, calls: list[Call]) -> Scenario:
         Scenario(
             name="recording",
             service=services[0][1],
-            target=len(calls) / end if recording.start["tps"] is None else float(recording.start["tps"]),
+            target=(
+                len(calls) / end
+                if recording.start["tps"] is None
+                else float(recording.start["tps"])
+            ),
             duration=end,
             consumer=consumer,
             disturbances=tuple(
-                Swap(at, until, service) for (at, service), until in zip(services[1:], edges[1:], strict=True)
+                Swap(at, until, service)
+                for (at, service), until in zip(services[1:], edges[1:], strict=True)
             ),
             summary=f"{len(times)} service times of a live run",
             late=late_of(str(recording.header["late"])),
@@ -113,7 +123,8 @@ def scenario_of(recording: Recording, calls: list[Call]) -> Scenario:
 
 
 def left_out(calls: Sequence[Call]) -> dict[str, int]:
-    """How many recorded calls are not in the service times, by outcome: all but those that went well.
+    """How many recorded calls are not in the service times, by outcome: all but those that went
+    well.
 
     What the law itself refused was no call.
     """
@@ -124,21 +135,22 @@ def left_out(calls: Sequence[Call]) -> dict[str, int]:
 def without(left: Mapping[str, int], calls: int) -> str:
     """What that means for who is simulated; `calls`: in all, "" if none was left out.
 
-    How much more is completed for that is not said: a law that slowed down for calls that did not go well
-    does not do so where all go well.
+    How much more is completed for that is not said: a law that slowed down for calls that did not
+    go well does not do so where all go well.
     """
     lost = sum(left.values())
     if not lost or lost == calls:
         return ""
     listed = ", ".join(f"{count:,} {outcome}" for outcome, count in left.items())
     text = (
-        f"{lost:,} of {calls:,} recorded calls did not go well ({listed}): they and the time they took are "
-        "left out of what is simulated, where every call goes well."
+        f"{lost:,} of {calls:,} recorded calls did not go well ({listed}): they and the time they"
+        " took are left out of what is simulated, where every call goes well."
     )
     if left.get(OUTCOMES[REJECTED]):
         text += (
-            " The service refused calls, and service times cannot tell its quota: nothing simulated is "
-            "refused, however much a law sends. Do not rely on what it completes beyond the live run."
+            " The service refused calls, and service times cannot tell its quota: nothing simulated"
+            " is refused, however much a law sends. Do not rely on what it completes beyond the"
+            " live run."
         )
     return text
 
@@ -171,7 +183,8 @@ def trace_of(recording: Recording, playback: Playback, scenario: Scenario) -> Tr
         "caught_up": pacer.caught_up,
         "re_anchored": pacer.re_anchored,
         "skipped": pacer.skipped,
-        # Which slots the limit held back is not played back; a run that was killed has no report of it.
+        # Which slots the limit held back is not played back; a run that was killed has no report of
+        # it.
         "held": recording.report.get("held", pacer.held),
         "ceiling": ceiling(scenario, left_out(playback.calls)),
     }
@@ -194,9 +207,11 @@ def live_run(recording: Recording, calls: list[Call]) -> LiveRun:
 
 
 def ceiling(scenario: Scenario, left: Mapping[str, int]) -> str:
-    """What the achievable rate of a recording is: without a limit on the callers only the wanted rate.
+    """What the achievable rate of a recording is: without a limit on the callers only the wanted
+    rate.
 
-    What a service refuses, by its quota, is in no service time: of one that did it is not achievable.
+    What a service refuses, by its quota, is in no service time: of one that did it is not
+    achievable.
     """
     if isinstance(scenario.consumer, Async):
         return "wanted"
@@ -206,10 +221,11 @@ def ceiling(scenario: Scenario, left: Mapping[str, int]) -> str:
 
 
 def flattered(calls: list[Call], table: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """Which laws complete more than the live run did (the first of the table), where calls overlapped.
+    """Which laws complete more than the live run did (the first of the table), where calls
+    overlapped.
 
-    Times of calls that overlap hold what they waited for one another in the service; nothing on the bench
-    limits how many it does at once.
+    Times of calls that overlap hold what they waited for one another in the service; nothing on the
+    bench limits how many it does at once.
     """
     if not table or not any(call.in_flight > 1.0 for call in calls):
         return []
@@ -220,8 +236,8 @@ def flattered(calls: list[Call], table: Mapping[str, Mapping[str, float]]) -> li
 def numbers(trace: Trace) -> dict[str, float]:
     """What a replay tells of a run: rates in 1/s, times in s, shares.
 
-    `spread` is (95th - 5th percentile) / mean of the commanded rate over the whole run; the measure `swing`
-    is of a steady window, which a recording need not have.
+    `spread` is (95th - 5th percentile) / mean of the commanded rate over the whole run; the measure
+    `swing` is of a steady window, which a recording need not have.
     """
     ok = trace.outcome == OK
     t = np.linspace(0.0, trace.scenario.duration, 2000, endpoint=False)

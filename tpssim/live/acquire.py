@@ -19,8 +19,8 @@ def ask(
 ) -> tuple[Any, Permit] | None:
     """(item, permit) of the next slot, or None if the run is over.
 
-    `asked` is when the caller came for it: from then on, the iterable apart, time is our own. Raises
-    `TimeoutError`, and takes no slot then.
+    `asked` is when the caller came for it: from then on, the iterable apart, time is our own.
+    Raises `TimeoutError`, and takes no slot then.
     """
     until = math.inf if timeout is None else asked + timeout
     line, who = flow.line, threading.get_ident()

@@ -21,13 +21,17 @@ T = TypeVar("T")
 
 
 def law_of(controller: Any) -> tuple[str, Controller[Any]]:
-    """(name, law) of a record, of a class of records with its defaults, of `NAME:key=value,...`, or of None:
-    the fixed rate. Raises `InputError`."""
+    """(name, law) of a record, of a class of records with its defaults, of `NAME:key=value,...`, or
+    of None: the fixed rate. Raises `InputError`."""
     if controller is None:
         controller = "fixed"
     if isinstance(controller, str):
         return law_named(controller)
-    if isinstance(controller, type) and hasattr(controller, "init") and hasattr(controller, "update"):
+    if (
+        isinstance(controller, type)
+        and hasattr(controller, "init")
+        and hasattr(controller, "update")
+    ):
         try:
             controller = controller()
         except TypeError as error:
@@ -54,11 +58,15 @@ def late_of(late: Late | str) -> Late:
 
 
 def checked_call(call: Any, asynchronous: bool) -> None:
-    """Refuse what cannot be called, and a coroutine function where nobody awaits; raises `InputError`."""
+    """Refuse what cannot be called, and a coroutine function where nobody awaits; raises
+    `InputError`.
+    """
     if not callable(call):
         raise InputError(f"call={call!r}; allowed: a function of an item")
     if inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call):
-        raise InputError(f"call={call!r} is a generator, which nobody iterates; allowed: a function")
+        raise InputError(
+            f"call={call!r} is a generator, which nobody iterates; allowed: a function"
+        )
     if not asynchronous and inspect.iscoroutinefunction(call):
         raise InputError(f"call={call!r} is asynchronous; allowed: with arun")
 
@@ -99,7 +107,8 @@ def checked_target(tps: float, name: str, law: Controller[Any]) -> float:
     if rate == math.inf and getattr(law, "needs_target", False):
         able = ", ".join(name for name, other in CONTROLLERS.items() if not other.needs_target)
         raise InputError(
-            f"tps=inf with {name}, which starts from the wanted rate; allowed: a number, or one of {able}"
+            f"tps=inf with {name}, which starts from the wanted rate; allowed: a number, or one of"
+            f" {able}"
         )
     return rate
 

@@ -1,8 +1,8 @@
 """Waiting in an event loop, precisely and without holding it up.
 
-asyncio's own timers are milliseconds on Linux. An alarm is the kernel's timer as a file (timerfd), at an
-absolute time, watched by the loop; where there is none, a thread that sleeps and calls back. The last moments
-before a deadline are spent going round the loop, so that other tasks run.
+asyncio's own timers are milliseconds on Linux. An alarm is the kernel's timer as a file (timerfd),
+at an absolute time, watched by the loop; where there is none, a thread that sleeps and calls back.
+The last moments before a deadline are spent going round the loop, so that other tasks run.
 """
 
 from __future__ import annotations
@@ -84,7 +84,9 @@ def _timerfd() -> tuple[Callable[[int, int], None], int]:
         raise OSError("no timerfd on this system")
     import ctypes
 
-    library = ctypes.PyDLL(None, use_errno=True)  # calls of 0.5 us: not worth giving up the interpreter lock
+    library = ctypes.PyDLL(
+        None, use_errno=True
+    )  # calls of 0.5 us: not worth giving up the interpreter lock
     create, set_ = library.timerfd_create, library.timerfd_settime
     file = create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
     if file < 0:
@@ -138,13 +140,15 @@ class Sleeper:
 class LoopClock:
     """`PreciseClock` for coroutines: real time since its creation; `wait` shares the running loop.
 
-    One task waits at a time, in one loop. What it has in the loop goes when the loop is shut down, as
-    `asyncio.run` does it, or with `close`.
+    One task waits at a time, in one loop. What it has in the loop goes when the loop is shut down,
+    as `asyncio.run` does it, or with `close`.
     """
 
     def __init__(self, spin: float | str = "auto", origin: float | None = None) -> None:
         self._fixed = spin_seconds(spin)
-        self._threshold = Threshold(*((MIDDLE, TAIL) if self._fixed is None else (self._fixed, self._fixed)))
+        self._threshold = Threshold(
+            *((MIDDLE, TAIL) if self._fixed is None else (self._fixed, self._fixed))
+        )
         self.loop: asyncio.AbstractEventLoop | None = None  #: the one that it waits in
         self._farewell: AsyncGenerator[None, None] | None = None
         self._alarm: Alarm | None = None
@@ -205,7 +209,8 @@ class LoopClock:
     async def _pause(self, until: float) -> None:
         """Give the loop away until then, or until somebody rings."""
         loop = self.loop = asyncio.get_running_loop()
-        # An old ring may come late; one that is early by a last bit is none, for nothing rings again.
+        # An old ring may come late; one that is early by a last bit is none, for nothing rings
+        # again.
         while not self._rung and self.now() < until - 1e-6:
             if until < math.inf:
                 (self._alarm or self._alarmed(loop)).set(until + self._origin)
@@ -227,7 +232,9 @@ class LoopClock:
             yield
         finally:
             self._silence()
-            if self.loop is not None:  # a wait that is in progress all the same makes an alarm of its own
+            if (
+                self.loop is not None
+            ):  # a wait that is in progress all the same makes an alarm of its own
                 with contextlib.suppress(RuntimeError):
                     self.loop.call_soon_threadsafe(self._ring)
 

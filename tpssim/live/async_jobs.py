@@ -15,7 +15,9 @@ T = TypeVar("T")
 
 
 async def stream(jobs: Jobs[T], items: AsyncIterator[T] | PlainFeed[T]) -> AsyncIterator[Job[T]]:
-    """As `Jobs.source`; a retry does not wait for an asynchronous iterable, and does for a plain one."""
+    """As `Jobs.source`; a retry does not wait for an asynchronous iterable, and does for a plain
+    one.
+    """
     if jobs.policy is None and not isinstance(items, PlainFeed):
         async for item in items:
             yield jobs.fetch(item)
@@ -80,7 +82,9 @@ class PlainFeed(Generic[T]):
 
 
 class _Feed(Generic[T]):
-    """The next item of an asynchronous iterable, fetched by a task of its own so that nobody waits for it."""
+    """The next item of an asynchronous iterable, fetched by a task of its own so that nobody waits
+    for it.
+    """
 
     def __init__(self, items: AsyncIterator[T], bell: asyncio.Event) -> None:
         self.empty = False
@@ -88,7 +92,9 @@ class _Feed(Generic[T]):
         self._task: asyncio.Task[tuple[T] | None] | None = None
 
     def ready(self) -> bool:
-        """Whether `take` has an item; starts to fetch one otherwise. Raises what the iterable raised."""
+        """Whether `take` has an item; starts to fetch one otherwise. Raises what the iterable
+        raised.
+        """
         if self.empty:
             return False
         if self._task is None:

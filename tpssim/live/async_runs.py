@@ -35,15 +35,16 @@ async def arun(
     started: Callable[[AsyncThrottle[Any]], Any] | None = None,
     **options: Any,
 ) -> Run:
-    """Await `call(item)` at `tps` a second in tasks of their own: the schedule does not wait for the calls.
+    """Await `call(item)` at `tps` a second in tasks of their own: the schedule does not wait for
+    the calls.
 
-    With `max_in_flight` calls running, released ones wait for their turn; their latency counts from the
-    release. Outcomes, `retries`, `results`, `stop()`, `started` and options as of `run`; if the iterable
-    raises, the calls in hand end first, as in `run`.
+    With `max_in_flight` calls running, released ones wait for their turn; their latency counts from
+    the release. Outcomes, `retries`, `results`, `stop()`, `started` and options as of `run`; if the
+    iterable raises, the calls in hand end first, as in `run`.
 
-    A cancelled run cancels its calls, whose items are pending then; the `CancelledError` carries what was
-    done as its attribute `run`. `asyncio.timeout` and `wait_for` make a `TimeoutError` of it, whose
-    `__cause__` it is:
+    A cancelled run cancels its calls, whose items are pending then; the `CancelledError` carries
+    what was done as its attribute `run`. `asyncio.timeout` and `wait_for` make a `TimeoutError` of
+    it, whose `__cause__` it is:
 
     >>> async def slow(item):
     ...     await asyncio.sleep(3600.0 * item)
@@ -87,7 +88,10 @@ def _source(jobs: Jobs[T], items: Iterable[T] | AsyncIterable[T], total: int | N
 
 
 async def _made(
-    paced: AsyncThrottle[Job[T]], jobs: Jobs[T], call: Callable[[T], Awaitable[Any]], most: int | None
+    paced: AsyncThrottle[Job[T]],
+    jobs: Jobs[T],
+    call: Callable[[T], Awaitable[Any]],
+    most: int | None,
 ) -> None:
     """Make the calls in tasks; none is left when this returns or raises."""
     turns: Any = contextlib.nullcontext() if most is None else asyncio.Semaphore(most)
@@ -113,7 +117,9 @@ async def _made(
             jobs.end(job, permit, None, error)
         else:
             if not awaited:
-                raise InputError(f"call={call!r} returned {result!r}; allowed: an awaitable, or with run")
+                raise InputError(
+                    f"call={call!r} returned {result!r}; allowed: an awaitable, or with run"
+                )
             jobs.end(job, permit, result)
 
     async def work(job: Job[T], permit: Permit) -> None:
@@ -141,7 +147,9 @@ async def _made(
             tasks.add(task)
             task.add_done_callback(tasks.discard)
         await over()
-    except Exception:  # of the iterable, say: calls that may have been sent end, others do not begin
+    except (
+        Exception
+    ):  # of the iterable, say: calls that may have been sent end, others do not begin
         paced.stop()
         await over()
         raise

@@ -1,7 +1,7 @@
 """Items of an asynchronous iterable, fetched one at a time by a task of their own.
 
-So nobody who is cancelled while he waits for an item takes it with him: the fetch goes on, and the item comes
-next.
+So nobody who is cancelled while he waits for an item takes it with him: the fetch goes on, and the
+item comes next.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ class AsyncSource(Generic[T]):
     def __init__(self, items: AsyncIterator[T], now: Callable[[], float]) -> None:
         self._items = items
         self._now = now
-        #: When the last fetch began, and its end, s; what a wait is longer is the event loop's doing.
+        #: When the last fetch began, and its end, s; what a wait is longer is the event loop's
+        #: doing.
         self.began = self.ended = 0.0
         self.waiting: deque[T] = deque()  #: fetched, and not released yet
         self._task: asyncio.Task[None] | None = None  # the fetch in progress
@@ -50,14 +51,17 @@ class AsyncSource(Generic[T]):
             self._loop = loop
         elif task.get_loop() is not loop:
             raise Aborted(
-                "an item is being awaited in another event loop; allowed: items of one event loop at a time"
+                "an item is being awaited in another event loop; allowed: items of one event loop"
+                " at a time"
             )
         await asyncio.wait((task, bell), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
             return False
         self._task = None
         if task.cancelled():
-            raise Aborted("the wait for an item was cancelled with its event loop, and the items end with it")
+            raise Aborted(
+                "the wait for an item was cancelled with its event loop, and the items end with it"
+            )
         task.result()
         if self._ended:
             raise StopAsyncIteration
@@ -68,8 +72,8 @@ class AsyncSource(Generic[T]):
         closed = getattr(self._items, "ag_frame", self) is None
         if closed and not self._ended and self._loop is not None and self._loop is not loop:
             raise Aborted(
-                "the items are an asynchronous generator, which was closed with the event loop that it began "
-                "in; allowed: one asyncio.run, or a plain iterable"
+                "the items are an asynchronous generator, which was closed with the event loop that"
+                " it began in; allowed: one asyncio.run, or a plain iterable"
             )
 
     async def _fetch(self) -> None:
@@ -88,7 +92,9 @@ class AsyncSource(Generic[T]):
             await asyncio.wait((task,))
 
     async def end(self) -> None:
-        """As `give_up`, of a generator that is nobody else's: it is closed, and says what it has in hand."""
+        """As `give_up`, of a generator that is nobody else's: it is closed, and says what it has in
+        hand.
+        """
         await self.give_up()
         if isinstance(self._items, AsyncGenerator):
             await self._items.aclose()

@@ -25,17 +25,19 @@ T = TypeVar("T")
 class AsyncThrottle(Handle, Generic[T]):
     """What `athrottle` returns: an asynchronous iterator over items, and the handle of the run.
 
-    Any number of tasks may iterate it at once (`async for`, `anext`, `permits`): there is one schedule, they
-    get its slots in the order in which they asked, and each item comes once. A call that came by plain
-    iteration belongs to the task that received it, and is over when that one asks again, gets the end, closes
-    the throttle or leaves its `async with`; if the task ends first, the call is forgotten.
+    Any number of tasks may iterate it at once (`async for`, `anext`, `permits`): there is one
+    schedule, they get its slots in the order in which they asked, and each item comes once. A call
+    that came by plain iteration belongs to the task that received it, and is over when that one
+    asks again, gets the end, closes the throttle or leaves its `async with`; if the task ends
+    first, the call is forgotten.
 
-    Nothing is lost by a wait that ends early: the item that was fetched is `pending` and comes next. For a
-    wait with an end, `async with asyncio.timeout(s)` around `anext`, or `permits().next(timeout=s)`. (Before
-    Python 3.12 `asyncio.wait_for` makes a task of what it waits for, so a call that it brings is forgotten.)
+    Nothing is lost by a wait that ends early: the item that was fetched is `pending` and comes
+    next. For a wait with an end, `async with asyncio.timeout(s)` around `anext`, or
+    `permits().next(timeout=s)`. (Before Python 3.12 `asyncio.wait_for` makes a task of what it
+    waits for, so a call that it brings is forgotten.)
 
-    It may be used in one `asyncio.run` after the other. As a context it closes itself, and an exception that
-    leaves the block counts as a failure of the call in hand.
+    It may be used in one `asyncio.run` after the other. As a context it closes itself, and an
+    exception that leaves the block counts as a failure of the call in hand.
 
     >>> import asyncio
     >>> async def main():
@@ -69,7 +71,9 @@ class AsyncThrottle(Handle, Generic[T]):
             self._source = Source(cycled(items, total))
         self._hands = Hands()
         options = {"total": total, "spin": spin}
-        self.flow = Flow(tps, controller, late, record, seed, self._timing, options, clock is not None)
+        self.flow = Flow(
+            tps, controller, late, record, seed, self._timing, options, clock is not None
+        )
         self.flow.classify = classify
         self.flow.tasks = True
 
@@ -94,8 +98,9 @@ class AsyncThrottle(Handle, Generic[T]):
     def permits(self) -> AsyncPermits[T]:
         """(item, permit) at their times; several permits may be open at once, in any tasks.
 
-        A task that is cancelled before it begins never enters its permit: where such a task is kept (in a
-        list, say), its call stays in flight until the task is let go. `arun` sees to that by itself.
+        A task that is cancelled before it begins never enters its permit: where such a task is kept
+        (in a list, say), its call stays in flight until the task is let go. `arun` sees to that by
+        itself.
         """
         if self.flow.calls == "blocking":
             self.flow.calls = "permits"
@@ -127,7 +132,10 @@ class AsyncThrottle(Handle, Generic[T]):
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         hand = self._hands.mine()
         while hand:
@@ -145,7 +153,8 @@ class AsyncThrottle(Handle, Generic[T]):
 
 
 class AsyncPermits(Generic[T]):
-    """What `permits` of an `athrottle` returns: (item, permit) at their times, for any number of tasks.
+    """What `permits` of an `athrottle` returns: (item, permit) at their times, for any number of
+    tasks.
 
     >>> import asyncio
     >>> async def main():
@@ -163,7 +172,9 @@ class AsyncPermits(Generic[T]):
         return self
 
     async def __anext__(self) -> tuple[T, Permit]:
-        throttle = self._throttle  # as `next`, in fewer steps: this is where a loop over permits comes by
+        throttle = (
+            self._throttle
+        )  # as `next`, in fewer steps: this is where a loop over permits comes by
         flow = throttle.flow
         got = await aask(flow, throttle._timing, throttle._source, flow.timing.now())
         if got is None:
@@ -193,11 +204,13 @@ def athrottle(
     seed: int = 0,
     classify: Classify | None = None,
 ) -> AsyncThrottle[T]:
-    """The asynchronous twin of `throttle`, with the same arguments: `async for item in athrottle(...)`.
+    """The asynchronous twin of `throttle`, with the same arguments: `async for item in
+    athrottle(...)`.
 
-    Waits by the kernel's timer file (a sleeping thread where there is none) until shortly before the
-    deadline, then goes round the loop; other tasks run all the while. One call at a time, as in `throttle`:
-    for many, start tasks and hand them the permit (`permits`), or use `arun`. `items` may be asynchronous.
+    Waits by the kernel's timer file (a sleeping thread where there is none) until shortly before
+    the deadline, then goes round the loop; other tasks run all the while. One call at a time, as in
+    `throttle`: for many, start tasks and hand them the permit (`permits`), or use `arun`. `items`
+    may be asynchronous.
 
     >>> import asyncio
     >>> async def main():

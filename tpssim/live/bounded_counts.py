@@ -67,8 +67,8 @@ class Histogram:
 class Most:
     """The most events in any half-open stretch of `seconds`, exactly.
 
-    As many times are kept as the fullest stretch held. An event makes a fuller one only if the oldest of
-    these is within the stretch that it ends. Of more than a million no more are counted.
+    As many times are kept as the fullest stretch held. An event makes a fuller one only if the
+    oldest of these is within the stretch that it ends. Of more than a million no more are counted.
 
     >>> most = Most(1.0)
     >>> for now in (0.0, 0.5, 1.0, 1.25, 4.0):
@@ -94,7 +94,9 @@ class Most:
 
 
 class Trend:
-    """How much a value rises a second: the regression on time, and whether noise alone could look like it."""
+    """How much a value rises a second: the regression on time, and whether noise alone could look
+    like it.
+    """
 
     def __init__(self) -> None:
         self._n = self._t = self._v = self._tt = self._tv = self._vv = 0.0
@@ -108,7 +110,9 @@ class Trend:
         self._vv += value * value
 
     def slope(self) -> float:
-        """1/s; 0 if time explains less than half of how the value varies, or of fewer than ten values."""
+        """1/s; 0 if time explains less than half of how the value varies, or of fewer than ten
+        values.
+        """
         n = self._n
         if n < 10.0:
             return 0.0

@@ -1,4 +1,6 @@
-"""How this machine waits: measured, and made into timer models for the simulator. Standard library only."""
+"""How this machine waits: measured, and made into timer models for the simulator. Standard library
+only.
+"""
 
 from __future__ import annotations
 
@@ -90,12 +92,16 @@ def measure_asyncio(progress: Callable[[], None], sleeps: int = SLEEPS) -> dict[
 def fitted(late: dict[float, list[float]], cost: float) -> TimerModel:
     """The timer model (see `TimerModel`) of measured late wake-ups.
 
-    `granularity` is the candidate that leaves the medians of the lengths closest together; `proportional` the
-    slope of the median over the length, where that explains more than half of the longest one's; `median` and
-    `sigma = ln(p99 / median) / 2.326` are of what is left; beyond 6 medians it is a spike. At least 1 us.
+    `granularity` is the candidate that leaves the medians of the lengths closest together;
+    `proportional` the slope of the median over the length, where that explains more than half of
+    the longest one's; `median` and `sigma = ln(p99 / median) / 2.326` are of what is left; beyond 6
+    medians it is a spike. At least 1 us.
     """
     granularity = min(GRANULARITIES, key=lambda g: _spread(late, g))
-    rest = {length: [x - _rounding(length, granularity) for x in values] for length, values in late.items()}
+    rest = {
+        length: [x - _rounding(length, granularity) for x in values]
+        for length, values in late.items()
+    }
     medians = {length: statistics.median(values) for length, values in rest.items()}
     slope = statistics.linear_regression(list(medians), list(medians.values())).slope
     longest = max(medians)
@@ -123,12 +129,19 @@ def _rounding(length: float, granularity: float) -> float:
 
 
 def _spread(late: dict[float, list[float]], granularity: float) -> float:
-    """How far apart the medians of the lengths are, without the rounding, s; below zero counts double."""
-    medians = [statistics.median(values) - _rounding(length, granularity) for length, values in late.items()]
+    """How far apart the medians of the lengths are, without the rounding, s; below zero counts
+    double.
+    """
+    medians = [
+        statistics.median(values) - _rounding(length, granularity)
+        for length, values in late.items()
+    ]
     return max(medians) - min(medians) + 2.0 * max(-min(medians), 0.0)
 
 
-def calibrate(progress: Callable[[int, int], None], sleeps: int = SLEEPS) -> tuple[float, list[Measured]]:
+def calibrate(
+    progress: Callable[[int, int], None], sleeps: int = SLEEPS
+) -> tuple[float, list[Measured]]:
     """(cost of reading the clock, s; how each kind of wait ends) on this machine, in 10 s or so."""
     done, total = 0, 3 * sleeps
 
@@ -153,16 +166,22 @@ def document(measured: Sequence[Measured]) -> dict[str, object]:
 
 
 def read_timer(text: str) -> TimerModel:
-    """The model in a calibration file, `FILE.json` (its `sleep`) or `FILE.json:KIND`; raises `InputError`."""
+    """The model in a calibration file, `FILE.json` (its `sleep`) or `FILE.json:KIND`; raises
+    `InputError`.
+    """
     place, colon, kind = text.rpartition(":")
     path, kind = (place, kind) if colon and place.endswith(".json") else (text, "sleep")
     try:
         timers = json.loads(Path(path).read_text(encoding="utf-8"))["timers"]
         known = {name: replaced(TimerModel(), name, values) for name, values in timers.items()}
     except OSError as error:
-        raise InputError(f"timer {path!r} cannot be read: {error.strerror}; allowed: a timer.json") from error
+        raise InputError(
+            f"timer {path!r} cannot be read: {error.strerror}; allowed: a timer.json"
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise InputError(f"timer {path!r} is no calibration; allowed: a timer.json of calibrate") from error
+        raise InputError(
+            f"timer {path!r} is no calibration; allowed: a timer.json of calibrate"
+        ) from error
     if kind not in known:
         raise InputError(f"timer {path!r} has no {kind!r}; allowed: {', '.join(known)}")
     return known[kind]

@@ -34,9 +34,10 @@ class Hand(list[Permit]):
     def tidy(self, frame: FrameType) -> None:
         """This frame enters a limiter: forget the calls of a `with` that is over.
 
-        A signal handler may raise at the first instruction of `__exit__`, which then does nothing. Such a
-        `with` is over when its function has returned, or begins it anew. (A generator that rests has not.)
-        Of a call of `__enter__` by an `ExitStack`, or by one of the user's, it cannot be known.
+        A signal handler may raise at the first instruction of `__exit__`, which then does nothing.
+        Such a `with` is over when its function has returned, or begins it anew. (A generator that
+        rests has not.) Of a call of `__enter__` by an `ExitStack`, or by one of the user's, it
+        cannot be known.
         """
         running, outer = {frame}, frame.f_back
         while outer is not None:
@@ -68,12 +69,16 @@ class _End:
 
 
 class Hands:
-    """The calls in hand, by thread or task. One that ends takes its calls with it: they are forgotten."""
+    """The calls in hand, by thread or task. One that ends takes its calls with it: they are
+    forgotten.
+    """
 
     def __init__(self) -> None:
         self._hands: dict[int, Hand] = {}
         self._ends = threading.local()
-        self._running: Any = None  # what tells the running loop, as soon as somebody has imported asyncio
+        self._running: Any = (
+            None  # what tells the running loop, as soon as somebody has imported asyncio
+        )
 
     def mine(self) -> Hand:
         """The calls of the running task, or outside of any task of this thread."""
@@ -89,14 +94,18 @@ class Hands:
     def _new(self, key: int, task: Any) -> Hand:
         hand = self._hands[key] = Hand()
         if task is None:
-            setattr(self._ends, f"end{key}", _End(self._hands, key))  # the bench has many in a real thread
+            setattr(
+                self._ends, f"end{key}", _End(self._hands, key)
+            )  # the bench has many in a real thread
         else:
             task.add_done_callback(functools.partial(_over, self._hands, key))
             hand.owner = weakref.ref(task, functools.partial(_over, self._hands, key))
         return hand
 
     def only(self) -> Permit | None:
-        """The one call in anybody's hand, which is taken out of it; None if there are more, or none."""
+        """The one call in anybody's hand, which is taken out of it; None if there are more, or
+        none.
+        """
         hands = [hand for hand in self._hands.copy().values() if hand]
         return hands[0].pop() if len(hands) == 1 and len(hands[0]) == 1 else None
 

@@ -1,7 +1,9 @@
-"""A consumer to try throttles on: an HTTP server with an exact capacity, a bounded queue and a schedule.
+"""A consumer to try throttles on: an HTTP server with an exact capacity, a bounded queue and a
+schedule.
 
-`VirtualQueue` decides when each answer is due; the threads of the server only wait for that, so an error of
-one wait is never added to the next and the capacity is exact. What a request is, h11 decides.
+`VirtualQueue` decides when each answer is due; the threads of the server only wait for that, so an
+error of one wait is never added to the next and the capacity is exact. What a request is, h11
+decides.
 """
 
 from __future__ import annotations
@@ -59,10 +61,11 @@ def parse_schedule(text: str) -> list[Change]:
 
 
 class VirtualQueue:
-    """`servers` servers, first come first served, that bear `rate` answers per second; at most `places` wait.
+    """`servers` servers, first come first served, that bear `rate` answers per second; at most
+    `places` wait.
 
-    An answer to a request at `now` is due at `max(now, first free server) + servers / rate`. Once the rate
-    changes, requests that come later take the new time; those that wait keep theirs.
+    An answer to a request at `now` is due at `max(now, first free server) + servers / rate`. Once
+    the rate changes, requests that come later take the new time; those that wait keep theirs.
 
     >>> queue = VirtualQueue(rate=4.0, servers=1, places=1)
     >>> [queue.due(0.0), queue.due(0.0), queue.due(0.0)]
@@ -70,7 +73,11 @@ class VirtualQueue:
     """
 
     def __init__(
-        self, rate: float, servers: int = 1, places: float = math.inf, schedule: Sequence[Change] = ()
+        self,
+        rate: float,
+        servers: int = 1,
+        places: float = math.inf,
+        schedule: Sequence[Change] = (),
     ) -> None:
         for name, value in (("rate", rate), ("servers", servers)):
             if not 0.0 < value < math.inf:
@@ -131,8 +138,8 @@ class _Closed(Exception):
 
 
 class _Handler(socketserver.BaseRequestHandler):
-    """One connection. `/` is worked on; `/report` tells, `/rate?per_second=N` (PUT) sets. Everything else is
-    not found. Bodies are read in pieces and thrown away."""
+    """One connection. `/` is worked on; `/report` tells, `/rate?per_second=N` (PUT) sets.
+    Everything else is not found. Bodies are read in pieces and thrown away."""
 
     request: socket.socket
     server: Server
@@ -150,7 +157,9 @@ class _Handler(socketserver.BaseRequestHandler):
         try:
             asked = self._asked()
             answer = (
-                (413, f"a body of at most {MOST_BODY:,} bytes") if asked is None else self._answer_to(asked)
+                (413, f"a body of at most {MOST_BODY:,} bytes")
+                if asked is None
+                else self._answer_to(asked)
             )
         except h11.RemoteProtocolError as error:
             asked = None
@@ -185,8 +194,8 @@ class _Handler(socketserver.BaseRequestHandler):
         return request
 
     def _event(self, deadline: float) -> Any:
-        """The next thing that the client says; raises `_Closed` if it says nothing until then. From the first
-        byte of a request on, its head has the time that a whole request has."""
+        """The next thing that the client says; raises `_Closed` if it says nothing until then. From
+        the first byte of a request on, its head has the time that a whole request has."""
         begun = False
         while (event := self.connection.next_event()) is h11.NEED_DATA:
             left = deadline - time.monotonic()
@@ -249,8 +258,8 @@ class _Handler(socketserver.BaseRequestHandler):
             raise _Closed from None
 
     def _part(self) -> None:
-        """End a connection whose client may be talking still: an answer is lost with the connection if what
-        was sent meets nobody, so for a moment it is read and thrown away."""
+        """End a connection whose client may be talking still: an answer is lost with the connection
+        if what was sent meets nobody, so for a moment it is read and thrown away."""
         deadline = time.monotonic() + PARTING
         with contextlib.suppress(OSError):
             self.request.shutdown(socket.SHUT_WR)
@@ -264,8 +273,8 @@ class _Handler(socketserver.BaseRequestHandler):
 class Server(socketserver.ThreadingTCPServer):
     """The queue behind a port; port 0 takes a free one (`server_port` tells which).
 
-    A connection on which nothing is asked for `idle` seconds is closed, and so is one whose request is not
-    there `whole` seconds after it has begun.
+    A connection on which nothing is asked for `idle` seconds is closed, and so is one whose request
+    is not there `whole` seconds after it has begun.
     """
 
     daemon_threads = True
@@ -280,7 +289,9 @@ class Server(socketserver.ThreadingTCPServer):
             self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError, UnicodeError) as error:
-            raise InputError(f"{host}:{port} cannot be served: {error}; allowed: a free port") from error
+            raise InputError(
+                f"{host}:{port} cannot be served: {error}; allowed: a free port"
+            ) from error
         self.server_port: int = self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:

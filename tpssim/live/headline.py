@@ -1,10 +1,10 @@
 """The first line of a live report: what went wrong with the calls, then what limited the rate.
 
-A rule over numbers. Of more than 5 %, waits for a slot that ended without one come first, then refusals and
-failures; then the first of these that holds: the workers, one call at a time or the iterable, the limit of
-the law, the law, this machine, what the late policy gave up, the service; "on pace" only where the releases
-kept to the schedule. What else there is to say follows: bursts, what was lost, waits, and failures of more
-than 1 %.
+A rule over numbers. Of more than 5 %, waits for a slot that ended without one come first, then
+refusals and failures; then the first of these that holds: the workers, one call at a time or the
+iterable, the limit of the law, the law, this machine, what the late policy gave up, the service;
+"on pace" only where the releases kept to the schedule. What else there is to say follows: bursts,
+what was lost, waits, and failures of more than 1 %.
 """
 
 from __future__ import annotations
@@ -39,8 +39,12 @@ class Setting(NamedTuple):
     cause: str = ""  #: why those came late that are our own doing, if known
     lost: tuple[float, ...] = (0.0,) * 5  #: s, by LIMIT, SOURCE, CALLER, MACHINE, RETRIES
     slower: float = 0.0  #: as of `Tally.slower`
-    unheard: bool = False  #: whether the law heard of no call what came of it, and would have listened
-    by_permit: bool = False  #: whether the calls have permits; else they are the body of a plain loop
+    unheard: bool = (
+        False  #: whether the law heard of no call what came of it, and would have listened
+    )
+    by_permit: bool = (
+        False  #: whether the calls have permits; else they are the body of a plain loop
+    )
 
 
 def headline(report: Report, how: Setting) -> str:
@@ -51,22 +55,26 @@ def headline(report: Report, how: Setting) -> str:
     'too few calls to judge'
     """
     first, last = _wrong(report)
-    return "; ".join([*_given_up(report), *first, *_pace(report, how), *last, *_unheard(report, how)])
+    return "; ".join(
+        [*_given_up(report), *first, *_pace(report, how), *last, *_unheard(report, how)]
+    )
 
 
 def _given_up(report: Report) -> list[str]:
-    """More than 5 % of those who asked for a slot went without; the one who waits as a run is cut short is
-    none of them."""
+    """More than 5 % of those who asked for a slot went without; the one who waits as a run is cut
+    short is none of them."""
     gone, asked = report.went_without, report.went_without + report.released
     if gone < 2.0 or gone <= 0.05 * asked:
         return []
     let = f": {_number(report.rate)} a second were let through" if report.rate > 0.0 else ""
-    return [f"{gone:,.0f} of {asked:,.0f} waits ended without a slot (a timeout, or cancelled){let}"]
+    return [
+        f"{gone:,.0f} of {asked:,.0f} waits ended without a slot (a timeout, or cancelled){let}"
+    ]
 
 
 def _wrong(report: Report) -> tuple[list[str], list[str]]:
-    """The ways in which more than 5 % of the calls that ended went wrong, the commonest first; and those in
-    which more than 1 % did."""
+    """The ways in which more than 5 % of the calls that ended went wrong, the commonest first; and
+    those in which more than 1 % did."""
     ended = report.ok + report.errors
     kinds = [
         (report.refused_by_service, "were refused by the service (429, 503)"),
@@ -77,12 +85,14 @@ def _wrong(report: Report) -> tuple[list[str], list[str]]:
     if shares and shares[0][0] <= 0.05 < sum(share for share, _ in shares):
         shares = [(sum(share for share, _ in shares), "were refused, timed out or failed")]
     grave = [f"{_percent(share)} of the calls {what}" for share, what in shares if share > 0.05]
-    return grave, [f"{_percent(share)} of the calls {what}" for share, what in shares if 0.01 < share <= 0.05]
+    return grave, [
+        f"{_percent(share)} of the calls {what}" for share, what in shares if 0.01 < share <= 0.05
+    ]
 
 
 def _unheard(report: Report, how: Setting) -> list[str]:
-    """A loop, or a `with`, takes each call for ok unless it says otherwise or raises; one that never did may
-    not know that."""
+    """A loop, or a `with`, takes each call for ok unless it says otherwise or raises; one that
+    never did may not know that."""
     if not how.unheard or report.ok < 20.0:
         return []
     if how.by_permit:
@@ -94,18 +104,24 @@ def _unheard(report: Report, how: Setting) -> list[str]:
 def _pace(report: Report, how: Setting) -> list[str]:
     """What limited the rate, and then what else there is to say of it."""
     if not report.rate > 0.0:
-        return ["too few calls to judge" if report.released or report.refused else "no call was made"]
+        return [
+            "too few calls to judge" if report.released or report.refused else "no call was made"
+        ]
     main = _limit(report, how)
     more = []
     most, began = max((report.most_in_1s, "were released"), (report.most_begun_in_1s, "began"))
     if most > report.ceiling:
         more.append(f"up to {most:,.0f} calls {began} in one second")
-    if (report.lost > 1.0 or report.lost > 0.01 * report.seconds) and not _explained(report, how, main):
+    if (report.lost > 1.0 or report.lost > 0.01 * report.seconds) and not _explained(
+        report, how, main
+    ):
         more.append(_loss(report, how))
     if how.workers and report.wait_p99 > max(1.0 / report.rate, 0.1) and not _starved(report, how):
         wait = _time(report.wait_p99)
         many = f"1 % of the calls waited {wait} or longer"
-        more.append(f"{many if report.released >= 100.0 else f'calls waited up to {wait}'} for their turn")
+        more.append(
+            f"{many if report.released >= 100.0 else f'calls waited up to {wait}'} for their turn"
+        )
     return [main, *more]
 
 
@@ -135,7 +151,9 @@ def _starved(report: Report, how: Setting) -> bool:
 
 def _limit(report: Report, how: Setting) -> str:
     rate, wanted, commanded = report.rate, how.wanted, report.commanded
-    off = min(max(0.01, 1.0 / max(report.released - 1.0, 1.0)), 0.05)  # one interval more or less is chance
+    off = min(
+        max(0.01, 1.0 / max(report.released - 1.0, 1.0)), 0.05
+    )  # one interval more or less is chance
     below = rate < (1.0 - off) * commanded < math.inf
     at_most = min(commanded, wanted)
     able = _able(report, how)
@@ -166,7 +184,9 @@ def _limit(report: Report, how: Setting) -> str:
         return f"below pace: {_of(rate, commanded)} a second"
     if how.slower > 0.05:
         served = _of(report.begun_rate / (1.0 + how.slower), rate)
-        return f"limited by the service: calls take longer and longer, for it serves {served} a second"
+        return (
+            f"limited by the service: calls take longer and longer, for it serves {served} a second"
+        )
     if wanted == math.inf:
         return f"{_exact(rate)}/s, where no rate was wanted"
     return _on_pace(report, how)
@@ -180,7 +200,10 @@ def _behind(report: Report, how: Setting) -> bool:
 
 def _late(report: Report, how: Setting) -> str:
     late = f"{_percent(how.behind / report.released)} of the calls released late"
-    return f"{late}, by {_time(report.late_p99)} at p99, for {how.cause or 'its clock wakes it up late'}"
+    return (
+        f"{late}, by {_time(report.late_p99)} at p99, for"
+        f" {how.cause or 'its clock wakes it up late'}"
+    )
 
 
 def _usual(how: Setting) -> float:
@@ -206,15 +229,19 @@ def _kept_waiting(report: Report, how: Setting) -> bool:
 
 
 def _on_pace(report: Report, how: Setting) -> str:
-    """Nothing held the rate back. On pace it is if the releases did not lag by more than `late="auto"` makes
-    up for, and were no more than wanted, and began as they were released."""
+    """Nothing held the rate back. On pace it is if the releases did not lag by more than
+    `late="auto"` makes up for, and were no more than wanted, and began as they were released."""
     above = report.rate > 1.05 * min(report.commanded, how.wanted)
     if above and report.most_in_1s > report.ceiling:
         return f"above the wanted rate: {_of(report.rate, how.wanted)} a second"
     if not _lagging(report, how):
-        if above:  # no release comes before its time, so the stretch from the first to the last is too short
+        # no release comes before its time, so the stretch from the first to the last is too short
+        if above:
             calls = f"{report.released:,.0f} calls in {_time(report.seconds)}"
-            return f"the first call was late, and the others made up for it: {calls}, {_exact(report.rate)}/s"
+            return (
+                f"the first call was late, and the others made up for it: {calls},"
+                f" {_exact(report.rate)}/s"
+            )
         if report.rate_error > 0.05:
             began = _of(report.begun_rate, report.rate)
             return f"released as wanted, but {began} a second began"
@@ -229,13 +256,17 @@ def _on_pace(report: Report, how: Setting) -> str:
 
 
 def _able(report: Report, how: Setting) -> float:
-    """How many calls a second those who ask for slots have the time for; inf where that is no limit."""
+    """How many calls a second those who ask for slots have the time for; inf where that is no
+    limit.
+    """
     n = report.most_in_flight
     if how.workers:
         taken = how.item
     elif n <= 1.0 and not how.on_demand:
         taken = how.item + how.body
-    elif how.on_demand or how.body * report.rate > 0.5:  # for more than half of the time nobody asked
+    elif (
+        how.on_demand or how.body * report.rate > 0.5
+    ):  # for more than half of the time nobody asked
         taken = max(how.call / max(n, 1.0), how.item)
     else:
         taken = how.item
@@ -243,11 +274,15 @@ def _able(report: Report, how: Setting) -> float:
 
 
 def _workers(report: Report, how: Setting) -> str:
-    """Calls wait for workers, who are busy; how many would be enough for calls that take as long."""
+    """Calls wait for workers, who are busy; how many would be enough for calls that take as
+    long.
+    """
     n, share = how.workers, _percent(report.busy)
     wanted = min(how.wanted, report.commanded)
     needed = report.service_mean * wanted
-    enough = math.floor(needed) + 1 if needed < math.inf else n  # any number would do, or none is known
+    enough = (
+        math.floor(needed) + 1 if needed < math.inf else n
+    )  # any number would do, or none is known
     if how.tasks:
         who, would = f"{_at_most(how, n)}, of which {share} was used", _at_most(how, enough)
     else:
@@ -270,7 +305,11 @@ def _serial(report: Report, how: Setting, able: float) -> str:
         took = _time(how.body + how.item)
         return f"one call at a time takes {took}: {at_most}{_advice(how, '; use ')}"
     who = "one call at a time takes" if n <= 1.0 else f"{n:.0f} calls at a time take"
-    enough = f"; {math.floor(how.call * how.wanted) + 1} callers would do" if how.wanted < math.inf else ""
+    enough = (
+        f"; {math.floor(how.call * how.wanted) + 1} callers would do"
+        if how.wanted < math.inf
+        else ""
+    )
     return f"{who} {_time(how.call)}{' each' if n > 1.0 else ''}: {at_most}{enough}"
 
 
@@ -327,7 +366,9 @@ def _number(rate: float) -> str:
 
 
 def _of(rate: float, of: float) -> str:
-    """`0.19 of 0.2`: with as many digits as it takes to tell them apart; of no limit, the rate alone."""
+    """`0.19 of 0.2`: with as many digits as it takes to tell them apart; of no limit, the rate
+    alone.
+    """
     if of == math.inf:
         return _number(rate)
     digits = next((n for n in (2, 3, 4) if f"{rate:.{n}g}" != f"{of:.{n}g}"), 5)

@@ -1,6 +1,7 @@
 """The items of a run: each is fetched once and ends as a result or as a failure, or is pending.
 
-The throttle of a run takes its items from here, so a retry is an item like any other: it waits for a slot.
+The throttle of a run takes its items from here, so a retry is an item like any other: it waits for
+a slot.
 """
 
 from __future__ import annotations
@@ -28,13 +29,15 @@ T = TypeVar("T")
 #: What a response says of a call that did not go well.
 SAID = {code: word for word, code in WORDS.items() if code != OK}
 
-#: A source that waits for a retry or for calls in other threads looks this often whether it was stopped, s.
+#: A source that waits for a retry or for calls in other threads looks this often whether it was
+#: stopped, s.
 LOOK = 0.05
 
 
 @record
 class Run(NamedTuple):
-    """What `run` and `arun` return. Every item that was fetched has a result, or has failed, or is pending.
+    """What `run` and `arun` return. Every item that was fetched has a result, or has failed, or is
+    pending.
 
     >>> import tpssim
     >>> done = tpssim.run(lambda x: 6 / x, [1, 0, 2], tps=1000.0)
@@ -43,14 +46,19 @@ class Run(NamedTuple):
     """
 
     report: Report
-    #: How many calls raised what, as "Type: message" (the first of each type), or returned a response whose
-    #: status says that they did not go well, as "Type: refused".
+    #: How many calls raised what, as "Type: message" (the first of each type), or returned a
+    #: response whose status says that they did not go well, as "Type: refused".
     failures: dict[str, int]
-    results: list[Any]  #: what the calls returned, in the order of the items; None where there is nothing
-    #: Items whose last call did not go well, in the order in which they ended, each with what it raised; or,
-    #: if it raised nothing, with the response whose status says so, which is its result, too.
+    results: list[
+        Any
+    ]  #: what the calls returned, in the order of the items; None where there is nothing
+    #: Items whose last call did not go well, in the order in which they ended, each with what it
+    #: raised; or, if it raised nothing, with the response whose status says so, which is its
+    #: result, too.
     failed: list[tuple[Any, Any]]
-    pending: list[Any]  #: items that were fetched and not done: not released, not begun, or to be retried
+    pending: list[
+        Any
+    ]  #: items that were fetched and not done: not released, not begun, or to be retried
 
     def __repr__(self) -> str:
         some = f"{self.report.ok:,} ok, {len(self.failed):,} failed, {len(self.pending):,} pending"
@@ -58,7 +66,9 @@ class Run(NamedTuple):
 
 
 class Failures:
-    """What calls raised and returned that did not go well, by type, with the first message. Any thread."""
+    """What calls raised and returned that did not go well, by type, with the first message. Any
+    thread.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -101,8 +111,8 @@ class Job(Generic[T]):
 class Jobs(Generic[T]):
     """What has been fetched, and what became of it. All of it may be used from any thread.
 
-    Without `keep`, neither results nor failures are kept, for runs without an end. `flow` is that of the
-    throttle, which is set when it is there.
+    Without `keep`, neither results nor failures are kept, for runs without an end. `flow` is that
+    of the throttle, which is set when it is there.
     """
 
     flow: Flow
@@ -112,7 +122,9 @@ class Jobs(Generic[T]):
         self.failed: list[tuple[T, Any]] = []
         self.failures = Failures()
         self.policy, self._keep = policy, keep
-        self.clock = clock  #: the caller's own, which stands still while nobody waits on it; None: real time
+        self.clock = (
+            clock  #: the caller's own, which stands still while nobody waits on it; None: real time
+        )
         self._lock = threading.Lock()
         self._open: dict[int, Job[T]] = {}  # fetched, and neither done nor given up
         self._retries: list[tuple[float, int, Job[T]]] = []  # (when, the how manieth, job)
@@ -132,7 +144,9 @@ class Jobs(Generic[T]):
         if job.number == 1:
             job.began = self.flow.timing.now()
 
-    def end(self, job: Job[T], permit: Permit, result: Any, error: BaseException | None = None) -> None:
+    def end(
+        self, job: Job[T], permit: Permit, result: Any, error: BaseException | None = None
+    ) -> None:
         """A call of it is over: for good, or until its retry."""
         outcome = permit.outcome or Outcome(UNFINISHED)
         if error is not None:
@@ -142,7 +156,9 @@ class Jobs(Generic[T]):
         wait = None
         if self.policy is not None:
             now = self.flow.timing.now()
-            attempt = Attempt(job.item, job.number, job.began, now, job.idle, outcome, result, error)
+            attempt = Attempt(
+                job.item, job.number, job.began, now, job.idle, outcome, result, error
+            )
             wait = self.policy(attempt)
         with self._lock:
             if wait is not None:
@@ -174,13 +190,16 @@ class Jobs(Generic[T]):
             return None
 
     def left(self) -> tuple[float, int]:
-        """When the next retry comes, s (inf: none waits), and how many calls may still ask for one."""
+        """When the next retry comes, s (inf: none waits), and how many calls may still ask for
+        one.
+        """
         with self._lock:
             when = self._retries[0][0] if self._retries else math.inf
             return when, len(self._open) - len(self._retries)
 
     def source(self, items: Iterator[T]) -> Iterator[Job[T]]:
-        """Jobs for a throttle: retries whose time has come, then items, then what is still to be retried.
+        """Jobs for a throttle: retries whose time has come, then items, then what is still to be
+        retried.
 
         While the iterable has the thread, a retry waits.
         """

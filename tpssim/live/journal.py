@@ -1,6 +1,8 @@
-"""A live run written down as it goes: one JSON object a line, readable up to the last second of a killed run.
+"""A live run written down as it goes: one JSON object a line, readable up to the last second of a
+killed run.
 
-The first line is the header; every other line is one event, in the order in which the law met them::
+The first line is the header; every other line is one event, in the order in which the law met
+them::
 
     {"e": "start", "t": 0.002, "tps": 500.0, "calls": "pool(8)", "rate": 500.0}
     {"e": "release", "t": 0.004, "call": 2, "due": 0.004, "rate": 500.0, "in_flight": 1}
@@ -8,12 +10,11 @@ The first line is the header; every other line is one event, in the order in whi
     {"e": "refuse", "t": ..., "call": ..., "due": ..., "rate": ...}   the law refused the call
     {"e": "look", "t": ..., "rate": ...}                      a window of the law may have ended
     {"e": "tps", "t": ..., "tps": 700.0, "rate": ...}         the wanted rate was changed
-    {"e": "stop", "t": ..., ...}                              the run is over: the numbers of its report
+    {"e": "stop", "t": ..., ...}                              the run is over: its report
 
-`t` is in seconds on the run's own clock; `outcome` indexes `tpssim.core.types.OUTCOMES`; `rate` and `tps`
-(null: infinite), `limit` (left out while infinite) and `reject` (left out while 0) are the valves after the
-event.
-Numbers read back to the same bits.
+`t` is in seconds on the run's own clock; `outcome` indexes `tpssim.core.types.OUTCOMES`; `rate` and
+`tps` (null: infinite), `limit` (left out while infinite) and `reject` (left out while 0) are the
+valves after the event. Numbers read back to the same bits.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ from tpssim.core.types import OUTCOMES, VERSION
 
 FORMAT = 1
 _HEAD = b'{"e": "header", '  # how a recording begins
-#: What a playback needs of each event, and of which kind; valves may be left out, and the rate be null.
+#: What a playback needs of each event, and of which kind; valves may be left out, and the rate be
+#: null.
 FIELDS = {
     "header": ("controller", "parameters", "late", "seed", "began"),
     "start": ("t", "tps", "calls", "rate"),
@@ -123,9 +125,9 @@ def end_line(now: float, call: int, outcome: int, state: Any) -> str:
 class Journal:
     """A file that is written by a thread of its own, so that no disk ever stops the pacing.
 
-    `add` takes whole lines. If the disk fails, `failure` tells, and what was written stays up to its last
-    whole line. A recording that is there already is kept under another name. Raises `InputError` if the file
-    cannot be made or would replace one that is no recording.
+    `add` takes whole lines. If the disk fails, `failure` tells, and what was written stays up to
+    its last whole line. A recording that is there already is kept under another name. Raises
+    `InputError` if the file cannot be made or would replace one that is no recording.
     """
 
     def __init__(self, path: str | Path, header: Mapping[str, Any]) -> None:
@@ -139,14 +141,16 @@ class Journal:
             self._file = _opened(self.path)
         except BlockingIOError:
             raise InputError(
-                f"{path} is being written by another run; allowed: another file, or this one when that run "
-                "has ended"
+                f"{path} is being written by another run; allowed: another file, or this one when"
+                " that run has ended"
             ) from None
         except OSError as error:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
         self._thread = threading.Thread(target=self._write_on, name="tpssim journal", daemon=True)
         self._thread.start()
-        atexit.register(self.close)  # of a run that nobody ended; the thread would not live to write it
+        atexit.register(
+            self.close
+        )  # of a run that nobody ended; the thread would not live to write it
 
     def add(self, line: str) -> None:
         """One more line, its end included. Any thread."""
@@ -161,8 +165,12 @@ class Journal:
             atexit.unregister(self.close)
 
     def part(self) -> None:
-        """In a forked child, which has neither the thread nor a right to the file: leave it alone."""
-        self._done = threading.Event()  # the lock of the old one may be in a thread's hands that is not here
+        """In a forked child, which has neither the thread nor a right to the file: leave it
+        alone.
+        """
+        self._done = (
+            threading.Event()
+        )  # the lock of the old one may be in a thread's hands that is not here
         self._done.set()
         atexit.unregister(self.close)
         os.close(self._file)
@@ -198,7 +206,9 @@ class Journal:
 
 
 def _opened(path: Path) -> int:
-    """A new file, locked until it is closed; raises `BlockingIOError` for one that a run is writing."""
+    """A new file, locked until it is closed; raises `BlockingIOError` for one that a run is
+    writing.
+    """
     while True:
         _make_way(path)
         file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
@@ -215,7 +225,9 @@ def _opened(path: Path) -> int:
 
 
 def _make_way(path: Path) -> None:
-    """Give a recording that is there, of a run that was killed, say, another name; refuse another file."""
+    """Give a recording that is there, of a run that was killed, say, another name; refuse another
+    file.
+    """
     if not path.is_file() or not path.stat().st_size:
         return
     with path.open("rb") as file:
@@ -240,7 +252,9 @@ def events(path: str | Path) -> Iterator[dict[str, Any]]:
     try:
         file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115
     except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}; allowed: a recording") from error
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}; allowed: a recording"
+        ) from error
     with file:
         order = _Order()
         for number, line in enumerate(file, 1):
@@ -251,7 +265,9 @@ def events(path: str | Path) -> Iterator[dict[str, Any]]:
             except (ValueError, RecursionError) as error:
                 if not line.endswith("\n") and number > 1:
                     return
-                raise InputError(f"{path}, line {number}: {line[:40]!r} is no line of a recording") from error
+                raise InputError(
+                    f"{path}, line {number}: {line[:40]!r} is no line of a recording"
+                ) from error
             if number == 1 and (event["e"] != "header" or event.get("format") != FORMAT):
                 raise InputError(f"{path}, line 1: it is not a recording of format {FORMAT}")
             if wrong := _wrong(event) or order.wrong(event):
@@ -275,7 +291,10 @@ class _Order:
         self.last = kind
         wanted = {"": "header", "header": "start"}.get(before, "")
         if wanted:
-            missing = f"an event {kind!r} where {wanted!r} is missing; allowed: a recording as it was written"
+            missing = (
+                f"an event {kind!r} where {wanted!r} is missing; allowed: a recording as it was"
+                " written"
+            )
             if kind != wanted:
                 return missing
             self.latest = dict.fromkeys(("release", "end", "look"), event.get("t", 0.0))
@@ -322,7 +341,10 @@ def _wrong(event: dict[str, Any]) -> str:
     for name in ("rate", "tps"):  # null: none is wanted, or the valve is open
         if event.get(name, 0.0) is None:
             given[name] = math.inf
-    for name in (*FIELDS[kind], *(name for name in BOUNDS if name in event and name not in FIELDS[kind])):
+    for name in (
+        *FIELDS[kind],
+        *(name for name in BOUNDS if name in event and name not in FIELDS[kind]),
+    ):
         if name not in given:
             return f"an event {kind!r} without {name!r}; allowed: with {', '.join(FIELDS[kind])}"
         wanted, value = KINDS.get(name), given[name]
@@ -337,7 +359,9 @@ def _wrong(event: dict[str, Any]) -> str:
                 most = "" if math.isinf(high) else f", at most {high:g}"
                 return f"{name}={str(value)[:20]}; allowed: a finite number {least}{most}"
         if name == "calls" and not CALLS.fullmatch(value):
-            return f"calls={value!r}; allowed: blocking, permits, async, or such as pool(8), async(8)"
+            return (
+                f"calls={value!r}; allowed: blocking, permits, async, or such as pool(8), async(8)"
+            )
     return ""
 
 

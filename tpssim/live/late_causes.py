@@ -25,15 +25,17 @@ def queued() -> float:
 
 
 class Watch:
-    """Is it the generator that is late, and why? Judges a stretch of a second (of ten releases, if that is
-    longer) at a time, and by the pacing thread only, whose processor time no other thread can read."""
+    """Is it the generator that is late, and why? Judges a stretch of a second (of ten releases, if
+    that is longer) at a time, and by the pacing thread only, whose processor time no other thread
+    can read."""
 
     def __init__(self, tally: Tally, now: float, in_loop: bool) -> None:
         self._tally = tally
         self._in_loop = in_loop  # whether the pacing thread is an event loop
         self._pacing = threading.get_ident()
         self._worst = 1
-        self.cause = ""  #: why releases came late in the stretch in which most did; "" while none has
+        #: why releases came late in the stretch in which most did; "" while none has
+        self.cause = ""
         self._warned = self._judging = False
         self._begin(now)
 
@@ -44,11 +46,15 @@ class Watch:
         self.look_after = now + 1.0  #: there is nothing to look at before, s
         self._released, self._behind = tally.released, tally.behind
         self._computed = math.fsum(tally.computed)
-        self._process, self._thread, self._queued = time.process_time(), time.thread_time(), queued()
+        self._process, self._thread, self._queued = (
+            time.process_time(),
+            time.thread_time(),
+            queued(),
+        )
 
     def look(self, now: float) -> str:
-        """After a release: what to warn of, once. One in five has come late by our doing, for a reason that
-        the reader can remove."""
+        """After a release: what to warn of, once. One in five has come late by our doing, for a
+        reason that the reader can remove."""
         seconds = now - self._since
         released, behind = self._tally.released - self._released, self._tally.behind - self._behind
         if seconds <= 1.0 or released < 10:
@@ -61,8 +67,8 @@ class Watch:
         return f"{behind} of {released} releases came late in the last {seconds:.1f} s, for {cause}"
 
     def judge(self, now: float) -> tuple[str, bool]:
-        """Why releases have come late in this stretch so far, and whether the reader can do something about
-        it. Does nothing in another thread."""
+        """Why releases have come late in this stretch so far, and whether the reader can do
+        something about it. Does nothing in another thread."""
         behind = self._tally.behind - self._behind
         if not behind or self._judging or threading.get_ident() != self._pacing:
             return "", False
@@ -89,16 +95,27 @@ class Watch:
                 else "the calls, or other threads of this process,"
             )
             return (
-                f"{who} compute ({others:.0%} of a core) and hold the interpreter lock: fewer workers make "
-                "as many of such calls, processes make more"
-            ), True
+                (
+                    f"{who} compute ({others:.0%} of a core) and hold the interpreter lock: fewer"
+                    " workers make as many of such calls, processes make more"
+                ),
+                True,
+            )
         if others > 0.15:  # on a busy machine they get no more
             return (
-                f"other threads of this process compute ({others:.0%} of a core) and hold the "
-                "interpreter lock; move them to a process, or sys.setswitchinterval(1e-4)"
-            ), True
-        if mine * wanted > 0.9 and not self._in_loop:  # it takes this many cores for what was commanded
-            return "the pacing thread is busy all the time: the rate is too high for one thread", True
+                (
+                    f"other threads of this process compute ({others:.0%} of a core) and hold the "
+                    "interpreter lock; move them to a process, or sys.setswitchinterval(1e-4)"
+                ),
+                True,
+            )
+        if (
+            mine * wanted > 0.9 and not self._in_loop
+        ):  # it takes this many cores for what was commanded
+            return (
+                "the pacing thread is busy all the time: the rate is too high for one thread",
+                True,
+            )
         others_run = f"other processes keep this thread from its core ({waited:.0%} of the time)"
         if self._in_loop:  # both may hold
             also = f", or {others_run}" if waited > 0.1 else ""

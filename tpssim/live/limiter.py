@@ -28,22 +28,24 @@ R = TypeVar("R")
 class Limiter(Handle):
     """At most so many calls a second (tps), from any number of places: threads and tasks, at once.
 
-    They wait in one line and get slots in the order in which they asked. A call begins with its slot and is
-    settled by the way in which it ends, which a `controller` learns from:
+    They wait in one line and get slots in the order in which they asked. A call begins with its
+    slot and is settled by the way in which it ends, which a `controller` learns from:
 
-    - `with limiter:` around a call, in a coroutine `async with limiter:`; what `as` gives is the permit;
+    - `with limiter:` around a call, in a coroutine `async with limiter:`; what `as` gives is the
+      permit;
     - `@limiter` on a function, a method or a coroutine function: each call of it waits for a slot;
-    - `permit = limiter.acquire()`, in a coroutine `await limiter.aacquire()`, and then `with permit:`, or
-      `permit.done()`, `fail()`, `drop()`. With `timeout` it raises `TimeoutError` if no slot comes in so many
-      seconds, which takes no slot and moves nobody else's; `timeout=0` is a try.
+    - `permit = limiter.acquire()`, in a coroutine `await limiter.aacquire()`, and then `with
+      permit:`, or `permit.done()`, `fail()`, `drop()`. With `timeout` it raises `TimeoutError` if
+      no slot comes in so many seconds, which takes no slot and moves nobody else's; `timeout=0` is
+      a try.
 
-    A signal handler may raise at any moment (Ctrl-C in a notebook): a call is then made or not, and nobody's
-    turn is lost. One that raises at the very beginning of the end of a `with` leaves the call in flight until
-    this thread enters the limiter again.
+    A signal handler may raise at any moment (Ctrl-C in a notebook): a call is then made or not, and
+    nobody's turn is lost. One that raises at the very beginning of the end of a `with` leaves the
+    call in flight until this thread enters the limiter again.
 
-    `limiter.tps = 50` changes the rate while it runs. After `limiter.stop()` whoever waits or asks gets
-    `Aborted`. A copy in a forked child is not shared with the parent: both count for themselves. Options as
-    of `throttle`.
+    `limiter.tps = 50` changes the rate while it runs. After `limiter.stop()` whoever waits or asks
+    gets `Aborted`. A copy in a forked child is not shared with the parent: both count for
+    themselves. Options as of `throttle`.
 
     >>> limiter = Limiter(tps=500.0)
     >>> with limiter:
@@ -71,7 +73,9 @@ class Limiter(Handle):
     ) -> None:
         self._clocks = Clocks(spin, clock)
         self._hands = Hands()
-        self.flow = Flow(tps, controller, late, record, seed, self._clocks, {"spin": spin}, clock is not None)
+        self.flow = Flow(
+            tps, controller, late, record, seed, self._clocks, {"spin": spin}, clock is not None
+        )
         self.flow.calls = "permits"
         self.flow.on_demand = True
         self.flow.classify = checked_classify(classify)
@@ -104,7 +108,10 @@ class Limiter(Handle):
         return permit
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         permit = None
         try:
@@ -134,7 +141,10 @@ class Limiter(Handle):
         return permit
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.__exit__(kind, error, trace)
 
@@ -142,15 +152,17 @@ class Limiter(Handle):
         """As a decorator: each call waits for a slot, and its outcome is that of the call."""
         if isinstance(call, staticmethod | classmethod):
             raise InputError(
-                f"{_name(call)} is a {type(call).__name__} already; allowed: @{type(call).__name__} above "
-                "@limiter"
+                f"{_name(call)} is a {type(call).__name__} already; allowed: @{type(call).__name__}"
+                " above @limiter"
             )
         if not callable(call):
-            raise InputError(f"{call!r} cannot be called; allowed: a function or a coroutine function")
+            raise InputError(
+                f"{call!r} cannot be called; allowed: a function or a coroutine function"
+            )
         if inspect.isasyncgenfunction(call) or inspect.isgeneratorfunction(call):
             raise InputError(
-                f"{_name(call)} is a generator, whose call is over before its work begins; allowed: a "
-                "function or a coroutine function; inside a generator, with limiter"
+                f"{_name(call)} is a generator, whose call is over before its work begins; allowed:"
+                " a function or a coroutine function; inside a generator, with limiter"
             )
         if _is_coroutine_function(call):
 

@@ -2,8 +2,9 @@
 
 Whatever else is written to the terminal meanwhile would move the drawing: warnings go through it.
 
-A thread copies the counts a few times a second (20 us of the interpreter lock) and writes them into a pipe
-without waiting; a frame that finds it full is left out. The process reckons quantiles and draws.
+A thread copies the counts a few times a second (20 us of the interpreter lock) and writes them into
+a pipe without waiting; a frame that finds it full is left out. The process reckons quantiles and
+draws.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class Onlooker:
         self._period = 0.25 if os.isatty(2) else 1.0
         law = {"law": handle.flow.name, "total": total, "seconds": seconds}
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "tpssim.live.panel", json.dumps(law)], stdin=subprocess.PIPE, stdout=2
+            [sys.executable, "-m", "tpssim.live.panel", json.dumps(law)],
+            stdin=subprocess.PIPE,
+            stdout=2,
         )
         assert self._child.stdin is not None
         self._pipe = self._child.stdin.fileno()
@@ -53,7 +56,9 @@ class Onlooker:
         if os.isatty(2) and not self._done.is_set():
             self._said.append(text)
             return
-        with contextlib.suppress(OSError):  # nobody may be reading; a handler may wait for no buffer
+        with contextlib.suppress(
+            OSError
+        ):  # nobody may be reading; a handler may wait for no buffer
             os.write(2, f"{text}\n".encode())
 
     def _warned(self, message: Any, category: Any, filename: str, lineno: int, *_: Any) -> None:

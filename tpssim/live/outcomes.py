@@ -1,7 +1,7 @@
 """What came of a call, by the exception that it raised or the response that it returned.
 
-No client is imported: a refusal is known by its status, a timeout by the names of an exception's classes.
-Standard library only.
+No client is imported: a refusal is known by its status, a timeout by the names of an exception's
+classes. Standard library only.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ WORDS = {"ok": OK, "failed": FAILED, "timed out": TIMED_OUT, "refused": REJECTED
 #: The worst first: what a group of exceptions stands for.
 _WORST = (REJECTED, TIMED_OUT, FAILED, UNFINISHED)
 
-#: Exceptions of these names are timeouts, whatever library they come from: of requests, urllib3, httpx,
-#: botocore, subprocess, and of clients that are made as openai's is. The built-in one needs no name.
+#: Exceptions of these names are timeouts, whatever library they come from: of requests, urllib3,
+#: httpx, botocore, subprocess, and of clients that are made as openai's is. The built-in one needs
+#: no name.
 TIMEOUTS = {
     "APITimeoutError",
     "ConnectTimeout",
@@ -87,8 +88,8 @@ PLAIN = frozenset((type(None), bool, bytes, float, int, list, str, tuple))
 class Rejected(Exception):
     """Raise it in a call: the service refused it (429, 503), a sign of overload; a drop to the law.
 
-    Needed only where the client's own exception does not say so. `retry_after` is in seconds; retries of
-    `run` and `arun` wait at least that long.
+    Needed only where the client's own exception does not say so. `retry_after` is in seconds;
+    retries of `run` and `arun` wait at least that long.
 
     >>> import tpssim
     >>> def call(item):
@@ -117,17 +118,20 @@ def checked_wait(retry_after: float | None) -> float | None:
 def checked_classify(classify: Classify | None) -> Classify | None:
     """The option `classify`; raises `InputError`."""
     if classify is not None and not callable(classify):
-        raise InputError(f"classify={classify!r}; allowed: a function of an exception or response, or None")
+        raise InputError(
+            f"classify={classify!r}; allowed: a function of an exception or response, or None"
+        )
     return classify
 
 
 def outcome_of(answer: Any, classify: Classify | None = None) -> Outcome:
     """What an exception or a returned value says of its call.
 
-    Of exceptions, `REFUSALS` and the like are refusals, timeouts are timeouts, the rest failures; what is no
-    `Exception`, and a cancelled future, is no news of the service. Of returned values, only responses say
-    anything: objects with headers and a whole number from 100 to 599 as `status_code` or `status`, and the
-    dicts of botocore; below 400 they are ok. `classify` is asked first.
+    Of exceptions, `REFUSALS` and the like are refusals, timeouts are timeouts, the rest failures;
+    what is no `Exception`, and a cancelled future, is no news of the service. Of returned values,
+    only responses say anything: objects with headers and a whole number from 100 to 599 as
+    `status_code` or `status`, and the dicts of botocore; below 400 they are ok. `classify` is asked
+    first.
 
     >>> outcome_of(TimeoutError()), outcome_of({"status": 429})
     (Outcome(code=2, retry_after=None), Outcome(code=0, retry_after=None))
@@ -138,7 +142,9 @@ def outcome_of(answer: Any, classify: Classify | None = None) -> Outcome:
         word = classify(answer)
         if word is not None:
             if not isinstance(word, str) or word not in WORDS:
-                raise InputError(f"classify answered {word!r}; allowed: {', '.join(WORDS)}, or None")
+                raise InputError(
+                    f"classify answered {word!r}; allowed: {', '.join(WORDS)}, or None"
+                )
             return Outcome(WORDS[word], retry_after(answer) if word == "refused" else None)
     if not isinstance(answer, BaseException):
         return _of_response(answer)
@@ -174,7 +180,9 @@ def _of_error(error: BaseException, depth: int = 0) -> int:
         return code
     if isinstance(error, TimeoutError) or (names & TIMEOUTS and not names & NO_TIMEOUTS):
         return TIMED_OUT
-    if isinstance(error, OSError) and error.errno == errno.ETIMEDOUT:  # aiohttp's keep the system's number
+    if (
+        isinstance(error, OSError) and error.errno == errno.ETIMEDOUT
+    ):  # aiohttp's keep the system's number
         return TIMED_OUT
     if depth < DEEP:
         if isinstance(error, ExceptionGroup):
@@ -199,20 +207,26 @@ def _by_status(error: Exception) -> int | None:
             return REJECTED
     for name in ("grpc_status_code", "status", "code"):
         value = _get(error, name)
-        if callable(value) and any(kind.__module__.startswith("grpc") for kind in type(error).__mro__):
+        if callable(value) and any(
+            kind.__module__.startswith("grpc") for kind in type(error).__mro__
+        ):
             with contextlib.suppress(Exception):
                 value = value()
         word = _get(value, "name")
         if isinstance(word, str) and word in GRPC:
             return GRPC[word]
     # What urllib3 says when its own retries gave up; requests carries it along.
-    if type(error).__name__ == "ResponseError" and (said := re.search(r"too many (\d{3}) error", str(error))):
+    if type(error).__name__ == "ResponseError" and (
+        said := re.search(r"too many (\d{3}) error", str(error))
+    ):
         return REJECTED if int(said[1]) in REFUSALS else None
     return None
 
 
 def _inner(error: Exception, names: set[str]) -> BaseException | None:
-    """The exception in another's clothes: of urllib and urllib3, of requests, of what retries by itself."""
+    """The exception in another's clothes: of urllib and urllib3, of requests, of what retries by
+    itself.
+    """
     inner: Any = None
     if names & {"MaxRetryError", "URLError"}:
         inner = _get(error, "reason")
@@ -248,7 +262,8 @@ def _get(thing: Any, name: str) -> Any:
 
 
 def retry_after(answer: Any, depth: int = 0) -> float | None:
-    """When an exception or a response says to come back, in s from now: `Rejected`, or a Retry-After header.
+    """When an exception or a response says to come back, in s from now: `Rejected`, or a
+    Retry-After header.
 
     >>> retry_after(Rejected("429", retry_after=3.0))
     3.0
@@ -273,7 +288,8 @@ def retry_after(answer: Any, depth: int = 0) -> float | None:
 
 
 def asked_wait(headers: Any) -> float | None:
-    """What the header Retry-After of an answer says, in s from now; None without one that can be read.
+    """What the header Retry-After of an answer says, in s from now; None without one that can be
+    read.
 
     >>> asked_wait({"retry-after": "2"}), asked_wait({})
     (2.0, None)
@@ -294,7 +310,9 @@ def _header(headers: Any, name: str) -> str:
 
 
 def _seconds(text: str, sent: str) -> float | None:
-    """Seconds, or a date as HTTP has it: from the answer's own date where it has one, for clocks differ."""
+    """Seconds, or a date as HTTP has it: from the answer's own date where it has one, for clocks
+    differ.
+    """
     try:
         seconds = float(text)
     except ValueError:

@@ -1,4 +1,5 @@
-"""The live view, in a process of its own (`python -m tpssim.live.panel`): frames in, lines or a panel out.
+"""The live view, in a process of its own (`python -m tpssim.live.panel`): frames in, lines or a
+panel out.
 
 Off a terminal a line a second; on one a panel that is redrawn, by rich where it is installed.
 """
@@ -27,7 +28,9 @@ INTERVALS = 4.0  # of the wanted rate, over which the achieved one is averaged a
 
 @record
 class Frame(NamedTuple):
-    """What has become of a run since the frame before: counts as they are, times of the stretch between."""
+    """What has become of a run since the frame before: counts as they are, times of the stretch
+    between.
+    """
 
     numbers: dict[str, Any]
     achieved: float  #: releases, 1/s, over at least `INTERVALS`
@@ -57,8 +60,8 @@ def frames(file: BinaryIO) -> Iterator[Frame]:
 def _achieved(seen: deque[tuple[float, int]], t: float, released: int, wanted: float) -> float:
     """Releases a second until `t`; forgets what is not averaged over any more.
 
-    The last call stands for the interval that it begins, also where that is not over: one call at the start
-    of a run is no call a second.
+    The last call stands for the interval that it begins, also where that is not over: one call at
+    the start of a run is no call a second.
     """
     interval = 1.0 / wanted if wanted > 0.0 else 0.0
     while len(seen) > 1 and seen[1][0] <= t - INTERVALS * interval:
@@ -116,7 +119,11 @@ def _asked(n: dict[str, Any]) -> str:
     (' of 80 commanded, 100 wanted', ', no rate is wanted')
     """
     commanded = f" of {n['rate']:.4g} commanded" if n["rate"] < math.inf else ""
-    return f"{commanded}, {n['tps']:g} wanted" if n["tps"] < math.inf else f"{commanded}, no rate is wanted"
+    return (
+        f"{commanded}, {n['tps']:g} wanted"
+        if n["tps"] < math.inf
+        else f"{commanded}, no rate is wanted"
+    )
 
 
 def spark(values: deque[float], top: float) -> str:
@@ -148,11 +155,12 @@ def show_panel(source: Iterator[Frame], about: dict[str, Any]) -> None:
     with Live(console=console, auto_refresh=False) as live:
         for frame in source:
             for said in frame.numbers["said"]:
-                # Above the panel, which is drawn again by this call, with its options: as a text, for with
-                # `markup=False` the panel would show its own marks.
+                # Above the panel, which is drawn again by this call, with its options: as a text,
+                # for with `markup=False` the panel would show its own marks.
                 console.print(Text(said))
             history.append(frame.achieved)
-            # A terminal shows ^C where the cursor is: on the last line, which has to have room for it.
+            # A terminal shows ^C where the cursor is: on the last line, which has to have room for
+            # it.
             panel = Constrain(drawn(frame, history, about), console.width - ROOM)
             live.update(panel, refresh=True)
 
@@ -176,7 +184,11 @@ def drawn(frame: Frame, history: deque[float], about: dict[str, Any]) -> Any:
     table.add_row("calls", _outcomes(n, "[bold red]{}[/]"))
     table.add_row(about["law"], n["why"] or "has not moved yet")
     return Panel(
-        table, title=_progress(n, about), title_align="left", expand=False, subtitle="Ctrl-C ends it"
+        table,
+        title=_progress(n, about),
+        title_align="left",
+        expand=False,
+        subtitle="Ctrl-C ends it",
     )
 
 
@@ -199,7 +211,10 @@ def _counts(n: dict[str, Any], room: int) -> list[str]:
 
 def _outcomes(n: dict[str, Any], bad: str) -> str:
     """Every call that was released, by what came of it; what came of none is left out."""
-    parts = [f"{n['ok']:,} ok", *(f"{bad.format(f'{count:,}')} {what}" for what, count in _kinds(n))]
+    parts = [
+        f"{n['ok']:,} ok",
+        *(f"{bad.format(f'{count:,}')} {what}" for what, count in _kinds(n)),
+    ]
     parts += [f"{n['forgotten']:,} forgotten"] if n["forgotten"] else []
     parts.append(f"{n['in_flight']:,} in flight")
     here = f"; {n['refused']:,} slots refused here" if n["refused"] else ""

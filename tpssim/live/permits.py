@@ -21,12 +21,14 @@ BAD, UNKNOWN = Outcome(FAILED), Outcome(UNFINISHED)
 
 
 class Permit:
-    """Leave to make one call. As a context it settles the call: latency from the release, and the outcome.
+    """Leave to make one call. As a context it settles the call: latency from the release, and the
+    outcome.
 
-    An exception in the body is a refusal (a status of 429 or 503), a timeout or a failure, by the rule of
-    `tpssim.live.outcomes` and whatever client raised it, and goes on to the caller. A response that raises
-    nothing is handed to `see`. Without a `with` call `see`, `done`, `fail`, `refused` or `drop`; the first
-    settles the call, later ones do nothing. Any thread may settle it.
+    An exception in the body is a refusal (a status of 429 or 503), a timeout or a failure, by the
+    rule of `tpssim.live.outcomes` and whatever client raised it, and goes on to the caller. A
+    response that raises nothing is handed to `see`. Without a `with` call `see`, `done`, `fail`,
+    `refused` or `drop`; the first settles the call, later ones do nothing. Any thread may settle
+    it.
 
     >>> import tpssim
     >>> handle = tpssim.throttle(range(3), tps=1000.0)
@@ -40,15 +42,29 @@ class Permit:
 
     #: (frame, place) of the `with` of a limiter that it was entered by, if it was.
     within: Any
-    __slots__ = ("_flow", "begun", "call", "in_flight", "open", "outcome", "released", "scheduled", "within")
+    __slots__ = (
+        "_flow",
+        "begun",
+        "call",
+        "in_flight",
+        "open",
+        "outcome",
+        "released",
+        "scheduled",
+        "within",
+    )
 
-    def __init__(self, flow: Flow, call: int, scheduled: float, released: float, in_flight: int) -> None:
+    def __init__(
+        self, flow: Flow, call: int, scheduled: float, released: float, in_flight: int
+    ) -> None:
         self._flow = flow
         self.call = call  #: number of the slot
         self.scheduled = scheduled  #: when it was due, s on the throttle's clock
         self.released = released  #: when it was given, s
         self.in_flight = in_flight  #: calls in flight then, this one included
-        self.begun = math.nan  #: when a worker took the call, s; nan if none did yet, or none has to
+        self.begun = (
+            math.nan
+        )  #: when a worker took the call, s; nan if none did yet, or none has to
         self.open = False  #: whether the call has begun, and nobody has settled it
         self.outcome: Outcome | None = None  #: what came of the call, once that is known
 
@@ -77,7 +93,9 @@ class Permit:
         self._settle(BAD)
 
     def refused(self, retry_after: float | None = None) -> None:
-        """The service refused the call (429, 503): a sign of overload. Seconds that it asks for, if any."""
+        """The service refused the call (429, 503): a sign of overload. Seconds that it asks for, if
+        any.
+        """
         self._settle(Outcome(REJECTED, checked_wait(retry_after)))
 
     def drop(self, timed_out: bool = False) -> None:
@@ -89,10 +107,11 @@ class Permit:
         self._settle(UNKNOWN)
 
     def see(self, answer: T) -> T:
-        """The call is over, with this response or exception, which is given back; its status says how.
+        """The call is over, with this response or exception, which is given back; its status says
+        how.
 
-        A response below 400 is ok, 429 and 503 are refusals, the rest are failures. What is no response (see
-        `tpssim.live.outcomes.outcome_of`) is ok too.
+        A response below 400 is ok, 429 and 503 are refusals, the rest are failures. What is no
+        response (see `tpssim.live.outcomes.outcome_of`) is ok too.
         """
         self._judge(answer)
         return answer
@@ -126,7 +145,9 @@ class Permit:
                 self._flow.settle(self, OK)
             else:
                 self._judge(error)
-        except BaseException:  # of a signal handler: nobody settles it later, and that may be kept for long
+        except (
+            BaseException
+        ):  # of a signal handler: nobody settles it later, and that may be kept for long
             if self.open:
                 self.forget()
             raise
@@ -141,9 +162,9 @@ class Permit:
 class OpenPermit(Permit):
     """A permit that nobody has settled yet, which is forgotten when it is garbage.
 
-    When it is settled it becomes a plain `Permit`, which has no finaliser: what a signal handler raises while
-    a finaliser runs is lost to the program. (At the first instruction of this one it still is, and then the
-    call stays in flight: there is nothing in Python that would see to it.)
+    When it is settled it becomes a plain `Permit`, which has no finaliser: what a signal handler
+    raises while a finaliser runs is lost to the program. (At the first instruction of this one it
+    still is, and then the call stays in flight: there is nothing in Python that would see to it.)
     """
 
     __slots__ = ()
@@ -189,18 +210,21 @@ class Handle:
 
     def __reduce_ex__(self, _: Any) -> Any:
         raise TypeError(
-            f"a {type(self).__name__} is not copied or pickled: its schedule belongs to one process; "
-            "allowed: hand on the object itself"
+            f"a {type(self).__name__} is not copied or pickled: its schedule belongs to one"
+            " process; allowed: hand on the object itself"
         )
 
     def see(self, answer: T) -> T:
         """In the body of a plain loop: the call in hand is over, with this response or exception.
 
-        As `Permit.see`. Without it a loop cannot know of a refusal: it takes what raises nothing for ok.
+        As `Permit.see`. Without it a loop cannot know of a refusal: it takes what raises nothing
+        for ok.
         """
         hand = self._hands.mine()
         if not hand:
-            raise InputError("see() without a call in hand; allowed: in the body of a loop over the throttle")
+            raise InputError(
+                "see() without a call in hand; allowed: in the body of a loop over the throttle"
+            )
         return hand[-1].see(answer)
 
     def why(self) -> str:

@@ -1,4 +1,6 @@
-"""A recording fed to its law again: the same observations, and so the same decisions, to the bit."""
+"""A recording fed to its law again: the same observations, and so the same decisions, to the
+bit.
+"""
 
 from __future__ import annotations
 
@@ -51,11 +53,15 @@ class Playback(NamedTuple):
 
 
 def read_recording(path: str | Path) -> Recording:
-    """Raises `InputError` for what is no recording, and for one that ended before its first call."""
+    """Raises `InputError` for what is no recording, and for one that ended before its first
+    call.
+    """
     header, *rest = events(path)
     report = rest.pop() if rest and rest[-1]["e"] == "stop" else {}
     if not rest or rest[0]["e"] != "start":
-        raise InputError(f"{path} has no call in it; allowed: the recording of a run that made calls")
+        raise InputError(
+            f"{path} has no call in it; allowed: the recording of a run that made calls"
+        )
     return Recording(header, rest[1:], report, rest[0])
 
 
@@ -73,8 +79,9 @@ def recorded_law(recording: Recording) -> Controller[Any]:
 def play(recording: Recording) -> Playback:
     """Feed a recording's news to its law, begun anew, and compare every state of its valves.
 
-    The release rule, the windows and the draws are those of the live run: only the times of events and the
-    outcomes of calls are taken from the recording. Raises `InputError` for events that cannot have been.
+    The release rule, the windows and the draws are those of the live run: only the times of events
+    and the outcomes of calls are taken from the recording. Raises `InputError` for events that
+    cannot have been.
     """
     header, start = recording.header, float(recording.start["t"])
     try:
@@ -92,7 +99,10 @@ def play(recording: Recording) -> Playback:
             if kind in ("release", "refuse"):
                 due, slot = pacer.due(), pacer.slot
                 if (due, slot) != (event["due"], event["call"]):
-                    found = f"call {slot} was due at {due!r}, recorded: {event['call']} at {event['due']!r}"
+                    found = (
+                        f"call {slot} was due at {due!r}, recorded: {event['call']} at"
+                        f" {event['due']!r}"
+                    )
                     return Playback(number, difference or found, list(calls.values()), pacer)
                 given = pacer.release(t)
                 outcome = UNFINISHED if given else REFUSED
@@ -102,10 +112,13 @@ def play(recording: Recording) -> Playback:
                 state = pacer.state
                 flying = float(pacer.flying)
                 flights[slot] = due, t, flying
-                calls[slot] = Call(due - start, released, math.nan, state.rate, state.limit, flying, outcome)
+                calls[slot] = Call(
+                    due - start, released, math.nan, state.rate, state.limit, flying, outcome
+                )
                 if given != (kind == "release"):
                     difference = (
-                        difference or f"call {slot} was {'released' if given else 'refused'}: not so live"
+                        difference
+                        or f"call {slot} was {'released' if given else 'refused'}: not so live"
                     )
             elif kind == "end":
                 slot, outcome = event["call"], event["outcome"]
@@ -143,4 +156,6 @@ def _differs(pacer: Pacer, event: Mapping[str, Any], number: int) -> str:
     found = state.rate, state.limit, state.reject
     if found == recorded:
         return ""
-    return f"event {number} ({event['e']} at {event['t']:.6f} s): valves {found}, recorded {recorded}"
+    return (
+        f"event {number} ({event['e']} at {event['t']:.6f} s): valves {found}, recorded {recorded}"
+    )

@@ -12,17 +12,19 @@ from tpssim.live.session import Flow
 class Begins:
     """The late policy once more, at the begin of calls instead of their release. Any thread.
 
-    Released calls that have waited for a worker would all begin as soon as the service is fast again, and it
-    is their begin that the service sees. So begins have a schedule of their own, `tps` a second: `due` says
-    when a call whose worker is free at `now` may begin, by the same rule as releases:
+    Released calls that have waited for a worker would all begin as soon as the service is fast
+    again, and it is their begin that the service sees. So begins have a schedule of their own,
+    `tps` a second: `due` says when a call whose worker is free at `now` may begin, by the same rule
+    as releases:
 
         due = max(previous + 1 / tps, now),  then previous = anchor(due, now)
 
-    With `late="burst"` all that has waited begins at once, and where no rate is wanted every call does.
+    With `late="burst"` all that has waited begins at once, and where no rate is wanted every call
+    does.
 
     >>> from tpssim import throttle
     >>> begins = Begins(throttle((), 10.0).flow)
-    >>> [begins.due(now) for now in (0.0, 5.0, 5.0, 5.0)]  # workers that are free again after five seconds
+    >>> [begins.due(now) for now in (0.0, 5.0, 5.0, 5.0)]  # workers free after 5 s
     [0.0, 5.0, 5.0, 5.1]
     """
 

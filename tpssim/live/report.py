@@ -22,20 +22,29 @@ class ThrottleWarning(RuntimeWarning):
 
 
 def warn(message: str) -> None:
-    """Warn at the caller's line that the run is at: of the first frame that is neither ours nor asyncio's."""
+    """Warn at the caller's line that the run is at: of the first frame that is neither ours nor
+    asyncio's.
+    """
     level, frame = 1, sys._getframe()
-    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in ("tpssim", "asyncio"):
+    while frame.f_back and frame.f_globals.get("__name__", "").split(".")[0] in (
+        "tpssim",
+        "asyncio",
+    ):
         level, frame = level + 1, frame.f_back
     warnings.warn(message, ThrottleWarning, stacklevel=level)
 
 
 @record
 class Report(NamedTuple):
-    """A live run in numbers: times in s, rates in 1/s, shares as fractions; nan where there is none."""
+    """A live run in numbers: times in s, rates in 1/s, shares as fractions; nan where there is
+    none.
+    """
 
     released: float  #: calls
     refused: float  #: calls that the law refused locally
-    went_without: float  #: waits for a slot that a timeout ended, or that were cancelled; a try is none
+    went_without: (
+        float  #: waits for a slot that a timeout ended, or that were cancelled; a try is none
+    )
     ok: float  #: calls that ended well
     errors: float  #: calls that failed, timed-out ones and refusals of the service included
     drops: float  #: errors that timed out or were refused by the service
@@ -50,7 +59,9 @@ class Report(NamedTuple):
     wanted: float  #: mean wanted rate, weighted by time
     commanded: float  #: mean rate that the law commanded, weighted by time
     rate: float  #: achieved: (released - 1) / seconds
-    begun_rate: float  #: (begun - 1) / time from the first begin to the last: what reached the service
+    begun_rate: (
+        float  #: (begun - 1) / time from the first begin to the last: what reached the service
+    )
     rate_error: float  #: |begun_rate / commanded - 1|
     target_error: float  #: |begun_rate / wanted - 1|
     drift_ppm: float  #: slope of lateness over time, 1e-6
@@ -111,26 +122,48 @@ class Report(NamedTuple):
         failed = self.errors - self.drops
         drift = ""  # where slots were given up, a line through the lags means nothing
         if not self.skipped:
-            drift = "; drift - ppm" if math.isnan(self.drift_ppm) else f"; drift {self.drift_ppm:.2f} ppm"
+            drift = (
+                "; drift - ppm"
+                if math.isnan(self.drift_ppm)
+                else f"; drift {self.drift_ppm:.2f} ppm"
+            )
         gone = f"; {self.went_without:.0f} waits without a slot" if self.went_without else ""
         lines = [
             f"{self.verdict}",
             f"  {calls}: {_rate(self.rate)}/s ({wanted}; off by {share(self.rate_error, 3)})",
-            f"  outcome   {self.ok:.0f} ok, {failed:.0f} failed, {self.timed_out:.0f} timed out,"
-            f" {self.refused_by_service:.0f} refused by the service, {self.forgotten:.0f} forgotten,"
-            f" {self.in_flight:.0f} open; {self.refused:.0f} slots refused here{gone}",
-            f"  latency   p50 {us(self.latency_p50)}, p99 {us(self.latency_p99)},"
-            f" max {us(self.latency_max)}; {share(self.blocked)} of the time in the caller,"
-            f" {share(self.fetching)} in the iterable",
-            f"  workers   {self.begun:.0f} begun, {_rate(self.begun_rate)}/s;"
-            f" waited p50 {us(self.wait_p50)}, p99 {us(self.wait_p99)};"
-            f" {us(self.service_mean)} a call, {share(self.busy)} busy",
-            f"  lateness  p50 {us(self.late_p50)}, p99 {us(self.late_p99)}, max {us(self.late_max)}{drift}",
-            f"  gaps      {self.gaps_within_10:.1%} within 10 %, {self.doubles:.1%} doubles,"
-            f" at most {self.most_in_10ms:.0f} in 10 ms, {self.most_in_1s:.0f} in 1 s",
-            f"  schedule  {self.caught_up:.0f} caught up, {self.skipped:.0f} skipped ({us(self.lost)}),"
-            f" {self.re_anchored:.0f} re-anchored, {self.held:.0f} held by the limit",
-            f"  cost      {share(self.spin_cpu, 1)} of a core spun, threshold {us(self.spin_threshold)}",
+            (
+                f"  outcome   {self.ok:.0f} ok, {failed:.0f} failed, {self.timed_out:.0f} timed"
+                f" out, {self.refused_by_service:.0f} refused by the service, {self.forgotten:.0f}"
+                f" forgotten, {self.in_flight:.0f} open; {self.refused:.0f} slots refused"
+                f" here{gone}"
+            ),
+            (
+                f"  latency   p50 {us(self.latency_p50)}, p99 {us(self.latency_p99)},"
+                f" max {us(self.latency_max)}; {share(self.blocked)} of the time in the caller,"
+                f" {share(self.fetching)} in the iterable"
+            ),
+            (
+                f"  workers   {self.begun:.0f} begun, {_rate(self.begun_rate)}/s;"
+                f" waited p50 {us(self.wait_p50)}, p99 {us(self.wait_p99)};"
+                f" {us(self.service_mean)} a call, {share(self.busy)} busy"
+            ),
+            (
+                f"  lateness  p50 {us(self.late_p50)}, p99 {us(self.late_p99)}, max"
+                f" {us(self.late_max)}{drift}"
+            ),
+            (
+                f"  gaps      {self.gaps_within_10:.1%} within 10 %, {self.doubles:.1%} doubles,"
+                f" at most {self.most_in_10ms:.0f} in 10 ms, {self.most_in_1s:.0f} in 1 s"
+            ),
+            (
+                f"  schedule  {self.caught_up:.0f} caught up, {self.skipped:.0f} skipped"
+                f" ({us(self.lost)}), {self.re_anchored:.0f} re-anchored, {self.held:.0f} held by"
+                " the limit"
+            ),
+            (
+                f"  cost      {share(self.spin_cpu, 1)} of a core spun, threshold"
+                f" {us(self.spin_threshold)}"
+            ),
         ]
         if math.isnan(self.wait_p50):
             del lines[4]  # no call has waited for a worker

@@ -1,4 +1,5 @@
-"""What a run says of itself: its report, what somebody sees who looks on, why its law did what it did.
+"""What a run says of itself: its report, what somebody sees who looks on, why its law did what it
+did.
 
 Whoever asks for numbers holds the lock of the flow, and has had the last release counted.
 """

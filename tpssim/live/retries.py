@@ -1,4 +1,6 @@
-"""When a call is tried again: a number, a policy of ours, or one of tenacity's, which is not imported."""
+"""When a call is tried again: a number, a policy of ours, or one of tenacity's, which is not
+imported.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def policy_of(retries: Any, call: Callable[..., Any]) -> Policy | None:
     >>> policy_of(None, abs) is None, policy_of(0, abs) is None
     (True, True)
     """
-    if retries is None or (retries == 0 and isinstance(retries, int) and not isinstance(retries, bool)):
+    if retries is None or (
+        retries == 0 and isinstance(retries, int) and not isinstance(retries, bool)
+    ):
         return None
     if isinstance(retries, Retry):
         return _counted(checked(retries, "retries"))
@@ -117,7 +121,9 @@ def _as_tenacity(retrying: Any, call: Callable[..., Any]) -> Policy:
         if attempt.outcome.code == UNFINISHED:
             return None
         state = _State(retrying, call, attempt)
-        if not (type(attempt.error).__name__ == "TryAgain" or _answer(retrying.retry(state), "retry")):
+        if not (
+            type(attempt.error).__name__ == "TryAgain" or _answer(retrying.retry(state), "retry")
+        ):
             return None
         state.upcoming_sleep = seconds = float(_answer(retrying.wait(state), "wait"))
         if _answer(retrying.stop(state), "stop"):

@@ -13,14 +13,15 @@ from tpssim.live.signal_handlers import by_handler
 class Guard:
     """A lock, and what has to wait for it without waiting.
 
-    The thread that holds the lock may be interrupted by code that wants it too: a signal handler, the
-    finaliser of an object, a law that asks for a report. What such code wants done is posted, and done as
-    soon as the lock is free; so a handler never waits for the very thread that it interrupts.
+    The thread that holds the lock may be interrupted by code that wants it too: a signal handler,
+    the finaliser of an object, a law that asks for a report. What such code wants done is posted,
+    and done as soon as the lock is free; so a handler never waits for the very thread that it
+    interrupts.
 
-    Whoever has held `lock` calls `drain` afterwards if there is `mail`. The lock is taken by `with` of itself
-    and not of an object around it: a signal handler may raise at the first instruction of a function, and a
-    lock that is given back in an `__exit__` of ours would never be. What is posted may be begun, cut short by
-    such an exception, and begun again.
+    Whoever has held `lock` calls `drain` afterwards if there is `mail`. The lock is taken by `with`
+    of itself and not of an object around it: a signal handler may raise at the first instruction of
+    a function, and a lock that is given back in an `__exit__` of ours would never be. What is
+    posted may be begun, cut short by such an exception, and begun again.
     """
 
     def __init__(self) -> None:
@@ -57,7 +58,9 @@ class Guard:
                 while self.mail:
                     self._deliver()
             finally:
-                if taken or self.mine():  # a handler may have raised when it was taken and nobody knew yet
+                if (
+                    taken or self.mine()
+                ):  # a handler may have raised when it was taken and nobody knew yet
                     self.lock.release()
 
     def _deliver(self) -> None:

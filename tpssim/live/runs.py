@@ -36,21 +36,24 @@ def run(
     started: Callable[[Throttle[Any]], Any] | None = None,
     **options: Any,
 ) -> Run:
-    """Call `call(item)` at `tps` a second from a pool of threads: the schedule does not wait for the calls.
+    """Call `call(item)` at `tps` a second from a pool of threads: the schedule does not wait for
+    the calls.
 
-    With all workers busy, released calls wait for one; their latency counts from the release, so a pool that
-    is too small shows. With `workers=0` there is no pool: one call at a time, on this thread, as in a loop
-    over `throttle`. Options as of `throttle`; `started` gets the throttle before the first call.
+    With all workers busy, released calls wait for one; their latency counts from the release, so a
+    pool that is too small shows. With `workers=0` there is no pool: one call at a time, on this
+    thread, as in a loop over `throttle`. Options as of `throttle`; `started` gets the throttle
+    before the first call.
 
-    An exception in a call is a refusal (429, 503), a timeout or a failure, whatever client raised it, and so
-    is a response that the call returns (see `tpssim.live.outcomes`). `retries` tries such calls again: a
-    number of times, by a `tpssim.Retry`, or by the conditions of tenacity's `Retrying(...)`. A retry is a
-    call under the ceiling: it waits for a slot like any other, and at least as long as the service asked.
+    An exception in a call is a refusal (429, 503), a timeout or a failure, whatever client raised
+    it, and so is a response that the call returns (see `tpssim.live.outcomes`). `retries` tries
+    such calls again: a number of times, by a `tpssim.Retry`, or by the conditions of tenacity's
+    `Retrying(...)`. A retry is a call under the ceiling: it waits for a slot like any other, and at
+    least as long as the service asked.
 
-    `stop()` lets the calls in hand end; what waits for a worker or a retry is `pending`. So does an interrupt
-    or an exception that ends a program (`SystemExit`) in a call: it reaches the caller when the pool has
-    stopped, and carries what was done as its attribute `run`. With `results=False` results and failed items
-    are not kept, only counted: for runs without an end.
+    `stop()` lets the calls in hand end; what waits for a worker or a retry is `pending`. So does an
+    interrupt or an exception that ends a program (`SystemExit`) in a call: it reaches the caller
+    when the pool has stopped, and carries what was done as its attribute `run`. With
+    `results=False` results and failed items are not kept, only counted: for runs without an end.
 
     >>> run(abs, range(5), 1000.0, workers=2).report.ok
     5
@@ -69,7 +72,9 @@ def run(
         else:
             if inspect.iscoroutine(result):
                 result.close()
-                raise InputError(f"call={call!r} returned a coroutine that nobody awaits; allowed: with arun")
+                raise InputError(
+                    f"call={call!r} returned a coroutine that nobody awaits; allowed: with arun"
+                )
             jobs.end(job, permit, result)
 
     with throttle(jobs.source(cycled(items, total)), tps, **options) as paced:
@@ -133,7 +138,9 @@ def _pooled(paced: Throttle[Job[T]], make: Callable[[Job[T], Permit], None], wor
     pool: list[threading.Thread] = []
     try:
         for i in range(workers):
-            thread = threading.Thread(target=work, args=(i,), name=f"tpssim worker {i}", daemon=True)
+            thread = threading.Thread(
+                target=work, args=(i,), name=f"tpssim worker {i}", daemon=True
+            )
             thread.start()
             pool.append(thread)
         for given in paced.permits():

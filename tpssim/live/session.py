@@ -1,4 +1,6 @@
-"""A stream of calls under a law: slots, counts, journal. All of a throttle but items and waiting."""
+"""A stream of calls under a law: slots, counts, journal. All of a throttle but items and
+waiting.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ from tpssim.live.signal_handlers import by_handler
 from tpssim.live.stats import CALLER, LIMIT, MACHINE, RETRIES, SOURCE, Tally
 from tpssim.live.waiters import Line
 
-#: So long may calls be open behind a closed limit, none of them ending, before somebody is told of it, s.
+#: So long may calls be open behind a closed limit, none of them ending, before somebody is told of
+#: it, s.
 PATIENCE = 30.0
 
 
@@ -60,10 +63,10 @@ class Flow:
     The methods that say so may be called from any thread; those may be called from signal handlers,
     finalisers and laws too.
 
-    A signal handler may raise in the middle of anything. What counts is therefore done by plain stores one
-    after the other, between which the interpreter calls nobody (see `Line`), or is put back: a slot is
-    released, and a call settled, or it is not. What may be lost is an observation of the law, or one value
-    of a distribution.
+    A signal handler may raise in the middle of anything. What counts is therefore done by plain
+    stores one after the other, between which the interpreter calls nobody (see `Line`), or is put
+    back: a slot is released, and a call settled, or it is not. What may be lost is an observation
+    of the law, or one value of a distribution.
     """
 
     # Beyond 30 attributes without slots CPython looks up each of them in a dict.
@@ -138,15 +141,23 @@ class Flow:
         except Exception as error:
             wrong = f"{type(error).__name__}: {error}"
         if wrong:
-            raise InputError(f"controller {self.name} begins with nonsense at tps={self.target:g}: {wrong}")
+            raise InputError(
+                f"controller {self.name} begins with nonsense at tps={self.target:g}: {wrong}"
+            )
         self.stopped = False
         self.classify: Classify | None = None  #: the user's word on what came of a call, if any
-        self.retrying = 0.0  #: s that a run only waited for retries, which is not the iterable's doing
-        self.heard = False  #: whether anybody has said what came of a call, or raised something in it
+        self.retrying = (
+            0.0  #: s that a run only waited for retries, which is not the iterable's doing
+        )
+        self.heard = (
+            False  #: whether anybody has said what came of a call, or raised something in it
+        )
         self.tally = Tally()
         self.pacer: Pacer | None = None
         self.watch: Watch | None = None
-        self.changed: tuple[Any, Any, Any] | None = None  #: (state, observation, state) of the last move
+        self.changed: tuple[Any, Any, Any] | None = (
+            None  #: (state, observation, state) of the last move
+        )
         self.calls = "blocking"  #: how they are made: blocking, permits, pool(N), async, async(N)
         self.workers = 0  #: that make them; 0: as many as it takes, or none
         self.tasks = False  #: whether tasks of an event loop make them
@@ -154,9 +165,11 @@ class Flow:
         self.on_demand = False  #: whether there are no items: a call is made when somebody asks
         #: The last release, not yet counted: the caller, who waits for this moment, goes first.
         self._uncounted: (
-            tuple[float, float, float, float, float, bool, int, int, Any, float, float, float] | None
+            tuple[float, float, float, float, float, bool, int, int, Any, float, float, float]
+            | None
         ) = None
-        #: The last that was counted; at its end: s in the caller's code, in the iterable, and for retries.
+        #: The last that was counted; at its end: s in the caller's code, in the iterable, and for
+        #: retries.
         self._before: tuple[Any, ...] = 0.0, 0.0, 0.0
         self.released_at = math.nan  #: the last release, s
         self.complaint = ""  #: what `deadline` would have the caller warned of, without our lock
@@ -192,14 +205,19 @@ class Flow:
         }
 
     def begin(self, in_loop: bool) -> float:
-        """The first moment of the run: the law's time starts. `in_loop`: the first one to ask is a task."""
+        """The first moment of the run: the law's time starts. `in_loop`: the first one to ask is a
+        task.
+        """
         with self._lock:
             start = self.timing.now()
             pacer = Pacer(self.law, self.target, start, *draws(self.seed), late=self.late)
             if wrong := nonsense(pacer.state):
                 self._failure = Aborted(f"{self.name} answered nonsense: {wrong}")
             watch = None if self.borrowed else Watch(self.tally, start, in_loop)
-            what = f'"e": "start", "t": {start!r}, "tps": {number(self.target)}, "calls": "{self.calls}"'
+            what = (
+                f'"e": "start", "t": {start!r}, "tps": {number(self.target)}, "calls":'
+                f' "{self.calls}"'
+            )
             line = f"{{{what}, {valves(pacer.state)}"
             self.free_since = start  # from here on nothing is called
             self.watch = watch
@@ -275,7 +293,8 @@ class Flow:
             if look_at == math.inf and not self._starved:
                 self._starved = True
                 self.complaint = (
-                    f"{self.name} closed its valve and nothing is in flight: only tps or stop() can end this"
+                    f"{self.name} closed its valve and nothing is in flight: only tps or stop() can"
+                    " end this"
                 )
         elif (
             not self.borrowed
@@ -283,13 +302,16 @@ class Flow:
             and pacer.flying + 1 > pacer.state.limit
             and not self._stuck
         ):
-            since = max(self.released_at, self._moved_at) if self._moved_at > 0.0 else self.released_at
+            since = (
+                max(self.released_at, self._moved_at) if self._moved_at > 0.0 else self.released_at
+            )
             if self.timing.now() < since + PATIENCE:
                 return min(look_at, since + PATIENCE)
             self._stuck = True
             self.complaint = (
-                f"{pacer.flying} calls are open, as many as {self.name} lets be in flight, and for "
-                f"{PATIENCE:g} s none has ended: settle each permit (with permit: ..., or done, fail, drop)"
+                f"{pacer.flying} calls are open, as many as {self.name} lets be in flight, and for"
+                f" {PATIENCE:g} s none has ended: settle each permit (with permit: ..., or done,"
+                " fail, drop)"
             )
         return look_at
 
@@ -308,7 +330,9 @@ class Flow:
             assert self.pacer is not None
             slots = self.pacer.skipped - tally.skipped
             if slots > 0.0:
-                body, item, retry = (at - then for at, then in zip(spent, self._before[-3:], strict=True))
+                body, item, retry = (
+                    at - then for at, then in zip(spent, self._before[-3:], strict=True)
+                )
                 seconds = slots / speed if speed > 0.0 else 0.0
                 longest, waited = max((body, CALLER), (item - retry, SOURCE), (retry, RETRIES))
                 cause = LIMIT if held else waited if longest > 0.5 * seconds else MACHINE
@@ -350,8 +374,8 @@ class Flow:
         if self.journal is not None and self.journal.failure is not None:
             reason = self.journal.failure.strerror
             raise Aborted(
-                f"the recording stopped: {self.journal.path}: {reason}; {self.tally.released} calls were "
-                "made, what is written is whole"
+                f"the recording stopped: {self.journal.path}: {reason}; {self.tally.released} calls"
+                " were made, what is written is whole"
             ) from self.journal.failure
 
     def release(self, now: float, begun: float) -> Permit | None:
@@ -371,7 +395,9 @@ class Flow:
                     new = OpenPermit(self, call, due, now, flying)
                     try:
                         given = (
-                            pacer.release(now) if pacer.admit is None else self._guarded(pacer.release, now)
+                            pacer.release(now)
+                            if pacer.admit is None
+                            else self._guarded(pacer.release, now)
                         )
                     except BaseException:  # of a signal handler: nothing has been released
                         pacer.slot, pacer.flying = call, flying - 1
@@ -381,7 +407,17 @@ class Flow:
                         held = pacer.held_slot == call
                         state, target, tally = pacer.state, pacer.target, self.tally
                         spent = state, tally.blocked, tally.fetching, self.retrying
-                        self._uncounted = due, now, state.rate, target, begun, held, call, flying, *spent
+                        self._uncounted = (
+                            due,
+                            now,
+                            state.rate,
+                            target,
+                            begun,
+                            held,
+                            call,
+                            flying,
+                            *spent,
+                        )
                         new.open = True
                         permit = new
                     else:
@@ -389,7 +425,9 @@ class Flow:
             if self._guard.mail:
                 self._guard.drain()
         except BaseException:
-            if permit is not None:  # whoever asked never gets it, and the exception may be kept for long
+            if (
+                permit is not None
+            ):  # whoever asked never gets it, and the exception may be kept for long
                 permit.forget()
             raise
         return permit
@@ -404,7 +442,9 @@ class Flow:
         self._check()
 
     def _end_window(self, pacer: Pacer) -> None:
-        """A window is looked at as of its end, also if nobody had time then: as under virtual time."""
+        """A window is looked at as of its end, also if nobody had time then: as under virtual
+        time.
+        """
         end = pacer.look_at
         self._guarded(pacer.look, end)
         if self._failure is not None:
@@ -470,7 +510,9 @@ class Flow:
             self.end()
 
     def _cut_short(self, permit: Permit, now: float, outcome: int, flying: int) -> None:
-        """A signal handler has raised while a call was settled: it is counted, or it is open still."""
+        """A signal handler has raised while a call was settled: it is counted, or it is open
+        still.
+        """
         assert self.pacer is not None
         if permit.open:
             self.pacer.flying = flying
@@ -497,8 +539,8 @@ class Flow:
     def _guarded(self, tell: Callable[..., Any], *news: Any) -> Any:
         """Let the law speak; one that raises or answers nonsense ends the run, in one line.
 
-        Raises what a signal handler raised meanwhile, which is none of the law's doing: it has not spoken.
-        (What it keeps in its `memory` may be of half an update then.)
+        Raises what a signal handler raised meanwhile, which is none of the law's doing: it has not
+        spoken. (What it keeps in its `memory` may be of half an update then.)
         """
         pacer = self.pacer
         assert pacer is not None
@@ -523,7 +565,9 @@ class Flow:
                 raise
             self.ending = True
             if self._failure is None:
-                self._failure = Aborted(f"{self.name} answered nonsense: {type(error).__name__}: {error}")
+                self._failure = Aborted(
+                    f"{self.name} answered nonsense: {type(error).__name__}: {error}"
+                )
                 self._failure.__cause__ = error
             return None
         return answer
@@ -531,8 +575,8 @@ class Flow:
     def retarget(self, tps: float) -> None:
         """Another wanted rate from now on. Any thread; from within a law, once it has answered.
 
-        A law that answers a change of it by another one gets it at the next look at the schedule: it may
-        never come to an end.
+        A law that answers a change of it by another one gets it at the next look at the schedule:
+        it may never come to an end.
         """
         tps = checked_target(tps, self.name, self.law)
         if self._changing and self._mine():
@@ -572,7 +616,9 @@ class Flow:
                 self._wish = wish
 
     def stop(self) -> None:
-        """No more releases, and whoever waits for one is sent away. Any thread, and signal handlers."""
+        """No more releases, and whoever waits for one is sent away. Any thread, and signal
+        handlers.
+        """
         self.stopped = self.ending = True
         self._guard.post(self._send_away)
 
@@ -584,7 +630,9 @@ class Flow:
         """A release on a stand-in, with the same law and code: see `PreciseClock.rehearse`."""
         stand_in = Flow(self.target, self.law, self.late, None, self.seed, self.timing, {})
         stand_in._starved = True  # it has nobody to warn
-        pacer = stand_in.pacer = Pacer(self.law, self.target, 0.0, *draws(self.seed), late=self.late)
+        pacer = stand_in.pacer = Pacer(
+            self.law, self.target, 0.0, *draws(self.seed), late=self.late
+        )
 
         def rehearse() -> bool:
             try:
@@ -593,7 +641,8 @@ class Flow:
             except Exception as error:
                 if by_handler(error):
                     raise
-                return False  # the law's own doing: should it do so in earnest, the run is aborted then
+                # the law's own doing: should it do so in earnest, the run is aborted then
+                return False
             if permit is not None:
                 permit.open = False
                 permit.__class__ = Permit
@@ -603,7 +652,9 @@ class Flow:
         return rehearse
 
     def finish(self) -> None:
-        """Nothing more will be released; the run is over when what is in flight has settled. Any thread."""
+        """Nothing more will be released; the run is over when what is in flight has settled. Any
+        thread.
+        """
         self._guard.post(self._finish)
 
     def _finish(self) -> None:
@@ -617,7 +668,9 @@ class Flow:
 
     def fall(self) -> None:
         """If the law or the recording has failed, this was the end of the run."""
-        if self._failure is not None or (self.journal is not None and self.journal.failure is not None):
+        if self._failure is not None or (
+            self.journal is not None and self.journal.failure is not None
+        ):
             self.stop()
             self.end()
 
@@ -627,7 +680,9 @@ class Flow:
             self._count()
             journal = self.journal
             if journal is not None:
-                numbers = {k: v for k, v in report_of(self)._asdict().items() if v == v and v != math.inf}
+                numbers = {
+                    k: v for k, v in report_of(self)._asdict().items() if v == v and v != math.inf
+                }
                 line = json.dumps({"e": "stop", "t": self.timing.now(), **numbers}) + "\n"
                 self.journal = None
                 journal.lines += (line,)
@@ -662,7 +717,9 @@ class Flow:
         return why_of(self)
 
     def glimpse(self) -> tuple[dict[str, Any], bytes, bytes]:
-        """Numbers and the bins of lateness and latency, for somebody who looks on. Any thread, in 20 us."""
+        """Numbers and the bins of lateness and latency, for somebody who looks on. Any thread, in
+        20 us.
+        """
         with self._lock:
             self._count()
             seen = glimpse_of(self)

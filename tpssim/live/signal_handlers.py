@@ -10,11 +10,13 @@ from types import FrameType
 def by_handler(error: BaseException) -> bool:
     """Whether a signal handler raised this, and not the code in whose midst it was called.
 
-    The interpreter calls a handler as `handler(number, frame)` with the frame that it interrupts, which is
-    the one that the handler returns to; nobody else calls a function like that. (A handler written in C
-    leaves no frame: Python's own raises `KeyboardInterrupt`, which nobody takes for an error.)
+    The interpreter calls a handler as `handler(number, frame)` with the frame that it interrupts,
+    which is the one that the handler returns to; nobody else calls a function like that. (A handler
+    written in C leaves no frame: Python's own raises `KeyboardInterrupt`, which nobody takes for an
+    error.)
     """
-    # Not the frame that has caught it: a look at its variables would make a cycle of it and the exception.
+    # Not the frame that has caught it: a look at its variables would make a cycle of it and the
+    # exception.
     trace = error.__traceback__ and error.__traceback__.tb_next
     while trace is not None:
         if _is_handler(trace.tb_frame):

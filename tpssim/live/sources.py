@@ -10,7 +10,9 @@ T = TypeVar("T")
 
 
 class Source(Generic[T]):
-    """The items of a plain iterable. Only the head of the line fetches, so there is one at a time."""
+    """The items of a plain iterable. Only the head of the line fetches, so there is one at a
+    time.
+    """
 
     def __init__(self, items: Iterator[T]) -> None:
         self.items = items

@@ -93,11 +93,17 @@ class Tally:
         self.first_begun = self.last_begun = self.last_end = math.nan
         self.running = 0  #: calls that workers are at
         self._served = 0  # those that they ended
-        self._service = self._open = 0.0  # s: calls that workers ended; the beginnings of the others
+        self._service = self._open = (
+            0.0  # s: calls that workers ended; the beginnings of the others
+        )
         self._slower = Trend()
-        self._stretches: list[tuple[float, float, float]] = []  # (start, end, wanted rate) of the present gap
+        self._stretches: list[
+            tuple[float, float, float]
+        ] = []  # (start, end, wanted rate) of the present gap
         self.blocked = self.fetching = 0.0  # s in the caller's code, and in the iterable
-        self.computed: list[float] = []  # s of processor time, by worker of a pool, as of its last call
+        self.computed: list[
+            float
+        ] = []  # s of processor time, by worker of a pool, as of its last call
         self.behind = self.overtaken = 0  # releases late by our own doing, and by the caller's
         self._ours = 0.0  # s of the present lag that are our own doing
 
@@ -105,18 +111,21 @@ class Tally:
     def released(self) -> int:
         return self.lateness.n
 
-    def release(self, due: float, now: float, speed: float, target: float, begun: float, held: bool) -> None:
+    def release(
+        self, due: float, now: float, speed: float, target: float, begun: float, held: bool
+    ) -> None:
         """A release at `now` that was due at `due`, at a commanded rate.
 
-        `begun` is when the pacing thread would have been free to wait for it, did we take no time ourselves;
-        `held`: the limit valve had it wait longer.
+        `begun` is when the pacing thread would have been free to wait for it, did we take no time
+        ourselves; `held`: the limit valve had it wait longer.
         """
         late = now - due
         self.lateness.add(late)
         n = self.lateness.n
         if late < 0.0:
             self.early += 1
-        # A lag is ours if we woke up too late, and until it is made up for; the rest of it is the caller's.
+        # A lag is ours if we woke up too late, and until it is made up for; the rest of it is the
+        # caller's.
         ours = 0.0 if held else now - (begun if begun > due else due)
         if begun > due:
             ours += self._ours
@@ -125,8 +134,8 @@ class Tally:
             if ours < 0.0:
                 ours = 0.0
         self._ours = ours
-        # What a service could notice: the next one is due already, and two calls come closer than a network
-        # would have them come anyway.
+        # What a service could notice: the next one is due already, and two calls come closer than a
+        # network would have them come anyway.
         if ours > 1e-3 and 1.0 < ours * speed < math.inf and ours > 0.5 * late:
             self.behind += 1
         elif begun > due and not held and ours <= 0.5 * late:
@@ -177,7 +186,8 @@ class Tally:
     def _of_stretches(self, now: float, speed: float, target: float) -> tuple[float, float]:
         """(calls that were commanded, that were wanted) in a gap in which the wanted rate changed.
 
-        By the release rule the commanded rate counts for the whole gap, each wanted rate for its time.
+        By the release rule the commanded rate counts for the whole gap, each wanted rate for its
+        time.
         """
         stretches = [*self._stretches, (self._stretches[-1][1], now, target)]
         self._stretches.clear()
@@ -201,7 +211,9 @@ class Tally:
         self.begun_in_1s.add(now)
 
     def part(self, flying: int) -> None:
-        """In a forked child: calls in flight are the parent's, and nothing more will be known of them."""
+        """In a forked child: calls in flight are the parent's, and nothing more will be known of
+        them.
+        """
         self.forgotten += flying
         self.running, self._open = 0, 0.0
 
@@ -213,7 +225,9 @@ class Tally:
         return (self._service + self.running * now - self._open) / (workers * seconds)
 
     def service(self) -> float:
-        """Mean time from begin to end of the calls that workers have ended; nan if there is none."""
+        """Mean time from begin to end of the calls that workers have ended; nan if there is
+        none.
+        """
         return self._service / self._served if self._served else math.nan
 
     @property
@@ -222,7 +236,9 @@ class Tally:
         return self.timed_out + self.refused_by_service
 
     def slower(self) -> float:
-        """By how much a call takes longer than the one a second before: 1 if half of the rate is served."""
+        """By how much a call takes longer than the one a second before: 1 if half of the rate is
+        served.
+        """
         return self._slower.slope()
 
     @property
@@ -276,7 +292,9 @@ class Tally:
                 self.refused_by_service += 1
 
     def numbers(self, workers: int, now: float) -> dict[str, float]:
-        """What a report says of the calls, by its names. `workers` is 0 where their number is not limited."""
+        """What a report says of the calls, by its names. `workers` is 0 where their number is not
+        limited.
+        """
         rate, commanded, wanted = self.rates()
         gaps = max(self.released - 1, 1)
         late, latency, waits = self.lateness, self.latency, self.waits

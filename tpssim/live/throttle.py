@@ -24,16 +24,17 @@ T = TypeVar("T")
 class Throttle(Handle, Generic[T]):
     """What `throttle` returns: an iterator over items at their times, and the handle of the run.
 
-    Any number of threads may iterate it at once (`for`, `next`, `permits`): there is one schedule, they get
-    its slots in the order in which they asked, and each item comes once. A call that came by plain iteration
-    belongs to the thread that received it (to the task, if one runs there), and is over when that one asks
-    again, gets the end, closes the throttle or leaves its `with`; if the thread ends first, the call is
-    forgotten. `ThreadPoolExecutor.map(call, throttle(...))` asks from one thread, so each call would be over
-    at once: use `run`, or hand the permit to the worker.
+    Any number of threads may iterate it at once (`for`, `next`, `permits`): there is one schedule,
+    they get its slots in the order in which they asked, and each item comes once. A call that came
+    by plain iteration belongs to the thread that received it (to the task, if one runs there), and
+    is over when that one asks again, gets the end, closes the throttle or leaves its `with`; if the
+    thread ends first, the call is forgotten. `ThreadPoolExecutor.map(call, throttle(...))` asks
+    from one thread, so each call would be over at once: use `run`, or hand the permit to the
+    worker.
 
-    Nothing is lost by a wait that ends early, by an interrupt, an error or `stop`: the item that was fetched
-    is `pending` and comes next. As a context it closes itself, and an exception that leaves the block counts
-    as a failure of the call in hand.
+    Nothing is lost by a wait that ends early, by an interrupt, an error or `stop`: the item that
+    was fetched is `pending` and comes next. As a context it closes itself, and an exception that
+    leaves the block counts as a failure of the call in hand.
 
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> paced = throttle(range(20), tps=2000.0)
@@ -60,7 +61,9 @@ class Throttle(Handle, Generic[T]):
         self._timing = PreciseClock(spin) if clock is None else BorrowedClock(clock, spin)
         self._hands = Hands()
         options = {"total": total, "spin": spin}
-        self.flow = Flow(tps, controller, late, record, seed, self._timing, options, clock is not None)
+        self.flow = Flow(
+            tps, controller, late, record, seed, self._timing, options, clock is not None
+        )
         self.flow.classify = classify
         if isinstance(self._timing, PreciseClock):
             self._timing.rehearse = self.flow.rehearsal()
@@ -116,7 +119,10 @@ class Throttle(Handle, Generic[T]):
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         hand = self._hands.mine()
         while hand:
@@ -148,7 +154,9 @@ class Permits(Generic[T]):
         return self
 
     def __next__(self) -> tuple[T, Permit]:
-        throttle = self._throttle  # as `next`, in fewer steps: this is where a loop over permits comes by
+        throttle = (
+            self._throttle
+        )  # as `next`, in fewer steps: this is where a loop over permits comes by
         flow = throttle.flow
         got = ask(flow, throttle._timing, throttle._source, flow.timing.now())
         if got is None:
@@ -180,28 +188,31 @@ def throttle(
 ) -> Throttle[T]:
     """Iterate over items at `tps` a second, exactly on schedule, or as a controller commands.
 
-    Slot k is due at `due_k = due_(k-1) + 1 / min(rate, tps)`, where `rate` is the law's; never "now plus an
-    interval", so nothing drifts. The time from one item to the request for the next is the latency of the
-    call that the law sees. One call at a time: a body that is slower than the interval holds up the schedule
-    (`run` has workers; or let several threads iterate the one object that this returns, see `Throttle`).
+    Slot k is due at `due_k = due_(k-1) + 1 / min(rate, tps)`, where `rate` is the law's; never "now
+    plus an interval", so nothing drifts. The time from one item to the request for the next is the
+    latency of the call that the law sees. One call at a time: a body that is slower than the
+    interval holds up the schedule (`run` has workers; or let several threads iterate the one object
+    that this returns, see `Throttle`).
 
-    - `total`: that many items, the iterable begun anew at its end; None: one pass. A slot that the law
-      refuses keeps its item for the next.
-    - `controller`: None (the fixed rate), a spec such as `"headroom"` or `"aimd:dec_rate=0.8"`, or a record
-      (or a class of records) from `tpssim.CONTROLLERS` or of your own.
-    - `late`: what becomes of missed slots. `"auto"`: `tps` is a ceiling, and what a delay of more than
-      0.1 s (or one interval) cost is not made up; `"burst"`: everything is made up at once; `"capped(N)"`,
-      `"delay"`, `"skip"`: N slots, none, none and the ticks stay.
-    - `spin`: `"auto"` (the last moments before a deadline are spent reading the clock: as long as wake-ups
-      are late on this machine, measured and tracked), seconds, or `"off"`.
-    - `clock`: one with `now()` and `wait(deadline, spin)`, such as `tpssim.VirtualClock`; None: real time.
+    - `total`: that many items, the iterable begun anew at its end; None: one pass. A slot that the
+      law refuses keeps its item for the next.
+    - `controller`: None (the fixed rate), a spec such as `"headroom"` or `"aimd:dec_rate=0.8"`, or
+      a record (or a class of records) from `tpssim.CONTROLLERS` or of your own.
+    - `late`: what becomes of missed slots. `"auto"`: `tps` is a ceiling, and what a delay of more
+      than 0.1 s (or one interval) cost is not made up; `"burst"`: everything is made up at once;
+      `"capped(N)"`, `"delay"`, `"skip"`: N slots, none, none and the ticks stay.
+    - `spin`: `"auto"` (the last moments before a deadline are spent reading the clock: as long as
+      wake-ups are late on this machine, measured and tracked), seconds, or `"off"`.
+    - `clock`: one with `now()` and `wait(deadline, spin)`, such as `tpssim.VirtualClock`; None:
+      real time.
     - `record`: a file that the run is written to as it goes (`python -m tpssim replay FILE`).
     - `seed`: of the draws of laws that probe at random or refuse calls.
-    - `classify`: what became of a call, where the rule of `tpssim.live.outcomes` does not know: a function of
-      its exception or response that gives "ok", "failed", "timed out", "refused", or None for the rule.
+    - `classify`: what became of a call, where the rule of `tpssim.live.outcomes` does not know: a
+      function of its exception or response that gives "ok", "failed", "timed out", "refused", or
+      None for the rule.
 
-    A plain loop takes a call for ok when its body ends without an exception. An answer that raises nothing
-    (429 from `requests.post`) is handed to `see`, or refusals go unseen:
+    A plain loop takes a call for ok when its body ends without an exception. An answer that raises
+    nothing (429 from `requests.post`) is handed to `see`, or refusals go unseen:
 
     >>> from types import SimpleNamespace as Response
     >>> handle = throttle([200, 429], 1000.0)
@@ -210,8 +221,8 @@ def throttle(
     >>> handle.report().ok, handle.report().drops
     (1, 1)
 
-    Raises `InputError` for bad arguments, `Aborted` in mid-run if the law answers nonsense or the recording
-    fails. Warns (`ThrottleWarning`) if the generator itself is what is late.
+    Raises `InputError` for bad arguments, `Aborted` in mid-run if the law answers nonsense or the
+    recording fails. Warns (`ThrottleWarning`) if the generator itself is what is late.
 
     >>> from tpssim.core.clocks import VirtualClock
     >>> clock = VirtualClock()

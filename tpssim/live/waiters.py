@@ -1,7 +1,8 @@
 """Who wants the next slot: a line, first come, first served.
 
-The one at its head waits for the slot with a clock; the others wait for their turn, each in its own way (a
-thread by a lock, a task by a future). Whoever leaves the line, for whatever reason, gives its turn on.
+The one at its head waits for the slot with a clock; the others wait for their turn, each in its own
+way (a thread by a lock, a task by a future). Whoever leaves the line, for whatever reason, gives
+its turn on.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from tpssim.core.errors import InputError
 from tpssim.live.run_lock import Guard
 from tpssim.live.signal_handlers import by_handler
 
-#: Where threads and event loops wait in one line, they look so often whether a loop ahead still runs, s.
+#: Where threads and event loops wait in one line, they look so often whether a loop ahead still
+#: runs, s.
 LOOK = 1.0
 
 
@@ -50,10 +52,14 @@ class ThreadTurn:
 
     def wait(self, seconds: float) -> None:
         """Until it is called, or for so long."""
-        self._bell.acquire(timeout=-1 if seconds == math.inf else min(seconds, threading.TIMEOUT_MAX))
+        self._bell.acquire(
+            timeout=-1 if seconds == math.inf else min(seconds, threading.TIMEOUT_MAX)
+        )
 
     def call(self) -> bool:
-        if self._bell.locked():  # else it has been called already; who calls holds the lock of the line
+        if (
+            self._bell.locked()
+        ):  # else it has been called already; who calls holds the lock of the line
             self._bell.release()
         return True
 
@@ -61,14 +67,16 @@ class ThreadTurn:
 class Line:
     """The line of one run. Who holds the baton is its head.
 
-    A signal handler may raise wherever the interpreter looks for signals: where a function begins, after a
-    call, where a loop begins anew. So the baton is the one thing in a list, taken by `del baton[0]` and given
-    back by `baton += (None,)`, neither of which is a call, within a `try` whose `finally` begins with giving
-    it back; a lock whose `acquire` has just returned could be lost. It is free for a moment while others
-    wait; who comes then gets in line behind them. `leave` may be called again where it was cut short.
+    A signal handler may raise wherever the interpreter looks for signals: where a function begins,
+    after a call, where a loop begins anew. So the baton is the one thing in a list, taken by `del
+    baton[0]` and given back by `baton += (None,)`, neither of which is a call, within a `try` whose
+    `finally` begins with giving it back; a lock whose `acquire` has just returned could be lost. It
+    is free for a moment while others wait; who comes then gets in line behind them. `leave` may be
+    called again where it was cut short.
 
-    A thread at the head leaves it in any case. A task does not if its event loop is stopped: then its turn is
-    taken from it, the line's term ends, and a task whose `term` is over gets in line again.
+    A thread at the head leaves it in any case. A task does not if its event loop is stopped: then
+    its turn is taken from it, the line's term ends, and a task whose `term` is over gets in line
+    again.
     """
 
     def __init__(self, guard: Guard) -> None:
@@ -83,14 +91,16 @@ class Line:
             None  # where all waiters came from so far: 0 from threads, or one loop, by identity
         )
         self.look = math.inf  #: how often those who wait look whether the head is alive, s
-        self._still: tuple[Any, float] | None = None  # (loop of the head, since when it has not run)
+        self._still: tuple[Any, float] | None = (
+            None  # (loop of the head, since when it has not run)
+        )
 
     def join(self, turn: Turn) -> None:
         """Get in line. If nobody is in it, this is the head now: `at_head`."""
         if self._guard.mine():
             raise InputError(
-                "a law, or a signal handler in the middle of a report, asks for a slot, for which it would "
-                "have to wait; allowed: when that is over"
+                "a law, or a signal handler in the middle of a report, asks for a slot, for which"
+                " it would have to wait; allowed: when that is over"
             )
         with self.lock:
             self.tidy()
@@ -125,15 +135,16 @@ class Line:
                 )
             if ahead == who:
                 raise InputError(
-                    "this thread waits for a slot already, and asks again from within (a signal handler, its "
-                    "iterable); allowed: one at a time"
+                    "this thread waits for a slot already, and asks again from within (a signal"
+                    " handler, its iterable); allowed: one at a time"
                 )
 
     def leave(self, turn: Turn | None, term: int = -1) -> None:
-        """One leaves that gave its baton back, or waits, or was given its turn; or a task that has that term.
+        """One leaves that gave its baton back, or waits, or was given its turn; or a task that has
+        that term.
 
-        The first one in line gets its turn, and whoever has it is called again: who gave it to him may have
-        been interrupted before the call.
+        The first one in line gets its turn, and whoever has it is called again: who gave it to him
+        may have been interrupted before the call.
         """
         with self.lock:
             if term == self.term or (turn is not None and self.at_head is turn):
@@ -171,7 +182,9 @@ class Line:
             self._free()
 
     def _first(self) -> int:
-        """The place of the first one that can go on at once; that of the first one if nobody can."""
+        """The place of the first one that can go on at once; that of the first one if nobody
+        can.
+        """
         for place, turn in enumerate(self.waiting):
             if isinstance(turn.who, int) or turn.who.is_running():
                 return place
@@ -186,7 +199,9 @@ class Line:
         return term
 
     def still(self, term: int) -> bool:
-        """Whether a task is the head still, after it has waited: from now on it is until it waits again."""
+        """Whether a task is the head still, after it has waited: from now on it is until it waits
+        again.
+        """
         with self.lock:
             is_head = term == self.term
         if self._guard.mail:
@@ -194,7 +209,9 @@ class Line:
         return is_head
 
     def tidy(self) -> None:
-        """Give on the turn of a head whose event loop is gone, or has not run for `LOOK` seconds."""
+        """Give on the turn of a head whose event loop is gone, or has not run for `LOOK`
+        seconds.
+        """
         with self.lock:
             if self._rests(self.head):
                 self._still = None
@@ -214,7 +231,9 @@ class Line:
         if still is None or still[0] is not head:
             still = self._still = head, time.monotonic()
             ring(head, self._runs, head)
-        return time.monotonic() - still[1] >= LOOK and self._still is still  # it may have run just now
+        return (
+            time.monotonic() - still[1] >= LOOK and self._still is still
+        )  # it may have run just now
 
     def _runs(self, loop: Any) -> None:
         """This loop has run since it was seen not to."""

@@ -16,10 +16,11 @@ from tpssim.core.clocks import Clock
 from tpssim.core.errors import Aborted, InputError
 from tpssim.live.signal_handlers import by_handler
 
-#: The threshold never leaves this range, s: a clock read takes 0.1 us, and no timer that works needs 2 ms.
+#: The threshold never leaves this range, s: a clock read takes 0.1 us, and no timer that works
+#: needs 2 ms.
 LEAST, MOST = 20e-6, 2e-3
-#: A wake-up beyond the threshold raises it by 5 %, one within lowers it by 0.025 %: it settles where one
-#: wake-up in 200 comes later (the step sizes are in the ratio of the two shares).
+#: A wake-up beyond the threshold raises it by 5 %, one within lowers it by 0.025 %: it settles
+#: where one wake-up in 200 comes later (the step sizes are in the ratio of the two shares).
 UP, DOWN = 1.05, 0.99975
 #: How far the threshold may be above the median, s: so much is spun at the most.
 FAR = 130e-6
@@ -49,7 +50,9 @@ def spin_seconds(spin: float | str) -> float | None:
 
 @functools.cache
 def _prctl() -> Callable[..., int] | None:
-    """Linux's call for the timer slack of the calling thread, without giving up the interpreter lock."""
+    """Linux's call for the timer slack of the calling thread, without giving up the interpreter
+    lock.
+    """
     if not sys.platform.startswith("linux"):
         return None
     import ctypes
@@ -64,9 +67,9 @@ def _prctl() -> Callable[..., int] | None:
 class Threshold:
     """How long before a deadline to wake up, tracked: `min(tail, middle + 130 us)`.
 
-    `tail` estimates the 99.5 % quantile of late wake-ups and `middle` their median, both by steps of the
-    size that balances there. A tail far above the median is another program on our core, against which
-    spinning helps little and costs much; hence the bound.
+    `tail` estimates the 99.5 % quantile of late wake-ups and `middle` their median, both by steps
+    of the size that balances there. A tail far above the median is another program on our core,
+    against which spinning helps little and costs much; hence the bound.
 
     >>> threshold = Threshold(50e-6, 100e-6)
     >>> threshold.learn(150e-6)
@@ -89,24 +92,29 @@ class Threshold:
 class PreciseClock:
     """Real time since its creation, and waits that end within a clock read of their deadline.
 
-    One thread waits at a time; any thread may `wake` it. `spin` is the option of `throttle`. While the
-    thread sleeps its timer slack is 1 ns where the system allows; it is put back before the wait ends.
+    One thread waits at a time; any thread may `wake` it. `spin` is the option of `throttle`. While
+    the thread sleeps its timer slack is 1 ns where the system allows; it is put back before the
+    wait ends.
     """
 
     def __init__(self, spin: float | str = "auto", origin: float | None = None) -> None:
         seconds = spin_seconds(spin)
         self.part()
         self.spun = 0.0  #: seconds spent reading the clock
-        #: What is done over and over until just before a deadline, if anything: code that has rested for
-        #: milliseconds takes 30 us where it should take 3, because the processor has to fetch it anew. It
-        #: tells whether to go on.
+        #: What is done over and over until just before a deadline, if anything: code that has
+        #: rested for milliseconds takes 30 us where it should take 3, because the processor has to
+        #: fetch it anew. It tells whether to go on.
         self.rehearse: Callable[[], bool] | None = None
         self._fixed = seconds
-        self._threshold = Threshold(*(_typical_lateness() if seconds is None else (seconds, seconds)))
+        self._threshold = Threshold(
+            *(_typical_lateness() if seconds is None else (seconds, seconds))
+        )
         self._origin = time.perf_counter() if origin is None else origin  # of `perf_counter`, s
 
     def part(self) -> None:
-        """A new bell: in a forked child the old one may be in the hands of a thread that is not here."""
+        """A new bell: in a forked child the old one may be in the hands of a thread that is not
+        here.
+        """
         self._bell = threading.Lock()
         self._bell.acquire()
 
@@ -171,7 +179,9 @@ class PreciseClock:
 
 
 class BorrowedClock:
-    """A clock of the caller's, such as `tpssim.core.clocks.VirtualClock`, which nobody else can ring."""
+    """A clock of the caller's, such as `tpssim.core.clocks.VirtualClock`, which nobody else can
+    ring.
+    """
 
     def __init__(self, clock: Clock, spin: float | str) -> None:
         seconds = spin_seconds(spin)
@@ -194,7 +204,9 @@ class BorrowedClock:
 
     def wait(self, deadline: float) -> float:
         if deadline == math.inf:
-            raise Aborted("the law closed its valve for good, and on this clock nobody else can open it")
+            raise Aborted(
+                "the law closed its valve for good, and on this clock nobody else can open it"
+            )
         return self.clock.wait(deadline, self.threshold)
 
 

@@ -26,10 +26,11 @@ def limit_commands(columns: Columns, n: int) -> bool:
 
 
 def command(columns: Columns, n: int, frame: Frame, t: Array, size: int, out: Array) -> None:
-    """What the law commands at sorted times t: of each producer the rate of its last release, in sum.
+    """What the law commands at sorted times t: of each producer the rate of its last release, in
+    sum.
 
-    A rate valve left open commands the target; one that is hidden (foreign code, nan) is replaced by the
-    releases of the last second; a law that leaves it open and sets a limit commands that.
+    A rate valve left open commands the target; one that is hidden (foreign code, nan) is replaced
+    by the releases of the last second; a law that leaves it open and sets a limit commands that.
     """
     by_limit = limit_commands(columns, n)
     for k in range(size):
@@ -78,7 +79,9 @@ def hidden(columns: Columns, n: int) -> bool:
 
 
 def variation(columns: Columns, n: int, frame: Frame, valve: Array) -> float:
-    """The sum of the changes of a valve from one call to the next, each producer's apart, while it is set."""
+    """The sum of the changes of a valve from one call to the next, each producer's apart, while it
+    is set.
+    """
     total = 0.0
     for p in range(len(frame.producers)):
         before = math.nan
@@ -93,11 +96,19 @@ def variation(columns: Columns, n: int, frame: Frame, valve: Array) -> float:
 
 def total_variation(columns: Columns, n: int, frame: Frame) -> float:
     """How far the rate moves in a second, 1/s."""
-    return math.nan if hidden(columns, n) else variation(columns, n, frame, columns.rate) / frame.duration
+    return (
+        math.nan
+        if hidden(columns, n)
+        else variation(columns, n, frame, columns.rate) / frame.duration
+    )
 
 
-def churn(columns: Columns, n: int, frame: Frame, rate_moves: float, slots: Array, refused: Array) -> float:
-    """How much of its own size moves in a second: of the rate, else of the limit, else of the refusals."""
+def churn(
+    columns: Columns, n: int, frame: Frame, rate_moves: float, slots: Array, refused: Array
+) -> float:
+    """How much of its own size moves in a second: of the rate, else of the limit, else of the
+    refusals.
+    """
     if math.isnan(rate_moves):
         return math.nan
     for i in range(n):
@@ -107,7 +118,11 @@ def churn(columns: Columns, n: int, frame: Frame, rate_moves: float, slots: Arra
     for p in range(len(frame.producers)):
         limits, calls = 0.0, 0.0
         for i in range(n):
-            if columns.producer[i] == p and columns.outcome[i] != REFUSED and math.isfinite(columns.limit[i]):
+            if (
+                columns.producer[i] == p
+                and columns.outcome[i] != REFUSED
+                and math.isfinite(columns.limit[i])
+            ):
                 limits += columns.limit[i]
                 calls += 1.0
         level += limits / calls if calls > 0.0 else 0.0
@@ -163,7 +178,9 @@ def recovery(columns: Columns, n: int, frame: Frame, times: Array, rates: Array)
     return longest
 
 
-def settling(columns: Columns, n: int, frame: Frame, final: float, times: Array, rates: Array) -> float:
+def settling(
+    columns: Columns, n: int, frame: Frame, final: float, times: Array, rates: Array
+) -> float:
     last = len(frame.long) - 1
     start, end = frame.long[last, 0], frame.long[last, 1]
     step = (end - start) / SETTLING_GRID

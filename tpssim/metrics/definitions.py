@@ -1,7 +1,7 @@
 """What each measure is: unit, definition, source, and which way is better.
 
-With `TERMS` the definitions are complete: whoever has a trace and its scenario computes each value from this
-text alone, and `tests/independent_measures.py` does.
+With `TERMS` the definitions are complete: whoever has a trace and its scenario computes each value
+from this text alone, and `tests/independent_measures.py` does.
 """
 
 from __future__ import annotations
@@ -25,31 +25,44 @@ _CONTROL = "Astrom & Hagglund, Advanced PID Control (2006), ch. 4"
 
 #: The words of the definitions.
 TERMS: Mapping[str, str] = {
-    "call": "a slot that was released; a slot that was refused locally is none. Completed: outcome ok",
-    "nan, inf": "nan: the measure does not exist for the run. inf: what it waits for never happened",
-    "capacity, achievable": "at a time: `capacity` of the scenario, and the least of it and of what is "
-    "wanted; over a phase: the value at its start if nothing varies in it, else the mean at 200 mid-points "
-    "of equal parts (20 where a bin is meant). A rise: an edge at which the achievable is above what it "
-    "was just before",
-    "phase": "a stretch [start, end) between two edges: of disturbances, of producers coming and leaving, "
-    "of the run. Long: of at least 5 s, or as long as the longest if none is",
+    "call": (
+        "a slot that was released; a slot that was refused locally is none. Completed: outcome ok"
+    ),
+    "nan, inf": (
+        "nan: the measure does not exist for the run. inf: what it waits for never happened"
+    ),
+    "capacity, achievable": (
+        "at a time: `capacity` of the scenario, and the least of it and of what is wanted; over a"
+        " phase: the value at its start if nothing varies in it, else the mean at 200 mid-points of"
+        " equal parts (20 where a bin is meant). A rise: an edge at which the achievable is above"
+        " what it was just before"
+    ),
+    "phase": (
+        "a stretch [start, end) between two edges: of disturbances, of producers coming and"
+        " leaving, of the run. Long: of at least 5 s, or as long as the longest if none is"
+    ),
     "steady window": "the second half [(start + end) / 2, end) of a long phase",
-    "command": "at a time t, the sum over the producers that are there (start <= t < end) of the rate at "
-    "the producer's last release at or before t (before its first: at that), at most its target. If every "
-    "slot has an infinite rate and a finite limit: the limit in place of the rate, uncut. Code that hides "
-    "its rate (nan): its releases in (t - 1 s, t], over the time since its start, at least one interval "
-    "of the target and at most 1 s. Of a window: at 1000 points, its start + k x its length / 1000",
+    "command": (
+        "at a time t, the sum over the producers that are there (start <= t < end) of the rate at"
+        " the producer's last release at or before t (before its first: at that), at most its"
+        " target. If every slot has an infinite rate and a finite limit: the limit in place of the"
+        " rate, uncut. Code that hides its rate (nan): its releases in (t - 1 s, t], over the time"
+        " since its start, at least one interval of the target and at most 1 s. Of a window: at"
+        " 1000 points, its start + k x its length / 1000"
+    ),
     "percentile": "linear between ranks (Hyndman & Fan, type 7: NumPy's default)",
-    "bins": "seconds from the start of the run (of a shorter run: one bin of its length); what is left "
-    "at its end belongs to none, and a completion at the end of the last bin to that",
+    "bins": (
+        "seconds from the start of the run (of a shorter run: one bin of its length); what is left "
+        "at its end belongs to none, and a completion at the end of the last bin to that"
+    ),
 }
 
 METRICS: Mapping[str, Metric] = {
     "throughput": Metric("1/s", "calls completed / duration of the run", "queueing: X", "more"),
     "achieved": Metric(
         "share",
-        "sum over phases of min(calls completed, achievable calls) / sum of achievable calls; a storm that "
-        "makes up for an earlier phase does not count; nan if nothing is achievable",
+        "sum over phases of min(calls completed, achievable calls) / sum of achievable calls; a"
+        " storm that makes up for an earlier phase does not count; nan if nothing is achievable",
         _OURS,
         "more",
     ),
@@ -68,66 +81,73 @@ METRICS: Mapping[str, Metric] = {
     ),
     "steady_error": Metric(
         "share",
-        "1 - calls completed in the last steady window / calls achievable in that time at the mean "
-        "achievable rate of its phase; negative while a backlog is worked off; 0 if nothing is achievable",
+        "1 - calls completed in the last steady window / calls achievable in that time at the mean"
+        " achievable rate of its phase; negative while a backlog is worked off; 0 if nothing is"
+        " achievable",
         _CONTROL,
     ),
     "overshoot": Metric(
         "share",
-        "most releases in any half-open second of the last long phase (its length if shorter), per second, "
-        "/ mean achievable rate of that phase - 1; 0 if below, nan if nothing is achievable",
+        "most releases in any half-open second of the last long phase (its length if shorter), per"
+        " second, / mean achievable rate of that phase - 1; 0 if below, nan if nothing is"
+        " achievable",
         _CONTROL,
         "less",
     ),
     "settling_time": Metric(
         "s",
-        "from the start of the last long phase to the first of 2000 even points of it (start + k x length / "
-        "2000) behind the last one at which the command is more than 10 % away from its mean in the steady "
-        "window; 0 if none is; inf if the last point is",
+        "from the start of the last long phase to the first of 2000 even points of it (start + k x"
+        " length / 2000) behind the last one at which the command is more than 10 % away from its"
+        " mean in the steady window; 0 if none is; inf if the last point is",
         "MATLAB stepinfo, with a band of 10 %",
         "less",
     ),
     "recovery_time": Metric(
         "s",
-        "from each rise to the first release before the next edge at which the command is at least 95 % of "
-        "the achievable at the rise, the longest; inf if there is none; nan without a rise, if a limit "
-        "held slots back, or if the law commands by its limit",
+        "from each rise to the first release before the next edge at which the command is at least"
+        " 95 % of the achievable at the rise, the longest; inf if there is none; nan without a"
+        " rise, if a limit held slots back, or if the law commands by its limit",
         _OURS,
         "less",
     ),
     "swing": Metric(
         "share",
-        "(95th - 5th percentile) / mean of the command, in the steady window where it is largest (of equal "
-        "ones the first); 0 while nothing is achievable or commanded. Of a law that commands by its limit "
-        "it is the limit's; refusals are not in it (`churn`)",
+        "(95th - 5th percentile) / mean of the command, in the steady window where it is largest"
+        " (of equal ones the first); 0 while nothing is achievable or commanded. Of a law that"
+        " commands by its limit it is the limit's; refusals are not in it (`churn`)",
         "peak-to-peak amplitude of a limit cycle, robust to single samples",
         "less",
     ),
     "regularity": Metric(
         "1",
-        "R of the command in that window, less its mean: with its autocorrelation a_k = sum w_i w_(i+k) / "
-        "sum w_i^2 (k < 500), its first minimum p, the maximum q and the minimum r that follow, the height "
-        "of a_q above the line from p to r / the depth of a_p below the line from lag 0 to q; above 0.5: "
-        "oscillatory; nan without these turns, or if the command is constant up to 1e-12",
+        "R of the command in that window, less its mean: with its autocorrelation a_k = sum w_i"
+        " w_(i+k) / sum w_i^2 (k < 500), its first minimum p, the maximum q and the minimum r that"
+        " follow, the height of a_q above the line from p to r / the depth of a_p below the line"
+        " from lag 0 to q; above 0.5: oscillatory; nan without these turns, or if the command is"
+        " constant up to 1e-12",
         "Miao & Seborg 1999",
     ),
     "period": Metric(
         "s",
-        "period of the command in that window: twice the mean of the intervals between the zero crossings "
-        "of a_k (linear between lags; the stretch before the first left out; at most 10 intervals), if it "
-        "is regular: R > 0.5 and r > 1, where r = period / (3 x twice their sample standard deviation), "
-        "infinite where that is 0; else, with fewer than two intervals, or where nothing is achievable, nan",
+        "period of the command in that window: twice the mean of the intervals between the zero"
+        " crossings of a_k (linear between lags; the stretch before the first left out; at most 10"
+        " intervals), if it is regular: R > 0.5 and r > 1, where r = period / (3 x twice their"
+        " sample standard deviation), infinite where that is 0; else, with fewer than two"
+        " intervals, or where nothing is achievable, nan",
         "Thornhill, Huang & Zhang 2003",
     ),
     "total_variation": Metric(
         "1/s per s",
-        "sum of |change of the logged rate from one call to the next|, each producer's apart and not cut "
-        "at the target, / duration; calls with an open rate are left out, so it is 0 for a law that "
-        "commands by limit or refusals (`churn` compares them); nan if the rate is hidden",
+        "sum of |change of the logged rate from one call to the next|, each producer's apart and"
+        " not cut at the target, / duration; calls with an open rate are left out, so it is 0 for a"
+        " law that commands by limit or refusals (`churn` compares them); nan if the rate is"
+        " hidden",
         "Skogestad 2003",
         "less",
     ),
-    "iae": Metric("calls", "sum over the bins of |achievable - completed calls| in each", _CONTROL, "less"),
+    "iae": Metric(
+        "calls", "sum over the bins of |achievable - completed calls| in each", _CONTROL, "less"
+    ),
     "itae": Metric(
         "calls s",
         "the same, each bin times the time of its middle since the start",
@@ -136,46 +156,56 @@ METRICS: Mapping[str, Metric] = {
     ),
     "response_p50": Metric(
         "s",
-        "median of completion - scheduled release, as the late policy left it (`response_p99`), over the "
-        "completed calls; nan without one",
+        "median of completion - scheduled release, as the late policy left it (`response_p99`),"
+        " over the completed calls; nan without one",
         "Tene: coordinated omission",
         "less",
     ),
     "response_p99": Metric(
         "s",
-        "99th percentile of completion - scheduled release over the completed calls: failed, refused and "
-        "unfinished ones are not in it (`errors`). A late policy that gives slots up moves the schedule, and "
-        "what is not scheduled waits for nothing: after a stall of 2 s delay and skip leave some ms here "
-        "where burst leaves 2 s; what was given up is `skipped`",
+        "99th percentile of completion - scheduled release over the completed calls: failed,"
+        " refused and unfinished ones are not in it (`errors`). A late policy that gives slots up"
+        " moves the schedule, and what is not scheduled waits for nothing: after a stall of 2 s"
+        " delay and skip leave some ms here where burst leaves 2 s; what was given up is `skipped`",
         "Tene: coordinated omission",
         "less",
     ),
     "response_p999": Metric(
-        "s", "99.9th percentile of what response_p99 is one of", "Tene: coordinated omission", "less"
+        "s",
+        "99.9th percentile of what response_p99 is one of",
+        "Tene: coordinated omission",
+        "less",
     ),
     "lag_p99": Metric(
-        "s", "99th percentile of release - scheduled release over all calls", "wrk2, Nighthawk", "less"
+        "s",
+        "99th percentile of release - scheduled release over all calls",
+        "wrk2, Nighthawk",
+        "less",
     ),
     "lag_max": Metric("s", "longest release - scheduled release", "wrk2, Nighthawk", "less"),
     "lateness_p50": Metric(
         "s",
-        "median of release - scheduled release over the calls for which the producer was free in time, the "
-        "timer's part of the lag: its call before had been released, and of a blocking consumer its latency "
-        "was over, of an async one the hand-off, at the scheduled time; nan if a limit held slots back or a "
-        "queue is bounded",
+        "median of release - scheduled release over the calls for which the producer was free in"
+        " time, the timer's part of the lag: its call before had been released, and of a blocking"
+        " consumer its latency was over, of an async one the hand-off, at the scheduled time; nan"
+        " if a limit held slots back or a queue is bounded",
         "cyclictest",
         "less",
     ),
-    "lateness_p99": Metric("s", "99th percentile of the lags of lateness_p50", "cyclictest", "less"),
+    "lateness_p99": Metric(
+        "s", "99th percentile of the lags of lateness_p50", "cyclictest", "less"
+    ),
     "drift": Metric(
         "ppm",
-        "growth of the least release - scheduled release from the first to the last quarter of the last "
-        "steady window / three quarters of it: what is never made up; nan if either is without a call, if "
-        "a limit held slots back, or if the law commands by its limit",
+        "growth of the least release - scheduled release from the first to the last quarter of the"
+        " last steady window / three quarters of it: what is never made up; nan if either is"
+        " without a call, if a limit held slots back, or if the law commands by its limit",
         _OURS,
     ),
     "burst_10ms": Metric("calls", "most releases in any half-open 10 ms", "MoonGen, vayu", "less"),
-    "burst_100ms": Metric("calls", "most releases in any half-open 100 ms", "MoonGen, vayu", "less"),
+    "burst_100ms": Metric(
+        "calls", "most releases in any half-open 100 ms", "MoonGen, vayu", "less"
+    ),
     "spin_cpu": Metric(
         "share",
         "time spent reading the clock while waiting, which the throttle counts, / duration",
@@ -189,7 +219,9 @@ METRICS: Mapping[str, Metric] = {
         "less",
     ),
     "refused": Metric("calls", "slots whose call was refused locally", "SRE book, ch. 21", "less"),
-    "held": Metric("slots", "slots that the limit valve held back, as the throttle counts them", _OURS),
+    "held": Metric(
+        "slots", "slots that the limit valve held back, as the throttle counts them", _OURS
+    ),
     "caught_up": Metric(
         "calls",
         "releases made an interval or more behind the schedule, as the throttle counts them",
@@ -204,50 +236,53 @@ METRICS: Mapping[str, Metric] = {
     ),
     "skipped": Metric(
         "slots",
-        "slots that the late policy gave up, as the throttle counts them: ticks left out, or by how many "
-        "intervals the schedule was moved",
+        "slots that the late policy gave up, as the throttle counts them: ticks left out, or by how"
+        " many intervals the schedule was moved",
         "tokio: Skip; k6: dropped iterations",
         "less",
     ),
     "stretch": Metric(
         "1",
-        "over the completed calls: sum of completion - release (of a blocking consumer: - scheduled "
-        "release) / sum of the mean service time without load, and of the network, in the phase of the "
-        "release; calls released while the service stands still are left out; 1: nothing waits",
+        "over the completed calls: sum of completion - release (of a blocking consumer: - scheduled"
+        " release) / sum of the mean service time without load, and of the network, in the phase of"
+        " the release; calls released while the service stands still are left out; 1: nothing"
+        " waits",
         "slowdown: Harchol-Balter, Performance Modeling, ch. 7",
         "less",
     ),
     "regain_time": Metric(
         "s",
-        "from each rise to the first completion that, with those before it, makes n = 95 % of the achievable "
-        "at the rise, rounded up, within a second (until the next edge if that is nearer), that second "
-        "included (0.95 s at an even pace, less in a storm), the longest; inf if there is none before the "
-        "next edge; nan without a rise",
+        "from each rise to the first completion that, with those before it, makes n = 95 % of the"
+        " achievable at the rise, rounded up, within a second (until the next edge if that is"
+        " nearer), that second included (0.95 s at an even pace, less in a storm), the longest; inf"
+        " if there is none before the next edge; nan without a rise",
         _OURS,
         "less",
     ),
     "fairness": Metric(
         "1",
-        "Jain index (sum x)^2 / (n sum x^2) of the completed calls of the producers that are there from the "
-        "last edge of a producer on, in the second half (the longer one if they are odd) of the equal parts "
-        "of the rest of the run that are nearest above a second; nan with fewer than two",
+        "Jain index (sum x)^2 / (n sum x^2) of the completed calls of the producers that are there"
+        " from the last edge of a producer on, in the second half (the longer one if they are odd)"
+        " of the equal parts of the rest of the run that are nearest above a second; nan with fewer"
+        " than two",
         "Jain, Chiu & Hawe 1984",
         "more",
     ),
     "time_to_fairness": Metric(
         "s",
-        "from that edge to the end of the last of these parts with a Jain index below 0.9 (1 if empty); 0 "
-        "if there is none; inf if it is the last of all",
+        "from that edge to the end of the last of these parts with a Jain index below 0.9 (1 if"
+        " empty); 0 if there is none; inf if it is the last of all",
         _OURS,
         "less",
     ),
     "churn": Metric(
         "1/s",
-        "how much what the law turns moves in a second, as a share. A rate: total_variation / mean "
-        "achievable rate of the run. If none is finite, a limit: sum of |change of the limit from one call "
-        "to the next| / duration / mean limit over the calls, both summed over the producers. If none is "
-        "finite either, refusals: sum of |change of the share of slots refused| from one bin to the next "
-        "that has slots (at their scheduled times) / duration. nan if the rate is hidden",
+        "how much what the law turns moves in a second, as a share. A rate: total_variation / mean"
+        " achievable rate of the run. If none is finite, a limit: sum of |change of the limit from"
+        " one call to the next| / duration / mean limit over the calls, both summed over the"
+        " producers. If none is finite either, refusals: sum of |change of the share of slots"
+        " refused| from one bin to the next that has slots (at their scheduled times) / duration."
+        " nan if the rate is hidden",
         _OURS,
         "less",
     ),

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 (
-    THROUGHPUT, ACHIEVED, WORST_PHASE, UTILISATION, STEADY_ERROR, OVERSHOOT, SETTLING_TIME, RECOVERY_TIME,
-    SWING, REGULARITY, PERIOD, TOTAL_VARIATION, IAE, ITAE, RESPONSE_P50, RESPONSE_P99, RESPONSE_P999,
-    LAG_P99, LAG_MAX, LATENESS_P50, LATENESS_P99, DRIFT, BURST_10MS, BURST_100MS, SPIN_CPU, ERRORS,
-    REFUSED_CALLS, HELD, CAUGHT_UP, RE_ANCHORED, SKIPPED, STRETCH, REGAIN_TIME, FAIRNESS, TIME_TO_FAIRNESS,
-    CHURN, BURST_1S,
+    THROUGHPUT, ACHIEVED, WORST_PHASE, UTILISATION, STEADY_ERROR, OVERSHOOT, SETTLING_TIME,
+    RECOVERY_TIME, SWING, REGULARITY, PERIOD, TOTAL_VARIATION, IAE, ITAE, RESPONSE_P50,
+    RESPONSE_P99, RESPONSE_P999, LAG_P99, LAG_MAX, LATENESS_P50, LATENESS_P99, DRIFT, BURST_10MS,
+    BURST_100MS, SPIN_CPU, ERRORS, REFUSED_CALLS, HELD, CAUGHT_UP, RE_ANCHORED, SKIPPED, STRETCH,
+    REGAIN_TIME, FAIRNESS, TIME_TO_FAIRNESS, CHURN, BURST_1S,
 ) = range(37)  # fmt: skip
 
 BLOCKING, ASYNC, POOL = 0, 1, 2
@@ -42,7 +42,9 @@ class Frame(NamedTuple):
     bears: float  #: integral of the capacity, calls
     achievable: float  #: its mean over the run, 1/s
     producers: Array  #: rows of (start, end)
-    phases: Array  #: rows of (start, end, achievable calls, mean service time and way of an answer, s)
+    phases: (
+        Array  #: rows of (start, end, achievable calls, mean service time and way of an answer, s)
+    )
     long: Array  #: of each long phase: start, end, mean of the achievable and of the capacity, 1/s
     rises: Array  #: rows of (edge, next edge, achievable behind it) where the achievable rises
     bins: Array  #: mean of the achievable in each bin, 1/s
@@ -64,7 +66,9 @@ class Columns(NamedTuple):
 
 @record
 class Samples(NamedTuple):
-    """Room for one run: values to be sorted, padded with inf, and the waves of its steady windows."""
+    """Room for one run: values to be sorted, padded with inf, and the waves of its steady
+    windows.
+    """
 
     response: Array
     lag: Array

@@ -1,7 +1,8 @@
 """Measures of one run. Reads a trace; starts nothing.
 
-What each is, in words from which it can be computed: `METRICS` and `TERMS`, of `reduction.definitions`. Times
-are in s, rates in 1/s, shares between 0 and 1. A measure that does not exist for a run is nan.
+What each is, in words from which it can be computed: `METRICS` and `TERMS`, of
+`reduction.definitions`. Times are in s, rates in 1/s, shares between 0 and 1. A measure that does
+not exist for a run is nan.
 """
 
 from __future__ import annotations
@@ -32,7 +33,15 @@ from tpssim.metrics.layout import (
 from tpssim.metrics.order_statistics import conclude
 from tpssim.metrics.single_pass import collect
 from tpssim.scenarios.plant import Async, Blocking, Pool
-from tpssim.scenarios.scenario import achievable, capacity, code, mean_over, mean_service, phases, varies
+from tpssim.scenarios.scenario import (
+    achievable,
+    capacity,
+    code,
+    mean_over,
+    mean_service,
+    phases,
+    varies,
+)
 from tpssim.simulation.compiled.compiling import fast
 from tpssim.simulation.trace import COUNTERS, checked_trace
 
@@ -85,7 +94,12 @@ def _frame_of(scenario: Scenario, _: tuple[str, ...]) -> Frame:
     every = phases(scenario)
     way = scenario.network.mean if scenario.network else 0.0
     calls = [
-        (a, b, mean_over(scenario, achievable, a, b) * (b - a), mean_over(scenario, mean_service, a, b) + way)
+        (
+            a,
+            b,
+            mean_over(scenario, achievable, a, b) * (b - a),
+            mean_over(scenario, mean_service, a, b) + way,
+        )
         for a, b in every
     ]
     rises = [
@@ -97,7 +111,11 @@ def _frame_of(scenario: Scenario, _: tuple[str, ...]) -> Frame:
     width = min(1.0, scenario.duration)
     bins = max(1, math.floor(scenario.duration / width + 1e-9))
     return Frame(
-        BLOCKING if isinstance(consumer, Blocking) else ASYNC if isinstance(consumer, Async) else POOL,
+        BLOCKING
+        if isinstance(consumer, Blocking)
+        else ASYNC
+        if isinstance(consumer, Async)
+        else POOL,
         consumer.handoff if isinstance(consumer, Async) else 0.0,
         isinstance(consumer, Pool) and consumer.queue < math.inf,
         scenario.target,
@@ -123,7 +141,9 @@ def room_for(runs: int, rows: int, frame: Frame) -> Samples:
     """Empty samples of that many runs of at most so many rows."""
     response, lag, lateness = np.empty((3, runs, rows))
     levels, waves = np.empty((2, runs, len(frame.long), GRID))
-    return Samples(response, lag, lateness, np.empty((runs, 4)), levels, waves, np.empty(waves.shape[:-1]))
+    return Samples(
+        response, lag, lateness, np.empty((runs, 4)), levels, waves, np.empty(waves.shape[:-1])
+    )
 
 
 def settled(samples: Samples) -> Array:
@@ -148,7 +168,9 @@ def measured(trace: Trace) -> tuple[dict[str, float], list[Phase]]:
     fast(collect)(columns, n, counters, frame, one_of(samples, 0), rows[0], out[0])
     fast(conclude)(samples, settled(samples), rows, out)
     out[0, [FAIRNESS, TIME_TO_FAIRNESS]] = _fairness(trace)
-    return dict(zip(METRICS, out[0].tolist(), strict=True)), [Phase(*row) for row in rows[0].tolist()]
+    return dict(zip(METRICS, out[0].tolist(), strict=True)), [
+        Phase(*row) for row in rows[0].tolist()
+    ]
 
 
 def measure(trace: Trace) -> dict[str, float]:
@@ -171,15 +193,21 @@ def _fairness(trace: Trace) -> tuple[float, float]:
     scenario = trace.scenario
     if len(scenario.producers) < 2:
         return math.nan, math.nan
-    edges = [edge for producer in scenario.producers for edge in producer if edge < scenario.duration]
+    edges = [
+        edge for producer in scenario.producers for edge in producer if edge < scenario.duration
+    ]
     start = max(edges)
-    here = [i for i, producer in enumerate(scenario.producers) if producer.start <= start < producer.end]
+    here = [
+        i for i, producer in enumerate(scenario.producers) if producer.start <= start < producer.end
+    ]
     if len(here) < 2:
         return math.nan, math.nan
     done = trace.outcome == OK
     n = max(1, math.floor(scenario.duration - start))
     bins = start + np.arange(n + 1) * (scenario.duration - start) / n
-    counts = np.array([np.histogram(trace.completed[done & (trace.producer == i)], bins)[0] for i in here])
+    counts = np.array(
+        [np.histogram(trace.completed[done & (trace.producer == i)], bins)[0] for i in here]
+    )
     index = timeseries.jain(counts)
     total = float(timeseries.jain(counts[:, n // 2 :].sum(axis=1, keepdims=True))[0])
     unfair = np.flatnonzero(index < FAIR)

@@ -38,7 +38,9 @@ if TYPE_CHECKING:
 
 
 def conclude(samples: Samples, acfs: Array, phases: Array, out: Array) -> None:
-    """What was still to come, for many runs: `samples` are sorted now, `acfs` are those of their waves."""
+    """What was still to come, for many runs: `samples` are sorted now, `acfs` are those of their
+    waves.
+    """
     for run in range(len(out)):
         conclude_one(one_of(samples, run), acfs[run], phases[run], out[run])
 
@@ -48,12 +50,16 @@ def conclude_one(samples: Samples, acfs: Array, phases: Array, out: Array) -> No
     for which in range(len(phases)):
         row, levels = phases[which], samples.levels[which]
         spread = timeseries.quantile(levels, GRID, 0.95) - timeseries.quantile(levels, GRID, 0.05)
-        row[SWING_IN_PHASE] = spread / row[COMMANDED_IN_PHASE] if row[COMMANDED_IN_PHASE] > 0.0 else 0.0
+        row[SWING_IN_PHASE] = (
+            spread / row[COMMANDED_IN_PHASE] if row[COMMANDED_IN_PHASE] > 0.0 else 0.0
+        )
         cycle = timeseries.cycle(acfs[which])
         row[REGULARITY_IN_PHASE] = cycle.oscillation
         step = (row[1] - (row[0] + row[1]) / 2.0) / GRID
         row[PERIOD_IN_PHASE] = cycle.period * step if timeseries.is_regular(cycle) else math.nan
-        if not row[2] > 0.0:  # a service that stands still: whatever is commanded, nothing comes of it
+        if (
+            not row[2] > 0.0
+        ):  # a service that stands still: whatever is commanded, nothing comes of it
             row[SWING_IN_PHASE], row[PERIOD_IN_PHASE] = 0.0, math.nan
         if row[SWING_IN_PHASE] > phases[widest, SWING_IN_PHASE]:
             widest = which

@@ -89,7 +89,9 @@ def drift(columns: Columns, n: int, start: float, end: float) -> float:
 def fill_phase(
     columns: Columns, n: int, frame: Frame, which: int, held: bool, samples: Samples, row: Array
 ) -> None:
-    """What happened in one long phase, as far as it can be told without the sorted levels and the cycle."""
+    """What happened in one long phase, as far as it can be told without the sorted levels and the
+    cycle.
+    """
     start, end = frame.long[which, 0], frame.long[which, 1]
     best, bears = frame.long[which, 2], frame.long[which, 3]
     middle = (start + end) / 2.0
@@ -168,7 +170,9 @@ def fill_samples(columns: Columns, n: int, frame: Frame, held: bool, samples: Sa
 
 
 def regain(columns: Columns, n: int, frame: Frame, times: Array) -> float:
-    """The longest time from a rise of the achievable until as good as that completes in a second."""
+    """The longest time from a rise of the achievable until as good as that completes in a
+    second.
+    """
     longest = math.nan
     for k in range(len(frame.rises)):
         edge, following, best = frame.rises[k, 0], frame.rises[k, 1], frame.rises[k, 2]
@@ -206,7 +210,13 @@ def stretch(columns: Columns, n: int, frame: Frame) -> float:
 
 
 def collect(
-    columns: Columns, n: int, counters: Array, frame: Frame, samples: Samples, phases: Array, out: Array
+    columns: Columns,
+    n: int,
+    counters: Array,
+    frame: Frame,
+    samples: Samples,
+    phases: Array,
+    out: Array,
 ) -> None:
     """All that can be told of the n rows of a run without sorting or transforming.
 

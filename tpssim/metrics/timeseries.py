@@ -30,9 +30,11 @@ class Cycle(NamedTuple):
 
 
 def correlations(waves: Array, powers: Array) -> Array:
-    """The autocorrelation function of each wave (a signal less its mean) over its first half of lags.
+    """The autocorrelation function of each wave (a signal less its mean) over its first half of
+    lags.
 
-    `a_k = sum w_i w_(i+k) / power` (biased, as usual), by FFT, with `power = sum w_i^2`; nan where that is.
+    `a_k = sum w_i w_(i+k) / power` (biased, as usual), by FFT, with `power = sum w_i^2`; nan where
+    that is.
     """
     n = waves.shape[-1]
     spectrum = np.fft.rfft(waves, 2 * n)
@@ -42,7 +44,9 @@ def correlations(waves: Array, powers: Array) -> Array:
 
 
 def autocorrelation(x: Array) -> Array:
-    """The autocorrelation function of a signal over its first half of lags; all nan for a constant."""
+    """The autocorrelation function of a signal over its first half of lags; all nan for a
+    constant.
+    """
     wave = np.asarray(x - np.mean(x), dtype=np.float64)
     power = float(wave @ wave)
     # Rounding leaves a trace of power in a constant signal; it carries no news.
@@ -54,13 +58,14 @@ def cycle(acf: Array) -> Cycle:
     """How oscillatory and how regular a signal is, from its autocorrelation function.
 
     R: with the first minimum at lag p, the first maximum after it at q and the next minimum at r,
-    `R = a / b`; `b` is the depth of the minimum p below the line from lag 0 to q, `a` the height of the
-    maximum q above the line from p to r. nan if the function has no such extremes.
-    Source: Miao & Seborg 1999.
+    `R = a / b`; `b` is the depth of the minimum p below the line from lag 0 to q, `a` the height of
+    the maximum q above the line from p to r. nan if the function has no such extremes. Source: Miao
+    & Seborg 1999.
 
-    r and T: of the intervals between zero crossings (the stretch before the first one dropped, at most
-    10): `T = 2 mean`, `sigma_T = 2 std` (sample standard deviation), `r = T / (3 sigma_T)`. nan with
-    fewer than two intervals, r = inf if they are all alike. Source: Thornhill, Huang & Zhang 2003.
+    r and T: of the intervals between zero crossings (the stretch before the first one dropped, at
+    most 10): `T = 2 mean`, `sigma_T = 2 std` (sample standard deviation), `r = T / (3 sigma_T)`.
+    nan with fewer than two intervals, r = inf if they are all alike. Source: Thornhill, Huang &
+    Zhang 2003.
     """
     n = len(acf)
     if n < 3 or math.isnan(acf[0]):
@@ -102,7 +107,8 @@ def is_regular(found: Cycle) -> bool:
 
 
 def settling_time(t: Array, y: Array, n: int, final: float, band: float) -> float:
-    """Time from t[0] until n samples of a signal enter `final +- band` for good: after their last exit.
+    """Time from t[0] until n samples of a signal enter `final +- band` for good: after their last
+    exit.
 
     The first sample after the last one outside; 0 if it never was outside, inf if it ends outside.
 
@@ -118,7 +124,8 @@ def settling_time(t: Array, y: Array, n: int, final: float, band: float) -> floa
 
 
 def jain(shares: Array) -> Array:
-    """Jain's index of each column, `(sum x)^2 / (n sum x^2)`: 1 if all are alike, 1 / n if one has all.
+    """Jain's index of each column, `(sum x)^2 / (n sum x^2)`: 1 if all are alike, 1 / n if one has
+    all.
 
     >>> jain(np.array([[10.0], [90.0]])).round(4).tolist()
     [0.6098]
@@ -131,7 +138,8 @@ def jain(shares: Array) -> Array:
 
 
 def quantile(ordered: Array, n: int, q: float) -> float:
-    """The quantile of the first n values, which are in order: linear between ranks (Hyndman & Fan, type 7).
+    """The quantile of the first n values, which are in order: linear between ranks (Hyndman & Fan,
+    type 7).
 
     >>> quantile(np.array([1.0, 2.0, 4.0]), 3, 0.75)
     3.0
@@ -144,7 +152,9 @@ def quantile(ordered: Array, n: int, q: float) -> float:
         return float(ordered[n - 1])
     step, part = ordered[below + 1] - ordered[below], at - below
     # From the nearer end, as NumPy does.
-    return float(ordered[below] + step * part if part < 0.5 else ordered[below + 1] - step * (1.0 - part))
+    return float(
+        ordered[below] + step * part if part < 0.5 else ordered[below + 1] - step * (1.0 - part)
+    )
 
 
 def most_in_window(times: Array, n: int, window: float) -> int:

@@ -1,26 +1,28 @@
 """One word for a run, with its reason.
 
-`inert`: the law leaves the rate valve open, and its limit held no call back and it refused none: the run
-shows the schedule, not the law. `exceeds`: foreign code released calls by more than a tenth faster than the
-wanted rate. Else the rules, in the order in which they are tried on each long phase:
+`inert`: the law leaves the rate valve open, and its limit held no call back and it refused none:
+the run shows the schedule, not the law. `exceeds`: foreign code released calls by more than a tenth
+faster than the wanted rate. Else the rules, in the order in which they are tried on each long
+phase:
 
-- `oscillates`: the commanded rate (the limit, if the law commands that) swings by more than half of its mean
-  in the steady window, or by more than a tenth in a regular cycle (R > 0.5 and r > 1). Noise makes an AIMD
-  swing without a fixed period, so regularity alone would miss it.
-- `saturated`: the lag behind the schedule grows by more than 1 % of the time while the consumer is at 90 % or
-  more of its capacity: it asks for more than the consumer bears, and the backlog grows for as long as this
-  lasts.
-- `drifts`: the lag behind the schedule grows by more than 1000 ppm although the consumer is below 90 %.
+- `oscillates`: the commanded rate (the limit, if the law commands that) swings by more than half of
+  its mean in the steady window, or by more than a tenth in a regular cycle (R > 0.5 and r > 1).
+  Noise makes an AIMD swing without a fixed period, so regularity alone would miss it.
+- `saturated`: the lag behind the schedule grows by more than 1 % of the time while the consumer is
+  at 90 % or more of its capacity: it asks for more than the consumer bears, and the backlog grows
+  for as long as this lasts.
+- `drifts`: the lag behind the schedule grows by more than 1000 ppm although the consumer is below
+  90 %.
 - `stuck`: settled, but below 80 % of the achievable.
 - `converges`: settled at 80 % of the achievable or above.
 
-A reason says besides if more than a hundredth of the slots were skipped: with a late policy that gives up
-slots no lag grows.
-Beside the word stands a remark, `bursts`, where far more calls than wanted are released in a second or in
-10 ms: a rate that is right on average may still be one that no quota bears.
+A reason says besides if more than a hundredth of the slots were skipped: with a late policy that
+gives up slots no lag grows. Beside the word stands a remark, `bursts`, where far more calls than
+wanted are released in a second or in 10 ms: a rate that is right on average may still be one that
+no quota bears.
 
-The word for the run is the worst of its phases: stuck, oscillates, saturated, drifts, converges. The word
-for several replications is that of the majority (the worse one in a tie), with its share.
+The word for the run is the worst of its phases: stuck, oscillates, saturated, drifts, converges.
+The word for several replications is that of the majority (the worse one in a tie), with its share.
 """
 
 from __future__ import annotations
@@ -48,8 +50,8 @@ OVERLOAD, DRIFT = 10_000.0, 1000.0  # ppm
 STUCK = 0.8
 EXCESS = 1.1
 SKIPPED = 0.01  # of the slots
-#: Of what is wanted in a second, and in 0.1 s, which may come at once: more of it, beside a few calls, is a
-#: burst. A ceiling as of `late="auto"` stays below both.
+#: Of what is wanted in a second, and in 0.1 s, which may come at once: more of it, beside a few
+#: calls, is a burst. A ceiling as of `late="auto"` stays below both.
 BURST, FEW_1S, FEW_10MS = 1.25, 2.0, 10.0
 
 
@@ -81,13 +83,15 @@ def judge_phase(phase: Phase, what: str = "rate") -> Verdict:
     if word == "saturated":
         return Verdict(
             word,
-            f"{when}: asks for {phase.commanded:.4g}/s of a consumer that bears {phase.capacity:.4g}/s; "
-            f"the lag grows by {phase.drift / 1e4:.2g} %",
+            f"{when}: asks for {phase.commanded:.4g}/s of a consumer that bears"
+            f" {phase.capacity:.4g}/s; the lag grows by {phase.drift / 1e4:.2g} %",
         )
     if word == "drifts":
         return Verdict(word, f"{when}: falls behind its schedule by {phase.drift:.3g} ppm")
     settled = f"{phase.steady_share:.0%} of the achievable {phase.achievable:.4g}/s"
-    return Verdict(word, f"{when}: settled at {settled}" if word == "stuck" else f"{when}: {settled}")
+    return Verdict(
+        word, f"{when}: settled at {settled}" if word == "stuck" else f"{when}: {settled}"
+    )
 
 
 def worst(phases: Sequence[Phase]) -> str:
@@ -107,11 +111,13 @@ def inertia(trace: Trace) -> str:
     why = ""
     if isinstance(trace.scenario.consumer, Blocking):
         why = ": a blocking producer makes one call at a time"
-    elif isinstance(trace.scenario.consumer, Async) and trace.scenario.consumer.feedback == "handoff":
+    elif (
+        isinstance(trace.scenario.consumer, Async) and trace.scenario.consumer.feedback == "handoff"
+    ):
         why = ": with hand-off feedback a call is over when it has been handed over"
     return (
-        f"the law left the rate valve open, and its limit, never below {least:g}, held no call back; "
-        f"at most {most:g} {calls} in flight{why}"
+        f"the law left the rate valve open, and its limit, never below {least:g}, held no call"
+        f" back; at most {most:g} {calls} in flight{why}"
     )
 
 
@@ -172,7 +178,9 @@ def judge(trace: Trace, rows: list[Phase] | None = None) -> Verdict:
         return Verdict("exceeds", excess)
     limits = bool((np.isinf(trace.rate) & np.isfinite(trace.limit)).all())
     what = "limit" if limits and len(trace.rate) else "rate"
-    every = [judge_phase(phase, what) for phase in (measure_phases(trace) if rows is None else rows)]
+    every = [
+        judge_phase(phase, what) for phase in (measure_phases(trace) if rows is None else rows)
+    ]
     found = min(reversed(every), key=lambda verdict: WORDS.index(verdict.word))
     return found._replace(reason=found.reason + besides(trace))
 

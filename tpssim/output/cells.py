@@ -62,7 +62,9 @@ def levels(values: Iterable[Value]) -> list[Value]:
 
 
 def measured(value: float | None, half: float, runs: int, n: int, never: int, x: Value = "") -> At:
-    """A measure at a point: n of its runs have it, in others it never happens, the rest do not have it."""
+    """A measure at a point: n of its runs have it, in others it never happens, the rest do not have
+    it.
+    """
     mean = math.nan if value is None or n == 0 else value
     return At(x, mean, half if math.isfinite(mean) else math.nan, runs, never, runs - n - never)
 
@@ -75,7 +77,9 @@ def mean_of(rows: Sequence[At]) -> At:
     if not isinstance(x, str):
         x = _finite_mean([float(row.x) for row in rows])
     value = _finite_mean([row.value for row in rows])
-    runs, never, missing = (sum(getattr(row, name) for row in rows) for name in ("runs", "never", "missing"))
+    runs, never, missing = (
+        sum(getattr(row, name) for row in rows) for name in ("runs", "never", "missing")
+    )
     return At(x, value, 0.0, runs, never, missing)
 
 

@@ -1,4 +1,6 @@
-"""What the numbers of a live report mean, as (unit, definition), for files and pages that show them."""
+"""What the numbers of a live report mean, as (unit, definition), for files and pages that show
+them.
+"""
 
 MEANINGS: dict[str, tuple[str, str]] = {
     "released": ("calls", "calls released"),
@@ -13,7 +15,10 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "timed_out": ("calls", "errors that timed out"),
     "refused_by_service": ("calls", "errors that the service refused (429, 503)"),
     "forgotten": ("calls", "calls that were given up, of which nothing is known"),
-    "in_flight": ("calls", "calls not settled at the end; released = ok + errors + forgotten + in_flight"),
+    "in_flight": (
+        "calls",
+        "calls not settled at the end; released = ok + errors + forgotten + in_flight",
+    ),
     "most_in_flight": ("calls", "most calls in flight at once"),
     "begun": ("calls", "calls that a worker took; all that were released where none waits for one"),
     "seconds": ("s", "from the first release to the last"),
@@ -62,5 +67,8 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "blocked": ("share", "time that the pacing thread was in the caller's code"),
     "fetching": ("share", "time that it was in the iterable, for the next item"),
     "spin_cpu": ("share", "of a core, spent reading the clock"),
-    "spin_threshold": ("s", "how long before a slot the wait by reading the clock begins, at the end"),
+    "spin_threshold": (
+        "s",
+        "how long before a slot the wait by reading the clock begins, at the end",
+    ),
 }

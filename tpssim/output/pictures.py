@@ -107,7 +107,14 @@ def panel(columns: Columns, producers: Spans, target: float, duration: float, ti
 
 
 #: What reading a damaged archive raises, besides what is raised for any file or text.
-DAMAGED = (EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError, RecursionError, SyntaxError)
+DAMAGED = (
+    EOFError,
+    zipfile.BadZipFile,
+    zlib.error,
+    NotImplementedError,
+    RecursionError,
+    SyntaxError,
+)
 
 
 def _check_columns(columns: Columns, seen: Mapping[str, Any], drawn: Frame) -> None:
@@ -116,16 +123,25 @@ def _check_columns(columns: Columns, seen: Mapping[str, Any], drawn: Frame) -> N
     kinds = {column.dtype.kind for column in columns.values()}
     if len(lengths) > 1 or len(next(iter(lengths))) != 1 or not kinds <= {"f", "i"}:
         raise ValueError("columns that are not of one length, or no numbers")
-    spans = [*drawn.shades, *seen["producers"], (seen["target"], drawn.target), (0.0, drawn.duration)]
+    spans = [
+        *drawn.shades,
+        *seen["producers"],
+        (seen["target"], drawn.target),
+        (0.0, drawn.duration),
+    ]
     numbers = [number for row in (*drawn.steps, *spans) for number in row]
-    if not all(isinstance(number, float | int) for number in numbers) or not 0.0 < drawn.duration < math.inf:
+    if (
+        not all(isinstance(number, float | int) for number in numbers)
+        or not 0.0 < drawn.duration < math.inf
+    ):
         raise TypeError("a frame that is no numbers")
     if any(len(row) != 2 for row in spans) or any(len(row) != 3 for row in drawn.steps):
         raise ValueError("a frame without its parts")
 
 
 def read_picture(path: Path) -> tuple[Panel, Frame, dict[str, Any]] | None:
-    """What a picture needs of a run written by `Trace.to_npz`, and its `meta`; None if it is not there.
+    """What a picture needs of a run written by `Trace.to_npz`, and its `meta`; None if it is not
+    there.
 
     Raises `InputError` for a file that is none of those.
     """
@@ -141,6 +157,8 @@ def read_picture(path: Path) -> tuple[Panel, Frame, dict[str, Any]] | None:
             drawn = Frame(*seen["frame"])
             _check_columns(columns, seen, drawn)
     except (*DAMAGED, OSError, ValueError, LookupError, TypeError, OverflowError) as error:
-        raise InputError(f"{str(path)!r} is no trace; allowed: an npz file that tpssim wrote") from error
+        raise InputError(
+            f"{str(path)!r} is no trace; allowed: an npz file that tpssim wrote"
+        ) from error
     found = panel(columns, seen["producers"], seen["target"], drawn.duration, "")
     return found._replace(steps=drawn.steps), drawn, meta

@@ -29,7 +29,8 @@ LONGEST = 150  # characters of a file's name, its suffix aside
 PAGE = b'<meta name="generator" content="tpssim">'  # in the first lines of every page of `report`
 FOREIGN = "files that are not tpssim's"
 OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}  # which file managers leave everywhere
-#: What is not finished yet is in a folder of this name beside what it will be, with this file in it.
+#: What is not finished yet is in a folder of this name beside what it will be, with this file in
+#: it.
 UNFINISHED = re.compile(r"\.tpssim-unfinished-[a-z0-9_]{8}")
 STAGED = (
     "made-by-tpssim",
@@ -49,7 +50,9 @@ def verb_of(command: str) -> str:
 
 
 def _made_by(out: Path) -> tuple[str, set[str]]:
-    """The verb that made a folder ("" if tpssim did not), and what it wrote (nothing if it made no list)."""
+    """The verb that made a folder ("" if tpssim did not), and what it wrote (nothing if it made no
+    list).
+    """
     try:
         run = json.loads((out / MARK).read_text(encoding="utf-8"))
         return verb_of(run["command"]), {MARK, *run["files"]} if "files" in run else set()
@@ -103,15 +106,19 @@ def _taken(out: Path, verb: str) -> str:
         return f"holds {f'the result of {made}' if made else FOREIGN}; {allowed}"
     if not written:
         return (
-            f"holds a result of {verb} by a version that did not list its files, so that yours are not known "
-            "from them; allowed: another --out, or this one when you have removed it"
+            f"holds a result of {verb} by a version that did not list its files, so that yours are"
+            " not known from them; allowed: another --out, or this one when you have removed it"
         )
     stranger = _stranger(out, written)
-    return f"holds {stranger!r} too, which tpssim did not write there; {allowed}" if stranger else ""
+    return (
+        f"holds {stranger!r} too, which tpssim did not write there; {allowed}" if stranger else ""
+    )
 
 
 def check_out(out: Path, verb: str) -> None:
-    """Refuse early what could not be written or must not be replaced by that verb; raises `InputError`."""
+    """Refuse early what could not be written or must not be replaced by that verb; raises
+    `InputError`.
+    """
     with _named(out):
         real = through_links(out)
         recover(real)
@@ -142,7 +149,8 @@ def _named(out: Path) -> Iterator[None]:
 def _staging(parent: Path) -> Iterator[Path]:
     """An empty folder in `parent`, which is gone with all that is in it when the block ends.
 
-    Only this user may look into it. What is made in there has the rights that the user's umask gives.
+    Only this user may look into it. What is made in there has the rights that the user's umask
+    gives.
     """
     parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=".tpssim-unfinished-", dir=parent))
@@ -155,7 +163,9 @@ def _staging(parent: Path) -> Iterator[Path]:
 
 
 def _discard(folder: Path) -> None:
-    """Remove a folder of `_staging`: what says that it is one goes last, for the process may be killed."""
+    """Remove a folder of `_staging`: what says that it is one goes last, for the process may be
+    killed.
+    """
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
             if path.is_dir() and not path.is_symlink():
@@ -168,7 +178,9 @@ def _discard(folder: Path) -> None:
 
 
 def _abandoned(path: Path) -> bool:
-    """Whether it is a folder of `_staging`, with its mark or empty, at which nobody is at work any more."""
+    """Whether it is a folder of `_staging`, with its mark or empty, at which nobody is at work any
+    more.
+    """
     if not UNFINISHED.fullmatch(path.name) or path.is_symlink() or not path.is_dir():
         return False
     inside, mark = list(path.iterdir()), path / STAGED[0]
@@ -189,7 +201,8 @@ def _clear(parent: Path) -> None:
 def results_folder(out: Path, verb: str) -> Iterator[Path]:
     """A new folder to fill, put in the place of `out` in one step when the block ends well.
 
-    An earlier result there is replaced; if the block fails, or the process is killed, it stays as it was.
+    An earlier result there is replaced; if the block fails, or the process is killed, it stays as
+    it was.
     """
     check_out(out, verb)
     real = through_links(out)
@@ -210,7 +223,9 @@ def _parked(out: Path) -> Path:
 
 
 def _put(new: Path, out: Path) -> None:
-    """`new` takes the name of `out`; a folder that had it has the name of `new` afterwards, or is gone."""
+    """`new` takes the name of `out`; a folder that had it has the name of `new` afterwards, or is
+    gone.
+    """
     if out.exists() and not any(out.iterdir()):
         out.rmdir()
     if not out.exists():
@@ -239,8 +254,8 @@ def _exchanged(one: Path, other: Path) -> bool:
 def recover(out: Path) -> None:
     """Finish what a process left that was killed while it replaced `out` in two steps.
 
-    The earlier result takes its name again if nothing else has it, and is removed if the new one has. What is
-    no result, or holds more, stays where it is.
+    The earlier result takes its name again if nothing else has it, and is removed if the new one
+    has. What is no result, or holds more, stays where it is.
     """
     parked = _parked(out)
     made, written = _made_by(parked)
@@ -252,7 +267,8 @@ def recover(out: Path) -> None:
 
 
 def file_name(*parts: str, longest: int = LONGEST) -> str:
-    """A name for a file from what a user may have typed; one that is too long ends with a digest of itself.
+    """A name for a file from what a user may have typed; one that is too long ends with a digest of
+    itself.
 
     >>> file_name("drift", "aimd:dec_rate=0.5")
     'drift--aimd_dec_rate=0.5'
@@ -266,7 +282,9 @@ def file_name(*parts: str, longest: int = LONGEST) -> str:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write a file that is complete or absent: it takes its name in one step; raises `InputError`."""
+    """Write a file that is complete or absent: it takes its name in one step; raises
+    `InputError`.
+    """
     real = through_links(path)
     try:
         with _staging(real.parent) as folder:
@@ -278,7 +296,8 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A value, or the values of a mapping, for JSON, which has neither inf nor nan: None in their place.
+    """A value, or the values of a mapping, for JSON, which has neither inf nor nan: None in their
+    place.
 
     >>> plain({"a": 1.5, "b": float("inf"), "c": {"d": "inf"}})
     {'a': 1.5, 'b': None, 'c': {'d': 'inf'}}

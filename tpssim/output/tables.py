@@ -25,9 +25,9 @@ WIDTH = 80  # characters of a line, where no terminal says otherwise
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
     """The rows under their header: the first columns to the left, the others to the right.
 
-    A head may have several lines; where one is broken within a word it has a soft hyphen. To fit the screen
-    the columns stand closer, then a long label gets a line of its own; if that is not enough the columns
-    follow in blocks, each beside the first `left` ones.
+    A head may have several lines; where one is broken within a word it has a soft hyphen. To fit
+    the screen the columns stand closer, then a long label gets a line of its own; if that is not
+    enough the columns follow in blocks, each beside the first `left` ones.
 
     >>> print(aligned(["law", "p99\\ns"], [["fixed", "0.1"], ["aimd", "12"]], left=1))
            p99
@@ -49,7 +49,13 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2)
     lines = [*heads, *rows]
     chosen = [[*range(left), *block] for block in blocks]
     return "\n\n".join(
-        _block([[row[i] for i in some] for row in lines], [widths[i] for i in some], left, len(heads), gap)
+        _block(
+            [[row[i] for i in some] for row in lines],
+            [widths[i] for i in some],
+            left,
+            len(heads),
+            gap,
+        )
         for some in chosen
     )
 
@@ -58,13 +64,19 @@ def _heads(header: Sequence[str]) -> list[list[str]]:
     """Heads of several lines as rows; the shorter ones stand at the bottom."""
     parts = [head.replace("\xad", "-").split("\n") for head in header]
     most = max(map(len, parts))
-    return [list(row) for row in zip(*([""] * (most - len(part)) + part for part in parts), strict=True)]
+    return [
+        list(row) for row in zip(*([""] * (most - len(part)) + part for part in parts), strict=True)
+    ]
 
 
 def _fitted(heads: Sequence[str], labels: Sequence[str], others: Sequence[int]) -> tuple[int, int]:
-    """The width of the first column, and the space between columns: the widest with which all fits."""
+    """The width of the first column, and the space between columns: the widest with which all
+    fits.
+    """
     least = max(map(len, heads))
-    lengths = sorted({least, *(len(label) for label in labels if least < len(label) <= LONGEST_LABEL)})
+    lengths = sorted(
+        {least, *(len(label) for label in labels if least < len(label) <= LONGEST_LABEL)}
+    )
     ways = [(lengths[-1], 2), *((width, 1) for width in reversed(lengths))]
     for width, gap in ways:
         if width + sum(gap + other for other in others) <= screen():
@@ -76,11 +88,15 @@ def screen() -> int:
     """Characters that a line may have: those of the terminal that is written to, else `WIDTH`."""
     if not sys.stdout.isatty():
         return WIDTH
-    return os.get_terminal_size(sys.stdout.fileno()).columns or WIDTH  # one may not say how wide it is
+    return (
+        os.get_terminal_size(sys.stdout.fileno()).columns or WIDTH
+    )  # one may not say how wide it is
 
 
 def filled(text: str, first: str = "", further: str = "") -> str:
-    """A paragraph in lines that fit the screen, at most 100 characters; words (paths, names) stay whole."""
+    """A paragraph in lines that fit the screen, at most 100 characters; words (paths, names) stay
+    whole.
+    """
     wrapper = textwrap.TextWrapper(
         max(min(100, screen()), len(further) + 20),
         initial_indent=first,
@@ -91,7 +107,9 @@ def filled(text: str, first: str = "", further: str = "") -> str:
     return wrapper.fill(text)
 
 
-def _block(rows: Sequence[Sequence[str]], widths: Sequence[int], left: int, heads: int, gap: int) -> str:
+def _block(
+    rows: Sequence[Sequence[str]], widths: Sequence[int], left: int, heads: int, gap: int
+) -> str:
     lines = []
     for row in rows:
         first = row[0]
@@ -107,8 +125,11 @@ def _block(rows: Sequence[Sequence[str]], widths: Sequence[int], left: int, head
     return "\n".join(lines)
 
 
-def in_html(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, left: int = 2) -> str:
-    """The same as an element of a notebook, in whatever colours it has; each line of the caption is one.
+def in_html(
+    header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, left: int = 2
+) -> str:
+    """The same as an element of a notebook, in whatever colours it has; each line of the caption is
+    one.
 
     A head has one line there.
 
@@ -135,8 +156,8 @@ def in_html(header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, 
 def number(value: Estimate, scale: float, digits: int) -> str:
     """A mean in a unit of choice; "-" where there is none.
 
-    "never" where it never happens in any replication, with their number where in some it does: a mean of
-    those in which it does would hide that, and never is worse than late.
+    "never" where it never happens in any replication, with their number where in some it does: a
+    mean of those in which it does would hide that, and never is worse than late.
     """
     if value.never:
         return f"never {value.never}/{value.never + value.n}" if value.n else "never"
@@ -155,7 +176,8 @@ def interval(value: Estimate, scale: float, digits: int) -> str:
 
 
 def steady(shares: Sequence[float | None]) -> str:
-    """The share of the achievable in each long phase, in %; the extremes of many; "-" where there is none.
+    """The share of the achievable in each long phase, in %; the extremes of many; "-" where there
+    is none.
 
     >>> steady([0.5, None, 0.987]), steady([0.5, 0.6, 0.7, 0.8])
     ('50/-/99', '50..80')

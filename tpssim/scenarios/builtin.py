@@ -1,4 +1,6 @@
-"""The built-in scenarios, `SCENARIOS`: the `CORE`, and what users complain about. And one of a recording."""
+"""The built-in scenarios, `SCENARIOS`: the `CORE`, and what users complain about. And one of a
+recording.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,17 @@ def _two_digits(value: float) -> float:
 
 
 def trace_scenario(
-    path: str | Path, *, column: str | None = None, unit: str | None = None, target: float | None = None
+    path: str | Path,
+    *,
+    column: str | None = None,
+    unit: str | None = None,
+    target: float | None = None,
 ) -> Scenario:
     """A blocking consumer whose service times are replayed from a CSV file (`read_service_times`).
 
     `target` defaults to twice the mean rate of the recording, in two digits, so that a throttle has
-    something to find; the run is long enough for 6,000 calls at that mean rate. Raises `InputError`.
+    something to find; the run is long enough for 6,000 calls at that mean rate. Raises
+    `InputError`.
 
     >>> from tpssim.scenarios.recordings import SQLITE_COMMITS
     >>> recorded = trace_scenario(SQLITE_COMMITS, column="service_s", unit="s")
@@ -35,7 +42,9 @@ def trace_scenario(
     return recorded_scenario(read(path, column=column, unit=unit), path, target)
 
 
-def recorded_scenario(found: ServiceTimes, path: str | Path, target: float | None = None) -> Scenario:
+def recorded_scenario(
+    found: ServiceTimes, path: str | Path, target: float | None = None
+) -> Scenario:
     """`trace_scenario` of a file that has been read; raises `InputError`."""
     service = checked(Recorded(found.times, Path(path).name), f"trace {str(path)!r}")
     most = ranges(Scenario)["target"].high  # calls of less than two microseconds ask for more
@@ -48,7 +57,9 @@ def recorded_scenario(found: ServiceTimes, path: str | Path, target: float | Non
             service=service,
             target=wanted,
             duration=_two_digits(6000.0 * service.mean),
-            summary=f"{len(service.recording)} recorded service times from {service.source}{failed}",
+            summary=(
+                f"{len(service.recording)} recorded service times from {service.source}{failed}"
+            ),
         )
     )
 
@@ -107,7 +118,9 @@ _PLAIN = (
         target=200.0,
         duration=30.0,
         disturbances=(Stall(10.0, 12.0),),
-        summary="a service that stands still for two seconds: what becomes of the 400 missed slots?",
+        summary=(
+            "a service that stands still for two seconds: what becomes of the 400 missed slots?"
+        ),
     ),
     Scenario(
         name="join-leave",
@@ -116,7 +129,10 @@ _PLAIN = (
         duration=60.0,
         backend=Backend(servers=1.0),
         producers=(Producer(), Producer(15.0), Producer(30.0, 45.0)),
-        summary="one server for 100 a second; a second producer comes at 15 s, a third from 30 s to 45 s",
+        summary=(
+            "one server for 100 a second; a second producer comes at 15 s, a third from 30 s to"
+            " 45 s"
+        ),
     ),
     trace_scenario(SQLITE_COMMITS)._replace(
         name="sqlite-commits", summary="a real recording: durable SQLite commits, blocking"
@@ -135,7 +151,10 @@ _CROWDED = (
         duration=30.0,
         consumer=IN_FLIGHT,
         backend=Backend(servers=16.0),
-        summary="many calls in flight on a service that bears twice what is wanted: what does a law cost?",
+        summary=(
+            "many calls in flight on a service that bears twice what is wanted: what does a law"
+            " cost?"
+        ),
     ),
     Scenario(
         name="overload",
@@ -144,7 +163,9 @@ _CROWDED = (
         duration=30.0,
         consumer=IN_FLIGHT,
         backend=Backend(servers=8.0, places=400.0),
-        summary="many calls in flight; 600 a second are wanted of a queue that bears 400 and holds 400",
+        summary=(
+            "many calls in flight; 600 a second are wanted of a queue that bears 400 and holds 400"
+        ),
     ),
     Scenario(
         name="pool-degrade",
@@ -163,7 +184,9 @@ _CROWDED = (
         duration=30.0,
         consumer=IN_FLIGHT,
         backend=Backend(servers=20.0, places=0.0),
-        summary="a service that takes 20 calls at a time, 200 a second, and refuses all others at once",
+        summary=(
+            "a service that takes 20 calls at a time, 200 a second, and refuses all others at once"
+        ),
     ),
     Scenario(
         name="knee",
@@ -176,7 +199,8 @@ _CROWDED = (
     ),
 )
 
-#: The names of those that show what a throttle is for; a comparison takes them if it is not told others.
+#: The names of those that show what a throttle is for; a comparison takes them if it is not told
+#: others.
 CORE = tuple(scenario.name for scenario in _CORE)
 
 SCENARIOS: dict[str, Scenario] = {

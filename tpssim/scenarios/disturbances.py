@@ -1,7 +1,8 @@
-"""Changes of the service that no throttle causes: factors on the service time, stalls, another service.
+"""Changes of the service that no throttle causes: factors on the service time, stalls, another
+service.
 
-Each is a record with a start and an end; it acts on calls whose work begins in [start, end), a stall on all
-work in that time. Any number may be composed: factors multiply, the last swap wins.
+Each is a record with a start and an end; it acts on calls whose work begins in [start, end), a
+stall on all work in that time. Any number may be composed: factors multiply, the last swap wins.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class Ramp(NamedTuple):
 class Spike(NamedTuple):
     """The factor jumps to `factor` and decays to 1: `1 + (factor - 1) exp(-5 x)`, x from 0 to 1.
 
-    >>> [round(factor_at([factor_row(Spike(0.0, 10.0, 3.0))], t), 3) for t in (0.0, 2.0)]  # 1 + 2 / e
+    >>> [round(factor_at([factor_row(Spike(0.0, 10.0, 3.0))], t), 3) for t in (0.0, 2.0)]  # 1 + 2/e
     [3.0, 1.736]
     """
 
@@ -67,7 +68,9 @@ class Sine(NamedTuple):
 
     start: float  #: when it begins, s
     end: float  #: when it is over, s
-    amplitude: Annotated[float, Range(0.0, 1.0, "x", closed_high=False), "how far the factor swings around 1"]
+    amplitude: Annotated[
+        float, Range(0.0, 1.0, "x", closed_high=False), "how far the factor swings around 1"
+    ]
     period: Annotated[float, Range(1e-6, 1e6, "s"), "duration of a swing of the factor"]
 
 
@@ -109,7 +112,9 @@ def checked_disturbance(disturbance: Disturbance, duration: float, owner: str) -
     start, end = disturbance.start, disturbance.end
     kind = type(disturbance).__name__.lower()
     if not 0.0 <= start < end:
-        raise InputError(f"{owner}: a {kind} from {start:g} to {end:g} s; allowed: 0 <= start < end")
+        raise InputError(
+            f"{owner}: a {kind} from {start:g} to {end:g} s; allowed: 0 <= start < end"
+        )
     if start >= duration:
         raise InputError(
             f"{owner}: a {kind} at {start:g} s, after the end of the run at {duration:g} s; "
@@ -171,7 +176,8 @@ def merged(stalls: Sequence[Stall]) -> list[Stall]:
 
 
 def finish(stalls: Any, begin: float, work: float) -> float:
-    """When work of that length begun at `begin` is done, given `merged` stalls or a table of them, s.
+    """When work of that length begun at `begin` is done, given `merged` stalls or a table of them,
+    s.
 
     >>> finish([Stall(1.0, 3.0)], 0.5, 1.0)
     3.5

@@ -1,4 +1,5 @@
-"""What stands behind a throttle: how calls are made, what serves them, what happens when it does not.
+"""What stands behind a throttle: how calls are made, what serves them, what happens when it does
+not.
 
 Records and arithmetic; events and time are the model's business.
 """
@@ -29,15 +30,17 @@ class Blocking(NamedTuple):
 class Async(NamedTuple):
     """The producer hands a call over in `handoff` seconds; any number may be in flight.
 
-    `feedback` is what the law sees: "handoff" (the return of the hand-off, as the article's throttles do)
-    or "completion" (the end of the work).
+    `feedback` is what the law sees: "handoff" (the return of the hand-off, as the article's
+    throttles do) or "completion" (the end of the work).
 
     >>> import tpssim
     >>> tpssim.SCENARIOS["healthy"]._replace(consumer=Async(feedback="completion")).consumer.handoff
     2e-05
     """
 
-    handoff: Annotated[float, Range(0.0, 10.0, "s"), "how long it takes to hand a call over"] = 20e-6
+    handoff: Annotated[float, Range(0.0, 10.0, "s"), "how long it takes to hand a call over"] = (
+        20e-6
+    )
     feedback: str = "handoff"  #: what the law sees: "handoff" or "completion"
 
 
@@ -73,39 +76,50 @@ Consumer = Blocking | Async | Pool
 class Backend(NamedTuple):
     """The serving side, shared by all producers.
 
-    `servers` work first come, first served; `places` more calls may wait. Work takes the service time times
-    `1 + slope (n - 1) + exponent^max(0, n - knee) - 1` with n calls in the backend, the new one included
-    (the last two terms with a finite knee only). A call is rejected if n > `limit`, if more than `rate`
-    calls, itself included, began in the last second, or if n > `servers` + `places`: with an error after the
-    plain service time, or (`silent` 1) by never answering. One that is over limit or rate is in the backend,
-    and counts in n, until its error is out; for want of a place, or in silence, a call never gets in.
-    Work fails with probability `failure` when it is done.
+    `servers` work first come, first served; `places` more calls may wait. Work takes the service
+    time times `1 + slope (n - 1) + exponent^max(0, n - knee) - 1` with n calls in the backend, the
+    new one included (the last two terms with a finite knee only). A call is rejected if n >
+    `limit`, if more than `rate` calls, itself included, began in the last second, or if n >
+    `servers` + `places`: with an error after the plain service time, or (`silent` 1) by never
+    answering. One that is over limit or rate is in the backend, and counts in n, until its error is
+    out; for want of a place, or in silence, a call never gets in. Work fails with probability
+    `failure` when it is done.
 
     >>> backend_capacity(Backend(servers=8.0), 0.02, math.inf)
     400.0
     """
 
-    servers: Annotated[float, Range(1.0, math.inf, "calls"), "calls that are worked on at once"] = math.inf
+    servers: Annotated[float, Range(1.0, math.inf, "calls"), "calls that are worked on at once"] = (
+        math.inf
+    )
     places: Annotated[
         float, Range(0.0, math.inf, "calls"), "calls that may wait for a server; more are rejected"
     ] = math.inf
     slope: Annotated[
-        float, Range(0.0, 1e3, "per call"), "how much longer work takes for each other call in the backend"
+        float,
+        Range(0.0, 1e3, "per call"),
+        "how much longer work takes for each other call in the backend",
     ] = 0.0
     knee: Annotated[
         float, Range(1.0, math.inf, "calls"), "calls in the backend from which `exponent` acts"
     ] = math.inf
     exponent: Annotated[
-        float, Range(1.0, 10.0, "x per call"), "factor on the service time for each call above `knee`"
+        float,
+        Range(1.0, 10.0, "x per call"),
+        "factor on the service time for each call above `knee`",
     ] = 1.0
     failure: Annotated[
         float, Range(0.0, 1.0, "probability"), "probability that work fails when it is done"
     ] = 0.0
     limit: Annotated[
-        float, Range(1.0, math.inf, "calls"), "calls in the backend above which new ones are rejected"
+        float,
+        Range(1.0, math.inf, "calls"),
+        "calls in the backend above which new ones are rejected",
     ] = math.inf
     rate: Annotated[
-        float, Range(1.0, math.inf, "1/s"), "calls begun in a second above which new ones are rejected"
+        float,
+        Range(1.0, math.inf, "1/s"),
+        "calls begun in a second above which new ones are rejected",
     ] = math.inf
     silent: Annotated[
         float,
@@ -128,7 +142,8 @@ class Backend(NamedTuple):
 class Retry(NamedTuple):
     """How often a caller tries again after a failure, and how long it waits before.
 
-    Wait n: `base` times 1, 2, 3, 5, 8, ... (`growth` 0: Fibonacci) or `base * growth^(n - 1)`; at most `cap`.
+    Wait n: `base` times 1, 2, 3, 5, 8, ... (`growth` 0: Fibonacci) or `base * growth^(n - 1)`; at
+    most `cap`.
 
     >>> [round(retry_wait(Retry(attempts=3, base=0.1, growth=2.0), n), 3) for n in (1, 2, 3)]
     [0.1, 0.2, 0.4]
@@ -138,7 +153,9 @@ class Retry(NamedTuple):
         float, Range(0.0, 1000.0, "retries"), "how often a caller tries again after a failure"
     ] = 0.0
     base: Annotated[float, Range(0.0, 1e4, "s"), "wait before the first retry"] = 1.0
-    growth: Annotated[float, Range(0.0, 100.0, "x; 0: Fibonacci"), "factor from one wait to the next"] = 0.0
+    growth: Annotated[
+        float, Range(0.0, 100.0, "x; 0: Fibonacci"), "factor from one wait to the next"
+    ] = 0.0
     cap: Annotated[float, Range(0.0, 1e6, "s"), "longest wait before a retry"] = 30.0
 
 
@@ -177,21 +194,27 @@ def slowdown(backend: Backend, n: float) -> float:
 
 @functools.lru_cache(maxsize=256)
 def _best_crowd(backend: Backend, callers: float) -> float:
-    """The best of `min(n, servers) / slowdown(n)` over n <= callers: throughput in units of 1 / mean."""
+    """The best of `min(n, servers) / slowdown(n)` over n <= callers: throughput in units of 1 /
+    mean.
+    """
     most = min(backend.limit, callers)
 
     def speed(n: float) -> float:
         return min(n, backend.servers) / slowdown(backend, n)
 
     if backend.knee == math.inf or backend.exponent == 1.0:
-        # n / (1 + slope (n - 1)) rises up to the number of servers if slope < 1, else it falls from n = 1.
+        # n / (1 + slope (n - 1)) rises up to the number of servers if slope < 1, else it falls from
+        # n = 1.
         top = min(most, backend.servers)
         if top < math.inf:
             return max(speed(1.0), speed(top))
         return max(1.0, 1.0 / backend.slope) if backend.slope > 0.0 else math.inf
     # Behind the knee the speed rises to one peak, no later than n = 1 / ln(exponent), and falls.
     knee = math.floor(min(most, backend.knee))
-    low, high = knee, math.floor(min(most, max(backend.knee, 1.0 / math.log(backend.exponent)) + 2.0))
+    low, high = (
+        knee,
+        math.floor(min(most, max(backend.knee, 1.0 / math.log(backend.exponent)) + 2.0)),
+    )
     while high - low > 2:
         third = (high - low) // 3
         if speed(float(low + third)) < speed(float(high - third)):
@@ -205,8 +228,9 @@ def _best_crowd(backend: Backend, callers: float) -> float:
 def backend_capacity(backend: Backend, mean: float, callers: float = math.inf) -> float:
     """Answers per second that the backend bears at a mean service time; inf if nothing limits it.
 
-    The best over n <= callers at once, n <= `limit`, of `min(n, servers) / (mean * slowdown(n))`, up to the
-    rate limit. It is what a throttle can get that sends no more: rejected calls take up the limit of others.
+    The best over n <= callers at once, n <= `limit`, of `min(n, servers) / (mean * slowdown(n))`,
+    up to the rate limit. It is what a throttle can get that sends no more: rejected calls take up
+    the limit of others.
 
     >>> backend_capacity(Backend(servers=4.0), 0.01)
     400.0

@@ -25,17 +25,27 @@ from tpssim.scenarios.disturbances import (
     factor_at,
     factor_row,
 )
-from tpssim.scenarios.plant import Async, Backend, Blocking, Consumer, Retry, backend_capacity, success
+from tpssim.scenarios.plant import (
+    Async,
+    Backend,
+    Blocking,
+    Consumer,
+    Retry,
+    backend_capacity,
+    success,
+)
 from tpssim.scenarios.service_times import Service
 
 
 @record
 class Producer(NamedTuple):
-    """One of several sources of calls, each with its own throttle: when it comes and when it leaves, s.
+    """One of several sources of calls, each with its own throttle: when it comes and when it
+    leaves, s.
 
     >>> from tpssim.scenarios.service_times import Constant
     >>> two = (Producer(), Producer(start=2.0))
-    >>> checked_scenario(Scenario("shared", Constant(0.02), 40.0, 5.0, producers=two)).producers[1].start
+    >>> shared = checked_scenario(Scenario("shared", Constant(0.02), 40.0, 5.0, producers=two))
+    >>> shared.producers[1].start
     2.0
     """
 
@@ -56,7 +66,9 @@ class Scenario(NamedTuple):
 
     name: str
     service: Service
-    target: Annotated[float, Range(0.0, 1e6, "1/s", closed_low=False), "the wanted TPS of each producer"]
+    target: Annotated[
+        float, Range(0.0, 1e6, "1/s", closed_low=False), "the wanted TPS of each producer"
+    ]
     duration: Annotated[float, Range(0.0, 1e6, "s", closed_low=False), "how long the run is"]
     consumer: Consumer = Blocking()
     disturbances: tuple[Disturbance, ...] = ()
@@ -87,20 +99,28 @@ class Scenario(NamedTuple):
         Range(FINEST, 1e-3, "s", off=True),
         "step to a multiple of which times of events are rounded; 0: none",
     ] = 0.0
-    #: what an answer takes on its way besides (network, the client's own code); no server is busy then
+    #: what an answer takes on its way besides (network, the client's own code); no server is busy
+    #: then
     network: Service | None = None
 
 
 def checked_scenario(scenario: Scenario) -> Scenario:
-    """The scenario with every number a float inside its range; raises `InputError` naming the field."""
+    """The scenario with every number a float inside its range; raises `InputError` naming the
+    field.
+    """
     owner = f"scenario {scenario.name}"
     scenario = checked(scenario, owner)
-    if not isinstance(scenario.disturbances, tuple) or isinstance(scenario.disturbances, Disturbance):
-        raise InputError(f"{owner}: disturbances={scenario.disturbances!r}; allowed: a tuple of disturbances")
+    if not isinstance(scenario.disturbances, tuple) or isinstance(
+        scenario.disturbances, Disturbance
+    ):
+        raise InputError(
+            f"{owner}: disturbances={scenario.disturbances!r}; allowed: a tuple of disturbances"
+        )
     for thing in scenario.disturbances:
         if not isinstance(thing, Disturbance):
             raise InputError(
-                f"{owner}: {thing!r} is no disturbance; allowed: Step, Ramp, Spike, Sine, Stall, Swap"
+                f"{owner}: {thing!r} is no disturbance; allowed: Step, Ramp, Spike, Sine, Stall,"
+                " Swap"
             )
     if not isinstance(scenario.consumer, Consumer):
         raise InputError(
@@ -124,8 +144,8 @@ def checked_scenario(scenario: Scenario) -> Scenario:
     alone = len(producers) == 1
     if isinstance(consumer, Blocking) and alone and math.isfinite(backend.limit):
         raise InputError(
-            f"{owner}: limit={backend.limit:g} on one blocking producer, which never has more than one call "
-            "in flight; allowed: an async consumer, a pool or several producers"
+            f"{owner}: limit={backend.limit:g} on one blocking producer, which never has more than"
+            " one call in flight; allowed: an async consumer, a pool or several producers"
         )
     for producer in producers:
         if not producer.start < min(producer.end, scenario.duration):
@@ -135,7 +155,9 @@ def checked_scenario(scenario: Scenario) -> Scenario:
             )
     return scenario._replace(
         consumer=consumer,
-        disturbances=tuple(checked_disturbance(d, scenario.duration, owner) for d in scenario.disturbances),
+        disturbances=tuple(
+            checked_disturbance(d, scenario.duration, owner) for d in scenario.disturbances
+        ),
         service=checked(scenario.service, owner),
         timer=checked(scenario.timer, owner),
         backend=backend,
@@ -151,7 +173,9 @@ PARTS = ("service", "consumer", "backend", "retry", "timer")
 
 
 def parameter_range(scenario: Scenario, name: str) -> Range | None:
-    """The range of a number that `with_parameters` can change; None if there is none of that name."""
+    """The range of a number that `with_parameters` can change; None if there is none of that
+    name.
+    """
     part, dot, plain = name.rpartition(".")
     if name in ranges(scenario):
         return ranges(scenario)[name]
@@ -197,14 +221,18 @@ def with_late(scenario: Scenario, policies: Sequence[Late]) -> list[Scenario]:
 
 
 def code(scenario: Scenario) -> tuple[str, ...]:
-    """The user's own code that serves in it, as it is now: part of the key of whatever is kept of it."""
+    """The user's own code that serves in it, as it is now: part of the key of whatever is kept of
+    it.
+    """
     things: list[Any] = [scenario.service, scenario.network]
     things += [thing.service for thing in scenario.disturbances if isinstance(thing, Swap)]
     return tuple(current(thing) for thing in of_users(things))
 
 
 def phases(scenario: Scenario) -> list[tuple[float, float]]:
-    """The stretches of time, s, between two edges: of disturbances, and of producers coming and leaving."""
+    """The stretches of time, s, between two edges: of disturbances, and of producers coming and
+    leaving.
+    """
     edges = {0.0, scenario.duration}
     for thing in (*scenario.disturbances, *scenario.producers):
         edges |= {min(thing.start, scenario.duration), min(thing.end, scenario.duration)}
@@ -232,13 +260,14 @@ def active(scenario: Scenario, t: float) -> int:
 
 
 def capacity(scenario: Scenario, t: float) -> float:
-    """What the plant can take from the producers that are there at time t, successful calls per second.
+    """What the plant can take from the producers that are there at time t, successful calls per
+    second.
 
-    The least of what the callers can make (blocking: one call each at a time; a pool: `workers` each; async:
-    `1 / handoff` each) and of what the backend bears with that many callers (`backend_capacity`), times the
-    share that succeeds in the end. With hand-off feedback nothing waits for the backend, which then only
-    bounds what is delivered. Retries and their waits, which take callers' time, are left out. inf if nothing
-    is limited.
+    The least of what the callers can make (blocking: one call each at a time; a pool: `workers`
+    each; async: `1 / handoff` each) and of what the backend bears with that many callers
+    (`backend_capacity`), times the share that succeeds in the end. With hand-off feedback nothing
+    waits for the backend, which then only bounds what is delivered. Retries and their waits, which
+    take callers' time, are left out. inf if nothing is limited.
     """
     mean = mean_service(scenario, t)
     n = active(scenario, t)
@@ -259,8 +288,11 @@ def expected_slots(scenario: Scenario) -> float:
     """As many slots as one producer seldom exceeds, itself there all the time."""
     wanted = max(scenario.target, 1.0) * scenario.duration
     if isinstance(scenario.consumer, Blocking) and not scenario.late.skip:
-        served = math.fsum((b - a) * mean_over(scenario, capacity, a, b) for a, b in phases(scenario))
-        # A quarter more than the mean, because service times of a heavy tail are mostly shorter than theirs.
+        served = math.fsum(
+            (b - a) * mean_over(scenario, capacity, a, b) for a, b in phases(scenario)
+        )
+        # A quarter more than the mean, because service times of a heavy tail are mostly shorter
+        # than theirs.
         wanted = min(wanted, 1.25 * served + 100.0)
     return wanted
 
@@ -276,20 +308,31 @@ def check_calls(scenario: Scenario) -> None:
 
 
 def achievable(scenario: Scenario, t: float) -> float:
-    """`min(sum of targets x share that succeeds, capacity(t))` of the producers that are there, 1/s."""
+    """`min(sum of targets x share that succeeds, capacity(t))` of the producers that are there,
+    1/s.
+    """
     wanted = active(scenario, t) * scenario.target * success(scenario.backend, scenario.retry)
     return min(wanted, capacity(scenario, t))
 
 
 def varies(scenario: Scenario, start: float, end: float) -> bool:
     """Whether the service changes within a stretch without edges."""
-    return any(not isinstance(d, CONSTANT) and d.start < end and d.end > start for d in scenario.disturbances)
+    return any(
+        not isinstance(d, CONSTANT) and d.start < end and d.end > start
+        for d in scenario.disturbances
+    )
 
 
 def mean_over(
-    scenario: Scenario, what: Callable[[Scenario, float], float], start: float, end: float, n: int = 200
+    scenario: Scenario,
+    what: Callable[[Scenario, float], float],
+    start: float,
+    end: float,
+    n: int = 200,
 ) -> float:
-    """The mean of `capacity` or `achievable` over a stretch without edges, at n mid-points if it varies."""
+    """The mean of `capacity` or `achievable` over a stretch without edges, at n mid-points if it
+    varies.
+    """
     if not varies(scenario, start, end):
         return what(scenario, start)
     return math.fsum(what(scenario, start + (i + 0.5) * (end - start) / n) for i in range(n)) / n
@@ -299,7 +342,9 @@ Steps = list[tuple[float, float, float]]
 
 
 def frame(scenario: Scenario) -> tuple[Steps, list[tuple[float, float]], float, float]:
-    """What a picture needs: (start, end, achievable), when disturbances act, target of all, duration."""
+    """What a picture needs: (start, end, achievable), when disturbances act, target of all,
+    duration.
+    """
     steps: Steps = []
     for start, end in phases(scenario):
         n = 1 if mean_over(scenario, achievable, start, end) == achievable(scenario, start) else 50

@@ -1,8 +1,8 @@
 """How long one call takes: distributions of service time, driven by noise that is drawn beforehand.
 
-A service is a record with a mean and `times(draws)`, which maps standard draws (one per call number) to
-service times. The noise never depends on what a controller does: call k draws the same number always.
-NumPy is imported when noise is drawn, not before.
+A service is a record with a mean and `times(draws)`, which maps standard draws (one per call
+number) to service times. The noise never depends on what a controller does: call k draws the same
+number always. NumPy is imported when noise is drawn, not before.
 """
 
 from __future__ import annotations
@@ -125,7 +125,8 @@ class Gamma(NamedTuple):
 
 @record
 class TwoPhase(NamedTuple):
-    """Exponential of mean `fast`, or with probability `share` of mean `slow`, from one uniform draw.
+    """Exponential of mean `fast`, or with probability `share` of mean `slow`, from one uniform
+    draw.
 
     >>> round(TwoPhase(fast=0.01, slow=0.21, share=0.05).mean, 4)
     0.02
@@ -158,7 +159,8 @@ class TwoPhase(NamedTuple):
 
 @record
 class Pareto(NamedTuple):
-    """Pareto service times of tail index `shape`: `m * U^(-1/shape)`, `m = mean * (shape - 1) / shape`.
+    """Pareto service times of tail index `shape`: `m * U^(-1/shape)`, `m = mean * (shape - 1) /
+    shape`.
 
     >>> float(Pareto(0.02, 2.0).times(0.0))  # the shortest: 0.02 (2 - 1) / 2
     0.01
@@ -184,7 +186,8 @@ class Pareto(NamedTuple):
 class Recorded(NamedTuple):
     """A recording replayed in order: call k takes `recording[(start + k) mod n]` seconds.
 
-    Replications differ in `start`, which is drawn once, so the autocorrelation of the recording is kept.
+    Replications differ in `start`, which is drawn once, so the autocorrelation of the recording is
+    kept.
 
     >>> round(Recorded((0.01, 0.03), "two calls").mean, 3)
     0.02
@@ -233,7 +236,9 @@ def times_of(service: Any, noise: Any) -> Array:
 
 
 def _unpickled(recording: tuple[float, ...], source: str) -> Recorded:
-    """A recording that another process sent: one object for all that are equal, so that they compare fast."""
+    """A recording that another process sent: one object for all that are equal, so that they
+    compare fast.
+    """
     return Recorded(_one_of_equal(recording), source)
 
 
@@ -243,7 +248,9 @@ def _one_of_equal(recording: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def _mean(recording: tuple[float, ...]) -> float:
-    """It is asked for again and again, and a key of a cache would be hashed as often as a sum takes."""
+    """It is asked for again and again, and a key of a cache would be hashed as often as a sum
+    takes.
+    """
     known = _means.get(id(recording))
     if known is None or known[0] is not recording:
         if len(_means) >= 256:
@@ -265,7 +272,12 @@ def wrong_times(recording: tuple[float, ...]) -> str:
     if not 0 < len(recording) <= MOST_CALLS:
         return f"{len(recording):,} service times in a recording; allowed: 1 to {MOST_CALLS:,}"
     plain = set(map(type, recording)) == {float}
-    fine = plain and min(recording) >= 0.0 and max(recording) <= MEAN.high and _mean(recording) < math.inf
+    fine = (
+        plain
+        and min(recording) >= 0.0
+        and max(recording) <= MEAN.high
+        and _mean(recording) < math.inf
+    )
     for i, time in enumerate(() if fine else recording):
         number: Any = time
         if not isinstance(number, Real) or not bool(0.0 <= time <= MEAN.high):
@@ -292,11 +304,13 @@ STREAMS = {
 }
 
 
-def draws(stream: str, n: int, seed: int, replication: int, producer: int = 0, attempt: int = 0) -> Array:
+def draws(
+    stream: str, n: int, seed: int, replication: int, producer: int = 0, attempt: int = 0
+) -> Array:
     """The first n draws of a stream: the same numbers for every controller (common random numbers).
 
-    The generator's seed is a pure function of (seed, replication, stream, producer, attempt); a longer
-    request continues a shorter one.
+    The generator's seed is a pure function of (seed, replication, stream, producer, attempt); a
+    longer request continues a shorter one.
     """
     import numpy as np
 

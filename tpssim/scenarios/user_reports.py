@@ -1,7 +1,8 @@
-"""What users complain about, `COMPLAINTS`: for each a scenario that provokes it, and the law it is about.
+"""What users complain about, `COMPLAINTS`: for each a scenario that provokes it, and the law it is
+about.
 
-The scenarios are also among the built-in ones, so every other law can be tried on them. Sources are public
-threads; the scenarios are ours.
+The scenarios are also among the built-in ones, so every other law can be tried on them. Sources are
+public threads; the scenarios are ours.
 """
 
 from __future__ import annotations
@@ -14,13 +15,16 @@ from tpssim.scenarios.plant import Async, Backend
 from tpssim.scenarios.scenario import Producer, Scenario
 from tpssim.scenarios.service_times import Constant, Lognormal, Recorded
 
-#: Calls in flight at once, of whose end the law hears: what a limit needs to have something to limit.
+#: Calls in flight at once, of whose end the law hears: what a limit needs to have something to
+#: limit.
 IN_FLIGHT = Async(0.0, "completion")
 
 
 @record
 class Complaint(NamedTuple):
-    """A scenario, the law that fares badly in it (as it was when the complaint was filed), and why."""
+    """A scenario, the law that fares badly in it (as it was when the complaint was filed), and
+    why.
+    """
 
     scenario: Scenario
     law: str  #: as for `simulate`: NAME:key=value,...
@@ -39,11 +43,14 @@ _ALL = (
             disturbances=(Stall(10.0, 45.0),),
             backend=Backend(servers=20.0),
             timeout=1.0,
-            summary="a service that stands still from 10 s to 45 s: each call ends with its timeout of 1 s",
+            summary=(
+                "a service that stands still from 10 s to 45 s: each call ends with its timeout"
+                " of 1 s"
+            ),
         ),
         "netflix-gradient2",
-        "latencies that are all the timeout look steady, so the limit climbs to its maximum, and the service "
-        "has the dead calls to work off when it is back",
+        "latencies that are all the timeout look steady, so the limit climbs to its maximum, and"
+        " the service has the dead calls to work off when it is back",
         "Netflix/concurrency-limits#137",
     ),
     Complaint(
@@ -54,11 +61,13 @@ _ALL = (
             duration=40.0,
             consumer=IN_FLIGHT,
             backend=Backend(servers=20.0),
-            summary="20 servers, 200 calls a second of 0.1 s; one call in 500 takes a tenth of that",
+            summary=(
+                "20 servers, 200 calls a second of 0.1 s; one call in 500 takes a tenth of that"
+            ),
         ),
         "netflix-vegas:probe_multiplier=1e6",
-        "one lucky round trip is the least for ever after, so ordinary ones look queued and the limit "
-        "collapses (filed before the law probed for a new least)",
+        "one lucky round trip is the least for ever after, so ordinary ones look queued and the"
+        " limit collapses (filed before the law probed for a new least)",
         "Netflix/concurrency-limits#37",
     ),
     Complaint(
@@ -70,12 +79,14 @@ _ALL = (
             consumer=IN_FLIGHT,
             disturbances=(Step(10.0, 50.0, 4.0),),
             backend=Backend(servers=20.0),
-            summary="20 servers that take four times as long from 10 s to 50 s, and then bear half of what "
-            "is wanted",
+            summary=(
+                "20 servers that take four times as long from 10 s to 50 s, and then bear half of"
+                " what is wanted"
+            ),
         ),
         "failsafe-adaptive:period=0.2",
-        "in a long incident the baseline drifts to the bad latency, the estimated queue is gone and the "
-        "limit grows again while nothing is better",
+        "in a long incident the baseline drifts to the bad latency, the estimated queue is gone and"
+        " the limit grows again while nothing is better",
         "failsafe-go/failsafe-go#127",
     ),
     Complaint(
@@ -89,7 +100,8 @@ _ALL = (
             summary="10 servers for 500 a second where 600 are wanted, all the time",
         ),
         "netflix-gradient2:window=0.1",
-        "the queue that is added at each step outweighs the gradient: limit and latency creep up for ever",
+        "the queue that is added at each step outweighs the gradient: limit and latency creep up"
+        " for ever",
         "Netflix/concurrency-limits#134",
     ),
     Complaint(
@@ -99,7 +111,10 @@ _ALL = (
             target=100.0,
             duration=30.0,
             disturbances=(Swap(0.0, 10.0, Constant(0.25)),),
-            summary="a blocking service that bears 4 a second at first and from 10 s on twice what is wanted",
+            summary=(
+                "a blocking service that bears 4 a second at first and from 10 s on twice what is"
+                " wanted"
+            ),
         ),
         "spark-pid:ki=10,min_rate=0.01",
         "the rate falls to almost nothing, so nothing ends that could tell the law to raise it",
@@ -115,10 +130,14 @@ _ALL = (
             disturbances=(Stall(10.0, 25.0),),
             backend=Backend(servers=80.0),
             timeout=1.0,
-            summary="80 servers, half of them busy with calls of 0.2 s; from 10 s to 25 s all calls time out",
+            summary=(
+                "80 servers, half of them busy with calls of 0.2 s; from 10 s to 25 s all calls"
+                " time out"
+            ),
         ),
         "vector-arc",
-        "an outage takes the limit to its floor, from where it gains one call in a round trip at best",
+        "an outage takes the limit to its floor, from where it gains one call in a round trip at"
+        " best",
         "vectordotdev/vector#3255",
     ),
     Complaint(
@@ -129,10 +148,14 @@ _ALL = (
             duration=40.0,
             consumer=IN_FLIGHT,
             backend=Backend(servers=60.0),
-            summary="60 servers that bear three times what is wanted, all the time: no call need ever wait",
+            summary=(
+                "60 servers that bear three times what is wanted, all the time: no call need ever"
+                " wait"
+            ),
         ),
         "envoy-gradient:probe_every=10",
-        "to measure the least latency the limit drops to its floor, and a healthy service is held back",
+        "to measure the least latency the limit drops to its floor, and a healthy service is held"
+        " back",
         "envoyproxy/envoy#8337",
     ),
     Complaint(
@@ -143,7 +166,10 @@ _ALL = (
             duration=30.0,
             consumer=IN_FLIGHT,
             backend=Backend(rate=50.0),
-            summary="a quota of 50 a second that counts refused calls; who asks for more is quickly refused",
+            summary=(
+                "a quota of 50 a second that counts refused calls; who asks for more is quickly"
+                " refused"
+            ),
         ),
         "scrapy-autothrottle:concurrency=4",
         "a quick refusal looks like a quick service, so nothing ever slows it down",
@@ -158,10 +184,14 @@ _ALL = (
             consumer=IN_FLIGHT,
             disturbances=(Stall(15.0, 16.0),),
             backend=Backend(servers=150.0),
-            summary="150 servers, 20 of them busy with calls of 0.2 s, and one stall of a second at 15 s",
+            summary=(
+                "150 servers, 20 of them busy with calls of 0.2 s, and one stall of a second at"
+                " 15 s"
+            ),
         ),
         "netflix-aimd:timeout=0.5,min_limit=1",
-        "every call that was under way in one event cuts again, and one stall takes the limit to its floor",
+        "every call that was under way in one event cuts again, and one stall takes the limit to"
+        " its floor",
         "resilience4j/resilience4j#1177",
     ),
     Complaint(
@@ -173,10 +203,14 @@ _ALL = (
             consumer=IN_FLIGHT,
             disturbances=(Step(20.0, 30.0, 8.0),),
             backend=Backend(servers=20.0),
-            summary="20 servers with 5 calls in flight; from 20 s to 30 s they bear half of what is wanted",
+            summary=(
+                "20 servers with 5 calls in flight; from 20 s to 30 s they bear half of what is"
+                " wanted"
+            ),
         ),
         "envoy-gradient",
-        "while few calls are wanted the limit grows to its maximum, and protects nothing when it is needed",
+        "while few calls are wanted the limit grows to its maximum, and protects nothing when it is"
+        " needed",
         "RFC 9438 section 5.8",
     ),
     Complaint(
@@ -187,7 +221,9 @@ _ALL = (
             duration=60.0,
             consumer=IN_FLIGHT,
             backend=Backend(servers=2.0),
-            summary="two servers for 8 a second where 16 are wanted: too few calls for many a window",
+            summary=(
+                "two servers for 8 a second where 16 are wanted: too few calls for many a window"
+            ),
         ),
         "brpc-auto",
         "a window with too few samples is thrown away, so at a low rate the limit never moves",
@@ -202,11 +238,14 @@ _ALL = (
             consumer=IN_FLIGHT,
             backend=Backend(servers=10.0),
             producers=(Producer(), Producer(15.0), Producer(30.0, 45.0)),
-            summary="ten servers for 100 a second; a second producer comes at 15 s, a third from 30 s to "
-            "45 s, each with many calls in flight",
+            summary=(
+                "ten servers for 100 a second; a second producer comes at 15 s, a third from 30 s"
+                " to 45 s, each with many calls in flight"
+            ),
         ),
         "netflix-vegas:probe_multiplier=1e6",
-        "whoever comes last takes the others' queue for the service's own time, and gets the largest share",
+        "whoever comes last takes the others' queue for the service's own time, and gets the"
+        " largest share",
         "RFC 6817, the latecomer's advantage",
     ),
 )

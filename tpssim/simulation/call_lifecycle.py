@@ -1,8 +1,9 @@
-"""How a released call is made and served: hand-off, pool, attempts with timeout and retries, the backend.
+"""How a released call is made and served: hand-off, pool, attempts with timeout and retries, the
+backend.
 
-It knows no law. Whoever releases a call hands over two functions: `freed(call)`, when the producer's thread
-is free again, and `settled(call)`, when the outcome is known to the caller (or, with hand-off feedback, when
-the call has been handed over).
+It knows no law. Whoever releases a call hands over two functions: `freed(call)`, when the
+producer's thread is free again, and `settled(call)`, when the outcome is known to the caller (or,
+with hand-off feedback, when the call has been handed over).
 """
 
 from __future__ import annotations
@@ -65,9 +66,13 @@ class Serving:
         self.by_handoff = isinstance(self.consumer, Async) and self.consumer.feedback == "handoff"
         self.pooled = isinstance(self.consumer, Pool)
         self.blocking = isinstance(self.consumer, Blocking)
-        self.plain = self.backend == Backend() and scenario.tick == 0.0  # nothing but the service itself
+        self.plain = (
+            self.backend == Backend() and scenario.tick == 0.0
+        )  # nothing but the service itself
         self.inside = 0  # calls in the backend
-        self.server_free_at: list[float] = []  # of each server that has worked; those that have not are free
+        self.server_free_at: list[
+            float
+        ] = []  # of each server that has worked; those that have not are free
         self.begun: deque[float] = deque()  # begins of the last second, for a rate limit
         self.failures: dict[tuple[int, int], Noise] = {}
         n = len(scenario.producers)
@@ -131,7 +136,9 @@ class Serving:
             world.at(now + self.timeout, TIMEOUT + call.number, give_up)
 
     def _serve(self, call: Call, now: float) -> tuple[float, int, bool]:
-        """When the backend answers (inf: never), the outcome, and whether the call is inside until then."""
+        """When the backend answers (inf: never), the outcome, and whether the call is inside until
+        then.
+        """
         world, backend = self.world, self.backend
         if self.plain:
             work = world.work(call.producer, call.slot, call.attempt, now)
@@ -149,7 +156,8 @@ class Serving:
         start = now
         lined_up = backend.servers < math.inf
         if len(self.server_free_at) >= backend.servers:
-            # First come, first served: the next server to be free takes the call, so its end is known now.
+            # First come, first served: the next server to be free takes the call, so its end is
+            # known now.
             start = max(now, heappop(self.server_free_at))
         work = world.work(call.producer, call.slot, call.attempt, start)
         work = work * slowdown(backend, float(n))

@@ -1,8 +1,8 @@
 """One run in progress: virtual time on simpy's event list, the noise, and the log of calls.
 
-Ties are broken as everywhere in tpssim: end of the run, completion, timeout, end of a window, retry, release;
-then by producer and slot. Every event is scheduled at an absolute time, because `now + (t - now)` need not
-be `t`. simpy's door, together with the rooms that build on this one.
+Ties are broken as everywhere in tpssim: end of the run, completion, timeout, end of a window,
+retry, release; then by producer and slot. Every event is scheduled at an absolute time, because
+`now + (t - now)` need not be `t`. simpy's door, together with the rooms that build on this one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,9 @@ SCHEDULED, RELEASED, COMPLETED, LATENCY, _, _, IN_FLIGHT, OUTCOME, PRODUCER = ra
 
 
 class Moment(simpy.Event):
-    """An event that has been triggered, with its one callback: what `simpy.Timeout` is for relative times."""
+    """An event that has been triggered, with its one callback: what `simpy.Timeout` is for relative
+    times.
+    """
 
     def __init__(self, env: simpy.Environment, action: Action) -> None:
         self.env = env
@@ -45,7 +47,9 @@ class Moment(simpy.Event):
 
 
 class Noise:
-    """Draws by number, made in blocks as they are asked for; a longer request continues a shorter one."""
+    """Draws by number, made in blocks as they are asked for; a longer request continues a shorter
+    one.
+    """
 
     def __init__(self, make: Callable[[int], Any], expected: int) -> None:
         self.make = make
@@ -79,13 +83,21 @@ class World:
             if isinstance(d, Swap):
                 self.swaps.append((d.start, d.end, len(self.services)))
                 self.services.append(d.service)
-        self.factors = [factor_row(d) for d in scenario.disturbances if not isinstance(d, Swap | Stall)]
+        self.factors = [
+            factor_row(d) for d in scenario.disturbances if not isinstance(d, Swap | Stall)
+        ]
         self.stalls = merged([d for d in scenario.disturbances if isinstance(d, Stall)])
         self.times: dict[tuple[int, int, int], Noise] = {}
         self.delays: dict[tuple[int, int], Noise] = {}
         self.disturbed = bool(self.swaps or self.factors)
         self.plain_times = [self._times(0, i, 0) for i in range(len(scenario.producers))]
-        self.counters = {"spun": 0.0, "caught_up": 0.0, "re_anchored": 0.0, "skipped": 0.0, "held": 0.0}
+        self.counters = {
+            "spun": 0.0,
+            "caught_up": 0.0,
+            "re_anchored": 0.0,
+            "skipped": 0.0,
+            "held": 0.0,
+        }
         self.rows: list[Row] = []
 
     def noise(self, stream: str, producer: int = 0, attempt: int = 0) -> Noise:
@@ -104,13 +116,17 @@ class World:
 
         def make(n: int) -> Any:
             key = (self.seed, self.replication, producer)
-            normal, uniform = (service_times.draws(s, n, *key) for s in ("timer.normal", "timer.uniform"))
+            normal, uniform = (
+                service_times.draws(s, n, *key) for s in ("timer.normal", "timer.uniform")
+            )
             return late_wakeups(timer, normal, uniform)
 
         return Noise(make, self.first)
 
     def work(self, producer: int, slot: int, attempt: int, begin: float) -> float:
-        """Service time of a call whose work begins at `begin`, s, under the disturbances in force."""
+        """Service time of a call whose work begins at `begin`, s, under the disturbances in
+        force.
+        """
         if attempt == 0 and not self.disturbed:
             return self.plain_times[producer][slot]
         which = 0
@@ -143,7 +159,9 @@ class World:
         service = self.services[which]
 
         def make(n: int) -> Any:
-            noise = service_times.draws(service.noise(), n, self.seed, self.replication, producer, attempt)
+            noise = service_times.draws(
+                service.noise(), n, self.seed, self.replication, producer, attempt
+            )
             return service_times.times_of(service, noise)
 
         return Noise(make, self.first)
@@ -157,7 +175,9 @@ class World:
         return ticked(wait, self.scenario.tick)
 
     def at(self, time: float, priority: int, action: Action) -> simpy.Event:
-        """Call `action` at an absolute time, on the scenario's grid; at equal times in order of priority."""
+        """Call `action` at an absolute time, on the scenario's grid; at equal times in order of
+        priority.
+        """
         env = self.env
         if self.scenario.grid > 0.0:
             time = on_grid(time, self.scenario.grid)
@@ -166,21 +186,37 @@ class World:
         heappush(env._queue, entry)
         return moment
 
-    def log(self, producer: int, scheduled: float, rate: float, limit: float, in_flight: int) -> Row:
+    def log(
+        self, producer: int, scheduled: float, rate: float, limit: float, in_flight: int
+    ) -> Row:
         """Log a release now; returns its row, whose outcome is written in later."""
         now = self.env._now
-        row: Row = [scheduled, now, math.nan, math.nan, rate, limit, in_flight, UNFINISHED, producer]
+        row: Row = [
+            scheduled,
+            now,
+            math.nan,
+            math.nan,
+            rate,
+            limit,
+            in_flight,
+            UNFINISHED,
+            producer,
+        ]
         self.rows.append(row)
         return row
 
-    def log_refusal(self, producer: int, scheduled: float, rate: float, limit: float, in_flight: int) -> None:
+    def log_refusal(
+        self, producer: int, scheduled: float, rate: float, limit: float, in_flight: int
+    ) -> None:
         """Log a slot whose call was refused locally."""
         row = self.log(producer, scheduled, rate, limit, in_flight)
         row[RELEASED] = math.nan
         row[OUTCOME] = REFUSED
 
     def run(self) -> None:
-        """Run to the end of the scenario: whatever lies at that instant or after it does not happen."""
+        """Run to the end of the scenario: whatever lies at that instant or after it does not
+        happen.
+        """
 
         def stop(event: Any) -> None:
             raise simpy.core.StopSimulation(None)

@@ -13,8 +13,9 @@ from tpssim.scenarios.builtin import SCENARIOS
 from tpssim.scenarios.scenario import Scenario, checked_scenario, with_parameters
 from tpssim.simulation.hosting.user_code import Foreign, ThrottleFunction, check_signature
 
-#: What may be given as a controller: a record, its class, "NAME:key=value,..." (printed throttles too), or a
-#: throttle of one's own: a callable `(items, tps, total)`, or where it stands, "FILE.py:callable".
+#: What may be given as a controller: a record, its class, "NAME:key=value,..." (printed throttles
+#: too), or a throttle of one's own: a callable `(items, tps, total)`, or where it stands,
+#: "FILE.py:callable".
 ControllerLike = Controller[Any] | type[Controller[Any]] | str | Foreign | ThrottleFunction
 
 
@@ -28,8 +29,12 @@ class Contender(NamedTuple):
     code: Foreign | ThrottleFunction | None = None
 
     def parameters(self) -> dict[str, float]:
-        """The parameters of the law by name; those of a printed throttle are what the article printed."""
-        return {} if self.law is None else {name: getattr(self.law, name) for name in ranges(self.law)}
+        """The parameters of the law by name; those of a printed throttle are what the article
+        printed.
+        """
+        return (
+            {} if self.law is None else {name: getattr(self.law, name) for name in ranges(self.law)}
+        )
 
     def actuators(self) -> tuple[str, ...]:
         """What it commands; code that waits by itself has a rate alone."""
@@ -67,12 +72,16 @@ def contender(given: ControllerLike) -> Contender:
     name = next((known for known, law in CONTROLLERS.items() if law is cls), cls.__name__)
     record = checked(record, name)
     default = cls._field_defaults
-    changed = {f: getattr(record, f) for f in ranges(record) if getattr(record, f) != default.get(f)}
+    changed = {
+        f: getattr(record, f) for f in ranges(record) if getattr(record, f) != default.get(f)
+    }
     return Contender(format_spec(name, changed), name, record)
 
 
 def _names_code(text: str) -> bool:
-    """Whether it is `FILE.py:callable` or `package.module:callable` rather than a law with parameters."""
+    """Whether it is `FILE.py:callable` or `package.module:callable` rather than a law with
+    parameters.
+    """
     place, colon, name = text.rpartition(":")
     return bool(colon) and "." in place and name.replace(".", "").isidentifier()
 

@@ -27,11 +27,12 @@ def simulate(
     replication: int = 0,
     engine: str = "auto",
 ) -> Trace:
-    """One run. Equal arguments give equal bits; `replication` picks the noise of one run of `compare`.
+    """One run. Equal arguments give equal bits; `replication` picks the noise of one run of
+    `compare`.
 
-    `engine`: `simpy` is the reference, `compiled` gives the same bits (and refuses by name what it cannot
-    express), `auto` takes the fast one where it can. `trace.meta["engine"]` tells which ran. Raises
-    `InputError` for anything that cannot be used.
+    `engine`: `simpy` is the reference, `compiled` gives the same bits (and refuses by name what it
+    cannot express), `auto` takes the fast one where it can. `trace.meta["engine"]` tells which ran.
+    Raises `InputError` for anything that cannot be used.
 
     >>> trace = simulate("blocking-steady:duration=2", "aimd")
     >>> trace.scenario.duration
@@ -50,7 +51,9 @@ def simulate(
 
 
 def check_hostable(scenario: Scenario, rival: Contender) -> None:
-    """Refuse a throttle that waits by itself where the scenario cannot host it; raises `InputError`."""
+    """Refuse a throttle that waits by itself where the scenario cannot host it; raises
+    `InputError`.
+    """
     if rival.law is None:
         runner.refuse_unhosted(scenario, rival.label)
 
@@ -84,7 +87,9 @@ def run_once(
     if rival.law is None:
         throttle = PRINTED[rival.name]
         if engine == "auto" and runner.stands_alone(scenario):
-            return runner.simulate_alone(scenario, throttle, seed, replication, {**meta, "engine": "direct"})
+            return runner.simulate_alone(
+                scenario, throttle, seed, replication, {**meta, "engine": "direct"}
+            )
         return runner.simulate(scenario, runner.printed(throttle), seed, replication, meta)
     if engine == "compiled" or (engine == "auto" and compiles and not fast.refusal(scenario)):
         return fast.simulate(scenario, rival.law, seed, replication, meta)

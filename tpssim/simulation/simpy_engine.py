@@ -1,4 +1,6 @@
-"""The reference engine: producers with a control law each, in front of a consumer, as a simpy model."""
+"""The reference engine: producers with a control law each, in front of a consumer, as a simpy
+model.
+"""
 
 from __future__ import annotations
 
@@ -56,12 +58,18 @@ class Driver:
         self._watch()
 
     def arm(self) -> None:
-        """Wait for the next slot, or leave the wait in progress alone if its deadline has not moved."""
+        """Wait for the next slot, or leave the wait in progress alone if its deadline has not
+        moved.
+        """
         if not self.idle:
             return
         world, pacer = self.world, self.pacer
         state = pacer.state
-        if self.armed is not None and state.rate == self.waited_rate and pacer.flying + 1 <= state.limit:
+        if (
+            self.armed is not None
+            and state.rate == self.waited_rate
+            and pacer.flying + 1 <= state.limit
+        ):
             return
         self.waited_rate = state.rate
         due = pacer.due()
@@ -112,7 +120,9 @@ class Driver:
         error = 1.0 if outcome in (FAILED, TIMED_OUT, REJECTED) else 0.0
         drop = error if outcome != FAILED else 0.0
         lag = row[RELEASED] - row[SCHEDULED]
-        self.pacer.settled(self.world.env._now, row[LATENCY], lag, error, drop, float(row[IN_FLIGHT]))
+        self.pacer.settled(
+            self.world.env._now, row[LATENCY], lag, error, drop, float(row[IN_FLIGHT])
+        )
         self.arm()
 
     def _watch(self) -> None:

@@ -46,7 +46,8 @@ COLUMNS = (
 
 @record
 class Trace(NamedTuple):
-    """One run. Every column has one entry a call, in the order of release; times in s since the start.
+    """One run. Every column has one entry a call, in the order of release; times in s since the
+    start.
 
     >>> import tpssim
     >>> trace = tpssim.simulate("blocking-steady:duration=5", "fixed")
@@ -58,13 +59,17 @@ class Trace(NamedTuple):
     released: NDArray[np.float64]  #: when the call was released; nan if it was refused locally
     completed: NDArray[np.float64]  #: when its work was done; nan if it was not before the end
     latency: NDArray[np.float64]  #: what the law saw: completion (or end of the hand-off) - release
-    rate: NDArray[np.float64]  #: rate valve in force at the release, 1/s; nan if the throttle hides it
+    rate: NDArray[
+        np.float64
+    ]  #: rate valve in force at the release, 1/s; nan if the throttle hides it
     limit: NDArray[np.float64]  #: limit valve in force at the release, calls
     in_flight: NDArray[np.float64]  #: calls in flight at the release, this one included
     outcome: NDArray[np.int8]  #: index into `tpssim.core.types.OUTCOMES`
     producer: NDArray[np.int32]  #: which of the producers released it
     scenario: Scenario
-    meta: Mapping[str, Any]  #: controller, parameters, seed, replication, engine, version, spun (CPU s)
+    meta: Mapping[
+        str, Any
+    ]  #: controller, parameters, seed, replication, engine, version, spun (CPU s)
 
     def __repr__(self) -> str:
         n = tables.counted(len(self.released), "call")
@@ -100,13 +105,15 @@ class Trace(NamedTuple):
     def commanded(self, t: NDArray[np.float64]) -> NDArray[np.float64]:
         """The commanded rate at times t, 1/s: of each producer that of its last release, in sum.
 
-        A rate valve that is left open commands the target; one that is hidden (foreign code) is replaced by
-        the releases of the last second.
+        A rate valve that is left open commands the target; one that is hidden (foreign code) is
+        replaced by the releases of the last second.
         """
         return commanded(self.columns(), self.scenario.producers, self.scenario.target, t)
 
     def frame(self) -> tuple[Steps, list[tuple[float, float]], float, float]:
-        """`scenario.frame`; with a recorded service what is achievable is that of the calls of this run."""
+        """`scenario.frame`; with a recorded service what is achievable is that of the calls of this
+        run.
+        """
         steps, shades, target, duration = frame(self.scenario)
         return recorded_steps(self) or steps, shades, target, duration
 
@@ -124,23 +131,34 @@ class Trace(NamedTuple):
         return plots.rate_figure(title, [self.panel("")], plots.Frame(*self.frame()))
 
 
-BINS, FEWEST = 120, 10  # of a run, as its picture has them; calls whose mean is a service time at a time
+BINS, FEWEST = (
+    120,
+    10,
+)  # of a run, as its picture has them; calls whose mean is a service time at a time
 
 
 def recorded_steps(trace: Trace) -> Steps:
     """What is achievable of a recorded service over time: rows of (start, end, calls a second).
 
-    A recording is slow in one place and fast in another, so its mean over all says nothing of a moment:
-    what a bin can take is that of the service times that its own calls drew. Empty for any other service.
+    A recording is slow in one place and fast in another, so its mean over all says nothing of a
+    moment: what a bin can take is that of the service times that its own calls drew. Empty for any
+    other service.
     """
     arena, meta = trace.scenario, trace.meta
     here = np.flatnonzero(trace.outcome != REFUSED)
     known = {"seed", "replication"} <= meta.keys() and len(arena.producers) == 1
-    if not isinstance(arena.service, Recorded) or not known or not len(here) or meta.get("engine") == "live":
+    if (
+        not isinstance(arena.service, Recorded)
+        or not known
+        or not len(here)
+        or meta.get("engine") == "live"
+    ):
         return []
     recording = np.asarray(arena.service.recording)
     # Call k takes the recording's k-th service time from where this replication begins.
-    begin = int(draws(arena.service.noise(), 1, meta["seed"], meta["replication"])[0] * len(recording))
+    begin = int(
+        draws(arena.service.noise(), 1, meta["seed"], meta["replication"])[0] * len(recording)
+    )
     took = np.concatenate([[0.0], np.cumsum(recording[(begin + here) % len(recording)])])
     edges = np.linspace(0.0, arena.duration, BINS + 1)
     low, high = np.searchsorted(trace.released[here], (edges[:-1], edges[1:]))
@@ -150,7 +168,9 @@ def recorded_steps(trace: Trace) -> Steps:
     low = np.minimum(low, np.maximum(high - FEWEST, 0))
     local = (took[high] - took[low]) / (high - low)
     steps: Steps = []
-    for start, end, mean in zip(edges[:-1].tolist(), edges[1:].tolist(), local.tolist(), strict=True):
+    for start, end, mean in zip(
+        edges[:-1].tolist(), edges[1:].tolist(), local.tolist(), strict=True
+    ):
         middle = (start + end) / 2.0
         bears = capacity(arena, middle) * (arena.service.mean / mean if mean > 0.0 else math.inf)
         steps.append((start, end, min(active(arena, middle) * arena.target, bears)))
@@ -168,23 +188,26 @@ def write_csv(path: str | Path, columns: Columns) -> None:
 def unsound(scenario: Scenario, controller: str, call: int) -> InputError:
     """The error for a run in which time did not pass as it must."""
     return InputError(
-        f"scenario {scenario.name}: controller {controller}: a time of call {call} is negative, falls or is "
-        "no number; allowed: laws and service times that give finite numbers"
+        f"scenario {scenario.name}: controller {controller}: a time of call {call} is negative,"
+        " falls or is no number; allowed: laws and service times that give finite numbers"
     )
 
 
 def first_unsound(trace: Trace) -> int:
     """The first call with a time that cannot be; -1 if there is none.
 
-    Releases never fall, no work is done before its release, no latency is negative, and all are finite; nan
-    stands only for what did not happen: a release that was refused locally, a completion after the end.
+    Releases never fall, no work is done before its release, no latency is negative, and all are
+    finite; nan stands only for what did not happen: a release that was refused locally, a
+    completion after the end.
     """
     scheduled, released, completed, latency, outcome = trace[:4] + trace[7:8]
     done, gone = outcome < REFUSED, outcome == REFUSED
     before = np.maximum.accumulate(np.where(gone, 0.0, released)) if gone.any() else released
     falls = np.concatenate([~(released[:1] >= 0.0), ~(released[1:] >= before[:-1])]) & ~gone
     wrong = ~((scheduled >= 0.0) & (scheduled < math.inf)) | falls | ~(np.isnan(released) == gone)
-    wrong |= np.where(done, ~((completed >= released) & (completed < math.inf)), ~np.isnan(completed))
+    wrong |= np.where(
+        done, ~((completed >= released) & (completed < math.inf)), ~np.isnan(completed)
+    )
     wrong |= np.where(done, ~(latency >= 0.0), latency < 0.0)
     return int(wrong.argmax()) if wrong.any() else -1
 
@@ -200,5 +223,7 @@ def sound(trace: Trace) -> Trace:
 def checked_trace(trace: Any) -> Trace:
     """The trace; raises `InputError` if it is none."""
     if not isinstance(trace, Trace):
-        raise InputError(f"{type(trace).__name__} is no run; allowed: a Trace, as simulate makes it")
+        raise InputError(
+            f"{type(trace).__name__} is no run; allowed: a Trace, as simulate makes it"
+        )
     return trace

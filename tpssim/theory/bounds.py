@@ -1,7 +1,8 @@
 """Bounds for EWMA + dead zone, and where its noise comes to rest.
 
-Two lower bounds for DEADZONE, `noise_rule` and `landing_boundary`, are drawn over a sweep of ALPHA and
-DEADZONE. Each stands on assumptions that are named; the simulation beside them says how far they carry.
+Two lower bounds for DEADZONE, `noise_rule` and `landing_boundary`, are drawn over a sweep of ALPHA
+and DEADZONE. Each stands on assumptions that are named; the simulation beside them says how far
+they carry.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ DRAWS = 20_000
 def noise_rule(alpha: Any, sigma: float, z: float = LOOKS) -> Any:
     """The least DEADZONE that noise seldom crosses: `1 + z sigma sqrt(alpha / (2 - alpha))`.
 
-    `sigma`: standard deviation of the time between returns over its mean. An EWMA of pole `1 - alpha` keeps
-    `alpha / (2 - alpha)` of the variance of independent noise (NIST handbook 6.3.2.4); of noise that is
-    correlated, as that of a queue is, it keeps more.
+    `sigma`: standard deviation of the time between returns over its mean. An EWMA of pole `1 -
+    alpha` keeps `alpha / (2 - alpha)` of the variance of independent noise (NIST handbook 6.3.2.4);
+    of noise that is correlated, as that of a queue is, it keeps more.
 
     >>> round(float(noise_rule(0.2, 0.5)), 6)
     1.5
@@ -41,7 +42,8 @@ def noise_rule(alpha: Any, sigma: float, z: float = LOOKS) -> Any:
 
 
 def phase_crossover(tau: float, delay: float) -> float:
-    """The frequency at which `e^(-s delay) / (s (tau s + 1))` lags by half a turn, rad per unit of time.
+    """The frequency at which `e^(-s delay) / (s (tau s + 1))` lags by half a turn, rad per unit of
+    time.
 
     >>> round(phase_crossover(1.0, 0.5), 5)
     1.30654
@@ -59,9 +61,9 @@ def phase_crossover(tau: float, delay: float) -> float:
 def critical_dead_zone(step: float, gain: float, tau: float, delay: float) -> float:
     """The half-width of a dead zone above which a relay of steps +-`step` has no limit cycle.
 
-    `delta = 2 step |G(j w180)| / pi` for `G(s) = gain e^(-s delay) / (s (tau s + 1))`: the describing
-    function of a relay with a dead zone, `N = (4 step / (pi A)) sqrt(1 - (delta / A)^2)`, has the maximum
-    `2 step / (pi delta)`, and a cycle needs `|G| N = 1`.
+    `delta = 2 step |G(j w180)| / pi` for `G(s) = gain e^(-s delay) / (s (tau s + 1))`: the
+    describing function of a relay with a dead zone, `N = (4 step / (pi A)) sqrt(1 - (delta /
+    A)^2)`, has the maximum `2 step / (pi delta)`, and a cycle needs `|G| N = 1`.
 
     >>> round(critical_dead_zone(1.0, 1.0, 1.0, 0.5), 5)
     0.29615
@@ -70,17 +72,21 @@ def critical_dead_zone(step: float, gain: float, tau: float, delay: float) -> fl
     return 2.0 * step * gain / (w * math.hypot(1.0, w * tau)) / math.pi
 
 
-def cycle_boundary(alpha: float, low: float, dec_rate: float, inc_step: float, rate: float) -> float:
+def cycle_boundary(
+    alpha: float, low: float, dec_rate: float, inc_step: float, rate: float
+) -> float:
     """The least DEADZONE without a limit cycle of a loop that `ewma-deadzone` is often taken for.
 
-    That loop smooths the *ratio* of the measured to the commanded interval: in units of one call the ratio
-    lags by `tau = -1 / ln(1 - alpha)` calls and acts on the next call (`delay` 1); the commanded rate
-    integrates steps, relative to `rate`, of `1 - dec_rate` down and `inc_step / rate` up, here taken as a
-    relay of their mean. The dead zone from `low` up is `2 critical_dead_zone` wide.
+    That loop smooths the *ratio* of the measured to the commanded interval: in units of one call
+    the ratio lags by `tau = -1 / ln(1 - alpha)` calls and acts on the next call (`delay` 1); the
+    commanded rate integrates steps, relative to `rate`, of `1 - dec_rate` down and `inc_step /
+    rate` up, here taken as a relay of their mean. The dead zone from `low` up is `2
+    critical_dead_zone` wide.
 
-    **Not the law's own loop**: the law smooths the measured interval. While a backlog exists a return tells
-    the service time, which the rate does not move, so the lag is not in the loop and `landing_boundary` is
-    what holds; paced below capacity the loop is open. `analysis` shows it beside what the law does.
+    **Not the law's own loop**: the law smooths the measured interval. While a backlog exists a
+    return tells the service time, which the rate does not move, so the lag is not in the loop and
+    `landing_boundary` is what holds; paced below capacity the loop is open. `analysis` shows it
+    beside what the law does.
     """
     tau = -1.0 / math.log1p(-alpha) if alpha < 1.0 else 0.0
     step = ((1.0 - dec_rate) + inc_step / rate) / 2.0
@@ -88,7 +94,9 @@ def cycle_boundary(alpha: float, low: float, dec_rate: float, inc_step: float, r
 
 
 def service_noise(scenario: Scenario) -> float:
-    """Standard deviation of the service time over its mean (sampled), of a scenario's noisiest service."""
+    """Standard deviation of the service time over its mean (sampled), of a scenario's noisiest
+    service.
+    """
     every = [scenario.service, *(d.service for d in scenario.disturbances if isinstance(d, Swap))]
     return max(noise_of(service) for service in every)
 
@@ -101,7 +109,8 @@ def noise_of(service: Service) -> float:
 
 
 def beyond(z: float) -> float:
-    """The share of independent normal looks that lie more than z standard deviations above the mean.
+    """The share of independent normal looks that lie more than z standard deviations above the
+    mean.
 
     >>> round(beyond(3.0), 5)  # one side of the 0.27 % of both
     0.00135
@@ -112,8 +121,9 @@ def beyond(z: float) -> float:
 def landing_boundary(low: float, inc_step: float, rate: float) -> float:
     """The least upper end of a dead zone that no climb can step over: `low + inc_step / rate`.
 
-    For a law that holds inside the zone and whose measured time does not depend on the rate (`rate`: the
-    capacity): the first climb that reaches the zone ends in it, whatever the cuts and the smoothing.
+    For a law that holds inside the zone and whose measured time does not depend on the rate
+    (`rate`: the capacity): the first climb that reaches the zone ends in it, whatever the cuts and
+    the smoothing.
 
     >>> landing_boundary(0.95, 1.0, 50.0)
     0.97
@@ -122,11 +132,12 @@ def landing_boundary(low: float, inc_step: float, rate: float) -> float:
 
 
 def paced_noise(alpha: float, cv: float, load: float) -> float:
-    """Standard deviation of the smoothed time between returns, in commanded intervals, paced at `load`.
+    """Standard deviation of the smoothed time between returns, in commanded intervals, paced at
+    `load`.
 
-    Paced without a wait, `measured = interval + s_k - s_(k-1)`: what one return is late the next is early,
-    and an EWMA keeps `2 alpha^2 / (2 - alpha)` of the variance of s, less than of independent noise. `load`:
-    the commanded rate over the capacity, by which the noise shrinks.
+    Paced without a wait, `measured = interval + s_k - s_(k-1)`: what one return is late the next is
+    early, and an EWMA keeps `2 alpha^2 / (2 - alpha)` of the variance of s, less than of
+    independent noise. `load`: the commanded rate over the capacity, by which the noise shrinks.
 
     >>> round(paced_noise(0.2, 0.5, 1.0), 4)  # independent: 0.1667
     0.1054
@@ -135,10 +146,11 @@ def paced_noise(alpha: float, cv: float, load: float) -> float:
 
 
 def dead_zone_balance(law: Any, cv: float, capacity: float) -> float:
-    """The rate at which a paced `ewma-deadzone` gains by chance what it loses so, 1/s; at most capacity.
+    """The rate at which a paced `ewma-deadzone` gains by chance what it loses so, 1/s; at most
+    capacity.
 
-    `inc_step P(ratio < low) = (1 - dec_rate) rate P(ratio > deadzone)` with a normal ratio of mean 1 and
-    `paced_noise`. `capacity` without noise: a rate that is reached from above is held.
+    `inc_step P(ratio < low) = (1 - dec_rate) rate P(ratio > deadzone)` with a normal ratio of mean
+    1 and `paced_noise`. `capacity` without noise: a rate that is reached from above is held.
     """
     if cv == 0.0:
         return capacity
@@ -161,8 +173,8 @@ def aimd_balance(
 ) -> float:
     """The rate at which AIMD gains what it loses: `inc_step (1 - p) = (1 - dec_rate) rate p`, 1/s.
 
-    `p` is the chance that a measured interval, `s_k + max(interval - s_(k-1), 0)` with lognormal service
-    times `s`, is longer than `threshold` intervals. The defaults are the article's.
+    `p` is the chance that a measured interval, `s_k + max(interval - s_(k-1), 0)` with lognormal
+    service times `s`, is longer than `threshold` intervals. The defaults are the article's.
 
     >>> [round(aimd_balance(0.02, cv), 2) for cv in (0.5, 1.0)]
     [30.17, 22.51]

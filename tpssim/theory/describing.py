@@ -1,7 +1,8 @@
 """Describing functions: where a loop with a relay or a dead zone in it cycles.
 
-The input of the nonlinear element is taken for a sine of amplitude A; `N(A)` is the gain for its fundamental.
-A loop `L(j w)` behind it cycles where `L = -1 / N`. Good to 10 or 20 % where the loop damps the harmonics.
+The input of the nonlinear element is taken for a sine of amplitude A; `N(A)` is the gain for its
+fundamental. A loop `L(j w)` behind it cycles where `L = -1 / N`. Good to 10 or 20 % where the loop
+damps the harmonics.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ SCAN = 2000  # amplitudes that are looked at
 def relay_gain(amplitude: float, step: float, delta: float = 0.0) -> float:
     """N of a relay of steps +-`step` with a dead zone of half-width `delta`.
 
-    `(4 step / (pi A)) sqrt(1 - (delta / A)^2)`, 0 for A below delta; at most `2 step / (pi delta)`, at
-    `A = sqrt(2) delta`. Without the dead zone it is the ideal relay.
+    `(4 step / (pi A)) sqrt(1 - (delta / A)^2)`, 0 for A below delta; at most `2 step / (pi delta)`,
+    at `A = sqrt(2) delta`. Without the dead zone it is the ideal relay.
 
     >>> round(relay_gain(math.sqrt(2.0), 1.0, 1.0) * math.pi / 2.0, 12)
     1.0
@@ -32,7 +33,8 @@ def relay_gain(amplitude: float, step: float, delta: float = 0.0) -> float:
 
 
 def dead_zone_gain(amplitude: float, delta: float) -> float:
-    """N of a gain of 1 outside a dead zone of half-width `delta`: `1 - (2 / pi) (asin x + x sqrt(1 - x^2))`.
+    """N of a gain of 1 outside a dead zone of half-width `delta`: `1 - (2 / pi) (asin x + x sqrt(1
+    - x^2))`.
 
     With `x = delta / A`; 0 for A below delta.
 
@@ -66,10 +68,10 @@ class LimitCycle(NamedTuple):
 def steps_gain(amplitude: float, steps: Steps) -> tuple[float, float]:
     """(N, mean of the input) of a relay of unequal steps in a loop with an integrator.
 
-    The integrator needs a mean output of 0, so the input is not centred: with b its mean, the input is above
-    for a part `acos((high - b) / A) / pi` of the time and below for `acos((b - low) / A) / pi`; b makes
-    `down` times the one equal `up` times the other. Then
-    `N = 2 / (pi A) (down sqrt(1 - ((high - b) / A)^2) + up sqrt(1 - ((b - low) / A)^2))`.
+    The integrator needs a mean output of 0, so the input is not centred: with b its mean, the input
+    is above for a part `acos((high - b) / A) / pi` of the time and below for `acos((b - low) / A) /
+    pi`; b makes `down` times the one equal `up` times the other. Then `N = 2 / (pi A) (down sqrt(1
+    - ((high - b) / A)^2) + up sqrt(1 - ((b - low) / A)^2))`.
 
     >>> steps_gain(1.0, Steps(-0.5, 0.5, 1.0, 1.0))[0] == relay_gain(1.0, 1.0, 0.5)
     True
@@ -92,15 +94,18 @@ def steps_gain(amplitude: float, steps: Steps) -> tuple[float, float]:
         else:
             high = b
     b = middle if steps.up == steps.down else b
-    fundamental = steps.down * math.sqrt(1.0 - above(b) ** 2) + steps.up * math.sqrt(1.0 - below(b) ** 2)
+    fundamental = steps.down * math.sqrt(1.0 - above(b) ** 2) + steps.up * math.sqrt(
+        1.0 - below(b) ** 2
+    )
     return 2.0 / (math.pi * amplitude) * fundamental, b
 
 
 def limit_cycle(steps: Steps, gain: float, frequency: float) -> LimitCycle | None:
-    """The stable limit cycle of a relay before a loop whose gain is `gain` where it lags by half a turn.
+    """The stable limit cycle of a relay before a loop whose gain is `gain` where it lags by half a
+    turn.
 
-    `frequency` is that of the half turn. Of the amplitudes with `N gain = 1` the largest is the stable one.
-    None if N is nowhere so large: the loop does not cycle.
+    `frequency` is that of the half turn. Of the amplitudes with `N gain = 1` the largest is the
+    stable one. None if N is nowhere so large: the loop does not cycle.
 
     >>> found = limit_cycle(Steps(0.0, 0.0, 1.0, 1.0), 0.465188, 1.30654)  # an ideal relay
     >>> round(found.amplitude, 3), round(found.period, 3)
@@ -109,7 +114,9 @@ def limit_cycle(steps: Steps, gain: float, frequency: float) -> LimitCycle | Non
     most = 4.0 * max(steps.up, steps.down) * gain / math.pi
     least = (steps.high - steps.low) / 2.0
     grid = np.linspace(least, 1.001 * most, SCAN) if most > least else np.empty(0)
-    enough = [i for i, a in enumerate(grid) if a > 0.0 and steps_gain(float(a), steps)[0] * gain >= 1.0]
+    enough = [
+        i for i, a in enumerate(grid) if a > 0.0 and steps_gain(float(a), steps)[0] * gain >= 1.0
+    ]
     if not enough:
         return None
     low, high = float(grid[enough[-1]]), 1.001 * most

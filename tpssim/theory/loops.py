@@ -1,6 +1,7 @@
 """Frequency response of linear loops, and how far they are from the edge of stability.
 
-A loop is a function from angular frequencies (rad per unit of time) to the complex gain once around it.
+A loop is a function from angular frequencies (rad per unit of time) to the complex gain once around
+it.
 """
 
 from __future__ import annotations
@@ -29,13 +30,16 @@ class Margins(NamedTuple):
     gain: float  #: factor on the loop's gain at which it cycles; below 1: the loop is unstable
     phase: float  #: further lag at which it cycles, degrees
     peak: float  #: Ms, the largest |1 / (1 + L)|
-    phase_crossover: float  #: where the loop lags by half a turn, rad per unit of time; nan if nowhere
+    phase_crossover: (
+        float  #: where the loop lags by half a turn, rad per unit of time; nan if nowhere
+    )
     gain_crossover: float  #: where its gain is 1; nan if nowhere
     delay: float  #: further dead time at which it cycles, units of time
 
 
 def pi_loop(gain: float, ti: float, k: float, tau: float, delay: float) -> Loop:
-    """A PI controller, `gain (1 + 1 / (ti s))`, on a lag with dead time, `k e^(-s delay) / (tau s + 1)`.
+    """A PI controller, `gain (1 + 1 / (ti s))`, on a lag with dead time, `k e^(-s delay) / (tau s +
+    1)`.
 
     >>> abs(pi_loop(1.0, 1.0, 1.0, 1.0, 0.5)(np.array([2.0]))).round(6).tolist()  # ti = tau: 1 / w
     [0.5]
@@ -53,12 +57,13 @@ def pi_loop(gain: float, ti: float, k: float, tau: float, delay: float) -> Loop:
 def backlog_loop(kp: float, ki: float, kd: float, gain: float, period: float, late: bool) -> Loop:
     """P, I and D computed every `period` on a backlog, which integrates: the sampled loop, exactly.
 
-    A blocking consumer with a backlog completes a call every `1 / capacity`; the rate that is set then is
-    that of the next slot, so the response time y follows `y' = y + service - 1 / rate`. Linear, with
-    `z = e^(j w period)` and `gain` in seconds of backlog a second for each unit of the controller's output::
+    A blocking consumer with a backlog completes a call every `1 / capacity`; the rate that is set
+    then is that of the next slot, so the response time y follows `y' = y + service - 1 / rate`.
+    Linear, with `z = e^(j w period)` and `gain` in seconds of backlog a second for each unit of the
+    controller's output::
 
         L = (kp + ki I(z) + kd (z - 1) / (period z)) gain period / (z - 1)
-        I = period z / (z - 1), or with `late` (the integral is added to after its use) period / (z - 1)
+        I = period z / (z - 1), or period / (z - 1) with `late` (added to after its use)
 
     There is no other dead time: a late slot shows its lag as soon as the consumer is free.
     """
@@ -77,8 +82,8 @@ def margins(loop: Loop, low: float, high: float) -> Margins:
     """Gain and phase margin, Ms and delay margin of a loop, looked for between two frequencies.
 
     `1 / |L|` where L lies on the negative real axis (of several crossings the one nearest to 1),
-    `180 + arg L` where |L| = 1 (the least), and the largest `|1 / (1 + L)|`. Crossings are bisected.
-    Source: Astrom & Hagglund, Advanced PID Control (2006), ch. 4.
+    `180 + arg L` where |L| = 1 (the least), and the largest `|1 / (1 + L)|`. Crossings are
+    bisected. Source: Astrom & Hagglund, Advanced PID Control (2006), ch. 4.
 
     >>> found = margins(pi_loop(0.5, 1.0, 1.0, 1.0, 1.0), 1e-3, 1e2)  # SIMC: L = 0.5 e^-s / s
     >>> round(found.gain, 3), round(found.phase, 2), round(found.peak, 3)
@@ -87,7 +92,9 @@ def margins(loop: Loop, low: float, high: float) -> Margins:
     w = np.geomspace(low, high, GRID)
     values = loop(w)
 
-    def roots(measure: Callable[[NDArray[np.complex128]], Array], where: NDArray[np.bool_]) -> list[float]:
+    def roots(
+        measure: Callable[[NDArray[np.complex128]], Array], where: NDArray[np.bool_]
+    ) -> list[float]:
         signs = measure(values) > 0.0
         found = []
         for i in np.flatnonzero((signs[1:] != signs[:-1]) & where):
@@ -116,10 +123,11 @@ def margins(loop: Loop, low: float, high: float) -> Margins:
 
 
 def noise_kept(loop: Loop, period: float) -> float:
-    """Which part of the standard deviation of independent noise a sampled loop hands on to its output.
+    """Which part of the standard deviation of independent noise a sampled loop hands on to its
+    output.
 
-    `sqrt(mean over the circle of |T|^2)` with `T = L / (1 + L)`. For `L = a / (z - 1)`, an EWMA of weight a,
-    it is `sqrt(a / (2 - a))`:
+    `sqrt(mean over the circle of |T|^2)` with `T = L / (1 + L)`. For `L = a / (z - 1)`, an EWMA of
+    weight a, it is `sqrt(a / (2 - a))`:
 
     >>> round(noise_kept(backlog_loop(0.2, 0.0, 0.0, 1.0, 1.0, False), 1.0), 4)
     0.3333

@@ -1,7 +1,8 @@
 """Tuning rules for PI and PID, for a plant `k e^(-s delay) / (tau s + 1)`.
 
-`k` is the gain, `tau` the time constant, `delay` the dead time; `ku` and `pu` are the gain and the period at
-which the plant under a proportional controller cycles. Integral and derivative times in the unit of `tau`.
+`k` is the gain, `tau` the time constant, `delay` the dead time; `ku` and `pu` are the gain and the
+period at which the plant under a proportional controller cycles. Integral and derivative times in
+the unit of `tau`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ def _check_plant(k: float, tau: float, delay: float) -> None:
 
 
 def ultimate(k: float, tau: float, delay: float) -> tuple[float, float]:
-    """(ku, pu): where `atan(w tau) + w delay = pi`, `ku = sqrt(1 + (w tau)^2) / k` and `pu = 2 pi / w`.
+    """(ku, pu): where `atan(w tau) + w delay = pi`, `ku = sqrt(1 + (w tau)^2) / k` and `pu = 2 pi /
+    w`.
 
     >>> [round(x, 4) for x in ultimate(1.0, 1.0, 1.0)]
     [2.2618, 3.0971]
@@ -50,7 +52,9 @@ def ziegler_nichols(ku: float, pu: float, kind: str = "PI") -> tuple[float, floa
     return rules[kind]
 
 
-def ziegler_nichols_step(k: float, tau: float, delay: float, kind: str = "PI") -> tuple[float, float, float]:
+def ziegler_nichols_step(
+    k: float, tau: float, delay: float, kind: str = "PI"
+) -> tuple[float, float, float]:
     """(gain, integral time, derivative time) by the step-response rules, `kind` PI or PID.
 
     PI: `0.9 tau / (k delay)`, `delay / 0.3`; PID: `1.2 tau / (k delay)`, `2 delay`, `0.5 delay`.
@@ -99,11 +103,14 @@ def amigo(k: float, tau: float, delay: float) -> tuple[float, float]:
     return gain, ti
 
 
-def simc(slope: float, tau: float, delay: float, closed: float | None = None) -> tuple[float, float]:
-    """(gain, integral time) of a PI controller by the SIMC rules, for a first-order plant with dead time.
+def simc(
+    slope: float, tau: float, delay: float, closed: float | None = None
+) -> tuple[float, float]:
+    """(gain, integral time) of a PI controller by the SIMC rules, for a first-order plant with dead
+    time.
 
-    `slope` is the plant's initial slope, gain / tau (for an integrator, tau = inf, its gain); with the wanted
-    closed-loop time constant `closed` (default: the dead time)::
+    `slope` is the plant's initial slope, gain / tau (for an integrator, tau = inf, its gain); with
+    the wanted closed-loop time constant `closed` (default: the dead time)::
 
         K = 1 / (slope (closed + delay)),  Ti = min(tau, 4 (closed + delay))
 

@@ -1,11 +1,12 @@
 """The same scenario in virtual time and live, side by side: does the bench tell the truth?
 
-A server of one place of work answers 800 calls a second, 200 from a third of the run to two thirds; 500 are
-wanted. Live, the calls go over HTTP to `serve` in a process of its own; on the bench, to a backend of one
-server. What a live call takes beyond the server's work (client, network, threads) is measured first, with the
-law out of play, call by call, and given to the bench as the network of its scenario. The bench makes twenty
-runs, which differ in the order of those delays. The live run is held against their median; what they spread
-over is shown beside it, for that much is chance, live too.
+A server of one place of work answers 800 calls a second, 200 from a third of the run to two thirds;
+500 are wanted. Live, the calls go over HTTP to `serve` in a process of its own; on the bench, to a
+backend of one server. What a live call takes beyond the server's work (client, network, threads) is
+measured first, with the law out of play, call by call, and given to the bench as the network of its
+scenario. The bench makes twenty runs, which differ in the order of those delays. The live run is
+held against their median; what they spread over is shown beside it, for that much is chance, live
+too.
 """
 
 from __future__ import annotations
@@ -76,7 +77,9 @@ class Pair(NamedTuple):
         return min(values), max(values)
 
     def difference(self, name: str) -> float:
-        """Live against the bench, as a share of the bench's; 0 if both are infinite, or neither exists."""
+        """Live against the bench, as a share of the bench's; 0 if both are infinite, or neither
+        exists.
+        """
         live, simulated = self.live[name], self.simulated(name)
         if live == simulated or (math.isnan(live) and math.isnan(simulated)):
             return 0.0
@@ -89,8 +92,8 @@ class Pair(NamedTuple):
             if not abs(self.difference(name)) <= most:
                 low, high = self.spread(name)
                 found.append(
-                    f"{name} is {self.live[name]:.4g} live, {self.simulated(name):.4g} on the bench "
-                    f"({low:.4g} to {high:.4g})"
+                    f"{name} is {self.live[name]:.4g} live, {self.simulated(name):.4g} on the bench"
+                    f" ({low:.4g} to {high:.4g})"
                 )
         if self.verdicts[0] != self.verdicts[1]:
             found.append(f"live it {self.verdicts[0]}, simulated it {self.verdicts[1]}")
@@ -182,7 +185,10 @@ def numbers(trace: Trace) -> dict[str, float]:
 
     found = measure(trace)
     grid = np.linspace(0.0, trace.scenario.duration, 3000, endpoint=False)
-    chosen = {name: found[name] for name in ("throughput", "swing", "regain_time", "response_p99", "errors")}
+    chosen = {
+        name: found[name]
+        for name in ("throughput", "swing", "regain_time", "response_p99", "errors")
+    }
     return {"commanded": float(trace.commanded(grid).mean()), **chosen}
 
 
@@ -195,7 +201,9 @@ def side_by_side(
 ) -> list[Pair]:
     """Run every law on every consumer, live and simulated. Raises `InputError`, `Aborted`."""
     if not 6.0 <= seconds < math.inf:
-        raise InputError(f"seconds={seconds:g}; allowed: at least 6, so that a law has time to settle")
+        raise InputError(
+            f"seconds={seconds:g}; allowed: at least 6, so that a law has time to settle"
+        )
     for consumer in consumers:
         if consumer not in CONSUMERS:
             raise InputError(f"there is no consumer {consumer!r}; allowed: {', '.join(CONSUMERS)}")
@@ -276,7 +284,9 @@ def table(pairs: Sequence[Pair]) -> str:
     rows, below = [], []
     for pair in pairs:
         label, complaints = f"{pair.law}, {pair.consumer}", pair.complaints()
-        rows.append((label, "live", *(shown(name, pair.live[name]) for name in names), pair.verdicts[0]))
+        rows.append(
+            (label, "live", *(shown(name, pair.live[name]) for name in names), pair.verdicts[0])
+        )
         bench = (shown(name, pair.simulated(name)) for name in names)
         rows.append(("", "bench", *bench, pair.verdicts[1]))
         spread = ("..".join(shown(name, end) for end in pair.spread(name)) for name in names)

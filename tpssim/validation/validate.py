@@ -1,8 +1,8 @@
 """Is the simulation right? Every case of `yardsticks`, theory beside simulation.
 
-A stochastic case holds if the theory lies in the 99.9 % confidence interval of its replications and the
-interval is at most 10 % of the value to either side (Student's t: each replication is a mean of thousands of
-calls, and so nearly normal); a deterministic one if it is within its tolerance.
+A stochastic case holds if the theory lies in the 99.9 % confidence interval of its replications and
+the interval is at most 10 % of the value to either side (Student's t: each replication is a mean of
+thousands of calls, and so nearly normal); a deterministic one if it is within its tolerance.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class Outcome(NamedTuple):
     high: float
     holds: bool
     calls: int
-    parts: tuple[Statistic, ...] = ()  #: several numbers, each with its range, if the case judges such
+    parts: tuple[
+        Statistic, ...
+    ] = ()  #: several numbers, each with its range, if the case judges such
 
 
 def validate(
@@ -43,7 +45,8 @@ def validate(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Outcome]:
-    """Run the cases (by default all) and say which hold; raises `InputError` for a name that is not there.
+    """Run the cases (by default all) and say which hold; raises `InputError` for a name that is not
+    there.
 
     >>> validate(["ties"])[0].holds
     True
@@ -67,7 +70,9 @@ def judged(case: str, found: Found) -> Outcome:
         simulated = values[0]
         low, high = theory - found.tolerance, theory + found.tolerance
         holds = low <= simulated <= high
-        return Outcome(case, found.quantity, theory, simulated, low, high, holds, found.calls, found.parts)
+        return Outcome(
+            case, found.quantity, theory, simulated, low, high, holds, found.calls, found.parts
+        )
     of = mean_interval(values, CONFIDENCE)
     assert of.mean is not None
     assert of.low is not None

@@ -1,8 +1,9 @@
-"""Vector's scenarios for `vector-arc`, with the statistics that its tests hold against published ranges.
+"""Vector's scenarios for `vector-arc`, with the statistics that its tests hold against published
+ranges.
 
-Origin: vectordotdev/vector, `tests/data/adaptive-concurrency` and `sinks/util/adaptive_concurrency/tests.rs`
-(MPL-2.0). All times of a run are whole milliseconds: latencies and retry waits are rounded up to the next but
-one, requests and grants happen on them.
+Origin: vectordotdev/vector, `tests/data/adaptive-concurrency` and
+`sinks/util/adaptive_concurrency/tests.rs` (MPL-2.0). All times of a run are whole milliseconds:
+latencies and retry waits are rounded up to the next but one, requests and grants happen on them.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ class Jittered(NamedTuple):
 
 
 class Levels:
-    """A histogram of time, ms, by level: a level is credited with the time since the last one was."""
+    """A histogram of time, ms, by level: a level is credited with the time since the last one
+    was.
+    """
 
     def __init__(self) -> None:
         self.last = math.nan
@@ -122,7 +125,9 @@ class Attempts(Serving):
 
 
 class Watched:
-    """The law, watched: calls in flight, and at the end of each interval its limit and mean round trip."""
+    """The law, watched: calls in flight, and at the end of each interval its limit and mean round
+    trip.
+    """
 
     def __init__(self, law: Any, pinned: float) -> None:
         self.law = law
@@ -168,7 +173,8 @@ def milliseconds(seconds: float) -> float:
 
 
 def weighted(samples: list[tuple[float, float]]) -> dict[str, float]:
-    """Least, largest and mean of all but the first, in s; each weighs the time since the one before.
+    """Least, largest and mean of all but the first, in s; each weighs the time since the one
+    before.
 
     >>> weighted([(0.0, 500.0), (1.0, 100.0), (4.0, 200.0)])
     {'min': 0.1, 'max': 0.2, 'mean': 0.175}
@@ -200,7 +206,9 @@ def scenario_of(name: str, case: VectorCase, duration: float = 600.0) -> Scenari
 
 
 def measured(name: str, law: Any = None, seed: int = 0) -> tuple[list[Statistic], int]:
-    """(each statistic that has a range, number of requests) of one of the cases under `vector-arc`."""
+    """(each statistic that has a range, number of requests) of one of the cases under
+    `vector-arc`.
+    """
     case = VECTOR_CASES[name]
     world = World(scenario_of(name, case), seed, 0)
     service = Attempts(world, case)
@@ -217,7 +225,9 @@ def measured(name: str, law: Any = None, seed: int = 0) -> tuple[list[Statistic]
         "avg": weighted(watched.averaged),
     }
     finished = sum(row[7] == OK for row in world.rows)
-    statistics = [Statistic("requests done", float(finished), case.requests * 1.0, case.requests * 1.0)]
+    statistics = [
+        Statistic("requests done", float(finished), case.requests * 1.0, case.requests * 1.0)
+    ]
     for key, (low, high) in case.ranges.items():
         what, which = key.split()
         statistics.append(Statistic(key, found[what][which], low, high))

@@ -1,4 +1,5 @@
-"""Vector's scenarios for its adaptive concurrency: parameters, and the range of each statistic of a run.
+"""Vector's scenarios for its adaptive concurrency: parameters, and the range of each statistic of a
+run.
 
 Origin: vectordotdev/vector c3445d4, `tests/data/adaptive-concurrency`, and for the last one
 `sinks/util/adaptive_concurrency/tests.rs` (MPL-2.0).
@@ -28,7 +29,10 @@ class VectorCase(NamedTuple):
     backend: Backend = Backend()
     retry: Retry = FIBONACCI
     pinned: float = math.nan  #: the limit, if it is fixed
-    failures: tuple[int, int] = (0, 0)  #: attempts of these numbers, from 0, fail for good (not the second)
+    failures: tuple[int, int] = (
+        0,
+        0,
+    )  #: attempts of these numbers, from 0, fail for good (not the second)
     jitter: float = 0.0  #: mean of an exponential share of the delay, added to it
     timeout: float = math.inf  #: of an attempt, s
 
@@ -85,7 +89,8 @@ VECTOR_CASES = {
         pinned=10.0,
     ),
     "defers-at-high-concurrency": VectorCase(
-        "500 requests at once; with more than 5 in flight an error, tried again after 1, 2, 3, 5, ... s",
+        "500 requests at once; with more than 5 in flight an error, tried again after 1, 2, 3, 5,"
+        " ... s",
         500,
         0.1,
         {"s max": (5, 18), "s mode": (0, 6), "s mean": (2.2, 5)}
@@ -146,10 +151,17 @@ VECTOR_CASES = {
         backend=Backend(rate=100.0),
     ),
     "drops-at-high-concurrency": VectorCase(
-        "500 requests at once; with more than 5 in flight no answer, tried again after a timeout of 1 s",
+        "500 requests at once; with more than 5 in flight no answer, tried again after a timeout"
+        " of 1 s",
         500,
         0.1,
-        {"s max": (4, 5), "s mean": (3, 4), "s mode": (3, 5), "rate max": (55, 90), "rate mean": (31, 54)}
+        {
+            "s max": (4, 5),
+            "s mean": (3, 4),
+            "s mode": (3, 5),
+            "rate max": (55, 90),
+            "rate mean": (31, 54),
+        }
         | {"c max": (13, 85), "c mean": (7, 41), "c mode": (1, 11)}
         | {"limit max": (10, 86), "limit mean": (7, 52), "limit mode": (4, 77)}
         | {"rtt min": TENTH, "rtt max": (0.100, 11.2), "rtt mean": (0.100, 2.4)}
@@ -157,8 +169,9 @@ VECTOR_CASES = {
         backend=Backend(limit=5.0, silent=1.0),
         timeout=1.001,  # on the tick, as every wait
     ),
-    # The limiter within the retries, as the case asks for: each attempt is a call. Around them, as in the
-    # other cases, the round trip of the request that fails five times would hold 19 s of waiting.
+    # The limiter within the retries, as the case asks for: each attempt is a call. Around them, as
+    # in the other cases, the round trip of the request that fails five times would hold 19 s of
+    # waiting.
     "retried-request-rtt": VectorCase(
         "20 requests, one at a time; after 2 attempts 5 fail: a failure is no round trip",
         20,

@@ -22,10 +22,13 @@ from tpssim.core.types import VERSION
 def add(verbs: Any) -> None:
     """The verb on the command line."""
     parser = verbs.add_parser(
-        "analyse", help="a law on a scenario: margins, limit cycles and noise, predicted and simulated"
+        "analyse",
+        help="a law on a scenario: margins, limit cycles and noise, predicted and simulated",
     )
     parser.add_argument("controller", metavar="LAW")
-    parser.add_argument("--scenario", metavar="NAME", help="default: degrade-recover; or --trace FILE")
+    parser.add_argument(
+        "--scenario", metavar="NAME", help="default: degrade-recover; or --trace FILE"
+    )
     add_trace(parser)
     parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s")
     parser.add_argument("--replications", type=int, default=10, metavar="N", help="default: 10")

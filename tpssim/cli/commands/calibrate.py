@@ -18,7 +18,9 @@ from tpssim.output.tables import filled
 
 def add(verbs: Any) -> None:
     """The verb on the command line."""
-    parser = verbs.add_parser("calibrate", help="how this machine waits: a timer model for the simulator")
+    parser = verbs.add_parser(
+        "calibrate", help="how this machine waits: a timer model for the simulator"
+    )
     parser.add_argument(
         "--sleeps",
         type=int,
@@ -26,7 +28,9 @@ def add(verbs: Any) -> None:
         metavar="N",
         help="of each length and kind; default: 100, 8 s in all",
     )
-    add_common(parser, seed="taken as by the other verbs; nothing is drawn here, so it changes nothing")
+    add_common(
+        parser, seed="taken as by the other verbs; nothing is drawn here, so it changes nothing"
+    )
     parser.set_defaults(run=calibrate)
 
 
@@ -47,12 +51,19 @@ def calibrate(args: argparse.Namespace) -> int:
     check_out(out, "calibrate")
     cost, kinds = measured_here(Progress("rounds of sleeps"), args.sleeps)
     threshold = PreciseClock().threshold
-    found = {"tpssim": VERSION, "command": command(args), "clock_read": cost, "threshold": threshold}
+    found = {
+        "tpssim": VERSION,
+        "command": command(args),
+        "clock_read": cost,
+        "threshold": threshold,
+    }
     found |= document(kinds)
     with results_folder(out, "calibrate") as folder:
         write_json(folder / "timer.json", found)
         lines = ["kind,length,late"]
-        lines += [f"{m.kind},{d!r},{x!r}" for m in kinds for d, values in m.late.items() for x in values]
+        lines += [
+            f"{m.kind},{d!r},{x!r}" for m in kinds for d, values in m.late.items() for x in values
+        ]
         (folder / "sleeps.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
         write_json(folder / MARK, run_record(args, began, "live"))
     if args.json:
@@ -63,7 +74,10 @@ def calibrate(args: argparse.Namespace) -> int:
     print(f"Reading the clock: {cost * 1e9:.0f} ns")
     print(f"Spin threshold of throttle(spin='auto') to begin with: {threshold * 1e6:.0f} us")
     for kind in kinds:
-        print(f"\n{filled(f'{kind.kind}: {KINDS[kind.kind]}')}\n  asked for    late p50       p99       max")
+        print(
+            f"\n{filled(f'{kind.kind}: {KINDS[kind.kind]}')}\n  asked for    late p50       p99    "
+            "   max"
+        )
         for length, values in kind.late.items():
             late = "".join(f"{quantile(values, q) * 1e6:>7.0f} us" for q in (0.5, 0.99, 1.0))
             print(f"  {length * 1e3:>6.1f} ms   {late}")

@@ -31,9 +31,13 @@ if TYPE_CHECKING:
 def add_trace(parser: argparse.ArgumentParser) -> None:
     """Options of the verbs that run scenarios."""
     parser.add_argument(
-        "--timer", metavar="NAME", help="for every scenario: linux, say, or a timer.json of calibrate"
+        "--timer",
+        metavar="NAME",
+        help="for every scenario: linux, say, or a timer.json of calibrate",
     )
-    parser.add_argument("--trace", metavar="FILE", help="a scenario from a CSV of recorded service times")
+    parser.add_argument(
+        "--trace", metavar="FILE", help="a scenario from a CSV of recorded service times"
+    )
     parser.add_argument(
         "--column",
         metavar="NAME",
@@ -52,11 +56,15 @@ def add_common(
     """Options of every verb that writes results; `seed`, `out`: what is said of them."""
     parser.add_argument("--seed", type=int, default=0, help=seed)
     parser.add_argument("--out", type=Path, metavar="DIR", help=f"default: {out}")
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout and nothing else")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON document on stdout and nothing else"
+    )
 
 
 def specs(given: Sequence[str]) -> list[str]:
-    """`A,B:x=1,y=2` as [A, B:x=1,y=2]: a part with a bare key=value belongs to the one before it."""
+    """`A,B:x=1,y=2` as [A, B:x=1,y=2]: a part with a bare key=value belongs to the one before
+    it.
+    """
     specs: list[str] = []
     for part in ",".join(given).split(","):
         if "=" in part and ":" not in part and specs:
@@ -70,7 +78,8 @@ OVERLAP = 0.01  # share of the calls; less is a stray one
 
 
 def overlap_note(overlap: float, path: str) -> str:
-    """What is wrong with taking that recording for the times of one blocking service; "" if nothing is.
+    """What is wrong with taking that recording for the times of one blocking service; "" if nothing
+    is.
 
     `overlap`: the share of its calls that were released before all earlier ones had completed.
     """
@@ -88,15 +97,19 @@ PARAMETERS = re.compile(r":(?:[^+]|\+\d)*")
 
 
 def default_out(verb: str, *names: str) -> Path:
-    """The folder for results if no other is given: what ran, without its parameters where they are long.
+    """The folder for results if no other is given: what ran, without its parameters where they are
+    long.
 
     >>> str(default_out("simulate", "spikes:duration=20", "headroom"))
     'results/simulate-spikes_duration=20--headroom'
-    >>> str(default_out("compare", "spikes:duration=20,target=100,mean=0.001,cv=0.25+stall:duration=30"))
+    >>> spikes = "spikes:duration=20,target=100,mean=0.001,cv=0.25"
+    >>> str(default_out("compare", f"{spikes}+stall:duration=30"))
     'results/compare-spikes_stall'
     """
     if len(file_name(verb, *names)) > LONGEST_OUT:
-        names = tuple("+".join(dict.fromkeys(PARAMETERS.sub("", name).split("+"))) for name in names)
+        names = tuple(
+            "+".join(dict.fromkeys(PARAMETERS.sub("", name).split("+"))) for name in names
+        )
     return Path("results") / file_name(f"{verb}-{names[0]}", *names[1:], longest=LONGEST_OUT)
 
 
@@ -107,7 +120,9 @@ def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Sce
     from tpssim.simulation.resolve import scenario_named
 
     if args.trace is None and (args.column is not None or args.unit is not None):
-        raise InputError("--column and --unit belong to --trace FILE, which is missing; allowed: all three")
+        raise InputError(
+            "--column and --unit belong to --trace FILE, which is missing; allowed: all three"
+        )
     named = list(CORE) if given is None and args.trace is None else given or []
     arenas = [scenario_named(name) for name in named]
     if args.trace is not None:
@@ -144,7 +159,8 @@ def written_to(out: Path, files: Sequence[str]) -> str:
 
 
 def shown_in_public(option: str, value: str) -> str:
-    """A value as it may stand in files: without what a request or a shell command may hold of secrets.
+    """A value as it may stand in files: without what a request or a shell command may hold of
+    secrets.
 
     >>> shown_in_public("header", "Authorization: Bearer abc"), shown_in_public("url", "http://me:pw@host/x?y=1")
     ('Authorization: ***', 'http://***@host/x?***')
@@ -161,8 +177,8 @@ def shown_in_public(option: str, value: str) -> str:
 
 
 def _program(text: str) -> str:
-    """A shell command as it may stand in files: the program that it names first. Its arguments, and what it
-    sets in the environment, may be passwords, and nobody can know which."""
+    """A shell command as it may stand in files: the program that it names first. Its arguments, and
+    what it sets in the environment, may be passwords, and nobody can know which."""
     try:
         words = shlex.split(text)
     except ValueError:
@@ -176,12 +192,24 @@ def _program(text: str) -> str:
 def command(args: argparse.Namespace) -> str:
     """The command that remakes the numbers: what was asked for, without where it was put.
 
-    Of a request the query, the credentials, the values of headers and the body are left out, of a shell
-    command all but the program, for they may be secrets.
+    Of a request the query, the credentials, the values of headers and the body are left out, of a
+    shell command all but the program, for they may be secrets.
     """
     words = ["python -m tpssim", args.verb]
     # How many processes work changes no number; how many threads make live calls does.
-    hidden = {"verb", "run", "out", "json", "workers", "dask", "store", "seed", "quiet", "record", "verbose"}
+    hidden = {
+        "verb",
+        "run",
+        "out",
+        "json",
+        "workers",
+        "dask",
+        "store",
+        "seed",
+        "quiet",
+        "record",
+        "verbose",
+    }
     if args.verb == "live":
         hidden.remove("workers")
     positional = {
@@ -230,11 +258,13 @@ def run_record(args: argparse.Namespace, began: float, engine: str) -> dict[str,
 
 
 class Progress:
-    """Progress on stderr: one line that is redrawn on a terminal, a line every few seconds elsewhere.
+    """Progress on stderr: one line that is redrawn on a terminal, a line every few seconds
+    elsewhere.
 
-    As people read it: what is done of how many, and about how long the rest takes. That is said once a fifth
-    of what is to do after the first is done, by the pace of the later half of it: the first ones compile,
-    and their pace says nothing of the others. So it is at most about four times what it took so far.
+    As people read it: what is done of how many, and about how long the rest takes. That is said
+    once a fifth of what is to do after the first is done, by the pace of the later half of it: the
+    first ones compile, and their pace says nothing of the others. So it is at most about four times
+    what it took so far.
     """
 
     KNOWN = 0.2
@@ -273,7 +303,9 @@ class Progress:
         (now, share), first = self.points[-1], self.points[0][1]
         if share - first < self.KNOWN * (1.0 - first) or now <= self.points[0][0]:
             return None
-        half = bisect.bisect_right(self.points, (first + share) / 2.0, key=operator.itemgetter(1)) - 1
+        half = (
+            bisect.bisect_right(self.points, (first + share) / 2.0, key=operator.itemgetter(1)) - 1
+        )
         since, shared = self.points[half]
         return (1.0 - share) * (now - since) / (share - shared)
 

@@ -58,23 +58,33 @@ def add(verbs: Any) -> None:
         metavar="NAME",
         nargs="+",
         action="extend",
-        help="default: the article's throttles as printed, and fixed, aimd, ewma-deadzone, headroom",
+        help=(
+            "default: the article's throttles as printed, and fixed, aimd, ewma-deadzone, headroom"
+        ),
     )
     parser.add_argument(
         "--throttle",
         metavar="FILE.py:callable",
         nargs="+",
         action="extend",
-        help="a throttle of your own beside them, called as (items, tps, total); or package.module:callable",
+        help=(
+            "a throttle of your own beside them, called as (items, tps, total); or"
+            " package.module:callable"
+        ),
     )
     parser.add_argument(
         "--late",
         metavar="POLICY",
         action="append",
-        help="what becomes of missed slots: auto, burst, capped(N), delay or skip; several are compared",
+        help=(
+            "what becomes of missed slots: auto, burst, capped(N), delay or skip; several are"
+            " compared"
+        ),
     )
     add_trace(parser)
-    parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s, in every scenario")
+    parser.add_argument(
+        "--tps", type=float, metavar="RATE", help="the wanted rate, 1/s, in every scenario"
+    )
     parser.add_argument("--replications", type=int, default=5, metavar="N", help="default: 5")
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")
     parser.add_argument(
@@ -83,10 +93,15 @@ def add(verbs: Any) -> None:
         help="instead: every law on every scenario where its valve acts, scored and ranked",
     )
     parser.add_argument(
-        "--traces", choices=("first", "all"), default="first", help="which replications' traces are written"
+        "--traces",
+        choices=("first", "all"),
+        default="first",
+        help="which replications' traces are written",
     )
     parser.add_argument(
-        "--verbose", action="store_true", help="also: whether printed throttles equal their laws to the bit"
+        "--verbose",
+        action="store_true",
+        help="also: whether printed throttles equal their laws to the bit",
     )
     add_common(parser, seed="default: 0; of a league one that tuning does not use")
     parser.set_defaults(run=compare, seed=None)
@@ -99,7 +114,9 @@ def _policies(given: Sequence[str] | None) -> list[Late]:
 
 
 def _controllers(args: argparse.Namespace) -> list[Any] | None:
-    """What was asked for; a throttle of one's own stands beside the default ones if no others are named."""
+    """What was asked for; a throttle of one's own stands beside the default ones if no others are
+    named.
+    """
     from tpssim.experiments.compare import DEFAULT_CONTROLLERS
     from tpssim.simulation.hosting.user_code import Foreign
 

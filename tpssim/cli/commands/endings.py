@@ -1,4 +1,6 @@
-"""How a live run ends: after some seconds, after its last call, at a signal; and what it waits for then."""
+"""How a live run ends: after some seconds, after its last call, at a signal; and what it waits for
+then.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,15 @@ GRACE = 1.0  # s that calls may take after the end before somebody is told
 
 
 class Ending:
-    """SIGINT and SIGTERM end a run in good order, a second one at once; so does the end of its seconds.
+    """SIGINT and SIGTERM end a run in good order, a second one at once; so does the end of its
+    seconds.
 
     `patience` says how long a call may take: "each at most 30 s".
     """
 
-    def __init__(self, recording: Path, seconds: float | None, total: int | None, patience: str) -> None:
+    def __init__(
+        self, recording: Path, seconds: float | None, total: int | None, patience: str
+    ) -> None:
         self.name = ""  #: of the signal that ended it
         self.say = say  #: how somebody is told
         self._recording, self._patience = recording, patience
@@ -33,7 +38,9 @@ class Ending:
     def begin(self, handle: Handle) -> Iterator[None]:
         """The run has started; the block is as long as it lasts."""
         self._handle = handle
-        thread = threading.Thread(target=self._watch, args=(handle,), name="tpssim ending", daemon=True)
+        thread = threading.Thread(
+            target=self._watch, args=(handle,), name="tpssim ending", daemon=True
+        )
         thread.start()
         try:
             yield
@@ -55,7 +62,10 @@ class Ending:
             elif waited:
                 why = "its time is over" if handle.flow.stopped else "all calls are released"
                 n = numbers["in_flight"]
-                calls = f"{n} call{'' if n == 1 else 's'} in hand {'is' if n == 1 else 'are'} waited for"
+                calls = (
+                    f"{n} call{'' if n == 1 else 's'} in hand {'is' if n == 1 else 'are'}"
+                    " waited for"
+                )
                 self.say(f"{why}; {calls}, {self._patience}; Ctrl-C twice ends it at once")
                 return
             else:
@@ -74,7 +84,9 @@ class Ending:
             if self._handle is None:
                 raise KeyboardInterrupt
             if self.name:
-                raise KeyboardInterrupt(f"the run was cut off; its recording, {self._recording}, is readable")
+                raise KeyboardInterrupt(
+                    f"the run was cut off; its recording, {self._recording}, is readable"
+                )
             self.name = signal.Signals(number).name
             self._handle.stop()
             waited = f"the calls in hand are waited for, {self._patience}"

@@ -8,10 +8,16 @@ from typing import Any
 
 def add(verbs: Any) -> None:
     """The verb on the command line."""
-    parser = verbs.add_parser("list", help="what there is: controllers, scenarios, metrics, studies")
-    parser.add_argument("kind", nargs="?", choices=("controllers", "scenarios", "metrics", "studies"))
+    parser = verbs.add_parser(
+        "list", help="what there is: controllers, scenarios, metrics, studies"
+    )
+    parser.add_argument(
+        "kind", nargs="?", choices=("controllers", "scenarios", "metrics", "studies")
+    )
     parser.add_argument("name", nargs="?", help="one of them, with its law and parameters")
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout and nothing else")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON document on stdout and nothing else"
+    )
     parser.set_defaults(run=listing)
 
 

@@ -52,14 +52,19 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--command",
         metavar="TEXT",
-        help="a shell command; an exit code not 0 is a failure; of it the results name the program alone",
+        help=(
+            "a shell command; an exit code not 0 is a failure; of it the results name the program"
+            " alone"
+        ),
     )
     parser.add_argument(
         "--url",
         metavar="URL",
-        help="429 and 503 are drops, other answers from 400 up failures; so is a redirect, for none is "
-        "followed (302 and 303 of a POST say that it was done); the results name scheme, host and path, and "
-        "never the query, credentials, values of headers or the body",
+        help=(
+            "429 and 503 are drops, other answers from 400 up failures; so is a redirect, for none"
+            " is followed (302 and 303 of a POST say that it was done); the results name scheme,"
+            " host and path, and never the query, credentials, values of headers or the body"
+        ),
     )
     parser.add_argument("--method", default="GET", metavar="M", help="default: GET")
     parser.add_argument("--header", metavar="'NAME: VALUE'", action="append")
@@ -67,7 +72,9 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--tps", type=float, required=True, metavar="RATE", help="the wanted rate, 1/s; inf: none"
     )
-    parser.add_argument("--total", type=int, metavar="N", help="that many calls; default: until Ctrl-C")
+    parser.add_argument(
+        "--total", type=int, metavar="N", help="that many calls; default: until Ctrl-C"
+    )
     parser.add_argument("--seconds", type=float, metavar="S", help="for that long")
     parser.add_argument("--controller", default="fixed", metavar="LAW", help="default: fixed")
     parser.add_argument(
@@ -80,23 +87,32 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--async", dest="asynchronous", action="store_true", help="calls in an event loop instead"
     )
-    parser.add_argument("--max-in-flight", type=int, metavar="N", help="with --async; default: any number")
+    parser.add_argument(
+        "--max-in-flight", type=int, metavar="N", help="with --async; default: any number"
+    )
     parser.add_argument(
         "--timeout",
         type=float,
         metavar="S",
-        help="for a whole request, to the last byte of its answer (default: 30; inf: none), or for a command "
-        "(default: none)",
+        help=(
+            "for a whole request, to the last byte of its answer (default: 30; inf: none), or for a"
+            " command (default: none)"
+        ),
     )
     parser.add_argument(
-        "--late", default="auto", metavar="POLICY", help="missed slots: auto, burst, capped(N), delay or skip"
+        "--late",
+        default="auto",
+        metavar="POLICY",
+        help="missed slots: auto, burst, capped(N), delay or skip",
     )
     parser.add_argument(
         "--retries",
         type=int,
         metavar="N",
-        help="how often a call that did not go well is tried again, after 1, 2, 3, 5, ... s, or when the "
-        "service asked; a retry takes a slot like any call; default: 0",
+        help=(
+            "how often a call that did not go well is tried again, after 1, 2, 3, 5, ... s, or when"
+            " the service asked; a retry takes a slot like any call; default: 0"
+        ),
     )
     parser.add_argument("--spin", default="auto", help="auto (default), off, or seconds")
     parser.add_argument(
@@ -105,10 +121,15 @@ def add(verbs: Any) -> None:
         help="default: NAME.ndjson beside the results folder, moved into it at the end",
     )
     parser.add_argument(
-        "--fail-if", metavar="COND", action="append", help="such as 'rate_error>1%%': exit code 1 if it holds"
+        "--fail-if",
+        metavar="COND",
+        action="append",
+        help="such as 'rate_error>1%%': exit code 1 if it holds",
     )
     parser.add_argument("--quiet", action="store_true", help="show nothing while it runs")
-    add_common(parser, out="results/live-HOST-PATH, say, which URLs that differ in their query alone share")
+    add_common(
+        parser, out="results/live-HOST-PATH, say, which URLs that differ in their query alone share"
+    )
     parser.set_defaults(run=live)
 
 
@@ -148,7 +169,9 @@ def live(args: argparse.Namespace) -> int:
                 stack.enter_context(ending.begin(handle))
                 if not args.quiet:
                     onlooker = stack.enter_context(Onlooker(handle, total, args.seconds))
-                    ending.say = lambda text: onlooker.say(f"tpssim: {text}")  # not across its panel
+                    ending.say = lambda text: onlooker.say(
+                        f"tpssim: {text}"
+                    )  # not across its panel
 
             done = _drive(args, request, redirects, options, started)
         document = live_results.document(args, name, done, redirects, ending.name, conditions)
@@ -174,10 +197,14 @@ def _check(args: argparse.Namespace) -> None:
     checked_total(args.total)
     for name, most in (("seconds", "inf)"), ("timeout", "inf]")):
         value = getattr(args, name)
-        if value is not None and not (0.0 < value < math.inf or (value == math.inf and most == "inf]")):
+        if value is not None and not (
+            0.0 < value < math.inf or (value == math.inf and most == "inf]")
+        ):
             raise InputError(f"{name}={value:g}; allowed: a number in (0, {most}")
     if args.call is not None and args.timeout is not None:
-        raise InputError("--timeout with --call: a callable cannot be cut off; allowed: --command, --url")
+        raise InputError(
+            "--timeout with --call: a callable cannot be cut off; allowed: --command, --url"
+        )
     if args.url is None and (args.method, args.header, args.data) != ("GET", None, None):
         raise InputError(
             "--method, --header and --data belong to --url, which is missing; allowed: with --url"
@@ -185,9 +212,13 @@ def _check(args: argparse.Namespace) -> None:
     if args.max_in_flight is not None:
         checked_count("max_in_flight", args.max_in_flight)
         if not args.asynchronous:
-            raise InputError("--max-in-flight belongs to --async, which is missing; allowed: --workers N")
+            raise InputError(
+                "--max-in-flight belongs to --async, which is missing; allowed: --workers N"
+            )
     if args.workers < 0 or (args.asynchronous and args.workers):
-        raise InputError(f"workers={args.workers}; allowed: a whole number >= 0, and 0 with --async")
+        raise InputError(
+            f"workers={args.workers}; allowed: a whole number >= 0, and 0 with --async"
+        )
     checked_count("seed", args.seed, 0)
     if args.url is not None and args.timeout is None:
         args.timeout = PATIENCE  # so that the results name it
@@ -240,16 +271,22 @@ def _drive(
             async with contextlib.AsyncExitStack() as stack:
                 made = call
                 if request is not None:
-                    made = await stack.enter_async_context(callees.async_url(request, timeout, redirects))
+                    made = await stack.enter_async_context(
+                        callees.async_url(request, timeout, redirects)
+                    )
                 limit = args.max_in_flight
-                return await arun(made, items, args.tps, max_in_flight=limit, started=started, **options)
+                return await arun(
+                    made, items, args.tps, max_in_flight=limit, started=started, **options
+                )
 
         return asyncio.run(main())
     with contextlib.ExitStack() as stack:
         if args.command is not None:
             call = callees.command(args.command, timeout)
         elif request is not None:
-            call = stack.enter_context(callees.url(request, timeout, max(args.workers, 1), redirects))
+            call = stack.enter_context(
+                callees.url(request, timeout, max(args.workers, 1), redirects)
+            )
         return run(call, items, args.tps, workers=args.workers, started=started, **options)
 
 

@@ -1,4 +1,6 @@
-"""What a live run leaves: conditions that it met or not, its summary, its folder, its words on stdout."""
+"""What a live run leaves: conditions that it met or not, its summary, its folder, its words on
+stdout.
+"""
 
 from __future__ import annotations
 
@@ -39,11 +41,15 @@ def condition(text: str) -> Condition:
     try:
         limit = float(match[3]) * UNITS[match[4]]
     except ValueError:
-        raise InputError(f"--fail-if {text!r}: {match[3]!r} is no number; allowed: a number") from None
+        raise InputError(
+            f"--fail-if {text!r}: {match[3]!r} is no number; allowed: a number"
+        ) from None
     return text.strip(), functools.partial(_holds, match[1], COMPARISONS[match[2]], limit)
 
 
-def _holds(name: str, compared: Callable[[float, float], bool], limit: float, report: Report) -> bool:
+def _holds(
+    name: str, compared: Callable[[float, float], bool], limit: float, report: Report
+) -> bool:
     """Whether the condition holds; a number that does not exist fails too."""
     value = float(getattr(report, name))
     return math.isnan(value) or compared(value, limit)
@@ -65,7 +71,10 @@ def document(
     if not report.ok and (report.errors or report.refused):
         failed.append(f"none of the {report.released + report.refused:,.0f} calls succeeded")
     failures: dict[str, int] = {}
-    for failure, n in done.failures.items():  # of a callable, they are words of somebody else's code
+    for (
+        failure,
+        n,
+    ) in done.failures.items():  # of a callable, they are words of somebody else's code
         failures[masked(failure)] = failures.get(masked(failure), 0) + n
     return {
         "tpssim": VERSION,
@@ -73,7 +82,8 @@ def document(
         "controller": name,
         "report": plain(report._asdict()),
         "metrics": {
-            name: {"unit": unit, "definition": meaning} for name, (unit, meaning) in MEANINGS.items()
+            name: {"unit": unit, "definition": meaning}
+            for name, (unit, meaning) in MEANINGS.items()
         },
         "failures": failures,
         "redirects": redirects.all(),
@@ -100,7 +110,10 @@ def show(
         print(f"  {n:,} times {failure}")
     for answer, n in document["redirects"].items():
         share = "all" if n == report.ok + report.errors else f"{n:,} of the"
-        print(f"  {share} {report.ok + report.errors:,.0f} answers were {answer}; no redirect is followed")
+        print(
+            f"  {share} {report.ok + report.errors:,.0f} answers were {answer}; no redirect is"
+            " followed"
+        )
     where = recording if args.record else out / "recording.ndjson"
     print(written_to(out, [*written, "summary.json"]))
     if written:

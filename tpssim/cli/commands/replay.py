@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 def add(verbs: Any) -> None:
     """The verb on the command line."""
     parser = verbs.add_parser(
-        "replay", help="a recorded live run: the same decisions again, and what other laws would have done"
+        "replay",
+        help="a recorded live run: the same decisions again, and what other laws would have done",
     )
-    parser.add_argument("recording", metavar="FILE", help="as written by live --record, or by record=")
+    parser.add_argument(
+        "recording", metavar="FILE", help="as written by live --record, or by record="
+    )
     parser.add_argument(
         "--controllers",
         metavar="NAME",
@@ -51,18 +54,23 @@ def replay(args: argparse.Namespace) -> int:
     checked_count("seed", args.seed, 0)
     out = args.out or Path("results") / file_name(f"replay-{path.stem}")
     check_out(out, "replay")
-    # Without a call that went well there is nothing to simulate with; the decisions stand for themselves.
+    # Without a call that went well there is nothing to simulate with; the decisions stand for
+    # themselves.
     traces = {}
     if args.controllers or any(call.outcome == OK for call in back.calls):
         traces = _tried(args, recording, back)
     table = {label: replay.numbers(trace) for label, trace in traces.items()}
     flattered = replay.flattered(back.calls, table)
     left = replay.left_out(back.calls)
-    without = replay.without(left, sum(call.outcome != REFUSED for call in back.calls)) if traces else ""
+    without = (
+        replay.without(left, sum(call.outcome != REFUSED for call in back.calls)) if traces else ""
+    )
     document = {
         "tpssim": VERSION,
         "command": command(args),
-        "recording": {key: recording.header[key] for key in ("began", "controller", "parameters", "late")},
+        "recording": {
+            key: recording.header[key] for key in ("began", "controller", "parameters", "late")
+        },
         "calls": recording.start["calls"],
         "complete": bool(recording.report),
         "decisions": back.decisions,

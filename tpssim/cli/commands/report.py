@@ -13,12 +13,18 @@ from tpssim.core.errors import InputError
 
 def add(verbs: Any) -> None:
     """The verb on the command line."""
-    parser = verbs.add_parser("report", help="a results folder as one HTML page that needs nothing else")
-    parser.add_argument("folder", type=Path, metavar="DIR", help="as written by compare, sweep, live, ...")
+    parser = verbs.add_parser(
+        "report", help="a results folder as one HTML page that needs nothing else"
+    )
+    parser.add_argument(
+        "folder", type=Path, metavar="DIR", help="as written by compare, sweep, live, ..."
+    )
     parser.add_argument(
         "-o", "--out", type=Path, metavar="FILE", help="default: report.html in the folder itself"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON document on stdout and nothing else")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON document on stdout and nothing else"
+    )
     parser.set_defaults(run=report)
 
 
@@ -30,7 +36,8 @@ def report(args: argparse.Namespace) -> int:
 
     if out.exists() and not is_page(out):
         raise InputError(
-            f"--out {str(out)!r} is no page of tpssim's; allowed: a file that is new or an earlier report"
+            f"--out {str(out)!r} is no page of tpssim's; allowed: a file that is new or an earlier"
+            " report"
         )
     text = page(args.folder, Progress("pictures"))
     write_whole(out, text)

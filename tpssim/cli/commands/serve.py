@@ -10,16 +10,26 @@ from typing import Any
 
 def add(verbs: Any) -> None:
     """The verb on the command line."""
-    parser = verbs.add_parser("serve", help="an HTTP consumer of an exact capacity, to try throttles on")
+    parser = verbs.add_parser(
+        "serve", help="an HTTP consumer of an exact capacity, to try throttles on"
+    )
     parser.add_argument(
         "--rate", type=float, default=800.0, metavar="N", help="answers a second; default: 800"
     )
-    parser.add_argument("--servers", type=int, default=4, metavar="N", help="how many at a time; default: 4")
     parser.add_argument(
-        "--queue", type=float, default=100.0, metavar="N", help="how many wait; others get 503; default: 100"
+        "--servers", type=int, default=4, metavar="N", help="how many at a time; default: 4"
     )
     parser.add_argument(
-        "--schedule", metavar="S:RATE,...", help="other rates, seconds after the first request: 10:200,30:800"
+        "--queue",
+        type=float,
+        default=100.0,
+        metavar="N",
+        help="how many wait; others get 503; default: 100",
+    )
+    parser.add_argument(
+        "--schedule",
+        metavar="S:RATE,...",
+        help="other rates, seconds after the first request: 10:200,30:800",
     )
     parser.add_argument("--host", default="127.0.0.1", help="default: 127.0.0.1")
     parser.add_argument("--port", type=int, default=0, help="default: a free one, which is printed")

@@ -28,7 +28,9 @@ def add(verbs: Any) -> None:
     parser.add_argument("controller", metavar="CONTROLLER")
     add_trace(parser)
     parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s")
-    parser.add_argument("--replication", type=int, default=0, metavar="R", help="which noise; default: 0")
+    parser.add_argument(
+        "--replication", type=int, default=0, metavar="R", help="which noise; default: 0"
+    )
     add_common(parser)
     parser.set_defaults(run=simulate)
 

@@ -49,19 +49,27 @@ def add(verbs: Any) -> None:
     """The verb on the command line."""
     parser = verbs.add_parser(
         "sweep",
-        help="one law at every point of a grid: table, heat maps with the noise rule, CSV; resumable",
+        help=(
+            "one law at every point of a grid: table, heat maps with the noise rule, CSV; resumable"
+        ),
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("study", nargs="?", metavar="STUDY", help="a built-in sweep; see below")
-    parser.add_argument("--scenario", metavar="NAME", help="default: the study's, or degrade-recover")
-    parser.add_argument("--controller", metavar="NAME", help="default: the study's, or ewma-deadzone")
+    parser.add_argument(
+        "--scenario", metavar="NAME", help="default: the study's, or degrade-recover"
+    )
+    parser.add_argument(
+        "--controller", metavar="NAME", help="default: the study's, or ewma-deadzone"
+    )
     add_trace(parser)
     parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s")
     parser.add_argument(
         "--grid", metavar="NAME=VALUES", nargs="+", action="extend", help="one or more factors"
     )
-    parser.add_argument("--design", default="grid", metavar="D", help="grid (default), sobol or lhs")
+    parser.add_argument(
+        "--design", default="grid", metavar="D", help="grid (default), sobol or lhs"
+    )
     parser.add_argument("--points", type=int, metavar="N", help="of a design that is no grid")
     parser.add_argument("--replications", type=int, metavar="N", help="default: 10, or the study's")
     parser.add_argument(
@@ -70,7 +78,9 @@ def add(verbs: Any) -> None:
         metavar="S",
         help="common random numbers at all points (default), or independent ones",
     )
-    parser.add_argument("--heatmap", metavar="MEASURE", nargs="+", action="extend", help="over the first two")
+    parser.add_argument(
+        "--heatmap", metavar="MEASURE", nargs="+", action="extend", help="over the first two"
+    )
     parser.add_argument(
         "--plot",
         metavar="MEASURE",
@@ -82,7 +92,9 @@ def add(verbs: Any) -> None:
         "--traces", metavar="N", nargs="+", type=int, help="points whose first run is written"
     )
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")
-    parser.add_argument("--dask", metavar="ADDRESS", help="run on the workers of that Dask scheduler instead")
+    parser.add_argument(
+        "--dask", metavar="ADDRESS", help="run on the workers of that Dask scheduler instead"
+    )
     parser.add_argument(
         "--store", type=Path, metavar="FILE", help="keep every run there; reused when it fits"
     )
@@ -95,7 +107,9 @@ def _study(args: argparse.Namespace) -> Named:
     from tpssim.experiments.sweep.studies import STUDIES, Named
 
     if args.study is None and args.grid is None:
-        raise InputError(f"give a study or --grid NAME=VALUES; allowed studies: {', '.join(STUDIES)}")
+        raise InputError(
+            f"give a study or --grid NAME=VALUES; allowed studies: {', '.join(STUDIES)}"
+        )
     if args.study is not None and args.study not in STUDIES:
         raise no_such("study", args.study, STUDIES)
     plain = Named(
@@ -124,7 +138,9 @@ def _executor(args: argparse.Namespace) -> Iterator[Executor | None]:
         try:
             client = Client(args.dask, timeout=5)
         except (OSError, ValueError) as error:
-            raise InputError(f"--dask {args.dask}: no scheduler answers there; allowed: HOST:PORT") from error
+            raise InputError(
+                f"--dask {args.dask}: no scheduler answers there; allowed: HOST:PORT"
+            ) from error
         with client:
             yield client.get_executor(pure=False)
         return
@@ -159,12 +175,18 @@ def sweep(args: argparse.Namespace) -> int:
         if given_names.count(name) > 1:
             raise InputError(f"grid: {name} is given twice; allowed: once")
     law = contender(study.controller).law
-    names = [] if law is None else [factor.name for factor in designs.factors(scenario, law, dict(axes))]
+    names = (
+        []
+        if law is None
+        else [factor.name for factor in designs.factors(scenario, law, dict(axes))]
+    )
     ran = [args.study] if args.study else [study.controller, scenario.name]
     out = args.out or default_out("sweep", *ran)
     check_out(out, "sweep")
     _check_pictures(args, study, names)
-    count = args.points or 0 if args.design != "grid" else math.prod(len(values) for _, values in axes)
+    count = (
+        args.points or 0 if args.design != "grid" else math.prod(len(values) for _, values in axes)
+    )
     for number in args.traces or ():
         if not 0 <= number < count:
             raise InputError(f"--traces {number}: no such point; allowed: 0 to {count - 1}")
@@ -187,7 +209,9 @@ def sweep(args: argparse.Namespace) -> int:
     if len(result.failures) == len(result.rows):
         first = result.failures[0]
         reason = f"{first.type}: {first.message}".partition("\n")[0]
-        raise Aborted(f"all {len(result.rows)} points failed, the first with {reason}; nothing was written")
+        raise Aborted(
+            f"all {len(result.rows)} points failed, the first with {reason}; nothing was written"
+        )
     document = _document(result, args)
     with results_folder(out, "sweep") as folder:
         written = _write(folder, result, study, document, args, began)

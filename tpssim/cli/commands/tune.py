@@ -1,4 +1,6 @@
-"""`tpssim tune`: the parameters of a law that do best on some scenarios, or on one's own recording."""
+"""`tpssim tune`: the parameters of a law that do best on some scenarios, or on one's own
+recording.
+"""
 
 from __future__ import annotations
 
@@ -56,11 +58,16 @@ def add(verbs: Any) -> None:
     """The verb on the command line."""
     parser = verbs.add_parser(
         "tune",
-        help="the best parameters of a law, chosen on fresh seeds: gain, confidence, what is given up",
+        help=(
+            "the best parameters of a law, chosen on fresh seeds: gain, confidence, what is"
+            " given up"
+        ),
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("law", metavar="LAW", help="such as ewma-deadzone; its parameters are the default")
+    parser.add_argument(
+        "law", metavar="LAW", help="such as ewma-deadzone; its parameters are the default"
+    )
     parser.add_argument(
         "--scenarios",
         nargs="+",
@@ -72,19 +79,29 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--objective", nargs="+", metavar="O", default=["balanced"], help="one, or two for a front"
     )
-    parser.add_argument("--worst", action="store_true", help="the worst scenario counts, not their mean")
+    parser.add_argument(
+        "--worst", action="store_true", help="the worst scenario counts, not their mean"
+    )
     parser.add_argument(
         "--parameters",
         nargs="+",
         metavar="P,Q=LOW:HIGH",
         help="which, and where to look; default: all, where their record says",
     )
-    parser.add_argument("--budget", type=int, metavar="N", help="settings; default: 120 for each parameter")
     parser.add_argument(
-        "--replications", type=int, default=5, metavar="N", help="of a setting in the search; default: 5"
+        "--budget", type=int, metavar="N", help="settings; default: 120 for each parameter"
     )
     parser.add_argument(
-        "--sensitivity", action="store_true", help="also how much of the objective each parameter makes"
+        "--replications",
+        type=int,
+        default=5,
+        metavar="N",
+        help="of a setting in the search; default: 5",
+    )
+    parser.add_argument(
+        "--sensitivity",
+        action="store_true",
+        help="also how much of the objective each parameter makes",
     )
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")
     parser.add_argument(
@@ -131,7 +148,9 @@ def _wanted(args: argparse.Namespace, arenas: list[Scenario]) -> str:
     """Which rate is wanted of a recording, where nobody said."""
     if args.trace is None or args.tps is not None:
         return ""
-    return f"wanted: {arenas[-1].target:g}/s, twice the mean of the recording; --tps RATE for another"
+    return (
+        f"wanted: {arenas[-1].target:g}/s, twice the mean of the recording; --tps RATE for another"
+    )
 
 
 def tune(args: argparse.Namespace) -> int:
@@ -217,7 +236,10 @@ def _write(
     write_json(folder / "summary.json", document)
     result.to_csv(folder / "points.csv")
     if len(result.objectives) == 1:
-        figures = [("convergence.png", result.plot_convergence()), ("profile.png", result.plot_profile())]
+        figures = [
+            ("convergence.png", result.plot_convergence()),
+            ("profile.png", result.plot_profile()),
+        ]
     else:
         figures = [("pareto.png", result.plot_pareto()), ("profile.png", result.plot_profile())]
     if found is not None:

@@ -7,7 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tpssim.cli.commands.common import Progress, add_common, command, file_name, run_record, written_to
+from tpssim.cli.commands.common import (
+    Progress,
+    add_common,
+    command,
+    file_name,
+    run_record,
+    written_to,
+)
 from tpssim.core.errors import InputError
 from tpssim.core.types import VERSION
 from tpssim.core.validation import checked_count
@@ -23,7 +30,10 @@ def add(verbs: Any) -> None:
     parser.add_argument(
         "--live",
         action="store_true",
-        help="instead: the same scenario on the bench and over HTTP to a server of our own, in real time",
+        help=(
+            "instead: the same scenario on the bench and over HTTP to a server of our own, in real"
+            " time"
+        ),
     )
     parser.add_argument(
         "--laws", metavar="NAME", nargs="+", action="extend", help="with --live; default: busy-time"
@@ -37,7 +47,9 @@ def validate(args: argparse.Namespace) -> int:
     if args.live:
         return _live(args)
     if args.laws is not None or args.seconds is not None:
-        raise InputError("--laws and --seconds belong to --live, which is missing; allowed: with --live")
+        raise InputError(
+            "--laws and --seconds belong to --live, which is missing; allowed: with --live"
+        )
     began = time.perf_counter()
     from tpssim.output.results_dir import MARK, check_out, results_folder, write_json
     from tpssim.validation import validate
@@ -68,7 +80,9 @@ def validate(args: argparse.Namespace) -> int:
     else:
         print(validate.table(outcomes))
         calls = sum(outcome.calls for outcome in outcomes)
-        verdict = f"{len(failed)} of {len(outcomes)} fail: {', '.join(failed)}" if failed else "all hold"
+        verdict = (
+            f"{len(failed)} of {len(outcomes)} fail: {', '.join(failed)}" if failed else "all hold"
+        )
         cases = f"{len(outcomes)} case{'s' * (len(outcomes) > 1)}"
         print(filled(f"\n{calls:,} calls, {cases}: {verdict}."))
         print(written_to(out, ["summary.json"]))
@@ -103,7 +117,9 @@ def _live(args: argparse.Namespace) -> int:
             live, simulated = pair.traces
             title = f"{pair.law}, {pair.consumer} HTTP: live and on the bench"
             panels = [live.panel("live"), simulated.panel("bench")]
-            figure = plots.overlay_figure(title, panels, plots.Frame(*frame(live.scenario)), "achievable")
+            figure = plots.overlay_figure(
+                title, panels, plots.Frame(*frame(live.scenario)), "achievable"
+            )
             name = file_name(f"{pair.law}-{pair.consumer}.png")
             plots.save(figure, folder / name, f"{command(args)} (tpssim {VERSION})")
         write_json(folder / MARK, run_record(args, began, "live"))

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from tpssim.simulation.trace import Trace
 
 REFUTED = (
-    f"refuted: it applies, but the simulated interval lies more than {TOLERANCE:.0%} away from the prediction"
+    f"refuted: it applies, but the simulated interval lies more than {TOLERANCE:.0%} away from the"
+    " prediction"
 )
 Predictor = Callable[[Any, Runs, int], tuple[list[Row], Picture]]
 #: The laws that theory says something of.
@@ -89,7 +90,15 @@ class Analysis(NamedTuple):
         below = [tables.filled(f"±: {assumption(self.replications)}", further="   ")]
         below += [REFUTED] if self.refuted() else []
         return "\n".join(
-            [tables.filled(about), "", _aligned(header, lines), *below, "", "assumptions:", *_told(notes)]
+            [
+                tables.filled(about),
+                "",
+                _aligned(header, lines),
+                *below,
+                "",
+                "assumptions:",
+                *_told(notes),
+            ]
         )
 
     def refuted(self) -> list[str]:
@@ -128,13 +137,23 @@ class Analysis(NamedTuple):
         }
 
     def plot(self) -> Figure:
-        """The simulated rate with predicted levels that apply; beside it the loop, if it is linear."""
+        """The simulated rate with predicted levels that apply; beside it the loop, if it is
+        linear.
+        """
         from tpssim.output import plots
 
         title = f"{self.controller} on {self.scenario.name}"
         if not self.picture.curves:
-            shown = "what is predicted of it" if self.picture.levels else "no prediction that applies to it"
-            title += f"\nthe rate, and {shown}" if self.rows else "\nthe rate alone, as nothing is predicted"
+            shown = (
+                "what is predicted of it"
+                if self.picture.levels
+                else "no prediction that applies to it"
+            )
+            title += (
+                f"\nthe rate, and {shown}"
+                if self.rows
+                else "\nthe rate alone, as nothing is predicted"
+            )
         if refuted := self.refuted():
             title += "\n" + tables.filled(f"refuted by the simulation: {', '.join(refuted)}")
         return plots.analysis_figure(
@@ -158,7 +177,8 @@ class Analysis(NamedTuple):
 def _told(notes: dict[str, list[str]]) -> list[str]:
     """Each assumption once, behind the quantities that rest on it."""
     return [
-        tables.filled(f"{'; '.join(quantities)}: {told}", "  ", "    ") for told, quantities in notes.items()
+        tables.filled(f"{'; '.join(quantities)}: {told}", "  ", "    ")
+        for told, quantities in notes.items()
     ]
 
 
@@ -210,11 +230,11 @@ def analyse(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Analysis:
-    """Predictions for a law on a scenario, beside what so many simulations show: means, and intervals of the
-    median run.
+    """Predictions for a law on a scenario, beside what so many simulations show: means, and
+    intervals of the median run.
 
-    Looked at is the long phase in which the service bears the least of what is wanted. A printed throttle
-    stands for the law that equals it. Where nothing is predicted, `reason` says why.
+    Looked at is the long phase in which the service bears the least of what is wanted. A printed
+    throttle stands for the law that equals it. Where nothing is predicted, `reason` says why.
     `progress(done, total)` is called as runs end. Raises `InputError`.
 
     >>> found = analyse("blocking-steady:duration=20", "token-bucket", replications=2)
@@ -229,7 +249,9 @@ def analyse(
         law, name = contender(TWINS[name]).law, TWINS[name]
     traces = []
     for replication in range(replications):
-        traces.append(simulate(arena, controller if law is None else law, seed=seed, replication=replication))
+        traces.append(
+            simulate(arena, controller if law is None else law, seed=seed, replication=replication)
+        )
         if progress is not None:
             progress(replication + 1, replications)
     plant = plant_of(arena)

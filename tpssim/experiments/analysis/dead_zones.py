@@ -11,7 +11,16 @@ from tpssim import theory
 from tpssim.core.statistics import estimate
 from tpssim.core.validation import ranges
 from tpssim.experiments.analysis.plants import Plant, backlogged
-from tpssim.experiments.analysis.rows import QUIET, SPREAD, Picture, Row, Runs, climb, exact, recovery_row
+from tpssim.experiments.analysis.rows import (
+    QUIET,
+    SPREAD,
+    Picture,
+    Row,
+    Runs,
+    climb,
+    exact,
+    recovery_row,
+)
 from tpssim.simulation.run import simulate
 from tpssim.theory import describing
 
@@ -21,7 +30,9 @@ LOOKS = 20_000.0  # calls that a share of false triggers is counted in
 def false_triggers(
     law: Any, bound: str, plant: Plant, rate: float, seed: int, replication: int
 ) -> tuple[float, float]:
-    """While the rate is held: the share of looks beyond the upper bound, and the look that 0.135 % exceed."""
+    """While the rate is held: the share of looks beyond the upper bound, and the look that 0.135 %
+    exceed.
+    """
     held = law._replace(low=0.0, inc_step=0.0, dec_rate=1.0 - 1e-12)
     trace = simulate(plant.paced(rate, LOOKS), held, seed=seed, replication=replication)
     # What the law saw: how long the consumer was busy, or the time between two returns.
@@ -56,8 +67,13 @@ def noise_rows(law: Any, bound: str, runs: Runs, load: float, seed: int) -> list
             "x interval",
             beyond,
             seldom,
-            f"{about}: {load:.3g} + 3 sigma sqrt(alpha / (2 - alpha)); a skewed service crosses more often",
-            "" if beyond <= allowed.high else f"it lies above {allowed.high:g}, where {bound} may not be",
+            f"{about}: {load:.3g} + 3 sigma sqrt(alpha / (2 - alpha)); a skewed service crosses"
+            " more often",
+            (
+                ""
+                if beyond <= allowed.high
+                else f"it lies above {allowed.high:g}, where {bound} may not be"
+            ),
         ),
     ]
 
@@ -69,7 +85,9 @@ def _cycles(law: Any, plant: Plant) -> bool:
 
 
 def ewma_rows(law: Any, bound: str, step: float, runs: Runs) -> list[Row]:
-    """The limit cycle of a relay with a dead zone: as the law runs, and as if its EWMA lagged the rate."""
+    """The limit cycle of a relay with a dead zone: as the law runs, and as if its EWMA lagged the
+    rate.
+    """
     plant, name = runs.plant, bound.upper()
     given = getattr(law, bound)
     rates = backlogged(law, plant)[2000:]
@@ -87,8 +105,8 @@ def ewma_rows(law: Any, bound: str, step: float, runs: Runs) -> list[Row]:
     lagged = 1.0 / (turn * math.hypot(1.0, turn * tau))
     cycle = None if law.low == 0.0 or step == 0.0 else describing.limit_cycle(steps, lagged, turn)
     why = (
-        "the law smooths the time, not the ratio: a busy consumer's time does not depend on the rate, so "
-        "the EWMA is not in the loop"
+        "the law smooths the time, not the ratio: a busy consumer's time does not depend on the"
+        " rate, so the EWMA is not in the loop"
     )
     return [
         Row(
@@ -97,7 +115,11 @@ def ewma_rows(law: Any, bound: str, step: float, runs: Runs) -> list[Row]:
             0.0 if given >= landing else math.nan,
             exact(float(np.ptp(rates) / rates.mean())),
             f"a climb of one step cannot miss a zone that ends at {landing:.4g} or above",
-            "" if given >= landing else "a step is wider than the zone: numbers decide whether it lands",
+            (
+                ""
+                if given >= landing
+                else "a step is wider than the zone: numbers decide whether it lands"
+            ),
         ),
         Row(
             f"{name} without a cycle",
@@ -124,7 +146,9 @@ def of_ewma_deadzone(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Pictur
     rows = ewma_rows(law, "deadzone", law.inc_step, runs)
     rows += noise_rows(law, "deadzone", runs, 1.0, seed)
     rest = theory.dead_zone_balance(law, plant.cv, plant.capacity)
-    refusal = "" if plant.cv > QUIET else "without noise it stops wherever it first is inside the zone"
+    refusal = (
+        "" if plant.cv > QUIET else "without noise it stops wherever it first is inside the zone"
+    )
     if law.low == 0.0 or law.inc_step == 0.0:
         refusal = "it never rises: it falls until noise no longer reaches DEADZONE"
     rows.append(
@@ -133,7 +157,8 @@ def of_ewma_deadzone(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Pictur
             "1/s",
             math.nan if refusal else rest,
             runs.of(lambda phase: phase.commanded),
-            "paced below capacity the mean ratio is 1: chance cuts and chance rises in balance, normal noise",
+            "paced below capacity the mean ratio is 1: chance cuts and chance rises in balance,"
+            " normal noise",
             refusal,
         )
     )

@@ -38,7 +38,9 @@ def of_linear(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
     found = margins(loop, 1e-4 * math.pi / h, 1.01 * math.pi / h)
     about = "sampled each call, backlog as an integrator, no other dead time"
     every = Row("", "", math.nan, None, about)
-    unstable = "the loop is unstable: it cycles by itself" if found.gain < 1.0 or found.phase < 0.0 else ""
+    unstable = (
+        "the loop is unstable: it cycles by itself" if found.gain < 1.0 or found.phase < 0.0 else ""
+    )
 
     def cycles(factor: float) -> bool:
         louder = law._replace(**{name: factor * getattr(law, name) for name in gains})
@@ -59,14 +61,19 @@ def of_linear(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
     rows = [
         every._replace(
             quantity="gain margin",
-            # Below 1 it is still the factor at which the cycle begins; with too much lag there is none.
-            refusal="the phase margin is negative: it cycles at any gain near this"
-            if found.phase < 0.0 < found.gain - 1.0
-            else "",
+            # Below 1 it is still the factor at which the cycle begins; with too much lag there is
+            # none.
+            refusal=(
+                "the phase margin is negative: it cycles at any gain near this"
+                if found.phase < 0.0 < found.gain - 1.0
+                else ""
+            ),
             unit="x",
             predicted=found.gain,
             simulated=simulated,
-            assumption=f"{about}; simulated without noise: the factor at which the rate begins to swing",
+            assumption=(
+                f"{about}; simulated without noise: the factor at which the rate begins to swing"
+            ),
         ),
         every._replace(quantity="phase margin", unit="degrees", predicted=found.phase),
         every._replace(
@@ -86,7 +93,8 @@ def of_linear(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
             "share",
             SPREAD * plant.cv * kept,
             runs.of(lambda phase: phase.swing),
-            f"T = L / (1 + L) hands {kept:.1%} of the service's noise to the rate; normal, no bound reached",
+            f"T = L / (1 + L) hands {kept:.1%} of the service's noise to the rate; normal, no bound"
+            " reached",
             unstable,
         ),
     ]
@@ -95,7 +103,9 @@ def of_linear(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
     curves = [("L", loop(w)), (f"Ms = {found.peak:.3g}", -1.0 + np.exp(1j * angle) / found.peak)]
     marks = [("-1", complex(-1.0, 0.0))]
     if not rows[0].refusal:
-        marks.append((f"-1 / gain margin, predicted {found.gain:.3g}", complex(-1.0 / found.gain, 0.0)))
+        marks.append(
+            (f"-1 / gain margin, predicted {found.gain:.3g}", complex(-1.0 / found.gain, 0.0))
+        )
     if simulated.mean is not None:
         marks.append((f"simulated {simulated.mean:.3g}", complex(-1.0 / simulated.mean, 0.0)))
     levels = [] if unstable else [("predicted mean", plant.capacity)]

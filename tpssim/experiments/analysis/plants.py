@@ -1,4 +1,6 @@
-"""What theory needs of a scenario: the stretch in which the law has something to find, in a few numbers."""
+"""What theory needs of a scenario: the stretch in which the law has something to find, in a few
+numbers.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ class Plant(NamedTuple):
     phase: int  #: its number among the long ones
     start: float  #: s
     end: float  #: s
-    later: float  #: achievable in the last long phase, if that is after this one and higher; else nan
+    later: (
+        float  #: achievable in the last long phase, if that is after this one and higher; else nan
+    )
     later_cv: float  #: of the service time there
 
     def quiet(self) -> Scenario:
@@ -50,7 +54,9 @@ class Plant(NamedTuple):
 
 def service_in(scenario: Scenario, start: float) -> Service:
     """The service that is at work from `start`, factors left out."""
-    swaps = [d.service for d in scenario.disturbances if isinstance(d, Swap) and d.start <= start < d.end]
+    swaps = [
+        d.service for d in scenario.disturbances if isinstance(d, Swap) and d.start <= start < d.end
+    ]
     return swaps[-1] if swaps else scenario.service
 
 
@@ -58,13 +64,22 @@ def plant_of(scenario: Scenario) -> Plant | str:
     """The plant, or in a sentence why theory has none of this scenario."""
     if not isinstance(scenario.consumer, Blocking) or len(scenario.producers) > 1:
         return (
-            "the predictions are for one blocking producer, to whom a return tells when the consumer is "
-            "free; here calls overlap or are only handed off"
+            "the predictions are for one blocking producer, to whom a return tells when the"
+            " consumer is free; here calls overlap or are only handed off"
         )
-    if scenario.backend != Backend() or scenario.network is not None or math.isfinite(scenario.timeout):
-        return "the predictions know no backend, network or timeout beside the service; the scenario has one"
+    if (
+        scenario.backend != Backend()
+        or scenario.network is not None
+        or math.isfinite(scenario.timeout)
+    ):
+        return (
+            "the predictions know no backend, network or timeout beside the service; the scenario"
+            " has one"
+        )
     if scenario.poisson or scenario.tick or scenario.grid:
-        return "the predictions are for an even schedule and an exact clock; the scenario has another"
+        return (
+            "the predictions are for an even schedule and an exact clock; the scenario has another"
+        )
     phases = long_phases(scenario)
     shares = [achievable(scenario, (a + b) / 2.0) / scenario.target for a, b in phases]
     index = int(np.argmin(shares))
@@ -72,11 +87,16 @@ def plant_of(scenario: Scenario) -> Plant | str:
     bears = capacity(scenario, (start + end) / 2.0)
     if bears >= scenario.target or bears == 0.0:
         return (
-            f"in no long phase does the service bear less than the wanted {scenario.target:g}/s (and more "
-            "than nothing): nothing closes the loop"
+            f"in no long phase does the service bear less than the wanted {scenario.target:g}/s"
+            " (and more than nothing): nothing closes the loop"
         )
-    if any(not isinstance(d, Swap) and d.start < end and d.end > start for d in scenario.disturbances):
-        return "the service changes within the phase in which it is the slowest; theory needs it steady"
+    if any(
+        not isinstance(d, Swap) and d.start < end and d.end > start for d in scenario.disturbances
+    ):
+        return (
+            "the service changes within the phase in which it is the slowest; theory needs it"
+            " steady"
+        )
     service = service_in(scenario, start)
     last = phases[-1]
     rises = last[0] >= end and achievable(scenario, sum(last) / 2.0) > bears

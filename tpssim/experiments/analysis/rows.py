@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 QUIET = 0.05  # CV of a service time up to which it is taken for one without noise
 TOLERANCE = 0.25  # of a prediction: what theory of noisy loops is good to
-SLIGHT = 0.001  # of a share, beside that: what is rarer is not counted in runs of some thousand calls
+SLIGHT = (
+    0.001  # of a share, beside that: what is rarer is not counted in runs of some thousand calls
+)
 SPREAD = 2.0 * 1.6448536  # 95th - 5th percentile of a normal variable, in standard deviations
 
 
@@ -38,8 +40,9 @@ class Row(NamedTuple):
     def refuted(self) -> str:
         """How the simulation contradicts a prediction that applies; "" if it does not.
 
-        It does if its interval (without one, its mean) lies wholly farther than `TOLERANCE` from the
-        prediction, or if most runs do what was predicted never to happen, or never what was predicted to.
+        It does if its interval (without one, its mean) lies wholly farther than `TOLERANCE` from
+        the prediction, or if most runs do what was predicted never to happen, or never what was
+        predicted to.
         """
         found = self.simulated
         if self.refusal or math.isnan(self.predicted) or found is None or not found.n + found.never:
@@ -89,7 +92,11 @@ class Runs(NamedTuple):
 
 def exact(value: float) -> Estimate:
     """Of a run without noise: one value, no interval."""
-    return Estimate(value, None, None, 1, 0) if math.isfinite(value) else Estimate(None, None, None, 0, 1)
+    return (
+        Estimate(value, None, None, 1, 0)
+        if math.isfinite(value)
+        else Estimate(None, None, None, 0, 1)
+    )
 
 
 def recovery_row(runs: Runs, predicted: float, assumption: str) -> list[Row]:

@@ -1,4 +1,5 @@
-"""Many runs of one law on one scenario, each reduced to its measures where it ran: what a sweep is made of.
+"""Many runs of one law on one scenario, each reduced to its measures where it ran: what a sweep is
+made of.
 
 No trace leaves this room. The measures are those of `metrics.measure`, by the same functions.
 """
@@ -55,7 +56,14 @@ class Reduced(NamedTuple):
 
 
 def gather(
-    log: Log, n: int, producer: Any, frame: Frame, samples: Samples, lane: int, rows: Array, values: Array
+    log: Log,
+    n: int,
+    producer: Any,
+    frame: Frame,
+    samples: Samples,
+    lane: int,
+    rows: Array,
+    values: Array,
 ) -> None:
     """The first n rows of a log, reduced to the measures of that lane."""
     for i in range(n):
@@ -95,7 +103,9 @@ def _one_by_one(scenario: Scenario, law: Any, seed: int, replications: Sequence[
         np.empty(len(replications), np.int64),
     )
     for i, replication in enumerate(replications):
-        trace = simpy_engine.simulate(scenario, law, seed, replication, {"controller": type(law).__name__})
+        trace = simpy_engine.simulate(
+            scenario, law, seed, replication, {"controller": type(law).__name__}
+        )
         measures, phases = measured(trace)
         found.values[i] = list(measures.values())
         found.words[i] = WORDS.index(judge(trace, phases).word)
@@ -104,12 +114,14 @@ def _one_by_one(scenario: Scenario, law: Any, seed: int, replications: Sequence[
 
 
 def _noise_alone(scenario: Scenario) -> Scenario:
-    """A scenario with the same noise, and nothing else in it that could tell it from another one."""
+    """A scenario with the same noise, and nothing else in it that could tell it from another
+    one.
+    """
     swaps = tuple(d for d in scenario.disturbances if isinstance(d, Swap))
     failure = 1.0 if scenario.backend.failure > 0.0 else 0.0
-    return Scenario("", scenario.service, 1.0, 1.0, timer=scenario.timer, disturbances=swaps)._replace(
-        backend=Backend(failure=failure), poisson=scenario.poisson, network=scenario.network
-    )
+    return Scenario(
+        "", scenario.service, 1.0, 1.0, timer=scenario.timer, disturbances=swaps
+    )._replace(backend=Backend(failure=failure), poisson=scenario.poisson, network=scenario.network)
 
 
 @functools.lru_cache(maxsize=4)
@@ -121,12 +133,16 @@ def _noise(
     replications: tuple[int, ...],
     *needed: bool,
 ) -> Draws:
-    each = [engine.draws(scenario, own, n, seed, replication, *needed) for replication in replications]
+    each = [
+        engine.draws(scenario, own, n, seed, replication, *needed) for replication in replications
+    ]
     columns: list[Any] = [np.stack(column) for column in zip(*each, strict=True)]
     return Draws(*columns)
 
 
-def _side_by_side(scenario: Scenario, law: Any, seed: int, replications: tuple[int, ...], n: int) -> Reduced:
+def _side_by_side(
+    scenario: Scenario, law: Any, seed: int, replications: tuple[int, ...], n: int
+) -> Reduced:
     setting, frame = engine.setting_of(scenario, law), frame_of(scenario)
     windowed, refuses = setting.sensor is not None, False
     memory, latencies = engine.memory_of(law, setting)
@@ -138,7 +154,9 @@ def _side_by_side(scenario: Scenario, law: Any, seed: int, replications: tuple[i
     run, reduce_one = fast_for(kernel.run, law_class), fast(gather)
     start, tables = law.init(scenario.target), engine.tables_of(scenario.disturbances)
     while True:
-        noise = _noise(_noise_alone(scenario), code(scenario), n, seed, replications, windowed, refuses)
+        noise = _noise(
+            _noise_alone(scenario), code(scenario), n, seed, replications, windowed, refuses
+        )
         samples, log, producer = room_for(runs, n, frame), engine.log_of(n), np.zeros(n, np.int32)
         for lane in range(runs):
             memory[:] = log.counters[:] = 0.0

@@ -1,9 +1,10 @@
-"""Which points a sweep visits: full grids and space-filling samples over parameters of law and scenario.
+"""Which points a sweep visits: full grids and space-filling samples over parameters of law and
+scenario.
 
-A factor is named like a parameter: `alpha`, `spin_threshold`, `backend.servers`; a name that both the law and
-the scenario have is qualified, `controller.NAME` or `scenario.NAME`. So is, in all that is written, one that
-a column of the table has too. Two factors take words: `timer`, the name of a timer model, and `late`, a late
-policy.
+A factor is named like a parameter: `alpha`, `spin_threshold`, `backend.servers`; a name that both
+the law and the scenario have is qualified, `controller.NAME` or `scenario.NAME`. So is, in all that
+is written, one that a column of the table has too. Two factors take words: `timer`, the name of a
+timer model, and `late`, a late policy.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ COLUMNS |= {f"{name}_{end}" for name in METRICS for end in ("low", "high", "n", 
 
 @record
 class Factor(NamedTuple):
-    """One swept parameter: what it is called, whose it is, and its values (or, for a sample, its bounds)."""
+    """One swept parameter: what it is called, whose it is, and its values (or, for a sample, its
+    bounds).
+    """
 
     name: str
     owner: str  #: "controller" or "scenario"
@@ -48,7 +51,9 @@ class Factor(NamedTuple):
 
 
 def factors(scenario: Scenario, law: Any, grid: Mapping[str, Iterable[Value]]) -> list[Factor]:
-    """The factors of a grid, checked; raises `InputError` for a name or a value that does not exist."""
+    """The factors of a grid, checked; raises `InputError` for a name or a value that does not
+    exist.
+    """
     form = "such as {'alpha': [0.1, 0.2]}"
     if not isinstance(grid, Mapping) or not all(isinstance(name, str) for name in grid):
         raise InputError(f"grid={grid!r} does not say values by name; allowed: {form}")
@@ -57,7 +62,9 @@ def factors(scenario: Scenario, law: Any, grid: Mapping[str, Iterable[Value]]) -
     found = [_factor(scenario, law, name, values) for name, values in grid.items()]
     for factor in found:
         if [(other.owner, other.field) for other in found].count((factor.owner, factor.field)) > 1:
-            raise InputError(f"grid: {factor.field} of the {factor.owner} is given twice; allowed: once")
+            raise InputError(
+                f"grid: {factor.field} of the {factor.owner} is given twice; allowed: once"
+            )
     return found
 
 
@@ -89,7 +96,9 @@ def _factor(scenario: Scenario, law: Any, name: str, given: Iterable[Value]) -> 
 
 def _listed(name: str, given: Iterable[Value]) -> list[Any]:
     if not isinstance(given, str | float | int | Iterable):
-        raise InputError(f"grid: {name}={given!r} are no values; allowed: a number, a word, or some of them")
+        raise InputError(
+            f"grid: {name}={given!r} are no values; allowed: a number, a word, or some of them"
+        )
     one = isinstance(given, str | float | int)
     values: list[Any] = [given] if one else list(itertools.islice(given, MOST_POINTS + 1))
     if not values:
@@ -125,16 +134,20 @@ def _words(name: str, field: str, given: Iterable[Value]) -> tuple[Value, ...]:
 
 
 def points(found: Sequence[Factor], design: str, number: int | None, seed: int) -> list[Point]:
-    """The points of a design, in order: every combination, or `number` points that fill the space evenly.
+    """The points of a design, in order: every combination, or `number` points that fill the space
+    evenly.
 
-    `sobol` (scrambled) and `lhs` (Latin hypercube) lie between the least and the largest value of each
-    factor, on a logarithmic scale where the parameter's range says so. Equal seeds give equal points.
+    `sobol` (scrambled) and `lhs` (Latin hypercube) lie between the least and the largest value of
+    each factor, on a logarithmic scale where the parameter's range says so. Equal seeds give equal
+    points.
     """
     if design not in DESIGNS:
         raise InputError(f"there is no design {design!r}; allowed: {', '.join(DESIGNS)}")
     if design == "grid":
         if number is not None:
-            raise InputError(f"points={number} with a full grid; allowed: with the designs sobol and lhs")
+            raise InputError(
+                f"points={number} with a full grid; allowed: with the designs sobol and lhs"
+            )
         _check_points(math.prod(len(factor.values) for factor in found))
         return list(itertools.product(*(factor.values for factor in found)))
     if number is None or number < 1:
@@ -144,7 +157,9 @@ def points(found: Sequence[Factor], design: str, number: int | None, seed: int) 
     for factor in found:
         ends = [value for value in factor.values if isinstance(value, float)]
         if len(ends) < 2 or math.inf in ends:
-            raise InputError(f"grid: {factor.name} with the design {design}; allowed: two finite numbers")
+            raise InputError(
+                f"grid: {factor.name} with the design {design}; allowed: two finite numbers"
+            )
         low, high = min(ends), max(ends)
         scale = math.log if factor.log and low > 0.0 else float
         bounds.append((scale(low), scale(high), scale is math.log))
@@ -183,14 +198,17 @@ def at(scenario: Scenario, law: Any, found: Sequence[Factor], point: Point) -> t
 
 
 def seed_of(seed: int, seed_set: str, point: Point) -> int:
-    """The seed of a point: the sweep's own, or with `independent` seed sets one that the point decides."""
+    """The seed of a point: the sweep's own, or with `independent` seed sets one that the point
+    decides.
+    """
     if seed_set == "common":
         return seed
     return int.from_bytes(hashlib.sha256(f"{seed} {point!r}".encode()).digest()[:6])
 
 
 def parse_axis(text: str) -> tuple[str, list[Value]]:
-    """`NAME=LOW:HIGH:N`, `NAME=LOW:HIGH:N:log`, `NAME=LOW:HIGH` or `NAME=A,B,C` as a name and its values.
+    """`NAME=LOW:HIGH:N`, `NAME=LOW:HIGH:N:log`, `NAME=LOW:HIGH` or `NAME=A,B,C` as a name and its
+    values.
 
     >>> parse_axis("alpha=0.1:0.5:5")
     ('alpha', [0.1, 0.2, 0.3, 0.4, 0.5])
@@ -212,7 +230,9 @@ def parse_axis(text: str) -> tuple[str, list[Value]]:
     except (ValueError, IndexError):
         raise InputError(f"grid {text!r}: {rest!r} is no range; {form}") from None
     if not fits or not low < high or (log and low <= 0.0):
-        raise InputError(f"grid {text!r}: {rest!r} is no range; allowed: LOW < HIGH, N >= 2, log above 0")
+        raise InputError(
+            f"grid {text!r}: {rest!r} is no range; allowed: LOW < HIGH, N >= 2, log above 0"
+        )
     _check_points(n)
     values = np.geomspace(low, high, n) if log else np.linspace(low, high, n)
     # Twelve digits: 0.3 rather than 0.30000000000000004.

@@ -1,8 +1,10 @@
-"""Results kept as they arrive, in one SQLite file: what was measured, under which key, and what failed.
+"""Results kept as they arrive, in one SQLite file: what was measured, under which key, and what
+failed.
 
-One process writes; others never open the file. A row is written when its run is done, so that a process
-that is killed loses no more than the runs in flight. Keys are made of everything that decides the numbers.
-Each row carries a digest of itself: one that was damaged counts as missing, and its run is made once more.
+One process writes; others never open the file. A row is written when its run is done, so that a
+process that is killed loses no more than the runs in flight. Keys are made of everything that
+decides the numbers. Each row carries a digest of itself: one that was damaged counts as missing,
+and its run is made once more.
 """
 
 from __future__ import annotations
@@ -50,7 +52,9 @@ class Store:
             self._file = sqlite3.connect(self.path, timeout=1.0, isolation_level=None)
             try:
                 self._begin()
-                self._file.text_factory = bytes  # where a blob should be, a damaged file may have any text
+                self._file.text_factory = (
+                    bytes  # where a blob should be, a damaged file may have any text
+                )
             except BaseException:
                 self._file.close()
                 raise
@@ -68,7 +72,9 @@ class Store:
         execute = self._file.execute
         # One writer: whoever comes second is told at once.
         execute("PRAGMA locking_mode=EXCLUSIVE")
-        tables = {name for (name,) in execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        tables = {
+            name for (name,) in execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
         ((application,),) = execute("PRAGMA application_id")
         ((version,),) = execute("PRAGMA user_version")
         for table in tables & _TABLES.keys():
@@ -76,14 +82,20 @@ class Store:
             if columns != [column.partition(" ")[0] for column in _TABLES[table]]:
                 tables.add(f"another {table}")
         if others := tables - _TABLES.keys():
-            raise self._unusable(f"it is a database of another program, with the table {min(others)!r}")
+            raise self._unusable(
+                f"it is a database of another program, with the table {min(others)!r}"
+            )
         if application not in (0, _APPLICATION) or version > _FORMAT:
-            raise self._unusable(f"it was made by another program or a later version (format {version})")
+            raise self._unusable(
+                f"it was made by another program or a later version (format {version})"
+            )
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=NORMAL")
         execute("BEGIN EXCLUSIVE")
         for table, entries in _TABLES.items():
-            execute(f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(entries)}{_ENDS.get(table, ')')}")
+            execute(
+                f"CREATE TABLE IF NOT EXISTS {table} ({', '.join(entries)}{_ENDS.get(table, ')')}"
+            )
         execute(f"PRAGMA application_id={_APPLICATION}")
         execute(f"PRAGMA user_version={_FORMAT}")
         execute("COMMIT")
@@ -133,7 +145,9 @@ class Store:
             if not isinstance(error, sqlite3.OperationalError):  # the file itself is damaged
                 raise self._unusable(str(error)) from error
             what = f"store {str(self.path)!r} cannot be written: {error}"
-            raise Aborted(f"{what}; what had arrived before is kept: run it again when it can") from error
+            raise Aborted(
+                f"{what}; what had arrived before is kept: run it again when it can"
+            ) from error
 
 
 def remove(path: Path) -> None:

@@ -1,4 +1,6 @@
-"""Under which key the runs of a sweep or a search are kept, and that the same code made all of them."""
+"""Under which key the runs of a sweep or a search are kept, and that the same code made all of
+them.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class Study(NamedTuple):
     seed_set: str
 
     def key(self) -> str:
-        """A key for everything that decides the numbers of a point, beside its values; raises `Opaque`."""
+        """A key for everything that decides the numbers of a point, beside its values; raises
+        `Opaque`.
+        """
         plant = self.scenario._replace(name="", summary="")
         names = tuple((factor.owner, factor.field) for factor in self.factors)
         return fingerprint(environment(), self.law, plant, names, self.seed, self.seed_set)
@@ -42,7 +46,9 @@ def key_of(prefix: str, point: Point) -> str:
 def opened(
     store: Store | str | Path | None, studies: Sequence[Study], stack: contextlib.ExitStack
 ) -> tuple[Store | None, list[str]]:
-    """The store, open, and the key of each study in it; none, with a warning, if a key cannot be made."""
+    """The store, open, and the key of each study in it; none, with a warning, if a key cannot be
+    made.
+    """
     if store is None:
         return None, [""] * len(studies)
     try:
@@ -65,8 +71,8 @@ class Differs(Exception):
 def changed(study: Study, key: str) -> str:
     """Why what runs now cannot be kept under the key of its study; "" if it can.
 
-    It is asked before and after each chunk of runs, where they run: code that changes what it depends on is
-    not the same in all of them. Raises `Differs` if it never was the same here.
+    It is asked before and after each chunk of runs, where they run: code that changes what it
+    depends on is not the same in all of them. Raises `Differs` if it never was the same here.
     """
     try:
         now, reason = study.key(), "values that the code depends on changed as it ran"
@@ -77,13 +83,16 @@ def changed(study: Study, key: str) -> str:
         return ""
     if key not in _agreed:
         raise Differs(
-            "a worker has other code, libraries or another processor than this process, and its results "
-            "cannot be kept with these: restart the program if a file was edited since it began"
+            "a worker has other code, libraries or another processor than this process, and its"
+            " results cannot be kept with these: restart the program if a file was edited since it"
+            " began"
         )
     return reason
 
 
-def keep(store: Store, rows: Iterable[RunRow], failures: Iterable[tuple[str, ...]], unkept: str) -> None:
+def keep(
+    store: Store, rows: Iterable[RunRow], failures: Iterable[tuple[str, ...]], unkept: str
+) -> None:
     """Add to a store what a chunk came to, unless there is a reason against it."""
     if unkept:
         warnings.warn(f"these runs are not kept in the store: {unkept}", stacklevel=2)

@@ -29,7 +29,8 @@ STUDIES: Mapping[str, Named] = {
         ("verdict", "achieved", "swing"),
         (),
         10,
-        "which ALPHA and DEADZONE of throttle 5 converge on a noisy service, with the noise rule drawn over",
+        "which ALPHA and DEADZONE of throttle 5 converge on a noisy service, with the noise rule"
+        " drawn over",
     ),
     "spin-threshold": Named(
         "fast-async:duration=10",

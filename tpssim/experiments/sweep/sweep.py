@@ -1,8 +1,8 @@
 """Sweeps: every point of a design run several times, reduced where it ran, kept as it arrives.
 
-The unit of work is a chunk of points, sized by the time that points take, so that handing it over costs
-nothing beside it. What a point comes to depends on the point and the seed alone, not on chunks, order or
-workers.
+The unit of work is a chunk of points, sized by the time that points take, so that handing it over
+costs nothing beside it. What a point comes to depends on the point and the seed alone, not on
+chunks, order or workers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -80,7 +87,9 @@ def run_pieces(study: Study, pieces: Sequence[Piece], key: str = "") -> Chunk:
             seed = designs.seed_of(study.seed, study.seed_set, piece.point)
             found = reduced(scenario, law, seed, piece.replications)
             answers.append(Answer(piece.number, piece.replications, found, ("", "", "")))
-        except Exception as error:  # a law of a user's may raise anything: a failure of this point alone
+        except (
+            Exception
+        ) as error:  # a law of a user's may raise anything: a failure of this point alone
             failure = (type(error).__name__, str(error), traceback.format_exc())
             answers.append(Answer(piece.number, piece.replications, None, failure))
     speed = sum(len(piece.replications) for piece in pieces) / (time.perf_counter() - began)
@@ -101,27 +110,33 @@ def sweep(
     store: Store | str | Path | None = None,
     progress: Progress | None = None,
 ) -> SweepResult:
-    """One law on one scenario at every point of a grid, `replications` times each, reduced to measures.
+    """One law on one scenario at every point of a grid, `replications` times each, reduced to
+    measures.
 
-    `grid`: values of each factor by name, `{"alpha": [0.1, 0.2], "service.cv": [0.2, 0.5]}`; with `design`
-    `sobol` or `lhs`, the two ends of each and `points` points between them. `seed_set`: `common` random
-    numbers at all points, so that differences between points are not noise, or `independent` ones.
-    `executor`: any of `concurrent.futures` (None: here). `store`: a file where results are kept as they
-    arrive; the same call resumes from it, as long as the code is the same (a warning says if that cannot be
-    known). A point that fails is recorded in `result.failures`, and the others
-    go on. Equal arguments give equal bits. Raises `InputError` before anything runs.
+    `grid`: values of each factor by name, `{"alpha": [0.1, 0.2], "service.cv": [0.2, 0.5]}`; with
+    `design` `sobol` or `lhs`, the two ends of each and `points` points between them. `seed_set`:
+    `common` random numbers at all points, so that differences between points are not noise, or
+    `independent` ones. `executor`: any of `concurrent.futures` (None: here). `store`: a file where
+    results are kept as they arrive; the same call resumes from it, as long as the code is the same
+    (a warning says if that cannot be known). A point that fails is recorded in `result.failures`,
+    and the others go on. Equal arguments give equal bits. Raises `InputError` before anything runs.
 
-    >>> result = sweep("blocking-steady:duration=5", "aimd", {"dec_rate": [0.5, 0.9]}, replications=2)
+    >>> grid = {"dec_rate": [0.5, 0.9]}
+    >>> result = sweep("blocking-steady:duration=5", "aimd", grid, replications=2)
     >>> [row.point for row in result.rows]
     [(0.5,), (0.9,)]
     """
     checked_count("replications", replications, 1)
     checked_count("seed", seed, 0)
     if seed_set not in designs.SEED_SETS:
-        raise InputError(f"there is no seed set {seed_set!r}; allowed: {', '.join(designs.SEED_SETS)}")
+        raise InputError(
+            f"there is no seed set {seed_set!r}; allowed: {', '.join(designs.SEED_SETS)}"
+        )
     arena, rival = scenario_named(scenario), contender(controller)
     if rival.law is None:
-        raise InputError(f"{rival.label} has no parameters to sweep; allowed: a law such as ewma-deadzone")
+        raise InputError(
+            f"{rival.label} has no parameters to sweep; allowed: a law such as ewma-deadzone"
+        )
     factors = designs.factors(arena, rival.law, grid)
     study = Study(arena, rival.law, tuple(factors), seed, seed_set)
     every = designs.points(factors, design, points, seed)
@@ -158,7 +173,12 @@ class _Board:
     """What is known of the points of a sweep: rows that are complete, runs of others, failures."""
 
     def __init__(
-        self, study: Study, every: Sequence[Point], replications: int, store: Store | None, prefix: str
+        self,
+        study: Study,
+        every: Sequence[Point],
+        replications: int,
+        store: Store | None,
+        prefix: str,
     ) -> None:
         self.study, self.every, self.replications, self.store = study, every, replications, store
         self.rows: dict[int, Row] = {}
@@ -179,7 +199,9 @@ class _Board:
         return key_of(self.prefix, self.every[index])
 
     def missing(self, index: int) -> list[int]:
-        """The replications of a point that are not in the store; those that are there are taken over."""
+        """The replications of a point that are not in the store; those that are there are taken
+        over.
+        """
         if self.store is None:
             return list(range(self.replications))
         there = self.store.runs(self.key(index))
@@ -204,7 +226,10 @@ class _Board:
                 continue
             self.calls += int(answer.found.calls.sum())
             runs = zip(
-                answer.found.words.tolist(), answer.found.calls.tolist(), answer.found.values, strict=True
+                answer.found.words.tolist(),
+                answer.found.calls.tolist(),
+                answer.found.values,
+                strict=True,
             )
             key = self.key(answer.number)
             for replication, (word, calls, values) in zip(answer.replications, runs, strict=True):
@@ -275,7 +300,8 @@ def _all(board: _Board, executor: Executor | None, progress: Progress | None) ->
     total = len(board.every) * board.replications
     done, size = total - chunks.left, 1.0  # runs a chunk
     pool = Here() if executor is None else executor
-    # More chunks are sent out with each that comes back, until all workers, however many, have enough.
+    # More chunks are sent out with each that comes back, until all workers, however many, have
+    # enough.
     most = 1 if executor is None else WAITING * (os.cpu_count() or 1)
     out: set[Future[Any]] = set()
     try:
@@ -286,7 +312,8 @@ def _all(board: _Board, executor: Executor | None, progress: Progress | None) ->
             ready, out = wait(out, return_when=FIRST_COMPLETED)
             for future in ready:
                 found = answered(future)
-                # The first chunks compile, and points differ: step by step to what takes `CHUNK` seconds.
+                # The first chunks compile, and points differ: step by step to what takes `CHUNK`
+                # seconds.
                 size = min(CHUNK * found.speed, 4.0 * max(size, BLOCK))
                 done += board.take(found)
                 most += 0 if executor is None else 1
@@ -295,7 +322,9 @@ def _all(board: _Board, executor: Executor | None, progress: Progress | None) ->
     except (BrokenExecutor, Lost) as error:
         left = f"{total - done} of {total} runs still to do"
         kept = (
-            "nothing is kept without a store" if board.store is None else "the others are kept: run it again"
+            "nothing is kept without a store"
+            if board.store is None
+            else "the others are kept: run it again"
         )
         raise Aborted(f"the workers failed ({error}) with {left}; {kept}") from error
     finally:

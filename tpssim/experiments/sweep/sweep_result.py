@@ -1,6 +1,8 @@
-"""The result of `sweep`: a tidy table of factors and measures, as text, CSV, DataFrame and pictures.
+"""The result of `sweep`: a tidy table of factors and measures, as text, CSV, DataFrame and
+pictures.
 
-It reads finished sweeps; `trace` alone runs something: a run of the sweep once more, with every call.
+It reads finished sweeps; `trace` alone runs something: a run of the sweep once more, with every
+call.
 """
 
 from __future__ import annotations
@@ -38,7 +40,10 @@ if TYPE_CHECKING:
 SHOWN = ("achieved", "swing", "recovery_time", "response_p99", "lateness_p99", "spin_cpu")
 
 
-LUCK = "the best of several had luck, and the same seed meets the same runs: compare with another --seed\n"
+LUCK = (
+    "the best of several had luck, and the same seed meets the same runs: compare with another"
+    " --seed\n"
+)
 
 
 @record
@@ -92,7 +97,8 @@ class SweepResult(NamedTuple):
     """One row a point, in the order of the design.
 
     >>> import tpssim
-    >>> result = tpssim.sweep("blocking-steady:duration=5", "aimd", {"dec_rate": [0.5, 0.9]}, replications=1)
+    >>> grid = {"dec_rate": [0.5, 0.9]}
+    >>> result = tpssim.sweep("blocking-steady:duration=5", "aimd", grid, replications=1)
     >>> [point["dec_rate"] for point in result.records()]
     [0.5, 0.9]
     """
@@ -112,7 +118,8 @@ class SweepResult(NamedTuple):
         return [factor.name for factor in self.factors]
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """One flat row a point: factors, replications, verdict, then mean, low and high of every measure.
+        """One flat row a point: factors, replications, verdict, then mean, low and high of every
+        measure.
 
         They are over the n replications in which it is finite; in `never` others it never happens.
         """
@@ -124,9 +131,16 @@ class SweepResult(NamedTuple):
             found["verdict_share"] = share
             found["failure"] = failed.get(row.point, "")
             low, high = row.mean - row.half, row.mean + row.half
-            for name, *numbers, n, never in zip(METRICS, row.mean, low, high, row.n, row.never, strict=True):
+            for name, *numbers, n, never in zip(
+                METRICS, row.mean, low, high, row.n, row.never, strict=True
+            ):
                 mean, least, most = (None if math.isnan(x) else float(x) for x in numbers)
-                found |= {name: mean, f"{name}_low": least, f"{name}_high": most, f"{name}_n": int(n)}
+                found |= {
+                    name: mean,
+                    f"{name}_low": least,
+                    f"{name}_high": most,
+                    f"{name}_n": int(n),
+                }
                 if name in ENDLESS:
                     found[f"{name}_never"] = int(never)
             yield found
@@ -134,12 +148,16 @@ class SweepResult(NamedTuple):
     def to_pandas(self) -> Any:
         """The table as a DataFrame (needs pandas)."""
         rows = self.records()
-        return tables.frame([{k: math.nan if v is None else v for k, v in row.items()} for row in rows])
+        return tables.frame(
+            [{k: math.nan if v is None else v for k, v in row.items()} for row in rows]
+        )
 
     def values(self, metric: str) -> Array:
-        """The mean of a measure at every point; of a verdict such as `converges`, the share of runs.
+        """The mean of a measure at every point; of a verdict such as `converges`, the share of
+        runs.
 
-        inf where it never happens in some of the runs, as the mean then is: never is worse than late.
+        inf where it never happens in some of the runs, as the mean then is: never is worse than
+        late.
         """
         return np.array([at.worst() for at in self._measured(metric)])
 
@@ -171,7 +189,9 @@ class SweepResult(NamedTuple):
     def _repr_html_(self) -> str:
         """The table in a notebook."""
         about, header, lines = self._table(60, 20)
-        return tables.in_html(header, lines, f"{self.summary()}\n{about}", left=len(self.factors) + 1)
+        return tables.in_html(
+            header, lines, f"{self.summary()}\n{about}", left=len(self.factors) + 1
+        )
 
     def table(self, most: int = 60, best: int = 20) -> str:
         """Plain text: every point, or of more than `most` the `best` (`verdicts.merit`)."""
@@ -179,9 +199,12 @@ class SweepResult(NamedTuple):
         above = [tables.filled(line) for line in about.splitlines()]
         notes = [tables.split_note(self.replications)] if self._split() else []
         below = [
-            tables.filled(note, further="   ") for note in (*notes, f"±: {assumption(self.replications)}")
+            tables.filled(note, further="   ")
+            for note in (*notes, f"±: {assumption(self.replications)}")
         ]
-        return "\n".join([*above, tables.aligned(header, lines, left=len(self.factors) + 1), *below])
+        return "\n".join(
+            [*above, tables.aligned(header, lines, left=len(self.factors) + 1), *below]
+        )
 
     def _split(self) -> bool:
         """Whether replications of one point differ in their verdict."""
@@ -192,7 +215,10 @@ class SweepResult(NamedTuple):
         rows, about = self.rows, ""
         if len(rows) > most:
             rows = sorted(rows, key=self._merit)[:best]
-            about = f"the {best} best of {len(self.rows)} points, by verdict, its share and achieved share"
+            about = (
+                f"the {best} best of {len(self.rows)} points, by verdict, its share and achieved"
+                " share"
+            )
             if any(row.verdict()[0] in GROWING for row in rows):
                 about += f" ({', '.join(GROWING)}: by p99)"
             about += "\n"
@@ -227,16 +253,22 @@ class SweepResult(NamedTuple):
 
     @staticmethod
     def _merit(row: Row) -> tuple[float, float, float]:
-        return merit(*row.verdict(), row.estimate("achieved").mean, row.estimate("response_p99").mean)
+        return merit(
+            *row.verdict(), row.estimate("achieved").mean, row.estimate("response_p99").mean
+        )
 
     def summary(self) -> str:
         """What was swept and what came of it, in a few lines."""
         words = Counter(row.verdict()[0] for row in self.rows)
         calls = sum(row.calls for row in self.rows)
-        listed = ", ".join(f"{word} {words[word]}" for word in (*reversed(WORDS), "failed") if words[word])
+        listed = ", ".join(
+            f"{word} {words[word]}" for word in (*reversed(WORDS), "failed") if words[word]
+        )
         lines = [
-            f"{self.controller} on {self.scenario.name}: {len(self.rows)} points, "
-            f"{self.replications} replications each, {calls:,} calls",
+            (
+                f"{self.controller} on {self.scenario.name}: {len(self.rows)} points, "
+                f"{self.replications} replications each, {calls:,} calls"
+            ),
             f"verdict at so many points: {listed}",
         ]
         for failure in self.failures[:3]:
@@ -250,11 +282,13 @@ class SweepResult(NamedTuple):
         return "\n".join(tables.filled(line, further="  ") for line in lines)
 
     def grid(self, metric: str, x: str, y: str) -> tuple[list[Any], list[Any], Array]:
-        """The values of two factors, and a measure over them (its mean over other factors), a row each y.
+        """The values of two factors, and a measure over them (its mean over other factors), a row
+        each y.
 
-        Numbers rise along both, in whatever order they were swept; words keep their order. inf where it never
-        happens in some of the runs. With `verdict`, positions in `WORDS` of what the majority of all runs
-        there came to, -1 if all failed. Raises `InputError` for a sample, which lies on no grid.
+        Numbers rise along both, in whatever order they were swept; words keep their order. inf
+        where it never happens in some of the runs. With `verdict`, positions in `WORDS` of what the
+        majority of all runs there came to, -1 if all failed. Raises `InputError` for a sample,
+        which lies on no grid.
         """
         if metric == "verdict":
             every = [[At("", float(row.words.get(word, 0))) for row in self.rows] for word in WORDS]
@@ -273,16 +307,19 @@ class SweepResult(NamedTuple):
         at = [(row.point[i], row.point[j]) for row in self.rows]
         found = cells_of([(*place, value) for place, value in zip(at, rows, strict=True)])
         if found is None:
-            raise InputError("a sample lies on no grid; allowed: plot(metric, x), or the design grid")
+            raise InputError(
+                "a sample lies on no grid; allowed: plot(metric, x), or the design grid"
+            )
         return found
 
     def heatmap(self, metric: str, x: str | None = None, y: str | None = None) -> Figure:
-        """A measure, `verdict`, or the share of runs with one verdict, over two factors (default: the first).
+        """A measure, `verdict`, or the share of runs with one verdict, over two factors (default:
+        the first).
 
-        Over other factors it is the mean, or the word of the majority, as the title then says.
-        Over `alpha` and `deadzone` of `ewma-deadzone` alone, two bounds of `theory` are drawn too: above
-        `noise_rule` noise seldom cuts the rate; from `landing_boundary` up a backlogged law without noise
-        comes to rest, which says nothing of where.
+        Over other factors it is the mean, or the word of the majority, as the title then says. Over
+        `alpha` and `deadzone` of `ewma-deadzone` alone, two bounds of `theory` are drawn too: above
+        `noise_rule` noise seldom cuts the rate; from `landing_boundary` up a backlogged law without
+        noise comes to rest, which says nothing of where.
         """
         from tpssim.output import plots
 
@@ -300,19 +337,22 @@ class SweepResult(NamedTuple):
         }
         if metric == "verdict":
             words, note = ["failed", *WORDS], plots.mean_over(rest, "majority of the runs")
-            return plots.heat_figure(title, axes, xs, ys, means + 1.0, "", curves, mark, words, note)
+            return plots.heat_figure(
+                title, axes, xs, ys, means + 1.0, "", curves, mark, words, note
+            )
         note, better = plots.mean_over(rest), METRICS[metric].better if metric in METRICS else ""
         shown = (title, axes, xs, ys, means, self._legend(metric), curves, mark, None, note, better)
         return plots.heat_figure(*shown, self._cells(self._measured(metric), x, y))
 
     def plot(self, metric: str, x: str | None = None, by: str | None = None) -> Figure:
-        """A measure against a factor, by default the first, with the intervals that hold the median run.
+        """A measure against a factor, by default the first, with the intervals that hold the median
+        run.
 
-        A line for each setting of the other factors; of more than eight, for each value of `by` (default: the
-        last), its points means over the rest, as the title then says. `x` may be a measure too: a line then
-        runs along the first factor that is left and shows what is paid for what; points at which it never
-        happens or does not exist are left out, and the title says of how many. The points of a sample are not
-        joined.
+        A line for each setting of the other factors; of more than eight, for each value of `by`
+        (default: the last), its points means over the rest, as the title then says. `x` may be a
+        measure too: a line then runs along the first factor that is left and shows what is paid for
+        what; points at which it never happens or does not exist are left out, and the title says of
+        how many. The points of a sample are not joined.
         """
         from tpssim.output import plots
 
@@ -320,9 +360,13 @@ class SweepResult(NamedTuple):
         if by is not None:
             self._column(by)
         across: list[Any] = (
-            self.values(x).tolist() if x in METRICS else [row.point[self._column(x)] for row in self.rows]
+            self.values(x).tolist()
+            if x in METRICS
+            else [row.point[self._column(x)] for row in self.rows]
         )
-        rows = [at._replace(x=place) for place, at in zip(across, self._measured(metric), strict=True)]
+        rows = [
+            at._replace(x=place) for place, at in zip(across, self._measured(metric), strict=True)
+        ]
         points = [row.point for row in self.rows]
         shown = plots.lines_over(self.names(), points, x, by, rows)
         title = f"{self.controller} on {self.scenario.name}: {self._label(metric)}"
@@ -333,17 +377,22 @@ class SweepResult(NamedTuple):
         """What theory says of y over x: bounds of DEADZONE over ALPHA, if only these were swept."""
         fields = [self.factors[self._column(name)].field for name in (x, y)]
         # A third factor may be what a bound stands on: then it has no single place.
-        if self.controller != "ewma-deadzone" or fields != ["alpha", "deadzone"] or len(self.factors) > 2:
+        if (
+            self.controller != "ewma-deadzone"
+            or fields != ["alpha", "deadzone"]
+            or len(self.factors) > 2
+        ):
             return []
         alpha = np.linspace(min(xs), max(xs), 200)
         sigma = theory.service_noise(self.scenario)
         noise = theory.noise_rule(alpha, sigma)
         curves = [(f"noise rule, {theory.LOOKS:g} sigma (CV {sigma:.2g})", alpha, noise)]
         rate = min(
-            (achievable(self.scenario, (a + b) / 2.0) for a, b in long_phases(self.scenario)), default=0.0
+            (achievable(self.scenario, (a + b) / 2.0) for a, b in long_phases(self.scenario)),
+            default=0.0,
         )
-        # Where the consumer bears all that is wanted there is no backlog, several producers share what a
-        # return tells, and a consumer that stands still returns nothing.
+        # Where the consumer bears all that is wanted there is no backlog, several producers share
+        # what a return tells, and a consumer that stands still returns nothing.
         if 0.0 < rate < self.scenario.target and len(self.scenario.producers) == 1:
             landing = theory.landing_boundary(self.law.low, self.law.inc_step, rate)
             label = f"no limit cycle from {landing:.3g} up (backlogged, no noise)"
@@ -362,7 +411,9 @@ class SweepResult(NamedTuple):
 
     @staticmethod
     def _label(metric: str) -> str:
-        return f"share of runs that end as {metric!r}" if metric in WORDS else metric.replace("_", " ")
+        return (
+            f"share of runs that end as {metric!r}" if metric in WORDS else metric.replace("_", " ")
+        )
 
     @staticmethod
     def _legend(metric: str) -> str:
@@ -395,7 +446,9 @@ class SweepResult(NamedTuple):
         return designs.at(self.scenario, self.law, self.factors, self.rows[number].point)
 
     def trace(self, number: int, replication: int = 0) -> Trace:
-        """The run of that point and replication once more, with every call: equal seeds give equal bits."""
+        """The run of that point and replication once more, with every call: equal seeds give equal
+        bits.
+        """
         scenario, law = self.at(number)
         seed = designs.seed_of(self.seed, self.seed_set, self.rows[number].point)
         return simulate(scenario, law, seed=seed, replication=replication)

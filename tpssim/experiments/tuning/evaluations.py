@@ -1,7 +1,8 @@
 """Points of a search run on every scenario: remembered, kept in a store, spread over an executor.
 
-What a run comes to depends on its point, scenario, seed and replication alone: all points meet the same noise
-(common random numbers), and a search that is run again asks for the same runs and finds those that are kept.
+What a run comes to depends on its point, scenario, seed and replication alone: all points meet the
+same noise (common random numbers), and a search that is run again asks for the same runs and finds
+those that are kept.
 """
 
 from __future__ import annotations
@@ -69,7 +70,9 @@ class Evaluations:
         stack: contextlib.ExitStack,
     ) -> None:
         self.scenarios, self.executor, self.progress = scenarios, executor, progress
-        self.studies = [Study(scenario, law, tuple(factors), seed, "common") for scenario in scenarios]
+        self.studies = [
+            Study(scenario, law, tuple(factors), seed, "common") for scenario in scenarios
+        ]
         self.constants = [constants(scenario) for scenario in scenarios]
         self.known: dict[tuple[int, Setting], dict[int, tuple[int, Any]]] = {}
         self.failed: dict[Setting, str] = {}
@@ -123,7 +126,9 @@ class Evaluations:
         return Runs(values, words)
 
     def _missing(self, i: int, point: Setting, replications: range) -> Iterator[tuple[int, ...]]:
-        """The replications on a scenario that are neither remembered nor in the store, in blocks."""
+        """The replications on a scenario that are neither remembered nor in the store, in
+        blocks.
+        """
         known = self.known.setdefault((i, point), {})
         if self.store is not None and any(r not in known for r in replications):
             for r, (word, _, values) in self.store.runs(key_of(self.prefixes[i], point)).items():
@@ -151,7 +156,9 @@ class Evaluations:
             for future in as_completed(out):
                 self._take(jobs, future, failures)
         except (BrokenExecutor, Lost) as error:
-            kept = "nothing is kept without a store" if self.store is None else "what was done is kept"
+            kept = (
+                "nothing is kept without a store" if self.store is None else "what was done is kept"
+            )
             raise Aborted(f"the workers failed ({error}); {kept}: run it again") from error
         finally:
             for future in out:
@@ -171,10 +178,15 @@ class Evaluations:
             key, runs = key_of(self.prefixes[i], point), runs + len(answer.replications)
             if answer.found is None:
                 lost.append((key, *answer.failure))
-                failures[answer.number] = min(answer, failures.get(answer.number, answer), key=_first)
+                failures[answer.number] = min(
+                    answer, failures.get(answer.number, answer), key=_first
+                )
                 continue
             found = zip(
-                answer.found.words.tolist(), answer.found.calls.tolist(), answer.found.values, strict=True
+                answer.found.words.tolist(),
+                answer.found.calls.tolist(),
+                answer.found.values,
+                strict=True,
             )
             for replication, (word, calls, values) in zip(answer.replications, found, strict=True):
                 self.known[i, point][replication] = word, values
@@ -200,7 +212,9 @@ def _first(answer: Answer) -> tuple[int, ...]:
 
 
 def penalised(losses: Array) -> Array:
-    """By point and objective: the mean over the replications, or of an infeasible point its penalty."""
+    """By point and objective: the mean over the replications, or of an infeasible point its
+    penalty.
+    """
     bad = np.isnan(losses)
     share = bad.mean(axis=1)
     mean = np.where(bad, 0.0, losses).sum(axis=1) / losses.shape[1]

@@ -1,17 +1,19 @@
 """What to tune for: a number for each run, of its measures; less is better.
 
-An objective is a name of `OBJECTIVES`, a measure, a formula of these and of measures with + - * / and
-numbers, or a function of the measures by name. A formula may use three numbers of the scenario, `target` (the
-wanted rate, 1/s), `achievable` (the mean achievable rate, 1/s) and `duration` (s), and the league's `score`.
+An objective is a name of `OBJECTIVES`, a measure, a formula of these and of measures with + - * /
+and numbers, or a function of the measures by name. A formula may use three numbers of the scenario,
+`target` (the wanted rate, 1/s), `achievable` (the mean achievable rate, 1/s) and `duration` (s),
+and the league's `score`.
 
-Each measure has one sense (`METRICS`: more or less is better). A measure alone is taken in its own: of
-`achieved` what is missing to 1, which then is what is named. In a formula a measure is its plain value, and
-less of the formula is better; one in which that makes a measure worse, or that only has measures without a
-sense, is refused unless it says which way is better: `max: achieved - churn`, `min: period`.
+Each measure has one sense (`METRICS`: more or less is better). A measure alone is taken in its own:
+of `achieved` what is missing to 1, which then is what is named. In a formula a measure is its plain
+value, and less of the formula is better; one in which that makes a measure worse, or that only has
+measures without a sense, is refused unless it says which way is better: `max: achieved - churn`,
+`min: period`.
 
-A run whose objective is no finite number makes its point infeasible. So does a conflict between parameters,
-or a law that raises. The loss of an infeasible point is `PENALTY` times (1 + the share of its runs without a
-finite number): above that of every feasible one, and falling towards them.
+A run whose objective is no finite number makes its point infeasible. So does a conflict between
+parameters, or a law that raises. The loss of an infeasible point is `PENALTY` times (1 + the share
+of its runs without a finite number): above that of every feasible one, and falling towards them.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ OBJECTIVES: Mapping[str, str] = {
     "churn": "churn",
     # the 99th percentile of the response, in intervals of the achievable rate
     "latency": "response_p99 * achievable",
-    # 100 intervals late weigh half as much as no call at all; a rate that moves fourfold in a second, as much
+    # 100 intervals late weigh half as much as no call at all; a rate that moves fourfold in a
+    # second, as much
     "balanced": "tracking + churn / 4 + latency / (100 + latency)",
     # what is missing to the best score of the league
     "score": "1 - score",
@@ -63,7 +66,9 @@ UNITS: Mapping[str, str] = {
 CONSTANTS = ("target", "achievable", "duration")
 SIGNED = ("steady_error", "drift")  # measures that may be negative
 WAYS = ("min", "max")
-_LONGEST = 400  # characters of a formula: as deep as it may be, it stays far from the recursion limit
+_LONGEST = (
+    400  # characters of a formula: as deep as it may be, it stays far from the recursion limit
+)
 
 
 @record
@@ -78,7 +83,9 @@ class Objective(NamedTuple):
     function: Function
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """For another process: a formula is compiled again there; a function travels, whatever its name."""
+        """For another process: a formula is compiled again there; a function travels, whatever its
+        name.
+        """
         return (_again, (self.name, self.formula)) if self.formula else (Objective, tuple(self))
 
     def of(self, measures: Measures) -> float:
@@ -92,7 +99,9 @@ class Objective(NamedTuple):
 
 @record
 class Sense(NamedTuple):
-    """How a loss is shown: as the plain value of what is searched for, in the sense it has everywhere."""
+    """How a loss is shown: as the plain value of what is searched for, in the sense it has
+    everywhere.
+    """
 
     name: str
     better: str  #: less or more
@@ -130,7 +139,8 @@ def objective(given: str | Function) -> Objective:
         return Objective(getattr(given, "__name__", type(given).__name__), "", given)
     if not isinstance(given, str):
         raise InputError(
-            f"objective {given!r} is neither name, formula nor function; allowed: {', '.join(OBJECTIVES)}"
+            f"objective {given!r} is neither name, formula nor function; allowed:"
+            f" {', '.join(OBJECTIVES)}"
         )
     name = given.strip()
     if len(name) > _LONGEST:
@@ -162,8 +172,9 @@ def _check_sense(text: str) -> None:
         if trend and trend == wrong.get(senses[name]):
             other = "'1 - achieved' in place of achieved, " if name == "achieved" else ""
             raise InputError(
-                f"objective {text!r}: less of a formula is better, and this makes {name} worse, of which "
-                f"{senses[name]} is better; {said.replace('allowed: ', f'allowed: {other}', 1)}"
+                f"objective {text!r}: less of a formula is better, and this makes {name} worse, of"
+                f" which {senses[name]} is better;"
+                f" {said.replace('allowed: ', f'allowed: {other}', 1)}"
             )
     if not any(senses.values()):
         raise InputError(
@@ -179,7 +190,9 @@ def _better(name: str) -> str:
 
 
 def _trend(node: ast.expr) -> tuple[int, dict[str, int]]:
-    """(sign of a node's value, whether it grows or falls with each of its names); 0 if that depends."""
+    """(sign of a node's value, whether it grows or falls with each of its names); 0 if that
+    depends.
+    """
     match node:
         case ast.Constant(value=float() | int() as number):
             return (1 if number >= 0 else -1), {}
@@ -270,11 +283,16 @@ def _compiled(node: ast.expr, text: str) -> Function:
                     return lambda measures: a(measures) / b(measures)
     part = ast.get_source_segment(text, node) or text
     raise InputError(
-        f"objective {text!r}: {part!r} is not allowed; allowed: measures, numbers, + - * / and brackets"
+        f"objective {text!r}: {part!r} is not allowed; allowed: measures, numbers, + - * / and"
+        " brackets"
     )
 
 
 def constants(scenario: Scenario) -> dict[str, float]:
     """The numbers of a scenario that an objective may use."""
     calls = math.fsum(frame_of(scenario).phases[:, 2].tolist())
-    return {"target": scenario.target, "achievable": calls / scenario.duration, "duration": scenario.duration}
+    return {
+        "target": scenario.target,
+        "achievable": calls / scenario.duration,
+        "duration": scenario.duration,
+    }

@@ -1,8 +1,9 @@
-"""Where to look: a space-filling screen first, then differential evolution, or NSGA-II for two objectives.
+"""Where to look: a space-filling screen first, then differential evolution, or NSGA-II for two
+objectives.
 
-Both work in the unit cube; a parameter lies on a logarithmic scale where its record says so, and has four
-digits, so that the text of a setting is the setting. The search is a function of the seed and of the losses
-that it is told: told the same, it asks the same again.
+Both work in the unit cube; a parameter lies on a logarithmic scale where its record says so, and
+has four digits, so that the text of a setting is the setting. The search is a function of the seed
+and of the losses that it is told: told the same, it asks the same again.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ def axes(law: Any, parameters: Iterable[str] | Mapping[str, Bounds | None] | Non
                 raise InputError(f"parameters: {name} is given twice; allowed: once")
     if not wanted:
         raise InputError(
-            f"{type(law).__name__}: no parameter to tune; allowed: {', '.join(known) or 'none: it has none'}"
+            f"{type(law).__name__}: no parameter to tune; allowed:"
+            f" {', '.join(known) or 'none: it has none'}"
         )
     return [_axis(name, bounds, known) for name, bounds in wanted.items()]
 
@@ -94,7 +96,9 @@ def _axis(name: str, bounds: Bounds | None, known: Mapping[str, Range]) -> Axis:
     allowed = known[name]
     low, high = bounds or allowed.search or (allowed.low, allowed.high)
     if not (allowed.holds(low) and allowed.holds(high) and low < high < math.inf):
-        raise InputError(f"parameters: {name}={low:g}:{high:g} cannot be searched; allowed: within {allowed}")
+        raise InputError(
+            f"parameters: {name}={low:g}:{high:g} cannot be searched; allowed: within {allowed}"
+        )
     return Axis(name, float(low), float(high), allowed.unit, allowed.log and low > 0.0)
 
 
@@ -120,8 +124,8 @@ def screen(number: int, points: int, seed: int) -> Array:
 def evolve(start: Array, rounds: int, seed: int, ask: Ask) -> None:
     """Differential evolution (Storn & Price 1997) from a population, for at most so many rounds.
 
-    It ends early only when all of the population have one loss. No polishing: a gradient of noise leads
-    nowhere.
+    It ends early only when all of the population have one loss. No polishing: a gradient of noise
+    leads nowhere.
     """
     from scipy import optimize
 
@@ -146,12 +150,16 @@ def evolve(start: Array, rounds: int, seed: int, ask: Ask) -> None:
 
 
 def spread(start: Array, rounds: int, seed: int, ask: Ask) -> None:
-    """NSGA-II (Deb 2002) of optuna from a population, for so many rounds, asked and told in whole rounds."""
+    """NSGA-II (Deb 2002) of optuna from a population, for so many rounds, asked and told in whole
+    rounds.
+    """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     names = [f"x{i}" for i in range(start.shape[1])]
-    distributions: dict[str, Any] = {name: optuna.distributions.FloatDistribution(0.0, 1.0) for name in names}
+    distributions: dict[str, Any] = {
+        name: optuna.distributions.FloatDistribution(0.0, 1.0) for name in names
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         sampler = optuna.samplers.NSGAIISampler(
@@ -168,7 +176,8 @@ def spread(start: Array, rounds: int, seed: int, ask: Ask) -> None:
 
 
 def front(losses: Array) -> list[int]:
-    """The rows that no other row beats: less in one objective and not more in any; of equal ones the first.
+    """The rows that no other row beats: less in one objective and not more in any; of equal ones
+    the first.
 
     >>> front(np.array([[1.0, 5.0], [2.0, 2.0], [3.0, 3.0], [5.0, 1.0], [2.0, 2.0]]))
     [0, 1, 3]
@@ -183,7 +192,9 @@ def front(losses: Array) -> list[int]:
 
 
 def best(losses: Array, number: int) -> list[int]:
-    """The best rows: by loss, or for two objectives front by front, within one by their first objective."""
+    """The best rows: by loss, or for two objectives front by front, within one by their first
+    objective.
+    """
     if losses.shape[1] == 1:
         return [int(i) for i in np.argsort(losses[:, 0], kind="stable")[:number]]
     left = list(range(len(losses)))
@@ -196,7 +207,9 @@ def best(losses: Array, number: int) -> list[int]:
 
 
 def apart(cube: Array, order: Sequence[int], number: int, distance: float) -> list[int]:
-    """The first of an order that lie so far apart in some parameter, as a share of its search range."""
+    """The first of an order that lie so far apart in some parameter, as a share of its search
+    range.
+    """
     found: list[int] = []
     for i in order:
         if len(found) == number:

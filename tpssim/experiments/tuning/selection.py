@@ -1,8 +1,8 @@
 """Which of the best is best: chosen on fresh seeds, with a bound on how much better another may be.
 
-The least loss of a search is too good to be true: of many noisy numbers the least is one with luck (the
-optimiser's curse). So the best few meet replications that the search has not seen, and what is said about the
-one that is chosen comes from others that the choice has not seen.
+The least loss of a search is too good to be true: of many noisy numbers the least is one with luck
+(the optimiser's curse). So the best few meet replications that the search has not seen, and what is
+said about the one that is chosen comes from others that the choice has not seen.
 """
 
 from __future__ import annotations
@@ -68,20 +68,24 @@ class Choice(NamedTuple):
     winner: int  #: -1 if none has a loss in every replication
     replications: int
     standing: list[int]  #: contenders that may do best in the median run, the winner among them
-    within: float | None  #: what the best may lose less in the median run; None: of too few replications
+    within: (
+        float | None
+    )  #: what the best may lose less in the median run; None: of too few replications
 
 
 def least_mean(losses: Array) -> Choice:
-    """The contender with the least mean loss over the same replications (a row each); of equal ones the last.
+    """The contender with the least mean loss over the same replications (a row each); of equal ones
+    the last.
 
-    The last is the place for a default, which need not change then. Whoever lacks a loss in any replication
-    is out. Every contender meets every replication: who drops the worse after a few runs drops them before
-    the better one has shown what it does once in fifty.
+    The last is the place for a default, which need not change then. Whoever lacks a loss in any
+    replication is out. Every contender meets every replication: who drops the worse after a few
+    runs drops them before the better one has shown what it does once in fifty.
 
-    With w the winner, the median of `loss[w] - loss[j]` lies in an interval for each other j, all k - 1 of
-    them together with `CONFIDENCE` (Bonferroni; enough although w is chosen by the same runs, since the best
-    is one and the same j whoever wins). So, whichever j is the best: in the median run it loses at most
-    `within` less than w, and it is one of the `standing`, those whose interval is not wholly below 0.
+    With w the winner, the median of `loss[w] - loss[j]` lies in an interval for each other j, all k
+    - 1 of them together with `CONFIDENCE` (Bonferroni; enough although w is chosen by the same
+    runs, since the best is one and the same j whoever wins). So, whichever j is the best: in the
+    median run it loses at most `within` less than w, and it is one of the `standing`, those whose
+    interval is not wholly below 0.
     """
     sound = [i for i, row in enumerate(losses) if np.isfinite(row).all()]
     if not sound:
@@ -98,7 +102,9 @@ def least_mean(losses: Array) -> Choice:
 
 @record
 class Change(NamedTuple):
-    """How a measure differs between the chosen setting and the default on one scenario, in paired runs."""
+    """How a measure differs between the chosen setting and the default on one scenario, in paired
+    runs.
+    """
 
     scenario: str
     measure: str
@@ -109,14 +115,17 @@ class Change(NamedTuple):
     never: tuple[int, int]  #: in how many of these it is infinite: of the default, of the tuned
 
 
-def changes(names: Sequence[str], default: Array, tuned: Array) -> tuple[list[Change], list[Change]]:
+def changes(
+    names: Sequence[str], default: Array, tuned: Array
+) -> tuple[list[Change], list[Change]]:
     """(measures that became worse, those that became better), what matters most first.
 
-    `default` and `tuned`: measures by scenario, replication and measure, of the same noise. A change counts
-    if it is certain with `CONFIDENCE` for all of them together (Bonferroni): if the interval of the paired
-    differences excludes zero, which is so of the median run's however they spread, and never so of too few
-    pairs; or, of `NEVER`, if one is infinite more often by McNemar's exact test, which then decides: never is
-    worse than late. And nothing is better that is never more often.
+    `default` and `tuned`: measures by scenario, replication and measure, of the same noise. A
+    change counts if it is certain with `CONFIDENCE` for all of them together (Bonferroni): if the
+    interval of the paired differences excludes zero, which is so of the median run's however they
+    spread, and never so of too few pairs; or, of `NEVER`, if one is infinite more often by
+    McNemar's exact test, which then decides: never is worse than late. And nothing is better that
+    is never more often.
     """
     from scipy.special import bdtr
 
@@ -135,7 +144,11 @@ def changes(names: Sequence[str], default: Array, tuned: Array) -> tuple[list[Ch
         # McNemar: of the runs in which one alone never does it, each is as likely to be the one.
         if lost + won and 2.0 * float(bdtr(min(lost, won), lost + won, 0.5)) <= alpha:
             good = won > lost
-        elif difference.low is None or difference.high is None or difference.low <= 0.0 <= difference.high:
+        elif (
+            difference.low is None
+            or difference.high is None
+            or difference.low <= 0.0 <= difference.high
+        ):
             continue
         else:
             good = (difference.low > 0.0) == (name in MORE)

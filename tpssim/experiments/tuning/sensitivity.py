@@ -33,16 +33,17 @@ if TYPE_CHECKING:
 
 RESAMPLES = 1000
 LEAST = 8  # base points
-#: What the intervals are said to hold. They are the middle 95 % of a bootstrap, which takes the points of a
-#: design for independent ones: of known functions they held 87 % at worst, and less where few
-#: points decide.
+#: What the intervals are said to hold. They are the middle 95 % of a bootstrap, which takes the
+#: points of a design for independent ones: of known functions they held 87 % at worst, and less
+#: where few points decide.
 CONFIDENCE = 0.8
 FEW = 30.0  # points that make the variance: of fewer no interval is given
 
 
 @record
 class Sensitivity(NamedTuple):
-    """Shares of the variance of an objective by parameter: rows of (value, low, high); nan: no interval.
+    """Shares of the variance of an objective by parameter: rows of (value, low, high); nan: no
+    interval.
 
     >>> two, short = ["dec_rate", "inc_step"], "blocking-steady:duration=5"
     >>> found = sensitivity(short, "aimd", "tracking", parameters=two, replications=1, base=8)
@@ -56,7 +57,9 @@ class Sensitivity(NamedTuple):
     first: Array  #: what the parameter does alone
     total: Array  #: with all its interactions; near 0: it may be left as it is
     points: int  #: settings that were run
-    infeasible: int  #: of these; they count as worse than the worst of the others by the range of these
+    infeasible: (
+        int  #: of these; they count as worse than the worst of the others by the range of these
+    )
     mean: float  #: of the objective
     deviation: float  #: its standard deviation over the ranges
     deciding: float  #: how many of the settings make the variance (`deciding`)
@@ -71,7 +74,9 @@ class Sensitivity(NamedTuple):
             f"standard deviation {self.deviation:.3g}"
         )
         if self.infeasible:
-            head += f"; {self.infeasible} infeasible ones count as worse than all others by their range"
+            head += (
+                f"; {self.infeasible} infeasible ones count as worse than all others by their range"
+            )
         table = tables.aligned(("parameter", "alone", "with\ninteractions"), rows, left=1)
         return f"{tables.filled(head)}\n{table}\n{self.assumption()}"
 
@@ -83,8 +88,9 @@ class Sensitivity(NamedTuple):
                 f"{FEW:g} are the least; take a greater base"
             )
         return tables.filled(
-            f"[ ]: {CONFIDENCE:.0%} under the noise of these replications, as tried on known functions; what "
-            f"{100.0 * unseen(2 * self.base):.2g} % of the searched ranges do may be missing"
+            f"[ ]: {CONFIDENCE:.0%} under the noise of these replications, as tried on known"
+            f" functions; what {100.0 * unseen(2 * self.base):.2g} % of the searched ranges do may"
+            " be missing"
         )
 
     def document(self) -> dict[str, Any]:
@@ -126,11 +132,12 @@ def sensitivity(
     store: Store | str | Path | None = None,
     progress: Progress | None = None,
 ) -> Sensitivity:
-    """How much of the variance of an objective each parameter makes, alone and with its interactions.
+    """How much of the variance of an objective each parameter makes, alone and with its
+    interactions.
 
-    `base` Sobol points and as many again for each of the k parameters and once more: base (k + 2) settings,
-    `replications` runs each on every scenario, all under the same noise. The other arguments are as in
-    `tune`. Raises `InputError`.
+    `base` Sobol points and as many again for each of the k parameters and once more: base (k + 2)
+    settings, `replications` runs each on every scenario, all under the same noise. The other
+    arguments are as in `tune`. Raises `InputError`.
 
     >>> found = sensitivity("blocking-steady:duration=5", "ewma-deadzone", "tracking",
     ...                     parameters=["alpha", "deadzone"], replications=1, base=16)
@@ -178,7 +185,9 @@ def sensitivity(
 
 
 def saltelli(number: int, base: int, seed: int) -> Array:
-    """Points of the unit cube for `indices`: A, B, and for each parameter A with its column from B."""
+    """Points of the unit cube for `indices`: A, B, and for each parameter A with its column from
+    B.
+    """
     from scipy.stats import qmc
 
     sampler: Any = qmc.Sobol(2 * number, rng=seed)
@@ -193,15 +202,16 @@ def saltelli(number: int, base: int, seed: int) -> Array:
 
 
 def indices(values: Array, number: int, seed: int) -> tuple[Array, Array]:
-    """First-order and total indices of values at the points of `saltelli`: rows of (value, low, high).
+    """First-order and total indices of values at the points of `saltelli`: rows of (value, low,
+    high).
 
     With f(A), f(B), f(A with column i of B) and the variance V of the first two together::
 
         first[i] = mean(f(B) (f(AB_i) - f(A))) / V          (Saltelli 2010)
         total[i] = mean((f(A) - f(AB_i))^2) / (2 V)         (Jansen 1999)
 
-    after the mean is taken off. Intervals: the middle 95 % of a bootstrap over the points (see `CONFIDENCE`);
-    nan where fewer than `FEW` points decide. 0 if V is 0.
+    after the mean is taken off. Intervals: the middle 95 % of a bootstrap over the points (see
+    `CONFIDENCE`); nan where fewer than `FEW` points decide. 0 if V is 0.
     """
     blocks = values.reshape(number + 2, -1) - values[: 2 * len(values) // (number + 2)].mean()
     n = blocks.shape[1]
@@ -213,9 +223,12 @@ def indices(values: Array, number: int, seed: int) -> tuple[Array, Array]:
     for i in range(number):
         mixed = blocks[2 + i][samples]
         first, total = (b * (mixed - a)).mean(axis=1), ((a - mixed) ** 2).mean(axis=1) / 2.0
-        found.append([np.divide(x, variance, np.zeros_like(x), where=variance > 0.0) for x in (first, total)])
+        found.append(
+            [np.divide(x, variance, np.zeros_like(x), where=variance > 0.0) for x in (first, total)]
+        )
     rows = [
-        np.array([[one[k][0], *np.quantile(one[k][1:], [0.025, 0.975])] for one in found]) for k in (0, 1)
+        np.array([[one[k][0], *np.quantile(one[k][1:], [0.025, 0.975])] for one in found])
+        for k in (0, 1)
     ]
     if 0.0 < deciding(values, number) < FEW:
         for found_rows in rows:
@@ -224,9 +237,11 @@ def indices(values: Array, number: int, seed: int) -> tuple[Array, Array]:
 
 
 def deciding(values: Array, number: int) -> float:
-    """How many of the points of A and B make their variance: `(sum d^2)^2 / sum d^4`; 0 if there is none.
+    """How many of the points of A and B make their variance: `(sum d^2)^2 / sum d^4`; 0 if there is
+    none.
 
-    Of a collapse in 2 % of the ranges, some five points: neither the shares nor a bootstrap know its size.
+    Of a collapse in 2 % of the ranges, some five points: neither the shares nor a bootstrap know
+    its size.
     """
     both = values[: 2 * len(values) // (number + 2)]
     squares = (both - both.mean()) ** 2

@@ -22,7 +22,13 @@ WORSE = 1.1  # times the response at p99 of the default: so much is said in the 
 
 def text(result: TuneResult) -> str:
     """The setting, what it gains, how sure that is, what it costs."""
-    parts = [_head(result), _verdict(result), _parameters(result), _scenario_table(result), _given_up(result)]
+    parts = [
+        _head(result),
+        _verdict(result),
+        _parameters(result),
+        _scenario_table(result),
+        _given_up(result),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -34,13 +40,24 @@ def _interval(e: Estimate) -> str:
 
 def _head(result: TuneResult) -> str:
     n = len(result.scenarios)
-    over = result.scenarios[0].name if n == 1 else f"{n} scenarios, of which the {result.robust} counts"
+    over = (
+        result.scenarios[0].name
+        if n == 1
+        else f"{n} scenarios, of which the {result.robust} counts"
+    )
     aims = []
     for aim in result.objectives:
         shown = sense(aim.name, aim.formula)
-        formula = f" = {aim.formula}" if shown.better == "less" and aim.formula not in ("", aim.name) else ""
+        formula = (
+            f" = {aim.formula}"
+            if shown.better == "less" and aim.formula not in ("", aim.name)
+            else ""
+        )
         aims.append(f"  {shown.name}{formula} ({shown.better} is better)")
-    size = f"{len(result.tried)} settings x {result.replications} replications, {result.runs:,} runs in all; "
+    size = (
+        f"{len(result.tried)} settings x {result.replications} replications, {result.runs:,} runs"
+        " in all; "
+    )
     size += "nothing did better, keep the default:" if result.keeps_default() else "the best:"
     head = tables.filled(f"{result.controller} tuned on {over}, for")
     told = [tables.filled(line, further="    ") for line in (*aims, size)]
@@ -48,7 +65,9 @@ def _head(result: TuneResult) -> str:
 
 
 def _warning(result: TuneResult) -> list[str]:
-    """What gets worse with the setting that is proposed, first of all: verdicts, and the response at p99."""
+    """What gets worse with the setting that is proposed, first of all: verdicts, and the response
+    at p99.
+    """
     if result.winner.point == result.finalists[-1].point:
         return []
     found = []
@@ -60,13 +79,22 @@ def _warning(result: TuneResult) -> list[str]:
             shown = "none" if new.mean is None else f"{new.mean:.3g} s"
             found.append(f"p99 {old.mean:.3g} s becomes {shown} on {after.scenario}")
     left = f"; and {len(found) - LISTED} more" if len(found) > LISTED else ""
-    return [tables.filled(f"WORSE with it: {'; '.join(found[:LISTED])}{left}", further="  ")] if found else []
+    return (
+        [tables.filled(f"WORSE with it: {'; '.join(found[:LISTED])}{left}", further="  ")]
+        if found
+        else []
+    )
 
 
 def _verdict(result: TuneResult) -> str:
     lines = []
     for aim, before, after, gain, judged in zip(
-        result.objectives, result.default, result.tuned, result.gain, result.judgements(), strict=True
+        result.objectives,
+        result.default,
+        result.tuned,
+        result.gain,
+        result.judgements(),
+        strict=True,
     ):
         shown = sense(aim.name, aim.formula)
         name = f"{shown.name if len(shown.name) <= 20 else 'objective':<11} "
@@ -85,9 +113,11 @@ def _verdict(result: TuneResult) -> str:
     lines.append(f"{'chosen':<12}{_how_chosen(result)}")
     several = len(result.objectives) > 1
     said = [
-        f"{way.name + ' ' if several else ''}{way.of(found):.4g}, fresh replications {way.of(fresh.mean):.4g}"
-        f"{_curse(result)}"
-        for way, found, fresh in zip(_senses(result), result.winner.losses, result.tuned, strict=True)
+        f"{way.name + ' ' if several else ''}{way.of(found):.4g}, fresh replications"
+        f" {way.of(fresh.mean):.4g}{_curse(result)}"
+        for way, found, fresh in zip(
+            _senses(result), result.winner.losses, result.tuned, strict=True
+        )
         if fresh.mean is not None and not result.winner.infeasible
     ]
     if said:
@@ -98,7 +128,9 @@ def _verdict(result: TuneResult) -> str:
 
 
 def _curse(result: TuneResult) -> str:
-    """What became of the search's own best, if it is another: both in the replications of the choice."""
+    """What became of the search's own best, if it is another: both in the replications of the
+    choice.
+    """
     first = result.finalists[0]
     if result.choice is None or first.point == result.winner.point or first.fresh[0].mean is None:
         return ""
@@ -139,9 +171,11 @@ def _milestones(result: TuneResult) -> str:
     left = len(best) - screened
     marks += [(screened + left * k // 4, "") for k in (1, 2, 3, 4) if left >= 4]
     said = (
-        f"{way.of(best[at - 1]):.4g} after {at}{name and ' '}{name and f'({name})'}"
-        if best[at - 1] < PENALTY
-        else f"nothing after {at}"
+        (
+            f"{way.of(best[at - 1]):.4g} after {at}{name and ' '}{name and f'({name})'}"
+            if best[at - 1] < PENALTY
+            else f"nothing after {at}"
+        )
         for at, name in marks
     )
     return "best " + ", ".join(said)
@@ -184,7 +218,9 @@ def _scenario_table(result: TuneResult) -> str:
                 )
             )
     header = ("scenario", "", "verdict", "achieved\n%", "swing\n%", "p99\ns", "churn\n%/s")
-    n = max(e.n + e.never for pair in result.outcomes for one in pair for e in one.measures.values())
+    n = max(
+        e.n + e.never for pair in result.outcomes for one in pair for e in one.measures.values()
+    )
     note = tables.filled(f"±: {assumption(n)}", further="   ")
     return f"{tables.aligned(header, rows, left=3)}\n{note}"
 

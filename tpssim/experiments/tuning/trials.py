@@ -17,7 +17,14 @@ from tpssim.experiments.sweep.designs import Factor
 from tpssim.experiments.sweep.store import Store
 from tpssim.experiments.tuning import search
 from tpssim.experiments.tuning.evaluations import Evaluations, Progress, penalised
-from tpssim.experiments.tuning.objectives import PENALTY, ROBUST, Function, Objective, objective, told_apart
+from tpssim.experiments.tuning.objectives import (
+    PENALTY,
+    ROBUST,
+    Function,
+    Objective,
+    objective,
+    told_apart,
+)
 from tpssim.experiments.tuning.search import Axis, Bounds, Setting
 from tpssim.experiments.tuning.tune_result import Tried
 from tpssim.scenarios.scenario import Scenario, check_calls
@@ -36,10 +43,11 @@ SEARCHES = 2**64
 
 
 def noise_of(seed: int) -> int:
-    """The seed of the runs of a search: noise that was searched on is not judged on by anyone's default.
+    """The seed of the runs of a search: noise that was searched on is not judged on by anyone's
+    default.
 
-    `compare`, `league` and the others with the same seed meet other noise, in every replication. A run of a
-    search is made once more by `simulate(..., seed=noise_of(seed), replication=...)`.
+    `compare`, `league` and the others with the same seed meet other noise, in every replication. A
+    run of a search is made once more by `simulate(..., seed=noise_of(seed), replication=...)`.
 
     >>> noise_of(5) - noise_of(0)
     5
@@ -74,10 +82,14 @@ class Task:
                 raise InputError(f"scenario {name!r} is given twice; allowed: once")
         self.rival = contender(controller)
         if self.rival.law is None:
-            raise InputError(f"{self.rival.label} has no parameters to tune; allowed: a law such as aimd")
+            raise InputError(
+                f"{self.rival.label} has no parameters to tune; allowed: a law such as aimd"
+            )
         listed = [aims] if isinstance(aims, str) or callable(aims) else list(aims)
         if len(listed) not in (1, 2):
-            raise InputError(f"{len(listed)} objectives; allowed: one, or two for a front of compromises")
+            raise InputError(
+                f"{len(listed)} objectives; allowed: one, or two for a front of compromises"
+            )
         if len(listed) == 2 and importlib.util.find_spec("optuna") is None:
             raise InputError("two objectives need the extra tune: pip install 'tpssim[tune]'")
         self.objectives: list[Objective] = told_apart([objective(aim) for aim in listed])
@@ -91,9 +103,14 @@ class Task:
         progress: Progress | None,
         stack: contextlib.ExitStack,
     ) -> Evaluations:
-        factors = [Factor(axis.name, "controller", axis.name, (), axis.unit, axis.log) for axis in self.axes]
+        factors = [
+            Factor(axis.name, "controller", axis.name, (), axis.unit, axis.log)
+            for axis in self.axes
+        ]
         noise = noise_of(self.seed)
-        return Evaluations(self.scenarios, self.rival.law, factors, noise, executor, store, progress, stack)
+        return Evaluations(
+            self.scenarios, self.rival.law, factors, noise, executor, store, progress, stack
+        )
 
     def check_size(self, settings: int) -> None:
         """Refuse so many settings on these scenarios, if the memory has no room for them."""
@@ -113,7 +130,9 @@ class Task:
     def law(self, point: Setting) -> Any:
         """The law with that setting; raises `InputError` if its numbers do not go together."""
         names = [axis.name for axis in self.axes]
-        return replaced(self.rival.law, self.rival.name, dict(zip(names, map(float, point), strict=True)))
+        return replaced(
+            self.rival.law, self.rival.name, dict(zip(names, map(float, point), strict=True))
+        )
 
 
 class Trials:
@@ -136,7 +155,9 @@ class Trials:
         found = self.runs.runs(run, range(task.replications))
         by_scenario = self.runs.by_scenario(found, task.objectives)
         losses = penalised(robustly(by_scenario, task.robust))
-        each = dict(zip(run, zip(losses.tolist(), by_scenario.mean(axis=2), strict=True), strict=True))
+        each = dict(
+            zip(run, zip(losses.tolist(), by_scenario.mean(axis=2), strict=True), strict=True)
+        )
         for point in new:
             if point in clashes:
                 none = np.full((len(task.scenarios), len(task.objectives)), np.nan)
@@ -146,7 +167,11 @@ class Trials:
             loss, means = each[point]
             failure = self.runs.failed.get(point, "")
             if not failure and max(loss) >= PENALTY:
-                lost = [s.name for s, row in zip(task.scenarios, means, strict=True) if np.isnan(row).any()]
+                lost = [
+                    s.name
+                    for s, row in zip(task.scenarios, means, strict=True)
+                    if np.isnan(row).any()
+                ]
                 failure = f"the objective has no finite value on {', '.join(lost)}"
             self.tried[point] = Tried(point, stage, tuple(loss), means, failure)
         return np.array([self.tried[point].losses for point in points])

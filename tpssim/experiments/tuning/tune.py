@@ -1,8 +1,9 @@
-"""Tuning: the parameters of a law that do best on a set of scenarios, chosen and judged on fresh seeds.
+"""Tuning: the parameters of a law that do best on a set of scenarios, chosen and judged on fresh
+seeds.
 
-All runs have noise of their own, which no other verb meets (`trials.noise_of`). Replications are told apart
-by number: those below `replications` are the search's, the next `CHOOSING` the choice's, the next `JUDGING`
-those of what is reported.
+All runs have noise of their own, which no other verb meets (`trials.noise_of`). Replications are
+told apart by number: those below `replications` are the search's, the next `CHOOSING` the choice's,
+the next `JUDGING` those of what is reported.
 """
 
 from __future__ import annotations
@@ -55,20 +56,24 @@ def tune(
     store: Store | str | Path | None = None,
     progress: Progress | None = None,
 ) -> TuneResult:
-    """The parameters of a law with the least loss on some scenarios; those that were given are the default.
+    """The parameters of a law with the least loss on some scenarios; those that were given are the
+    default.
 
-    `objective`: a name of `tuning.objectives.OBJECTIVES`, a formula of measures, or a function of them; two
-    of these for a front of compromises. `robust`: a replication's loss is the mean over the scenarios or the
-    `worst`. `parameters`: which, with bounds or None for those of the record; None: all whose record says
-    where to look. `budget`: points of the search, `replications` runs each on every scenario.
+    `objective`: a name of `tuning.objectives.OBJECTIVES`, a formula of measures, or a function of
+    them; two of these for a front of compromises. `robust`: a replication's loss is the mean over
+    the scenarios or the `worst`. `parameters`: which, with bounds or None for those of the record;
+    None: all whose record says where to look. `budget`: points of the search, `replications` runs
+    each on every scenario.
 
-    A Sobol screen takes a third of the budget; differential evolution goes on from its best (NSGA-II for two
-    objectives). All points meet the same noise, which is the search's own: `compare` with the same seed meets
-    another. The best few and the default then meet fresh replications (`selection.least_mean`), and what is
-    said of the one that was chosen comes from others again.
+    A Sobol screen takes a third of the budget; differential evolution goes on from its best
+    (NSGA-II for two objectives). All points meet the same noise, which is the search's own:
+    `compare` with the same seed meets another. The best few and the default then meet fresh
+    replications (`selection.least_mean`), and what is said of the one that was chosen comes from
+    others again.
 
-    `executor`, `store` and Ctrl-C are as in `sweep`; `progress(stage, done, total)` counts runs. Equal
-    arguments give equal bits, also after a run that was killed. Raises `InputError` for bad input.
+    `executor`, `store` and Ctrl-C are as in `sweep`; `progress(stage, done, total)` counts runs.
+    Equal arguments give equal bits, also after a run that was killed. Raises `InputError` for bad
+    input.
 
     >>> result = tune("blocking-steady:duration=5", "ewma-deadzone", "tracking",
     ...               parameters=["alpha", "deadzone"], replications=2, budget=24)
@@ -120,13 +125,17 @@ def _feasible(trials: Trials) -> list[Tried]:
 
 
 def _shares(task: Task, rows: Sequence[Tried]) -> Array:
-    return np.array([[a.share(x) for a, x in zip(task.axes, row.point, strict=True)] for row in rows])
+    return np.array(
+        [[a.share(x) for a, x in zip(task.axes, row.point, strict=True)] for row in rows]
+    )
 
 
 def _chosen(trials: Trials, budget: int) -> TuneResult:
     """The result for one objective: the least mean loss on fresh seeds wins."""
     task, rows = trials.task, _feasible(trials)
-    few = [rows[i] for i in search.apart(_shares(task, rows), range(len(rows)), FINALISTS, DISTANCE)]
+    few = [
+        rows[i] for i in search.apart(_shares(task, rows), range(len(rows)), FINALISTS, DISTANCE)
+    ]
     few.append(trials.tried[task.default()])
     trials.runs.begin("choice", len(few) * len(task.scenarios) * CHOOSING)
     first = task.replications
@@ -143,21 +152,25 @@ def _chosen(trials: Trials, budget: int) -> TuneResult:
 def _compromise(trials: Trials, budget: int) -> TuneResult:
     """The result for two objectives: a front on fresh seeds; its knee is the winner.
 
-    The search's front is run on fresh seeds, and so is the default; what is beaten there is left out, for the
-    search had thought too well of it. The knee: the least distance to the best of both, each scaled by its
-    extent on the front.
+    The search's front is run on fresh seeds, and so is the default; what is beaten there is left
+    out, for the search had thought too well of it. The knee: the least distance to the best of
+    both, each scaled by its extent on the front.
     """
     task, rows = trials.task, _feasible(trials)
     ahead = [rows[i] for i in search.front(np.array([row.losses for row in rows]))]
     ahead.sort(key=lambda row: row.losses)
-    places = np.unique(np.linspace(0, len(ahead) - 1, min(ON_FRONT, len(ahead))).round().astype(int))
+    places = np.unique(
+        np.linspace(0, len(ahead) - 1, min(ON_FRONT, len(ahead))).round().astype(int)
+    )
     few = [*(ahead[i] for i in places), trials.tried[task.default()]]
     trials.runs.begin("front", len(few) * len(task.scenarios) * SHOWING)
     first = task.replications
     losses = _losses(trials, [row.point for row in few], range(first, first + SHOWING))
     trials.runs.end()
     means = losses.mean(axis=1)
-    sound = [i for i, mean in enumerate(means) if np.isfinite(mean).all()]  # others failed on fresh seeds
+    sound = [
+        i for i, mean in enumerate(means) if np.isfinite(mean).all()
+    ]  # others failed on fresh seeds
     front = [sound[i] for i in search.front(means[sound])] if sound else []
     default = len(few) - 1
     finalists = [
@@ -230,8 +243,12 @@ def gains(differences: Array) -> tuple[Estimate, ...]:
 
 
 def _estimates(losses: Array, confidence: float = EACH) -> list[Estimate]:
-    """One for each objective; none where any replication has no loss, for a mean of the others would lie."""
+    """One for each objective; none where any replication has no loss, for a mean of the others
+    would lie.
+    """
     return [
-        estimate(column, confidence) if np.isfinite(column).all() else Estimate(None, None, None, 0, 0)
+        estimate(column, confidence)
+        if np.isfinite(column).all()
+        else Estimate(None, None, None, 0, 0)
         for column in losses.T.tolist()
     ]

@@ -1,4 +1,5 @@
-"""The result of `tune`: a setting, how sure it is, what it gains and what it costs; text, tables, pictures.
+"""The result of `tune`: a setting, how sure it is, what it gains and what it costs; text, tables,
+pictures.
 
 It reads finished searches and runs nothing.
 """
@@ -55,7 +56,8 @@ class Finalist(NamedTuple):
     search: tuple[float, ...]  #: what the search found, by objective
     fresh: tuple[Estimate, ...]
     met: int  #: fresh replications
-    standing: bool  #: may do best in the median run; of two objectives: on the front of those that were run
+    #: may do best in the median run; of two objectives: on the front of those that were run
+    standing: bool
 
 
 @record
@@ -70,7 +72,9 @@ class Outcome(NamedTuple):
     @staticmethod
     def of(scenario: str, words: NDArray[np.int8], values: Array) -> Outcome:
         """From verdicts and measures by replication."""
-        word, share = majority([WORDS[i] for i in words if i >= 0]) if (words >= 0).any() else ("failed", 1.0)
+        word, share = (
+            majority([WORDS[i] for i in words if i >= 0]) if (words >= 0).any() else ("failed", 1.0)
+        )
         measures = {name: estimate(column) for name, column in zip(METRICS, values.T, strict=True)}
         return Outcome(scenario, word, share, measures)
 
@@ -113,12 +117,15 @@ class TuneResult(NamedTuple):
         n = len(self.scenarios)
         where = self.scenarios[0].name if n == 1 else f"{n} scenarios"
         return (
-            f"<TuneResult: {self.spec()} for {where}, of {tables.counted(len(self.tried), 'setting')}, "
-            f"{tables.counted(self.runs, 'run')}; print(.text()), .line(), .to_pandas(), .plot_profile()>"
+            f"<TuneResult: {self.spec()} for {where}, of"
+            f" {tables.counted(len(self.tried), 'setting')}, {tables.counted(self.runs, 'run')};"
+            " print(.text()), .line(), .to_pandas(), .plot_profile()>"
         )
 
     def spec(self) -> str:
-        """The chosen law as it may be typed: `NAME:key=value,...`; of a user's class, `Name(key=value)`."""
+        """The chosen law as it may be typed: `NAME:key=value,...`; of a user's class,
+        `Name(key=value)`.
+        """
         return self._spec(self.best)
 
     def _spec(self, law: Any) -> str:
@@ -144,7 +151,9 @@ class TuneResult(NamedTuple):
         )
 
     def judgements(self) -> list[str]:
-        """Of each objective: `better`, `worse`, `not certain`; `default` if it was chosen, `unknown`."""
+        """Of each objective: `better`, `worse`, `not certain`; `default` if it was chosen,
+        `unknown`.
+        """
         if self.winner.point == self.finalists[-1].point:
             return ["default"] * len(self.gain)
         return [judgement(gain) for gain in self.gain]
@@ -155,7 +164,9 @@ class TuneResult(NamedTuple):
         return tuple(None if fresh.mean is None else fresh.mean - found for fresh, found in pairs)
 
     def so_far(self) -> list[float]:
-        """The least loss (of the first objective) among the settings tried until then, after each of them."""
+        """The least loss (of the first objective) among the settings tried until then, after each
+        of them.
+        """
         losses = [row.losses[0] if not row.infeasible else math.inf for row in self.tried]
         return [float(loss) for loss in np.minimum.accumulate(losses)]
 
@@ -179,9 +190,13 @@ class TuneResult(NamedTuple):
     def records(self) -> Iterator[dict[str, Any]]:
         """One flat row a setting: number, stage, parameters, losses, losses on each scenario."""
         fixed = ("number", "stage", "infeasible")
-        aims = [f"objective.{aim.name}" if aim.name in fixed else aim.name for aim in self.objectives]
+        aims = [
+            f"objective.{aim.name}" if aim.name in fixed else aim.name for aim in self.objectives
+        ]
         taken = (*fixed, *aims)
-        names = [f"controller.{axis.name}" if axis.name in taken else axis.name for axis in self.axes]
+        names = [
+            f"controller.{axis.name}" if axis.name in taken else axis.name for axis in self.axes
+        ]
         for number, row in enumerate(self.tried):
             found: dict[str, Any] = {"number": number, "stage": row.stage}
             found |= dict(zip(names, row.point, strict=True))
@@ -199,7 +214,9 @@ class TuneResult(NamedTuple):
 
     def to_pandas(self) -> Any:
         """The settings that were tried as a DataFrame (needs pandas)."""
-        return tables.frame([{k: math.nan if v is None else v for k, v in r.items()} for r in self.records()])
+        return tables.frame(
+            [{k: math.nan if v is None else v for k, v in r.items()} for r in self.records()]
+        )
 
     def document(self) -> dict[str, Any]:
         """Everything but the settings that were tried, for JSON."""
@@ -215,7 +232,11 @@ class TuneResult(NamedTuple):
             "at_edges": self.at_edges(),
             "scenarios": [scenario.name for scenario in self.scenarios],
             "objectives": [
-                {"name": aim.name, "formula": aim.formula, "sense": sense(aim.name, aim.formula)._asdict()}
+                {
+                    "name": aim.name,
+                    "formula": aim.formula,
+                    "sense": sense(aim.name, aim.formula)._asdict(),
+                }
                 for aim in self.objectives
             ],
             "robust": self.robust,
@@ -247,7 +268,10 @@ class TuneResult(NamedTuple):
             "scenario_outcomes": [
                 {
                     "scenario": pair[0].scenario,
-                    **{name: _outcome(one) for name, one in zip(("default", "tuned"), pair, strict=True)},
+                    **{
+                        name: _outcome(one)
+                        for name, one in zip(("default", "tuned"), pair, strict=True)
+                    },
                 }
                 for pair in self.outcomes
             ],

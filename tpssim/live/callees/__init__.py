@@ -1,9 +1,9 @@
 """What `tpssim live` drives: a callable, a shell command, a URL. The only door to the HTTP clients.
 
-urllib3 makes blocking calls and aiohttp asynchronous ones: each the mainstay of its kind, both with releases
-all year round, and several times cheaper a call than the clients that do both. Both send the same request,
-byte for byte but for the order of headers, and follow no redirect. `TimeoutError` and `Rejected` mean what
-they mean in a permit's body.
+urllib3 makes blocking calls and aiohttp asynchronous ones: each the mainstay of its kind, both with
+releases all year round, and several times cheaper a call than the clients that do both. Both send
+the same request, byte for byte but for the order of headers, and follow no redirect. `TimeoutError`
+and `Rejected` mean what they mean in a permit's body.
 """
 
 from tpssim.live.callees.blocking import url as url

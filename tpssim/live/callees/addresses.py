@@ -1,6 +1,7 @@
 """URLs: read strictly, and shown without what may be secret.
 
-A path may be shown; a query, a fragment, credentials and the parameters of a path (`;session=...`) are not.
+A path may be shown; a query, a fragment, credentials and the parameters of a path (`;session=...`)
+are not.
 """
 
 from __future__ import annotations
@@ -59,7 +60,9 @@ class Address(NamedTuple):
         credentials = f"{HIDDEN}@" if self.authorization else ""
         place = self.shown.removeprefix(f"{self.scheme}://")
         parameters = f";{HIDDEN}" if ";" in self.path else ""
-        return f"{self.scheme}://{credentials}{place}{parameters}{'?' + HIDDEN if self.query else ''}"
+        return (
+            f"{self.scheme}://{credentials}{place}{parameters}{'?' + HIDDEN if self.query else ''}"
+        )
 
 
 def address(url: str) -> Address:
@@ -112,14 +115,18 @@ def _host(url: str, host: str) -> str:
 
 
 def _encoded(text: str, safe: str) -> str:
-    """Percent-encoded where it has to be and is not yet, so that every client sends the same bytes."""
+    """Percent-encoded where it has to be and is not yet, so that every client sends the same
+    bytes.
+    """
     text = re.sub("%(?![0-9A-Fa-f]{2})", "%25", text)
     text = re.sub("%[0-9A-Fa-f]{2}", lambda found: found[0].upper(), text)
     return quote(text, safe + "%")
 
 
 def _bad(url: str, wrong: str, allowed: str) -> InputError:
-    """What is wrong with a URL; of one that cannot be read, only what is surely no secret is shown."""
+    """What is wrong with a URL; of one that cannot be read, only what is surely no secret is
+    shown.
+    """
     shown = re.split("[?#;]", url)[0][:LONGEST]
     if "@" in url or re.search(r"//[^/]*:[^/]*[^0-9/\]]", shown):  # it may be NAME:PASSWORD
         shown = f"{url.partition('://')[0][:10] if '://' in url[:12] else ''}://{HIDDEN}"
@@ -139,7 +146,8 @@ def written(url: str) -> str:
 
 
 def masked(text: str) -> str:
-    """A message of somebody else's code without the secrets that such messages carry: those of URLs.
+    """A message of somebody else's code without the secrets that such messages carry: those of
+    URLs.
 
     >>> masked("no answer from http://me:pw@host/a?token=X (path /a?token=X)")
     'no answer from http://***@host/a?*** (path /a?***)'
@@ -148,7 +156,9 @@ def masked(text: str) -> str:
 
 
 def _hidden(found: re.Match[str]) -> str:
-    """A URL or a query in a message, masked; a bracket or a stop behind it belongs to the message."""
+    """A URL or a query in a message, masked; a bracket or a stop behind it belongs to the
+    message.
+    """
     inner = found[0].rstrip(").,;:]}")
     rest = found[0][len(inner) :]
     return f"?{HIDDEN}{rest}" if inner.startswith("?") else f"{written(inner)}{rest}"

@@ -28,8 +28,9 @@ from tpssim.live.callees.requests import (
 def url(
     request: Request, timeout: float | None, connections: int, redirects: Redirects | None = None
 ) -> Iterator[Callable[[int], None]]:
-    """Calls over kept connections; no redirects, no retries. `timeout` bounds a call from its beginning to
-    the last byte of its answer (None: nothing does); the body is thrown away as it comes."""
+    """Calls over kept connections; no redirects, no retries. `timeout` bounds a call from its
+    beginning to the last byte of its answer (None: nothing does); the body is thrown away as it
+    comes."""
     try:
         import urllib3
     except ModuleNotFoundError as error:

@@ -19,7 +19,8 @@ from tpssim.live.callees.requests import CallFailed
 def python_callable(spec: str) -> tuple[Callable[[int], Any], bool]:
     """(callable, whether it is asynchronous) at `FILE.py:callable` or `package.module:callable`.
 
-    It is called with the number of the call, or with nothing if it takes no argument. Raises `InputError`.
+    It is called with the number of the call, or with nothing if it takes no argument. Raises
+    `InputError`.
     """
     function = load("call", spec)
     asynchronous = inspect.iscoroutinefunction(function)
@@ -31,7 +32,9 @@ def python_callable(spec: str) -> tuple[Callable[[int], Any], bool]:
         try:
             inspect.signature(function).bind()
         except TypeError:
-            raise InputError(f"call {spec!r} needs more than one argument; allowed: none, or one") from None
+            raise InputError(
+                f"call {spec!r} needs more than one argument; allowed: none, or one"
+            ) from None
         bare: Callable[[], Any] = function
         return (lambda _: bare()), asynchronous
     return function, asynchronous

@@ -33,7 +33,9 @@ async def async_url(
     except ModuleNotFoundError as error:
         raise InputError(f"--url with --async {MISSING.format('aiohttp')}") from error
     sent = prepared(request)
-    logging.getLogger("aiohttp").addHandler(logging.NullHandler())  # its warnings name what was answered
+    logging.getLogger("aiohttp").addHandler(
+        logging.NullHandler()
+    )  # its warnings name what was answered
     # A long body goes out in pieces; sent at once it would hold up the loop.
     long = sent.body if sent.body is not None and len(sent.body) > PIECE else None
     where = yarl.URL(sent.address.sent, encoded=True)

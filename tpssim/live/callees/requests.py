@@ -91,20 +91,28 @@ def prepared(request: Request) -> Prepared:
     given: dict[str, str] = {}
     for name, value in request.headers.items():
         if not _TOKEN.fullmatch(name):
-            raise InputError("a header's name is no word; allowed: 'NAME: VALUE', such as 'Accept: */*'")
+            raise InputError(
+                "a header's name is no word; allowed: 'NAME: VALUE', such as 'Accept: */*'"
+            )
         if not value.isascii() or not all(c.isprintable() or c == "\t" for c in value):
             raise InputError(f"header {name!r} holds what no header may; allowed: printable ASCII")
         if name.lower() in FRAMING:
             raise InputError(f"header {name!r} follows from --data; allowed: other headers")
         if name.lower() in {seen.lower() for seen in given}:
-            raise InputError(f"header {name!r} is given twice; allowed: once, values with a comma between")
+            raise InputError(
+                f"header {name!r} is given twice; allowed: once, values with a comma between"
+            )
         given[name] = value
     if where.authorization and any(name.lower() == "authorization" for name in given):
-        raise InputError("credentials in the URL and a header 'Authorization'; allowed: one of the two")
+        raise InputError(
+            "credentials in the URL and a header 'Authorization'; allowed: one of the two"
+        )
     ours = {"Accept": "*/*", "Accept-Encoding": "identity", "User-Agent": f"tpssim/{VERSION}"}
     if where.authorization:
         ours["Authorization"] = where.authorization
-    headers = {name: value for name, value in ours.items() if name.lower() not in map(str.lower, given)}
+    headers = {
+        name: value for name, value in ours.items() if name.lower() not in map(str.lower, given)
+    }
     body = None if request.data is None else request.data.encode("utf-8", "surrogateescape")
     return Prepared(where, request.method.upper(), headers | given, body)
 
@@ -112,9 +120,11 @@ def prepared(request: Request) -> Prepared:
 def checked_status(request: Prepared, status: int, headers: Any, seen: Redirects | None) -> None:
     """What an answer means: nothing if it went well, or an exception.
 
-    One of 429 and 503 has the seconds in which the service asks to come back, as its header Retry-After says.
+    One of 429 and 503 has the seconds in which the service asks to come back, as its header
+    Retry-After says.
 
-    Of a GET, "look there" is no success; of a POST, 302 and 303 say that it was done (Post, Redirect, Get).
+    Of a GET, "look there" is no success; of a POST, 302 and 303 say that it was done (Post,
+    Redirect, Get).
     """
     if status in REFUSALS:
         wait = asked_wait(headers)
@@ -149,7 +159,9 @@ def failure(error: BaseException) -> str:
     for cause in found:
         if message := getattr(cause, "verify_message", ""):
             return f"the certificate is not good: {message}"
-        if isinstance(cause, ssl.SSLError) and (reason := getattr(cause, "reason", "")):  # not all have one
+        if isinstance(cause, ssl.SSLError) and (
+            reason := getattr(cause, "reason", "")
+        ):  # not all have one
             return f"no encrypted connection: {reason}"
         if isinstance(cause, socket.gaierror) and cause.strerror:
             return cause.strerror

@@ -1,8 +1,8 @@
 """Sockets of a call that has one deadline: each wait is as long as what is left of it.
 
-A timeout of a client's library bounds each wait by itself, so that a service that sends a byte now and then
-keeps a call for ever. A blocking call runs in one thread from its beginning to its end, so the deadline is
-the thread's.
+A timeout of a client's library bounds each wait by itself, so that a service that sends a byte now
+and then keeps a call for ever. A blocking call runs in one thread from its beginning to its end, so
+the deadline is the thread's.
 """
 
 from __future__ import annotations
@@ -82,7 +82,9 @@ def connected(host: str, port: int) -> Bounded:
 
 
 def trust() -> ssl.SSLContext:
-    """Whom an encrypted connection trusts: the system's authorities, or those that `SSL_CERT_FILE` names."""
+    """Whom an encrypted connection trusts: the system's authorities, or those that `SSL_CERT_FILE`
+    names.
+    """
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -1,7 +1,7 @@
 """Transports that make each request of an HTTP client one call of a limiter, with its outcome.
 
-A module for each client, which alone imports it. Above the transport nothing changes: a session or client of
-the user's own, whatever library uses it, is paced, and refusals and timeouts are seen.
+A module for each client, which alone imports it. Above the transport nothing changes: a session or
+client of the user's own, whatever library uses it, is paced, and refusals and timeouts are seen.
 """
 
 from __future__ import annotations

@@ -13,8 +13,9 @@ from tpssim.live.permits import Permit
 class ThrottledTransport(httpx.BaseTransport):
     """Each request of a client waits for a slot; its outcome is that of the answer.
 
-    The call lasts until the body is read or the response closed. A redirect is a call of its own. No timeout
-    of the client runs while a request waits for its slot. `transport` makes the requests; default: httpx's.
+    The call lasts until the body is read or the response closed. A redirect is a call of its own.
+    No timeout of the client runs while a request waits for its slot. `transport` makes the
+    requests; default: httpx's.
 
     >>> import tpssim
     >>> def answer(request):
@@ -56,13 +57,16 @@ class AsyncThrottledTransport(httpx.AsyncBaseTransport):
     >>> service = httpx.MockTransport(lambda request: httpx.Response(503))
     >>> limiter = tpssim.Limiter(tps=500.0)
     >>> async def main():
-    ...     async with httpx.AsyncClient(transport=AsyncThrottledTransport(limiter, service)) as client:
+    ...     transport = AsyncThrottledTransport(limiter, service)
+    ...     async with httpx.AsyncClient(transport=transport) as client:
     ...         return (await client.get("http://localhost/")).status_code
     >>> asyncio.run(main()), limiter.report().drops
     (503, 1)
     """
 
-    def __init__(self, limiter: AsyncLimiting, transport: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, limiter: AsyncLimiting, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self._limiter = limiter
         self._transport = httpx.AsyncHTTPTransport() if transport is None else transport
 
@@ -86,7 +90,9 @@ class AsyncThrottledTransport(httpx.AsyncBaseTransport):
 class _Body(httpx.SyncByteStream):
     """A body whose end is the end of the call."""
 
-    def __init__(self, body: httpx.SyncByteStream, permit: Permit, response: httpx.Response) -> None:
+    def __init__(
+        self, body: httpx.SyncByteStream, permit: Permit, response: httpx.Response
+    ) -> None:
         self._body, self._permit, self._response = body, permit, response
 
     def __iter__(self) -> Iterator[bytes]:
@@ -108,7 +114,9 @@ class _Body(httpx.SyncByteStream):
 class _AsyncBody(httpx.AsyncByteStream):
     """As `_Body`, asynchronously."""
 
-    def __init__(self, body: httpx.AsyncByteStream, permit: Permit, response: httpx.Response) -> None:
+    def __init__(
+        self, body: httpx.AsyncByteStream, permit: Permit, response: httpx.Response
+    ) -> None:
         self._body, self._permit, self._response = body, permit, response
 
     async def __aiter__(self) -> AsyncIterator[bytes]:

@@ -13,9 +13,9 @@ from tpssim.live.clients import Limiting
 class ThrottledAdapter(HTTPAdapter):
     """Each request of a session waits for a slot; its outcome is that of the answer.
 
-    The call lasts until the body is read, with `stream=True` until the headers are. A redirect is a call of
-    its own, what the adapter retries by itself (`max_retries`) is not: leave it at 0. `response.elapsed`
-    holds the wait for the slot, timeouts do not. Options as of `HTTPAdapter`.
+    The call lasts until the body is read, with `stream=True` until the headers are. A redirect is a
+    call of its own, what the adapter retries by itself (`max_retries`) is not: leave it at 0.
+    `response.elapsed` holds the wait for the slot, timeouts do not. Options as of `HTTPAdapter`.
 
     >>> import tpssim
     >>> session = requests.Session()

@@ -1,4 +1,6 @@
-"""Whether a summary is of its shape, and whether its parts go together; in one line what does not."""
+"""Whether a summary is of its shape, and whether its parts go together; in one line what does
+not.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,13 @@ from tpssim.output.html.shapes import Interval, Sensitivity
 from tpssim.output.meanings import MEANINGS
 
 MOST = 1e300  # what is drawn is scaled, and must not overflow
-WORDS = {float: "a number", int: "a whole number", str: "text", bool: "true or false", type(None): "null"}
+WORDS = {
+    float: "a number",
+    int: "a whole number",
+    str: "text",
+    bool: "true or false",
+    type(None): "null",
+}
 
 
 SAID = (
@@ -28,7 +36,8 @@ SAID = (
 
 
 def wrong(value: Any, shape: Any, path: str) -> str:
-    """What in a value is not of its shape: the path, what is there, what is allowed; "" if nothing is.
+    """What in a value is not of its shape: the path, what is there, what is allowed; "" if nothing
+    is.
 
     >>> from tpssim.output.html.shapes import Verdict
     >>> wrong({"word": "stuck", "reason": 3}, Verdict, "verdict")
@@ -87,7 +96,9 @@ def _of_sweep(summary: Mapping[str, Any]) -> Iterator[str]:
     yield from (_empty(summary, name) for name in ("points", "factors"))
     measures = [f"{name}{end}" for name in summary["metrics"] for end in ("", "_low", "_high")]
     for i, point in enumerate(summary["points"]):
-        shapes = dict.fromkeys(summary["factors"], float | str) | dict.fromkeys(measures, float | None)
+        shapes = dict.fromkeys(summary["factors"], float | str) | dict.fromkeys(
+            measures, float | None
+        )
         yield from (_field(point, name, shape, f"points > {i}") for name, shape in shapes.items())
         for name in summary["metrics"]:
             yield from _counts(point, name, summary["replications"], f"points > {i}")
@@ -96,11 +107,16 @@ def _of_sweep(summary: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _counts(point: Mapping[str, Any], name: str, runs: int, where: str) -> Iterator[str]:
-    """How many runs have a measure, and in how many it never happens; earlier versions wrote neither."""
+    """How many runs have a measure, and in how many it never happens; earlier versions wrote
+    neither.
+    """
     names = [count for count in (f"{name}_n", f"{name}_never") if count in point]
     yield from (_field(point, count, Annotated[int, Range(0, runs)], where) for count in names)
     if sum(point[count] for count in names) > runs:
-        yield f"{where} > {' and '.join(names)} are more than the runs; allowed: together at most {runs}"
+        yield (
+            f"{where} > {' and '.join(names)} are more than the runs; allowed: together at most"
+            f" {runs}"
+        )
 
 
 def _of_run(summary: Mapping[str, Any]) -> Iterator[str]:
@@ -128,9 +144,13 @@ def _of_replay(summary: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_search(summary: Mapping[str, Any]) -> Iterator[str]:
-    yield from (_empty(summary, name) for name in ("scenarios", "objectives", "searched", "finalists"))
+    yield from (
+        _empty(summary, name) for name in ("scenarios", "objectives", "searched", "finalists")
+    )
     aims, axes = len(summary["objectives"]), len(summary["searched"])
-    yield from (_length(summary[name], aims, name) for name in ("default", "tuned", "gain", "judgements"))
+    yield from (
+        _length(summary[name], aims, name) for name in ("default", "tuned", "gain", "judgements")
+    )
     for i, one in enumerate(summary["finalists"]):
         lengths = ("parameters", axes), ("search", aims if one["search"] else 0), ("fresh", aims)
         yield from (_length(one[name], n, f"finalists > {i} > {name}") for name, n in lengths)
@@ -151,7 +171,9 @@ def _of_search(summary: Mapping[str, Any]) -> Iterator[str]:
 def _field(record: Mapping[str, Any], name: str, shape: Any, where: str) -> str:
     here = f"{where} > {name}"
     return (
-        wrong(record[name], shape, here) if name in record else f"{here} is missing; allowed: {_named(shape)}"
+        wrong(record[name], shape, here)
+        if name in record
+        else f"{here} is missing; allowed: {_named(shape)}"
     )
 
 
@@ -160,11 +182,17 @@ def _empty(summary: Mapping[str, Any], name: str) -> str:
 
 
 def _length(value: Any, n: int, where: str) -> str:
-    return "" if len(value) == n else f"{where} has {len(value)} entries; allowed: {n}, as beside it"
+    return (
+        "" if len(value) == n else f"{where} has {len(value)} entries; allowed: {n}, as beside it"
+    )
 
 
 def _known(measure: str, where: str) -> str:
-    return "" if measure in METRICS else f"{where} names {measure!r:.40}; allowed: {', '.join(METRICS)}"
+    return (
+        ""
+        if measure in METRICS
+        else f"{where} names {measure!r:.40}; allowed: {', '.join(METRICS)}"
+    )
 
 
 def _named(shape: Any) -> str:

@@ -59,7 +59,9 @@ def _verdict(cell: Mapping[str, Any]) -> Cell:
     found = cell["verdict"]
     runs = len(found["replications"])
     bursts, remark = ("*", f"; {found['remark']}") if found.get("remark") else ("", "")
-    return verdict(found["word"], f"{round(found['share'] * runs)}/{runs}{bursts}", found["reason"] + remark)
+    return verdict(
+        found["word"], f"{round(found['share'] * runs)}/{runs}{bursts}", found["reason"] + remark
+    )
 
 
 def _by_word(words: Mapping[str, str]) -> str:
@@ -68,7 +70,9 @@ def _by_word(words: Mapping[str, str]) -> str:
     for word in reversed(WORDS):
         names = [name for name, found in words.items() if found == word]
         if names:
-            parts.append(f"<li>{badge(word)} {', '.join(f'<b>{text(name)}</b>' for name in names)}</li>")
+            parts.append(
+                f"<li>{badge(word)} {', '.join(f'<b>{text(name)}</b>' for name in names)}</li>"
+            )
     return f'<ul class="words">{"".join(parts)}</ul>'
 
 
@@ -123,14 +127,19 @@ def _matrix(arenas: Mapping[str, Any], labels: Sequence[str]) -> str:
     ]
     most = max(good.values(), default=0)
     best = [label for label in labels if good[label] == most]
-    lead = f"<p>Converges on most scenarios, {most} of {len(arenas)}: <b>{text(', '.join(best))}</b>.</p>"
+    lead = (
+        f"<p>Converges on most scenarios, {most} of {len(arenas)}:"
+        f" <b>{text(', '.join(best))}</b>.</p>"
+    )
     return (lead if most else "") + table(columns, rows, "verdicts", "matrix")
 
 
 def _pictures(result: Result, scenario: str, labels: Iterable[str]) -> dict[str, drawings.Picture]:
     """The first run of each throttle whose trace is there."""
     folder = result.folder / "traces"
-    found = {label: read_picture(folder / f"{file_name(scenario, label, '0')}.npz") for label in labels}
+    found = {
+        label: read_picture(folder / f"{file_name(scenario, label, '0')}.npz") for label in labels
+    }
     return {label: picture for label, picture in found.items() if picture is not None}
 
 
@@ -141,7 +150,9 @@ def _panel(
     label: str,
     cell: Mapping[str, Any],
 ) -> str:
-    """The picture of one throttle among those of its scenario; empty where its trace is not there."""
+    """The picture of one throttle among those of its scenario; empty where its trace is not
+    there.
+    """
     if label not in pictures:
         return ""
     word = _verdict(cell)
@@ -157,7 +168,9 @@ def _scenario(
     definitions = result.definitions()
     cells: Mapping[str, Any] = arena["throttles"]
     wanted = f"wanted {arena['target']:g}/s for {arena['duration']:g} s"
-    lead = f"<p>{text(arena['summary'])}<br>{wanted}</p>" if arena["summary"] else f"<p>{wanted}</p>"
+    lead = (
+        f"<p>{text(arena['summary'])}<br>{wanted}</p>" if arena["summary"] else f"<p>{wanted}</p>"
+    )
     shown = {**SHOWN, **(SHARED if len(arena["producers"]) > 1 else {})}
     columns = [
         Column("throttle"),
@@ -169,14 +182,19 @@ def _scenario(
         [
             name_cell(label),
             _verdict(cell),
-            *(estimate(cell["metrics"][m], scale, digits) for m, (_, scale, digits) in shown.items()),
+            *(
+                estimate(cell["metrics"][m], scale, digits)
+                for m, (_, scale, digits) in shown.items()
+            ),
             _steady(cell["phases"]),
         ]
         for label, cell in cells.items()
     ]
     png = result.folder / f"{file_name(name)}.png"
     if all(panels):
-        pictures = drawings.legend(len(arena["producers"]), limited) + drawings.figures(panels, "panels")
+        pictures = drawings.legend(len(arena["producers"]), limited) + drawings.figures(
+            panels, "panels"
+        )
     elif png.is_file():
         pictures = drawings.figure(drawings.embedded(png, f"{name}: rates over time"), "", "wide")
     else:
@@ -185,11 +203,16 @@ def _scenario(
     every = [Column("throttle")]
     for metric, told in definitions.items():
         unit = scaled(told["unit"])[1]
-        every.append(Column(metric if unit == "1" else f"{metric} {unit}", about(metric, definitions)))
+        every.append(
+            Column(metric if unit == "1" else f"{metric} {unit}", about(metric, definitions))
+        )
     numbers = [
         [
             name_cell(label),
-            *(estimate(cell["metrics"][m], scaled(told["unit"])[0]) for m, told in definitions.items()),
+            *(
+                estimate(cell["metrics"][m], scaled(told["unit"])[0])
+                for m, told in definitions.items()
+            ),
         ]
         for label, cell in cells.items()
     ]
@@ -202,7 +225,12 @@ def _scenario(
         for label, cell in cells.items()
     ]
     laws = [
-        (label, text(", ".join(f"{k}={v:g}" for k, v in cell["parameters"].items()) or "as it is printed"))
+        (
+            label,
+            text(
+                ", ".join(f"{k}={v:g}" for k, v in cell["parameters"].items()) or "as it is printed"
+            ),
+        )
         for label, cell in cells.items()
     ]
     plant = {k: v for k, v in arena.items() if k not in ("throttles", "summary")}
@@ -222,7 +250,10 @@ def _scenario(
 
 def _steady(phases: Sequence[Mapping[str, Any]]) -> Cell:
     means = [phase["steady_share"]["mean"] for phase in phases]
-    return Cell(tables.steady(means), min((100.0 * mean for mean in means if mean is not None), default=None))
+    return Cell(
+        tables.steady(means),
+        min((100.0 * mean for mean in means if mean is not None), default=None),
+    )
 
 
 def _late(result: Result, arenas: Mapping[str, Any]) -> Iterator[str]:
@@ -251,4 +282,6 @@ def _late(result: Result, arenas: Mapping[str, Any]) -> Iterator[str]:
             for label in variants[0]["throttles"]
             for arena in variants
         ]
-        yield section(f"{base}: what becomes of missed slots", table(columns, rows, f"{base}: late policies"))
+        yield section(
+            f"{base}: what becomes of missed slots", table(columns, rows, f"{base}: late policies")
+        )

@@ -36,7 +36,9 @@ Definitions = Mapping[str, Mapping[str, str]]
 
 
 def inline(drawing: str, label: str) -> str:
-    """An SVG document as an element of a page: names of its own, the page's colours, short numbers."""
+    """An SVG document as an element of a page: names of its own, the page's colours, short
+    numbers.
+    """
     prefix = f"p{zlib.crc32((label + drawing).encode()):08x}-"
     body = drawing[drawing.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.DOTALL)
@@ -44,7 +46,9 @@ def inline(drawing: str, label: str) -> str:
     body = re.sub(r' ?font-family: [^;"]*;?', "", body)
     body = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", body)
     pointed_at = {a or b for a, b in re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', body)}
-    body = re.sub(r' id="([^"]+)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in pointed_at else "", body)
+    body = re.sub(
+        r' id="([^"]+)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in pointed_at else "", body
+    )
     body = body.replace("url(#", f"url(#{prefix}").replace('href="#', f'href="#{prefix}')
     body = re.sub(r' d="([^"]*)"', _shortened, body)
     for colour, name in SCHEME.items():
@@ -52,7 +56,9 @@ def inline(drawing: str, label: str) -> str:
     body = re.sub(r"\n\s*", "\n", body)
     box = re.search(r'viewBox="0 0 ([\d.]+) [\d.]+"', body)
     assert box is not None
-    start = f'<svg role="img" aria-label="{text(label)}" {box[0]} style="--wide:{float(box[1]):.0f}px">'
+    start = (
+        f'<svg role="img" aria-label="{text(label)}" {box[0]} style="--wide:{float(box[1]):.0f}px">'
+    )
     return start + body[body.index(">") + 1 :].strip()
 
 
@@ -113,19 +119,23 @@ def legend(producers: int, limited: bool) -> str:
     if producers > 1:
         styles = ("solid", "dashed", "dotted")
         keys += [
-            Key(f"of producer {i + 1}", _colour(PRODUCERS[i % 3]), styles[i % 3]) for i in range(producers)
+            Key(f"of producer {i + 1}", _colour(PRODUCERS[i % 3]), styles[i % 3])
+            for i in range(producers)
         ]
     return (
         '<p class="legend">'
         + "".join(
-            f'<span><i class="{key.style}" style="--colour:{key.colour}"></i>{text(key.name)}</span>'
+            f'<span><i class="{key.style}"'
+            f' style="--colour:{key.colour}"></i>{text(key.name)}</span>'
             for key in keys
         )
         + "</p>"
     )
 
 
-def overlay(picture: tuple[plots.Panel, plots.Frame, Mapping[str, Any]], title: str, name: str) -> str:
+def overlay(
+    picture: tuple[plots.Panel, plots.Frame, Mapping[str, Any]], title: str, name: str
+) -> str:
     """One live run: commanded above, delivered below."""
     run, frame, meta = picture
     ceiling = str(meta.get("ceiling", "achievable"))
@@ -138,7 +148,9 @@ def _label(measure: str, definitions: Definitions) -> str:
 
 
 def heat(summary: Mapping[str, Any], measure: str, definitions: Definitions) -> str:
-    """A measure, or `verdict`, over the two factors of a grid; empty where the points alone cannot tell."""
+    """A measure, or `verdict`, over the two factors of a grid; empty where the points alone cannot
+    tell.
+    """
     points, factors = summary["points"], summary["factors"]
     if len(factors) != 2 or not (measure in definitions or measure == "verdict"):
         return ""
@@ -148,9 +160,11 @@ def heat(summary: Mapping[str, Any], measure: str, definitions: Definitions) -> 
         (
             point[x],
             point[y],
-            At("", float(words.index(point["verdict"])))
-            if measure == "verdict"
-            else _at(summary, point, measure),
+            (
+                At("", float(words.index(point["verdict"])))
+                if measure == "verdict"
+                else _at(summary, point, measure)
+            ),
         )
         for point in points
     ]
@@ -208,14 +222,18 @@ def caption(picture: str, factors: Mapping[str, str], definitions: Definitions) 
 
 
 def line(summary: Mapping[str, Any], picture: str, definitions: Definitions) -> str:
-    """The picture MEASURE or MEASURE_X of a sweep; empty if it is not one of measures and factors."""
+    """The picture MEASURE or MEASURE_X of a sweep; empty if it is not one of measures and
+    factors.
+    """
     points, factors = summary["points"], summary["factors"]
     known = _lines(factors, definitions)
     if picture not in known:
         return ""
     measure, x = known[picture]
     across = [_at(summary, point, x).worst() if x in definitions else point[x] for point in points]
-    rows = [_at(summary, point, measure, place) for point, place in zip(points, across, strict=True)]
+    rows = [
+        _at(summary, point, measure, place) for point, place in zip(points, across, strict=True)
+    ]
     settings = [tuple(point[name] for name in factors) for point in points]
     shown = plots.lines_over(list(factors), settings, x, None, rows)
     label = _label(x, definitions) if x in definitions else _axis(x, factors)

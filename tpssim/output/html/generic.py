@@ -27,7 +27,9 @@ Definitions = Mapping[str, Mapping[str, str]]
 
 
 def _flat(value: Any, depth: int = 0) -> bool:
-    """Whether it goes into one cell: a plain value, an estimate, a few of them in a list or by name."""
+    """Whether it goes into one cell: a plain value, an estimate, a few of them in a list or by
+    name.
+    """
     if not isinstance(value, Mapping | list) or _estimate(value):
         return True
     inner = list(value.values()) if isinstance(value, Mapping) else value
@@ -47,7 +49,9 @@ def cell(value: Any, told: str = "") -> Cell:
     if _estimate(value):
         return estimate(value)._replace(told=told)
     if isinstance(value, bool) or value is None or isinstance(value, str):
-        shown = value or "-" if isinstance(value, str) else {True: "yes", False: "no", None: "-"}[value]
+        shown = (
+            value or "-" if isinstance(value, str) else {True: "yes", False: "no", None: "-"}[value]
+        )
         return Cell(badge(shown) if shown in WORD_MEANINGS else text(shown), text(shown), told)
     if isinstance(value, Mapping):
         shown = ", ".join(f"<small>{text(k)}</small> {cell(v).shown}" for k, v in value.items())
@@ -74,8 +78,12 @@ def _cellwise(value: Any) -> bool:
     return _flat(value) and len(_rows(value)) < 2
 
 
-def generic(value: Mapping[str, Any], definitions: Definitions | None = None, depth: int = 0) -> str:
-    """A JSON object: what is plain as a list, records as tables, the rest folded, level by level."""
+def generic(
+    value: Mapping[str, Any], definitions: Definitions | None = None, depth: int = 0
+) -> str:
+    """A JSON object: what is plain as a list, records as tables, the rest folded, level by
+    level.
+    """
     told = definitions or {}
     plain = [(name, cell(v, about(name, told)).shown) for name, v in value.items() if _cellwise(v)]
     parts = [facts(plain)] if plain else []
@@ -83,7 +91,9 @@ def generic(value: Mapping[str, Any], definitions: Definitions | None = None, de
         if _cellwise(inner):
             continue
         body = _inner(name, inner, told, depth)
-        parts.append(folded(name, body) if depth or len(body) > 200_000 else f"<h3>{text(name)}</h3>{body}")
+        parts.append(
+            folded(name, body) if depth or len(body) > 200_000 else f"<h3>{text(name)}</h3>{body}"
+        )
     return "\n".join(parts)
 
 
@@ -99,7 +109,10 @@ def _inner(name: str, value: Any, told: Definitions, depth: int) -> str:
     if rows:
         heads = list(dict.fromkeys(key for _, row in rows for key in row))
         named = isinstance(value, Mapping)
-        columns = [*([Column(name)] if named else []), *(Column(head, about(head, told)) for head in heads)]
+        columns = [
+            *([Column(name)] if named else []),
+            *(Column(head, about(head, told)) for head in heads),
+        ]
         lines = [
             [*([name_cell(key)] if named else []), *(cell(row.get(head)) for head in heads)]
             for key, row in rows

@@ -19,7 +19,9 @@ WORD_MEANINGS = {
     "inert": "no valve of the law acted: the run shows the schedule, not the law",
     "exceeds": "released calls a tenth faster than it was asked to",
     "stuck": "settled below 80 % of the achievable rate",
-    "oscillates": "the rate swings by more than half of its mean, or regularly by more than a tenth",
+    "oscillates": (
+        "the rate swings by more than half of its mean, or regularly by more than a tenth"
+    ),
     "saturated": "asks for more than the consumer bears: the lag grows for as long as that lasts",
     "drifts": "loses its schedule although the consumer is free",
     "converges": "settled at 80 % of the achievable rate or above",
@@ -57,7 +59,9 @@ def about(name: str, definitions: Mapping[str, Mapping[str, str]]) -> str:
 
 
 def _attributes(told: str, key: float | str | None = None) -> str:
-    sort = "" if key is None else f' data-key="{text(repr(key) if isinstance(key, float) else key)}"'
+    sort = (
+        "" if key is None else f' data-key="{text(repr(key) if isinstance(key, float) else key)}"'
+    )
     return sort + (f' title="{text(told)}"' if told else "")
 
 
@@ -66,10 +70,14 @@ def _wordy(cell: Cell) -> bool:
     return cell.head or isinstance(cell.key, str) or "class=" in cell.shown
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], label: str, kind: str = "") -> str:
+def table(
+    columns: Sequence[Column], rows: Iterable[Sequence[Cell]], label: str, kind: str = ""
+) -> str:
     """A table that a click on a column's name sorts, inside a box that scrolls."""
     listed = [list(row) for row in rows]
-    left = [" class=left" if any(_wordy(row[i]) for row in listed) else "" for i in range(len(columns))]
+    left = [
+        " class=left" if any(_wordy(row[i]) for row in listed) else "" for i in range(len(columns))
+    ]
     heads = [
         f'<th scope="col"{side}{_attributes(column.told)}>'
         f'<button type="button">{text(column.name)}</button></th>'
@@ -80,17 +88,25 @@ def table(columns: Sequence[Column], rows: Iterable[Sequence[Cell]], label: str,
         cells = []
         for side, cell in zip(left, row, strict=True):
             tag, scope = ("th", ' scope="row"') if cell.head else ("td", "")
-            cells.append(f"<{tag}{scope}{side}{_attributes(cell.told, cell.key)}>{cell.shown}</{tag}>")
+            cells.append(
+                f"<{tag}{scope}{side}{_attributes(cell.told, cell.key)}>{cell.shown}</{tag}>"
+            )
         lines.append(f"<tr>{''.join(cells)}</tr>")
     return (
         f'<div class="scroll {kind}" role="region" aria-label="{text(label)}" tabindex="0"><table>'
-        f"<thead><tr>{''.join(heads)}</tr></thead><tbody>\n" + "\n".join(lines) + "\n</tbody></table></div>"
+        f"<thead><tr>{''.join(heads)}</tr></thead><tbody>\n"
+        + "\n".join(lines)
+        + "\n</tbody></table></div>"
     )
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
     """Names and what they are (markup), in two columns."""
-    return "<dl>" + "".join(f"<dt>{text(name)}</dt><dd>{shown}</dd>" for name, shown in pairs) + "</dl>"
+    return (
+        "<dl>"
+        + "".join(f"<dt>{text(name)}</dt><dd>{shown}</dd>" for name, shown in pairs)
+        + "</dl>"
+    )
 
 
 def section(title: str, body: str) -> str:
@@ -100,7 +116,9 @@ def section(title: str, body: str) -> str:
 
 def folded(title: str, body: str, kind: str = "") -> str:
     """What is there on demand; on paper it is open."""
-    return f"<details{kind and f' class={kind}'}><summary>{text(title)}</summary>\n{body}\n</details>"
+    return (
+        f"<details{kind and f' class={kind}'}><summary>{text(title)}</summary>\n{body}\n</details>"
+    )
 
 
 def badge(word: str) -> str:
@@ -112,7 +130,9 @@ def verdict(word: str, share: str, reason: str = "") -> Cell:
     """A verdict with how many runs came to it; sorted from good to bad."""
     key = float(-WORDS.index(word)) if word in WORDS else 1.0
     told = WORD_MEANINGS.get(word, "")
-    return Cell(f"{badge(word)} <small>{text(share)}</small>", key, f"{word}: {told}. {reason}".rstrip(". "))
+    return Cell(
+        f"{badge(word)} <small>{text(share)}</small>", key, f"{word}: {told}. {reason}".rstrip(". ")
+    )
 
 
 def number(value: Number, digits: int = 4) -> str:
@@ -163,4 +183,6 @@ def measures(values: Mapping[str, Any], definitions: Mapping[str, Mapping[str, s
         shown = Cell(number(value if value is None else value * scale), value)
         words = [Cell(text(word), word) for word in (unit, told["definition"])]
         rows.append([name_cell(name)._replace(told=about(name, definitions)), shown, *words])
-    return table([Column(head) for head in ("measure", "value", "unit", "definition")], rows, "measures")
+    return table(
+        [Column(head) for head in ("measure", "value", "unit", "definition")], rows, "measures"
+    )

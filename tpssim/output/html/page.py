@@ -24,7 +24,8 @@ def _silent(done: int, total: int) -> None:
 def page(folder: Path, progress: Progress = _silent) -> str:
     """One self-contained HTML page of a results folder; raises `InputError`.
 
-    It shows what the folder holds and runs nothing; `progress(done, total)` is called as pictures are drawn.
+    It shows what the folder holds and runs nothing; `progress(done, total)` is called as pictures
+    are drawn.
     """
     result = read_result(folder)
     kind = sections.KINDS.get(result.verb, sections.other)
@@ -53,19 +54,26 @@ def _heading(result: Result) -> str:
         where = next(iter(arenas)) if len(arenas) == 1 else f"{len(arenas)} scenarios"
         return f"{len(throttles)} throttle{'s' if len(throttles) > 1 else ''} on {where}"
     if result.verb == "league":
-        return f"{len(summary['standings'])} throttles on {len(summary['halves'])} scenarios, ranked"
+        return (
+            f"{len(summary['standings'])} throttles on {len(summary['halves'])} scenarios, ranked"
+        )
     if result.verb == "tune":
         names = summary["scenarios"]
         return (
-            f"{summary['controller']} tuned on {names[0] if len(names) == 1 else f'{len(names)} scenarios'}"
+            f"{summary['controller']} tuned on"
+            f" {names[0] if len(names) == 1 else f'{len(names)} scenarios'}"
         )
     if result.verb == "replay":
         rivals = len(summary["numbers"]) - 2  # beside the recorded law, live and simulated
         return f"{summary['recording']['controller']}, live, decided again" + (
-            f"; and what {rivals} other law{'s' if rivals > 1 else ''} would have done" if rivals > 0 else ""
+            f"; and what {rivals} other law{'s' if rivals > 1 else ''} would have done"
+            if rivals > 0
+            else ""
         )
     if isinstance(summary.get("controller"), str):
-        where = f" on {summary['scenario']}" if isinstance(summary.get("scenario"), str) else ", live"
+        where = (
+            f" on {summary['scenario']}" if isinstance(summary.get("scenario"), str) else ", live"
+        )
         return f"{summary['controller']}{where}"
     return result.folder.resolve().name
 
@@ -94,7 +102,8 @@ def _definitions(result: Result) -> str:
         parts.append(f'<h3>Verdicts</h3><dl class="told">{words}</dl>')
     if known := MEASURES if result.verb == "tune" else result.definitions():
         rows = "".join(
-            f"<dt>{text(name)} <small>{text(told.get('unit', ''))}</small></dt><dd>{text(told['definition'])}"
+            f"<dt>{text(name)}"
+            f" <small>{text(told.get('unit', ''))}</small></dt><dd>{text(told['definition'])}"
             + (f" <small>({text(told['source'])})</small>" if "source" in told else "")
             + "</dd>"
             for name, told in known.items()
@@ -105,7 +114,9 @@ def _definitions(result: Result) -> str:
 
 def _provenance(result: Result) -> str:
     """What made the numbers, and how to make them again."""
-    known = {k: v for k, v in result.summary.items() if not isinstance(v, dict | list) and k != "command"}
+    known = {
+        k: v for k, v in result.summary.items() if not isinstance(v, dict | list) and k != "command"
+    }
     run = {k: v for k, v in result.run.items() if k not in ("command", "files")}
     command = f'<pre class="command"><code>{text(result.run["command"])}</code></pre>'
     again = f"<p>The command that makes these numbers again:</p>{command}"

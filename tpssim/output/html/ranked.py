@@ -8,7 +8,16 @@ from typing import Any
 from tpssim.core.statistics import CONFIDENCE
 from tpssim.output.html import drawings
 from tpssim.output.html.generic import cell
-from tpssim.output.html.markup import Cell, Column, estimate, name_cell, section, table, text, verdict
+from tpssim.output.html.markup import (
+    Cell,
+    Column,
+    estimate,
+    name_cell,
+    section,
+    table,
+    text,
+    verdict,
+)
 from tpssim.output.html.reading import Result
 
 Progress = Callable[[int, int], None]
@@ -45,7 +54,10 @@ def _standings(summary: Mapping[str, Any], rows: list[Mapping[str, Any]], label:
         Column("on", "scenarios where its valve acts"),
         Column("score", "weighted geometric mean of its parts, from 0 to 1 (best)"),
         Column("behind", f"score of the first - its own, on the scenarios of both; ±: {BEHIND}"),
-        *(Column(name, f"{part['definition']}; weight {part['weight']:g}") for name, part in parts.items()),
+        *(
+            Column(name, f"{part['definition']}; weight {part['weight']:g}")
+            for name, part in parts.items()
+        ),
         *(Column(name, f"mean score on the {name} scenarios") for name in halves),
     ]
     return table(
@@ -69,7 +81,9 @@ def _standings(summary: Mapping[str, Any], rows: list[Mapping[str, Any]], label:
 
 def _cells(summary: Mapping[str, Any]) -> str:
     names = [*summary["parts"]]
-    columns = [Column(head) for head in ("scenario", "half", "throttle", "verdict", "score", *names)]
+    columns = [
+        Column(head) for head in ("scenario", "half", "throttle", "verdict", "score", *names)
+    ]
     rows = [
         [
             name_cell(row["scenario"]),

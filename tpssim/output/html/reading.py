@@ -39,7 +39,9 @@ class Result(NamedTuple):
 
 
 def read_result(folder: Path) -> Result:
-    """The results in a folder; every number in them is one, and what a page reads of them is there."""
+    """The results in a folder; every number in them is one, and what a page reads of them is
+    there.
+    """
     allowed = "allowed: a folder that compare, sweep, live or another verb of tpssim wrote"
     with contextlib.suppress(OSError):
         recover(through_links(folder))
@@ -66,12 +68,18 @@ def read_result(folder: Path) -> Result:
 
 def damaged(path: Path, what: str, version: str) -> InputError:
     """The error for a file of ours that is not as we write it."""
-    by = "" if version == VERSION else f" (written by tpssim {version}, this is {VERSION}: run it again)"
+    by = (
+        ""
+        if version == VERSION
+        else f" (written by tpssim {version}, this is {VERSION}: run it again)"
+    )
     return InputError(f"{str(path)!r}: {what}{by}")
 
 
 class _Known(dict[str, Any]):
-    """An object of a summary; a name that it lacks is an error that says where it was looked for."""
+    """An object of a summary; a name that it lacks is an error that says where it was looked
+    for.
+    """
 
     where = ""
     path = Path()
@@ -84,21 +92,29 @@ class _Known(dict[str, Any]):
             return [cls.of(item, path, version, f"{where}{i} > ") for i, item in enumerate(value)]
         if not isinstance(value, dict):
             return value
-        known = cls((name, cls.of(v, path, version, f"{where}{name} > ")) for name, v in value.items())
+        known = cls(
+            (name, cls.of(v, path, version, f"{where}{name} > ")) for name, v in value.items()
+        )
         known.where, known.path, known.version = where, path, version
         return known
 
     def __missing__(self, name: str) -> Any:
-        raise damaged(self.path, f"{self.where}{name} is missing; allowed: as tpssim writes it", self.version)
+        raise damaged(
+            self.path, f"{self.where}{name} is missing; allowed: as tpssim writes it", self.version
+        )
 
 
 def _object(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
     except (OSError, ValueError) as error:
-        raise InputError(f"{str(path)!r} cannot be read as JSON: {error}".splitlines()[0]) from error
+        raise InputError(
+            f"{str(path)!r} cannot be read as JSON: {error}".splitlines()[0]
+        ) from error
     except RecursionError as error:
-        raise InputError(f"{str(path)!r} is nested too deeply; allowed: {DEEPEST} levels") from error
+        raise InputError(
+            f"{str(path)!r} is nested too deeply; allowed: {DEEPEST} levels"
+        ) from error
     if not isinstance(found, dict):
         raise InputError(f"{str(path)!r} holds no JSON object; allowed: a file that tpssim wrote")
     if what := _unsound(found):
@@ -119,7 +135,10 @@ def _unsound(document: Any) -> str:
             return f"{where[:60]}... is nested too deeply; allowed: {DEEPEST} levels"
         if isinstance(value, dict | list):
             items = value.items() if isinstance(value, dict) else enumerate(value)
-            left += [(f"{where} > {name}" if where else str(name), inner, depth + 1) for name, inner in items]
+            left += [
+                (f"{where} > {name}" if where else str(name), inner, depth + 1)
+                for name, inner in items
+            ]
         elif isinstance(value, int | float) and not abs(value) <= sys.float_info.max:
             return f"{where} is {str(value)[:20]}; allowed: a number that a float holds"
     return ""

@@ -7,7 +7,17 @@ from typing import Any
 
 from tpssim.output.html import drawings
 from tpssim.output.html.compared import Progress
-from tpssim.output.html.markup import Cell, Column, facts, measures, name_cell, number, section, table, text
+from tpssim.output.html.markup import (
+    Cell,
+    Column,
+    facts,
+    measures,
+    name_cell,
+    number,
+    section,
+    table,
+    text,
+)
 from tpssim.output.html.reading import Result
 from tpssim.output.meanings import MEANINGS
 
@@ -22,11 +32,17 @@ NUMBERS = {
         "95th - 5th percentile of the commanded rate of the whole run, over its mean",
     ),
     "response_p50": ("response p50", 1e3, "ms", "median of completion - scheduled release"),
-    "response_p99": ("response p99", 1e3, "ms", "99th percentile of completion - scheduled release"),
+    "response_p99": (
+        "response p99",
+        1e3,
+        "ms",
+        "99th percentile of completion - scheduled release",
+    ),
 }
 CAVEAT = (
-    "Simulated calls take as long as recorded ones of the same moment did. That the service may have been "
-    "slow because of the calls themselves is not in it: a law that sends more is flattered."
+    "Simulated calls take as long as recorded ones of the same moment did. That the service may"
+    " have been slow because of the calls themselves is not in it: a law that sends more is"
+    " flattered."
 )
 
 
@@ -47,23 +63,33 @@ def replay(result: Result, progress: Progress) -> Iterator[str]:
     laws = _laws(summary["numbers"])
     if flattered := summary["flattered"]:
         names = text(", ".join(flattered))
-        laws += f"<p><b>{names}</b>: more than was recorded, of calls that overlapped. Do not rely on it.</p>"
+        laws += (
+            f"<p><b>{names}</b>: more than was recorded, of calls that overlapped. Do not rely on"
+            " it.</p>"
+        )
     without = f"<p>{text(summary['without'])}</p>" if summary["without"] else ""
     yield section("At a glance", facts(told) + laws + f"<p>{CAVEAT}</p>{without}")
     picture = result.folder / "replay.png"
     if picture.is_file():
         label = "commanded and delivered rate over time: live, and what each law would have done"
-        yield section("Rates", drawings.figure(drawings.embedded(picture, label), text(label), "wide"))
+        yield section(
+            "Rates", drawings.figure(drawings.embedded(picture, label), text(label), "wide")
+        )
     progress(1, 1)
     if live := {k: v for k, v in summary["report"].items() if k in MEANINGS}:
-        known = {name: {"unit": unit, "definition": told} for name, (unit, told) in MEANINGS.items()}
+        known = {
+            name: {"unit": unit, "definition": told} for name, (unit, told) in MEANINGS.items()
+        }
         yield section("The live run in numbers", measures(live, known))
 
 
 def _laws(numbers: Mapping[str, Mapping[str, Any]]) -> str:
     columns = [
         Column("law", "live: as it went; simulated: on the service times of the recording"),
-        *(Column(f"{head} {unit}", f"{head}, {unit}: {told}") for head, _, unit, told in NUMBERS.values()),
+        *(
+            Column(f"{head} {unit}", f"{head}, {unit}: {told}")
+            for head, _, unit, told in NUMBERS.values()
+        ),
     ]
     rows = [
         [

@@ -1,4 +1,6 @@
-"""What a page tells of a result: a function for each verb whose results are known, one for all others."""
+"""What a page tells of a result: a function for each verb whose results are known, one for all
+others.
+"""
 
 from __future__ import annotations
 
@@ -44,9 +46,9 @@ def sweep(result: Result, progress: Progress) -> Iterator[str]:
     )
     calls = sum(point["calls"] for point in points)
     lead = (
-        f"<p><b>{text(summary['controller'])}</b> on <b>{text(summary['scenario'])}</b>: "
-        f"{len(points)} points of {text(' x '.join(factors))}, {summary['replications']} replications each, "
-        f"{calls:,} calls.</p>"
+        f"<p><b>{text(summary['controller'])}</b> on <b>{text(summary['scenario'])}</b>:"
+        f" {len(points)} points of {text(' x '.join(factors))}, {summary['replications']}"
+        f" replications each, {calls:,} calls.</p>"
     )
     best = min(points, key=_merit)
     if best["achieved"] is not None:
@@ -82,7 +84,9 @@ def sweep(result: Result, progress: Progress) -> Iterator[str]:
 
 
 def _merit(point: Mapping[str, Any]) -> tuple[float, float, float]:
-    return merit(*(point[name] for name in ("verdict", "verdict_share", "achieved", "response_p99")))
+    return merit(
+        *(point[name] for name in ("verdict", "verdict_share", "achieved", "response_p99"))
+    )
 
 
 def _points(result: Result) -> str:
@@ -90,7 +94,9 @@ def _points(result: Result) -> str:
     shown = {**SHOWN, "lateness_p99": ("late us", 1e6, 0)}
     columns = [
         *(
-            Column(name, f"{name} ({unit}): a factor of the sweep" if unit else "a factor of the sweep")
+            Column(
+                name, f"{name} ({unit}): a factor of the sweep" if unit else "a factor of the sweep"
+            )
             for name, unit in summary["factors"].items()
         ),
         Column("verdict", "what the majority of the runs came to, and how many of them"),
@@ -104,7 +110,9 @@ def _points(result: Result) -> str:
             for v in (point[name] for name in summary["factors"])
         ]
         row.append(
-            verdict(point["verdict"], f"{round(point['verdict_share'] * runs)}/{runs}", point["failure"])
+            verdict(
+                point["verdict"], f"{round(point['verdict_share'] * runs)}/{runs}", point["failure"]
+            )
         )
         for metric, (_, scale, digits) in shown.items():
             mean, low, high = (point[name] for name in (metric, f"{metric}_low", f"{metric}_high"))
@@ -113,7 +121,10 @@ def _points(result: Result) -> str:
             found = {"mean": mean, "low": low, "high": high, "n": n, "never": never}
             row.append(estimate(found, scale, digits))
         rows.append(row)
-    more = "<p>Every measure of every point, with its interval, is in points.csv beside the summary.</p>"
+    more = (
+        "<p>Every measure of every point, with its interval, is in points.csv beside the"
+        " summary.</p>"
+    )
     return table(columns, rows, "points", "tall") + more
 
 
@@ -142,7 +153,9 @@ def live(result: Result, progress: Progress) -> Iterator[str]:
     if drawn:
         yield section("Rates", drawings.figure(drawn, "", "wide"))
     progress(1, 1)
-    yield section("Numbers", measures({k: v for k, v in report.items() if k != "verdict"}, definitions))
+    yield section(
+        "Numbers", measures({k: v for k, v in report.items() if k != "verdict"}, definitions)
+    )
     if summary["failures"]:
         rows = [[name_cell(k), Cell(f"{n:,}", float(n))] for k, n in summary["failures"].items()]
         yield section("Failures", table([Column("failure"), Column("calls")], rows, "failures"))
@@ -195,7 +208,8 @@ def other(result: Result, progress: Progress) -> Iterator[str]:
     if pictures:
         yield section("Pictures", drawings.figures(pictures, "pictures"))
     yield section(
-        "Results", generic({k: v for k, v in result.summary.items() if k not in hidden}, result.definitions())
+        "Results",
+        generic({k: v for k, v in result.summary.items() if k not in hidden}, result.definitions()),
     )
 
 

@@ -1,7 +1,7 @@
 """What a page reads of a summary: the shape of each verb's.
 
-Only what is read is written down here: a summary may hold more. `float | None` is a number that may not
-exist (a mean of nothing, a time that was never reached).
+Only what is read is written down here: a summary may hold more. `float | None` is a number that may
+not exist (a mean of nothing, a time that was never reached).
 """
 
 from __future__ import annotations

@@ -33,8 +33,12 @@ MEASURES = {name: metric._asdict() for name, metric in METRICS.items()}
 PICTURES = {
     "pareto": "both objectives of every setting, the front, the default and the chosen one",
     "convergence": "the objective of every setting in the order of the search, and the best so far",
-    "profile": "the objective over each parameter: a flat bottom means that its exact value matters little",
-    "sensitivity": "which parameters the objective depends on: alone (first), and with the others (total)",
+    "profile": (
+        "the objective over each parameter: a flat bottom means that its exact value matters little"
+    ),
+    "sensitivity": (
+        "which parameters the objective depends on: alone (first), and with the others (total)"
+    ),
 }
 LISTED = 5  # measures that are named as given up
 
@@ -50,8 +54,8 @@ def tune(result: Result, progress: Progress) -> Iterator[str]:
     counts = f", of which the {text(summary['robust'])} counts" if len(names) > 1 else ""
     found = "did no better than the default, which stays" if summary["keeps_default"] else "is"
     lead = (
-        f"<p><b>{text(summary['controller'])}</b> tuned on {text(', '.join(names))}{counts}: the best of "
-        f"{summary['settings']:,} settings, in {summary['runs']:,} runs, {found}</p>"
+        f"<p><b>{text(summary['controller'])}</b> tuned on {text(', '.join(names))}{counts}: the"
+        f" best of {summary['settings']:,} settings, in {summary['runs']:,} runs, {found}</p>"
     )
     yield section("At a glance", lead + line + facts(told))
     drawn = []
@@ -105,7 +109,9 @@ def _gains(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _sense(aim: Mapping[str, Any]) -> tuple[str, str, float, float]:
-    """What an objective is called, which way is better, and how a loss is shown: start + sign x loss."""
+    """What an objective is called, which way is better, and how a loss is shown: start + sign x
+    loss.
+    """
     match aim.get("sense"):  # an earlier version has none
         case {"name": str(name), "better": str(better), "start": float(start), "sign": float(sign)}:
             return name, better, start, sign
@@ -134,7 +140,9 @@ def _size(change: Mapping[str, Any]) -> tuple[int, float]:
 
 
 def _mean(change: Mapping[str, Any], which: str) -> str:
-    """A mean of a change; "never" where all runs are without an end, with how many of them where some are."""
+    """A mean of a change; "never" where all runs are without an end, with how many of them where
+    some are.
+    """
     mean, never = change[which], change["never"][("default", "tuned").index(which)]
     if mean is None:
         return "never" if never else "-"
@@ -152,8 +160,8 @@ def _how_sure(summary: Mapping[str, Any]) -> str:
     if summary["within"] is None or not standing:
         return said
     return (
-        f"{said}: in the median run at most {number(summary['within'], 2)} worse than the best of them "
-        f"({assumption(n, CONFIDENCE)}); {standing} may do best there"
+        f"{said}: in the median run at most {number(summary['within'], 2)} worse than the best of"
+        f" them ({assumption(n, CONFIDENCE)}); {standing} may do best there"
     )
 
 
@@ -198,14 +206,19 @@ def _scenarios(summary: Mapping[str, Any]) -> str:
                 [
                     *row,
                     verdict(found["verdict"], f"{found['share']:.0%}"),
-                    *(estimate(found["measures"][m], scale, d) for m, (_, scale, d) in SHOWN.items()),
+                    *(
+                        estimate(found["measures"][m], scale, d)
+                        for m, (_, scale, d) in SHOWN.items()
+                    ),
                 ]
             )
             measures = found["measures"].items()
             numbers.append([*row, *(estimate(e, scaled(METRICS[m].unit)[0]) for m, e in measures)])
     shown = [Column(head, about(metric, MEASURES)) for metric, (head, _, _) in SHOWN.items()]
     all_of_them = table(every, numbers, "every measure by scenario")
-    return table([*short, *shown], rows, "by scenario") + folded("Every measure", all_of_them, "screen")
+    return table([*short, *shown], rows, "by scenario") + folded(
+        "Every measure", all_of_them, "screen"
+    )
 
 
 def _changes(summary: Mapping[str, Any]) -> str:
@@ -216,7 +229,8 @@ def _changes(summary: Mapping[str, Any]) -> str:
         Column("default", "mean of the default, in the unit of the measure"),
         Column("tuned", "mean of the chosen setting, in the unit of the measure"),
         Column(
-            "difference", "tuned - default in paired runs; ± of the median run, for all measures together"
+            "difference",
+            "tuned - default in paired runs; ± of the median run, for all measures together",
         ),
         Column("unit"),
     ]
@@ -248,14 +262,25 @@ def _finalists(summary: Mapping[str, Any]) -> str:
     names = [aim["name"] for aim in summary["objectives"]]
     searched: Sequence[Mapping[str, Any]] = summary["searched"]
     columns = [
-        *(Column(axis["name"], f"a parameter ({axis['unit']})" if axis["unit"] else "") for axis in searched),
-        *(Column(f"{name}: search", "what the search found, with the seeds it chose by") for name in names),
         *(
-            Column(f"{name}: fresh", f"mean on fresh seeds, ± {100.0 * EACH:.4g} % for the median run")
+            Column(axis["name"], f"a parameter ({axis['unit']})" if axis["unit"] else "")
+            for axis in searched
+        ),
+        *(
+            Column(f"{name}: search", "what the search found, with the seeds it chose by")
+            for name in names
+        ),
+        *(
+            Column(
+                f"{name}: fresh", f"mean on fresh seeds, ± {100.0 * EACH:.4g} % for the median run"
+            )
             for name in names
         ),
         Column("replications", "fresh ones that it was run for"),
-        Column("kept", "may do as well in the median run; of two objectives: on the front of fresh seeds"),
+        Column(
+            "kept",
+            "may do as well in the median run; of two objectives: on the front of fresh seeds",
+        ),
     ]
     rows = []
     for one in summary["finalists"]:

@@ -1,6 +1,7 @@
 """What all pictures share: colours, dashes, and how a picture is kept.
 
-Colours are Okabe and Ito's, which colour-blind readers can tell apart; lines differ in width and dashes too.
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; lines differ in width and
+dashes too.
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def svg(figure: Figure) -> str:
     """The figure as SVG whose text is text; equal figures give equal bytes."""
     with (
         io.StringIO() as file,
-        rc_context({"svg.fonttype": "none", "svg.hashsalt": "tpssim", "path.simplify_threshold": 0.4}),
+        rc_context(
+            {"svg.fonttype": "none", "svg.hashsalt": "tpssim", "path.simplify_threshold": 0.4}
+        ),
     ):
         figure.savefig(file, format="svg", metadata={"Date": None})
         return file.getvalue()

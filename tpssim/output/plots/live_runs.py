@@ -1,4 +1,6 @@
-"""One live run over time: what was released against the ceiling, what acted, how long calls took."""
+"""One live run over time: what was released against the ceiling, what acted, how long calls
+took.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,23 @@ if TYPE_CHECKING:
 
 BINS = 120  # of a run, at most
 FEW = 4.0  # slots in a bin, at least: one release in a short bin would look like many a second
-STEPS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)  # s
+STEPS = (
+    0.1,
+    0.2,
+    0.5,
+    1.0,
+    2.0,
+    5.0,
+    10.0,
+    20.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+    1800.0,
+    3600.0,
+)  # s
 
 
 @record
@@ -43,7 +61,9 @@ def live_figure(title: str, run: LiveRun) -> Figure:
     figure = Figure(figsize=(9.0, 8.0 if limited else 5.8), layout="constrained", dpi=110)
     axes = list(figure.subplots(3 if limited else 2, 1, sharex=True))
     width = _bin(run)
-    edges = np.append(np.arange(0.0, run.duration - 0.5 * width, width), run.duration)  # the last: 0.5 to 1.5
+    edges = np.append(
+        np.arange(0.0, run.duration - 0.5 * width, width), run.duration
+    )  # the last: 0.5 to 1.5
     _draw_rates(axes[0], run, edges)
     if limited:
         _draw_flight(axes[1], run, edges)
@@ -59,7 +79,9 @@ def live_figure(title: str, run: LiveRun) -> Figure:
 
 
 def _bin(run: LiveRun) -> float:
-    """How long a bin is, s: so that there are not too many, and that some releases fit in each as wanted."""
+    """How long a bin is, s: so that there are not too many, and that some releases fit in each as
+    wanted.
+    """
     fastest = max((level for _, level in run.ceiling if level < math.inf), default=0.0)
     least = max(run.duration / BINS, FEW / fastest if fastest > 0.0 else 0.0)
     return min(next((step for step in STEPS if step >= least), least), run.duration)
@@ -83,7 +105,9 @@ def _draw_rates(ax: Axes, run: LiveRun, edges: Array) -> None:
         )
     if np.isfinite(run.rate).any():
         shown_rate = np.where(np.isfinite(run.rate), run.rate, np.nan)
-        ax.step(run.released, shown_rate, where="post", color=ORANGE, lw=0.9, label="commanded rate")
+        ax.step(
+            run.released, shown_rate, where="post", color=ORANGE, lw=0.9, label="commanded rate"
+        )
     ax.set_ylim(0.0, 1.15 * most or 1.0)
     ax.set_ylabel("calls per second")
 
@@ -108,7 +132,9 @@ def _draw_flight(ax: Axes, run: LiveRun, edges: Array) -> None:
 def _draw_latency(ax: Axes, run: LiveRun, edges: Array) -> None:
     """By the time of the release: a call that takes long stands where it began."""
     there = np.isfinite(run.latency)
-    place = np.clip(np.searchsorted(edges, run.released[there], side="right") - 1, 0, len(edges) - 2)
+    place = np.clip(
+        np.searchsorted(edges, run.released[there], side="right") - 1, 0, len(edges) - 2
+    )
     took = run.latency[there]
     scale, unit = (1e3, "ms") if not len(took) or np.median(took) < 1.0 else (1.0, "s")
     middle = (edges[:-1] + edges[1:]) / 2.0

@@ -27,7 +27,9 @@ def analysis_figure(
     levels: Sequence[tuple[str, float]],
     span: tuple[float, float],
 ) -> Figure:
-    """A loop in the complex plane (left out if there are no curves), and a run with levels over a span."""
+    """A loop in the complex plane (left out if there are no curves), and a run with levels over a
+    span.
+    """
     loops = len(curves) > 0
     figure = Figure(figsize=(11.0 if loops else 7.0, 5.2), layout="constrained", dpi=110)
     axes = figure.subplots(1, 2 if loops else 1, squeeze=False)[0]
@@ -36,7 +38,9 @@ def analysis_figure(
         axes[0].set_title(caption, fontsize=10)
     ax = axes[-1]
     draw_run(ax, panel, frame, top_of([panel], frame))
-    for (label, level), dashes in zip(levels, ((0, (6, 2)), (0, (1, 1)), (0, (3, 1, 1, 1))), strict=False):
+    for (label, level), dashes in zip(
+        levels, ((0, (6, 2)), (0, (1, 1)), (0, (3, 1, 1, 1))), strict=False
+    ):
         text = f"{label} {level:.3g}/s"
         ax.plot(span, [level, level], color=PRODUCERS[1], lw=2.2, ls=dashes, label=text, zorder=4)
     ax.set_xlabel("time (s)")
@@ -47,7 +51,9 @@ def analysis_figure(
 
 
 def _draw_loop(
-    ax: Axes, curves: Sequence[tuple[str, NDArray[np.complex128]]], marks: Sequence[tuple[str, complex]]
+    ax: Axes,
+    curves: Sequence[tuple[str, NDArray[np.complex128]]],
+    marks: Sequence[tuple[str, complex]],
 ) -> None:
     """Curves of the complex plane around the points that matter."""
     ax.axhline(0.0, color=GREY, lw=0.8)
@@ -62,8 +68,13 @@ def _draw_loop(
         }
         ax.plot(near.real, near.imag, label=label, **style)
     for i, (label, at) in enumerate(marks):
-        look: dict[str, Any] = {"marker": "+ox"[i % 3], "color": (BLACK, ORANGE, PRODUCERS[0])[i % 3]}
-        ax.plot([at.real], [at.imag], ms=10, mew=2.0, ls="", mfc="none", zorder=5, label=label, **look)
+        look: dict[str, Any] = {
+            "marker": "+ox"[i % 3],
+            "color": (BLACK, ORANGE, PRODUCERS[0])[i % 3],
+        }
+        ax.plot(
+            [at.real], [at.imag], ms=10, mew=2.0, ls="", mfc="none", zorder=5, label=label, **look
+        )
     ax.set_xlim(-reach, 0.35 * reach)
     ax.set_ylim(-reach, 0.35 * reach)
     ax.set_aspect("equal")

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-#: Good is the strongest colour and bad warns. The colour-blind tell them apart, and so does a grey printer.
+#: Good is the strongest colour and bad warns. The colour-blind tell them apart, and so does a grey
+#: printer.
 WORD_COLOURS = {
     "stuck": "#7A0F0F",
     "oscillates": "#D55E00",
@@ -61,12 +62,14 @@ def heat_figure(
     better: str = "",
     made: Cells | None = None,
 ) -> Figure:
-    """A map of values, a row for each y, in colours that the colour-blind and grey printers keep in order.
+    """A map of values, a row for each y, in colours that the colour-blind and grey printers keep in
+    order.
 
-    With `words`, values are positions in them. A curve that lies off the map is named in the legend alone.
-    Ticks stand in the middle of cells, at values that were swept: cells at the border reach beyond these.
-    Light is good where `better` is more or less. `made` says of how many runs a cell is made: one in which
-    it never happens in some is black, whatever the others say; both are hatched and counted.
+    With `words`, values are positions in them. A curve that lies off the map is named in the legend
+    alone. Ticks stand in the middle of cells, at values that were swept: cells at the border reach
+    beyond these. Light is good where `better` is more or less. `made` says of how many runs a cell
+    is made: one in which it never happens in some is black, whatever the others say; both are
+    hatched and counted.
     """
     figure = Figure(figsize=(7.2, 5.2), layout="constrained", dpi=110)
     ax = figure.subplots()
@@ -85,7 +88,11 @@ def heat_figure(
     if handles:
         wide = max(len(str(handle.get_label())) for handle in handles) > 40
         figure.legend(
-            handles=handles, loc="outside lower center", ncols=1 if wide else 2, frameon=False, fontsize=9
+            handles=handles,
+            loc="outside lower center",
+            ncols=1 if wide else 2,
+            frameon=False,
+            fontsize=9,
         )
     return figure
 
@@ -120,11 +127,15 @@ def _draw_values(
     return [Patch(fc=GREY, ec=BLACK, lw=0.6, label="no value")] if np.isnan(values).any() else []
 
 
-def _draw_words(ax: Axes, edges: tuple[Array, Array], values: Array, words: Sequence[str]) -> list[Any]:
+def _draw_words(
+    ax: Axes, edges: tuple[Array, Array], values: Array, words: Sequence[str]
+) -> list[Any]:
     """Cells in the colours of words; what explains them."""
     colours = [WORD_COLOURS.get(word, GREY) for word in words]
     last = len(words) - 0.5
-    ax.pcolormesh(*edges, values, cmap=ListedColormap(colours), vmin=-0.5, vmax=last, rasterized=True)
+    ax.pcolormesh(
+        *edges, values, cmap=ListedColormap(colours), vmin=-0.5, vmax=last, rasterized=True
+    )
     there = np.unique(values).astype(int)
     return [Patch(fc=colours[i], ec=BLACK, lw=0.6, label=words[i]) for i in there]
 
@@ -154,15 +165,17 @@ def lines_over(
 ) -> tuple[Lines, str, bool]:
     """(lines, what they are a mean of, whether points are joined) of the points of a sweep.
 
-    A line for each setting of the other factors; where these are more than `MOST_LINES`, for each value of
-    `by` (default: the last), its points means over the rest. If `x` is no factor, the first that is left runs
-    along the lines, and points without a place on the axis are left out, as the note then says. Numbers rise
-    along a line and from line to line, in whatever order they were swept. The points of a sample lie on no
-    line.
+    A line for each setting of the other factors; where these are more than `MOST_LINES`, for each
+    value of `by` (default: the last), its points means over the rest. If `x` is no factor, the
+    first that is left runs along the lines, and points without a place on the axis are left out, as
+    the note then says. Numbers rise along a line and from line to line, in whatever order they were
+    swept. The points of a sample lie on no line.
     """
     places = {name: levels(point[i] for point in points) for i, name in enumerate(names)}
     placed = [x in places or math.isfinite(float(row.x)) for row in rows]
-    left_out = _left_out(x, [row for row, there in zip(rows, placed, strict=True) if not there], len(rows))
+    left_out = _left_out(
+        x, [row for row, there in zip(rows, placed, strict=True) if not there], len(rows)
+    )
     if math.prod(len(found) for found in places.values()) != len(points):
         return [("", list(itertools.compress(rows, placed)))], left_out, False
     along = x if x in places else next((name for name in names if name != by), names[0])
@@ -174,10 +187,14 @@ def lines_over(
     there: dict[Point, dict[Value, list[At]]] = {}
     for point, row in itertools.compress(zip(points, rows, strict=True), placed):
         at = dict(zip(names, point, strict=True))
-        there.setdefault(tuple(at[name] for name in apart), {}).setdefault(at[along], []).append(row)
+        there.setdefault(tuple(at[name] for name in apart), {}).setdefault(at[along], []).append(
+            row
+        )
     lines = [
         (
-            ", ".join(f"{name}={place_label(value)}" for name, value in zip(apart, setting, strict=True)),
+            ", ".join(
+                f"{name}={place_label(value)}" for name, value in zip(apart, setting, strict=True)
+            ),
             [mean_of(there[setting][place]) for place in places[along] if place in there[setting]],
         )
         for setting in itertools.product(*(places[name] for name in apart))
@@ -201,7 +218,8 @@ def mean_over(places: Mapping[str, Sequence[Value]], what: str = "mean") -> str:
     'mean over alpha (0.05, 0.2) and cv (5 values)'
     """
     told = [
-        f"{name} ({', '.join(map(place_label, found)) if len(found) < 5 else f'{len(found)} values'})"
+        f"{name}"
+        f" ({', '.join(map(place_label, found)) if len(found) < 5 else f'{len(found)} values'})"
         for name, found in places.items()
     ]
     return f"{what} over {' and '.join(told)}" if told else ""
@@ -214,8 +232,8 @@ def line_figure(
 
     `note` says what is not shown.
 
-    A point at which it never happens in some runs stands at the top with their number, not on the line; one
-    that some runs do not have is hollow.
+    A point at which it never happens in some runs stands at the top with their number, not on the
+    line; one that some runs do not have is hollow.
     """
     widest = max((len(label) for label, _ in lines), default=0)
     figure = Figure(figsize=(7.2 if widest < 20 else 8.8, 4.4), layout="constrained", dpi=110)

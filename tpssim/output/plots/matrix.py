@@ -26,10 +26,11 @@ def matrix_figure(
     values: Array,
     words: Sequence[Sequence[str]],
 ) -> Figure:
-    """A cell for each row and column: its value between 0 and 1 as colour and number, a word below it.
+    """A cell for each row and column: its value between 0 and 1 as colour and number, a word below
+    it.
 
-    `note` below all says what the cells are; `groups`: names of stretches of columns and how many each has;
-    `means`: a number for each row. A cell whose value is nan stays empty.
+    `note` below all says what the cells are; `groups`: names of stretches of columns and how many
+    each has; `means`: a number for each row. A cell whose value is nan stays empty.
     """
     width, height = max(6.0, 3.0 + 0.74 * len(columns)), 2.75 + 0.34 * len(rows)
     figure = Figure(figsize=(width, height), dpi=110)
@@ -42,11 +43,25 @@ def matrix_figure(
     for i, j in zip(*np.nonzero(np.isfinite(values)), strict=True):
         colour = "white" if values[i, j] < 0.55 else BLACK
         number = f"{values[i, j]:.2f}".removeprefix("0")
-        ax.text(j, i - 0.17, number, ha="center", va="center", fontsize=8.5, color=colour, fontweight="bold")
+        ax.text(
+            j,
+            i - 0.17,
+            number,
+            ha="center",
+            va="center",
+            fontsize=8.5,
+            color=colour,
+            fontweight="bold",
+        )
         ax.text(j, i + 0.25, words[i][j], ha="center", va="center", fontsize=6.5, color=colour)
     ax.set_yticks(range(len(rows)), labels=list(rows), fontsize=9)
     ax.set_xticks(
-        range(len(columns)), labels=list(columns), fontsize=9, rotation=40, ha="left", rotation_mode="anchor"
+        range(len(columns)),
+        labels=list(columns),
+        fontsize=9,
+        rotation=40,
+        ha="left",
+        rotation_mode="anchor",
     )
     ax.xaxis.tick_top()
     ax.set_xticks(np.arange(len(columns) + 1.0) - 0.5, minor=True)
@@ -57,14 +72,22 @@ def matrix_figure(
     edge, beside = len(columns) - 0.5, "offset points"
     for i, mean in enumerate(means):
         ax.annotate(
-            f"{mean:.3f}", (edge, i), (8, 0), textcoords=beside, va="center", fontsize=9, fontweight="bold"
+            f"{mean:.3f}",
+            (edge, i),
+            (8, 0),
+            textcoords=beside,
+            va="center",
+            fontsize=9,
+            fontweight="bold",
         )
     ax.annotate("mean", (edge, -0.5), (8, 4), textcoords=beside, va="bottom", fontsize=9)
     start = 0
     for name, count in groups:
         if count:
             ax.axvline(start - 0.5, color=BLACK, lw=1.5 if start else 0.0)
-            ax.text(start + count / 2.0 - 0.5, len(rows) - 0.3, name, ha="center", va="top", fontsize=10)
+            ax.text(
+                start + count / 2.0 - 0.5, len(rows) - 0.3, name, ha="center", va="top", fontsize=10
+            )
         start += count
     figure.text(0.5, 0.12 / height, note, ha="center", va="bottom", fontsize=9)
     figure.suptitle(title, fontsize=12, fontweight="bold", y=1.0 - 0.1 / height, va="top")

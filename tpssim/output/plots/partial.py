@@ -27,7 +27,14 @@ def draw_made(ax: Axes, edges: tuple[Array, Array], made: Cells) -> list[Patch]:
     never, missing = made.never > 0.0, (made.missing > 0.0) & (made.missing < made.runs)
     looks = (
         (never, made.never, BLACK, "white", "xx", "never in some runs (in how many)"),
-        (missing & ~never, made.missing, "none", ORANGE, "//", "some runs failed or lack it (how many)"),
+        (
+            missing & ~never,
+            made.missing,
+            "none",
+            ORANGE,
+            "//",
+            "some runs failed or lack it (how many)",
+        ),
     )
     handles = []
     for which, counts, face, ink, hatch, label in looks:
@@ -44,13 +51,19 @@ def draw_made(ax: Axes, edges: tuple[Array, Array], made: Cells) -> list[Patch]:
     return handles
 
 
-def draw_partial(ax: Axes, line: Sequence[At], x: Array, y: Array, colour: str, number: int) -> None:
-    """Points in which it never happens in some runs, at the top; hollow marks over those that some lack."""
+def draw_partial(
+    ax: Axes, line: Sequence[At], x: Array, y: Array, colour: str, number: int
+) -> None:
+    """Points in which it never happens in some runs, at the top; hollow marks over those that some
+    lack.
+    """
     beside: dict[str, Any]
     for at, place, value in zip(line, x, y, strict=True):
         if at.never:
             top, above = 0.97 - 0.06 * (number % 8), ax.get_xaxis_transform()
-            ax.plot([place], [top], "^", color=colour, ms=6, transform=above, clip_on=False, zorder=5)
+            ax.plot(
+                [place], [top], "^", color=colour, ms=6, transform=above, clip_on=False, zorder=5
+            )
             text = f"never {at.never}/{at.runs}"
             beside = {"xytext": (5, 0), "textcoords": "offset points", "xycoords": above}
             ax.annotate(text, (place, top), va="center", fontsize=7, color=colour, **beside)

@@ -36,7 +36,9 @@ ENTRY, LETTER = 2.1, 0.1  # inch: a column of the legend, a letter of the title
 
 
 def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
-    """Small multiples: the delivered and the commanded rate over time against what was achievable."""
+    """Small multiples: the delivered and the commanded rate over time against what was
+    achievable.
+    """
     columns = 2 if len(panels) == 4 else min(PER_ROW, len(panels))
     rows = -(-len(panels) // columns)
     above = 0.17 * max(panel.title.count("\n") for panel in panels)  # inch: titles of several lines
@@ -99,7 +101,9 @@ def panel_figure(panel: Panel, frame: Frame, top: float) -> Figure:
     """One run without title and legend, for a page that has them; `top` as of `top_of`."""
     figure = Figure(figsize=(3.9, 2.0), dpi=110)
     ax = figure.subplots()
-    figure.subplots_adjust(left=0.155, right=0.92 if panel.limited() else 0.97, bottom=0.235, top=0.95)
+    figure.subplots_adjust(
+        left=0.155, right=0.92 if panel.limited() else 0.97, bottom=0.235, top=0.95
+    )
     draw_run(ax, panel._replace(title=""), frame, top)
     ax.set_xlabel("time (s)", labelpad=2)
     ax.set_ylabel("calls per second", labelpad=2)
@@ -107,8 +111,8 @@ def panel_figure(panel: Panel, frame: Frame, top: float) -> Figure:
 
 
 def overlay_figure(title: str, panels: Sequence[Panel], frame: Frame, ceiling: str) -> Figure:
-    """Runs over one another: the commanded rate above, the delivered one below, and the limit where a law
-    has one; the first run stands out.
+    """Runs over one another: the commanded rate above, the delivered one below, and the limit where
+    a law has one; the first run stands out.
 
     `ceiling` says what the steps of the frame are.
     """
@@ -151,23 +155,36 @@ def overlay_figure(title: str, panels: Sequence[Panel], frame: Frame, ceiling: s
     figure.suptitle(title, fontsize=12, fontweight="bold")
     handles, labels = above.get_legend_handles_labels()
     ncols = 2 if len(labels) == 4 else 3
-    figure.legend(handles, labels, loc="outside lower center", ncols=ncols, frameon=False, fontsize=9)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=ncols, frameon=False, fontsize=9
+    )
     return figure
 
 
-def top_of(panels: Sequence[Panel], frame: Frame, margin: float = 1.3, width: float | None = None) -> float:
-    """Where the axis of runs that share it ends: above all that was delivered, or `margin` x target.
+def top_of(
+    panels: Sequence[Panel], frame: Frame, margin: float = 1.3, width: float | None = None
+) -> float:
+    """Where the axis of runs that share it ends: above all that was delivered, or `margin` x
+    target.
 
-    Twice the target at most: a storm goes beyond it and is named, as it would press the others flat.
+    Twice the target at most: a storm goes beyond it and is named, as it would press the others
+    flat.
     """
     width = frame.duration / 120.0 if width is None else width
-    peaks = [float(_binned(panel.completed, frame.duration, max(width, 1e-9))[1].max()) for panel in panels]
-    return max([margin * frame.target, *(1.05 * peak for peak in peaks if peak <= 2.0 * frame.target)])
+    peaks = [
+        float(_binned(panel.completed, frame.duration, max(width, 1e-9))[1].max())
+        for panel in panels
+    ]
+    return max(
+        [margin * frame.target, *(1.05 * peak for peak in peaks if peak <= 2.0 * frame.target)]
+    )
 
 
 def draw_run(ax: Axes, panel: Panel, frame: Frame, top: float) -> None:
     for i, (start, end) in enumerate(frame.shades):
-        ax.axvspan(start, end, color=GREY, alpha=0.45, lw=0, label="disturbance" if i == 0 else None)
+        ax.axvspan(
+            start, end, color=GREY, alpha=0.45, lw=0, label="disturbance" if i == 0 else None
+        )
     steps = panel.steps or frame.steps
     edges = np.array([start for start, _, _ in steps] + [frame.duration])
     ax.stairs(
@@ -199,7 +216,9 @@ def draw_run(ax: Axes, panel: Panel, frame: Frame, top: float) -> None:
 
 
 def _draw_limit(ax: Axes, panel: Panel) -> None:
-    """The limit, calls in flight, on an axis of its own at the right, which is logarithmic to base 2."""
+    """The limit, calls in flight, on an axis of its own at the right, which is logarithmic to base
+    2.
+    """
     right = ax.twinx()
     assert panel.limit is not None
     right.plot(panel.t, panel.limit, color=PURPLE, lw=0.8, label="limit, calls in flight (right)")

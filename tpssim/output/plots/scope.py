@@ -1,6 +1,7 @@
 """The picture of `explore`: one figure whose lines move. It takes arrays, so it can start no run.
 
-What does not change is drawn once; a new set of lines is drawn over it, which takes some milliseconds.
+What does not change is drawn once; a new set of lines is drawn over it, which takes some
+milliseconds.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ BASE = "#9A9A9A"
 
 @record
 class Curves(NamedTuple):
-    """What is drawn of a run: rates, 1/s, and response times, s, at the middle of `BINS` bins; nan: none."""
+    """What is drawn of a run: rates, 1/s, and response times, s, at the middle of `BINS` bins; nan:
+    none.
+    """
 
     commanded: Array
     delivered: Array
@@ -52,7 +55,9 @@ class Scope:
             for ax in (rate, latency):
                 ax.axvspan(start, end, color=GREY, alpha=0.4, lw=0)
         edges = np.array([start for start, _, _ in frame.steps] + [frame.duration])
-        rate.stairs([r for _, _, r in frame.steps], edges, baseline=None, color=BLACK, lw=1.2, ls="--")
+        rate.stairs(
+            [r for _, _, r in frame.steps], edges, baseline=None, color=BLACK, lw=1.2, ls="--"
+        )
         rate.plot(middle, baseline.delivered, color=BASE, lw=2.6)
         latency.plot(middle, baseline.median, color=BASE, lw=2.6)
         labels = {"delivered": BLUE, "commanded": ORANGE}
@@ -60,7 +65,9 @@ class Scope:
         self._lines: list[tuple[Any, Line2D]] = []
         for ax, names in ((rate, labels), (latency, told)):
             for (name, colour), width in zip(names.items(), (2.0, 1.1), strict=True):
-                (line,) = ax.plot(middle, np.full(BINS, np.nan), color=colour, lw=width, animated=True)
+                (line,) = ax.plot(
+                    middle, np.full(BINS, np.nan), color=colour, lw=width, animated=True
+                )
                 line.set_label(name)
                 self._lines.append((ax, line))
             ax.spines[["top", "right"]].set_visible(False)

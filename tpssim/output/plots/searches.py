@@ -30,7 +30,9 @@ Bar = tuple[float, float, float]
 
 @record
 class Column(NamedTuple):
-    """One parameter: its values in the order of the losses, and where the default and the best lie."""
+    """One parameter: its values in the order of the losses, and where the default and the best
+    lie.
+    """
 
     name: str
     values: Array
@@ -41,7 +43,9 @@ class Column(NamedTuple):
 
 @record
 class Shown(NamedTuple):
-    """How a loss is shown, `start + sign * loss`: of a score, which is better the more it is, the score."""
+    """How a loss is shown, `start + sign * loss`: of a score, which is better the more it is, the
+    score.
+    """
 
     start: float = 0.0
     sign: float = 1.0
@@ -50,7 +54,9 @@ class Shown(NamedTuple):
         return f"{objective} ({'less' if self.sign > 0.0 else 'more'} is better)"
 
     def turn(self, axis: Any) -> None:
-        """The values that are shown at the ticks of an axis of losses, and the better end where more is."""
+        """The values that are shown at the ticks of an axis of losses, and the better end where
+        more is.
+        """
         if self.sign > 0.0:
             return
         axis.set_inverted(True)
@@ -69,7 +75,9 @@ def convergence_figure(
     tuned: Bar,
     shown: Shown = LOSS,
 ) -> Figure:
-    """Every loss in the order of the search, the best so far, and what fresh seeds say of two settings."""
+    """Every loss in the order of the search, the best so far, and what fresh seeds say of two
+    settings.
+    """
     figure = Figure(figsize=(7.6, 4.4), layout="constrained", dpi=110)
     ax = figure.subplots()
     numbers = np.arange(1, len(losses) + 1)
@@ -77,7 +85,13 @@ def convergence_figure(
     ax.axvspan(0.5, screened + 0.5, color=GREY, alpha=0.3, lw=0, label="screen")
     ax.plot(numbers, losses, ".", ms=4, color=DIM, label="a setting", zorder=2)
     ax.step(
-        numbers, np.fmin.accumulate(losses), where="post", color=BLUE, lw=2.2, label="best so far", zorder=3
+        numbers,
+        np.fmin.accumulate(losses),
+        where="post",
+        color=BLUE,
+        lw=2.2,
+        label="best so far",
+        zorder=3,
     )
     for name, (mean, low, high), colour, dashes in (
         ("default, fresh seeds", default, BLACK, "--"),
@@ -102,7 +116,11 @@ def _upto(ax: Axes, losses: Array, others: Sequence[float]) -> None:
     there = losses[np.isfinite(losses)]
     low, middle, most = np.quantile(there, [0.0, 0.5, 0.98])
     known = [value for value in others if np.isfinite(value)]
-    top = max([min(most, middle + 4.0 * (middle - low)), *known]) if middle > low else max([most, *known])
+    top = (
+        max([min(most, middle + 4.0 * (middle - low)), *known])
+        if middle > low
+        else max([most, *known])
+    )
     bottom = min([low, *known])
     margin = 0.05 * (top - bottom) or 1.0
     ax.set_ylim(bottom - margin, top + margin)
@@ -127,7 +145,9 @@ def profile_figure(
     """Small multiples: every loss over each parameter, with the default and the chosen setting."""
     across = 2 if len(columns) == 4 else min(PER_ROW, len(columns))
     rows = -(-len(columns) // across)
-    figure = Figure(figsize=(max(5.0, 3.6 * across), 1.2 + 2.5 * rows), layout="constrained", dpi=110)
+    figure = Figure(
+        figsize=(max(5.0, 3.6 * across), 1.2 + 2.5 * rows), layout="constrained", dpi=110
+    )
     engine: Any = figure.get_layout_engine()
     engine.set(w_pad=0.12)  # inches: the outermost labels of two panels stay apart
     axes = figure.subplots(rows, across, sharey=True, squeeze=False)
@@ -171,7 +191,9 @@ def pareto_figure(
     knee: int,
     shown: tuple[Shown, Shown] = (LOSS, LOSS),
 ) -> Figure:
-    """Two losses against each other: every setting, the front and the default (the last) on fresh seeds."""
+    """Two losses against each other: every setting, the front and the default (the last) on fresh
+    seeds.
+    """
     figure = Figure(figsize=(7.2, 5.0), layout="constrained", dpi=110)
     ax = figure.subplots()
     ax.plot(*losses, ".", ms=4, color=DIM, alpha=0.7, label="a setting of the search", zorder=2)
@@ -221,7 +243,9 @@ def pareto_figure(
 
 
 def sensitivity_figure(title: str, names: Sequence[str], first: Array, total: Array) -> Figure:
-    """Shares of the variance by parameter: alone and with all interactions (rows of mean, low, high)."""
+    """Shares of the variance by parameter: alone and with all interactions (rows of mean, low,
+    high).
+    """
     order = np.argsort(total[:, 0], kind="stable")
     figure = Figure(figsize=(7.2, 1.6 + 0.55 * len(names)), layout="constrained", dpi=110)
     ax = figure.subplots()
@@ -245,7 +269,9 @@ def sensitivity_figure(title: str, names: Sequence[str], first: Array, total: Ar
     ax.axvline(0.0, color=BLACK, lw=0.8)
     ax.set_yticks(y, labels=[names[i] for i in order])
     ax.set_xlabel("share of the variance of the objective over the search ranges, with intervals")
-    ax.set_xlim(min(0.0, float(np.nanmin(first[:, :2])) - 0.03), max(1.0, float(np.nanmax(total)) + 0.03))
+    ax.set_xlim(
+        min(0.0, float(np.nanmin(first[:, :2])) - 0.03), max(1.0, float(np.nanmax(total)) + 0.03)
+    )
     ax.set_title(title, fontsize=11, fontweight="bold")
     ax.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=2, frameon=False, fontsize=9)

@@ -26,7 +26,9 @@ def is_numeric(places: Sequence[Value]) -> bool:
 
 
 def cell_edges(values: Sequence[float]) -> tuple[Array, bool]:
-    """Edges of cells around the values, and whether those are spaced evenly on a logarithmic scale."""
+    """Edges of cells around the values, and whether those are spaced evenly on a logarithmic
+    scale.
+    """
     v = np.asarray(values, dtype=np.float64)
     if len(v) == 1:
         return np.array([v[0] - 0.5, v[0] + 0.5]), False
@@ -39,7 +41,9 @@ def cell_edges(values: Sequence[float]) -> tuple[Array, bool]:
 
 
 def label_values(axis: Any, label: str, places: Sequence[Value] = ()) -> None:
-    """What an axis of numbers measures; seconds and shares have their unit (ms, %) at each tick instead."""
+    """What an axis of numbers measures; seconds and shares have their unit (ms, %) at each tick
+    instead.
+    """
     log = axis.get_scale() == "log"
     if places:
         ticks = spaced([float(place) for place in places], log)
@@ -62,7 +66,8 @@ def without_unit(label: str) -> str:
 
 
 def spaced(values: Sequence[float], log: bool) -> list[float]:
-    """Of values some that leave room for their labels: of evenly spaced ones those with the shortest.
+    """Of values some that leave room for their labels: of evenly spaced ones those with the
+    shortest.
 
     >>> spaced([1.0 + 0.04 * k for k in range(26)], False)
     [1.0, 1.2, 1.4, 1.6, 1.8, 2.0]

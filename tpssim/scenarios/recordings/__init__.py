@@ -1,4 +1,5 @@
-"""Recorded service times: reading them from any CSV, and the one recording that ships with the package.
+"""Recorded service times: reading them from any CSV, and the one recording that ships with the
+package.
 
 This room knows files and numbers; it knows no scenario. Standard library only.
 """
@@ -19,8 +20,8 @@ from tpssim.scenarios.recordings.outcomes import LeftOut, Outcomes
 
 UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0}
 
-#: What a column of service times is called, without its unit, in lower case and without signs; the first
-#: that is there is taken.
+#: What a column of service times is called, without its unit, in lower case and without signs; the
+#: first that is there is taken.
 KNOWN_COLUMNS = (
     "service",
     "servicetime",
@@ -34,8 +35,8 @@ KNOWN_COLUMNS = (
     "rtt",
     "generatedtokens",
 )
-#: A generated token counts 1 ms: the length of a language model's answer sets how long it works, and 1 ms a
-#: token is a fast, batched server.
+#: A generated token counts 1 ms: the length of a language model's answer sets how long it works,
+#: and 1 ms a token is a fast, batched server.
 TOKENS = "generatedtokens"
 #: How a name says its unit: at its end, behind a sign or in brackets, or as in `durationMs`.
 _UNIT_WORDS = {
@@ -71,7 +72,9 @@ _UNIT_WORDS = {
 _WORDS = re.compile(r"[^\W\d_]+|\d+")
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 #: Columns beside which `latency_min` is the least one, and no number of minutes.
-_STATISTICS = frozenset(("max", "avg", "mean", "median", "p50", "p90", "p95", "p99", "std", "stddev"))
+_STATISTICS = frozenset(
+    ("max", "avg", "mean", "median", "p50", "p90", "p95", "p99", "std", "stddev")
+)
 
 #: Of a call, as `live` names them.
 ENDS = ("released", "completed")
@@ -93,9 +96,8 @@ class ServiceTimes(NamedTuple):
     first_failed: str  #: the first of them: its number, and what stands there
     left_out: LeftOut  #: rows with a latency of calls that did not go well
     ignored: tuple[str, ...]  #: the other columns
-    overlap: (
-        float  #: share of the calls that were released before all earlier ones had completed; nan: unknown
-    )
+    #: share of the calls that were released before all earlier ones had completed; nan: unknown
+    overlap: float
 
     def said(self, path: str | Path) -> str:
         """What was made of the file, in one line.
@@ -112,7 +114,9 @@ class ServiceTimes(NamedTuple):
             text += "; commas are read as decimal signs"
         if self.failed:
             rows = "row has" if self.failed == 1 else "rows have"
-            text += f"; {self.failed:,} {rows} no latency ({self.first_failed}): failed calls, left out"
+            text += (
+                f"; {self.failed:,} {rows} no latency ({self.first_failed}): failed calls, left out"
+            )
         if self.left_out.columns:
             text += f"; {self.left_out.said()}"
         if self.ignored:
@@ -125,13 +129,13 @@ def read_service_times(
 ) -> tuple[float, ...]:
     """The service times of a CSV file (also gzipped), in s and in the order of its rows.
 
-    Any usual encoding and separator, decimal commas, with or without a header row. Without `column` the
-    first of `KNOWN_COLUMNS` that is there is taken, or the only one; in a file without a header row columns
-    are named by their number, from 1. Without `unit` the one that the column's name ends in, else seconds.
-    Rows without a latency are left out, and rows of calls that did not go well by a column `outcome`,
-    `status`, `success`, `error` (`COLUMNS` of `recordings.outcomes`); `read` says how many. Raises
-    `InputError` for a file that cannot be read, a column that is not there, an empty file, and a value that
-    is no number from 0 to 1e6 s.
+    Any usual encoding and separator, decimal commas, with or without a header row. Without `column`
+    the first of `KNOWN_COLUMNS` that is there is taken, or the only one; in a file without a header
+    row columns are named by their number, from 1. Without `unit` the one that the column's name
+    ends in, else seconds. Rows without a latency are left out, and rows of calls that did not go
+    well by a column `outcome`, `status`, `success`, `error` (`COLUMNS` of `recordings.outcomes`);
+    `read` says how many. Raises `InputError` for a file that cannot be read, a column that is not
+    there, an empty file, and a value that is no number from 0 to 1e6 s.
     """
     return read(path, column=column, unit=unit).times
 
@@ -156,8 +160,9 @@ def read(path: str | Path, *, column: str | None = None, unit: str | None = None
 def overlapping(path: str | Path, *, column: str | None = None) -> float:
     """The share of calls that were released before all earlier ones had completed.
 
-    Told by the columns `released` and `completed`, as `live` writes them; nan if they are not there, or if
-    the column that `read_service_times` takes holds times of service. Raises `InputError`.
+    Told by the columns `released` and `completed`, as `live` writes them; nan if they are not
+    there, or if the column that `read_service_times` takes holds times of service. Raises
+    `InputError`.
     """
     return read(path, column=column).overlap
 
@@ -186,7 +191,9 @@ def _walked(shown: str, table: Table, chosen: str, unit: str, because: str) -> S
         if not 0.0 <= value <= most:
             if cell.strip().lower() in MISSING:
                 failed += 1
-                first_failed = first_failed or f"the first is row {table.skipped + number}, {cell!r}"
+                first_failed = (
+                    first_failed or f"the first is row {table.skipped + number}, {cell!r}"
+                )
                 continue
             found = number_in(cell)
             if found is None or not 0.0 <= found <= most:
@@ -198,9 +205,12 @@ def _walked(shown: str, table: Table, chosen: str, unit: str, because: str) -> S
             commas.add(len(times))
         times.append(value * scale)
         outcomes.add(row)
-    if commas and any(not (time / scale).is_integer() for at, time in enumerate(times) if at not in commas):
+    if commas and any(
+        not (time / scale).is_integer() for at, time in enumerate(times) if at not in commas
+    ):
         raise InputError(
-            f"{shown}: {chosen} has commas in some numbers and points in others; allowed: one decimal sign"
+            f"{shown}: {chosen} has commas in some numbers and points in others; allowed: one"
+            " decimal sign"
         )
     times, left_out = outcomes.well(times)
     _check(shown, times, chosen, failed, left_out)
@@ -222,7 +232,9 @@ def _walked(shown: str, table: Table, chosen: str, unit: str, because: str) -> S
 
 def _check(shown: str, times: Sequence[float], column: str, failed: int, left_out: LeftOut) -> None:
     if not times and left_out.rows:
-        raise InputError(f"{shown}: no call went well: {left_out.said()}; allowed: at least one that did")
+        raise InputError(
+            f"{shown}: no call went well: {left_out.said()}; allowed: at least one that did"
+        )
     if not times and failed:
         raise InputError(f"{shown}: no row has a number under {column}; allowed: at least one")
     if not times:
@@ -250,7 +262,9 @@ def _overlap(calls: list[tuple[float, float]]) -> float:
 
 def _choose(shown: str, table: Table, column: str | None) -> str:
     names = table.columns
-    listed = ", ".join(names) + ("" if not table.first else " (their numbers, for there is no header row)")
+    listed = ", ".join(names) + (
+        "" if not table.first else " (their numbers, for there is no header row)"
+    )
     if column is not None:
         wanted = column.strip().lower()
         found = [name for name in names if name == column] or [
@@ -292,7 +306,8 @@ def _stem(name: str) -> str:
 def _unit_of(name: str, names: Sequence[str]) -> str:
     """The unit that a name says; "" if it says none.
 
-    >>> _unit_of("duration_min", ["duration_min"]), _unit_of("latency_min", ["latency_min", "latency_max"])
+    >>> both = ["latency_min", "latency_max"]
+    >>> _unit_of("duration_min", ["duration_min"]), _unit_of("latency_min", both)
     ('min', '')
     """
     words = _words(name)

@@ -1,4 +1,6 @@
-"""CSV as people have it: any usual encoding, separator and decimal sign, with a header row or without one."""
+"""CSV as people have it: any usual encoding, separator and decimal sign, with a header row or
+without one.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +65,9 @@ def opened(path: str | Path) -> Table:
 
     begun = lines()
     skipped, separator = 0, ""
-    for line in begun:  # what stands above the table: comments, and what a spreadsheet says of itself
+    for (
+        line
+    ) in begun:  # what stands above the table: comments, and what a spreadsheet says of itself
         if line.strip() and not line.startswith("#") and not line.lower().startswith("sep="):
             break
         separator = line[4:5] if line.lower().startswith("sep=") else separator
@@ -77,7 +81,9 @@ def opened(path: str | Path) -> Table:
     try:
         first = next(reader)
     except csv.Error as error:
-        raise InputError(f"{shown}, row {skipped + 1}: it is no CSV: {error}; allowed: a CSV file") from error
+        raise InputError(
+            f"{shown}, row {skipped + 1}: it is no CSV: {error}; allowed: a CSV file"
+        ) from error
     rows = _rows(reader, len(first), skipped, shown)
     if _is_header(first):
         return Table(tuple(cell.strip() for cell in first), "", skipped, rows)
@@ -126,14 +132,15 @@ def _separator(sample: list[str], shown: str) -> str:
         cells = [cell for row in csv.reader(sample) for cell in row]
         if all(cell.strip().isdigit() for cell in cells):
             raise InputError(
-                f"{shown}: {sample[0].strip()!r} is two numbers, or one with a decimal comma; allowed: a "
-                "header row, or a semicolon between the cells"
+                f"{shown}: {sample[0].strip()!r} is two numbers, or one with a decimal comma;"
+                " allowed: a header row, or a semicolon between the cells"
             )
     return max(widths, key=lambda mark: widths[mark], default=NONE)
 
 
 def _rows(reader: Any, width: int, skipped: int, shown: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows that are left, with their lines' numbers; raises `InputError` for one that is no row of these.
+    """The rows that are left, with their lines' numbers; raises `InputError` for one that is no row
+    of these.
 
     One with more cells than there are columns would have them under the wrong names.
     """
@@ -143,18 +150,21 @@ def _rows(reader: Any, width: int, skipped: int, shown: str) -> Iterator[tuple[i
                 yield reader.line_num, row
             elif len(row) > width and any(row[width:]):
                 raise InputError(
-                    f"{shown}, row {skipped + reader.line_num}: {len(row)} cells under {width} names; "
-                    "allowed: as many, with quotes around a cell that holds the separator"
+                    f"{shown}, row {skipped + reader.line_num}: {len(row)} cells under {width}"
+                    " names; allowed: as many, with quotes around a cell that holds the separator"
                 )
             elif row:
                 yield reader.line_num, row
     except csv.Error as error:
         line = skipped + reader.line_num
-        raise InputError(f"{shown}, row {line}: it is no CSV: {error}; allowed: a CSV file") from error
+        raise InputError(
+            f"{shown}, row {line}: it is no CSV: {error}; allowed: a CSV file"
+        ) from error
 
 
 def number_in(cell: str) -> float | None:
-    """The number that a cell holds, with a decimal comma and marks between thousands too; None if none.
+    """The number that a cell holds, with a decimal comma and marks between thousands too; None if
+    none.
 
     >>> number_in("9,891"), number_in("1.234,5"), number_in("1,234.5"), number_in("fast")
     (9.891, 1234.5, 1234.5, None)

@@ -10,16 +10,30 @@ from typing import NamedTuple
 from tpssim.core.types import OUTCOMES, record
 
 _NOTHING = frozenset(("", "-", "--", "nan", "na", "n/a", "null", "none", "nil"))
-_GOOD = frozenset(("ok", "okay", "success", "successful", "succeeded", "passed", "pass", "true", "yes"))
+_GOOD = frozenset(
+    ("ok", "okay", "success", "successful", "succeeded", "passed", "pass", "true", "yes")
+)
 _BAD = frozenset(
-    (*OUTCOMES[1:], "fail", "failure", "error", "timeout", "refused", "rejected", "false", "no", "ko")
+    (
+        *OUTCOMES[1:],
+        "fail",
+        "failure",
+        "error",
+        "timeout",
+        "refused",
+        "rejected",
+        "false",
+        "no",
+        "ko",
+    )
 )
 NAMED = 5  # kinds of failure that are listed
 LONGEST = 40  # characters of one
 
 
 def _status(cell: str) -> bool | None:
-    """Whether a call went well by its status, in HTTP's numbers or in words; None: this alone does not say.
+    """Whether a call went well by its status, in HTTP's numbers or in words; None: this alone does
+    not say.
 
     >>> _status("200"), _status("429.0"), _status("timed out"), _status("0"), _status("")
     (True, False, False, None, True)
@@ -98,17 +112,24 @@ class LeftOut(NamedTuple):
 
 
 class Outcomes:
-    """What the rows of a file say of their calls; a column can be read or not once all are there."""
+    """What the rows of a file say of their calls; a column can be read or not once all are
+    there.
+    """
 
-    def __init__(self, names: Sequence[str], stems: Sequence[str], besides: int, ours: bool) -> None:
-        """`besides`: the column of the service times. `ours`: whether numbers of `outcome` are indices."""
+    def __init__(
+        self, names: Sequence[str], stems: Sequence[str], besides: int, ours: bool
+    ) -> None:
+        """`besides`: the column of the service times. `ours`: whether numbers of `outcome` are
+        indices.
+        """
         known = [*COLUMNS]
         found = [(known.index(s), i) for i, s in enumerate(stems) if s in COLUMNS and i != besides]
         self._columns = [i for _, i in sorted(found)]
         self._names = [names[i] for i in self._columns]
         self._ours = [ours and stems[i] == "outcome" for i in self._columns]
         self._read = [
-            _ours if own else COLUMNS[stems[i]] for own, i in zip(self._ours, self._columns, strict=True)
+            _ours if own else COLUMNS[stems[i]]
+            for own, i in zip(self._ours, self._columns, strict=True)
         ]
         self._numbers: dict[tuple[str, ...], int] = {}
         self._rows = array("q")
@@ -121,7 +142,9 @@ class Outcomes:
 
     def well(self, times: Sequence[float]) -> tuple[list[float], LeftOut]:
         """The times of the calls that went well, and what is left out."""
-        written = [{cells[k].lower() for cells in self._numbers} - _NOTHING for k in range(len(self._read))]
+        written = [
+            {cells[k].lower() for cells in self._numbers} - _NOTHING for k in range(len(self._read))
+        ]
         used = [
             any(read(cell) is not None for cell in cells)
             for read, cells in zip(self._read, written, strict=True)
@@ -131,7 +154,9 @@ class Outcomes:
         del counts[""]
         columns = tuple(name for name, use in zip(self._names, used, strict=True) if use)
         if counts:
-            times = [time for time, number in zip(times, self._rows, strict=True) if not kinds[number]]
+            times = [
+                time for time, number in zip(times, self._rows, strict=True) if not kinds[number]
+            ]
         return list(times), LeftOut(columns, tuple(counts.most_common()))
 
     def _kind(self, cells: tuple[str, ...], used: Sequence[bool]) -> str:

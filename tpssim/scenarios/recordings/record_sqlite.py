@@ -21,11 +21,12 @@ Record something truly slow, noisy and blocking: durable SQLite commits, one row
 
     python record_sqlite.py --calls 4000 --neighbour --out sqlite_commits.csv
 
-Each call is one transaction (`journal_mode=DELETE`, `synchronous=FULL`): it returns when the operating
-system says that the row is on the disk. `--neighbour` starts a second process that commits to a database of
-its own in bursts on the same disk, as another tenant would. `--directory` must lie on a real disk: on a RAM
-disk nothing waits for a device, a commit costs some 20 microseconds and nothing is learnt (`df -T DIR` tells;
-/tmp is a RAM disk on some systems). Standard library only.
+Each call is one transaction (`journal_mode=DELETE`, `synchronous=FULL`): it returns when the
+operating system says that the row is on the disk. `--neighbour` starts a second process that
+commits to a database of its own in bursts on the same disk, as another tenant would. `--directory`
+must lie on a real disk: on a RAM disk nothing waits for a device, a commit costs some 20
+microseconds and nothing is learnt (`df -T DIR` tells; /tmp is a RAM disk on some systems). Standard
+library only.
 """
 
 ROW = os.urandom(1024)
@@ -110,16 +111,24 @@ def main() -> None:
         description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--calls", type=int, default=4000, help="number of commits (default: 4000)")
-    parser.add_argument("--neighbour", action="store_true", help="a second process commits in bursts")
-    parser.add_argument("--directory", type=Path, help="where the databases live; default: a temporary one")
+    parser.add_argument(
+        "--neighbour", action="store_true", help="a second process commits in bursts"
+    )
+    parser.add_argument(
+        "--directory", type=Path, help="where the databases live; default: a temporary one"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the CSV file to write")
     args = parser.parse_args()
     if args.calls < 2:
         parser.error(f"--calls {args.calls}; allowed: 2 or more")
     if args.out.is_dir() or not os.access(args.out.parent, os.W_OK):
-        parser.error(f"--out {str(args.out)!r} cannot be written; allowed: a file in a folder that exists")
+        parser.error(
+            f"--out {str(args.out)!r} cannot be written; allowed: a file in a folder that exists"
+        )
     if args.directory is not None and not args.directory.is_dir():
-        parser.error(f"--directory {str(args.directory)!r}; allowed: a folder that exists, on a real disk")
+        parser.error(
+            f"--directory {str(args.directory)!r}; allowed: a folder that exists, on a real disk"
+        )
     with (
         tempfile.TemporaryDirectory(dir=args.directory) as folder,
         neighbourhood(Path(folder) / "neighbour.db", args.neighbour),

@@ -1,1 +1,3 @@
-"""The model's loop without an event list, compiled where numba is there: the same bits, far faster."""
+"""The model's loop without an event list, compiled where numba is there: the same bits, far
+faster.
+"""

@@ -1,8 +1,9 @@
 """The only door to numba: what is compiled, and the rules by which compiled code may be kept.
 
-A law's `update` is taken from its record's class when the kernel is compiled for that class. Compiled code is
-kept on disk (`cache`) only for records of this package, because a class of the user's may be redefined under
-the same name (in a notebook, say): those are compiled for each state of the class and each process.
+A law's `update` is taken from its record's class when the kernel is compiled for that class.
+Compiled code is kept on disk (`cache`) only for records of this package, because a class of the
+user's may be redefined under the same name (in a notebook, say): those are compiled for each state
+of the class and each process.
 """
 
 from __future__ import annotations
@@ -35,10 +36,14 @@ def _jitable(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _register_named(function: Callable[..., Any]) -> None:
-    """What compiled code of a function calls: the functions that it names, by themselves or in a module."""
+    """What compiled code of a function calls: the functions that it names, by themselves or in a
+    module.
+    """
     names = function.__code__.co_names
     spaces = [function.__globals__]
-    spaces += [vars(found) for name in names if _is_package_module(found := function.__globals__.get(name))]
+    spaces += [
+        vars(found) for name in names if _is_package_module(found := function.__globals__.get(name))
+    ]
     for space in spaces:
         for helper in (space.get(name) for name in names):
             if isinstance(helper, FunctionType) and helper not in _OVERLOADED:
@@ -73,13 +78,17 @@ def _admit(law: Any, state: Any, now: Any, lag: Any, in_flight: Any, memory: Any
         return lambda law, state, now, lag, in_flight, memory: state
     admit = _jitable(cls.admit)
     if hasattr(cls, "memory"):
-        return lambda law, state, now, lag, in_flight, memory: admit(law, state, now, lag, in_flight, memory)
+        return lambda law, state, now, lag, in_flight, memory: admit(
+            law, state, now, lag, in_flight, memory
+        )
     return lambda law, state, now, lag, in_flight, memory: admit(law, state, now, lag, in_flight)
 
 
 @functools.cache
 def kept(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function compiled, and kept on disk, where that can be and the sources are still those that run."""
+    """The function compiled, and kept on disk, where that can be and the sources are still those
+    that run.
+    """
     _register_named(function)
     compiled: Any = numba.njit(nogil=True)(function)
     with contextlib.suppress(OSError, Opaque):
@@ -90,11 +99,15 @@ def kept(function: Callable[..., Any]) -> Callable[..., Any]:
     return found
 
 
-def for_law(function: Callable[..., Any], law: type) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The function compiled for a user's law as it is now, and the class whose records it then takes.
+def for_law(
+    function: Callable[..., Any], law: type
+) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The function compiled for a user's law as it is now, and the class whose records it then
+    takes.
 
-    numba compiles a function, and reads its constants, once for good. So it is given copies: of the law's
-    methods, of the functions of the user's that they call, and of the class that they belong to.
+    numba compiles a function, and reads its constants, once for good. So it is given copies: of the
+    law's methods, of the functions of the user's that they call, and of the class that they belong
+    to.
     """
     copies: dict[FunctionType, FunctionType] = {}
     methods = [getattr(law, name, None) for name in ("update", "admit")]
@@ -104,7 +117,9 @@ def for_law(function: Callable[..., Any], law: type) -> tuple[Callable[..., Any]
 
 
 def _copied(function: FunctionType, copies: dict[FunctionType, FunctionType]) -> FunctionType:
-    """A function that calls copies of the functions that it names; those of this package stay as they are."""
+    """A function that calls copies of the functions that it names; those of this package stay as
+    they are.
+    """
     if function in copies or (function.__module__ or "").startswith(f"{PACKAGE}."):
         return copies.get(function, function)
     space = dict(function.__globals__)

@@ -1,8 +1,9 @@
-"""Compiled code kept on disk, in folders of our own: one for each state of the sources, numba, its settings.
+"""Compiled code kept on disk, in folders of our own: one for each state of the sources, numba, its
+settings.
 
-numba keeps one index for all signatures of a function and trusts what it reads. Here each signature has a
-file of its own with a digest: what is damaged, or was written under that name for another signature, counts
-as missing and is compiled again.
+numba keeps one index for all signatures of a function and trusts what it reads. Here each signature
+has a file of its own with a digest: what is damaged, or was written under that name for another
+signature, counts as missing and is compiled again.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ from numba.core import compiler, config, serialize
 
 from tpssim.core.provenance import package, version
 
-KEPT, UNUSED = 3, 86_400.0  # folders of earlier sources that always stay; s without use after which others go
+KEPT, UNUSED = (
+    3,
+    86_400.0,
+)  # folders of earlier sources that always stay; s without use after which others go
 MARK = "made-by-tpssim"
 _FOLDER = re.compile("[0-9a-f]{16}")
 _FILE = re.compile(r"[\w.]+-[0-9a-f]{16}\.nbc(\.[0-9a-f]{8})?")
@@ -42,16 +46,24 @@ _SETTINGS = """
 
 
 def sources() -> str:
-    """A name for the package's sources, numba with its settings, NumPy and Python; raises `Opaque`."""
+    """A name for the package's sources, numba with its settings, NumPy and Python; raises
+    `Opaque`.
+    """
     libraries = [version(name) for name in ("numba", "llvmlite", "numpy")]
     chosen = [str(getattr(settings, name, None)) for name in _SETTINGS]
-    return hashlib.sha256(repr((package(), sys.version, libraries, chosen)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((package(), sys.version, libraries, chosen)).encode()).hexdigest()[
+        :16
+    ]
 
 
 def cache_folder() -> Path:
-    """Where compiled code is kept; raises `OSError` where nothing can be, `Opaque` where it must not."""
+    """Where compiled code is kept; raises `OSError` where nothing can be, `Opaque` where it must
+    not.
+    """
     base = (
-        os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        os.environ.get("NUMBA_CACHE_DIR")
+        or os.environ.get("XDG_CACHE_HOME")
+        or str(Path.home() / ".cache")
     )
     kept = Path(base) / "tpssim" / "compiled"
     folder = kept / sources()
@@ -66,7 +78,11 @@ def _tidy(kept: Path, own: Path) -> None:
     found = []
     for folder in kept.iterdir():
         with contextlib.suppress(OSError):  # another process may remove it at the same time
-            if folder != own and _FOLDER.fullmatch(folder.name) and stat.S_ISDIR(folder.lstat().st_mode):
+            if (
+                folder != own
+                and _FOLDER.fullmatch(folder.name)
+                and stat.S_ISDIR(folder.lstat().st_mode)
+            ):
                 mark = (folder / MARK).lstat()
                 if stat.S_ISREG(mark.st_mode):
                     found.append((mark.st_mtime, folder))
@@ -97,7 +113,10 @@ class Kept:
         return self.name, sig, codegen.magic_tuple()  # the processor
 
     def _path(self, key: tuple[Any, ...]) -> Path:
-        return Path(self.cache_path) / f"{self.name}-{hashlib.sha256(str(key).encode()).hexdigest()[:16]}.nbc"
+        return (
+            Path(self.cache_path)
+            / f"{self.name}-{hashlib.sha256(str(key).encode()).hexdigest()[:16]}.nbc"
+        )
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The code compiled for a signature; None if there is none that is whole."""

@@ -12,7 +12,9 @@ from tpssim.core.provenance import ours
 from tpssim.core.states import Seen, current, seen
 
 compiles = importlib.util.find_spec("numba") is not None
-MOST = 64  # laws of the user's, each in one state, of which compiled code or a refusal is remembered
+MOST = (
+    64  # laws of the user's, each in one state, of which compiled code or a refusal is remembered
+)
 
 
 @functools.cache
@@ -26,10 +28,12 @@ def fast(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def fast_for(function: Callable[..., Any], law: type) -> Callable[..., Any]:
-    """The same for a function that calls a law, its first argument: a user's, which numba may not take.
+    """The same for a function that calls a law, its first argument: a user's, which numba may not
+    take.
 
-    A law is compiled once more when it, or a function or constant that it reaches, has changed. One that
-    numba refused is tried again when its code has changed, not when a value has: a run itself may change it.
+    A law is compiled once more when it, or a function or constant that it reaches, has changed. One
+    that numba refused is tried again when its code has changed, not when a value has: a run itself
+    may change it.
     """
     if ours(law) or not compiles:
         return fast(function)  # a law of ours must compile

@@ -1,6 +1,7 @@
 """The compiled engine: the same runs as `model`, to the bit, many times faster.
 
-It takes what `refusal` does not name and runs `kernel` on noise drawn beforehand, compiled if numba is there.
+It takes what `refusal` does not name and runs `kernel` on noise drawn beforehand, compiled if numba
+is there.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ _took: dict[tuple[type, Scenario], int] = {}
 
 @record
 class Wanted(NamedTuple):
-    """Which service times: a key, in which plain named tuples of a user's differ by their class too."""
+    """Which service times: a key, in which plain named tuples of a user's differ by their class
+    too.
+    """
 
     service: Any
     own: tuple[str, ...]  #: what of the user's own code decides them, as it is now
@@ -77,7 +80,9 @@ def _drawn(stream: str, n: int, seed: int, replication: int) -> Array:
 
 
 def _times(service: Any, own: tuple[str, ...], n: int, seed: int, replication: int) -> Array:
-    return (_make_times_once if n <= KEPT else _make_times)(Wanted(service, own, n, seed, replication))
+    return (_make_times_once if n <= KEPT else _make_times)(
+        Wanted(service, own, n, seed, replication)
+    )
 
 
 def delays(network: Any, n: int, seed: int, replication: int) -> Array:
@@ -116,7 +121,9 @@ def draws(
     return Draws(
         times[0][np.newaxis] if len(times) == 1 else np.stack(times),
         late,
-        drawn("law.uniform", True, 2 * n if windowed else n + 2),  # a window is an observation of its own
+        drawn(
+            "law.uniform", True, 2 * n if windowed else n + 2
+        ),  # a window is an observation of its own
         drawn("reject.uniform") if refuses else none[:0],
         drawn("gap.exponential", scenario.poisson > 0.0),
         drawn("failure.uniform", scenario.backend.failure > 0.0),
@@ -150,7 +157,13 @@ def plan_of(scenario: Scenario, law: Any) -> Plan:
     """What a scenario and a law come to for the kernel."""
     consumer = scenario.consumer
     producer = scenario.producers[0]
-    kind = BLOCKING if isinstance(consumer, Blocking) else ASYNC if isinstance(consumer, Async) else POOL
+    kind = (
+        BLOCKING
+        if isinstance(consumer, Blocking)
+        else ASYNC
+        if isinstance(consumer, Async)
+        else POOL
+    )
     return Plan(
         consumer=kind,
         by_handoff=isinstance(consumer, Async) and consumer.feedback == "handoff",
@@ -178,7 +191,9 @@ def simulate(
     """One run; `meta["engine"]` says whether it was compiled."""
     run = fast_for(kernel.run, type(law))
     trace = _simulate(run, scenario, law, seed, replication, meta)
-    return trace._replace(meta={**trace.meta, "engine": "compiled" if was_compiled(run) else "interpreted"})
+    return trace._replace(
+        meta={**trace.meta, "engine": "compiled" if was_compiled(run) else "interpreted"}
+    )
 
 
 @record
@@ -211,7 +226,8 @@ def memory_of(law: Any, setting: Setting) -> tuple[Array, Array]:
 
 def log_of(n: int) -> Log:
     """Room for n rows."""
-    # One block: the system hands out large ones in large pages, which is faster than writing to them.
+    # One block: the system hands out large ones in large pages, which is faster than writing to
+    # them.
     columns: list[Any] = list(np.empty((7, n)))
     columns += [np.empty(n, np.int8), np.zeros(len(COUNTERS))]
     return Log(*columns)

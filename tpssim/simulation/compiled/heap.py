@@ -29,7 +29,8 @@ def pop(times: Any, keys: Any, size: int) -> int:
             break
         other = below + 1
         if other < size:
-            # Which of the two is as good as random, so a branch would be guessed wrong half of the time.
+            # Which of the two is as good as random, so a branch would be guessed wrong half of the
+            # time.
             earlier, tied = times[other] < times[below], times[other] == times[below]
             below += int(earlier | (tied & (keys[other] < keys[below])))
         if time < times[below] or (time == times[below] and key < keys[below]):

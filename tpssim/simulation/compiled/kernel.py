@@ -1,8 +1,8 @@
 """The model's loop as one function of numbers: what `engine` runs, compiled or as plain Python.
 
-It does what `model` and `serving` do, event by event, without an event list: at any time there is at most one
-release, one look at the window, and the completions in a heap. Written for a compiler: arrays and records of
-floats, no objects. Where it differs from the model by a bit, it is wrong.
+It does what `model` and `serving` do, event by event, without an event list: at any time there is
+at most one release, one look at the window, and the completions in a heap. Written for a compiler:
+arrays and records of floats, no objects. Where it differs from the model by a bit, it is wrong.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ class Log(NamedTuple):
 
 
 def law_update(law: Any, state: Any, obs: Observation, memory: Any) -> Any:
-    """`law.update`, with memory if it has some; compiled, it is replaced by the record's own function."""
+    """`law.update`, with memory if it has some; compiled, it is replaced by the record's own
+    function.
+    """
     if hasattr(law, "memory"):
         return law.update(state, obs, memory)
     return law.update(state, obs)
@@ -132,7 +134,8 @@ def run(
     memory: Any,
     latencies: Any,
 ) -> int:
-    """One run; the number of rows logged, or -1 if draws or log are too short, `NEEDS_REFUSALS`, `UNSOUND`.
+    """One run; the number of rows logged, or -1 if draws or log are too short, `NEEDS_REFUSALS`,
+    `UNSOUND`.
 
     `sensor` is None if the law has none. Everything else has one type, so a law is compiled once.
     """
@@ -140,8 +143,8 @@ def run(
     slots = draws.times.shape[1]
     counters = log.counters
     times = draws.times
-    # Completions: key = 4 row + 2 if it is a hand-over, + 1 if the call is inside the backend until then. The
-    # first of them is kept apart, the others in a heap.
+    # Completions: key = 4 row + 2 if it is a hand-over, + 1 if the call is inside the backend until
+    # then. The first of them is kept apart, the others in a heap.
     done_at, done_key = math.inf, 0
     new_at, new_key = 0.0, -1
     heap_times, heap_keys = np.empty(room + 1), np.empty(room + 1, np.int64)
@@ -421,7 +424,9 @@ def run(
                     and (sensor.period == 0.0 or sensor.discard == 0.0)
                 )
         if sensor is not None and close:
-            obs = summed_up(sensor, window, latencies, now - plan.start, plan.target, draws.chance[seen])
+            obs = summed_up(
+                sensor, window, latencies, now - plan.start, plan.target, draws.chance[seen]
+            )
             seen += 1
             window = opened(now)
             tell = True

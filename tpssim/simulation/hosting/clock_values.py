@@ -1,7 +1,9 @@
-"""What hosted code sees of the virtual clock: numbers and datetimes that notice what they are compared with.
+"""What hosted code sees of the virtual clock: numbers and datetimes that notice what they are
+compared with.
 
-An instant to come with which the code compares a look, or from which it takes one, is the deadline that it
-waits for, whichever clock it looks at. What is computed from a look is of the plain type again.
+An instant to come with which the code compares a look, or from which it takes one, is the deadline
+that it waits for, whichever clock it looks at. What is computed from a look is of the plain type
+again.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ EPOCH_NS = EPOCH * 10**9
 
 
 class _Look:
-    """The comparisons and differences of a look; the type that it is mixed into does the arithmetic."""
+    """The comparisons and differences of a look; the type that it is mixed into does the
+    arithmetic.
+    """
 
     __slots__ = ()
 
@@ -110,7 +114,8 @@ class Left(timedelta):
 
 
 class Moment(_Look, datetime):
-    """`datetime.now`, `utcnow`, `today`: a datetime in every respect, of whole microseconds as the real one.
+    """`datetime.now`, `utcnow`, `today`: a datetime in every respect, of whole microseconds as the
+    real one.
 
     What is made of it (by arithmetic, `replace`, `astimezone`, pickling) is a plain one.
     """
@@ -136,7 +141,9 @@ class Moment(_Look, datetime):
         return datetime.combine(self.date(), self.timetz())
 
     def _since_start(self, other: Any) -> float | None:
-        if not isinstance(other, datetime) or (other.utcoffset() is None) != (self.utcoffset() is None):
+        if not isinstance(other, datetime) or (other.utcoffset() is None) != (
+            self.utcoffset() is None
+        ):
             return None
         return (self.micros + (other - self._plain()) // timedelta(microseconds=1)) / 1e6
 

@@ -1,4 +1,6 @@
-"""Clocks that compiled code reads by itself: nothing can take their place, so who names one is refused."""
+"""Clocks that compiled code reads by itself: nothing can take their place, so who names one is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _FOREIGN = {"cffi", "ctypes", "sqlite3", "whenever"}
 
 
 def refuse_unseen(function: Callable[..., Any]) -> None:
-    """Raise `InputError` if the code, or what it reaches of the user's modules, names such a clock."""
+    """Raise `InputError` if the code, or what it reaches of the user's modules, names such a
+    clock.
+    """
     words: list[str] = []
     dates: list[str] = []
     for value, place in _reached(function):
@@ -48,7 +52,9 @@ def _unseen(clock: str, place: str) -> InputError:
 
 
 def _module(value: Any) -> str:
-    """The module that a module is, or that a class, a function or the class of another value is from."""
+    """The module that a module is, or that a class, a function or the class of another value is
+    from.
+    """
     if isinstance(value, ModuleType):
         return value.__name__
     named = isinstance(value, type | FunctionType | BuiltinFunctionType)
@@ -58,8 +64,8 @@ def _module(value: Any) -> str:
 def _reached(root: Any) -> Iterator[tuple[Any, str]]:
     """Everything that code of the user's reaches, and where the code is that names it.
 
-    Code of Python, of installed distributions and of this package is named, and not looked into; but that of
-    `root`'s own module is.
+    Code of Python, of installed distributions and of this package is named, and not looked into;
+    but that of `root`'s own module is.
     """
     home = _module(root)
     todo = [(root, "")]
@@ -118,7 +124,9 @@ def _of_function(function: FunctionType) -> Iterator[Any]:
             yield cell.cell_contents
     for code in _codes(function.__code__):
         yield code.co_consts
-        if "datetime64" in code.co_names and "datetime64" not in space:  # of whatever it is an attribute
+        if (
+            "datetime64" in code.co_names and "datetime64" not in space
+        ):  # of whatever it is an attribute
             yield np.datetime64
     found = reads(function.__code__)
     for name, attributes in found.names:
@@ -140,7 +148,9 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
 
 
 def _attribute(value: Any, attributes: tuple[str, ...]) -> Any:
-    """What `name.attribute` means where the name is a module; of other things, all of them counts."""
+    """What `name.attribute` means where the name is a module; of other things, all of them
+    counts.
+    """
     for part in attributes:
         if not isinstance(value, ModuleType):
             break

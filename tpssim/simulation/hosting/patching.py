@@ -1,8 +1,9 @@
-"""Real time, threads and locks replaced by virtual ones, for hosted code alone and for as long as it runs.
+"""Real time, threads and locks replaced by virtual ones, for hosted code alone and for as long as
+it runs.
 
-All references to `time.sleep` and the like are found and replaced (`references`), methods in their classes.
-A replacement asks who is calling: in a strand it acts in virtual time, anywhere else it is the real thing, so
-nothing outside the hosted code notices.
+All references to `time.sleep` and the like are found and replaced (`references`), methods in their
+classes. A replacement asks who is calling: in a strand it acts in virtual time, anywhere else it is
+the real thing, so nothing outside the hosted code notices.
 """
 
 from __future__ import annotations
@@ -108,14 +109,19 @@ _THREADS: list[tuple[Any, str, Callable[..., Any]]] = [
     (queue, "SimpleQueue", simple_queue),
     (asyncio, "new_event_loop", _event_loop),
 ]
-#: What cannot be hosted, by module, as far as the system has it: means to wait or to talk to the outside ...
+#: What cannot be hosted, by module, as far as the system has it: means to wait or to talk to the
+#: outside ...
 _WAITING = {
     "select": "select poll epoll devpoll kqueue",
     "signal": "pause sigwait sigwaitinfo sigtimedwait setitimer alarm",
-    "os": "wait wait3 wait4 waitid waitpid system fork forkpty posix_spawn posix_spawnp timerfd_create",
+    "os": (
+        "wait wait3 wait4 waitid waitpid system fork forkpty posix_spawn posix_spawnp"
+        " timerfd_create"
+    ),
     "socket": "getaddrinfo gethostbyname gethostbyname_ex gethostbyaddr getnameinfo",
 }
-#: ... and clocks: of the processor, of identifiers that grow with time; and what sets the machine's.
+#: ... and clocks: of the processor, of identifiers that grow with time; and what sets the
+#: machine's.
 _READING = {
     "time": "clock_settime clock_settime_ns",
     "os": "times",
@@ -132,7 +138,15 @@ _METHODS: list[tuple[type, str, Callable[..., Any]]] = [
     (threading.Thread, "is_alive", is_alive),
     *(
         (socket.socket, name, refused(f"socket.{name}"))
-        for name in ("connect", "connect_ex", "accept", "recv", "recv_into", "recvfrom", "recvfrom_into")
+        for name in (
+            "connect",
+            "connect_ex",
+            "accept",
+            "recv",
+            "recv_into",
+            "recvfrom",
+            "recvfrom_into",
+        )
     ),
     (subprocess.Popen, "__init__", refused("subprocess.Popen")),
     (SemLock, "__init__", refused("a lock of multiprocessing")),
@@ -148,7 +162,9 @@ def _replacements() -> dict[int, Replacement]:
         for module_name, names in table.items():
             with contextlib.suppress(ImportError):  # not on every system
                 module = importlib.import_module(module_name)
-                wanted += [(module, name, refused(f"{module_name}.{name}", does)) for name in names.split()]
+                wanted += [
+                    (module, name, refused(f"{module_name}.{name}", does)) for name in names.split()
+                ]
     found = {}
     for module, name, virtual in wanted:
         if hasattr(module, name):
@@ -162,7 +178,9 @@ _by_identity = _replacements()
 
 @contextlib.contextmanager
 def rebound() -> Iterator[None]:
-    """While this lasts, hosted code lives in virtual time; two that overlap share the replacements."""
+    """While this lasts, hosted code lives in virtual time; two that overlap share the
+    replacements.
+    """
     global _users
     with _guard:
         _users += 1
@@ -207,7 +225,9 @@ def _restore_imported(before: frozenset[str]) -> None:
 
 
 def _bound_early() -> dict[int, Replacement]:
-    """`clock = datetime.now`: methods of C classes that were taken out of their class before now."""
+    """`clock = datetime.now`: methods of C classes that were taken out of their class before
+    now.
+    """
     kinds: list[type] = [date]
     for kind in kinds:  # it grows: all that derive from it
         kinds += kind.__subclasses__()

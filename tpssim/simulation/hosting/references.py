@@ -1,8 +1,9 @@
 """All references to an object made references to another one, and back.
 
-Code that is not ours holds a function in many ways: as an attribute of a module, a class or an instance, as a
-default argument, in a closure, a partial, a slot, a list. What cannot be changed, a tuple or a static method,
-is made once more, and takes the place of the first in whatever holds that.
+Code that is not ours holds a function in many ways: as an attribute of a module, a class or an
+instance, as a default argument, in a closure, a partial, a slot, a list. What cannot be changed, a
+tuple or a static method, is made once more, and takes the place of the first in whatever holds
+that.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class Exchange:
         found = list(self.old.values())
         for _ in range(DEPTH):
             self.spared.add(id(found))
-            holders = [h for h in gc.get_referrers(*found) if id(h) not in self.spared and h is not found]
+            holders = [
+                h for h in gc.get_referrers(*found) if id(h) not in self.spared and h is not found
+            ]
             found = [holder for holder in holders if not self._in_holder(holder)]
             self._in_classes()
             if not found:

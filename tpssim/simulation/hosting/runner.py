@@ -1,7 +1,8 @@
-"""Code that waits by itself under virtual time, beside the model: the article's generators, and foreign code.
+"""Code that waits by itself under virtual time, beside the model: the article's generators, and
+foreign code.
 
-A throttle is called as the article's, `for item in throttle(items, tps, total): call(item)`, in a strand of
-its own for each producer.
+A throttle is called as the article's, `for item in throttle(items, tps, total): call(item)`, in a
+strand of its own for each producer.
 """
 
 from __future__ import annotations
@@ -87,14 +88,18 @@ def printed(throttle: PrintedThrottle) -> Body:
         world = guest.world
         clock = guest.strand.clock
         items = range(world.slots)
-        for _ in throttle(items, world.scenario.target, world.slots, clock=clock, on_rate=guest.note):
+        for _ in throttle(
+            items, world.scenario.target, world.slots, clock=clock, on_rate=guest.note
+        ):
             guest.call()
 
     return body
 
 
 def stands_alone(scenario: Scenario) -> bool:
-    """Whether one producer sees nothing of the plant but when its thread is free, known at the release."""
+    """Whether one producer sees nothing of the plant but when its thread is free, known at the
+    release.
+    """
     by_handoff = isinstance(scenario.consumer, Async) and scenario.consumer.feedback == "handoff"
     return (
         (by_handoff or isinstance(scenario.consumer, Blocking))
@@ -106,12 +111,17 @@ def stands_alone(scenario: Scenario) -> bool:
 
 
 def simulate_alone(
-    scenario: Scenario, throttle: PrintedThrottle, seed: int, replication: int, meta: Mapping[str, Any]
+    scenario: Scenario,
+    throttle: PrintedThrottle,
+    seed: int,
+    replication: int,
+    meta: Mapping[str, Any],
 ) -> Trace:
-    """The run of `simulate(scenario, printed(throttle), ...)` to the bit, if the scenario `stands_alone`.
+    """The run of `simulate(scenario, printed(throttle), ...)` to the bit, if the scenario
+    `stands_alone`.
 
-    Nothing happens between two looks of the producer that it could see, so no event list is needed, and the
-    generator is simply iterated: three times as fast.
+    Nothing happens between two looks of the producer that it could see, so no event list is needed,
+    and the generator is simply iterated: three times as fast.
     """
     world = World(scenario, seed, replication)
     clock = VirtualClock(scenario.timer, world.late())
@@ -120,7 +130,9 @@ def simulate_alone(
     rates = deque([math.nan], maxlen=1)  # as far as the code makes it known
     spun = 0.0
     stop = min(producer.end, scenario.duration)
-    generator = throttle(range(world.slots), scenario.target, world.slots, clock=clock, on_rate=rates.append)
+    generator = throttle(
+        range(world.slots), scenario.target, world.slots, clock=clock, on_rate=rates.append
+    )
     handoff = scenario.consumer.handoff if isinstance(scenario.consumer, Async) else 0.0
     blocking = isinstance(scenario.consumer, Blocking)
     for slot, _ in enumerate(generator):
@@ -151,7 +163,8 @@ def simulate_alone(
 def held_against(
     scenario: Scenario, producer: Producer, clock: VirtualClock, now: float, slot: int, rate: float
 ) -> tuple[float, float]:
-    """(when a release at `now` was due, 1 if that is an interval or more ago), by the deadline it waited for.
+    """(when a release at `now` was due, 1 if that is an interval or more ago), by the deadline it
+    waited for.
 
     A throttle that makes no deadline known is measured against the schedule it was asked for.
     """
@@ -163,7 +176,9 @@ def held_against(
     return scheduled, 1.0 if now > scheduled and now - scheduled >= 1.0 / speed else 0.0
 
 
-def simulate(scenario: Scenario, body: Body, seed: int, replication: int, meta: Mapping[str, Any]) -> Trace:
+def simulate(
+    scenario: Scenario, body: Body, seed: int, replication: int, meta: Mapping[str, Any]
+) -> Trace:
     """One run in which every producer runs `body`."""
     check_calls(scenario)
     world = World(scenario, seed, replication)
@@ -176,8 +191,9 @@ def simulate(scenario: Scenario, body: Body, seed: int, replication: int, meta: 
         for guest in guests:
             if guest.strand.stuck() and not guest.left:
                 raise InputError(
-                    f"producer {guest.index} waits for ever since {guest.strand.clock.time():.6g} s: for a "
-                    "lock, an event or a task that nobody will end; allowed: waits that end"
+                    f"producer {guest.index} waits for ever since {guest.strand.clock.time():.6g}"
+                    " s: for a lock, an event or a task that nobody will end; allowed: waits"
+                    " that end"
                 )
     finally:
         for guest in guests:
@@ -187,7 +203,9 @@ def simulate(scenario: Scenario, body: Body, seed: int, replication: int, meta: 
 
 
 def refuse_unhosted(scenario: Scenario, name: str) -> None:
-    """Raise `InputError` for what only a parameterised law can be asked to do; `auto` is asked of nobody."""
+    """Raise `InputError` for what only a parameterised law can be asked to do; `auto` is asked of
+    nobody.
+    """
     kept = scenario.late in (AUTO, BURST)
     asked = {f"late={scenario.late}": not kept, "poisson=1": scenario.poisson > 0.0}
     for what, is_asked in asked.items():

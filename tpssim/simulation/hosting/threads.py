@@ -1,7 +1,8 @@
-"""Strands, flows of control in virtual time: code that waits by itself, and each thread that it starts.
+"""Strands, flows of control in virtual time: code that waits by itself, and each thread that it
+starts.
 
-A blocking function cannot be a simpy process, so it runs in a greenlet. When it waits, control goes back to
-simpy, which switches to it again when virtual time has come. greenlet's door.
+A blocking function cannot be a simpy process, so it runs in a greenlet. When it waits, control goes
+back to simpy, which switches to it again when virtual time has come. greenlet's door.
 """
 
 from __future__ import annotations
@@ -28,7 +29,9 @@ DEPTH = 5  # callers by which two looks at the clock are told apart
 SPINS = 16  # looks from one place, compared with one instant, that make a spin loop
 LAST_WAITS = 1000  # waits that clean-up may make when the run is over
 
-FREE_READS = 100  # looks at a clock that costs nothing, without a wait; after that each takes a microsecond
+FREE_READS = (
+    100  # looks at a clock that costs nothing, without a wait; after that each takes a microsecond
+)
 STUCK_READ = 1e-6  # s
 
 
@@ -58,7 +61,9 @@ class Strand:
         self.world = world
         self.producer = producer
         self.body = body
-        self.root = root or self  # the strand of the producer; it knows all threads that were started
+        self.root = (
+            root or self
+        )  # the strand of the producer; it knows all threads that were started
         self.started: list[Strand] = []
         self.priority = RELEASE + (producer << 40) + len(self.root.started)
         late: Draws = world.late(producer) if root is None else root.threads_late
@@ -78,10 +83,16 @@ class Strand:
         self.closing = False
         self.closed_waits = 0
         self.thread: Any = None  # what the code knows this strand by, if it started it
-        self.threads: dict[Any, Any] = {}  # of a root: a lock for each thread started, held till it ends
-        self.busy = 0.0  # seconds that looking at the clock took: all that code needs the processor for
+        self.threads: dict[
+            Any, Any
+        ] = {}  # of a root: a lock for each thread started, held till it ends
+        self.busy = (
+            0.0  # seconds that looking at the clock took: all that code needs the processor for
+        )
         self.reads = 0  # looks at the clock since the last wait
-        self.looks: dict[Place, tuple[float, int]] = {}  # by place: compared with what, how often in a row
+        self.looks: dict[
+            Place, tuple[float, int]
+        ] = {}  # by place: compared with what, how often in a row
         self.last: Place = ()
         self.deadline = math.nan  # the instant to come with which the last look was compared
 
@@ -97,12 +108,16 @@ class Strand:
             _strands.pop(greenlet.getcurrent(), None)
 
     def switch(self) -> None:
-        """Let it run until it waits; called from the hub, whose running event loop stays as it is."""
+        """Let it run until it waits; called from the hub, whose running event loop stays as it
+        is.
+        """
         if not self.greenlet.dead:
             _switch_to(self.greenlet.switch)
 
     def away(self) -> None:
-        """Switch to the hub, and come back when it says so; a running event loop of ours stays ours."""
+        """Switch to the hub, and come back when it says so; a running event loop of ours stays
+        ours.
+        """
         if self.closing:
             self._abandon_if_restless()
         _switch_to(self.hub.switch)
@@ -141,7 +156,9 @@ class Strand:
         return self.woken
 
     def wake(self) -> None:
-        """End its `pause`, if it is in one, as soon as the hub is back; called by whoever is running."""
+        """End its `pause`, if it is in one, as soon as the hub is back; called by whoever is
+        running.
+        """
         if not self.wakeable:
             return
         waker = current()
@@ -170,7 +187,9 @@ class Strand:
                 self.hub.switch()
 
     def wait(self, seconds: float | None) -> bool:
-        """Wait that long (None: for ever) or until woken; the timer makes it late. Whether woken."""
+        """Wait that long (None: for ever) or until woken; the timer makes it late. Whether
+        woken.
+        """
         if seconds is None:
             return self.pause()
         clock = self.clock
@@ -179,13 +198,16 @@ class Strand:
         began, reads = clock.time(), self.reads
         woken = self.pause(sleep_end(clock.timer, began, max(seconds, 0.0), late))
         if seconds > 0.0 and not woken and clock.time() == began:
-            # Too short to be seen, as in `sleep`: whoever waits for what is left of a timeout never ends.
+            # Too short to be seen, as in `sleep`: whoever waits for what is left of a timeout never
+            # ends.
             self.reads = reads + 1
             self.dawdle()
         return woken
 
     def sleep(self, seconds: float) -> None:
-        """As `time.sleep`; on the ideal timer a sleep of `deadline - now` ends on the deadline to the bit."""
+        """As `time.sleep`; on the ideal timer a sleep of `deadline - now` ends on the deadline to
+        the bit.
+        """
         if seconds < 0.0:
             raise ValueError("sleep length must be non-negative")
         began, deadline = self.clock.time(), self.deadline
@@ -204,8 +226,9 @@ class Strand:
     def look(self, frame: FrameType) -> float:
         """What the clock shows to the code in that frame, s since the start.
 
-        When the same place has looked `SPINS` times without a wait in between, each time comparing with
-        the same instant to come, it is a spin loop: the looks left are solved for, as in `plan_wait`.
+        When the same place has looked `SPINS` times without a wait in between, each time comparing
+        with the same instant to come, it is a spin loop: the looks left are solved for, as in
+        `plan_wait`.
         """
         clock = self.clock
         cost, before = clock.timer.read_cost, clock.time()
@@ -243,7 +266,9 @@ class Strand:
             self.clock.deadline = deadline
 
     def dawdle(self) -> None:
-        """Code that goes on without waiting while no time passes takes some, or the run would never end."""
+        """Code that goes on without waiting while no time passes takes some, or the run would never
+        end.
+        """
         if self.reads >= FREE_READS:
             kept = self.reads, self.looks.copy(), self.last, self.deadline
             self.clock.set(self.clock.time() + STUCK_READ)
@@ -274,7 +299,8 @@ class Strand:
 def _switch_to(other: Callable[[], Any]) -> None:
     """Switch to another flow of control, and come back.
 
-    asyncio knows one running loop a thread: the other begins with none, and afterwards ours is ours again.
+    asyncio knows one running loop a thread: the other begins with none, and afterwards ours is ours
+    again.
     """
     loop = _get_running_loop()
     if loop is not None:

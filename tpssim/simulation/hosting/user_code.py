@@ -1,7 +1,9 @@
-"""Throttles that are not ours, unmodified, under virtual time: `FILE.py:callable`, `package.module:callable`.
+"""Throttles that are not ours, unmodified, under virtual time: `FILE.py:callable`,
+`package.module:callable`.
 
-They are called as the article's, `(items, tps, total)`, and must give an iterable or an async iterable; each
-item that comes out is a call. While one runs, real time, locks and threads are replaced for it (`rebinding`).
+They are called as the article's, `(items, tps, total)`, and must give an iterable or an async
+iterable; each item that comes out is a call. While one runs, real time, locks and threads are
+replaced for it (`rebinding`).
 """
 
 from __future__ import annotations
@@ -58,7 +60,8 @@ class Foreign(NamedTuple):
 
 def _body(code: Foreign | ThrottleFunction) -> runner.Body:
     def body(guest: Guest) -> None:
-        # A file is executed here, in virtual time: so are its locks and its first looks at the clock.
+        # A file is executed here, in virtual time: so are its locks and its first looks at the
+        # clock.
         function = code.load() if isinstance(code, Foreign) else code
         refuse_unseen(function)
         total = guest.world.slots
@@ -69,11 +72,14 @@ def _body(code: Foreign | ThrottleFunction) -> runner.Body:
             for _ in flow:
                 guest.call()
         else:
-            raise InputError(f"it gave {type(flow).__name__}; allowed: a generator or an async generator")
+            raise InputError(
+                f"it gave {type(flow).__name__}; allowed: a generator or an async generator"
+            )
         if guest.slot < total:
             raise InputError(
-                f"it ended after {guest.slot:,} of {total:,} items, at {guest.strand.clock.time():.4g} s; "
-                "allowed: as many items as are asked for, the given ones repeated if need be"
+                f"it ended after {guest.slot:,} of {total:,} items, at"
+                f" {guest.strand.clock.time():.4g} s; allowed: as many items as are asked for, the"
+                " given ones repeated if need be"
             )
 
     return body
@@ -88,7 +94,9 @@ def check_signature(function: ThrottleFunction, shown: str) -> None:
     try:
         signature.bind([], 1.0, 1)
     except TypeError:
-        raise InputError(f"{shown} takes {signature}; allowed: called as (items, tps, total)") from None
+        raise InputError(
+            f"{shown} takes {signature}; allowed: called as (items, tps, total)"
+        ) from None
 
 
 def _run_async(guest: Guest, flow: Any) -> None:
@@ -121,7 +129,9 @@ def simulate(
     replication: int,
     meta: Mapping[str, Any],
 ) -> Trace:
-    """One run with a foreign throttle; an error in it becomes an `InputError` that says when and where."""
+    """One run with a foreign throttle; an error in it becomes an `InputError` that says when and
+    where.
+    """
     name = meta.get("controller", getattr(code, "__name__", code))
     # What it prints is not the bench's answer.
     with rebound(), contextlib.redirect_stdout(sys.stderr):
@@ -149,11 +159,14 @@ def _place(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def _watched() -> Iterator[None]:
-    """Name the code that waits in real time after all: by a means that is not replaced, such as a C library.
+    """Name the code that waits in real time after all: by a means that is not replaced, such as a C
+    library.
 
     Signals need the main thread; in another one nothing is watched.
     """
-    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
+    if threading.current_thread() is not threading.main_thread() or not hasattr(
+        signal, "setitimer"
+    ):
         yield
         return
     began = real_time()
@@ -166,9 +179,9 @@ def _watched() -> Iterator[None]:
         if took > PATIENCE + PACE * strand.world.env.now:
             where = f"{frame.f_code.co_name}, {frame.f_code.co_filename}:{frame.f_lineno}"
             strand.fail(
-                f"the hosted code took {took:.0f} s for {strand.world.env.now:.3g} virtual seconds: it waits "
-                f"in real time, by a means that has no virtual twin ({where}); "
-                "allowed: time, datetime, threading, queue and asyncio timers"
+                f"the hosted code took {took:.0f} s for {strand.world.env.now:.3g} virtual seconds:"
+                f" it waits in real time, by a means that has no virtual twin ({where}); allowed:"
+                " time, datetime, threading, queue and asyncio timers"
             )
 
     before = signal.signal(signal.SIGALRM, look)

@@ -63,7 +63,9 @@ _STEADY = {
 
 
 def thread_time(strand: Strand) -> float:
-    """What the processor did for this thread: looking at the clock is all that takes virtual time."""
+    """What the processor did for this thread: looking at the clock is all that takes virtual
+    time.
+    """
     strand.look(caller())
     return strand.busy
 
@@ -111,7 +113,9 @@ def gmtime(strand: Strand, seconds: float | None = None) -> time.struct_time:
 
 
 def ctime(strand: Strand, seconds: float | None = None) -> str:
-    return real_asctime(real_localtime(EPOCH + strand.look(caller()) if seconds is None else seconds))
+    return real_asctime(
+        real_localtime(EPOCH + strand.look(caller()) if seconds is None else seconds)
+    )
 
 
 def asctime(strand: Strand, *at: Any) -> str:
@@ -145,7 +149,11 @@ def datetime_utcnow(strand: Strand, kind: type[datetime]) -> datetime:
 
 def today(strand: Strand, kind: type[date]) -> date:
     look = strand.look(caller())
-    return _moment(look, kind, None) if issubclass(kind, datetime) else kind.fromtimestamp(EPOCH + look)
+    return (
+        _moment(look, kind, None)
+        if issubclass(kind, datetime)
+        else kind.fromtimestamp(EPOCH + look)
+    )
 
 
 def refuse(strand: Strand, name: str, does: str, frame: FrameType) -> None:

@@ -1,8 +1,9 @@
-"""An asyncio event loop in virtual time, with the timer of epoll or of libuv as the timer model has it.
+"""An asyncio event loop in virtual time, with the timer of epoll or of libuv as the timer model has
+it.
 
-epoll: a wait is rounded up to the model's granularity, as asyncio does it. libuv (`nearest` 1): the clock is
-a count of whole milliseconds that stands still between two turns of the loop, and a delay is rounded to the
-nearest millisecond, so a timer may even be early.
+epoll: a wait is rounded up to the model's granularity, as asyncio does it. libuv (`nearest` 1): the
+clock is a count of whole milliseconds that stands still between two turns of the loop, and a delay
+is rounded to the nearest millisecond, so a timer may even be early.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any
 from tpssim.core.timer_models import IDEAL, TimerModel
 from tpssim.simulation.hosting.threads import Strand
 
-TURN = 2e-6  # s; a turn of the loop with nothing to wait for: measured 1.8 us (asyncio), 0.8 us (uvloop)
+# s; a turn of the loop with nothing to wait for: measured 1.8 us (asyncio), 0.8 us (uvloop)
+TURN = 2e-6
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
@@ -42,7 +44,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
     def time(self) -> float:
         if self._nearest > 0.0:
             return self._turn
-        # A plain number: the loop compares it with its own timers, which are no schedule of the code's.
+        # A plain number: the loop compares it with its own timers, which are no schedule of the
+        # code's.
         return self.strand.look(sys._getframe(1))
 
     def call_at(  # type: ignore[override]  # a looser signature
@@ -57,7 +60,9 @@ class VirtualLoop(asyncio.BaseEventLoop):
         """The loop has nothing to do for so long."""
         strand = self.strand
         if timeout != 0.0 and self._ready:  # type: ignore[attr-defined]
-            return  # a thread has called since the timeout was computed, for looking at the clock takes time
+            # a thread has called since the timeout was computed, for looking at the clock takes
+            # time
+            return
         if strand.closing and timeout is not None:
             strand.clock.set(
                 strand.clock.time() + timeout

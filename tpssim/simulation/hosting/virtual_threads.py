@@ -1,7 +1,8 @@
-"""Locks and threads in virtual time. `threading`'s Condition, Event, Semaphore and Queue are made of them.
+"""Locks and threads in virtual time. `threading`'s Condition, Event, Semaphore and Queue are made
+of them.
 
-A thread that hosted code starts becomes a strand of the same producer. Threads take turns where they wait,
-so what happens between two waits is atomic, and equal runs are equal.
+A thread that hosted code starts becomes a strand of the same producer. Threads take turns where
+they wait, so what happens between two waits is atomic, and equal runs are equal.
 """
 
 from __future__ import annotations
@@ -110,7 +111,9 @@ _real_ident = threading.get_ident
 
 
 def join(strand: Strand, thread: threading.Thread, timeout: float | None = None) -> None:
-    """`Thread.join` in hosted code; of a real thread, which only a finaliser may end there, in real time."""
+    """`Thread.join` in hosted code; of a real thread, which only a finaliser may end there, in real
+    time.
+    """
     done = strand.root.threads.get(thread)
     if done is None:
         if thread.ident == _real_ident():  # in which all hosted code runs: it would wait for itself
@@ -153,7 +156,9 @@ def simple_queue(strand: Strand) -> Any:
 
 
 def get(strand: Strand, this: Any, block: bool = True, timeout: float | None = None) -> Any:
-    """`queue.SimpleQueue.get` in hosted code, of a queue made outside of it: what is there already."""
+    """`queue.SimpleQueue.get` in hosted code, of a queue made outside of it: what is there
+    already.
+    """
     if block and this.empty():
         refuse(strand, "queue.SimpleQueue.get, of a queue made before,", "waits", caller())
     return this.get_nowait()

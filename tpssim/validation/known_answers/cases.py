@@ -15,7 +15,9 @@ def _vector(name: str) -> Callable[[int], Found]:
         statistics, calls = measured(name, seed=seed)
         wrong = out_of_range(statistics)
         listed = ", ".join(f"{s.name} {s.value:.5g} ({s.low:g} to {s.high:g})" for s in wrong)
-        quantity = f"out of range, of {len(statistics)} statistics" + (f": {listed}" if wrong else "")
+        quantity = f"out of range, of {len(statistics)} statistics" + (
+            f": {listed}" if wrong else ""
+        )
         return Found(quantity, 0.0, [float(len(wrong))], 0.0, calls, tuple(statistics))
 
     return run
@@ -24,5 +26,8 @@ def _vector(name: str) -> Callable[[int], Found]:
 CASES: dict[str, Case] = {
     **queues.CASES,
     **loops.CASES,
-    **{name: Case(f"Vector's scenario: {case.about}", _vector(name)) for name, case in VECTOR_CASES.items()},
+    **{
+        name: Case(f"Vector's scenario: {case.about}", _vector(name))
+        for name, case in VECTOR_CASES.items()
+    },
 }

@@ -1,4 +1,6 @@
-"""What the cases share: their form, a law without feedback, an open queue, runs of the simpy model."""
+"""What the cases share: their form, a law without feedback, an open queue, runs of the simpy
+model.
+"""
 
 from __future__ import annotations
 
@@ -44,13 +46,20 @@ class Valves(NamedTuple):
     reject: float
 
 
-def simulated(scenario: Scenario, law: Any, seed: int, replications: int = REPLICATIONS) -> list[Trace]:
+def simulated(
+    scenario: Scenario, law: Any, seed: int, replications: int = REPLICATIONS
+) -> list[Trace]:
     # The textbooks' arrivals wait, however late: none is given up unless a case says so.
     plant = checked_scenario(scenario._replace(late=BURST) if scenario.late == AUTO else scenario)
-    return [simpy_engine.simulate(plant, law, seed, replication, {}) for replication in range(replications)]
+    return [
+        simpy_engine.simulate(plant, law, seed, replication, {})
+        for replication in range(replications)
+    ]
 
 
-def open_queue(service: Any, rate: float, calls: int, poisson: float = 1.0, **backend: float) -> Scenario:
+def open_queue(
+    service: Any, rate: float, calls: int, poisson: float = 1.0, **backend: float
+) -> Scenario:
     """An open queue: `calls` arrivals a replication on average, random or evenly spaced."""
     plant = Backend(**({"servers": 1.0} | backend))
     scenario = Scenario("queue", service, rate, calls / rate, COMPLETION_FEEDBACK, backend=plant)

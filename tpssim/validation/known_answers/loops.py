@@ -1,6 +1,7 @@
 """Laws in a loop: what theory says of their sawtooth, their cycle and their noise.
 
-Sources: Chiu & Jain 1989 for two that share; the describing function and the noise rule are `theory`'s.
+Sources: Chiu & Jain 1989 for two that share; the describing function and the noise rule are
+`theory`'s.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ from tpssim.validation.known_answers.common import (
 
 @record
 class ChiuJain(NamedTuple):
-    """Rate + 1 a second; halved if the median latency of the second was above `threshold`. From 10/s."""
+    """Rate + 1 a second; halved if the median latency of the second was above `threshold`. From
+    10/s.
+    """
 
     threshold: float
 
@@ -56,7 +59,9 @@ class RelayState(NamedTuple):
 
 @record
 class Relay(NamedTuple):
-    """Rate `centre` + `step` while the smoothed latency is below `wanted` by more than `zone`, - above."""
+    """Rate `centre` + `step` while the smoothed latency is below `wanted` by more than `zone`, -
+    above.
+    """
 
     centre: float
     step: float
@@ -74,19 +79,22 @@ class Relay(NamedTuple):
 
 
 def _sawtooth(seed: int) -> Found:
-    # A constant blocking service of s: the measured interval is s, so the cut comes above C = 1.5 / s and the
-    # rate runs from 0.7 C to C in steps of 1. A step adds up to 1 to the peak of the continuous sawtooth.
+    # A constant blocking service of s: the measured interval is s, so the cut comes above C = 1.5 /
+    # s and the rate runs from 0.7 C to C in steps of 1. A step adds up to 1 to the peak of the
+    # continuous sawtooth.
     service, beta = 0.015, 0.7
     peak = 1.5 / service
     scenario = Scenario("sawtooth", Constant(service), 2.0 * peak, 60.0)
     (trace,) = simulated(scenario, CONTROLLERS["aimd"](), seed, 1)
     rate = trace.rate[len(trace.rate) // 2 :]
-    return Found("mean rate, 1/s", (1.0 + beta) / 2.0 * peak, [float(rate.mean())], 1.0, len(trace.rate))
+    return Found(
+        "mean rate, 1/s", (1.0 + beta) / 2.0 * peak, [float(rate.mean())], 1.0, len(trace.rate)
+    )
 
 
 def _chiu_jain(seed: int) -> Found:
-    # The second comes when the first is at 90/s; both add 1 and halve together, so each cut halves the
-    # difference of 80: after three it is 10, and F = S^2 / (S^2 + D^2) with S the sum.
+    # The second comes when the first is at 90/s; both add 1 and halve together, so each cut halves
+    # the difference of 80: after three it is 10, and F = S^2 / (S^2 + D^2) with S the sum.
     scenario = Scenario("chiu-jain", Constant(0.01), 1000.0, 170.0, COMPLETION_FEEDBACK)._replace(
         backend=Backend(servers=1.0), producers=(Producer(), Producer(80.0))
     )
@@ -95,8 +103,13 @@ def _chiu_jain(seed: int) -> Found:
     times = [trace.released[trace.producer == i] for i in (0, 1)]
     cuts = times[1][1:][np.diff(two) < 0.0]
     after = float(cuts[2]) + 0.5
-    rates = [float(rate[np.searchsorted(t, after) - 1]) for rate, t in zip((one, two), times, strict=True)]
-    return Found("difference after 3 cuts, 1/s", 80.0 / 2.0**3, [rates[0] - rates[1]], 1e-9, len(trace.rate))
+    rates = [
+        float(rate[np.searchsorted(t, after) - 1])
+        for rate, t in zip((one, two), times, strict=True)
+    ]
+    return Found(
+        "difference after 3 cuts, 1/s", 80.0 / 2.0**3, [rates[0] - rates[1]], 1e-9, len(trace.rate)
+    )
 
 
 def _mean_field(cv: float) -> Callable[[int], Found]:
@@ -115,11 +128,14 @@ def _mean_field(cv: float) -> Callable[[int], Found]:
 
 
 def _dead_zone(seed: int) -> Found:
-    # The reference case, an integrator, a lag of 1 s and a dead time of 0.5 s behind a relay with a dead
-    # zone, as a queue: its wait integrates what the rate exceeds capacity by, as a share; a call tells of it
-    # when it leaves, about the wanted wait after it came; the law's EWMA is the lag.
+    # The reference case, an integrator, a lag of 1 s and a dead time of 0.5 s behind a relay with a
+    # dead zone, as a queue: its wait integrates what the rate exceeds capacity by, as a share; a
+    # call tells of it when it leaves, about the wanted wait after it came; the law's EWMA is the
+    # lag.
     capacity, step, tau, wait = 100.0, 0.02, 1.0, 0.5
-    scenario = Scenario("relay", Constant(1.0 / capacity), 2.0 * capacity, 200.0, COMPLETION_FEEDBACK)
+    scenario = Scenario(
+        "relay", Constant(1.0 / capacity), 2.0 * capacity, 200.0, COMPLETION_FEEDBACK
+    )
     scenario = scenario._replace(backend=Backend(servers=1.0))
     law = Relay(capacity, step * capacity, wait, 0.0, -math.expm1(-1.0 / (tau * capacity)))
     theory, calls = critical_dead_zone(step, 1.0, tau, wait), 0
@@ -135,8 +151,8 @@ def _dead_zone(seed: int) -> Found:
 
 
 def _noise_rule(seed: int) -> Found:
-    # Independent normal service times of CV 0.3, paced at half of capacity: `busy-time`, its steps next to
-    # nothing, cuts wherever its smoothed load is above the bound.
+    # Independent normal service times of CV 0.3, paced at half of capacity: `busy-time`, its steps
+    # next to nothing, cuts wherever its smoothed load is above the bound.
     alpha, cv, load, looks, mean = 0.2, 0.3, 0.5, 2.0, 0.01
     bound = load * float(noise_rule(alpha, cv, looks))
     law = CONTROLLERS["busy-time"](alpha=alpha, low=0.0, high=bound, dec_rate=1.0 - 1e-12)
@@ -148,7 +164,9 @@ def _noise_rule(seed: int) -> Found:
         (trace,) = simulated(scenario, law, seed, 1)
         cuts += int((np.diff(trace.rate) < 0.0).sum())
         calls += len(trace.rate)
-    return Found("share of looks above 2 sigma", beyond(looks), [cuts / calls], 0.2 * beyond(looks), calls)
+    return Found(
+        "share of looks above 2 sigma", beyond(looks), [cuts / calls], 0.2 * beyond(looks), calls
+    )
 
 
 CASES: dict[str, Case] = {
@@ -161,5 +179,7 @@ CASES: dict[str, Case] = {
     "relay + dead zone": Case(
         "describing function: a queue, a lag and a dead time stop cycling, within 20 %", _dead_zone
     ),
-    "noise rule": Case("a smoothed busy time crosses 2 sigma by chance in 2.3 %, within 20 %", _noise_rule),
+    "noise rule": Case(
+        "a smoothed busy time crosses 2 sigma by chance in 2.3 %, within 20 %", _noise_rule
+    ),
 }

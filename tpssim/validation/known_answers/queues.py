@@ -1,7 +1,7 @@
 """Queues: closed forms, and identities that hold on every run.
 
-Sources of the formulas: Kleinrock, Queueing Systems 1; Gross & Harris. Time is in units of the service time
-where a case gives no other.
+Sources of the formulas: Kleinrock, Queueing Systems 1; Gross & Harris. Time is in units of the
+service time where a case gives no other.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Window(NamedTuple):
 
 
 def _response(scenario: Scenario, seed: int) -> tuple[list[float], int]:
-    """The mean time in the system of each replication, its first tenth left out; and the number of calls."""
+    """The mean time in the system of each replication, its first tenth left out; and the number of
+    calls.
+    """
     runs = simulated(scenario, FIXED, seed)
     means = []
     for trace in runs:
@@ -54,7 +56,8 @@ def erlang_c(servers: int, load: float) -> float:
 
 
 def dm1_sigma(load: float) -> float:
-    """The root in (0, 1) of `sigma = exp(-(1 - sigma) / load)`: what a paced arrival finds busy in D/M/1.
+    """The root in (0, 1) of `sigma = exp(-(1 - sigma) / load)`: what a paced arrival finds busy in
+    D/M/1.
 
     >>> round(dm1_sigma(0.8), 7)
     0.6286298
@@ -82,7 +85,9 @@ def _mg1(seed: int) -> Found:
     squared_cv = math.e - 1.0  # lognormal with sigma 1
     service = Lognormal(1.0, math.sqrt(squared_cv))
     values, calls = _response(open_queue(service, 0.7, 25_000), seed)
-    return Found(TIME_IN_SYSTEM, 1.0 + 0.7 * (1.0 + squared_cv) / (2.0 * (1.0 - 0.7)), values, 0.0, calls)
+    return Found(
+        TIME_IN_SYSTEM, 1.0 + 0.7 * (1.0 + squared_cv) / (2.0 * (1.0 - 0.7)), values, 0.0, calls
+    )
 
 
 def _mmc(seed: int) -> Found:
@@ -104,8 +109,9 @@ def _mm1k(seed: int) -> Found:
 
 
 def _closed(seed: int) -> Found:
-    # A producer of exponential gaps that may have a gap running and n - 1 calls in flight is the closed
-    # tandem of two exponential stations with n credits; held back, it begins a new gap when it is let go.
+    # A producer of exponential gaps that may have a gap running and n - 1 calls in flight is the
+    # closed tandem of two exponential stations with n credits; held back, it begins a new gap when
+    # it is let go.
     credits, producer, consumer = 8, 1.0, 1.25
     scenario = open_queue(Exponential(1.0 / consumer), producer, 5_000)._replace(late=DELAY)
     runs = simulated(scenario, Window(credits - 1.0), seed)
@@ -127,7 +133,8 @@ def _little(seed: int) -> Found:
             done = np.sort(trace.completed[trace.outcome == OK])
             counted = np.arange(1.0, len(trace.released) + 1.0)
             counted -= np.searchsorted(done, trace.released, side="right")
-            # The model's own count at each release against the log of completions: a wrong one fails here.
+            # The model's own count at each release against the log of completions: a wrong one
+            # fails here.
             worst = max(worst, float(np.abs(counted - trace.in_flight).max()))
             ends = np.where(trace.outcome == OK, trace.completed, scenario.duration)
             moments = np.concatenate((trace.released, ends))
@@ -146,7 +153,9 @@ def _lindley(seed: int) -> Found:
     wrong, calls = 0, 0
     scenario = open_queue(Lognormal(1.0, 1.0), 0.9, 20_000)
     for replication, trace in enumerate(simulated(scenario, FIXED, seed, 3)):
-        work = scenario.service.times(draws("normal", len(trace.released), seed, replication)).tolist()
+        work = scenario.service.times(
+            draws("normal", len(trace.released), seed, replication)
+        ).tolist()
         free = 0.0
         for released, service, completed in zip(
             trace.released.tolist(), work, trace.completed.tolist(), strict=True
@@ -158,10 +167,14 @@ def _lindley(seed: int) -> Found:
 
 
 def _ties(seed: int) -> Found:
-    """Service as long as the interval, no place to wait: a completion frees the server for the release."""
+    """Service as long as the interval, no place to wait: a completion frees the server for the
+    release.
+    """
     scenario = open_queue(Constant(0.25), 4.0, 1_000, poisson=0.0, places=0.0)
     (trace,) = simulated(scenario, FIXED, seed, 1)
-    return Found("calls rejected", 0.0, [float((trace.outcome == REJECTED).sum())], 0.0, len(trace.released))
+    return Found(
+        "calls rejected", 0.0, [float((trace.outcome == REJECTED).sum())], 0.0, len(trace.released)
+    )
 
 
 CASES: dict[str, Case] = {
