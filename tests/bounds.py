@@ -27,21 +27,20 @@ import numpy as np
 
 TESTS = Path(__file__).parent
 SUITE = (
-    "test_engine.py",
-    "test_heap.py",
-    "test_lanes.py",
-    "test_metrics.py",
-    "test_sensor.py",
-    "test_signals.py",
-    "test_soundness.py",
+    "simulation/test_compiled_engine.py",
+    "simulation/test_heap.py",
+    "experiments/test_batch_runs.py",
+    "metrics/test_measure.py",
+    "core/test_window.py",
+    "metrics/test_timeseries.py",
+    "simulation/test_soundness.py",
 )
 #: Laws with what a kernel can have: memory and windows; admission, memory and refusals; a limit and
 #: a rate.
 QUICK = ("bbr", "gozero-breaker")
 MOST, MANY, MANY_EACH = 400, 100, 50  # calls of a draw, about; so many times as many in each 50th
-PATIENCE = (
-    120.0  # s of CPU time that one draw may take; an endless loop ends the command with a traceback
-)
+#: s of CPU time that one draw may take; an endless loop ends the command with a traceback.
+PATIENCE = 120.0
 
 
 class Counts(NamedTuple):
@@ -96,7 +95,7 @@ def tried(seed: int, name: str, k: int, most: int) -> tuple[str, int, bool]:
     """(what is wrong with draw k of a law, "" if nothing; its calls; whether both engines take
     it).
     """
-    import extremes
+    from helpers import extremes
 
     from tpssim.controllers import CONTROLLERS
     from tpssim.experiments.sweep.batch_runs import reduced

@@ -6,10 +6,10 @@ import ast
 import doctest
 import importlib
 import pkgutil
-from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import ROOT
 
 import tpssim
 
@@ -22,7 +22,7 @@ NAMES = [
 
 def modules() -> tuple[str, ...]:
     """The modules of the API pages, as `docs/api.py` names them."""
-    source = (Path(__file__).parent.parent / "docs/api.py").read_text(encoding="utf-8")
+    source = (ROOT / "docs/api.py").read_text(encoding="utf-8")
     (found,) = (
         ast.literal_eval(node.value)
         for node in ast.parse(source).body

@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from test_documents import FOUND, ROOT, SNIPPETS, T, plain
+from helpers import ROOT
+from helpers.documents import FOUND, SNIPPETS, T, plain
 
 from tpssim import CONTROLLERS, METRICS
 from tpssim.cli.main import main

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from helpers import ROOT
 from nbclient import NotebookClient
 
-FOLDER = Path(__file__).parent.parent / "notebooks"
+FOLDER = ROOT / "notebooks"
 #: Their names, and how many pictures each has.
 PICTURES = {
     "01_five_throttles": 3,

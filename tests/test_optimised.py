@@ -9,7 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+from helpers import ROOT
+
 PACKAGE = ROOT / "tpssim"
 FEW = ["--replications", "2", "--workers", "1"]
 SHORT = ["blocking-steady:duration=4", "healthy:duration=2"]

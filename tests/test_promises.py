@@ -6,17 +6,16 @@ from __future__ import annotations
 
 import re
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import ROOT
 from scipy.stats import binomtest
 
 from tpssim.core.statistics import mean_interval
 
-ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "benchmarks"))
-import promises  # noqa: E402
+import promises
 
 PROMISES = list(promises.promises())
 #: Minutes for the thousand trials of the document: of these a few.

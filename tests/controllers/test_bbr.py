@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from laws import fed, run
+from helpers.laws import fed, run
 
 from tpssim.controllers.bbr import Bbr
 from tpssim.core.types import Observation

@@ -6,7 +6,7 @@ import random
 from typing import Any
 
 import pytest
-from laws import fed
+from helpers.laws import fed
 
 from tpssim.controllers.botocore_cubic import BotocoreCubic
 from tpssim.core.types import Observation

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 import pytest
-from laws import done, fed
+from helpers.laws import done, fed
 
 from tpssim.controllers.brpc_auto import (
     BrpcAuto,

@@ -8,10 +8,10 @@ import math
 from typing import Any
 
 import pytest
+from helpers.laws import done, fed, memory_of
+from helpers.observations import PIECES, TARGETS, observed, records
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from laws import done, fed, memory_of
-from test_contract import PIECES, TARGETS, observed, records
 
 from tpssim.controllers import CONTROLLERS
 from tpssim.core.pacer import Pacer

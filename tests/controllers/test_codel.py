@@ -10,7 +10,7 @@ from collections import deque
 from typing import Any
 
 import pytest
-from laws import done, run
+from helpers.laws import done, run
 
 from tpssim.controllers.codel import Codel, CodelState
 from tpssim.controllers.codel_folly import CodelFolly

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 import pytest
-from laws import done, fed, memory_of
+from helpers.laws import done, fed, memory_of
 
 from tpssim.controllers.envoy_gradient import (
     EnvoyGradient,

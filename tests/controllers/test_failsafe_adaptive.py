@@ -9,7 +9,7 @@ from array import array
 from typing import Any
 
 import pytest
-from laws import done, fed, memory_of
+from helpers.laws import done, fed, memory_of
 
 from tpssim.controllers import _moving, _t_digest
 from tpssim.controllers.failsafe_adaptive import FailsafeAdaptive, factor

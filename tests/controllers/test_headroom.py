@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from laws import done, fed
+from helpers.laws import done, fed
 
 from tpssim import Scenario, simulate
 from tpssim.controllers import law_named

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from laws import done, fed, memory_of
+from helpers.laws import done, fed, memory_of
 
 from tpssim.controllers._nanoseconds import nanoseconds
 from tpssim.controllers._netflix_window import Sample, through_window, window_memory

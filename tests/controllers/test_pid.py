@@ -6,7 +6,7 @@ import math
 import random
 
 import pytest
-from laws import fed, run
+from helpers.laws import fed, run
 
 from tpssim.controllers.pi import Pi
 from tpssim.controllers.pid import Pid

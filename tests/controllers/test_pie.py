@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from laws import done, run
+from helpers.laws import done, run
 
 from tpssim.controllers.pie import Pie, next_probability
 from tpssim.core.types import OK, REFUSED, Observation

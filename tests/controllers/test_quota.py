@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 
 import pytest
-from laws import done, fed
+from helpers.laws import done, fed
 
 from tpssim import Scenario, simulate
 from tpssim.controllers import CONTROLLERS

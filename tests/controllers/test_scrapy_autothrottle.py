@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from laws import done, fed
+from helpers.laws import done, fed
 
 from tpssim.controllers.scrapy_autothrottle import ScrapyAutothrottle
 from tpssim.core.errors import InputError

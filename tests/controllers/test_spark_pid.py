@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from laws import fed
+from helpers.laws import fed
 
 from tpssim.controllers.spark_pid import SparkPid
 from tpssim.core.types import Observation

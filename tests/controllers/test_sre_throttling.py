@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from laws import Valve, run
+from helpers.laws import Valve, run
 
 from tpssim.controllers.sre_throttling import SreThrottling, SreThrottlingState
 from tpssim.core.pacer import Pacer

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from laws import done, fed
+from helpers.laws import done, fed
 
 from tpssim.controllers.aimd_epoch import AimdEpoch
 from tpssim.controllers.firestore_ramp import FirestoreRamp, ramp

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from laws import run
+from helpers.laws import run
 
 from tpssim.controllers.token_bucket import Bucket, TokenBucket, refilled, taken
 from tpssim.core.schedule import BURST

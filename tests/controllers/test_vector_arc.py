@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 import pytest
-from laws import done
+from helpers.laws import done
 
 from tpssim.controllers.vector_arc import VectorArc, VectorArcState, rounded
 from tpssim.core.errors import InputError

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from watchdog import within
+from helpers.watchdog import within
 
 from tpssim import arun, athrottle, run
 from tpssim.live.jobs import Run

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from helpers.laws import Valve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from laws import Valve
 
 from tpssim import Limiter, Rejected, arun, run, throttle
 from tpssim.controllers import CONTROLLERS

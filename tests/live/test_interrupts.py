@@ -19,8 +19,8 @@ from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import pytest
-from laws import Valves
-from watchdog import within
+from helpers.laws import Valves
+from helpers.watchdog import within
 
 from tpssim import Aborted, Limiter, Observation, throttle
 from tpssim.live.permits import Permit

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from laws import Valve, left, threads
-from watchdog import within
+from helpers.laws import Valve, left, threads
+from helpers.watchdog import within
 
 import tpssim
 from tpssim import Aborted, InputError, Limiter, Rejected

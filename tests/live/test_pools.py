@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from laws import left, threads
+from helpers.laws import left, threads
 
 import tpssim
 from tpssim import InputError, run

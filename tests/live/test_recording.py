@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from laws import Valve, left, threads
+from helpers.laws import Valve, left, threads
 
 import tpssim
 from tpssim import Aborted, InputError, Observation, arun, run, throttle

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from laws import left, threads
+from helpers.laws import left, threads
 
 import tpssim
 from tpssim import InputError, Rejected, arun, run

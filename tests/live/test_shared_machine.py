@@ -30,8 +30,8 @@ from hypothesis.stateful import (
 
 sys.path.append(str(Path(__file__).parent.parent))  # as a program
 
-from shared_model import Contract
-from shared_users import (
+from helpers.shared_model import Contract
+from helpers.shared_users import (
     WAYS,
     AsyncFeed,
     Bench,

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 import pytest
-from virtual_time import virtual_time
+from helpers.virtual_time import virtual_time
 
 from tpssim import Limiter, athrottle, throttle
 

@@ -17,8 +17,8 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from laws import Valve, Valves, left, threads
-from watchdog import within
+from helpers.laws import Valve, Valves, left, threads
+from helpers.watchdog import within
 
 from tpssim import Aborted, InputError, Observation, ThrottleWarning, athrottle, throttle
 from tpssim.core.clocks import VirtualClock

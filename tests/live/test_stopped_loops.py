@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from watchdog import within
+from helpers.watchdog import within
 
 from tpssim import Limiter, athrottle
 from tpssim.live import waiters as lines

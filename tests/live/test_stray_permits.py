@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from watchdog import within
+from helpers.watchdog import within
 
 from tpssim import InputError, Limiter, athrottle, throttle
 

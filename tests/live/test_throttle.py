@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from laws import Valve, Valves
+from helpers.laws import Valve, Valves
 
 import tpssim
 from tpssim import CONTROLLERS, SCENARIOS, Aborted, InputError, Observation, throttle

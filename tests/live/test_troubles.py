@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from laws import Valves
-from virtual_time import virtual_time
+from helpers.laws import Valves
+from helpers.virtual_time import virtual_time
 
 from tpssim import run, throttle
 from tpssim.core.clocks import VirtualClock

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from laws import Valve
+from helpers.laws import Valve
 
 from tpssim import Aborted, ThrottleWarning, arun, athrottle, run, throttle
 from tpssim.core.clocks import VirtualClock

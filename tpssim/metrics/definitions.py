@@ -1,7 +1,7 @@
 """What each measure is: unit, definition, source, and which way is better.
 
 With `TERMS` the definitions are complete: whoever has a trace and its scenario computes each value
-from this text alone, and `tests/independent_measures.py` does.
+from this text alone, and `tests/helpers/independent_measures.py` does.
 """
 
 from __future__ import annotations

@@ -1,0 +1,242 @@
+"""The engine against the model: the same bits on everything that it accepts, listed and drawn."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from helpers.laws import Valve, Valves
+from helpers.plants import (
+    LAWS,
+    PLANTS,
+    Admitting,
+    Remembering,
+    Windowed,
+    accepted,
+    interpreted,
+    needs_numba,
+    same,
+)
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import tpssim
+from tpssim import InputError, simulate
+from tpssim.controllers import CONTROLLERS
+from tpssim.core.schedule import capped
+from tpssim.core.types import Observation
+from tpssim.scenarios.builtin import CORE, SCENARIOS
+from tpssim.scenarios.disturbances import Step
+from tpssim.scenarios.plant import Async, Backend, Pool, Retry
+from tpssim.scenarios.scenario import Producer, Scenario
+from tpssim.scenarios.service_times import Constant, Exponential, Lognormal
+from tpssim.simulation import simpy_engine
+from tpssim.simulation.compiled import compiling, engine, kernel
+from tpssim.simulation.trace import COLUMNS
+
+
+@needs_numba
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_every_controller_on_every_core_scenario_to_the_bit(name: str) -> None:
+    law = CONTROLLERS[name]()
+    for scenario in (SCENARIOS[core] for core in CORE):
+        if not engine.refusal(scenario):
+            ours = engine.simulate(scenario, law, 5, 1, {})
+            assert ours.meta["engine"] == "compiled"
+            assert same(ours, simpy_engine.simulate(scenario, law, 5, 1, {})), scenario.name
+
+
+@given(PLANTS.filter(accepted), LAWS, st.integers(0, 2**32))
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
+def test_drawn_plants_and_laws_to_the_bit(scenario: Scenario, law: Any, seed: int) -> None:
+    assert same(interpreted(scenario, law, seed), simpy_engine.simulate(scenario, law, seed, 0, {}))
+
+
+@needs_numba
+@pytest.mark.parametrize(
+    "law", [Windowed(), Remembering(), Admitting()], ids=lambda law: type(law).__name__
+)
+@pytest.mark.parametrize(
+    "consumer", [Pool(4.0, 5.0), Async(0.0, "completion")], ids=["pool", "async"]
+)
+def test_one_s_own_law_compiles_to_the_same_bits(law: Any, consumer: Any) -> None:
+    scenario = Scenario(
+        "s", Lognormal(0.02, 1.0), 150.0, 10.0, consumer, (Step(3.0, 5.0, 4.0),)
+    )._replace(backend=Backend(servers=3.0, failure=0.05, slope=0.02), late=capped(5))
+    ours = engine.simulate(scenario, law, 1, 0, {})
+    assert ours.meta["engine"] == "compiled"
+    assert same(ours, simpy_engine.simulate(scenario, law, 1, 0, {}))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (
+            "if done_at <= look_at and done_at <= release_at:",
+            "if done_at <= look_at and done_at < release_at:",
+        ),
+        ("anchor(late, due, now, interval, plan", "anchor(late, now, now, interval, plan"),
+        (
+            "            seen += 1\n            peak = flying\n",
+            "            peak = flying\n            seen += 2\n",
+        ),
+        ("begun = max(now, free_at[0])", "begun = now"),
+        ("free_workers += 1.0", "free_workers += 2.0"),
+        ("outcome, within = REJECTED, 1", "outcome, within = REJECTED, 0"),
+    ],
+)
+def test_one_operation_changed_is_noticed(before: str, after: str) -> None:
+    source = Path(kernel.__file__).read_text(encoding="utf-8")
+    assert source.count(before) == 1
+    broken = types.ModuleType("broken")
+    broken.__dict__["__file__"] = kernel.__file__
+    exec(compile(source.replace(before, after), "broken", "exec"), broken.__dict__)
+    plants = [
+        Scenario("ties", Constant(0.25), 4.0, 4.0, Async(0.0, "completion"))._replace(
+            backend=Backend(servers=1.0, places=0.0)
+        ),
+        Scenario("pool", Exponential(0.05), 50.0, 4.0, Pool(2.0, 2.0))._replace(
+            backend=Backend(servers=1.0)
+        ),
+        Scenario("limit", Constant(0.25), 16.0, 4.0, Async(0.0, "completion"))._replace(
+            backend=Backend(limit=2.0)
+        ),
+    ]
+    laws: list[Any] = [Valve(limit=5.0), Remembering()]
+    differ = [
+        not same(
+            engine._simulate(broken.run, plant, law, 0, 0, {}),
+            simpy_engine.simulate(plant, law, 0, 0, {}),
+        )
+        for plant in plants
+        for law in laws
+    ]
+    assert any(differ)
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"producers": (Producer(), Producer())}, "2 producers"),
+        ({"timeout": 1.0}, "timeout=1"),
+        ({"retry": Retry(2.0)}, "attempts=2"),
+        ({"backend": Backend(rate=5.0)}, "backend.rate=5"),
+    ],
+)
+def test_what_it_cannot_express_is_refused_by_name(changes: dict[str, Any], what: str) -> None:
+    scenario = SCENARIOS["blocking-steady"]._replace(duration=1.0, **changes)
+    with pytest.raises(
+        InputError, match=f"{what}, which the compiled engine does not know; allowed: engine simpy"
+    ):
+        simulate(scenario, "aimd", engine="compiled")
+    assert simulate(scenario, "aimd").meta["engine"] == "simpy"
+
+
+def test_code_that_waits_by_itself_is_no_law() -> None:
+    with pytest.raises(InputError, match="printed-aimd waits by itself and cannot be compiled"):
+        simulate("blocking-steady", "printed-aimd", engine="compiled")
+
+
+@needs_numba
+def test_auto_takes_the_fast_one_and_only_the_metadata_tell() -> None:
+    fast, slow = (
+        simulate("degrade-recover", "headroom", engine=name) for name in ("auto", "simpy")
+    )
+    assert (fast.meta["engine"], slow.meta["engine"]) == ("compiled", "simpy")
+    assert same(fast, slow)
+    assert [getattr(fast, name).dtype for name in COLUMNS] == [
+        getattr(slow, name).dtype for name in COLUMNS
+    ]
+
+
+def test_without_numba_it_runs_interpreted_and_auto_takes_the_model(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(compiling, "compiles", False)
+    monkeypatch.setattr("tpssim.simulation.run.compiles", False)
+    trace = simulate("blocking-steady:duration=5", "aimd", engine="compiled")
+    assert trace.meta["engine"] == "interpreted"
+    assert same(trace, simulate("blocking-steady:duration=5", "aimd", engine="simpy"))
+    assert simulate("blocking-steady:duration=5", "aimd").meta["engine"] == "simpy"
+
+
+@needs_numba
+def test_a_class_redefined_under_the_same_name_takes_effect_at_once() -> None:
+    def define(step: float) -> Any:
+        class Law(NamedTuple):
+            def init(self, target: float) -> Valves:
+                return Valves(1.0, math.inf, 0.0)
+
+            def update(self, state: Valves, obs: Observation) -> Valves:
+                return Valves(state.rate + step, state.limit, state.reject)
+
+        Law.update.__globals__  # noqa: B018  # step is frozen in each class's own function
+        return Law()
+
+    scenario = Scenario("s", Constant(0.001), 100.0, 5.0)
+    for step in (1.0, 5.0):
+        law = define(step)
+        assert same(
+            engine.simulate(scenario, law, 0, 0, {}), simpy_engine.simulate(scenario, law, 0, 0, {})
+        )
+
+
+@needs_numba
+def test_a_law_that_cannot_be_compiled_says_why_and_runs() -> None:
+    class Stubborn(NamedTuple):
+        def init(self, target: float) -> Valves:
+            return Valves(target, math.inf, 0.0)
+
+        def update(self, state: Valves, obs: Observation) -> Valves:
+            return state._replace(rate=state.rate)
+
+    scenario = Scenario("s", Constant(0.001), 100.0, 1.0)
+    with pytest.warns(UserWarning, match="Stubborn cannot be compiled and runs interpreted: "):
+        ours = engine.simulate(scenario, Stubborn(), 0, 0, {})
+    assert ours.meta["engine"] == "interpreted"
+    assert same(ours, simpy_engine.simulate(scenario, Stubborn(), 0, 0, {}))
+
+
+@needs_numba
+def test_an_edited_law_file_takes_effect_at_once(tmp_path: Path) -> None:
+    package = tmp_path / "tpssim"
+    shutil.copytree(
+        Path(tpssim.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    code = (
+        "from tpssim import simulate; t = simulate('blocking-steady:duration=5', 'aimd');m ="
+        " simulate('blocking-steady:duration=5', 'aimd', engine='simpy');assert t.meta['engine'] =="
+        " 'compiled' and (t.released == m.released).all(); print(len(t.released))"
+    )
+    environment = os.environ | {
+        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+        "PYTHONPATH": str(tmp_path),
+    }
+
+    def calls() -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return int(done.stdout)
+
+    before = calls()
+    law = package / "controllers" / "aimd.py"
+    text = law.read_text(encoding="utf-8")
+    assert text.count("= 0.7\n") == 1
+    law.write_text(
+        text.replace("rate = rate * self.dec_rate", "rate = rate * 0.1"), encoding="utf-8"
+    )
+    assert law.read_text(encoding="utf-8") != text
+    assert calls() < before
