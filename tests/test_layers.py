@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tpssim.cli.commands import VERBS
+
 
 def loaded_by(statement: str) -> set[str]:
     found = "sorted({name.partition('.')[0] for name in sys.modules})"
@@ -57,3 +59,26 @@ def test_running_the_live_throttle_loads_only_the_standard_library(
     foreign = loaded_by(statement) - loaded_by("pass") - set(sys.stdlib_module_names) - {"tpssim"}
     assert foreign == set()
     assert (tmp_path / "run.ndjson").read_text(encoding="utf-8").count('"e": "release"') == 20
+
+
+def test_help_imports_no_verb_and_a_verb_no_other() -> None:
+    def modules(words: list[str]) -> set[str]:
+        code = f"""
+import sys
+from tpssim.cli.main import main
+try:
+    main({words!r})
+except SystemExit:
+    pass
+print(*sys.modules, file=sys.stderr)
+"""
+        done = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        return set(done.stderr.split())
+
+    verbs = {f"tpssim.cli.commands.{verb.module}" for verb in VERBS.values()}
+    bare = modules(["--help"])
+    assert not verbs & bare
+    assert not {"asyncio", "numpy", "tpssim.controllers"} & bare
+    assert verbs & modules(["serve", "--help"]) == {"tpssim.cli.commands.serve"}

@@ -17,10 +17,11 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from importlib import import_module
 from typing import Any, NoReturn
 
-from tpssim.cli.commands import VERBS, compare
+from tpssim.cli.commands import EPILOG, VERBS
 from tpssim.core import streams
 from tpssim.core.errors import Aborted, InputError
 from tpssim.core.types import VERSION
@@ -36,17 +37,22 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"{message}; see {self.prog} --help")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(asked: Container[str] = VERBS) -> argparse.ArgumentParser:
+    """The parser of a command line; only the verbs that are asked for are imported."""
     parser = _Parser(
         prog="tpssim",
         description="A bench for the controllers that decide how fast a program calls something.",
-        epilog=compare.EPILOG,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"tpssim {VERSION}")
     verbs = parser.add_subparsers(dest="verb", metavar="VERB", parser_class=_Parser)
-    for verb in VERBS:
-        verb.add(verbs)
+    for name, verb in VERBS.items():
+        of_verb = verbs.add_parser(
+            name, help=verb.summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if name in asked:
+            import_module(f"tpssim.cli.commands.{verb.module}").add(of_verb)
     return parser
 
 
@@ -109,7 +115,9 @@ def _terminable() -> Iterator[None]:
 
 def _main(argv: Sequence[str] | None) -> int:
     try:
-        parser = _parser()
+        words = sys.argv[1:] if argv is None else argv
+        # The verb is the first word that is no option: before it stand --help and --version alone.
+        parser = _parser([word for word in words if not word.startswith("-")][:1])
         args, unknown = parser.parse_known_args(argv)
         if unknown:
             parser.error(f"unrecognized arguments: {' '.join(_shown(args.verb, unknown))}")

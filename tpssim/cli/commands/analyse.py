@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from typing import Any
 
 from tpssim.cli.commands.common import (
     Progress,
@@ -19,12 +18,8 @@ from tpssim.cli.commands.common import (
 from tpssim.core.types import VERSION
 
 
-def add(verbs: Any) -> None:
-    """The verb on the command line."""
-    parser = verbs.add_parser(
-        "analyse",
-        help="a law on a scenario: margins, limit cycles and noise, predicted and simulated",
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
     parser.add_argument("controller", metavar="LAW")
     parser.add_argument(
         "--scenario", metavar="NAME", help="default: degrade-recover; or --trace FILE"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any
 
 from tpssim.cli.commands.common import Progress, add_common, command, run_record
 from tpssim.core.types import VERSION
@@ -16,11 +15,8 @@ from tpssim.live.waiting import PreciseClock
 from tpssim.output.tables import filled
 
 
-def add(verbs: Any) -> None:
-    """The verb on the command line."""
-    parser = verbs.add_parser(
-        "calibrate", help="how this machine waits: a timer model for the simulator"
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
     parser.add_argument(
         "--sleeps",
         type=int,

@@ -9,6 +9,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tpssim.cli.commands import EPILOG
 from tpssim.cli.commands.common import (
     Progress,
     add_common,
@@ -29,23 +30,10 @@ if TYPE_CHECKING:
     from tpssim.core.schedule import Late
     from tpssim.experiments.comparison import Comparison
 
-EPILOG = """\
-throttles and scenarios take parameters: NAME:key=value,key=value
-  python -m tpssim compare --scenarios degrade-recover \\
-    --controllers aimd:dec_rate=0.8 headroom
-  python -m tpssim compare --scenarios blocking-steady:mean=0.05,cv=1
-  python -m tpssim compare --trace calls.csv --column latency --unit ms
-"""
 
-
-def add(verbs: Any) -> None:
-    """The verb on the command line."""
-    parser = verbs.add_parser(
-        "compare",
-        help="every throttle on every scenario under the same noise: table, pictures, JSON, CSV",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    parser.epilog = EPILOG
     parser.add_argument(
         "--scenarios",
         metavar="A,B",

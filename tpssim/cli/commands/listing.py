@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 
-def add(verbs: Any) -> None:
-    """The verb on the command line."""
-    parser = verbs.add_parser(
-        "list", help="what there is: controllers, scenarios, metrics, studies"
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
     parser.add_argument(
         "kind", nargs="?", choices=("controllers", "scenarios", "metrics", "studies")
     )

@@ -38,14 +38,9 @@ a second one at once.
 """
 
 
-def add(verbs: Any) -> None:
-    """The verb on the command line."""
-    parser = verbs.add_parser(
-        "live",
-        help="real calls at a rate, under any law: a callable, a command or a URL",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    parser.epilog = EPILOG
     parser.add_argument(
         "--call", metavar="MODULE:FUNCTION", help="or FILE.py:FUNCTION; gets the call's number"
     )

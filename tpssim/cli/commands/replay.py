@@ -17,12 +17,8 @@ if TYPE_CHECKING:
     from tpssim.simulation.trace import Trace
 
 
-def add(verbs: Any) -> None:
-    """The verb on the command line."""
-    parser = verbs.add_parser(
-        "replay",
-        help="a recorded live run: the same decisions again, and what other laws would have done",
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
     parser.add_argument(
         "recording", metavar="FILE", help="as written by live --record, or by record="
     )

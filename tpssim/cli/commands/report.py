@@ -5,17 +5,13 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any
 
 from tpssim.cli.commands.common import Progress
 from tpssim.core.errors import InputError
 
 
-def add(verbs: Any) -> None:
-    """The verb on the command line."""
-    parser = verbs.add_parser(
-        "report", help="a results folder as one HTML page that needs nothing else"
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
     parser.add_argument(
         "folder", type=Path, metavar="DIR", help="as written by compare, sweep, live, ..."
     )

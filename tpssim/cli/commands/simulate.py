@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 import time
-from typing import Any
 
 from tpssim.cli.commands.common import (
     add_common,
@@ -21,9 +20,8 @@ from tpssim.core.types import VERSION
 from tpssim.output.tables import filled
 
 
-def add(verbs: Any) -> None:
-    """The verb on the command line."""
-    parser = verbs.add_parser("simulate", help="one run: its measures, its picture, its trace")
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
     parser.add_argument("scenario", nargs="?", metavar="SCENARIO", help="or --trace FILE")
     parser.add_argument("controller", metavar="CONTROLLER")
     add_trace(parser)

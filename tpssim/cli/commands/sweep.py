@@ -45,16 +45,9 @@ is given again.
 """
 
 
-def add(verbs: Any) -> None:
-    """The verb on the command line."""
-    parser = verbs.add_parser(
-        "sweep",
-        help=(
-            "one law at every point of a grid: table, heat maps with the noise rule, CSV; resumable"
-        ),
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    parser.epilog = EPILOG
     parser.add_argument("study", nargs="?", metavar="STUDY", help="a built-in sweep; see below")
     parser.add_argument(
         "--scenario", metavar="NAME", help="default: the study's, or degrade-recover"

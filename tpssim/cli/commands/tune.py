@@ -54,17 +54,9 @@ is given again.
 """
 
 
-def add(verbs: Any) -> None:
-    """The verb on the command line."""
-    parser = verbs.add_parser(
-        "tune",
-        help=(
-            "the best parameters of a law, chosen on fresh seeds: gain, confidence, what is"
-            " given up"
-        ),
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    parser.epilog = EPILOG
     parser.add_argument(
         "law", metavar="LAW", help="such as ewma-deadzone; its parameters are the default"
     )

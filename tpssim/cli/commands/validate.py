@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import time
 from pathlib import Path
-from typing import Any
 
 from tpssim.cli.commands.common import (
     Progress,
@@ -21,11 +20,8 @@ from tpssim.core.validation import checked_count
 from tpssim.output.tables import filled
 
 
-def add(verbs: Any) -> None:
-    """The verb on the command line."""
-    parser = verbs.add_parser(
-        "validate", help="is the simulation right? theory beside simulation, case by case"
-    )
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
     parser.add_argument("--cases", metavar="NAME", nargs="+", action="extend", help="default: all")
     parser.add_argument(
         "--live",
