@@ -199,7 +199,7 @@ def test_the_command_line_names_what_it_cannot_use(
 def test_a_sweep_in_which_all_points_failed_replaces_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tpssim.experiments.sweep import sweep as sweeps
+    from tpssim.experiments.sweep import scheduler
 
     out = tmp_path / "out"
     command = ["sweep", "--scenario", SHORT, "--controller", "aimd", "--grid", "dec_rate=0.5,0.6"]
@@ -211,7 +211,7 @@ def test_a_sweep_in_which_all_points_failed_replaces_nothing(
     def broken(*_: Any) -> Any:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(sweeps, "reduced", broken)
+    monkeypatch.setattr(scheduler, "reduced", broken)
     assert main(command) == 1
     said = capsys.readouterr()
     reason = "OSError: [Errno 28] No space left on device"
@@ -260,7 +260,7 @@ def test_an_earlier_sweep_stays_when_code_changes_in_a_later_one(
     """Two replications are kept; of four, the two others are not, for the code changes as they
     run.
     """
-    from tpssim.experiments.sweep import sweep as sweeps
+    from tpssim.experiments.sweep import scheduler
 
     monkeypatch.setattr(batch_runs, "fast_for", lambda function, _: function)
     path = tmp_path / "kept.sqlite"
@@ -272,7 +272,7 @@ def test_an_earlier_sweep_stays_when_code_changes_in_a_later_one(
         return found
 
     reduced = batch_runs.reduced
-    monkeypatch.setattr(sweeps, "reduced", edited)
+    monkeypatch.setattr(scheduler, "reduced", edited)
     with pytest.warns(UserWarning, match="these runs are not kept in the store: values that"):
         sweep(SHORT, Paced, {"share": [0.5]}, replications=4, store=path)
     file = sqlite3.connect(path)

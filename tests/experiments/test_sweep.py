@@ -181,8 +181,7 @@ def test_the_table_does_not_depend_on_who_ran_it(tmp_path: Path) -> None:
 def test_what_is_in_the_store_is_not_run_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tpssim.experiments.sweep import batch_runs
-    from tpssim.experiments.sweep import sweep as sweeps
+    from tpssim.experiments.sweep import batch_runs, scheduler
 
     path = tmp_path / "kept.sqlite"
     asked: list[tuple[int, ...]] = []
@@ -192,7 +191,7 @@ def test_what_is_in_the_store_is_not_run_again(
         asked.append(tuple(replications))
         return really(scenario, law, seed, replications)
 
-    monkeypatch.setattr(sweeps, "reduced", counting)
+    monkeypatch.setattr(scheduler, "reduced", counting)
     first = sweep(SHORT, "aimd", {"dec_rate": [0.5, 0.7]}, replications=2, store=path)
     assert asked == [(0, 1), (0, 1)]
     again = sweep(SHORT, "aimd", {"dec_rate": [0.5, 0.7]}, replications=2, store=path)
@@ -310,15 +309,15 @@ def _dies(*_: Any) -> Any:
 def test_dead_workers_end_the_sweep_with_a_word_on_what_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from tpssim.experiments.sweep import sweep as sweeps
+    from tpssim.experiments.sweep import scheduler
 
-    monkeypatch.setattr(sweeps, "run_pieces", _dies)
+    monkeypatch.setattr(scheduler, "run_pieces", _dies)
     with (
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
         pytest.raises(
             Aborted,
             match=(
-                r"the workers failed \(BrokenProcessPool: .*\) with 6 of 6 runs still to do;"
+                r"the workers failed \(BrokenProcessPool: .*\) with 6 runs still to do;"
                 r" nothing"
             ),
         ),

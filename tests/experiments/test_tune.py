@@ -419,8 +419,7 @@ def test_only_the_arguments_decide_the_result(tuned: TuneResult, tmp_path: Path)
 def test_a_second_search_runs_only_what_is_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tpssim.experiments.sweep import batch_runs
-    from tpssim.experiments.sweep import sweep as sweeps
+    from tpssim.experiments.sweep import batch_runs, scheduler
 
     asked = []
 
@@ -428,7 +427,7 @@ def test_a_second_search_runs_only_what_is_new(
         asked.append(replications)
         return batch_runs.reduced(scenario, law, seed, replications)
 
-    monkeypatch.setattr(sweeps, "reduced", counting)
+    monkeypatch.setattr(scheduler, "reduced", counting)
     first = tune(SHORT, "ewma-deadzone", "tracking", store=tmp_path / "kept", **QUICK)
     made = sum(map(len, asked))
     assert made == first.runs
@@ -475,9 +474,9 @@ def _dies(*_: Any) -> Any:
 def test_dead_workers_end_the_search_with_a_word_on_what_is_kept(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from tpssim.experiments.tuning import evaluations
+    from tpssim.experiments.sweep import scheduler
 
-    monkeypatch.setattr(evaluations, "run_pieces", _dies)
+    monkeypatch.setattr(scheduler, "run_pieces", _dies)
     with (
         ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool,
         pytest.raises(

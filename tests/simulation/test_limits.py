@@ -253,7 +253,7 @@ def test_what_would_fill_the_memory_is_refused_before_anything_runs(
     for run in (
         "experiments.compare.run_once",
         "simulation.run.run_once",
-        "experiments.sweep.sweep.run_pieces",
+        "experiments.sweep.scheduler.run_pieces",
         "experiments.compare._measured",
     ):
         monkeypatch.setattr(f"tpssim.{run}", nothing)

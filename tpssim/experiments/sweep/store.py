@@ -31,8 +31,8 @@ _ENDS = {"run": ", PRIMARY KEY (key, replication)) WITHOUT ROWID"}
 _APPLICATION, _FORMAT = 0x74707373, 2  # as SQLite notes them in a file; 2: rows with a digest
 _SEAL = 16  # bytes of it
 
-#: replication -> (verdict, calls, measures)
-Runs = dict[int, tuple[int, int, Any]]
+#: verdict, calls, measures
+Run = tuple[int, int, Any]
 #: key, replication, verdict, calls, measures
 RunRow = tuple[str, int, int, int, bytes]
 
@@ -115,14 +115,14 @@ class Store:
         except sqlite3.Error as error:
             raise self._unusable(str(error)) from error
 
-    def runs(self, key: str) -> Runs:
+    def runs(self, key: str) -> dict[int, Run]:
         """What is known of a point, by replication; raises `InputError`."""
         query = "SELECT replication, word, calls, measures FROM run WHERE key = ?"
         try:
             rows = self._file.execute(query, (key,)).fetchall()
         except sqlite3.Error as error:
             raise self._unusable(str(error)) from error
-        found: Runs = {}
+        found: dict[int, Run] = {}
         for replication, word, calls, kept in rows:
             whole = isinstance(kept, bytes) and kept[-_SEAL:] == _seal(
                 key, replication, word, calls, measures := kept[:-_SEAL]
