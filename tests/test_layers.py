@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from helpers import ROOT
 
 from tpssim.cli.commands import VERBS
 
@@ -82,3 +83,10 @@ print(*sys.modules, file=sys.stderr)
     assert not verbs & bare
     assert not {"asyncio", "numpy", "tpssim.controllers"} & bare
     assert verbs & modules(["serve", "--help"]) == {"tpssim.cli.commands.serve"}
+
+
+def test_the_way_of_a_call_is_still_as_the_picture_has_it(tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "docs/packages.py"), str(tmp_path / "packages.png")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "packages.png").stat().st_size > 10_000
