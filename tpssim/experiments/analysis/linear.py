@@ -13,8 +13,9 @@ from tpssim.simulation.run import simulate
 from tpssim.theory.loops import backlog_loop, margins, noise_kept
 
 if TYPE_CHECKING:
+    from tpssim.core.statistics import Estimate
     from tpssim.experiments.analysis.plants import Plant
-    from tpssim.theory.loops import Loop
+    from tpssim.theory.loops import Loop, Margins
 
 CYCLES = 0.1  # swing of a loop without noise above which it cycles
 
@@ -36,11 +37,29 @@ def of_linear(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
         return [], Picture("", [], [], [])
     loop, h = linear_loop(law, plant)
     found = margins(loop, 1e-4 * math.pi / h, 1.01 * math.pi / h)
-    about = "sampled each call, backlog as an integrator, no other dead time"
-    every = Row("", "", math.nan, None, about)
+    simulated = _first_cycle(law, gains, plant)
     unstable = (
         "the loop is unstable: it cycles by itself" if found.gain < 1.0 or found.phase < 0.0 else ""
     )
+    rows = _margin_rows(found, simulated) + _rate_rows(runs, noise_kept(loop, h), unstable)
+    levels = [] if unstable else [("predicted mean", plant.capacity)]
+    w = np.geomspace(1e-3 * math.pi / h, math.pi / h, 1000)
+    angle = np.linspace(0.0, 2.0 * math.pi, 200)
+    curves = [("L", loop(w)), (f"Ms = {found.peak:.3g}", -1.0 + np.exp(1j * angle) / found.peak)]
+    marks = [("-1", complex(-1.0, 0.0))]
+    if not rows[0].refusal:
+        marks.append(
+            (f"-1 / gain margin, predicted {found.gain:.3g}", complex(-1.0 / found.gain, 0.0))
+        )
+    if simulated.mean is not None:
+        marks.append((f"simulated {simulated.mean:.3g}", complex(-1.0 / simulated.mean, 0.0)))
+    return rows, Picture("stable while L passes to the right of -1", curves, marks, levels)
+
+
+def _first_cycle(law: Any, gains: list[str], plant: Plant) -> Estimate:
+    """The factor of the gains at which the rate begins to swing, by bisection of runs without
+    noise.
+    """
 
     def cycles(factor: float) -> bool:
         louder = law._replace(**{name: factor * getattr(law, name) for name in gains})
@@ -51,23 +70,24 @@ def of_linear(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
 
     most = min(ranges(law)[name].high / getattr(law, name) for name in gains)
     low, high = 0.01, min(1000.0, most)
-    simulated = exact(math.inf)
-    if cycles(high):
-        for _ in range(14):
-            middle = math.sqrt(low * high)
-            low, high = (low, middle) if cycles(middle) else (middle, high)
-        simulated = exact(high)
-    kept = noise_kept(loop, h)
-    rows = [
+    if not cycles(high):
+        return exact(math.inf)
+    for _ in range(14):
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if cycles(middle) else (middle, high)
+    return exact(high)
+
+
+def _margin_rows(found: Margins, simulated: Estimate) -> list[Row]:
+    about = "sampled each call, backlog as an integrator, no other dead time"
+    every = Row("", "", math.nan, None, about)
+    # Below 1 the gain margin is still the factor at which the cycle begins; with too much lag there
+    # is none.
+    lags = found.phase < 0.0 < found.gain - 1.0
+    return [
         every._replace(
             quantity="gain margin",
-            # Below 1 it is still the factor at which the cycle begins; with too much lag there is
-            # none.
-            refusal=(
-                "the phase margin is negative: it cycles at any gain near this"
-                if found.phase < 0.0 < found.gain - 1.0
-                else ""
-            ),
+            refusal="the phase margin is negative: it cycles at any gain near this" if lags else "",
             unit="x",
             predicted=found.gain,
             simulated=simulated,
@@ -80,6 +100,13 @@ def of_linear(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
             quantity="Ms", unit="1", predicted=found.peak, assumption=f"{about}; wanted: 1.2 to 2"
         ),
         every._replace(quantity="delay margin", unit="s", predicted=found.delay),
+    ]
+
+
+def _rate_rows(runs: Runs, kept: float, unstable: str) -> list[Row]:
+    """Mean and swing of the rate; `kept`: the share of the service's noise that reaches it."""
+    plant = runs.plant
+    return [
         Row(
             "mean rate",
             "1/s",
@@ -98,15 +125,3 @@ def of_linear(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
             unstable,
         ),
     ]
-    w = np.geomspace(1e-3 * math.pi / h, math.pi / h, 1000)
-    angle = np.linspace(0.0, 2.0 * math.pi, 200)
-    curves = [("L", loop(w)), (f"Ms = {found.peak:.3g}", -1.0 + np.exp(1j * angle) / found.peak)]
-    marks = [("-1", complex(-1.0, 0.0))]
-    if not rows[0].refusal:
-        marks.append(
-            (f"-1 / gain margin, predicted {found.gain:.3g}", complex(-1.0 / found.gain, 0.0))
-        )
-    if simulated.mean is not None:
-        marks.append((f"simulated {simulated.mean:.3g}", complex(-1.0 / simulated.mean, 0.0)))
-    levels = [] if unstable else [("predicted mean", plant.capacity)]
-    return rows, Picture("stable while L passes to the right of -1", curves, marks, levels)
