@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from tpssim.output.plots.common import BLACK
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
@@ -40,6 +41,16 @@ def matrix_figure(
     )
     ax.set_facecolor("white")
     ax.imshow(np.ma.masked_invalid(values), cmap="cividis", vmin=0.0, vmax=1.0, aspect="auto")
+    _label_cells(ax, values, words)
+    _label_axes(ax, rows, columns)
+    _label_means(ax, len(columns) - 0.5, means)
+    _label_groups(ax, len(rows), groups)
+    figure.text(0.5, 0.12 / height, note, ha="center", va="bottom", fontsize=9)
+    figure.suptitle(title, fontsize=12, fontweight="bold", y=1.0 - 0.1 / height, va="top")
+    return figure
+
+
+def _label_cells(ax: Axes, values: Array, words: Sequence[Sequence[str]]) -> None:
     for i, j in zip(*np.nonzero(np.isfinite(values)), strict=True):
         colour = "white" if values[i, j] < 0.55 else BLACK
         number = f"{values[i, j]:.2f}".removeprefix("0")
@@ -54,6 +65,9 @@ def matrix_figure(
             fontweight="bold",
         )
         ax.text(j, i + 0.25, words[i][j], ha="center", va="center", fontsize=6.5, color=colour)
+
+
+def _label_axes(ax: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
     ax.set_yticks(range(len(rows)), labels=list(rows), fontsize=9)
     ax.set_xticks(
         range(len(columns)),
@@ -69,7 +83,10 @@ def matrix_figure(
     ax.grid(which="minor", color="white", lw=1.5)
     ax.tick_params(length=0, which="both")
     ax.spines[:].set_visible(False)
-    edge, beside = len(columns) - 0.5, "offset points"
+
+
+def _label_means(ax: Axes, edge: float, means: Sequence[float]) -> None:
+    beside = "offset points"
     for i, mean in enumerate(means):
         ax.annotate(
             f"{mean:.3f}",
@@ -81,14 +98,12 @@ def matrix_figure(
             fontweight="bold",
         )
     ax.annotate("mean", (edge, -0.5), (8, 4), textcoords=beside, va="bottom", fontsize=9)
+
+
+def _label_groups(ax: Axes, rows: int, groups: Sequence[tuple[str, int]]) -> None:
     start = 0
     for name, count in groups:
         if count:
             ax.axvline(start - 0.5, color=BLACK, lw=1.5 if start else 0.0)
-            ax.text(
-                start + count / 2.0 - 0.5, len(rows) - 0.3, name, ha="center", va="top", fontsize=10
-            )
+            ax.text(start + count / 2.0 - 0.5, rows - 0.3, name, ha="center", va="top", fontsize=10)
         start += count
-    figure.text(0.5, 0.12 / height, note, ha="center", va="bottom", fontsize=9)
-    figure.suptitle(title, fontsize=12, fontweight="bold", y=1.0 - 0.1 / height, va="top")
-    return figure
