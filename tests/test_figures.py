@@ -466,13 +466,13 @@ def test_the_rules_are_those_of_the_code() -> None:
 
 
 def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
+    from tpssim.controllers import _headroom_busy as busy
     from tpssim.controllers import _headroom_concurrency as flight
     from tpssim.controllers import _headroom_rate as pace
-    from tpssim.controllers import headroom
 
     text = words("docs/headroom.md")
     for told in (
-        f"once it is {headroom.LOOKS:g} standard deviations of its own noise away",
+        f"once it is {busy.LOOKS:g} standard deviations of its own noise away",
         f"after {pace.WAIT:g} of the time for which the service has refused",
         f"exceeded by {pace.ABOVE - 1.0:.0%}".replace("%", " %"),
         f"A window is {flight.SAMPLES:g} successes",

@@ -10,17 +10,9 @@ from helpers.laws import done, fed
 
 from tpssim import Scenario, simulate
 from tpssim.controllers import law_named
-from tpssim.controllers._headroom_concurrency import Tuning, closed, opened
-from tpssim.controllers.headroom import (
-    Busy,
-    Headroom,
-    HeadroomState,
-    busy_of,
-    flight_of,
-    pace_of,
-    smoothed,
-    state_of,
-)
+from tpssim.controllers._headroom_busy import Busy, smoothed, unmeasured
+from tpssim.controllers._headroom_concurrency import Tally, Tuning, closed, opened
+from tpssim.controllers.headroom import Headroom
 from tpssim.core.errors import InputError
 from tpssim.core.types import Observation
 from tpssim.metrics.measure import measure, measure_phases
@@ -53,11 +45,11 @@ def test_a_lag_is_made_up_for_by_a_slower_schedule() -> None:
 def test_the_first_calls_count_as_their_plain_mean() -> None:
     # 1/2, 1/3: (20 + 40 + 30) / 3 ms.
     states = blocked((0.02, 0.02, 0.0), (0.06, 0.04, 0.0), (0.09, 0.03, 0.0))
-    assert [state.busy for state in states] == pytest.approx([0.02, 0.03, 0.03])
+    assert [state.busy.mean for state in states] == pytest.approx([0.02, 0.03, 0.03])
 
 
 def test_a_mean_that_has_settled_jumps_when_the_service_changes() -> None:
-    busy = Busy(math.nan, math.nan, 0.0, 1.0)
+    busy = unmeasured()
     for _ in range(300):
         busy = smoothed(busy, 0.02, 0.02)
     # 200 ms count as three means, 60: the quick mean is 20 + 0.3 x 40 = 32, far outside 3 x 2 x
@@ -88,18 +80,18 @@ CONGESTED = [*flight(0.0, 0.125, 4, step=TICK), *flight(4 * TICK, 0.25, 24, step
 
 def test_a_window_lasts_three_latencies_and_sixteen_successes() -> None:
     states = fed(LAW, CONGESTED)
-    assert [state.begun for state in states[-25:]] == [4 * TICK] * 24 + [28 * TICK]
+    assert [state.flight.tally.begun for state in states[-25:]] == [4 * TICK] * 24 + [28 * TICK]
     # Few in flight: 16 successes, one each 1/16 s, are 1 s.
     few = fed(LAW, [*flight(0.0, 0.125, 4, step=TICK), *flight(4 * TICK, 0.125, 16, step=4 * TICK)])
-    assert [state.begun for state in few[-2:]] == [4 * TICK, 68 * TICK]
+    assert [state.flight.tally.begun for state in few[-2:]] == [4 * TICK, 68 * TICK]
 
 
 def test_the_first_congestion_finds_the_window_by_littles_law() -> None:
     # 64/s, 0.25 s each: 16 in flight, of which 8 wait (0.125 s alone); wanted are 1 + 0.15 x 16.
     state = fed(LAW, CONGESTED)[-1]
-    assert (state.window, state.limit) == (16.0, 16.0)
-    assert state.base == 0.125
-    assert state.settled == 28 * TICK + 0.25  # 44 ticks
+    assert (state.flight.allowance.calls, state.limit) == (16.0, 16.0)
+    assert state.flight.allowance.base == 0.125
+    assert state.flight.allowance.settled == 28 * TICK + 0.25  # 44 ticks
 
 
 def test_it_asks_whether_it_is_a_queue() -> None:
@@ -107,16 +99,16 @@ def test_it_asks_whether_it_is_a_queue() -> None:
     # probe.
     waiting = [*CONGESTED, *flight(28 * TICK, 0.25, 48, step=TICK)]
     states = fed(LAW, waiting)
-    assert [state.probing for state in states[-2:]] == [0.0, 1.0]
+    assert [state.flight.allowance.probing for state in states[-2:]] == [0.0, 1.0]
     assert states[-1].limit == 11.0  # 0.7 x 16
     later = flight(76 * TICK, 0.25, 24, step=TICK)  # settles until 92
     # As many complete: it was a queue, the least latency stays what it was, and 11.2 are enough.
     queue = fed(LAW, [*waiting, *later, *flight(100 * TICK, 0.175, 24, 11.0, step=TICK)])[-1]
-    assert (queue.probing, queue.base) == (0.0, 0.125)
-    assert (queue.window, queue.limit) == (pytest.approx(11.2), 11.0)
+    assert (queue.flight.allowance.probing, queue.flight.allowance.base) == (0.0, 0.125)
+    assert (queue.flight.allowance.calls, queue.limit) == (pytest.approx(11.2), 11.0)
     # Half as many: no queue, the service takes 0.25 s now.
     slower = fed(LAW, [*waiting, *later, *flight(100 * TICK, 0.25, 16, 11.0, step=2 * TICK)])[-1]
-    assert (slower.probing, slower.base) == (0.0, 0.25)
+    assert (slower.flight.allowance.probing, slower.flight.allowance.base) == (0.0, 0.25)
 
 
 def test_a_queue_that_is_too_long_shrinks_and_one_that_is_too_short_grows() -> None:
@@ -125,10 +117,10 @@ def test_a_queue_that_is_too_long_shrinks_and_one_that_is_too_short_grows() -> N
     before = [*CONGESTED, *flight(28 * TICK, 0.25, 72, step=TICK)]
     before += flight(100 * TICK, 0.175, 24, 11.0, step=TICK)
     shorter = fed(LAW, [*before, *flight(124 * TICK, 0.15, 48, step=TICK)])[-1]
-    assert shorter.window == pytest.approx(11.2 + 0.2 * 0.84)
+    assert shorter.flight.allowance.calls == pytest.approx(11.2 + 0.2 * 0.84)
     # 0.17 s: 10.88 in flight, 2.88 waiting, wanted 2.632: - 0.7 x 0.248.
     longer = fed(LAW, [*before, *flight(124 * TICK, 0.17, 48, step=TICK)])[-1]
-    assert longer.window == pytest.approx(11.2 - 0.7 * 0.248)
+    assert longer.flight.allowance.calls == pytest.approx(11.2 - 0.7 * 0.248)
 
 
 @pytest.mark.parametrize(
@@ -177,32 +169,21 @@ def test_auto_is_this_law() -> None:
         law_named("auto:nothing=1")
 
 
-def test_each_number_of_the_state_keeps_its_name() -> None:
-    numbers = [float(k) for k in range(len(HeadroomState._fields))]
-    state = HeadroomState(*numbers)._replace(reject=0.0)
-    busy, air, pace = busy_of(state), flight_of(state), pace_of(state)
-    assert state_of(state.rate, state.limit, busy, state.crowd, air, pace, state.wanted) == state
-    renamed = {"mean": "busy"}
-    named: dict[str, float] = {
-        renamed.get(name, name): value for name, value in busy._asdict().items()
-    }
-    named |= {**air._asdict(), **pace._asdict()}
-    assert all(value == getattr(state, name) for name, value in named.items())
-
-
 # What docs/headroom.md says in words, worked by hand.
 
-TOLD = Tuning(queue=1.5, slack=0.03, probe_every=200.0)
+TUNING = Tuning(queue=1.5, slack=0.03, probe_every=200.0)
 
 
 def after_a_second(target: float, base: float, **known: float) -> float:
     """The window after a second in which 100 calls of 0.2 s each were done, with the limit
     reached.
     """
-    flight = opened(0.0)._replace(
-        good=100.0, total=20.0, squares=4.0, peak=20.0, base=base, probed=0.0, **known
+    new = opened(0.0)
+    flight = new._replace(
+        tally=Tally(begun=0.0, good=100.0, total=20.0, squares=4.0, peak=20.0),
+        allowance=new.allowance._replace(base=base, probed=0.0, **known),
     )
-    return closed(flight, 1.0, target, True, TOLD).window
+    return closed(flight, 1.0, target, True, TUNING).allowance.calls
 
 
 def test_the_first_congestion_is_less_than_wanted_or_twice_the_queue() -> None:
@@ -216,8 +197,9 @@ def test_the_first_congestion_is_less_than_wanted_or_twice_the_queue() -> None:
 def test_one_stray_call_is_cut_and_moves_a_noisy_service_little() -> None:
     # sd 0.01 of 0.02 s: cut to max(0.02 + 4 x 0.01, 3 x 0.02) = 0.06; quick mean 0.032, mean 0.022,
     # 0.01 apart, less than 3 x 0.01 x sqrt(0.3 / 1.7) = 0.0126.
-    noisy = smoothed(Busy(0.02, 0.02, 0.01**2, 0.05), 5.0, 0.05)
+    noisy = smoothed(Busy(mean=0.02, quick=0.02, spread=0.01**2, weight=0.05), 5.0, 0.05)
     assert (noisy.mean, noisy.quick) == pytest.approx((0.022, 0.032))
     # sd 0.002: cut to three means all the same, and now 0.01 is more than 0.0025: taken for a
     # change.
-    assert smoothed(Busy(0.02, 0.02, 0.002**2, 0.05), 5.0, 0.05).mean == pytest.approx(0.032)
+    steady = smoothed(Busy(mean=0.02, quick=0.02, spread=0.002**2, weight=0.05), 5.0, 0.05)
+    assert steady.mean == pytest.approx(0.032)

@@ -83,6 +83,15 @@ def fed(law: Any, history: Iterable[Observation], target: float = 100.0) -> list
     return seen
 
 
+def numbers(state: tuple[Any, ...]) -> list[Any]:
+    """Every number of a state, those of the records in it too."""
+    return [
+        number
+        for value in state
+        for number in (numbers(value) if isinstance(value, tuple) else [value])
+    ]
+
+
 def done(
     now: float, latency: float, in_flight: float = 1.0, dropped: bool = False, u: float = 0.5
 ) -> Observation:

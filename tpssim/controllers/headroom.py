@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
+from tpssim.controllers._headroom_busy import Busy, smoothed, unmeasured
 from tpssim.controllers._headroom_concurrency import (
     PROBE,
     Flight,
@@ -23,46 +24,17 @@ from tpssim.controllers._target_changes import followed
 from tpssim.core.types import Observation, described, record
 from tpssim.core.validation import Range
 
-FAST = 0.3  # weight of a latency in the quick mean
-LOOKS = 3.0  # standard deviations of the quick mean that are no noise
-
 
 @record
 class HeadroomState(NamedTuple):
     rate: float
     limit: float
     reject: float
-    busy: float  #: mean time that a call keeps a blocked caller busy, s; nan before the first
-    quick: float  #: the same, of the last few calls, s
-    spread: float  #: variance of it, s^2
-    weight: float  #: of the next call in `busy`
-    crowd: float  #: 1 once two calls were in flight
-    begun: float  #: of the window, s
-    good: float  #: successes in it
-    total: float  #: their latencies, s
-    squares: float  #: and squares of them, s^2
-    peak: float  #: most in flight in it
-    used: float  #: most in flight lately
-    borne: float  #: most in flight among which one was served lately
-    base: float  #: latency without queue, s; nan before the first window
-    window: float  #: calls that may be in flight; inf before the first congestion
-    settled: float  #: when the calls of before the last step have ended, s
-    probing: float  #: 1 while fewer are allowed, to see whether fewer complete
-    probed: float  #: windows since the last probe; inf before the first
-    flow: float  #: completions a second, smoothed; nan before
-    cut_from: float  #: the window before it was cut for a queue; 0 once that has been judged
-    allowed: float  #: rate that refusals allow, 1/s; inf before the first
-    mark: float  #: rate that was served around the last of them, 1/s
-    least: float  #: rate at which it came back after it, 1/s
-    span: float  #: scale of the cubic, calls
-    asked: float  #: calls that were served or refused since
-    served: float  #: calls served since
-    spent: float  #: the time that they took, s
-    down: float  #: how long it has refused, s; -1 while it does not
-    turn: float  #: when it last began to refuse, or ceased to, s
-    bad: float  #: calls refused lately
-    heard: float  #: time of the last news, s; -1 before the first
     wanted: float  #: the target last seen, 1/s
+    overlap: float  #: 1 once two calls were in flight
+    busy: Busy
+    flight: Flight
+    pace: Pace
 
 
 @described(
@@ -184,150 +156,142 @@ class Headroom(NamedTuple):
     ] = 10000.0
 
     def init(self, target: float) -> HeadroomState:
-        nan, inf = math.nan, math.inf
-        limit = limit_of(inf, 0.0, self.max_limit)
-        return state_of(inf, limit, Busy(nan, nan, 0.0, 1.0), 0.0, opened(0.0), unrefused(), target)
+        return HeadroomState(
+            rate=math.inf,
+            limit=limit_of(math.inf, 0.0, self.max_limit),
+            reject=0.0,
+            wanted=target,
+            overlap=0.0,
+            busy=unmeasured(),
+            flight=opened(0.0),
+            pace=unrefused(),
+        )
 
     def update(self, state: HeadroomState, obs: Observation) -> HeadroomState:
-        busy, flight, pace = busy_of(state), flight_of(state), pace_of(state)
-        rate, limit = followed(state.rate, state.wanted, obs.target), state.limit
+        rate = followed(state.rate, state.wanted, obs.target)
         if obs.count < 1.0:
-            return state_of(rate, limit, busy, state.crowd, flight, pace, obs.target)
+            return HeadroomState(
+                rate=rate,
+                limit=state.limit,
+                reject=0.0,
+                wanted=obs.target,
+                overlap=state.overlap,
+                busy=state.busy,
+                flight=state.flight,
+                pace=state.pace,
+            )
         rate = max(min(rate, obs.target), LEAST * obs.target)
         timed = obs.drops == 0.0 and obs.errors < obs.count and not math.isnan(obs.latency)
-        if state.crowd == 0.0 and obs.in_flight <= 1.0 and obs.peak <= 1.0:
-            pace = paced(pace, obs, obs.drops, rate, self.cut)
-            if timed:
-                busy = smoothed(busy, obs.latency, self.alpha)
-            able = obs.target
-            if busy.mean > 0.0:
-                patience = self.patience * max(busy.mean, 1.0 / obs.target)
-                able = self.share / busy.mean / (1.0 + obs.lag / patience)
-            rate = max(LEAST * obs.target, min(able, rate_of(pace, obs.lag), obs.target))
-            return state_of(rate, limit, busy, 0.0, flight, pace, obs.target)
-        if state.crowd == 0.0:
-            flight = opened(obs.now)
-        # A call that one more place would have saved says nothing of the rate, once that was tried.
-        crowd = pace.down < 0.0 and pace.mark < math.inf and crowded(flight, obs)
-        pace = paced(pace, obs, 0.0 if crowd else obs.drops, rate, self.cut)
-        flight = tallied(flight, obs, timed, crowd)
-        over = is_over(flight, obs.now)
-        if over:
-            tuning = Tuning(self.queue, self.slack, self.probe_every)
-            flight = closed(flight, obs.now, obs.target, flight.peak + 1.0 > limit, tuning)
-        if over or crowd:
-            allowed = flight.window * (PROBE if flight.probing > 0.0 else 1.0)
-            limit = limit_of(allowed, flight.used, self.max_limit)
-        rate = max(LEAST * obs.target, rate_of(pace, obs.lag))
-        rate = rate if rate < obs.target else math.inf
-        return state_of(rate, limit, busy, 1.0, flight, pace, obs.target)
+        if state.overlap == 0.0 and obs.in_flight <= 1.0 and obs.peak <= 1.0:
+            return one_at_a_time(self, state, obs, rate, timed)
+        return overlapping(self, state, obs, rate, timed)
 
     def why(self, before: HeadroomState, obs: Observation, after: HeadroomState) -> str:
-        if after.down >= 0.0:
-            if before.down < 0.0:
-                return "calls are refused: fewer trials, the longer it lasts"
-            return f"refused for {after.down:.3g} s: the next trial in {1.0 / after.rate:.3g} s"
-        if before.down >= 0.0:
-            return f"served again: {after.allowed:.4g}/s, then up to about {after.mark:.4g}/s"
-        if after.allowed < obs.target and after.rate == after.allowed:
-            return f"{after.mark:.4g}/s was too much or just enough: {after.rate:.4g}/s now"
+        refused = why_refused(before.pace, after.pace, after.rate)
+        if refused:
+            return refused
+        allowed = after.pace.allowed
+        if allowed < obs.target and after.rate == allowed:
+            mark = after.pace.cubic.mark
+            return f"{mark:.4g}/s was too much or just enough: {after.rate:.4g}/s now"
         if obs.count < 1.0:
-            return (
-                "another rate is wanted" if after.wanted != before.wanted else "no news of a call"
-            )
-        if after.crowd == 0.0:
-            if math.isnan(after.busy):
+            changed = after.wanted != before.wanted
+            return "another rate is wanted" if changed else "no news of a call"
+        if after.overlap == 0.0:
+            if math.isnan(after.busy.mean):
                 return "no latency yet"
-            load = after.busy * after.rate
-            return f"a call takes {after.busy * 1e3:.3g} ms: {load:.0%} of the time at this rate"
-        if after.begun == before.begun:
-            if after.window < before.window:
-                return (
-                    f"a call was refused for want of a place: {after.window:.3g} may be in flight"
-                )
-            return "window of completions going on"
-        if after.probing > before.probing:
-            return "probe: fewer calls for a window, does less complete?"
-        if before.cut_from == after.window > before.window:
-            return "less completed since the cut: the service itself is slower"
-        if before.probing > after.probing:
-            slower = after.base > before.base
-            return (
-                "less completed: the service itself is slower"
-                if slower
-                else "as much completed: a queue"
-            )
-        alone = f"latency without queue {after.base * 1e3:.3g} ms"
-        if after.window == math.inf:
-            return f"no congestion so far, {alone}"
-        return f"{alone}: window {before.window:.3g} -> {after.window:.3g}"
+            load = after.busy.mean * after.rate
+            took = after.busy.mean * 1e3
+            return f"a call takes {took:.3g} ms: {load:.0%} of the time at this rate"
+        return why_limited(before.flight, after.flight)
 
 
-@record
-class Busy(NamedTuple):
-    """The consumer's time for a call, while one is made at a time."""
-
-    mean: float
-    quick: float
-    spread: float
-    weight: float
-
-
-def smoothed(busy: Busy, latency: float, alpha: float) -> Busy:
-    """The mean with one more latency: it moves slowly while nothing changes, and at once when
-    something does.
-
-    A latency counts for no more than 4 standard deviations above the mean (or 3 means, if that is
-    more), so that one stray call moves little, and several do.
-
-    >>> busy = smoothed(Busy(math.nan, math.nan, 0.0, 1.0), 0.02, 0.1)
-    >>> for _ in range(9):
-    ...     busy = smoothed(busy, 0.08, 0.1)
-    >>> 0.07 < busy.mean < 0.08
-    True
-    """
-    if math.isnan(busy.mean):
-        return Busy(latency, latency, 0.25 * latency * latency, 0.5)
-    sigma = max(math.sqrt(busy.spread), 0.1 * busy.mean)
-    latency = min(latency, max(busy.mean + 4.0 * sigma, 3.0 * busy.mean))
-    quick = busy.quick + FAST * (latency - busy.quick)
-    residual = latency - busy.mean
-    mean = busy.mean + busy.weight * residual
-    residual = min(abs(residual), 3.0 * sigma)
-    spread = busy.spread + 2.0 * min(alpha, 0.5) * (residual * residual - busy.spread)
-    weight = max(alpha, busy.weight / (1.0 + busy.weight))  # 1/2, 1/3, ...: at first the plain mean
-    if abs(quick - mean) > LOOKS * sigma * math.sqrt(FAST / (2.0 - FAST)):
-        ratio = quick / mean if mean > 0.0 else 1.0
-        return Busy(quick, quick, spread * ratio * ratio, max(alpha, FAST))
-    return Busy(mean, quick, spread, weight)
-
-
-def busy_of(state: HeadroomState) -> Busy:
-    return Busy(state.busy, state.quick, state.spread, state.weight)
-
-
-def flight_of(state: HeadroomState) -> Flight:
-    return Flight(
-        state.begun, state.good, state.total, state.squares, state.peak, state.used, state.borne,
-        state.base,
-        state.window, state.settled, state.probing, state.probed, state.flow, state.cut_from,
-    )  # fmt: skip
-
-
-def pace_of(state: HeadroomState) -> Pace:
-    return Pace(
-        state.allowed, state.mark, state.least, state.span, state.asked, state.served, state.spent,
-        state.down, state.turn, state.bad, state.heard,
-    )  # fmt: skip
-
-
-def state_of(
-    rate: float, limit: float, busy: Busy, crowd: float, flight: Flight, pace: Pace, wanted: float
+def one_at_a_time(
+    law: Headroom, state: HeadroomState, obs: Observation, rate: float, timed: bool
 ) -> HeadroomState:
+    """After a call that nothing overlapped: the rate that fills a share of the caller's time."""
+    busy = smoothed(state.busy, obs.latency, law.alpha) if timed else state.busy
+    pace = paced(state.pace, obs, obs.drops, rate, law.cut)
+    able = obs.target
+    if busy.mean > 0.0:
+        patience = law.patience * max(busy.mean, 1.0 / obs.target)
+        able = law.share / busy.mean / (1.0 + obs.lag / patience)
     return HeadroomState(
-        rate, limit, 0.0, busy.mean, busy.quick, busy.spread, busy.weight, crowd, flight.begun,
-        flight.good, flight.total, flight.squares, flight.peak, flight.used, flight.borne,
-        flight.base, flight.window, flight.settled, flight.probing, flight.probed, flight.flow,
-        flight.cut_from, pace.allowed, pace.mark, pace.least, pace.span, pace.asked, pace.served,
-        pace.spent, pace.down, pace.turn, pace.bad, pace.heard, wanted,
-    )  # fmt: skip
+        rate=max(LEAST * obs.target, min(able, rate_of(pace, obs.lag), obs.target)),
+        limit=state.limit,
+        reject=0.0,
+        wanted=obs.target,
+        overlap=0.0,
+        busy=busy,
+        flight=state.flight,
+        pace=pace,
+    )
+
+
+def overlapping(
+    law: Headroom, state: HeadroomState, obs: Observation, rate: float, timed: bool
+) -> HeadroomState:
+    """After a call among others: the limit that keeps the wanted queue, window by window."""
+    flight = state.flight if state.overlap > 0.0 else opened(obs.now)
+    # A call that one more place would have saved says nothing of the rate, once that was tried.
+    tried = state.pace.down < 0.0 and state.pace.cubic.mark < math.inf
+    crowd = tried and crowded(flight, obs)
+    pace = paced(state.pace, obs, 0.0 if crowd else obs.drops, rate, law.cut)
+    flight = tallied(flight, obs, timed, crowd)
+    over = is_over(flight, obs.now)
+    if over:
+        tuning = Tuning(queue=law.queue, slack=law.slack, probe_every=law.probe_every)
+        full = flight.tally.peak + 1.0 > state.limit
+        flight = closed(flight, obs.now, obs.target, full, tuning)
+    limit = state.limit
+    if over or crowd:
+        allowance = flight.allowance
+        calls = allowance.calls * (PROBE if allowance.probing > 0.0 else 1.0)
+        limit = limit_of(calls, flight.used, law.max_limit)
+    rate = max(LEAST * obs.target, rate_of(pace, obs.lag))
+    return HeadroomState(
+        rate=rate if rate < obs.target else math.inf,
+        limit=limit,
+        reject=0.0,
+        wanted=obs.target,
+        overlap=1.0,
+        busy=state.busy,
+        flight=flight,
+        pace=pace,
+    )
+
+
+def why_refused(before: Pace, after: Pace, rate: float) -> str:
+    """What refusals explain of a step; "" if nothing."""
+    if after.down >= 0.0:
+        if before.down < 0.0:
+            return "calls are refused: fewer trials, the longer it lasts"
+        return f"refused for {after.down:.3g} s: the next trial in {1.0 / rate:.3g} s"
+    mark = after.cubic.mark
+    if before.down >= 0.0:
+        return f"served again: {after.allowed:.4g}/s, then up to about {mark:.4g}/s"
+    return ""
+
+
+def why_limited(before: Flight, after: Flight) -> str:
+    """What the last window explains of the limit."""
+    old, new = before.allowance, after.allowance
+    if after.tally.begun == before.tally.begun:
+        if new.calls < old.calls:
+            return f"a call was refused for want of a place: {new.calls:.3g} may be in flight"
+        return "window of completions going on"
+    if new.probing > old.probing:
+        return "probe: fewer calls for a window, does less complete?"
+    if old.cut_from == new.calls > old.calls:
+        return "less completed since the cut: the service itself is slower"
+    if old.probing > new.probing:
+        slower = new.base > old.base
+        return (
+            "less completed: the service itself is slower"
+            if slower
+            else "as much completed: a queue"
+        )
+    alone = f"latency without queue {new.base * 1e3:.3g} ms"
+    if new.calls == math.inf:
+        return f"no congestion so far, {alone}"
+    return f"{alone}: window {old.calls:.3g} -> {new.calls:.3g}"

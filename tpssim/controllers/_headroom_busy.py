@@ -1,0 +1,58 @@
+"""The part of `headroom` for one call at a time: the time that a call keeps the caller busy. Pure,
+and plain arithmetic.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from tpssim.core.types import record
+
+FAST = 0.3  # weight of a latency in the quick mean
+LOOKS = 3.0  # standard deviations of the quick mean that are no noise
+
+
+@record
+class Busy(NamedTuple):
+    """The consumer's time for a call, while one is made at a time."""
+
+    mean: float  #: s; nan before the first
+    quick: float  #: the same, of the last few calls, s
+    spread: float  #: variance of it, s^2
+    weight: float  #: of the next call in the mean
+
+
+def unmeasured() -> Busy:
+    """No call was seen yet."""
+    return Busy(mean=math.nan, quick=math.nan, spread=0.0, weight=1.0)
+
+
+def smoothed(busy: Busy, latency: float, alpha: float) -> Busy:
+    """The mean with one more latency: it moves slowly while nothing changes, and at once when
+    something does.
+
+    A latency counts for no more than 4 standard deviations above the mean (or 3 means, if that is
+    more), so that one stray call moves little, and several do.
+
+    >>> busy = smoothed(unmeasured(), 0.02, 0.1)
+    >>> for _ in range(9):
+    ...     busy = smoothed(busy, 0.08, 0.1)
+    >>> 0.07 < busy.mean < 0.08
+    True
+    """
+    if math.isnan(busy.mean):
+        return Busy(mean=latency, quick=latency, spread=0.25 * latency * latency, weight=0.5)
+    sigma = max(math.sqrt(busy.spread), 0.1 * busy.mean)
+    latency = min(latency, max(busy.mean + 4.0 * sigma, 3.0 * busy.mean))
+    quick = busy.quick + FAST * (latency - busy.quick)
+    residual = latency - busy.mean
+    mean = busy.mean + busy.weight * residual
+    residual = min(abs(residual), 3.0 * sigma)
+    spread = busy.spread + 2.0 * min(alpha, 0.5) * (residual * residual - busy.spread)
+    weight = max(alpha, busy.weight / (1.0 + busy.weight))  # 1/2, 1/3, ...: at first the plain mean
+    if abs(quick - mean) > LOOKS * sigma * math.sqrt(FAST / (2.0 - FAST)):
+        ratio = quick / mean if mean > 0.0 else 1.0
+        spread = spread * ratio * ratio
+        return Busy(mean=quick, quick=quick, spread=spread, weight=max(alpha, FAST))
+    return Busy(mean=mean, quick=quick, spread=spread, weight=weight)
