@@ -53,8 +53,13 @@ def sampled(
     `onIgnore`.
     """
     if obs.count < 1.0 or obs.errors - obs.drops >= obs.count or math.isnan(obs.latency):
-        return Sample(0.0, 0.0, 0.0, 0.0)
-    sample = Sample(1.0, nanoseconds(obs.latency), obs.in_flight, 1.0 if obs.drops > 0.0 else 0.0)
+        return Sample(told=0.0, rtt=0.0, in_flight=0.0, dropped=0.0)
+    sample = Sample(
+        told=1.0,
+        rtt=nanoseconds(obs.latency),
+        in_flight=obs.in_flight,
+        dropped=1.0 if obs.drops > 0.0 else 0.0,
+    )
     return through_window(
         memory, obs.now, sample, window, longest, size, percentile, shortest, kept
     )
@@ -82,7 +87,7 @@ def through_window(
     if not window > 0.0:
         return sample
     if sample.rtt < nanoseconds(shortest):
-        return Sample(0.0, sample.rtt, sample.in_flight, sample.dropped)
+        return Sample(told=0.0, rtt=sample.rtt, in_flight=sample.in_flight, dropped=sample.dropped)
     room = kept if kept >= 1.0 else size
     if percentile == 0.0 or memory[SAMPLES] + 1.0 <= room:
         if memory[SAMPLES] == 0.0:
@@ -96,12 +101,17 @@ def through_window(
         memory[DROPPED] = max(memory[DROPPED], sample.dropped)
     end = nanoseconds(now)
     if memory[BEGUN] > 0.0 and end <= memory[UNTIL]:
-        return Sample(0.0, sample.rtt, sample.in_flight, sample.dropped)
+        return Sample(told=0.0, rtt=sample.rtt, in_flight=sample.in_flight, dropped=sample.dropped)
     samples = memory[SAMPLES]
     rtt = floored(memory[TOTAL] / samples)
     if percentile > 0.0:
         rtt = percentile_of(memory, percentile)
-    told = Sample(1.0 if samples >= size else 0.0, rtt, memory[MOST], memory[DROPPED])
+    told = Sample(
+        told=1.0 if samples >= size else 0.0,
+        rtt=rtt,
+        in_flight=memory[MOST],
+        dropped=memory[DROPPED],
+    )
     length = min(max(2.0 * memory[LEAST], nanoseconds(window)), nanoseconds(longest))
     memory[BEGUN], memory[UNTIL] = 1.0, end + length
     for place in range(SAMPLES, TIMES):

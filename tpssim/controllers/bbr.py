@@ -93,7 +93,19 @@ class Bbr(NamedTuple):
 
     def init(self, target: float) -> BbrState:
         rate = max(min(self.initial, target), min(self.min_rate, target))
-        return BbrState(rate, math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, STARTUP, 0.0, target)
+        return BbrState(
+            rate=rate,
+            limit=math.inf,
+            reject=0.0,
+            time=0.0,
+            rounds=0.0,
+            best=0.0,
+            full=0.0,
+            stalled=0.0,
+            mode=STARTUP,
+            turn=0.0,
+            target=target,
+        )
 
     def update(self, state: BbrState, obs: Observation, memory: array[float]) -> BbrState:
         time = obs.now - state.time
@@ -122,10 +134,18 @@ class Bbr(NamedTuple):
             rate = max(rate, state.rate)  # one slow round does not end the search
         rate = max(self.min_rate, min(rate, obs.target))
         return BbrState(
-            rate, state.limit, state.reject, obs.now, state.rounds + 1.0, best, full, stalled, mode,
-            turn,
-            obs.target,
-        )  # fmt: skip
+            rate=rate,
+            limit=state.limit,
+            reject=state.reject,
+            time=obs.now,
+            rounds=state.rounds + 1.0,
+            best=best,
+            full=full,
+            stalled=stalled,
+            mode=mode,
+            turn=turn,
+            target=obs.target,
+        )
 
     def why(self, before: BbrState, obs: Observation, after: BbrState) -> str:
         mode = ("startup", "drain", f"probe, turn {after.turn:.0f}")[int(after.mode)]
@@ -149,10 +169,18 @@ def paced(state: BbrState, initial: float, min_rate: float, target: float) -> Bb
             wanted = max(wanted, state.rate)
         rate = max(min_rate, min(wanted, target))
     return BbrState(
-        rate, state.limit, state.reject, state.time, state.rounds, state.best, state.full,
-        state.stalled,
-        state.mode, state.turn, target,
-    )  # fmt: skip
+        rate=rate,
+        limit=state.limit,
+        reject=state.reject,
+        time=state.time,
+        rounds=state.rounds,
+        best=state.best,
+        full=state.full,
+        stalled=state.stalled,
+        mode=state.mode,
+        turn=state.turn,
+        target=target,
+    )
 
 
 def gain(mode: float, turn: float) -> float:

@@ -87,7 +87,19 @@ class BotocoreCubic(NamedTuple):
 
     def init(self, target: float) -> BotocoreCubicState:
         fill = max(1.0, self.min_rate)
-        return BotocoreCubicState(target, math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, fill)
+        return BotocoreCubicState(
+            rate=target,
+            limit=math.inf,
+            reject=0.0,
+            enabled=0.0,
+            w_max=0.0,
+            k=0.0,
+            last_fail=0.0,
+            measured=0.0,
+            responses=0.0,
+            last_bucket=0.0,
+            fill=fill,
+        )
 
     def update(self, state: BotocoreCubicState, obs: Observation) -> BotocoreCubicState:
         enabled, w_max, k, last_fail = state.enabled, state.w_max, state.k, state.last_fail
@@ -115,17 +127,17 @@ class BotocoreCubic(NamedTuple):
             fill = max(min(wanted, self.cap * measured), self.min_rate)
         rate = obs.target if enabled == 0.0 else min(fill, max(obs.target, self.min_rate))
         return BotocoreCubicState(
-            rate,
-            state.limit,
-            state.reject,
-            enabled,
-            w_max,
-            k,
-            last_fail,
-            measured,
-            responses,
-            last_bucket,
-            fill,
+            rate=rate,
+            limit=state.limit,
+            reject=state.reject,
+            enabled=enabled,
+            w_max=w_max,
+            k=k,
+            last_fail=last_fail,
+            measured=measured,
+            responses=responses,
+            last_bucket=last_bucket,
+            fill=fill,
         )
 
     def why(self, before: BotocoreCubicState, obs: Observation, after: BotocoreCubicState) -> str:

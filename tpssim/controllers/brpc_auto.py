@@ -122,21 +122,21 @@ class BrpcAuto(NamedTuple):
     def init(self, target: float) -> BrpcAutoState:
         nan = math.nan
         return BrpcAutoState(
-            math.inf,
-            floored(self.initial),
-            0.0,
-            nan,
-            0.0,
-            0.0,
-            0.0,
-            0.0,
-            0.0,
-            nan,
-            nan,
-            nan,
-            self.max_explore,
-            nan,
-            0.0,
+            rate=math.inf,
+            limit=floored(self.initial),
+            reject=0.0,
+            start=nan,
+            successes=0.0,
+            failures=0.0,
+            ok_us=0.0,
+            failed_us=0.0,
+            served=0.0,
+            sampled=nan,
+            least=nan,
+            best=nan,
+            explore=self.max_explore,
+            remeasure=nan,
+            resume=0.0,
         )
 
     def update(self, state: BrpcAutoState, obs: Observation) -> BrpcAutoState:
@@ -199,21 +199,21 @@ class BrpcAuto(NamedTuple):
             if over or (enough and samples >= self.most_samples):
                 start, successes, failures, ok_us, failed_us, served = now, 0.0, 0.0, 0.0, 0.0, 0.0
         return BrpcAutoState(
-            state.rate,
-            limit,
-            state.reject,
-            start,
-            successes,
-            failures,
-            ok_us,
-            failed_us,
-            served,
-            sampled,
-            least,
-            best,
-            explore,
-            remeasure,
-            resume,
+            rate=state.rate,
+            limit=limit,
+            reject=state.reject,
+            start=start,
+            successes=successes,
+            failures=failures,
+            ok_us=ok_us,
+            failed_us=failed_us,
+            served=served,
+            sampled=sampled,
+            least=least,
+            best=best,
+            explore=explore,
+            remeasure=remeasure,
+            resume=resume,
         )
 
     def why(self, before: BrpcAutoState, obs: Observation, after: BrpcAutoState) -> str:

@@ -146,9 +146,31 @@ class EnvoyGradient(NamedTuple):
                 nanoseconds(self.update_every),
             )
             return EnvoyGradientState(
-                inf, floor, 0.0, floor, least, 0.0, -inf, 0.0, update, inf, 0.0
+                rate=inf,
+                limit=floor,
+                reject=0.0,
+                saved=floor,
+                least=least,
+                probing=0.0,
+                began=-inf,
+                samples=0.0,
+                next_update=update,
+                next_probe=inf,
+                at_floor=0.0,
             )
-        return EnvoyGradientState(inf, floor, 0.0, floor, math.nan, 1.0, -inf, 0.0, inf, inf, 0.0)
+        return EnvoyGradientState(
+            rate=inf,
+            limit=floor,
+            reject=0.0,
+            saved=floor,
+            least=math.nan,
+            probing=1.0,
+            began=-inf,
+            samples=0.0,
+            next_update=inf,
+            next_probe=inf,
+            at_floor=0.0,
+        )
 
     def update(
         self, state: EnvoyGradientState, obs: Observation, memory: array[float]
@@ -193,17 +215,17 @@ class EnvoyGradient(NamedTuple):
             next_update = now + every
             next_probe = now + nanoseconds(probe_wait(self.probe_every, self.jitter, obs.u))
         return EnvoyGradientState(
-            state.rate,
-            limit,
-            state.reject,
-            saved,
-            least,
-            probing,
-            began,
-            samples,
-            next_update,
-            next_probe,
-            at_floor,
+            rate=state.rate,
+            limit=limit,
+            reject=state.reject,
+            saved=saved,
+            least=least,
+            probing=probing,
+            began=began,
+            samples=samples,
+            next_update=next_update,
+            next_probe=next_probe,
+            at_floor=at_floor,
         )
 
     def why(self, before: EnvoyGradientState, obs: Observation, after: EnvoyGradientState) -> str:

@@ -105,7 +105,16 @@ class GozeroBreaker(NamedTuple):
 
     def init(self, target: float) -> GozeroBreakerState:
         return GozeroBreakerState(
-            math.inf, math.inf, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, math.nan, math.nan
+            rate=math.inf,
+            limit=math.inf,
+            reject=0.0,
+            head=0.0,
+            requests=0.0,
+            accepts=0.0,
+            failing=0.0,
+            working=0.0,
+            passed=math.nan,
+            slot=math.nan,
         )
 
     def admit(
@@ -129,16 +138,16 @@ class GozeroBreaker(NamedTuple):
             if math.isnan(passed) or since(passed, now) <= nanoseconds(self.force_after):
                 reject = min(ratio * ((bins - seen.working) / bins), 1.0)
         return GozeroBreakerState(
-            state.rate,
-            state.limit,
-            reject,
-            head,
-            seen.requests,
-            seen.accepts,
-            seen.failing,
-            seen.working,
-            passed,
-            slot,
+            rate=state.rate,
+            limit=state.limit,
+            reject=reject,
+            head=head,
+            requests=seen.requests,
+            accepts=seen.accepts,
+            failing=seen.failing,
+            working=seen.working,
+            passed=passed,
+            slot=slot,
         )
 
     def update(
@@ -153,16 +162,16 @@ class GozeroBreaker(NamedTuple):
             memory[bins + place] += obs.count - obs.errors
             memory[2 * bins + place] += obs.errors
         return GozeroBreakerState(
-            state.rate,
-            state.limit,
-            state.reject,
-            head,
-            state.requests,
-            state.accepts,
-            state.failing,
-            state.working,
-            state.passed,
-            math.nan if obs.refusals > 0.0 else state.slot,
+            rate=state.rate,
+            limit=state.limit,
+            reject=state.reject,
+            head=head,
+            requests=state.requests,
+            accepts=state.accepts,
+            failing=state.failing,
+            working=state.working,
+            passed=state.passed,
+            slot=math.nan if obs.refusals > 0.0 else state.slot,
         )
 
     def why(self, before: GozeroBreakerState, obs: Observation, after: GozeroBreakerState) -> str:
@@ -214,4 +223,4 @@ def history(memory: array[float], bins: int, head: float) -> History:
             failing = 0.0
         elif failure > 0.0:
             failing += 1.0
-    return History(requests, accepts, failing, working)
+    return History(requests=requests, accepts=accepts, failing=failing, working=working)

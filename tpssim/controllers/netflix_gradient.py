@@ -142,7 +142,14 @@ class NetflixGradient(NamedTuple):
         return window_memory(self.window_size, self.kept)
 
     def init(self, target: float) -> NetflixGradientState:
-        return NetflixGradientState(math.inf, self.initial, 0.0, self.initial, 0.0, math.nan)
+        return NetflixGradientState(
+            rate=math.inf,
+            limit=self.initial,
+            reject=0.0,
+            estimate=self.initial,
+            noload=0.0,
+            countdown=math.nan,
+        )
 
     def update(
         self, state: NetflixGradientState, obs: Observation, memory: array[float]
@@ -167,7 +174,14 @@ class NetflixGradient(NamedTuple):
         if self.probe_interval > 0.0 and countdown <= 0.0:
             estimate = max(self.min_limit, size)
             limit = floored(estimate)
-            return NetflixGradientState(state.rate, limit, state.reject, estimate, 0.0, fresh)
+            return NetflixGradientState(
+                rate=state.rate,
+                limit=limit,
+                reject=state.reject,
+                estimate=estimate,
+                noload=0.0,
+                countdown=fresh,
+            )
         countdown -= 1.0
         noload = rtt if state.noload == 0.0 else min(state.noload, rtt)
         if sample.dropped > 0.0 or not sample.in_flight < estimate / 2.0:
@@ -179,7 +193,14 @@ class NetflixGradient(NamedTuple):
                 )
             estimate = max(size, min(self.max_limit, wanted))
         limit = floored(estimate)
-        return NetflixGradientState(state.rate, limit, state.reject, estimate, noload, countdown)
+        return NetflixGradientState(
+            rate=state.rate,
+            limit=limit,
+            reject=state.reject,
+            estimate=estimate,
+            noload=noload,
+            countdown=countdown,
+        )
 
     def why(
         self, before: NetflixGradientState, obs: Observation, after: NetflixGradientState

@@ -129,7 +129,15 @@ class NetflixGradient2(NamedTuple):
         return window_memory(self.window_size, self.kept)
 
     def init(self, target: float) -> NetflixGradient2State:
-        return NetflixGradient2State(math.inf, self.initial, 0.0, self.initial, 0.0, 0.0, 0.0)
+        return NetflixGradient2State(
+            rate=math.inf,
+            limit=self.initial,
+            reject=0.0,
+            estimate=self.initial,
+            long=0.0,
+            total=0.0,
+            samples=0.0,
+        )
 
     def update(
         self, state: NetflixGradient2State, obs: Observation, memory: array[float]
@@ -163,7 +171,13 @@ class NetflixGradient2(NamedTuple):
             estimate = max(self.min_limit, min(self.max_limit, wanted))
         limit = floored(estimate)
         return NetflixGradient2State(
-            state.rate, limit, state.reject, estimate, kept, total, samples
+            rate=state.rate,
+            limit=limit,
+            reject=state.reject,
+            estimate=estimate,
+            long=kept,
+            total=total,
+            samples=samples,
         )
 
     def why(

@@ -139,7 +139,15 @@ class NetflixVegas(NamedTuple):
         return window_memory(self.window_size, self.kept)
 
     def init(self, target: float) -> NetflixVegasState:
-        return NetflixVegasState(math.inf, self.initial, 0.0, self.initial, 0.0, 0.0, math.nan)
+        return NetflixVegasState(
+            rate=math.inf,
+            limit=self.initial,
+            reject=0.0,
+            estimate=self.initial,
+            noload=0.0,
+            probe_count=0.0,
+            jitter=math.nan,
+        )
 
     def update(
         self, state: NetflixVegasState, obs: Observation, memory: array[float]
@@ -186,7 +194,13 @@ class NetflixVegas(NamedTuple):
                 estimate = (1.0 - self.smoothing) * estimate + self.smoothing * bounded
         limit = floored(estimate)
         return NetflixVegasState(
-            state.rate, limit, state.reject, estimate, noload, probe_count, jitter
+            rate=state.rate,
+            limit=limit,
+            reject=state.reject,
+            estimate=estimate,
+            noload=noload,
+            probe_count=probe_count,
+            jitter=jitter,
         )
 
     def why(self, before: NetflixVegasState, obs: Observation, after: NetflixVegasState) -> str:

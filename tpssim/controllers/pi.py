@@ -78,7 +78,9 @@ class Pi(NamedTuple):
     ] = 1.0
 
     def init(self, target: float) -> PiState:
-        return PiState(target, math.inf, 0.0, 1.0, 0.0, target)
+        return PiState(
+            rate=target, limit=math.inf, reject=0.0, integral=1.0, time=0.0, target=target
+        )
 
     def update(self, state: PiState, obs: Observation) -> PiState:
         held, integral = followed(state.rate, state.target, obs.target), state.integral
@@ -86,7 +88,14 @@ class Pi(NamedTuple):
             # The rate stays, so its share of the target does not.
             integral = min(integral * (state.target / obs.target), max(integral, 1.0))
         if obs.count < 1.0 or math.isnan(obs.latency):
-            return PiState(held, state.limit, state.reject, integral, state.time, obs.target)
+            return PiState(
+                rate=held,
+                limit=state.limit,
+                reject=state.reject,
+                integral=integral,
+                time=state.time,
+                target=obs.target,
+            )
         error = max(-1.0, (self.setpoint - obs.lag - obs.latency) / self.setpoint)
         dt = min(max(obs.now - state.time, 0.0), self.ti)
         wanted = self.kp * error + integral
@@ -94,7 +103,14 @@ class Pi(NamedTuple):
         share = max(least, min(wanted, 1.0))
         integral = integral + dt / self.ti * (self.kp * error + share - wanted)
         rate = max(self.min_rate, min(share * obs.target, obs.target))
-        return PiState(rate, state.limit, state.reject, integral, obs.now, obs.target)
+        return PiState(
+            rate=rate,
+            limit=state.limit,
+            reject=state.reject,
+            integral=integral,
+            time=obs.now,
+            target=obs.target,
+        )
 
     def why(self, before: PiState, obs: Observation, after: PiState) -> str:
         response = obs.lag + obs.latency

@@ -123,17 +123,17 @@ class Pid(NamedTuple):
         output = proportional + integral + derivative
         output = self.min_rate if math.isnan(output) else max(self.min_rate, min(output, high))
         return PidState(
-            output,
-            state.limit,
-            state.reject,
-            proportional,
-            integral,
-            derivative,
-            now,
-            output,
-            given,
-            error,
-            obs.target,
+            rate=output,
+            limit=state.limit,
+            reject=state.reject,
+            proportional=proportional,
+            integral=integral,
+            derivative=derivative,
+            time=now,
+            output=output,
+            last_input=given,
+            last_error=error,
+            target=obs.target,
         )
 
     def why(self, before: PidState, obs: Observation, after: PidState) -> str:
@@ -146,7 +146,19 @@ class Pid(NamedTuple):
 def begun(target: float) -> PidState:
     """The state before the first computation."""
     nan = math.nan
-    return PidState(target, math.inf, 0.0, 0.0, target, 0.0, 0.0, nan, nan, nan, target)
+    return PidState(
+        rate=target,
+        limit=math.inf,
+        reject=0.0,
+        proportional=0.0,
+        integral=target,
+        derivative=0.0,
+        time=0.0,
+        output=nan,
+        last_input=nan,
+        last_error=nan,
+        target=target,
+    )
 
 
 def within(state: PidState, low: float, high: float) -> PidState:
@@ -157,15 +169,15 @@ def within(state: PidState, low: float, high: float) -> PidState:
     """
     output = state.output if math.isnan(state.output) else max(low, min(state.output, high))
     return PidState(
-        max(low, min(state.rate, high)),
-        state.limit,
-        state.reject,
-        state.proportional,
-        max(low, min(state.integral, high)),
-        state.derivative,
-        state.time,
-        output,
-        state.last_input,
-        state.last_error,
-        state.target,
+        rate=max(low, min(state.rate, high)),
+        limit=state.limit,
+        reject=state.reject,
+        proportional=state.proportional,
+        integral=max(low, min(state.integral, high)),
+        derivative=state.derivative,
+        time=state.time,
+        output=output,
+        last_input=state.last_input,
+        last_error=state.last_error,
+        target=state.target,
     )

@@ -113,11 +113,25 @@ class Pie(NamedTuple):
 
     def init(self, target: float) -> PieState:
         burst = allowance(self.max_burst, self.period)
-        return PieState(math.inf, math.inf, 0.0, 0.0, 0.0, burst, 0.0, 0.0, math.inf, 0.0, target)
+        return PieState(
+            rate=math.inf,
+            limit=math.inf,
+            reject=0.0,
+            probability=0.0,
+            old=0.0,
+            burst=burst,
+            saved=0.0,
+            steps=0.0,
+            least=math.inf,
+            queued=0.0,
+            target=target,
+        )
 
     def admit(self, state: PieState, now: float, lag: float, in_flight: float) -> PieState:
         wait = waited(self.signal, lag, state.queued)
-        control = Control(state.probability, state.old, state.burst, state.steps)
+        control = Control(
+            probability=state.probability, old=state.old, burst=state.burst, steps=state.steps
+        )
         sinks = 0.0 if self.signal > 0.0 else 1.0
         control = stepped(
             control,
@@ -140,21 +154,23 @@ class Pie(NamedTuple):
             elif saved >= CERTAIN:
                 reject = 1.0
         return PieState(
-            state.rate,
-            state.limit,
-            reject,
-            p,
-            control.old,
-            control.burst,
-            saved,
-            control.steps,
-            state.least,
-            state.queued,
-            state.target,
+            rate=state.rate,
+            limit=state.limit,
+            reject=reject,
+            probability=p,
+            old=control.old,
+            burst=control.burst,
+            saved=saved,
+            steps=control.steps,
+            least=state.least,
+            queued=state.queued,
+            target=state.target,
         )
 
     def update(self, state: PieState, obs: Observation) -> PieState:
-        control = Control(state.probability, state.old, state.burst, state.steps)
+        control = Control(
+            probability=state.probability, old=state.old, burst=state.burst, steps=state.steps
+        )
         if self.signal > 0.0:
             # The estimate held until now.
             control = stepped(
@@ -170,17 +186,17 @@ class Pie(NamedTuple):
             )
         least, queued = above_least(state.least, state.queued, obs)
         return PieState(
-            state.rate,
-            state.limit,
-            state.reject,
-            control.probability,
-            control.old,
-            control.burst,
-            0.0 if obs.refusals > 0.0 else state.saved,
-            control.steps,
-            least,
-            queued,
-            obs.target,
+            rate=state.rate,
+            limit=state.limit,
+            reject=state.reject,
+            probability=control.probability,
+            old=control.old,
+            burst=control.burst,
+            saved=0.0 if obs.refusals > 0.0 else state.saved,
+            steps=control.steps,
+            least=least,
+            queued=queued,
+            target=obs.target,
         )
 
     def why(self, before: PieState, obs: Observation, after: PieState) -> str:
@@ -233,7 +249,7 @@ def stepped(
         if probability == 0.0 and q < delay / 2.0 and old < delay / 2.0:
             burst = allowance(max_burst, period)
         old = q
-    return Control(probability, old, burst, steps)
+    return Control(probability=probability, old=old, burst=burst, steps=steps)
 
 
 def allowance(max_burst: float, period: float) -> float:

@@ -85,7 +85,15 @@ class SparkPid(NamedTuple):
         return Sensor(self.batch)
 
     def init(self, target: float) -> SparkPidState:
-        return SparkPidState(target, math.inf, 0.0, math.nan, target, 0.0, target)
+        return SparkPidState(
+            rate=target,
+            limit=math.inf,
+            reject=0.0,
+            time=math.nan,
+            latest=target,
+            error=0.0,
+            target=target,
+        )
 
     def update(self, state: SparkPidState, obs: Observation) -> SparkPidState:
         time, latest, last = state.time, state.latest, state.error
@@ -93,12 +101,26 @@ class SparkPid(NamedTuple):
         fresh = obs.count >= 1.0 and obs.latency > 0.0 and not obs.now <= time
         if not fresh:
             rate = min(held, max(obs.target, self.min_rate))
-            return SparkPidState(rate, state.limit, state.reject, time, latest, last, obs.target)
+            return SparkPidState(
+                rate=rate,
+                limit=state.limit,
+                reject=state.reject,
+                time=time,
+                latest=latest,
+                error=last,
+                target=obs.target,
+            )
         processing = min(1.0 / obs.latency, 1e300)
         if math.isnan(time):
             rate = min(held, max(obs.target, self.min_rate))
             return SparkPidState(
-                rate, state.limit, state.reject, obs.now, processing, 0.0, obs.target
+                rate=rate,
+                limit=state.limit,
+                reject=state.reject,
+                time=obs.now,
+                latest=processing,
+                error=0.0,
+                target=obs.target,
             )
         error = latest - processing
         waiting = obs.lag * processing / self.batch
@@ -106,7 +128,15 @@ class SparkPid(NamedTuple):
         wanted = latest - self.kp * error - self.ki * waiting - self.kd * change
         latest = self.min_rate if not wanted > self.min_rate else wanted
         rate = max(self.min_rate, min(latest, obs.target))
-        return SparkPidState(rate, state.limit, state.reject, obs.now, latest, error, obs.target)
+        return SparkPidState(
+            rate=rate,
+            limit=state.limit,
+            reject=state.reject,
+            time=obs.now,
+            latest=latest,
+            error=error,
+            target=obs.target,
+        )
 
     def why(self, before: SparkPidState, obs: Observation, after: SparkPidState) -> str:
         if not obs.latency > 0.0:

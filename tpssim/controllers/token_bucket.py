@@ -26,13 +26,13 @@ def refilled(bucket: Bucket, now: float) -> Bucket:
     2.5
     """
     tokens = min(bucket.capacity, bucket.tokens + (now - bucket.at) * bucket.fill)
-    return Bucket(bucket.fill, bucket.capacity, tokens, now)
+    return Bucket(fill=bucket.fill, capacity=bucket.capacity, tokens=tokens, at=now)
 
 
 def taken(bucket: Bucket, now: float) -> Bucket:
     """The bucket after a call at `now`, which takes one token."""
     full = refilled(bucket, now)
-    return Bucket(full.fill, full.capacity, full.tokens - 1.0, now)
+    return Bucket(fill=full.fill, capacity=full.capacity, tokens=full.tokens - 1.0, at=now)
 
 
 @record
@@ -85,28 +85,51 @@ class TokenBucket(NamedTuple):
 
     def init(self, target: float) -> TokenBucketState:
         return TokenBucketState(
-            target, math.inf, 0.0, self.share * target, self.capacity, self.capacity, 0.0
+            rate=target,
+            limit=math.inf,
+            reject=0.0,
+            fill=self.share * target,
+            capacity=self.capacity,
+            tokens=self.capacity,
+            at=0.0,
         )
 
     def admit(
         self, state: TokenBucketState, now: float, lag: float, in_flight: float
     ) -> TokenBucketState:
-        bucket = taken(Bucket(state.fill, state.capacity, state.tokens, state.at), now)
+        bucket = taken(
+            Bucket(fill=state.fill, capacity=state.capacity, tokens=state.tokens, at=state.at), now
+        )
         missing = max(0.0, 1.0 - bucket.tokens)
         target = state.fill / self.share
         rate = target if missing == 0.0 else min(target, 1.0 / (lag + missing / bucket.fill))
         return TokenBucketState(
-            rate, state.limit, state.reject, bucket.fill, bucket.capacity, bucket.tokens, bucket.at
+            rate=rate,
+            limit=state.limit,
+            reject=state.reject,
+            fill=bucket.fill,
+            capacity=bucket.capacity,
+            tokens=bucket.tokens,
+            at=bucket.at,
         )
 
     def update(self, state: TokenBucketState, obs: Observation) -> TokenBucketState:
         fill = self.share * obs.target
         if fill == state.fill:
             return state
-        bucket = refilled(Bucket(state.fill, state.capacity, state.tokens, state.at), obs.now)
+        bucket = refilled(
+            Bucket(fill=state.fill, capacity=state.capacity, tokens=state.tokens, at=state.at),
+            obs.now,
+        )
         rate = obs.target if bucket.tokens >= 1.0 else fill
         return TokenBucketState(
-            rate, state.limit, state.reject, fill, bucket.capacity, bucket.tokens, bucket.at
+            rate=rate,
+            limit=state.limit,
+            reject=state.reject,
+            fill=fill,
+            capacity=bucket.capacity,
+            tokens=bucket.tokens,
+            at=bucket.at,
         )
 
     def why(self, before: TokenBucketState, obs: Observation, after: TokenBucketState) -> str:

@@ -98,7 +98,16 @@ class VectorArc(NamedTuple):
 
     def init(self, target: float) -> VectorArcState:
         return VectorArcState(
-            math.inf, floored(self.initial), 0.0, math.nan, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+            rate=math.inf,
+            limit=floored(self.initial),
+            reject=0.0,
+            mean=math.nan,
+            variance=0.0,
+            ends=0.0,
+            current=0.0,
+            samples=0.0,
+            pressed=0.0,
+            reached=0.0,
         )
 
     def admit(
@@ -107,16 +116,16 @@ class VectorArc(NamedTuple):
         if in_flight + 1.0 < state.limit:
             return state
         return VectorArcState(
-            state.rate,
-            state.limit,
-            state.reject,
-            state.mean,
-            state.variance,
-            state.ends,
-            state.current,
-            state.samples,
-            state.pressed,
-            1.0,
+            rate=state.rate,
+            limit=state.limit,
+            reject=state.reject,
+            mean=state.mean,
+            variance=state.variance,
+            ends=state.ends,
+            current=state.current,
+            samples=state.samples,
+            pressed=state.pressed,
+            reached=1.0,
         )
 
     def update(self, state: VectorArcState, obs: Observation) -> VectorArcState:
@@ -154,16 +163,16 @@ class VectorArc(NamedTuple):
             ends = now + in_nanoseconds(mean)
             running, samples, pressed, reached = 0.0, 0.0, 0.0, 0.0
         return VectorArcState(
-            state.rate,
-            limit,
-            state.reject,
-            mean,
-            variance,
-            ends,
-            running,
-            samples,
-            pressed,
-            reached,
+            rate=state.rate,
+            limit=limit,
+            reject=state.reject,
+            mean=mean,
+            variance=variance,
+            ends=ends,
+            current=running,
+            samples=samples,
+            pressed=pressed,
+            reached=reached,
         )
 
     def why(self, before: VectorArcState, obs: Observation, after: VectorArcState) -> str:
