@@ -147,7 +147,7 @@ def draws_of_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
     seed 0.
     """
     streams = tuple(draws(name, 100_000, 0, 0) for name in ("law.uniform", "reject.uniform"))
-    for room in ("session", "playback"):
+    for room in ("session_state", "playback"):
         monkeypatch.setattr(f"tpssim.live.{room}.draws", lambda seed: streams)
 
 

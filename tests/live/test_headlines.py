@@ -20,9 +20,10 @@ from tpssim.controllers import CONTROLLERS
 from tpssim.core.clocks import VirtualClock
 from tpssim.live import late_causes
 from tpssim.live.bounded_counts import Most, Trend
-from tpssim.live.headline import Setting, headline
+from tpssim.live.headline import headline
 from tpssim.live.permits import Permit
 from tpssim.live.report import Report
+from tpssim.live.run_setting import Setting
 from tpssim.live.stats import LIMIT, MACHINE, SOURCE, Tally, ceiling
 
 #: 1,000 calls in 10 s at 100 a second, on schedule, all well.
@@ -417,7 +418,7 @@ def drawn_runs(draw: st.DrawFn) -> tuple[Report, Setting]:
         cause=draw(st.sampled_from(["", "a reason"])),
         lost=lost,
         slower=draw(st.just(0.0) | st.floats(-1.0, 10.0)),
-        unheard=draw(st.booleans()),
+        unreported=draw(st.booleans()),
         by_permit=draw(st.booleans()),
     )
     return report, how

@@ -68,7 +68,7 @@ def check_open(live: Any, ask: Callable[[], Permit]) -> None:
     report = live.report()
     assert report.in_flight == 0
     assert report.released == report.ok + report.errors + report.forgotten
-    assert live.flow.line.baton == [None]
+    assert live.flow.queue.baton == [None]
 
 
 def limiter() -> tuple[Any, Callable[[], Any], Callable[[], Permit]]:
@@ -96,7 +96,7 @@ def loop() -> tuple[Any, Callable[[], Any], Callable[[], Permit]]:
     live = throttle(itertools.count(), **FAST)
 
     def ask() -> Permit:
-        hand = live._hands.mine()
+        hand = live._owners.mine()
         while hand:
             hand.pop().forget()
         return live.permits().next(5.0)[1]
@@ -221,7 +221,7 @@ def test_no_point_of_a_turn_that_is_given_on_loses_it(handler: Any) -> None:
             other = threading.Thread(target=lambda: got.append(next(live)), daemon=True)  # noqa: B023
             other.start()
             others.append(other)  # noqa: B023
-            while not live.flow.line.waiting:  # noqa: B023
+            while not live.flow.queue.waiting:  # noqa: B023
                 time.sleep(1e-4)
             sys.settrace(trace)
             yield from itertools.count(1)
@@ -236,7 +236,7 @@ def test_no_point_of_a_turn_that_is_given_on_loses_it(handler: Any) -> None:
             assert not other.is_alive(), (
                 f"interrupted at {stepper.where}, the next one waits for ever"
             )
-        live._hands.mine().clear()
+        live._owners.mine().clear()
         check_open(live, lambda: live.permits().next(5.0)[1])  # noqa: B023
     assert n > 50
 
@@ -320,7 +320,7 @@ def test_what_a_law_raises_itself_is_laid_to_it() -> None:
 
     live = Limiter(1e6, controller=Law())
     live.acquire().done()
-    with pytest.raises(Aborted, match="Law answered nonsense: Alarm: ouch"):
+    with pytest.raises(Aborted, match="Law failed: Alarm: ouch"):
         live.acquire()
 
 
@@ -448,7 +448,7 @@ def test_what_is_asked_for_while_the_line_is_looked_at_is_done(look: str) -> Non
             permit.done()
         return trace
 
-    line: Any = live.flow.line
+    line: Any = live.flow.queue
     before = sys.gettrace()
     sys.settrace(trace)
     try:

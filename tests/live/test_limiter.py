@@ -30,7 +30,7 @@ from tpssim.live.journal import events
 
 def in_line(handle: Any) -> int:
     """How many want a slot, the head included."""
-    line = handle.flow.line
+    line = handle.flow.queue
     return len(line.waiting) + int(not line.baton)
 
 

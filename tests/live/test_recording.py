@@ -245,7 +245,7 @@ def test_what_a_full_disk_has_taken_stays_whole(
     monkeypatch.setattr(journal, "PERIOD", 0.01)
     monkeypatch.setattr(os, "write", write)
     path = tmp_path / "run.ndjson"
-    with pytest.raises(Aborted, match="what is written is whole"):
+    with pytest.raises(Aborted, match="what is in the file is complete"):
         list(throttle(range(100_000), 2000.0, record=path))
     text = path.read_bytes()
     assert 2500 < len(text) <= 3000

@@ -101,7 +101,7 @@ class SharedRun(RuleBasedStateMachine):
             return self.handle.acquire(timeout), None
         if self.plain:
             item = next(self.handle)
-            return self.handle._hands.mine()[-1], item
+            return self.handle._owners.mine()[-1], item
         item, permit = self.permits.next(timeout)
         return permit, item
 
@@ -110,7 +110,7 @@ class SharedRun(RuleBasedStateMachine):
             return await self.handle.aacquire(timeout), None
         if self.plain:
             item = await anext(self.handle)
-            return self.handle._hands.mine()[-1], item
+            return self.handle._owners.mine()[-1], item
         item, permit = await self.permits.next(timeout)
         return permit, item
 
@@ -266,7 +266,7 @@ class SharedRun(RuleBasedStateMachine):
         self._check()
         report = bench.do(self.handle.report)
         assert report.in_flight == 0
-        line = self.handle.flow.line
+        line = self.handle.flow.queue
         assert not line.waiting
         assert line.baton == [None]
         bench.do(self.handle.close)

@@ -22,12 +22,12 @@ from helpers.watchdog import within
 
 from tpssim import Aborted, InputError, Observation, ThrottleWarning, athrottle, throttle
 from tpssim.core.clocks import VirtualClock
-from tpssim.live import session as flows
+from tpssim.live import releases
 
 
 def in_line(handle: Any) -> int:
     """How many want a slot, the head included."""
-    line = handle.flow.line
+    line = handle.flow.queue
     return len(line.waiting) + int(not line.baton)
 
 
@@ -62,7 +62,7 @@ def test_threads_share_one_schedule(controller: str | None) -> None:
     def work() -> None:
         for item in live:
             seen.append(item)
-            times.append(live._hands.mine()[-1].released)
+            times.append(live._owners.mine()[-1].released)
             time.sleep(0.005)
 
     def main() -> None:
@@ -90,7 +90,7 @@ def test_tasks_share_one_schedule(way: str) -> None:
     async def plain() -> None:
         async for item in live:
             seen.append(item)
-            times.append(live._hands.mine()[-1].released)
+            times.append(live._owners.mine()[-1].released)
             await asyncio.sleep(0.005)
 
     async def with_permits(permits: Any) -> None:
@@ -198,8 +198,8 @@ def test_a_permit_that_is_garbage_is_forgotten() -> None:
     assert sums_agree(live)
 
 
-def test_permits_that_nobody_settles_are_told_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(flows, "PATIENCE", 0.05)
+def test_permits_that_nobody_settles_are_warned_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(releases, "PATIENCE", 0.05)
     live = throttle(range(10), tps=1000.0, controller=Valve(math.inf, 2.0))
 
     def main() -> None:
@@ -217,7 +217,7 @@ def test_permits_that_nobody_settles_are_told_of_once(monkeypatch: pytest.Monkey
         within(30.0, main)
     said = [str(w.message) for w in caught if w.category is ThrottleWarning]
     assert len(said) == 1
-    assert said[0].startswith("2 calls are open, as many as Valve lets be in flight")
+    assert said[0].startswith("2 calls are in flight, which is the limit of Valve, and none has")
 
 
 def test_the_line_is_first_come_first_served() -> None:
@@ -538,9 +538,9 @@ def test_a_signal_handler_may_do_anything_at_any_moment() -> None:
 
 
 @pytest.mark.parametrize("rate", [math.nan, -5.0])
-def test_a_law_that_begins_with_nonsense_is_refused_at_once(rate: float) -> None:
+def test_a_law_with_an_invalid_first_state_is_refused_at_once(rate: float) -> None:
     with pytest.raises(
-        InputError, match=rf"controller Valve begins with nonsense at tps=5: rate={rate}"
+        InputError, match=rf"controller Valve begins with an invalid state at tps=5: rate={rate}"
     ):
         throttle("ab", 5.0, controller=Valve(rate))
 
@@ -594,4 +594,4 @@ def test_a_failed_law_is_told_to_everybody() -> None:
             thread.join()
         return [ends.get() for _ in pool]
 
-    assert within(30.0, main) == ["Mortal answered nonsense: ZeroDivisionError: ouch"] * 5
+    assert within(30.0, main) == ["Mortal failed: ZeroDivisionError: ouch"] * 5

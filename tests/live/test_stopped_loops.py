@@ -42,7 +42,7 @@ def ask_and_stop(loop: asyncio.AbstractEventLoop, limiter: Limiter, tasks: int =
     with slowly(limiter):
         asking = [loop.create_task(limiter.aacquire()) for _ in range(tasks)]
         run_for(loop, 0.02)
-        assert limiter.flow.line.head is loop
+        assert limiter.flow.queue.head is loop
     return asking
 
 
@@ -92,8 +92,8 @@ def test_who_has_lost_his_turn_gets_in_line_again(stopped: asyncio.AbstractEvent
         permit.done()
     report = limiter.report()
     assert (report.released, report.ok, report.in_flight) == (6, 6, 0)
-    assert limiter.flow.line.baton == [None]
-    assert not limiter.flow.line.waiting
+    assert limiter.flow.queue.baton == [None]
+    assert not limiter.flow.queue.waiting
 
 
 def test_one_that_runs_now_and_then_keeps_its_turn(
@@ -160,13 +160,13 @@ def test_a_task_that_is_gone_with_its_turn_gives_back_nothing(
     thread = threading.Thread(target=other, daemon=True)
     thread.start()
     assert took.wait(20.0)
-    while limiter.flow.line.head is None:  # until the thread waits for its second slot
+    while limiter.flow.queue.head is None:  # until the thread waits for its second slot
         assert thread.is_alive()
     task.cancel()
     stopped.run_until_complete(asyncio.wait((task,), timeout=20.0))
     assert task.cancelled()
-    assert limiter.flow.line.baton == []
-    assert limiter.flow.line.head == thread.ident
+    assert limiter.flow.queue.baton == []
+    assert limiter.flow.queue.head == thread.ident
     limiter.tps = 100.0
     thread.join(20.0)
     assert limiter.report().ok == 3
@@ -185,5 +185,5 @@ def test_one_that_runs_just_when_it_is_looked_at(
         return done
 
     monkeypatch.setattr(lines, "ring", runs)
-    limiter.flow.line.tidy()
-    assert limiter.flow.line.head is stopped
+    limiter.flow.queue.tidy()
+    assert limiter.flow.queue.head is stopped

@@ -357,17 +357,17 @@ class Nonsense(NamedTuple):
 @pytest.mark.parametrize(
     ("value", "said"), [(-1.0, "rate=-1.0"), (math.nan, "rate=nan"), (7.0, "ZeroDiv")]
 )
-def test_a_law_that_answers_nonsense_ends_the_run(value: float, said: str) -> None:
+def test_a_law_with_an_invalid_state_ends_the_run(value: float, said: str) -> None:
     live = throttle(range(100), 100.0, clock=VirtualClock(), controller=Nonsense(value))
     with pytest.raises(Aborted, match=said):
         list(live)
     assert live.report().released == 4
 
 
-def test_a_law_that_closes_its_valve_for_good_is_told_of() -> None:
+def test_a_law_that_releases_nothing_for_ever_is_warned_of() -> None:
     live = throttle(range(9), 100.0, clock=VirtualClock(), controller=Valve(0.0, math.inf, 0.0))
     with (
-        pytest.warns(tpssim.ThrottleWarning, match="closed its valve"),
+        pytest.warns(tpssim.ThrottleWarning, match="Valve releases nothing"),
         pytest.raises(Aborted, match="for good"),
     ):
         list(live)

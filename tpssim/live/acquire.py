@@ -4,18 +4,29 @@ from __future__ import annotations
 
 import math
 import threading
-from typing import Any
+from typing import Any, Protocol
 
 from tpssim.core.errors import Aborted
 from tpssim.live.permits import Permit
 from tpssim.live.report import warn
-from tpssim.live.session import Flow, Wait
+from tpssim.live.session import Flow
 from tpssim.live.sources import Source
 from tpssim.live.waiters import ThreadTurn
 
 
+class ThreadClock(Protocol):
+    """What a thread at the head of the queue waits with."""
+
+    def wake(self) -> None: ...
+    def wait(self, deadline: float) -> float: ...
+
+
 def ask(
-    flow: Flow, clock: Wait, source: Source[Any] | None, asked: float, timeout: float | None = None
+    flow: Flow,
+    clock: ThreadClock,
+    source: Source[Any] | None,
+    asked: float,
+    timeout: float | None = None,
 ) -> tuple[Any, Permit] | None:
     """(item, permit) of the next slot, or None if the run is over.
 
@@ -23,18 +34,18 @@ def ask(
     Raises `TimeoutError`, and takes no slot then.
     """
     until = math.inf if timeout is None else asked + timeout
-    line, who = flow.line, threading.get_ident()
-    baton, mine = line.baton, False
+    queue, who = flow.queue, threading.get_ident()
+    baton, mine = queue.baton, False
     turn = permit = None
     try:
-        if baton and not line.waiting:
+        if baton and not queue.waiting:
             try:
                 del baton[0]
                 mine = True
             except IndexError:  # another thread was faster
                 pass
         if mine:
-            line.head = who
+            queue.head = who
             if flow.pacer is not None:
                 flow.tally.blocked += asked - flow.free_since
         else:
@@ -43,7 +54,7 @@ def ask(
                 without(flow, timeout)
                 return None
             mine = True
-            line.at_head = None  # whoever else leaves need not call it again
+            queue.at_head = None  # whoever else leaves need not call it again
         try:
             if flow.ending and flow.over():
                 return None
@@ -66,8 +77,8 @@ def ask(
                 flow.tally.fetching += took
                 begun = (asked if asked > flow.released_at else flow.released_at) + took
             while (deadline := flow.deadline(clock)) is not None:
-                if flow.complaint:
-                    warn(flow.complaint)
+                if flow.warning:
+                    warn(flow.warning)
                 at = clock.wait(deadline if deadline < until else until)
                 permit = flow.release(at, begun)
                 if permit is not None:
@@ -79,36 +90,36 @@ def ask(
                 if at >= until:
                     break
         except Aborted:
-            flow.fall()
+            flow.end_if_failed()
             raise
         finally:
             if permit is None:
-                flow.gone_without()
+                flow.left_without_slot()
         without(flow, timeout)
         return None
     finally:
         if mine:
-            line.head = None
+            queue.head = None
             baton += (None,)
-        if line.waiting or not mine:
+        if queue.waiting or not mine:
             try:
-                line.leave(turn)
+                queue.leave(turn)
             except BaseException:  # of a signal handler
-                line.leave(turn)
+                queue.leave(turn)
                 raise
 
 
 def _turn_comes(flow: Flow, turn: ThreadTurn, until: float) -> bool:
     """Wait in line; False if time is up, or the run is over."""
-    line = flow.line
-    line.join(turn)
-    while line.at_head is not turn:
+    queue = flow.queue
+    queue.join(turn)
+    while queue.at_head is not turn:
         left = until - flow.timing.now() if until < math.inf else math.inf
         if left <= 0.0 or flow.over():
             return False
-        turn.wait(min(left, line.look))
-        if line.look < math.inf:
-            line.tidy()
+        turn.wait(min(left, queue.look))
+        if queue.look < math.inf:
+            queue.tidy()
     return True
 
 

@@ -81,18 +81,18 @@ async def aask(
 ) -> tuple[Any, Permit] | None:
     """As `ask`. After each `await` the turn may be another's: see `Line`."""
     until = math.inf if timeout is None else asked + timeout
-    line, loop = flow.line, asyncio.get_running_loop()
+    queue, loop = flow.queue, asyncio.get_running_loop()
     term, turn, permit = -1, None, None
     again = False
     try:
-        if line.baton and not line.waiting:
+        if queue.baton and not queue.waiting:
             try:
-                del line.baton[0]
-                term = line.term
+                del queue.baton[0]
+                term = queue.term
             except IndexError:  # a thread was faster
                 pass
         if term >= 0:
-            line.head = loop
+            queue.head = loop
             if flow.pacer is not None:
                 flow.tally.blocked += asked - flow.free_since
         else:
@@ -120,7 +120,7 @@ async def aask(
                         return None
                 else:
                     fetched = await _fetched(flow, source, loop, until, term)
-                    if not line.still(term):
+                    if not queue.still(term):
                         again = True
                         return await aask(flow, clocks, source, asked, timeout)
                     if not fetched:
@@ -137,11 +137,11 @@ async def aask(
             if clock is None or clock.loop is not loop:
                 clock = clocks.in_loop(loop)
             while (deadline := flow.deadline(clock)) is not None:
-                if flow.complaint:
-                    warn(flow.complaint)
+                if flow.warning:
+                    warn(flow.warning)
                 at = await clock.wait(deadline if deadline < until else until)
-                with line.lock:
-                    lost = term != line.term
+                with queue.lock:
+                    lost = term != queue.term
                 if lost:
                     again = True
                     return await aask(flow, clocks, source, asked, timeout)
@@ -153,11 +153,11 @@ async def aask(
                 if at >= until:
                     break
         except Aborted:
-            flow.fall()
+            flow.end_if_failed()
             raise
         finally:
-            if permit is None and line.still(term):
-                flow.gone_without()
+            if permit is None and queue.still(term):
+                flow.left_without_slot()
         without(flow, timeout)
         return None
     except asyncio.CancelledError:
@@ -166,31 +166,31 @@ async def aask(
         raise
     finally:
         if permit is not None:  # it is the head, and its loop runs
-            line.head = line.at_head = None
-            line.term += 1
-            line.baton += (None,)
-        if permit is None or line.waiting:
+            queue.head = queue.at_head = None
+            queue.term += 1
+            queue.baton += (None,)
+        if permit is None or queue.waiting:
             try:
-                line.leave(turn, term)
+                queue.leave(turn, term)
             except BaseException:  # of a signal handler
-                line.leave(turn, term)
+                queue.leave(turn, term)
                 raise
 
 
 async def _turn_comes(flow: Flow, turn: TaskTurn, until: float) -> int:
     """Wait in line for a term at its head; -1 if time is up, or the run is over."""
-    line = flow.line
-    line.join(turn)
-    while (term := line.holds(turn)) < 0:
+    queue = flow.queue
+    queue.join(turn)
+    while (term := queue.holds(turn)) < 0:
         left = until - flow.timing.now() if until < math.inf else math.inf
         if left <= 0.0 or flow.over():
             break
-        if 0 <= turn.term < line.term:  # it had its turn while its loop was stopped
-            line.join(turn)
+        if 0 <= turn.term < queue.term:  # it had its turn while its loop was stopped
+            queue.join(turn)
             continue
-        await turn.wait(min(left, line.look))
-        if line.look < math.inf:
-            line.tidy()
+        await turn.wait(min(left, queue.look))
+        if queue.look < math.inf:
+            queue.tidy()
     return term
 
 
@@ -200,13 +200,13 @@ async def _fetched(
     """Whether an item waits; else time is up, or the run or the term is over."""
     turn = TaskTurn(loop)
     try:
-        while flow.line.still(term) and flow.waits_for_item(turn):
+        while flow.queue.still(term) and flow.waits_for_item(turn):
             left = None if until == math.inf else max(until - flow.timing.now(), 0.0)
             if await source.fetch(turn.bell(), left):
                 return True
             if left is not None and flow.timing.now() >= until:
                 return False
-        if flow.line.still(term):
+        if flow.queue.still(term):
             await source.give_up()
     except StopAsyncIteration:
         flow.finish()

@@ -58,7 +58,7 @@ class TimerFile:
             os.read(self._file, 8)
             self._ring()
 
-    def part(self) -> None:
+    def after_fork(self) -> None:
         """In a forked child, which shares the file: leave it alone."""
         os.close(self._file)
         self._file = -1
@@ -238,10 +238,10 @@ class LoopClock:
                 with contextlib.suppress(RuntimeError):
                     self.loop.call_soon_threadsafe(self._ring)
 
-    def part(self) -> None:
+    def after_fork(self) -> None:
         """In a forked child: the loop is the parent's, and so is the timer in it."""
         if isinstance(self._alarm, TimerFile):
-            self._alarm.part()
+            self._alarm.after_fork()
         self._alarm = self._farewell = self._bell = None
 
     def close(self) -> None:

@@ -12,10 +12,11 @@ from tpssim.core.schedule import Late
 from tpssim.live.arguments import checked_timeout, checked_total, cycled, cycled_async
 from tpssim.live.async_acquire import aask
 from tpssim.live.async_sources import AsyncSource
-from tpssim.live.call_owners import Hands
+from tpssim.live.call_owners import CallOwners
 from tpssim.live.clocks import Clocks
+from tpssim.live.handle import Handle
 from tpssim.live.outcomes import Classify, checked_classify
-from tpssim.live.permits import Handle, Permit
+from tpssim.live.permits import Permit
 from tpssim.live.session import Flow
 from tpssim.live.sources import Source
 
@@ -37,7 +38,7 @@ class AsyncThrottle(Handle, Generic[T]):
     waits for, so a call that it brings is forgotten.)
 
     It may be used in one `asyncio.run` after the other. As a context it closes itself, and an
-    exception that leaves the block counts as a failure of the call in hand.
+    exception that leaves the block counts as a failure of the open call.
 
     >>> import asyncio
     >>> async def main():
@@ -69,7 +70,7 @@ class AsyncThrottle(Handle, Generic[T]):
             self._source = AsyncSource(cycled_async(items, checked_total(total)), self._timing.now)
         else:
             self._source = Source(cycled(items, total))
-        self._hands = Hands()
+        self._owners = CallOwners()
         options = {"total": total, "spin": spin}
         self.flow = Flow(
             tps, controller, late, record, seed, self._timing, options, clock is not None
@@ -86,13 +87,13 @@ class AsyncThrottle(Handle, Generic[T]):
         return self
 
     async def __anext__(self) -> T:
-        hand = self._hands.mine()
-        asked = hand.pop().passed() if hand else self.flow.timing.now()
+        calls = self._owners.mine()
+        asked = calls.pop().passed() if calls else self.flow.timing.now()
         got = await aask(self.flow, self._timing, self._source, asked)
         if got is None:
             self._timing.close()
             raise StopAsyncIteration
-        hand += (got[1],)
+        calls += (got[1],)
         return got[0]  # type: ignore[no-any-return]
 
     def permits(self) -> AsyncPermits[T]:
@@ -119,14 +120,14 @@ class AsyncThrottle(Handle, Generic[T]):
         self.flow.end()
 
     def _leave(self) -> None:
-        """Stop; the call in hand is forgotten."""
+        """Stop; the open call is forgotten."""
         self.flow.stop()
         self._timing.close()
         if isinstance(self._source, AsyncSource):
             self._source.close()
-        hand = self._hands.mine()
-        while hand:
-            hand.pop().forget()
+        calls = self._owners.mine()
+        while calls:
+            calls.pop().forget()
 
     async def __aenter__(self) -> AsyncThrottle[T]:
         return self
@@ -137,9 +138,9 @@ class AsyncThrottle(Handle, Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        hand = self._hands.mine()
-        while hand:
-            hand.pop().__exit__(kind, error, trace)
+        calls = self._owners.mine()
+        while calls:
+            calls.pop().__exit__(kind, error, trace)
         self.close()
 
     def __del__(self) -> None:
@@ -148,7 +149,7 @@ class AsyncThrottle(Handle, Generic[T]):
             self._timing.close()
             if isinstance(self._source, AsyncSource):
                 self._source.close()
-            self._hands.clear()
+            self._owners.clear()
             self.flow.finish()  # permits that are open still may be settled
 
 

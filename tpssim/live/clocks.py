@@ -98,11 +98,11 @@ class Clocks:
         for clock in self._all():
             clock.close()
 
-    def part(self) -> None:
+    def after_fork(self) -> None:
         """In a forked child: loops and what waits in them are the parent's."""
         if self._of_threads is not None:
-            self._of_threads.part()
+            self._of_threads.after_fork()
         for clock in self._of_loops:
-            clock.part()
+            clock.after_fork()
         self._of_loops.clear()
         self.latest = None

@@ -37,6 +37,7 @@ from typing import Any
 from tpssim.core.errors import InputError
 from tpssim.core.locks import lock, still_named
 from tpssim.core.types import OUTCOMES, VERSION
+from tpssim.live.report import Report
 
 FORMAT = 1
 _HEAD = b'{"e": "header", '  # how a recording begins
@@ -101,9 +102,12 @@ def number(value: float) -> str:
     return repr(value) if value < math.inf else "null"
 
 
-def valves(state: Any) -> str:
-    """The valves of a state as the end of a JSON object."""
-    text = f'"rate": {number(state.rate)}'
+def _line(members: str, state: Any) -> str:
+    """The line of an event: its own members, already encoded, and the actuators of a state.
+
+    Encoded by hand: `json.dumps` takes more than twice as long, in the pacing thread.
+    """
+    text = f'{{{members}, "rate": {number(state.rate)}'
     if state.limit < math.inf:
         text += f', "limit": {state.limit!r}'
     if state.reject > 0.0:
@@ -111,15 +115,41 @@ def valves(state: Any) -> str:
     return text + "}\n"
 
 
+def header_line(header: Mapping[str, Any]) -> str:
+    """The first line of a recording."""
+    return json.dumps({"e": "header", "format": FORMAT, **header}) + "\n"
+
+
+def start_line(now: float, tps: float, calls: str, state: Any) -> str:
+    """The line of a run's first moment."""
+    return _line(f'"e": "start", "t": {now!r}, "tps": {number(tps)}, "calls": "{calls}"', state)
+
+
 def slot_line(kind: str, now: float, call: int, due: float, flying: int, state: Any) -> str:
-    """A slot's line in the journal."""
-    what = f'"e": "{kind}", "t": {now!r}, "call": {call}, "due": {due!r}, "in_flight": {flying}'
-    return f"{{{what}, {valves(state)}"
+    """The line of a slot: a release, or a refusal by the law."""
+    slot = f'"call": {call}, "due": {due!r}, "in_flight": {flying}'
+    return _line(f'"e": "{kind}", "t": {now!r}, {slot}', state)
 
 
 def end_line(now: float, call: int, outcome: int, state: Any) -> str:
     """The line of a call's end."""
-    return f'{{"e": "end", "t": {now!r}, "call": {call}, "outcome": {outcome}, {valves(state)}'
+    return _line(f'"e": "end", "t": {now!r}, "call": {call}, "outcome": {outcome}', state)
+
+
+def look_line(now: float, state: Any) -> str:
+    """The line of a window's end."""
+    return _line(f'"e": "look", "t": {now!r}', state)
+
+
+def target_line(now: float, tps: float, state: Any) -> str:
+    """The line of a change of the wanted rate."""
+    return _line(f'"e": "tps", "t": {now!r}, "tps": {number(tps)}', state)
+
+
+def stop_line(now: float, report: Report) -> str:
+    """The last line of a recording: the report, without what is nan or inf."""
+    numbers = {k: v for k, v in report._asdict().items() if v == v and v != math.inf}
+    return json.dumps({"e": "stop", "t": now, **numbers}) + "\n"
 
 
 class Journal:
@@ -134,7 +164,7 @@ class Journal:
         self.path = Path(path)
         self.failure: OSError | None = None
         #: What is to be written; any thread may append whole lines.
-        self.lines = [json.dumps({"e": "header", "format": FORMAT, **header}) + "\n"]
+        self.lines = [header_line(header)]
         self._done = threading.Event()
         self._size = 0
         try:
@@ -164,7 +194,7 @@ class Journal:
             os.close(self._file)
             atexit.unregister(self.close)
 
-    def part(self) -> None:
+    def after_fork(self) -> None:
         """In a forked child, which has neither the thread nor a right to the file: leave it
         alone.
         """

@@ -15,10 +15,11 @@ from tpssim.core.errors import Aborted, InputError
 from tpssim.core.schedule import Late
 from tpssim.live.acquire import ask
 from tpssim.live.arguments import checked_timeout
-from tpssim.live.call_owners import Hands
+from tpssim.live.call_owners import CallOwners
 from tpssim.live.clocks import Clocks
+from tpssim.live.handle import Handle
 from tpssim.live.outcomes import Classify, checked_classify
-from tpssim.live.permits import Handle, Permit
+from tpssim.live.permits import Permit
 from tpssim.live.session import Flow
 
 P = ParamSpec("P")
@@ -72,7 +73,7 @@ class Limiter(Handle):
         classify: Classify | None = None,
     ) -> None:
         self._clocks = Clocks(spin, clock)
-        self._hands = Hands()
+        self._owners = CallOwners()
         self.flow = Flow(
             tps, controller, late, record, seed, self._clocks, {"spin": spin}, clock is not None
         )
@@ -99,12 +100,12 @@ class Limiter(Handle):
         return got[1]
 
     def __enter__(self) -> Permit:
-        hand, frame = self._hands.mine(), sys._getframe(1)
-        if hand:
-            hand.tidy(frame)
+        calls, frame = self._owners.mine(), sys._getframe(1)
+        if calls:
+            calls.tidy(frame)
         permit = self.acquire()
         permit.within = frame, frame.f_lasti
-        hand += (permit,)  # no call any more, in which a signal handler might raise
+        calls += (permit,)  # no call any more, in which a signal handler might raise
         return permit
 
     def __exit__(
@@ -115,18 +116,18 @@ class Limiter(Handle):
     ) -> None:
         permit = None
         try:
-            hand = self._hands.mine()
-            if hand:
-                permit = hand[-1]
+            calls = self._owners.mine()
+            if calls:
+                permit = calls[-1]
                 permit.within = None
-                del hand[-1]
+                del calls[-1]
                 permit.__exit__(kind, error, trace)
                 return
         except BaseException:
             if permit is None:  # of a signal handler, before the call was found
-                self._hands.mine().forget()
+                self._owners.mine().forget()
             raise
-        stray = self._hands.only()  # of whoever entered
+        stray = self._owners.only()  # of whoever entered
         if stray is not None:
             stray.forget()
         raise InputError(
@@ -135,9 +136,9 @@ class Limiter(Handle):
         )
 
     async def __aenter__(self) -> Permit:
-        hand = self._hands.mine()
+        calls = self._owners.mine()
         permit = await self.aacquire()
-        hand += (permit,)
+        calls += (permit,)
         return permit
 
     async def __aexit__(
@@ -190,7 +191,7 @@ class Limiter(Handle):
         if hasattr(self, "flow"):
             self.flow.stop()
             self._clocks.close()
-            self._hands.clear()
+            self._owners.clear()
             self.flow.finish()  # permits that are open still may be settled
 
 

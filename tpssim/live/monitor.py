@@ -20,7 +20,7 @@ import warnings
 from collections import deque
 from typing import Any
 
-from tpssim.live.permits import Handle
+from tpssim.live.handle import Handle
 
 
 class Onlooker:

@@ -1,23 +1,28 @@
-"""What a user of the throttles holds: the permit for one call, the handle of a run."""
+"""Permits: each allows one call, and reports the outcome of that call."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from tpssim.core.errors import InputError
 from tpssim.core.types import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED
-from tpssim.live.outcomes import WELL, Outcome, checked_wait, outcome_of
+from tpssim.live.outcomes import WELL, Classify, Outcome, checked_wait, outcome_of
 from tpssim.live.outcomes import Rejected as Rejected
-from tpssim.live.report import Report
-
-if TYPE_CHECKING:
-    from tpssim.live.call_owners import Hands
-    from tpssim.live.session import Flow
 
 T = TypeVar("T")
 
 BAD, UNKNOWN = Outcome(FAILED), Outcome(UNFINISHED)
+
+
+class Run(Protocol):
+    """What a permit needs of its run."""
+
+    classify: Classify | None
+    outcome_reported: bool
+
+    def began(self, permit: Permit) -> None: ...
+    def settle(self, permit: Permit, outcome: int) -> float: ...
+    def abandon(self, permit: Permit) -> None: ...
 
 
 class Permit:
@@ -43,7 +48,7 @@ class Permit:
     #: (frame, place) of the `with` of a limiter that it was entered by, if it was.
     within: Any
     __slots__ = (
-        "_flow",
+        "_run",
         "begun",
         "call",
         "in_flight",
@@ -55,9 +60,9 @@ class Permit:
     )
 
     def __init__(
-        self, flow: Flow, call: int, scheduled: float, released: float, in_flight: int
+        self, run: Run, call: int, scheduled: float, released: float, in_flight: int
     ) -> None:
-        self._flow = flow
+        self._run = run
         self.call = call  #: number of the slot
         self.scheduled = scheduled  #: when it was due, s on the throttle's clock
         self.released = released  #: when it was given, s
@@ -73,20 +78,20 @@ class Permit:
 
         `run` and `arun` say so for their workers; a pool of your own may.
         """
-        self._flow.began(self)
+        self._run.began(self)
 
     def done(self) -> None:
         """The call went well."""
         if self.open:
             self.outcome = WELL
-            self._flow.heard = True
-        self._flow.settle(self, OK)
+            self._run.outcome_reported = True
+        self._run.settle(self, OK)
 
     def passed(self) -> float:
         """The loop went on: the call is over, and taken for ok, though nobody said so. When."""
         if self.open:
             self.outcome = WELL
-        return self._flow.settle(self, OK)
+        return self._run.settle(self, OK)
 
     def fail(self) -> None:
         """The call failed; its latency is no news of the service's speed."""
@@ -120,7 +125,7 @@ class Permit:
         if not self.open:
             return
         try:
-            outcome = outcome_of(answer, self._flow.classify)
+            outcome = outcome_of(answer, self._run.classify)
         except BaseException:  # of the user's own function
             self._settle(outcome_of(answer))
             raise
@@ -130,8 +135,8 @@ class Permit:
         if self.open:
             self.outcome = outcome
             if outcome is not UNKNOWN:
-                self._flow.heard = True
-        return self._flow.settle(self, outcome.code)
+                self._run.outcome_reported = True
+        return self._run.settle(self, outcome.code)
 
     def __enter__(self) -> Permit:
         return self
@@ -142,7 +147,7 @@ class Permit:
         try:
             if kind is None:
                 self.outcome = WELL
-                self._flow.settle(self, OK)
+                self._run.settle(self, OK)
             else:
                 self._judge(error)
         except (
@@ -175,62 +180,10 @@ class OpenPermit(Permit):
         except AttributeError:  # an exception came while it was made
             return
         if lost:
-            self._flow.lose(self)
+            self._run.abandon(self)
 
 
-def told(outcome: int) -> tuple[float, float]:
-    """(errors, drops) of one call, as a law is told."""
+def error_and_drop(outcome: int) -> tuple[float, float]:
+    """(errors, drops) that one call adds to an observation."""
     error = 0.0 if outcome == OK else 1.0
     return error, 0.0 if outcome == FAILED else error
-
-
-class Handle:
-    """The handle of a run, whatever waits for it. All of it may be used from any thread."""
-
-    flow: Flow
-    _hands: Hands
-
-    @property
-    def tps(self) -> float:
-        """The wanted rate, 1/s; set it to change it while running."""
-        return self.flow.target
-
-    @tps.setter
-    def tps(self, tps: float) -> None:
-        self.flow.retarget(tps)
-
-    def stop(self) -> None:
-        """Release nothing more; the iteration ends. Signal handlers may call it too."""
-        self.flow.stop()
-
-    def __repr__(self) -> str:
-        flow = self.flow
-        rate = "any rate" if flow.target == math.inf else f"{flow.target:g}/s"
-        return f"<{type(self).__name__}: {rate}, {flow.name}, {flow.tally.released:,} released>"
-
-    def __reduce_ex__(self, _: Any) -> Any:
-        raise TypeError(
-            f"a {type(self).__name__} is not copied or pickled: its schedule belongs to one"
-            " process; allowed: hand on the object itself"
-        )
-
-    def see(self, answer: T) -> T:
-        """In the body of a plain loop: the call in hand is over, with this response or exception.
-
-        As `Permit.see`. Without it a loop cannot know of a refusal: it takes what raises nothing
-        for ok.
-        """
-        hand = self._hands.mine()
-        if not hand:
-            raise InputError(
-                "see() without a call in hand; allowed: in the body of a loop over the throttle"
-            )
-        return hand[-1].see(answer)
-
-    def why(self) -> str:
-        """Why the law last moved a valve."""
-        return self.flow.why()
-
-    def report(self) -> Report:
-        """The run so far, in numbers."""
-        return self.flow.report()

@@ -16,7 +16,7 @@ from tpssim.core.types import OUTCOMES, REFUSED, UNFINISHED, Controller, record
 from tpssim.core.validation import replaced
 from tpssim.live.arguments import checked_rate, draws, late_of
 from tpssim.live.journal import events
-from tpssim.live.permits import told
+from tpssim.live.permits import error_and_drop
 
 
 @record
@@ -129,7 +129,7 @@ def play(recording: Recording) -> Playback:
                     pacer.forgotten()
                 else:
                     calls[slot] = calls[slot]._replace(completed=t - start, outcome=outcome)
-                    pacer.settled(t, t - released, released - due, *told(outcome), flying)
+                    pacer.settled(t, t - released, released - due, *error_and_drop(outcome), flying)
             elif kind == "look" and pacer.sensor is not None:
                 pacer.look(t)
             elif kind == "tps":

@@ -1,41 +1,39 @@
-"""What a run says of itself: its report, what somebody sees who looks on, why its law did what it
-did.
+"""What a run reports: its report, the numbers for a live monitor, and why its law last acted.
 
-Whoever asks for numbers holds the lock of the flow, and has had the last release counted.
+The caller holds the lock of the run, and has counted the last release.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tpssim.live.headline import Setting, headline
+from tpssim.live.headline import headline
 from tpssim.live.report import Report
+from tpssim.live.run_setting import Setting
+from tpssim.live.session_state import SessionState
 
-if TYPE_CHECKING:
-    from tpssim.live.session import Flow
 
-
-def why_of(flow: Flow) -> str:
-    """Why the law last moved a valve, in its own words."""
-    explain = getattr(flow.law, "why", None)
-    changed = flow.changed
+def why_of(run: SessionState) -> str:
+    """Why the law last moved an actuator, in its own words."""
+    explain = getattr(run.law, "why", None)
+    changed = run.changed
     if changed is None or explain is None:
         return ""
     _, obs, _ = changed
-    if obs.count == 0.0 and obs.refusals == 0.0:  # no news of a call, of which most laws' words are
-        return f"{obs.target:g} a second are wanted now"
+    if obs.count == 0.0 and obs.refusals == 0.0:  # no call, which is what most laws explain
+        return f"the wanted rate changed to {obs.target:g}/s"
     return str(explain(*changed))
 
 
-def glimpse_of(flow: Flow) -> tuple[dict[str, Any], bytes, bytes]:
-    """Numbers and the bins of lateness and latency, for somebody who looks on. In 20 us."""
-    tally, pacer = flow.tally, flow.pacer
-    state = pacer.state if pacer else flow.law.init(flow.target)
+def glimpse_of(run: SessionState) -> tuple[dict[str, Any], bytes, bytes]:
+    """Numbers and the bins of lateness and latency, for a live monitor; takes 20 us."""
+    tally, pacer = run.tally, run.pacer
+    state = pacer.state if pacer else run.law.init(run.target)
     numbers = {
-        "t": flow.timing.now() - pacer.start if pacer else 0.0,
-        "tps": flow.target,
-        "rate": min(state.rate, flow.target),
+        "t": run.timing.now() - pacer.start if pacer else 0.0,
+        "tps": run.target,
+        "rate": min(state.rate, run.target),
         "limit": state.limit if state.limit < math.inf else None,
         "reject": state.reject,
         "in_flight": pacer.flying if pacer else 0,
@@ -50,47 +48,47 @@ def glimpse_of(flow: Flow) -> tuple[dict[str, Any], bytes, bytes]:
     return numbers, tally.lateness.bins.tobytes(), tally.latency.bins.tobytes()
 
 
-def report_of(flow: Flow) -> Report:
+def report_of(run: SessionState) -> Report:
     """The run so far."""
-    tally, pacer, now = flow.tally, flow.pacer, flow.timing.now()
+    tally, pacer, now = run.tally, run.pacer, run.timing.now()
     elapsed = now - pacer.start if pacer else 0.0
     share = 1.0 / elapsed if elapsed > 0.0 else math.nan
-    if flow.watch is not None:
-        flow.watch.judge(now)
+    if run.watch is not None:
+        run.watch.judge(now)
     report = Report(
-        **tally.numbers(flow.workers, now),
+        **tally.numbers(run.workers, now),
         in_flight=pacer.flying if pacer else 0,
-        target=flow.target,
+        target=run.target,
         caught_up=pacer.caught_up if pacer else 0.0,
         re_anchored=pacer.re_anchored if pacer else 0.0,
         held=pacer.held if pacer else 0.0,
         blocked=tally.blocked * share,
-        fetching=max(tally.fetching - flow.retrying, 0.0) * share,
-        spin_cpu=flow.timing.spun * share,
-        spin_threshold=flow.timing.threshold,
+        fetching=max(tally.fetching - run.retrying, 0.0) * share,
+        spin_cpu=run.timing.spun * share,
+        spin_threshold=run.timing.threshold,
         verdict="",
     )
-    return report._replace(verdict=headline(report, _setting(flow)))
+    return report._replace(verdict=headline(report, _setting(run)))
 
 
-def _setting(flow: Flow) -> Setting:
-    tally = flow.tally
+def _setting(run: SessionState) -> Setting:
+    tally = run.tally
     calls = max(tally.released, 1)
     return Setting(
-        law=flow.name,
+        law=run.name,
         wanted=tally.rates()[2],
-        workers=flow.workers,
-        tasks=flow.tasks,
-        from_verb=flow.from_verb,
-        on_demand=flow.on_demand,
+        workers=run.workers,
+        tasks=run.tasks,
+        from_verb=run.from_verb,
+        on_demand=run.on_demand,
         call=tally.latencies / max(tally.ok + tally.errors, 1),
         body=tally.blocked / calls,
-        item=max(tally.fetching - flow.retrying, 0.0) / calls,
+        item=max(tally.fetching - run.retrying, 0.0) / calls,
         behind=tally.behind,
         overtaken=tally.overtaken,
-        cause=flow.watch.cause if flow.watch else "",
+        cause=run.watch.cause if run.watch else "",
         lost=tuple(tally.lost),
         slower=tally.slower(),
-        unheard=not (flow.heard or getattr(flow.law, "signals", "").startswith("none")),
-        by_permit=flow.calls == "permits",
+        unreported=not (run.outcome_reported or getattr(run.law, "signals", "").startswith("none")),
+        by_permit=run.calls == "permits",
     )

@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 from tpssim.core.errors import InputError
 from tpssim.core.validation import MOST_THREADS, checked_count
 from tpssim.live.arguments import checked_call, cycled
+from tpssim.live.handle import Handle
 from tpssim.live.jobs import LOOK, Job, Jobs
 from tpssim.live.jobs import Run as Run
-from tpssim.live.permits import Handle, Permit
+from tpssim.live.permits import Permit
 from tpssim.live.pool_begins import Begins
 from tpssim.live.retries import policy_of
 from tpssim.live.session import Flow

@@ -11,9 +11,10 @@ from tpssim.core.clocks import Clock
 from tpssim.core.schedule import Late
 from tpssim.live.acquire import ask
 from tpssim.live.arguments import checked_timeout, cycled
-from tpssim.live.call_owners import Hands
+from tpssim.live.call_owners import CallOwners
+from tpssim.live.handle import Handle
 from tpssim.live.outcomes import Classify, checked_classify
-from tpssim.live.permits import Handle, Permit
+from tpssim.live.permits import Permit
 from tpssim.live.session import Flow
 from tpssim.live.sources import Source
 from tpssim.live.waiting import BorrowedClock, PreciseClock
@@ -34,7 +35,7 @@ class Throttle(Handle, Generic[T]):
 
     Nothing is lost by a wait that ends early, by an interrupt, an error or `stop`: the item that
     was fetched is `pending` and comes next. As a context it closes itself, and an exception that
-    leaves the block counts as a failure of the call in hand.
+    leaves the block counts as a failure of the open call.
 
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> paced = throttle(range(20), tps=2000.0)
@@ -59,7 +60,7 @@ class Throttle(Handle, Generic[T]):
     ) -> None:
         self._source = Source(cycled(items, total))
         self._timing = PreciseClock(spin) if clock is None else BorrowedClock(clock, spin)
-        self._hands = Hands()
+        self._owners = CallOwners()
         options = {"total": total, "spin": spin}
         self.flow = Flow(
             tps, controller, late, record, seed, self._timing, options, clock is not None
@@ -77,13 +78,13 @@ class Throttle(Handle, Generic[T]):
         return self
 
     def __next__(self) -> T:
-        hand = self._hands.mine()
-        asked = hand.pop().passed() if hand else self.flow.timing.now()
+        calls = self._owners.mine()
+        asked = calls.pop().passed() if calls else self.flow.timing.now()
         got = ask(self.flow, self._timing, self._source, asked)
         if got is None:
             self._timing.close()
             raise StopIteration
-        hand += (got[1],)  # no call any more, in which a signal handler might raise
+        calls += (got[1],)  # no call any more, in which a signal handler might raise
         return got[0]  # type: ignore[no-any-return]
 
     def permits(self) -> Permits[T]:
@@ -108,12 +109,12 @@ class Throttle(Handle, Generic[T]):
         self.flow.end()
 
     def _leave(self) -> None:
-        """Stop; the call in hand is forgotten."""
+        """Stop; the open call is forgotten."""
         self.flow.stop()
         self._timing.close()
-        hand = self._hands.mine()
-        while hand:
-            hand.pop().forget()
+        calls = self._owners.mine()
+        while calls:
+            calls.pop().forget()
 
     def __enter__(self) -> Throttle[T]:
         return self
@@ -124,16 +125,16 @@ class Throttle(Handle, Generic[T]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        hand = self._hands.mine()
-        while hand:
-            hand.pop().__exit__(kind, error, trace)
+        calls = self._owners.mine()
+        while calls:
+            calls.pop().__exit__(kind, error, trace)
         self.close()
 
     def __del__(self) -> None:
         if hasattr(self, "flow"):
             self.flow.stop()
             self._timing.close()
-            self._hands.clear()
+            self._owners.clear()
             self.flow.finish()  # permits that are open still may be settled
 
 

@@ -64,7 +64,7 @@ class ThreadTurn:
         return True
 
 
-class Line:
+class WaitQueue:
     """The line of one run. Who holds the baton is its head.
 
     A signal handler may raise wherever the interpreter looks for signals: where a function begins,

@@ -99,7 +99,7 @@ class PreciseClock:
 
     def __init__(self, spin: float | str = "auto", origin: float | None = None) -> None:
         seconds = spin_seconds(spin)
-        self.part()
+        self.after_fork()
         self.spun = 0.0  #: seconds spent reading the clock
         #: What is done over and over until just before a deadline, if anything: code that has
         #: rested for milliseconds takes 30 us where it should take 3, because the processor has to
@@ -111,7 +111,7 @@ class PreciseClock:
         )
         self._origin = time.perf_counter() if origin is None else origin  # of `perf_counter`, s
 
-    def part(self) -> None:
+    def after_fork(self) -> None:
         """A new bell: in a forked child the old one may be in the hands of a thread that is not
         here.
         """
@@ -196,7 +196,7 @@ class BorrowedClock:
     def wake(self) -> None:
         """Nobody waits in another thread."""
 
-    def part(self) -> None:
+    def after_fork(self) -> None:
         """Nothing is open."""
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tpssim.live.permits import Handle
+from tpssim.live.handle import Handle
 
 GRACE = 1.0  # s that calls may take after the end before somebody is told
 

@@ -22,8 +22,8 @@ from tpssim.core.validation import checked_count
 from tpssim.live import callees
 from tpssim.live.arguments import checked_rate, checked_total, law_of
 from tpssim.live.async_runs import arun
+from tpssim.live.handle import Handle
 from tpssim.live.monitor import Onlooker
-from tpssim.live.permits import Handle
 from tpssim.live.retries import policy_of
 from tpssim.live.runs import Run, run
 

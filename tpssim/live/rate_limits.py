@@ -1,0 +1,228 @@
+"""What limited the rate of a run: a rule over the numbers of its report."""
+
+from __future__ import annotations
+
+import math
+
+from tpssim.live.late_causes import FEW_LATE
+from tpssim.live.report import Report
+from tpssim.live.rounding import duration, exact, number, of, percent
+from tpssim.live.run_setting import Setting
+from tpssim.live.stats import CALLER, LIMIT, RETRIES, SOURCE
+
+#: Fewer calls than these say nothing of a pace.
+FEW = 10
+
+
+def limit(report: Report, how: Setting) -> str:
+    rate, wanted, commanded = report.rate, how.wanted, report.commanded
+    off = min(
+        max(0.01, 1.0 / max(report.released - 1.0, 1.0)), 0.05
+    )  # one interval more or less is chance
+    below = rate < (1.0 - off) * commanded < math.inf
+    at_most = min(commanded, wanted)
+    able = able_rate(report, how)
+    behind = _behind(report, how)
+    if starved(report, how):
+        return _workers(report, how)
+    if able < 0.99 * wanted and rate >= 0.7 * able and not behind:
+        return _serial(report, how, able)
+    if below and report.held > 0.05 * report.released:
+        return f"held back by the limit of {how.law}: {of(rate, commanded)} a second"
+    slots = report.released + report.refused
+    if report.refused > 0.05 * slots:
+        refused = f"it refused {percent(report.refused / slots)} of the slots here"
+        return f"held back by {how.law}: {refused}, {of(rate, at_most)} a second were released"
+    if behind and below and not _stalled(report, how):
+        return f"limited by the generator: {_late(report, how)}"
+    if commanded < 0.99 * wanted < math.inf:
+        also = f", and {number(rate)} were released" if below else ""
+        alone = f"; one call at a time allows {number(able)}" if able < 0.99 * wanted else ""
+        return f"held back by {how.law}: {of(commanded, wanted)} a second commanded{also}{alone}"
+    if below and how.on_demand and not _kept_waiting(report, how):
+        return f"nobody asked for more: {of(rate, at_most)} a second"
+    if below and report.lost > 0.01 * report.seconds:
+        return f"{of(rate, at_most)}/s: {loss(report, how)}"
+    if report.released < FEW:
+        return "too few calls to judge"
+    if below:
+        return f"below pace: {of(rate, commanded)} a second"
+    if how.slower > 0.05:
+        served = of(report.begun_rate / (1.0 + how.slower), rate)
+        return (
+            f"limited by the service: calls take longer and longer, for it serves {served} a second"
+        )
+    if wanted == math.inf:
+        return f"{exact(rate)}/s, where no rate was wanted"
+    return _on_pace(report, how)
+
+
+def _behind(report: Report, how: Setting) -> bool:
+    """Whether releases came late by our own doing, more of them than chance makes."""
+    enough = report.released >= FEW and how.behind >= FEW_LATE
+    return enough and how.behind > 0.05 * report.released and how.behind >= how.overtaken
+
+
+def _late(report: Report, how: Setting) -> str:
+    late = f"{percent(how.behind / report.released)} of the calls released late"
+    return (
+        f"{late}, by {duration(report.late_p99)} at p99, for"
+        f" {how.cause or 'its clock wakes it up late'}"
+    )
+
+
+def _usual(how: Setting) -> float:
+    """What `late="auto"` makes up for at once, s, and a little more where slots are far apart."""
+    return max(2.0 / how.wanted, 0.1)
+
+
+def _lagging(report: Report, how: Setting) -> bool:
+    return report.late_p90 > _usual(how)
+
+
+def _stalled(report: Report, how: Setting) -> bool:
+    """Whether a few stops cost the rate; what came late beside is what was caught up after them."""
+    short = report.seconds * (1.0 - report.rate / report.commanded)
+    few = report.late_max > 0.2 * report.lost and how.behind < 0.5 * report.released
+    return few and report.lost > max(0.5 * short, 0.01 * report.seconds)
+
+
+def _kept_waiting(report: Report, how: Setting) -> bool:
+    """Whether what is short was lost while somebody waited for a slot."""
+    short = report.seconds * (1.0 - report.rate / report.commanded)
+    return sum(how.lost) - how.lost[CALLER] > 0.5 * short
+
+
+def _on_pace(report: Report, how: Setting) -> str:
+    """Nothing held the rate back. On pace it is if the releases did not lag by more than
+    `late="auto"` makes up for, and were no more than wanted, and began as they were released."""
+    above = report.rate > 1.05 * min(report.commanded, how.wanted)
+    if above and report.most_in_1s > report.ceiling:
+        return f"above the wanted rate: {of(report.rate, how.wanted)} a second"
+    if not _lagging(report, how):
+        # no release comes before its time, so the stretch from the first to the last is too short
+        if above:
+            calls = f"{report.released:,.0f} calls in {duration(report.seconds)}"
+            return (
+                f"the first call was late, and the others made up for it: {calls},"
+                f" {exact(report.rate)}/s"
+            )
+        if report.rate_error > 0.05:
+            began = of(report.begun_rate, report.rate)
+            return f"released as wanted, but {began} a second began"
+        if _behind(report, how):
+            return f"on pace, but unevenly: {_late(report, how)}"
+        return f"on pace, {exact(report.rate)}/s"
+    half = report.late_p50 > _usual(how)
+    late = (
+        f"{duration(report.late_p50)} (median)" if half else f"{duration(report.late_p90)} at p90"
+    )
+    caught = f"{report.caught_up:,.0f} of {report.released:,.0f} calls were caught up"
+    why = f", for {how.cause}" if how.cause and _behind(report, how) else ""
+    return f"behind its schedule by {late}: {caught}, {exact(report.rate)}/s on average{why}"
+
+
+def able_rate(report: Report, how: Setting) -> float:
+    """How many calls a second those who ask for slots have the time for; inf where that is no
+    limit.
+    """
+    n = report.most_in_flight
+    if how.workers:
+        taken = how.item
+    elif n <= 1.0 and not how.on_demand:
+        taken = how.item + how.body
+    elif (
+        how.on_demand or how.body * report.rate > 0.5
+    ):  # for more than half of the time nobody asked
+        taken = max(how.call / max(n, 1.0), how.item)
+    else:
+        taken = how.item
+    return 1.0 / taken if taken > 0.0 else math.inf
+
+
+def starved(report: Report, how: Setting) -> bool:
+    """Whether most calls wait for a worker longer than an interval, and not only for the system."""
+    if not how.workers or not report.wait_p50 > max(1.0 / report.rate, 1e-3):
+        return False
+    return report.busy > 0.7 or report.begun_rate < 0.97 * report.rate
+
+
+def _workers(report: Report, how: Setting) -> str:
+    """Calls wait for workers, who are busy; how many would be enough for calls that take as
+    long.
+    """
+    n, share = how.workers, percent(report.busy)
+    wanted = min(how.wanted, report.commanded)
+    needed = report.service_mean * wanted
+    enough = (
+        math.floor(needed) + 1 if needed < math.inf else n
+    )  # any number would do, or none is known
+    if how.tasks:
+        who, would = f"{_at_most(how, n)}, of which {share} was used", _at_most(how, enough)
+    else:
+        who = f"the workers: {n} worker{'s were' if n > 1 else ' was'} busy {share} of the time"
+        would = f"{enough} workers"
+    wait = f"calls waited {duration(report.wait_p50)} (median)"
+    began = f"{number(report.begun_rate)} of {number(report.rate)} a second began"
+    limited = f"limited by {who}; {began}, {wait}"
+    return f"{limited}; {would} would do" if n < enough else limited
+
+
+def _serial(report: Report, how: Setting, able: float) -> str:
+    """The iterable, or calls of which each one holds up the next."""
+    at_most = f"at most {number(able)} a second"
+    if how.item > how.body:
+        each = f"{duration(how.body)} of code a call and {duration(how.item)} for its item"
+        return f"limited by the iterable: {each}, so {at_most}"
+    n = report.most_in_flight
+    if n <= 1.0 and not how.on_demand:
+        took = duration(how.body + how.item)
+        return f"one call at a time takes {took}: {at_most}{_advice(how, '; use ')}"
+    who = "one call at a time takes" if n <= 1.0 else f"{n:.0f} calls at a time take"
+    enough = (
+        f"; {math.floor(how.call * how.wanted) + 1} callers would do"
+        if how.wanted < math.inf
+        else ""
+    )
+    return f"{who} {duration(how.call)}{' each' if n > 1.0 else ''}: {at_most}{enough}"
+
+
+def _advice(how: Setting, start: str) -> str:
+    """So many workers as make the wanted rate possible; none where none was wanted."""
+    if how.wanted == math.inf:
+        return ""
+    enough = max(math.floor((how.body + how.item) * how.wanted) + 1, 2)
+    if how.tasks:
+        return f"{start}{_at_most(how, enough)}{'' if how.from_verb else ' (arun)'}"
+    return f"{start}--workers {enough}" if how.from_verb else f"{start}workers={enough} (run)"
+
+
+def _at_most(how: Setting, n: int) -> str:
+    return f"--max-in-flight {n}" if how.from_verb else f"max_in_flight={n}"
+
+
+def largest_cause(how: Setting) -> int:
+    """To what most was lost."""
+    return max(range(len(how.lost)), key=how.lost.__getitem__)
+
+
+def loss(report: Report, how: Setting) -> str:
+    """What the late policy gave up, and to what most of it was lost."""
+    cause = largest_cause(how)
+    if cause == CALLER:
+        burst = "--late burst" if how.from_verb else "late='burst'"
+        return f"calls outlast their slot, {_slots(report)} given up{_advice(how, '; ')} or {burst}"
+    if cause == LIMIT:
+        why = f"the limit of {how.law} held them"
+    elif cause == SOURCE:
+        why = "the source was empty"
+    elif cause == RETRIES:
+        why = "the calls waited for their retries, as the service or the policy asked"
+    else:
+        why = "this process stood still"
+    return f"{duration(report.lost)} of the schedule, {_slots(report)}, were not made up: {why}"
+
+
+def _slots(report: Report) -> str:
+    n = round(report.skipped)
+    return f"{n:,} slot{'' if n == 1 else 's'}"
