@@ -6,7 +6,7 @@ import math
 
 from tpssim.live.late_causes import FEW_LATE
 from tpssim.live.report import Report
-from tpssim.live.rounding import duration, exact, number, of, percent
+from tpssim.live.rounding import duration, exact, number, out_of, percent
 from tpssim.live.run_setting import Setting
 from tpssim.live.stats import CALLER, LIMIT, RETRIES, SOURCE
 
@@ -28,27 +28,29 @@ def limit(report: Report, how: Setting) -> str:
     if able < 0.99 * wanted and rate >= 0.7 * able and not behind:
         return _serial(report, how, able)
     if below and report.held > 0.05 * report.released:
-        return f"held back by the limit of {how.law}: {of(rate, commanded)} a second"
+        return f"held back by the limit of {how.law}: {out_of(rate, commanded)} a second"
     slots = report.released + report.refused
     if report.refused > 0.05 * slots:
         refused = f"it refused {percent(report.refused / slots)} of the slots here"
-        return f"held back by {how.law}: {refused}, {of(rate, at_most)} a second were released"
+        return f"held back by {how.law}: {refused}, {out_of(rate, at_most)} a second were released"
     if behind and below and not _stalled(report, how):
         return f"limited by the generator: {_late(report, how)}"
     if commanded < 0.99 * wanted < math.inf:
         also = f", and {number(rate)} were released" if below else ""
         alone = f"; one call at a time allows {number(able)}" if able < 0.99 * wanted else ""
-        return f"held back by {how.law}: {of(commanded, wanted)} a second commanded{also}{alone}"
+        return (
+            f"held back by {how.law}: {out_of(commanded, wanted)} a second commanded{also}{alone}"
+        )
     if below and how.on_demand and not _kept_waiting(report, how):
-        return f"nobody asked for more: {of(rate, at_most)} a second"
+        return f"nobody asked for more: {out_of(rate, at_most)} a second"
     if below and report.lost > 0.01 * report.seconds:
-        return f"{of(rate, at_most)}/s: {loss(report, how)}"
+        return f"{out_of(rate, at_most)}/s: {loss(report, how)}"
     if report.released < FEW:
         return "too few calls to judge"
     if below:
-        return f"below pace: {of(rate, commanded)} a second"
+        return f"below pace: {out_of(rate, commanded)} a second"
     if how.slower > 0.05:
-        served = of(report.begun_rate / (1.0 + how.slower), rate)
+        served = out_of(report.begun_rate / (1.0 + how.slower), rate)
         return (
             f"limited by the service: calls take longer and longer, for it serves {served} a second"
         )
@@ -98,7 +100,7 @@ def _on_pace(report: Report, how: Setting) -> str:
     `late="auto"` makes up for, and were no more than wanted, and began as they were released."""
     above = report.rate > 1.05 * min(report.commanded, how.wanted)
     if above and report.most_in_1s > report.ceiling:
-        return f"above the wanted rate: {of(report.rate, how.wanted)} a second"
+        return f"above the wanted rate: {out_of(report.rate, how.wanted)} a second"
     if not _lagging(report, how):
         # no release comes before its time, so the stretch from the first to the last is too short
         if above:
@@ -108,7 +110,7 @@ def _on_pace(report: Report, how: Setting) -> str:
                 f" {exact(report.rate)}/s"
             )
         if report.rate_error > 0.05:
-            began = of(report.begun_rate, report.rate)
+            began = out_of(report.begun_rate, report.rate)
             return f"released as wanted, but {began} a second began"
         if _behind(report, how):
             return f"on pace, but unevenly: {_late(report, how)}"

@@ -6,7 +6,13 @@ import math
 
 
 def duration(seconds: float) -> str:
-    """Three digits in the unit that suits."""
+    """Three digits in the unit that suits; - if there is no time.
+
+    >>> duration(0.00025), duration(1.5), duration(math.nan)
+    ('250 us', '1.5 s', '-')
+    """
+    if math.isnan(seconds):
+        return "-"
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if seconds >= 0.9995 * size:
             return f"{seconds / size:.3g} {unit}"
@@ -21,15 +27,15 @@ def number(rate: float) -> str:
     return f"{rate:,.0f}" if rate >= 1000.0 else f"{rate:.3g}"
 
 
-def of(rate: float, of: float) -> str:
-    """`0.19 of 0.2`: with as many digits as it takes to tell them apart; of no limit, the rate
+def out_of(rate: float, whole: float) -> str:
+    """`0.19 of 0.2`: with as many digits as show the difference; if there is no limit, the rate
     alone.
     """
-    if of == math.inf:
+    if whole == math.inf:
         return number(rate)
-    digits = next((n for n in (2, 3, 4) if f"{rate:.{n}g}" != f"{of:.{n}g}"), 5)
+    digits = next((n for n in (2, 3, 4) if f"{rate:.{n}g}" != f"{whole:.{n}g}"), 5)
     shown = f"{rate:.{digits}g}" if rate < 10.0**digits else f"{rate:,.0f}"
-    return f"{shown} of {of:,.0f}" if of >= 1000.0 else f"{shown} of {of:.4g}"
+    return f"{shown} of {whole:,.0f}" if whole >= 1000.0 else f"{shown} of {whole:.4g}"
 
 
 def exact(rate: float) -> str:
