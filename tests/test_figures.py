@@ -175,9 +175,9 @@ CLAIMS = {
         T + "compare --scenarios degrade-recover",
         {
             "README.md": (
-                "EWMA + dead zone stays at {:.0f} % of what is possible for ever, `headroom`"
-                " delivers {:.0f} %: its rate is back {:.1f} s after the service is, what completes"
-                " (a second's mean) after {:.1f} s."
+                "EWMA + dead zone stays stuck at {:.0f} % of capacity. `headroom` delivers"
+                " {:.0f} %: when the service recovers, its rate is back after {:.1f} s, and its"
+                " completions (averaged over a second) after {:.1f} s."
             ),
             "README.ko.md": (
                 "EWMA + 데드존은 회복한 뒤에도 가능한 속도의 {:.0f} %에 머무릅니다. "
@@ -212,7 +212,7 @@ CLAIMS = {
         T
         + "compare --scenarios degrade-recover --controllers headroom "
         + f"--throttle {LIBRARIES}:with_aiolimiter",
-        {"README.md": "aiolimiter achieves {:.1f} % of `degrade-recover`"},
+        {"README.md": "On `degrade-recover` aiolimiter achieves {:.1f} %"},
         lambda document: [
             mean(throttles(document, "degrade-recover")["libraries.py:with_aiolimiter"], "achieved")
         ],
@@ -221,7 +221,7 @@ CLAIMS = {
         T + "compare --scenarios degrade-recover",
         {
             "README.md": (
-                "where `headroom` achieves {:.1f} % (with a response time of {:.2f} s at p99"
+                "`headroom` achieves {:.1f} %, with a response time of {:.2f} s at p99"
             )
         },
         lambda document: [
@@ -523,7 +523,7 @@ def test_the_korean_readme_is_in_step() -> None:
     """What a plain installation holds, and what replay does, as the English text says."""
     korean, english = words("README.ko.md"), words("README.md")
     extras = re.findall(
-        r"`(fast|live|notebook|dask|tune|docs)`", english.partition("the extras add")[2]
+        r"`(fast|live|notebook|dask|tune|docs)`", english.partition("The extras add")[2]
     )
     assert [f"`{extra}`" in korean for extra in dict.fromkeys(extras)] == [True] * 6
     assert "실시간 스로틀과 벤치는 `pip install .`만으로도 쓸 수 있습니다" in korean
