@@ -346,7 +346,7 @@ def test_a_refuted_prediction_says_so_in_table_document_and_picture(tmp_path: Pa
     assert "REFUTED: the simulation shows 64, 21.1 times the prediction." in " ".join(
         wrong.table().split()
     )
-    document = wrong.document()
+    document = wrong.record().to_dict()
     assert document["tolerance"] == 0.25
     assert [bool(one["refuted"]) for one in document["rows"]] == [True, False, False, False]
     figure: Any = wrong.plot()

@@ -23,6 +23,8 @@ from tpssim.metrics.measure import ENDLESS, METRICS
 from tpssim.output import plots
 from tpssim.output.cells import At, cells_of, levels
 from tpssim.output.html import drawings
+from tpssim.output.records import SweepRecord, from_dict
+from tpssim.output.records.parts import Figure
 from tpssim.output.tables import interval, number
 
 SHORT = "blocking-steady:duration=5"
@@ -221,12 +223,10 @@ def test_a_measure_across_that_never_happens_or_does_not_exist_is_left_out_and_c
     assert not any(
         "inf" in text.get_text() or "nan" in text.get_text() for text in ax.get_xticklabels()
     )
-    document = {
-        "controller": "ewma-deadzone", "scenario": SHORT, "replications": 6, "parameters": {},
-        "factors": dict.fromkeys(shown.names(), ""), "points": list(shown.records()),
-    }  # fmt: skip
-    told = {name: measure._asdict() for name, measure in METRICS.items()}
-    page = drawings.line(json.loads(json.dumps(document)), f"achieved_{metric}", told)
+    record = from_dict(json.loads(json.dumps(shown.record().to_dict())))
+    assert isinstance(record, SweepRecord)
+    line: Figure = {"name": "line", "file": "x.png", "measure": "achieved", "over": metric}
+    page = drawings.of_sweep(record, line)
     assert f"{metric} never at 1 of 9 points, left out" in page
 
 
@@ -364,15 +364,14 @@ def test_less_is_better_is_light_and_said() -> None:
 
 
 def test_a_page_of_a_shuffled_grid_draws_the_sorted_one() -> None:
-    told = {name: metric._asdict() for name, metric in METRICS.items()}
+    maps: list[Figure] = [
+        {"name": "heat map", "file": "x.png", "measure": m, "factors": ["alpha", "deadzone"]}
+        for m in ("swing", "verdict")
+    ]
+    line: Figure = {"name": "line", "file": "x.png", "measure": "swing", "over": "alpha"}
     pages = []
     for alpha in (ALPHA, ALPHA[::-1]):
-        found = grid(alpha, ZONE)
-        document = {
-            "controller": "ewma-deadzone", "scenario": SHORT, "replications": 2, "parameters": {},
-            "factors": dict.fromkeys(found.names(), ""), "points": list(found.records()),
-        }  # fmt: skip
-        pages.append([drawings.heat(document, m, told) for m in ("swing", "verdict")])
-        pages[-1].append(drawings.line(document, "swing", told))
+        record = grid(alpha, ZONE).record()
+        pages.append([drawings.of_sweep(record, figure) for figure in (*maps, line)])
     assert pages[0] == pages[1]
     assert all(pages[0])

@@ -214,7 +214,7 @@ def test_conflicts_and_laws_that_raise_are_no_crash() -> None:
         )
     assert result.best.step == pytest.approx(0.1, abs=0.02)
     assert {r["infeasible"] == "" for r in result.records()} == {True, False}
-    json.dumps(result.document(), allow_nan=False)
+    json.dumps(result.record().to_dict(), allow_nan=False)
 
 
 @pytest.mark.usefixtures("uncompiled")
@@ -239,7 +239,7 @@ def tuned() -> TuneResult:
 
 def same(a: TuneResult, b: TuneResult) -> bool:
     records = [list(result.records()) for result in (a, b)]
-    return records[0] == records[1] and json.dumps(a.document()) == json.dumps(b.document())
+    return records[0] == records[1] and a.record() == b.record()
 
 
 def test_what_is_reported_are_runs_that_nothing_was_chosen_by(tuned: TuneResult) -> None:
@@ -364,7 +364,7 @@ def test_a_gain_wholly_below_zero_is_worse_and_the_default_stays(tuned: TuneResu
     text = worse.text()
     assert "gain -0.2 [-0.3, -0.1]: worse (" in text
     assert "nothing did better, keep the default:" in " ".join(text.split())
-    document = worse.document()
+    document = worse.record().to_dict()
     assert (document["line"], document["keeps_default"]) == (worse.line(), True)
     for gain, word in (
         (Estimate(0.2, 0.1, 0.3, 100, 0), "better"),
@@ -581,7 +581,9 @@ def test_what_never_ends_any_more_is_told_as_given_up(tuned: TuneResult) -> None
     assert "response_p99 1 -> 9 s on stall (8.05 [" in text
     text = " ".join(tuned._replace(worse=[seldom]).text().split())
     assert "never in 36 of 40 runs (default: in 0 of 40) on stall, else 1 -> 0.5 s (-0.5 [" in text
-    document = json.loads(json.dumps(tuned._replace(worse=[never]).document(), allow_nan=False))
+    document = json.loads(
+        json.dumps(tuned._replace(worse=[never]).record().to_dict(), allow_nan=False)
+    )
     assert (document["worse"][0]["never"], document["worse"][0]["tuned"]) == ([1, 39], None)
 
 
@@ -687,7 +689,7 @@ def test_of_a_few_settings_that_decide_no_interval_is_given() -> None:
     found = sensitivity(SHORT, "ewma-deadzone", "iae", parameters=["alpha"], replications=1, base=8)
     assert found.deciding < 30.0
     assert "no intervals: " in found.text()
-    assert found.document()["first"]["alpha"]["low"] is None
+    assert found.record()["first"]["alpha"]["low"] is None
     found.plot()
 
 
@@ -705,7 +707,7 @@ def test_what_does_nothing_has_no_share() -> None:
     assert shares["share"] > shares["waste"] > 0.0
     assert found.points == 64 * (3 + 2)
     assert "interactions" in found.text()
-    json.dumps(found.document(), allow_nan=False)
+    json.dumps(found.record(), allow_nan=False)
 
 
 @pytest.mark.usefixtures("uncompiled")

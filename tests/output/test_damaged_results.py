@@ -26,6 +26,7 @@ from tpssim.output.meanings import MEANINGS
 from tpssim.output.pictures import read_picture
 from tpssim.output.results_dir import MARK
 
+SUMMARY = ("summary.json", "timer.json")  # of all verbs but calibrate, of that
 FEW = ["--replications", "1", "--workers", "1"]
 SHORT = "blocking-steady:duration=3"
 LAST = [*METRICS][-1]
@@ -48,7 +49,9 @@ MADE = {
     "simulate": ["simulate", SHORT, "aimd"],
     "live": ["live", "--call", "math:sqrt", "--tps", "500", "--total", "20", "--quiet"],
     "replay": ["replay", "RECORDING"],
-    "validate": ["validate", "--cases", "M/M/1"],
+    "validate": ["validate", "--cases", "ties"],
+    "analyse": ["analyse", "aimd", "--scenario", SHORT, "--replications", "2"],
+    "calibrate": ["calibrate", "--sleeps", "20"],
     # The law never recovers there, and as tuned it does: means that are null.
     "tune": ["tune", "ewma-deadzone", "--scenarios", "degrade-recover", "--budget", "24", *FEW],
 }
@@ -71,11 +74,8 @@ def copy(results: Path, kind: str, to: Path) -> Path:
     long.
     """
     to.mkdir()
-    for path in (
-        (results / kind / "summary.json"),
-        (results / kind / MARK),
-        *(results / kind).glob("*.png"),
-    ):
+    names = (SUMMARY[kind == "calibrate"], MARK)
+    for path in (*(results / kind / name for name in names), *(results / kind).glob("*.png")):
         shutil.copy(path, to / path.name)
     return to
 
@@ -149,7 +149,7 @@ def test_each_number_may_be_null_or_absurd_and_each_key_missing_or_of_another_ty
     kind: str, results: Path, tmp_path: Path
 ) -> None:
     folder = copy(results, kind, tmp_path / "r")
-    summary = folder / "summary.json"
+    summary = folder / SUMMARY[kind == "calibrate"]
     text = summary.read_text(encoding="utf-8")
     assert one_line(folder) == ""
     named, whole = 0, json.loads(text)
@@ -165,7 +165,7 @@ def test_each_number_may_be_null_or_absurd_and_each_key_missing_or_of_another_ty
             if told:
                 assert told.startswith(f"{str(summary)!r}: "), told
                 assert "allowed: " in told, told
-    assert named or kind == "validate", "what a page of this kind needs is known"
+    assert named, "what a record of this kind holds is known"
 
 
 @pytest.mark.parametrize(
@@ -288,16 +288,46 @@ def test_the_key_is_named_with_what_is_allowed(
     assert not (folder / "report.html").exists()
 
 
-def test_an_older_version_is_named_with_the_way_out(results: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        (
+            "schema_version",
+            GONE,
+            "schema_version is missing; allowed: 1, as tpssim",
+        ),  # as until 0.1
+        ("schema_version", 2, "schema_version is 2; allowed: 1, as tpssim"),
+        ("schema_version", "1", "schema_version is '1'; allowed: 1, as tpssim"),
+        ("schema_version", True, "schema_version is True; allowed: 1, as tpssim"),
+    ],
+)
+def test_a_folder_of_another_version_is_named_with_the_way_out(
+    key: str, value: Any, told: str, results: Path, tmp_path: Path
+) -> None:
     folder = copy(results, "simulate", tmp_path / "r")
-    run = json.loads((folder / MARK).read_text(encoding="utf-8")) | {"tpssim": "0.0.3"}
-    (folder / MARK).write_text(json.dumps(run), encoding="utf-8")
-    assert one_line(folder) == "", "what is still there is shown"
+    text = changed((folder / "summary.json").read_text(encoding="utf-8"), ("tpssim",), "0.0.3")
+    (folder / "summary.json").write_text(changed(text, (key,), value), encoding="utf-8")
+    found = one_line(folder)
+    assert f"summary.json': {told}" in found
+    assert "; written by tpssim 0.0.3; make it again: python -m tpssim simulate " in found
+
+
+@pytest.mark.parametrize("value", [GONE, "dance", None, ["simulate"]])
+def test_a_kind_that_is_not_known_is_named(value: Any, results: Path, tmp_path: Path) -> None:
+    folder = copy(results, "simulate", tmp_path / "r")
     text = (folder / "summary.json").read_text(encoding="utf-8")
-    (folder / "summary.json").write_text(changed(text, ("controller",), GONE), encoding="utf-8")
-    assert "controller is missing; allowed: text (written by tpssim 0.0.3, this is" in one_line(
-        folder
-    )
+    (folder / "summary.json").write_text(changed(text, ("kind",), value), encoding="utf-8")
+    assert re.search(r"kind is (missing|.*); allowed: compare, league, simulate", one_line(folder))
+
+
+@pytest.mark.parametrize("file", ["../secret.png", "/etc/passwd", "a/../../b.png", "C:\\b.png", ""])
+def test_a_figure_lies_in_the_folder(file: str, results: Path, tmp_path: Path) -> None:
+    folder = copy(results, "simulate", tmp_path / "r")
+    whole = (folder / "summary.json").read_text(encoding="utf-8")
+    for key, place in ("file", ("file",)), ("traces", ("traces", "aimd")):
+        text = changed(whole, ("figures", 0, *place), file)
+        (folder / "summary.json").write_text(text, encoding="utf-8")
+        assert f"figures > 0 > {key} is {file!r}; allowed: a path inside" in one_line(folder)
 
 
 @pytest.mark.parametrize(
@@ -358,17 +388,20 @@ def test_a_phase_without_a_share_is_a_dash() -> None:
     assert tables.steady([None] * 5) == "-/-/-/-/-"
 
 
-def test_pictures_that_are_none_are_named_and_folders_called_so_are_passed_over(
+def test_a_picture_that_is_none_is_named_and_one_that_is_gone_is_passed_over(
     results: Path, tmp_path: Path
 ) -> None:
-    for kind in ("sweep", "validate"):
-        folder = copy(results, kind, tmp_path / kind)
-        (folder / "odd.png").mkdir()
-        assert one_line(folder) == ""
-        (folder / "heatmap.png").write_bytes(b"no picture")
-        assert "heatmap.png' is no picture; allowed: a PNG that tpssim wrote, or none" in one_line(
-            folder
-        )
+    folder = copy(results, "league", tmp_path / "r")
+    (folder / "odd.png").write_bytes(b"a picture of somebody else's")
+    assert one_line(folder) == ""
+    (folder / "league.png").write_bytes(b"no picture")
+    assert "league.png' is no picture; allowed: a PNG that tpssim wrote, or none" in one_line(
+        folder
+    )
+    (folder / "league.png").unlink()
+    assert one_line(folder) == ""
+    (folder / "league.png").mkdir()
+    assert one_line(folder) == ""
 
 
 def test_a_trace_with_any_damage_is_read_or_named(results: Path, tmp_path: Path) -> None:

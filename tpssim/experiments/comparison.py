@@ -6,6 +6,7 @@ It reads finished runs and can start none.
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 import textwrap
@@ -18,11 +19,13 @@ from tpssim.core.statistics import EACH, Estimate, assumption, estimate
 from tpssim.core.timer_models import IDEAL
 from tpssim.core.types import record
 from tpssim.metrics.layout import Phase
-from tpssim.metrics.measure import ENDLESS, METRICS
+from tpssim.metrics.measure import ENDLESS, METRICS, definitions
 from tpssim.metrics.verdicts import Verdict, bursts, majority
-from tpssim.output import tables
+from tpssim.output import records, tables
+from tpssim.output.records import comparisons as parts
+from tpssim.output.records.parts import interval
 from tpssim.output.results_dir import plain
-from tpssim.scenarios.scenario import Scenario, frame
+from tpssim.scenarios.scenario import Scenario, base_of, frame
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,15 +80,15 @@ class Cell(NamedTuple):
         remarks = [text for run in self.runs if (text := bursts(run.measures, scenario))]
         return remarks[0] if 2 * len(remarks) > len(self.runs) else ""
 
-    def phase_estimates(self) -> list[dict[str, Any]]:
+    def phase_estimates(self) -> list[parts.Phase]:
         """One entry a long phase: its bounds and the estimate of every measure in it."""
         fixed = ("start", "end", "achievable", "capacity")
         rows = []
         for same in zip(*(run.phases for run in self.runs), strict=True):
-            row: dict[str, Any] = {name: plain(getattr(same[0], name)) for name in fixed}
+            row: Any = {name: plain(getattr(same[0], name)) for name in fixed}
             for name in Phase._fields:
                 if name not in fixed:
-                    row[name] = estimate([getattr(phase, name) for phase in same])._asdict()
+                    row[name] = interval(estimate([getattr(phase, name) for phase in same]))
             rows.append(row)
         return rows
 
@@ -206,28 +209,41 @@ class Comparison(NamedTuple):
                 storm = _storm(cell, arena)
                 title = f"{arena.late}: {storm:.2g} x the target in the busiest 0.1 s"
                 panels.append(trace.panel(title))
-            base = _base(group[0])
+            base = base_of(group[0])
             title = f"{base}, {throttle}: what becomes of missed slots"
             pictures[base] = title, panels, plots.Frame(*frame(group[0]))
         return pictures
 
-    def to_json(self, **extra: Any) -> str:
-        """Everything but the traces as JSON; `extra` is put in front. Equal runs give equal
-        text.
-        """
-        document = {
-            **extra,
-            "seed": self.seed,
-            "replications": self.replications,
-            "confidence": EACH,
-            "assumption": assumption(self.replications),
-            "metrics": {name: metric._asdict() for name, metric in METRICS.items()},
-            "scenarios": {
-                name: self._scenario_json(arena) for name, arena in self.scenarios.items()
+    def record(self) -> records.CompareRecord:
+        """Everything but the traces as plain data."""
+        variants = self._variants()
+        return records.CompareRecord(
+            seed=self.seed,
+            replications=self.replications,
+            confidence=EACH,
+            assumption=assumption(self.replications),
+            metrics=definitions(),
+            scenarios={
+                name: self._arena(arena, variants.get(name, ""))
+                for name, arena in self.scenarios.items()
             },
-            "twins": [pair._asdict() for pair in self.twins()],
-        }
+            twins=[pair.part() for pair in self.twins()],
+        )
+
+    def to_json(self, **fields: Any) -> str:
+        """The record as JSON, with other values for some of its fields, such as `command`. Equal
+        runs give equal text.
+        """
+        document = dataclasses.replace(self.record(), **fields).to_dict()
         return json.dumps(document, indent=1, allow_nan=False)
+
+    def _variants(self) -> dict[str, str]:
+        """Scenarios that are there for their late policy, and which one each is a variant of."""
+        found = {name: base_of(arena) for name, arena in self.scenarios.items()}
+        found = {name: base for name, base in found.items() if base != name}
+        for group in self.late_variants():
+            found |= dict.fromkeys((arena.name for arena in group), base_of(group[0]))
+        return found
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """One flat row for each scenario and throttle: verdict, then mean, low and high of every
@@ -384,7 +400,7 @@ class Comparison(NamedTuple):
                 )
         return header, rows
 
-    def _scenario_json(self, scenario: Scenario) -> dict[str, Any]:
+    def _arena(self, scenario: Scenario, variant_of: str) -> parts.Arena:
         return {
             "summary": scenario.summary,
             "target": scenario.target,
@@ -394,6 +410,7 @@ class Comparison(NamedTuple):
             "timeout": plain(scenario.timeout),
             "retry": _json(scenario.retry),
             "late": str(scenario.late),
+            "variant_of": variant_of,
             "poisson": scenario.poisson,
             "producers": [_json(producer) for producer in scenario.producers],
             "disturbances": [_json(disturbance) for disturbance in scenario.disturbances],
@@ -403,7 +420,7 @@ class Comparison(NamedTuple):
             "timer": scenario.timer._asdict(),
             "spin_threshold": scenario.spin_threshold,
             "throttles": {
-                label: _cell_json(cell, scenario) for label, cell in self.of(scenario.name).items()
+                label: _cell_part(cell, scenario) for label, cell in self.of(scenario.name).items()
             },
         }
 
@@ -419,15 +436,22 @@ class Twins(NamedTuple):
     equal: int
     calls: int
 
+    def part(self) -> parts.Twins:
+        """As it stands in a record."""
+        return {
+            "printed": self.printed,
+            "law": self.law,
+            "scenarios": self.scenarios,
+            "runs": self.runs,
+            "equal": self.equal,
+            "calls": self.calls,
+        }
+
 
 def _about_late(variants: Sequence[Scenario]) -> str:
     """What is above the table of late policies."""
     storm = "storm: releases in the busiest 0.1 s, as a multiple of the wanted rate"
-    return f"{_base(variants[0])}: what becomes of missed slots\n{storm}"
-
-
-def _base(scenario: Scenario) -> str:
-    return scenario.name.partition(" late=")[0]
+    return f"{base_of(variants[0])}: what becomes of missed slots\n{storm}"
 
 
 def _storm(cell: Cell, scenario: Scenario) -> float:
@@ -479,9 +503,8 @@ def _json(record: Any) -> dict[str, Any]:
     return found | ({"mean": record.mean} if hasattr(record, "mean") else {})
 
 
-def _cell_json(cell: Cell, scenario: Scenario) -> dict[str, Any]:
+def _cell_part(cell: Cell, scenario: Scenario) -> parts.Cell:
     word, share = cell.verdict()
-    words: Sequence[str] = [run.verdict.word for run in cell.runs]
     return {
         "controller": cell.controller,
         "parameters": dict(cell.parameters),
@@ -490,9 +513,9 @@ def _cell_json(cell: Cell, scenario: Scenario) -> dict[str, Any]:
             "share": share,
             "reason": cell.reason(),
             "remark": cell.remark(scenario),
-            "replications": words,
+            "replications": [run.verdict.word for run in cell.runs],
         },
         "calls": [run.calls for run in cell.runs],
-        "metrics": {name: cell.estimate(name)._asdict() for name in METRICS},
+        "metrics": {name: interval(cell.estimate(name)) for name in METRICS},
         "phases": cell.phase_estimates(),
     }

@@ -13,6 +13,7 @@ scenarios only, among all throttles on those.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import html
 import json
@@ -33,6 +34,9 @@ from tpssim.core.statistics import (
 )
 from tpssim.core.types import record
 from tpssim.experiments.comparison import Cell, Comparison
+from tpssim.output import records
+from tpssim.output.records import comparisons as record_parts
+from tpssim.output.records.parts import interval
 from tpssim.output.results_dir import plain
 from tpssim.output.tables import aligned, counted, filled, in_html
 from tpssim.scenarios.plant import Async, Pool
@@ -328,31 +332,37 @@ class League(NamedTuple):
             words,
         )
 
-    def to_json(self, **extra: Any) -> str:
+    def record(self) -> records.LeagueRecord:
         """The table, the score of every cell with its parts, and what defines them."""
-        document = {
-            **extra,
-            "seed": self.comparison.seed,
-            "replications": self.comparison.replications,
-            "confidence": {"ranks": EACH, "behind": CONFIDENCE},
-            "assumption": assumption(self.comparison.replications),
-            "parts": {name: part._asdict() for name, part in PARTS.items()},
-            "halves": {name: half(name) for name in self.scenarios()},
-            "standings": [_listed(row) for row in self.standings()],
-            "held_out": [_listed(row) for row in self.standings(SPLIT[1])],
-            "cells": list(self.rows()),
-        }
+        return records.LeagueRecord(
+            seed=self.comparison.seed,
+            replications=self.comparison.replications,
+            confidence={"ranks": EACH, "behind": CONFIDENCE},
+            assumption=assumption(self.comparison.replications),
+            parts={
+                name: {"weight": part.weight, "definition": part.definition}
+                for name, part in PARTS.items()
+            },
+            halves={name: half(name) for name in self.scenarios()},
+            standings=[_listed(row) for row in self.standings()],
+            held_out=[_listed(row) for row in self.standings(SPLIT[1])],
+            cells=self.rows(),
+        )
+
+    def to_json(self, **fields: Any) -> str:
+        """The record as JSON, with other values for some of its fields, such as `command`."""
+        document = dataclasses.replace(self.record(), **fields).to_dict()
         return json.dumps(document, indent=1, allow_nan=False)
 
-    def rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[record_parts.Played]:
         """One flat row a cell: verdict, the mean score with its interval, the means of its
         parts.
         """
-        found = []
+        found: list[record_parts.Played] = []
         for (name, label), cell in self.comparison.cells.items():
             each = np.array(scores(cell))
             total = estimate(each[:, 0].tolist())
-            row: dict[str, Any] = {"scenario": name, "half": half(name), "throttle": label}
+            row: Any = {"scenario": name, "half": half(name), "throttle": label}
             row |= {
                 "verdict": cell.verdict()[0],
                 "score": total.mean,
@@ -379,14 +389,21 @@ def scores(cell: Cell) -> list[Score]:
     return [score(run.measures) for run in cell.runs]
 
 
-def _listed(row: Standing) -> dict[str, Any]:
-    listed = row._asdict()
-    for name in ("ranks", "score", "behind"):
-        listed[name] = listed[name]._asdict()
-    listed["parts"] = plain(row.parts._asdict())
-    listed["halves"] = dict(zip(SPLIT, map(plain, row.halves), strict=True))
-    listed["worst"] = {"scenario": row.worst[0], "share_of_best": row.worst[1]}
-    return listed
+def _listed(row: Standing) -> record_parts.Standing:
+    return {
+        "throttle": row.throttle,
+        "valve": row.valve,
+        "scenarios": row.scenarios,
+        "rank": row.rank,
+        "among": row.among,
+        "ranks": interval(row.ranks),
+        "score": interval(row.score),
+        "first": row.first,
+        "behind": interval(row.behind),
+        "parts": plain(row.parts._asdict()),
+        "halves": dict(zip(SPLIT, map(plain, row.halves), strict=True)),
+        "worst": {"scenario": row.worst[0], "share_of_best": row.worst[1]},
+    }
 
 
 def _two(value: float) -> str:

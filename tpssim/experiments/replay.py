@@ -6,15 +6,18 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from tpssim.core.errors import InputError
-from tpssim.core.types import OK, OUTCOMES, REFUSED, REJECTED, VERSION
+from tpssim.core.types import OK, OUTCOMES, REFUSED, REJECTED, VERSION, record
 from tpssim.core.validation import checked
 from tpssim.live.arguments import late_of
 from tpssim.live.playback import Call, Playback, Recording
+from tpssim.output import records
+from tpssim.output.meanings import definitions
+from tpssim.output.results_dir import plain
 from tpssim.scenarios.disturbances import Swap
 from tpssim.scenarios.plant import Async, Blocking, Consumer, Pool
 from tpssim.scenarios.scenario import Scenario, checked_scenario
@@ -36,6 +39,47 @@ FLATTERED = (
     " for one another, and nothing here limits how many the service does at once. Do not rely"
     " on it."
 )
+
+
+@record
+class Replay(NamedTuple):
+    """A recorded run that was decided again, and what laws do with its service times."""
+
+    recording: Recording
+    playback: Playback
+    traces: dict[str, Trace]  #: by law: the live run, then the simulated ones; or none at all
+
+    def numbers(self) -> dict[str, dict[str, float]]:
+        """What each law comes to."""
+        return {label: numbers(trace) for label, trace in self.traces.items()}
+
+    def without(self) -> str:
+        """What is left out of the simulated runs; "" if nothing is."""
+        calls = self.playback.calls
+        made = sum(call.outcome != REFUSED for call in calls)
+        return without(left_out(calls), made) if self.traces else ""
+
+    def record(self) -> records.ReplayRecord:
+        """All but the traces as plain data."""
+        header, table = self.recording.header, self.numbers()
+        return records.ReplayRecord(
+            recording={
+                "began": header["began"],
+                "controller": header["controller"],
+                "parameters": header["parameters"],
+                "late": header["late"],
+            },
+            calls=self.recording.start["calls"],
+            complete=bool(self.recording.report),
+            decisions=self.playback.decisions,
+            difference=self.playback.difference,
+            report=plain(self.recording.report),
+            numbers=plain(table),
+            flattered=flattered(self.playback.calls, table),
+            left_out=left_out(self.playback.calls),
+            without=self.without(),
+            definitions=definitions(),
+        )
 
 
 def consumer_of(calls: str) -> Consumer:

@@ -11,7 +11,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tpssim.core.errors import InputError
 from tpssim.core.timer_models import TimerModel
@@ -19,6 +19,9 @@ from tpssim.core.types import record
 from tpssim.core.validation import replaced
 from tpssim.live.journal import machine
 from tpssim.live.waiting import PreciseClock
+
+if TYPE_CHECKING:
+    from tpssim.output.records import CalibrateRecord
 
 #: Lengths of the sleeps that are measured, s.
 LENGTHS = (0.0002, 0.0005, 0.0014, 0.0023, 0.005, 0.0107)
@@ -160,9 +163,16 @@ def calibrate(
     return cost, [Measured(kind, fitted(late, cost), late) for kind, late in kinds]
 
 
-def document(measured: Sequence[Measured]) -> dict[str, object]:
-    """For a file: the machine and the models by kind."""
-    return {"machine": machine(), "timers": {m.kind: m.model._asdict() for m in measured}}
+def record_of(cost: float, threshold: float, measured: Sequence[Measured]) -> CalibrateRecord:
+    """The machine and its models by kind, as plain data."""
+    from tpssim.output.records import CalibrateRecord
+
+    return CalibrateRecord(
+        clock_read=cost,
+        threshold=threshold,
+        machine=machine(),
+        timers={one.kind: one.model._asdict() for one in measured},
+    )
 
 
 def read_timer(text: str) -> TimerModel:

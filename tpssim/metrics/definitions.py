@@ -7,9 +7,12 @@ from this text alone, and `tests/helpers/independent_measures.py` does.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tpssim.core.types import record
+
+if TYPE_CHECKING:
+    from tpssim.output.records.parts import Definitions
 
 
 @record
@@ -291,3 +294,16 @@ METRICS: Mapping[str, Metric] = {
 
 #: Measures that are infinite where what they wait for never happens.
 ENDLESS = ("settling_time", "recovery_time", "regain_time", "time_to_fairness")
+
+
+def definitions() -> Definitions:
+    """The definition of every measure as a part of a record of results."""
+    return {
+        name: {
+            "unit": metric.unit,
+            "definition": metric.definition,
+            "source": metric.source,
+            "better": metric.better,
+        }
+        for name, metric in METRICS.items()
+    }

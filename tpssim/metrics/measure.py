@@ -16,7 +16,7 @@ import numpy as np
 
 from tpssim.core.types import OK
 from tpssim.metrics import timeseries
-from tpssim.metrics.definitions import ENDLESS, METRICS, TERMS, Metric
+from tpssim.metrics.definitions import ENDLESS, METRICS, TERMS, Metric, definitions
 from tpssim.metrics.layout import (
     ASYNC,
     BLOCKING,
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["ENDLESS", "METRICS", "TERMS", "Metric", "measure", "measure_phases"]
+__all__ = ["ENDLESS", "METRICS", "TERMS", "Metric", "definitions", "measure", "measure_phases"]
 
 FAIR = 0.9  # Jain index
 LONG = 5.0  # s; a shorter phase is over before a law can settle

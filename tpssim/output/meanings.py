@@ -1,5 +1,9 @@
 """What the numbers of a live report mean, as (unit, definition): the one place for it."""
 
+from __future__ import annotations
+
+from tpssim.output.records.parts import Definitions
+
 MEANINGS: dict[str, tuple[str, str]] = {
     "released": ("calls", "calls released"),
     "refused": ("calls", "calls that the law refused locally"),
@@ -73,3 +77,10 @@ MEANINGS: dict[str, tuple[str, str]] = {
         "how long before a slot the throttle begins to read the clock, at the end of the run",
     ),
 }
+
+
+def definitions() -> Definitions:
+    """The same as a part of a record of results."""
+    return {
+        name: {"unit": unit, "definition": meaning} for name, (unit, meaning) in MEANINGS.items()
+    }

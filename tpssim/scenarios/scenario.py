@@ -220,6 +220,11 @@ def with_late(scenario: Scenario, policies: Sequence[Late]) -> list[Scenario]:
     return [scenario._replace(name=f"{scenario.name} late={late}", late=late) for late in policies]
 
 
+def base_of(scenario: Scenario) -> str:
+    """The name of the scenario of which it is a variant by `with_late`; its own if it is none."""
+    return scenario.name.removesuffix(f" late={scenario.late}")
+
+
 def code(scenario: Scenario) -> tuple[str, ...]:
     """The user's own code that serves in it, as it is now: part of the key of whatever is kept of
     it.

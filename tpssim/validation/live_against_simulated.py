@@ -34,7 +34,7 @@ from tpssim.live.report import Report
 from tpssim.live.runs import run
 from tpssim.metrics.measure import measure
 from tpssim.metrics.verdicts import judge, majority
-from tpssim.output import tables
+from tpssim.output import records, tables
 from tpssim.output.results_dir import plain
 from tpssim.scenarios.disturbances import Step
 from tpssim.scenarios.plant import Async, Backend, Blocking
@@ -248,23 +248,25 @@ def _pair(label: str, law: Any, consumer: str, scenario: Scenario, delay: float)
     )
 
 
-def document(pairs: Sequence[Pair]) -> list[dict[str, Any]]:
-    """For JSON; what is infinite or does not exist is None."""
-
-    return [
-        {
-            "law": pair.law,
-            "consumer": pair.consumer,
-            "delay": pair.delay,
-            "live": plain(pair.live),
-            "bench": plain({name: pair.simulated(name) for name in pair.live}),
-            "runs": [plain(run) for run in pair.runs],
-            "difference": plain({name: pair.difference(name) for name in ALLOWED}),
-            "verdicts": {"live": pair.verdicts[0], "bench": pair.verdicts[1]},
-            "complaints": pair.complaints(),
-        }
-        for pair in pairs
-    ]
+def record_of(pairs: Sequence[Pair]) -> records.ValidateLiveRecord:
+    """The pairs as plain data; what is infinite or does not exist is None."""
+    return records.ValidateLiveRecord(
+        allowed=ALLOWED,
+        pairs=[
+            {
+                "law": pair.law,
+                "consumer": pair.consumer,
+                "delay": pair.delay,
+                "live": plain(pair.live),
+                "bench": plain({name: pair.simulated(name) for name in pair.live}),
+                "runs": [plain(run) for run in pair.runs],
+                "difference": plain({name: pair.difference(name) for name in ALLOWED}),
+                "verdicts": {"live": pair.verdicts[0], "bench": pair.verdicts[1]},
+                "complaints": pair.complaints(),
+            }
+            for pair in pairs
+        ],
+    )
 
 
 def table(pairs: Sequence[Pair]) -> str:

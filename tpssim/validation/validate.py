@@ -13,6 +13,8 @@ from typing import NamedTuple
 from tpssim.core.errors import InputError
 from tpssim.core.statistics import mean_interval
 from tpssim.core.types import record
+from tpssim.output import records
+from tpssim.output.records.predictions import Case
 from tpssim.output.tables import aligned
 from tpssim.validation.known_answers.cases import CASES
 from tpssim.validation.known_answers.common import Found
@@ -37,6 +39,23 @@ class Outcome(NamedTuple):
     parts: tuple[
         Statistic, ...
     ] = ()  #: several numbers, each with its range, if the case judges such
+
+    def part(self) -> Case:
+        """As it stands in a record."""
+        return {
+            "case": self.case,
+            "quantity": self.quantity,
+            "theory": self.theory,
+            "simulated": self.simulated,
+            "low": self.low,
+            "high": self.high,
+            "holds": self.holds,
+            "calls": self.calls,
+            "parts": [
+                {"name": one.name, "value": one.value, "low": one.low, "high": one.high}
+                for one in self.parts
+            ],
+        }
 
 
 def validate(
@@ -94,3 +113,13 @@ def table(outcomes: Sequence[Outcome]) -> str:
         for o in outcomes
     ]
     return aligned(header, rows)
+
+
+def record_of(outcomes: Sequence[Outcome], seed: int) -> records.ValidateRecord:
+    """The outcomes as plain data."""
+    return records.ValidateRecord(
+        seed=seed,
+        confidence=CONFIDENCE,
+        widest=WIDEST,
+        cases={outcome.case: outcome.part() for outcome in outcomes},
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
 
 from tpssim.cli.commands.common import (
@@ -41,6 +42,7 @@ def analyse(args: argparse.Namespace) -> int:
     (scenario,) = scenarios(args, named)
     from tpssim.experiments.analysis import analyses
     from tpssim.output import plots
+    from tpssim.output.records.parts import Figure
     from tpssim.output.results_dir import MARK, check_out, results_folder, write_json
     from tpssim.simulation.resolve import contender
 
@@ -54,7 +56,14 @@ def analyse(args: argparse.Namespace) -> int:
         seed=args.seed,
         progress=Progress("runs"),
     )
-    document = {"tpssim": VERSION, "command": command(args), **found.document()}
+    picture: Figure = {
+        "name": "analysis",
+        "file": "analysis.png",
+        "scenario": scenario.name,
+        "controller": label,
+    }
+    record = dataclasses.replace(found.record(), command=command(args), figures=[picture])
+    document = record.to_dict()
     with results_folder(out, "analyse") as folder:
         write_json(folder / "summary.json", document)
         plots.save(found.plot(), folder / "analysis.png", f"{command(args)} (tpssim {VERSION})")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
 from pathlib import Path
 
 from tpssim.cli.commands.common import Progress, add_common, command, run_record
-from tpssim.core.types import VERSION
 from tpssim.core.validation import checked_count
 from tpssim.live.calibration import calibrate as measured_here
-from tpssim.live.calibration import document, quantile
+from tpssim.live.calibration import quantile, record_of
 from tpssim.live.waiting import PreciseClock
 from tpssim.output.tables import filled
 
@@ -47,13 +47,8 @@ def calibrate(args: argparse.Namespace) -> int:
     check_out(out, "calibrate")
     cost, kinds = measured_here(Progress("rounds of sleeps"), args.sleeps)
     threshold = PreciseClock().threshold
-    found = {
-        "tpssim": VERSION,
-        "command": command(args),
-        "clock_read": cost,
-        "threshold": threshold,
-    }
-    found |= document(kinds)
+    record = dataclasses.replace(record_of(cost, threshold, kinds), command=command(args))
+    found = record.to_dict()
     with results_folder(out, "calibrate") as folder:
         write_json(folder / "timer.json", found)
         lines = ["kind,length,late"]

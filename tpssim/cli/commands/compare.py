@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import json
 import time
 from collections.abc import Sequence
 from concurrent.futures import Executor
@@ -29,6 +31,8 @@ from tpssim.core.types import VERSION
 if TYPE_CHECKING:
     from tpssim.core.schedule import Late
     from tpssim.experiments.comparison import Comparison
+    from tpssim.output.records import CompareRecord
+    from tpssim.output.records.parts import Figure
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -143,11 +147,13 @@ def compare(args: argparse.Namespace) -> int:
             executor=executor,
             progress=Progress("runs", args.replications).weighed,
         )
-        document = result.to_json(tpssim=VERSION, command=command(args))
+        record = dataclasses.replace(
+            result.record(), command=command(args), figures=_figures(result)
+        )
         with results_folder(out, "compare") as folder:
-            _write_comparison(folder, result, document, args, began, executor)
+            _write_comparison(folder, result, record, args, began, executor)
     if args.json:
-        print(document)
+        print(json.dumps(record.to_dict(), indent=1, allow_nan=False))
     else:
         print(result.table(checks=args.verbose))
         files = ["a picture for each scenario", "summary.json", "summary.csv", "traces/"]
@@ -158,7 +164,7 @@ def compare(args: argparse.Namespace) -> int:
 def _write_comparison(
     folder: Path,
     result: Comparison,
-    document: str,
+    record: CompareRecord,
     args: argparse.Namespace,
     began: float,
     executor: Executor | None,
@@ -168,15 +174,23 @@ def _write_comparison(
     from tpssim.output.tables import write_csv
 
     made = f"{command(args)} (tpssim {VERSION})"
-    pictures = {file_name(name): result.picture(name) for name in result.scenarios}
-    if result.late_variants():
-        for throttle in dict.fromkeys(label for _, label in result.cells):
-            for base, picture in result.late_pictures(throttle).items():
-                pictures[file_name("late", base, throttle)] = picture
+    throttles = dict.fromkeys(label for _, label in result.cells)
+    late = {throttle: result.late_pictures(throttle) for throttle in throttles}
     # The processes that made the runs draw the pictures, while the rest is written here.
-    jobs = [(folder / f"{name}.png", made, *picture) for name, picture in pictures.items()]
+    jobs = [
+        (
+            folder / figure["file"],
+            made,
+            *(
+                result.picture(figure["scenario"])
+                if figure["name"] == "rates"
+                else late[figure["controller"]][figure["scenario"]]
+            ),
+        )
+        for figure in record.figures
+    ]
     drawn = [] if executor is None else [executor.submit(plots.draw, *job) for job in jobs]
-    (folder / "summary.json").write_text(document + "\n", encoding="utf-8")
+    write_json(folder / "summary.json", record.to_dict())
     origin = {"seed": args.seed, "tpssim": VERSION, "command": command(args)}
     write_csv(folder / "summary.csv", ({**row, **origin} for row in result.rows()))
     _write_traces(folder / "traces", result)
@@ -188,12 +202,46 @@ def _write_comparison(
     write_json(folder / MARK, run_record(args, began, "auto"))
 
 
+def _figures(result: Comparison) -> list[Figure]:
+    """The pictures of a comparison: the rates on each scenario; under each late policy."""
+    from tpssim.scenarios.scenario import base_of
+
+    found: list[Figure] = []
+    for name in result.scenarios:
+        cells = result.of(name)
+        traces = {
+            label: f"traces/{_trace_file(name, label, 0)}"
+            for label, cell in cells.items()
+            if cell.runs[0].trace is not None
+        }
+        picture: Figure = {"name": "rates", "file": f"{file_name(name)}.png", "scenario": name}
+        found.append({**picture, "controllers": list(cells), "traces": traces})
+    throttles = dict.fromkeys(label for _, label in result.cells)
+    found += [
+        {
+            "name": "late policies",
+            "file": f"{file_name('late', base_of(group[0]), throttle)}.png",
+            "scenario": base_of(group[0]),
+            "controller": throttle,
+            "late": [str(arena.late) for arena in group],
+        }
+        for throttle in throttles
+        for group in result.late_variants()
+    ]
+    return found
+
+
+def _trace_file(scenario: str, throttle: str, replication: int) -> str:
+    """The name of the trace of a run."""
+    return f"{file_name(scenario, throttle, str(replication))}.npz"
+
+
 def _write_traces(folder: Path, result: Comparison) -> None:
     folder.mkdir()
     for (scenario, label), cell in result.cells.items():
         for replication, run in enumerate(cell.runs):
             if run.trace is not None:
-                run.trace.to_npz(folder / f"{file_name(scenario, label, str(replication))}.npz")
+                run.trace.to_npz(folder / _trace_file(scenario, label, replication))
 
 
 def _league(args: argparse.Namespace) -> int:
@@ -226,12 +274,18 @@ def _league(args: argparse.Namespace) -> int:
             executor=executor,
             progress=Progress("runs", args.replications).weighed,
         )
-    document = result.to_json(tpssim=VERSION, command=command(args))
+    found = result.record()
+    ranked = [row["throttle"] for row in found.standings]
+    picture: Figure = {"name": "matrix", "file": "league.png", "controllers": ranked}
+    record = dataclasses.replace(found, command=command(args), figures=[picture])
     with results_folder(out, "compare") as folder:
-        (folder / "summary.json").write_text(document + "\n", encoding="utf-8")
+        write_json(folder / "summary.json", record.to_dict())
         write_csv(folder / "league.csv", result.rows())
         plots.save(result.plot(), folder / "league.png", f"{command(args)} (tpssim {VERSION})")
         write_json(folder / MARK, run_record(args, began, "auto"))
     files = ["league.png", "league.csv", "summary.json"]
-    print(document if args.json else f"{result.table()}\n\n{written_to(out, files)}")
+    if args.json:
+        print(json.dumps(record.to_dict(), indent=1, allow_nan=False))
+    else:
+        print(f"{result.table()}\n\n{written_to(out, files)}")
     return 0

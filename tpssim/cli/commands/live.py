@@ -169,15 +169,15 @@ def live(args: argparse.Namespace) -> int:
                     )  # not across its panel
 
             done = _drive(args, request, redirects, options, started)
-        document = live_results.document(args, name, done, redirects, ending.name, conditions)
+        record = live_results.record_of(args, name, done, redirects, ending.name, conditions)
         try:
-            written = live_results.write(args, out, recording, document, began)
+            written = live_results.write(args, out, recording, record, began)
         except InputError as error:
             raise InputError(f"{error}; the recording of the run is kept in {recording}") from error
-    live_results.show(args, out, recording, document, done.report, written)
-    for text in document["failed"]:
+    live_results.show(args, out, recording, record, done.report, written)
+    for text in record.failed:
         print(f"tpssim: {text}, so this run has failed", file=sys.stderr)
-    if document["failed"]:
+    if record.failed:
         return 1
     return 130 if ending.name and (args.total is not None or args.seconds is not None) else 0
 

@@ -13,7 +13,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from tpssim.cli.commands.common import command, run_record, shown_in_public, written_to
 from tpssim.core.errors import InputError
@@ -22,8 +22,11 @@ from tpssim.live.callees import Redirects
 from tpssim.live.callees.addresses import address, masked
 from tpssim.live.report import Report
 from tpssim.live.runs import Run
-from tpssim.output.meanings import MEANINGS
 from tpssim.output.tables import filled
+
+if TYPE_CHECKING:
+    from tpssim.output.records import LiveRecord
+    from tpssim.output.records.parts import Figure
 
 #: Its text, and whether it holds of a report.
 Condition = tuple[str, Callable[[Report], bool]]
@@ -55,15 +58,17 @@ def _holds(
     return math.isnan(value) or compared(value, limit)
 
 
-def document(
+def record_of(
     args: argparse.Namespace,
     name: str,
     done: Run,
     redirects: Redirects,
     stopped: str,
     conditions: list[Condition],
-) -> dict[str, Any]:
-    """The summary of a run."""
+) -> LiveRecord:
+    """What a run came to."""
+    from tpssim.output.meanings import definitions
+    from tpssim.output.records import LiveRecord
     from tpssim.output.results_dir import plain
 
     report = done.report
@@ -76,19 +81,26 @@ def document(
         n,
     ) in done.failures.items():  # of a callable, they are words of somebody else's code
         failures[masked(failure)] = failures.get(masked(failure), 0) + n
+    return LiveRecord(
+        command=command(args),
+        controller=name,
+        report=plain(report._asdict()),
+        metrics=definitions(),
+        failures=failures,
+        redirects=redirects.all(),
+        stopped=stopped,
+        failed=failed,
+        figures=[_picture(name)] if report.ok else [],
+    )
+
+
+def _picture(name: str) -> Figure:
+    """The picture of a run in which calls went well."""
     return {
-        "tpssim": VERSION,
-        "command": command(args),
+        "name": "live",
+        "file": "rate.png",
         "controller": name,
-        "report": plain(report._asdict()),
-        "metrics": {
-            name: {"unit": unit, "definition": meaning}
-            for name, (unit, meaning) in MEANINGS.items()
-        },
-        "failures": failures,
-        "redirects": redirects.all(),
-        "stopped": stopped,
-        "failed": failed,
+        "traces": {name: "live.npz"},
     }
 
 
@@ -96,19 +108,19 @@ def show(
     args: argparse.Namespace,
     out: Path,
     recording: Path,
-    document: dict[str, Any],
+    record: LiveRecord,
     report: Report,
     written: list[str],
 ) -> None:
     """The run on stdout."""
     if args.json:
-        print(json.dumps(document, indent=1, allow_nan=False))
+        print(json.dumps(record.to_dict(), indent=1, allow_nan=False))
         return
     for line in str(report).splitlines():
         print(filled(line, further=" " * 12 if line.startswith("  ") else "  "))
-    for failure, n in document["failures"].items():
+    for failure, n in record.failures.items():
         print(f"  {n:,} times {failure}")
-    for answer, n in document["redirects"].items():
+    for answer, n in record.redirects.items():
         share = "all" if n == report.ok + report.errors else f"{n:,} of the"
         print(
             f"  {share} {report.ok + report.errors:,.0f} answers were {answer}; no redirect is"
@@ -128,7 +140,7 @@ def short(args: argparse.Namespace) -> str:
 
 
 def write(
-    args: argparse.Namespace, out: Path, recording: Path, document: dict[str, Any], began: float
+    args: argparse.Namespace, out: Path, recording: Path, record: LiveRecord, began: float
 ) -> list[str]:
     """The results folder, from the recording; what is in it for the reader, besides the summary."""
     from tpssim.experiments import replay
@@ -137,22 +149,23 @@ def write(
     from tpssim.output.results_dir import MARK, results_folder, write_json
     from tpssim.simulation.trace import write_csv
 
-    report, written = document["report"], []
+    report, written = record.report, []
     with results_folder(out, "live") as folder:
-        write_json(folder / "summary.json", document)
+        write_json(folder / "summary.json", record.to_dict())
         if report["released"] or report["refused"]:
             recorded = read_recording(recording)
             back = play(recorded)
             write_csv(folder / "live.csv", replay.columns_of(back.calls))
             written.append("live.csv")
-        if report["ok"]:
+        for picture in record.figures:
             scenario = replay.scenario_of(recorded, back.calls)
             trace = replay.trace_of(recorded, back, scenario)
-            trace.to_npz(folder / "live.npz")
-            title = f"{short(args)}: {document['controller']}, live"
+            for file in picture["traces"].values():
+                trace.to_npz(folder / file)
+            title = f"{short(args)}: {record.controller}, live"
             figure = plots.live_figure(title, replay.live_run(recorded, back.calls))
-            plots.save(figure, folder / "rate.png", f"{command(args)} (tpssim {VERSION})")
-            written.append("rate.png")
+            plots.save(figure, folder / picture["file"], f"{command(args)} (tpssim {VERSION})")
+            written.append(picture["file"])
         write_json(folder / MARK, run_record(args, began, "live"))
         if not args.record:
             shutil.copyfile(recording, folder / "recording.ndjson")

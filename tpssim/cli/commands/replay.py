@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from tpssim.core.validation import checked_count
 
 if TYPE_CHECKING:
     from tpssim.live.playback import Playback, Recording
+    from tpssim.output.records.parts import Figure
     from tpssim.simulation.trace import Trace
 
 
@@ -40,10 +42,10 @@ def replay(args: argparse.Namespace) -> int:
     path = Path(args.recording)
     recording = read_recording(path)
     back = play(recording)
-    from tpssim.core.types import OK, REFUSED
+    from tpssim.core.types import OK
     from tpssim.experiments import replay
     from tpssim.output import plots, tables
-    from tpssim.output.results_dir import MARK, check_out, plain, results_folder, write_json
+    from tpssim.output.results_dir import MARK, check_out, results_folder, write_json
     from tpssim.scenarios.scenario import frame
     from tpssim.simulation.trace import write_csv
 
@@ -55,38 +57,23 @@ def replay(args: argparse.Namespace) -> int:
     traces = {}
     if args.controllers or any(call.outcome == OK for call in back.calls):
         traces = _tried(args, recording, back)
-    table = {label: replay.numbers(trace) for label, trace in traces.items()}
-    flattered = replay.flattered(back.calls, table)
-    left = replay.left_out(back.calls)
-    without = (
-        replay.without(left, sum(call.outcome != REFUSED for call in back.calls)) if traces else ""
-    )
-    document = {
-        "tpssim": VERSION,
-        "command": command(args),
-        "recording": {
-            key: recording.header[key] for key in ("began", "controller", "parameters", "late")
-        },
-        "calls": recording.start["calls"],
-        "complete": bool(recording.report),
-        "decisions": back.decisions,
-        "difference": back.difference,
-        "report": plain(recording.report),
-        "numbers": plain(table),
-        "flattered": flattered,
-        "left_out": left,
-        "without": without,
-    }
+    found = replay.Replay(recording, back, traces)
+    figures: list[Figure] = []
+    if traces:
+        figures.append({"name": "replay", "file": "replay.png", "controllers": list(traces)})
+    record = dataclasses.replace(found.record(), command=command(args), figures=figures)
+    document = record.to_dict()
     with results_folder(out, "replay") as folder:
         write_json(folder / "summary.json", document)
         write_csv(folder / "live.csv", replay.columns_of(back.calls))
-        if traces:
+        for picture in figures:
             scenario = next(iter(traces.values())).scenario
             title = f"{path.name}: live, and what the laws would have done"
             panels = [trace.panel(label) for label, trace in traces.items()]
             seen = plots.Frame(*frame(scenario))
-            figure = plots.overlay_figure(title, panels, seen, replay.ceiling(scenario, left))
-            plots.save(figure, folder / "replay.png", f"{command(args)} (tpssim {VERSION})")
+            ceiling = replay.ceiling(scenario, record.left_out)
+            figure = plots.overlay_figure(title, panels, seen, ceiling)
+            plots.save(figure, folder / picture["file"], f"{command(args)} (tpssim {VERSION})")
         write_json(folder / MARK, run_record(args, began, "replay"))
     if args.json:
         import json
@@ -98,8 +85,9 @@ def replay(args: argparse.Namespace) -> int:
         law, calls = recording.header["controller"], recording.start["calls"]
         about = f"{path}: {law}, {len(back.calls):,} slots in {seconds:.1f} s, calls {calls}{whole}"
         print(tables.filled(about, further="  "))
-        _show(back, table, flattered, without)
-        print(written_to(out, [*(["replay.png"] if traces else []), "live.csv", "summary.json"]))
+        _show(back, found.numbers(), record.flattered, record.without)
+        files = [*(picture["file"] for picture in figures), "live.csv", "summary.json"]
+        print(written_to(out, files))
     return 1 if back.difference else 0
 
 

@@ -40,8 +40,9 @@ def simulate(args: argparse.Namespace) -> int:
             "give either SCENARIO CONTROLLER or --trace FILE CONTROLLER; allowed: one of the two"
         )
     (scenario,) = scenarios(args, [] if args.scenario is None else [args.scenario])
-    from tpssim.metrics.measure import METRICS, measure
+    from tpssim.metrics.measure import METRICS, definitions, measure
     from tpssim.metrics.verdicts import bursts, judge
+    from tpssim.output import records
     from tpssim.output.results_dir import MARK, check_out, plain, results_folder, write_json
     from tpssim.simulation import resolve
     from tpssim.simulation.run import simulate
@@ -54,18 +55,28 @@ def simulate(args: argparse.Namespace) -> int:
     verdict = judge(trace)
     remark = bursts(measures, scenario)
 
-    document = {
-        "tpssim": VERSION,
-        "command": command(args),
-        "scenario": scenario.name,
-        "controller": trace.meta["controller"],
-        "parameters": trace.meta["parameters"],
-        "seed": args.seed,
-        "replication": args.replication,
-        "verdict": verdict._asdict() | {"remark": remark},
-        "metrics": plain(measures),
-        "never": [name for name, value in measures.items() if value == math.inf],
-    }
+    name = trace.meta["controller"]
+    document = records.SimulateRecord(
+        command=command(args),
+        scenario=scenario.name,
+        controller=name,
+        parameters=trace.meta["parameters"],
+        seed=args.seed,
+        replication=args.replication,
+        verdict={"word": verdict.word, "reason": verdict.reason, "remark": remark},
+        metrics=plain(measures),
+        never=[measure for measure, value in measures.items() if value == math.inf],
+        definitions=definitions(),
+        figures=[
+            {
+                "name": "rates",
+                "file": "rate.png",
+                "scenario": scenario.name,
+                "controller": name,
+                "traces": {name: "trace.npz"},
+            }
+        ],
+    ).to_dict()
     with results_folder(out, "simulate") as folder:
         from tpssim.output import plots
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import math
 import time
@@ -30,6 +31,8 @@ from tpssim.core.types import VERSION
 if TYPE_CHECKING:
     from tpssim.experiments.sweep.studies import Named
     from tpssim.experiments.sweep.sweep_result import SweepResult
+    from tpssim.output.records import SweepRecord
+    from tpssim.output.records.parts import Figure
 
 EPILOG = """\
 studies: alpha-deadzone, spin-threshold (python -m tpssim list studies)
@@ -205,13 +208,14 @@ def sweep(args: argparse.Namespace) -> int:
         raise Aborted(
             f"all {len(result.rows)} points failed, the first with {reason}; nothing was written"
         )
-    document = _document(result, args)
+    figures = _figures(result, study, args.design == "grid")
+    record = dataclasses.replace(result.record(), command=command(args), figures=figures)
     with results_folder(out, "sweep") as folder:
-        written = _write(folder, result, study, document, args, began)
+        written = _write(folder, result, record, args, began)
     if args.store is None:
         remove(store)  # it was there to resume from
     if args.json:
-        print(json.dumps(document, indent=1, allow_nan=False))
+        print(json.dumps(record.to_dict(), indent=1, allow_nan=False))
     else:
         print(f"{result.summary()}\n\n{result.table()}")
         print(f"\n{written_to(out, written)}")
@@ -238,43 +242,31 @@ def _check_pictures(args: argparse.Namespace, study: Named, names: list[str]) ->
             )
 
 
-def _document(result: SweepResult, args: argparse.Namespace) -> dict[str, Any]:
-    from tpssim.metrics.measure import METRICS
-
-    return {
-        "tpssim": VERSION,
-        "command": command(args),
-        "scenario": result.scenario.name,
-        "controller": result.controller,
-        "parameters": result.law._asdict(),
-        "factors": {factor.name: factor.unit for factor in result.factors},
-        "replications": result.replications,
-        "seed": result.seed,
-        "seed_set": result.seed_set,
-        "metrics": {name: metric._asdict() for name, metric in METRICS.items()},
-        "curves": _curves(result, args),
-        "points": list(result.records()),
-        "failures": [failure._replace(traceback="")._asdict() for failure in result.failures],
-    }
-
-
-def _curves(result: SweepResult, args: argparse.Namespace) -> list[dict[str, Any]]:
-    """What theory says over the first two factors of a grid."""
-    if args.design != "grid" or len(result.factors) < 2:
-        return []
-    x, y = result.names()[:2]
-    xs = list(dict.fromkeys(row.point[0] for row in result.rows))
-    return [
-        {"label": label, "x": across.tolist(), "y": up.tolist()}
-        for label, across, up in result.curves(x, y, xs)
-    ]
+def _figures(result: SweepResult, study: Named, grid: bool) -> list[Figure]:
+    """The pictures that were asked for."""
+    x, *others = result.names()
+    figures: list[Figure] = []
+    if others and grid:
+        figures += [
+            {
+                "name": "heat map",
+                "file": f"heatmap-{metric}.png",
+                "measure": metric,
+                "factors": [x, others[0]],
+            }
+            for metric in study.heatmaps
+        ]
+    for text in study.plots:
+        metric, _, over = text.partition(":")
+        file = f"{file_name(text)}.png"
+        figures.append({"name": "line", "file": file, "measure": metric, "over": over or x})
+    return figures
 
 
 def _write(
     folder: Path,
     result: SweepResult,
-    study: Named,
-    document: dict[str, Any],
+    record: SweepRecord,
     args: argparse.Namespace,
     began: float,
 ) -> list[str]:
@@ -282,20 +274,20 @@ def _write(
     from tpssim.output.results_dir import MARK, write_json
 
     made = f"{command(args)} (tpssim {VERSION})"
-    write_json(folder / "summary.json", document)
+    write_json(folder / "summary.json", record.to_dict())
     result.to_csv(folder / "points.csv")
     written = ["points.csv", "summary.json"]
     if result.to_parquet(folder / "points.parquet"):
         written.append("points.parquet")
-    figures = []
-    if args.design == "grid" and len(result.factors) > 1:
-        figures += [(f"heatmap-{metric}.png", result.heatmap(metric)) for metric in study.heatmaps]
-    for text in study.plots:
-        metric, _, x = text.partition(":")
-        figures.append((f"{file_name(text)}.png", result.plot(metric, x or None)))
-    for name, figure in figures:
-        plots.save(figure, folder / name, made)
+    for figure in record.figures:
+        measure = figure["measure"]
+        drawn = (
+            result.heatmap(measure, *figure["factors"])
+            if figure["name"] == "heat map"
+            else result.plot(measure, figure["over"])
+        )
+        plots.save(drawn, folder / figure["file"], made)
     for number in args.traces or ():
         result.trace(number).to_npz(folder / f"point-{number}.npz")
     write_json(folder / MARK, run_record(args, began, "auto"))
-    return [*(name for name, _ in figures), *written]
+    return [*(figure["file"] for figure in record.figures), *written]

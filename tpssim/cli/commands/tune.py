@@ -5,6 +5,7 @@ recording.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
 from pathlib import Path
@@ -31,6 +32,8 @@ from tpssim.output.tables import filled
 if TYPE_CHECKING:
     from tpssim.experiments.tuning.sensitivity import Sensitivity
     from tpssim.experiments.tuning.tune_result import TuneResult
+    from tpssim.output.records import TuneRecord
+    from tpssim.output.records.parts import Figure
     from tpssim.scenarios.scenario import Scenario
 
 #: What a law that adapts has to master: a constant overload, a change, short disturbances.
@@ -196,15 +199,19 @@ def tune(args: argparse.Namespace) -> int:
             )
     overlap = 0.0 if args.trace is None else overlapping(args.trace, column=args.column)
     notes = [note for note in (_wanted(args, arenas), overlap_note(overlap, args.trace)) if note]
-    document = {"command": command(args), "notes": notes, **result.document()}
-    if found is not None:
-        document["sensitivity"] = found.document()
+    record = dataclasses.replace(
+        result.record(),
+        command=command(args),
+        notes=notes,
+        sensitivity=None if found is None else found.record(),
+        figures=_figures(result, found),
+    )
     with results_folder(out, "tune") as folder:
-        written = _write(folder, result, found, document, args, began)
+        written = _write(folder, result, found, record, args, began)
     if args.store is None:
         remove(path)  # it was there to resume from
     if args.json:
-        print(json.dumps(document, indent=1, allow_nan=False))
+        print(json.dumps(record.to_dict(), indent=1, allow_nan=False))
     else:
         print("\n".join([*map(filled, notes), result.text()]))
         if found is not None:
@@ -213,11 +220,20 @@ def tune(args: argparse.Namespace) -> int:
     return 0
 
 
+def _figures(result: TuneResult, found: Sensitivity | None) -> list[Figure]:
+    """The pictures of a search."""
+    names = ["convergence" if len(result.objectives) == 1 else "pareto", "profile"]
+    names += [] if found is None else ["sensitivity"]
+    return [
+        {"name": name, "file": f"{name}.png", "controller": result.controller} for name in names
+    ]
+
+
 def _write(
     folder: Path,
     result: TuneResult,
     found: Sensitivity | None,
-    document: dict[str, Any],
+    record: TuneRecord,
     args: argparse.Namespace,
     began: float,
 ) -> list[str]:
@@ -225,18 +241,16 @@ def _write(
     from tpssim.output.results_dir import MARK, write_json
 
     made = f"{command(args)} (tpssim {VERSION})"
-    write_json(folder / "summary.json", document)
+    write_json(folder / "summary.json", record.to_dict())
     result.to_csv(folder / "points.csv")
-    if len(result.objectives) == 1:
-        figures = [
-            ("convergence.png", result.plot_convergence()),
-            ("profile.png", result.plot_profile()),
-        ]
-    else:
-        figures = [("pareto.png", result.plot_pareto()), ("profile.png", result.plot_profile())]
+    draw = {
+        "convergence": result.plot_convergence,
+        "pareto": result.plot_pareto,
+        "profile": result.plot_profile,
+    }
     if found is not None:
-        figures.append(("sensitivity.png", found.plot()))
-    for name, figure in figures:
-        plots.save(figure, folder / name, made)
+        draw["sensitivity"] = found.plot
+    for figure in record.figures:
+        plots.save(draw[figure["name"]](), folder / figure["file"], made)
     write_json(folder / MARK, run_record(args, began, "auto"))
-    return [*(name for name, _ in figures), "points.csv", "summary.json"]
+    return [*(figure["file"] for figure in record.figures), "points.csv", "summary.json"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
 from pathlib import Path
 
@@ -54,17 +55,8 @@ def validate(args: argparse.Namespace) -> int:
     out = args.out or Path("results") / "validate"
     check_out(out, "validate")
     outcomes = validate.validate(args.cases, seed=args.seed, progress=Progress("cases"))
-    document = {
-        "tpssim": VERSION,
-        "command": command(args),
-        "seed": args.seed,
-        "confidence": validate.CONFIDENCE,
-        "widest": validate.WIDEST,
-        "cases": {
-            outcome.case: outcome._asdict() | {"parts": [part._asdict() for part in outcome.parts]}
-            for outcome in outcomes
-        },
-    }
+    record = dataclasses.replace(validate.record_of(outcomes, args.seed), command=command(args))
+    document = record.to_dict()
     with results_folder(out, "validate") as folder:
         write_json(folder / "summary.json", document)
         write_json(folder / MARK, run_record(args, began, "simpy"))
@@ -89,6 +81,7 @@ def _live(args: argparse.Namespace) -> int:
     """The bench against real time."""
     began = time.perf_counter()
     from tpssim.output import plots
+    from tpssim.output.records.parts import Figure
     from tpssim.output.results_dir import MARK, check_out, results_folder, write_json
     from tpssim.scenarios.scenario import frame
     from tpssim.validation import live_against_simulated
@@ -101,23 +94,29 @@ def _live(args: argparse.Namespace) -> int:
     check_out(out, "validate")
     progress = Progress("live runs")
     pairs = live_against_simulated.side_by_side(laws, seconds=seconds, progress=progress)
-    document = {
-        "tpssim": VERSION,
-        "command": command(args),
-        "allowed": live_against_simulated.ALLOWED,
-        "pairs": live_against_simulated.document(pairs),
-    }
+    figures: list[Figure] = [
+        {
+            "name": "live against simulated",
+            "file": file_name(f"{pair.law}-{pair.consumer}.png"),
+            "scenario": pair.traces[0].scenario.name,
+            "controller": pair.law,
+        }
+        for pair in pairs
+    ]
+    record = dataclasses.replace(
+        live_against_simulated.record_of(pairs), command=command(args), figures=figures
+    )
+    document = record.to_dict()
     with results_folder(out, "validate") as folder:
         write_json(folder / "summary.json", document)
-        for pair in pairs:
+        for pair, picture in zip(pairs, figures, strict=True):
             live, simulated = pair.traces
             title = f"{pair.law}, {pair.consumer} HTTP: live and on the bench"
             panels = [live.panel("live"), simulated.panel("bench")]
             figure = plots.overlay_figure(
                 title, panels, plots.Frame(*frame(live.scenario)), "achievable"
             )
-            name = file_name(f"{pair.law}-{pair.consumer}.png")
-            plots.save(figure, folder / name, f"{command(args)} (tpssim {VERSION})")
+            plots.save(figure, folder / picture["file"], f"{command(args)} (tpssim {VERSION})")
         write_json(folder / MARK, run_record(args, began, "live"))
     failed = [pair for pair in pairs if pair.complaints()]
     if args.json:

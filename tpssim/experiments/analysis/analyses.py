@@ -17,7 +17,7 @@ from tpssim.experiments.analysis.plants import Plant, plant_of
 from tpssim.experiments.analysis.rows import TOLERANCE, Picture, Row, Runs
 from tpssim.experiments.analysis.sawtooths import of_aimd, of_aimd_epoch
 from tpssim.metrics.measure import measure_phases
-from tpssim.output import tables
+from tpssim.output import records, tables
 from tpssim.scenarios.scenario import Scenario, frame
 from tpssim.simulation.resolve import ControllerLike, contender, scenario_named
 from tpssim.simulation.run import simulate
@@ -105,36 +105,20 @@ class Analysis(NamedTuple):
         """The quantities whose prediction applies, but is refuted by the simulation."""
         return [row.quantity for row in self.rows if row.refuted()]
 
-    def document(self) -> dict[str, Any]:
-        """The same for programs."""
-
-        def number(value: float) -> float | str | None:
-            return None if math.isnan(value) else value if math.isfinite(value) else str(value)
-
+    def record(self) -> records.AnalyseRecord:
+        """The same as plain data."""
         plant = self.plant
-        return {
-            "scenario": self.scenario.name,
-            "controller": self.controller,
-            "replications": self.replications,
-            "seed": self.seed,
-            "reason": self.reason,
-            "phase": None if plant is None else [plant.start, plant.end],
-            "capacity": None if plant is None else plant.capacity,
-            "tolerance": TOLERANCE,
-            "rows": [
-                {
-                    "quantity": row.quantity,
-                    "unit": row.unit,
-                    "predicted": number(row.predicted),
-                    "simulated": None if row.simulated is None else row.simulated._asdict(),
-                    "assumption": row.assumption,
-                    "applies": not row.refusal,
-                    "why_not": row.refusal,
-                    "refuted": row.refuted(),
-                }
-                for row in self.rows
-            ],
-        }
+        return records.AnalyseRecord(
+            scenario=self.scenario.name,
+            controller=self.controller,
+            replications=self.replications,
+            seed=self.seed,
+            reason=self.reason,
+            phase=None if plant is None else [plant.start, plant.end],
+            capacity=None if plant is None else plant.capacity,
+            tolerance=TOLERANCE,
+            rows=[row.part() for row in self.rows],
+        )
 
     def plot(self) -> Figure:
         """The simulated rate with predicted levels that apply; beside it the loop, if it is

@@ -10,6 +10,8 @@ from tpssim.core.statistics import Estimate, estimate
 from tpssim.core.types import record
 from tpssim.experiments.analysis.plants import Plant
 from tpssim.metrics.measure import measure
+from tpssim.output.records.parts import interval
+from tpssim.output.records.predictions import Prediction
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,6 +38,24 @@ class Row(NamedTuple):
     simulated: Estimate | None  #: over replications; None: nothing to simulate
     assumption: str
     refusal: str = ""  #: why it does not apply; "" if it does
+
+    def part(self) -> Prediction:
+        """As it stands in a record."""
+        value, found = self.predicted, self.simulated
+        return {
+            "quantity": self.quantity,
+            "unit": self.unit,
+            "predicted": None
+            if math.isnan(value)
+            else value
+            if math.isfinite(value)
+            else str(value),
+            "simulated": None if found is None else interval(found),
+            "assumption": self.assumption,
+            "applies": not self.refusal,
+            "why_not": self.refusal,
+            "refuted": self.refuted(),
+        }
 
     def refuted(self) -> str:
         """How the simulation contradicts a prediction that applies; "" if it does not.

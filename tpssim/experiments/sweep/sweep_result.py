@@ -19,10 +19,11 @@ from tpssim.core.errors import InputError, no_such
 from tpssim.core.statistics import Estimate, assumption, estimates, single
 from tpssim.core.types import record
 from tpssim.experiments.sweep import designs
-from tpssim.metrics.measure import ENDLESS, METRICS, long_phases
+from tpssim.metrics.measure import ENDLESS, METRICS, definitions, long_phases
 from tpssim.metrics.verdicts import majority
 from tpssim.output import tables
 from tpssim.output.cells import At, Cells, cells_of, levels, measured
+from tpssim.output.records import SweepRecord
 from tpssim.output.verdict_words import GROWING, WORDS, merit
 from tpssim.scenarios.scenario import achievable
 from tpssim.simulation.run import simulate
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from tpssim.experiments.sweep.designs import Factor, Point
+    from tpssim.output.records.searches import Curve
     from tpssim.scenarios.scenario import Scenario
     from tpssim.simulation.trace import Trace
 
@@ -144,6 +146,46 @@ class SweepResult(NamedTuple):
                 if name in ENDLESS:
                     found[f"{name}_never"] = int(never)
             yield found
+
+    def record(self) -> SweepRecord:
+        """All of it as plain data, with what theory says over the first two factors of a grid."""
+        return SweepRecord(
+            scenario=self.scenario.name,
+            controller=self.controller,
+            parameters=self.law._asdict(),
+            factors={factor.name: factor.unit for factor in self.factors},
+            replications=self.replications,
+            seed=self.seed,
+            seed_set=self.seed_set,
+            metrics=definitions(),
+            curves=self._curves(),
+            points=list(self.records()),
+            failures=[
+                {
+                    "point": list(failure.point),
+                    "type": failure.type,
+                    "message": failure.message,
+                    "traceback": "",  # places on this machine
+                }
+                for failure in self.failures
+            ],
+        )
+
+    def _curves(self) -> list[Curve]:
+        """The curves over the first two factors; of a sample, none."""
+        if len(self.factors) < 2 or not self.is_grid():
+            return []
+        x, y = self.names()[:2]
+        xs = list(dict.fromkeys(row.point[0] for row in self.rows))
+        return [
+            {"label": label, "x": across.tolist(), "y": up.tolist()}
+            for label, across, up in self.curves(x, y, xs)
+        ]
+
+    def is_grid(self) -> bool:
+        """Whether every value of a factor meets every value of the others."""
+        points = {row.point for row in self.rows}
+        return len(points) == math.prod(len(set(values)) for values in zip(*points, strict=True))
 
     def to_pandas(self) -> Any:
         """The table as a DataFrame (needs pandas)."""

@@ -28,6 +28,7 @@ from tpssim.core.errors import InputError, no_such
 from tpssim.core.types import record
 from tpssim.experiments import league
 from tpssim.metrics.measure import METRICS, frame_of
+from tpssim.output.records import searches as parts
 from tpssim.scenarios.scenario import Scenario
 
 PENALTY = 1e12
@@ -107,6 +108,10 @@ class Sense(NamedTuple):
     better: str  #: less or more
     start: float
     sign: float
+
+    def part(self) -> parts.Sense:
+        """As it stands in a record."""
+        return {"name": self.name, "better": self.better, "start": self.start, "sign": self.sign}
 
     def of(self, loss: float) -> float:
         """The value that is shown: `start + sign * loss`."""

@@ -18,6 +18,7 @@ import numpy as np
 from tpssim.core.errors import InputError
 from tpssim.core.types import record
 from tpssim.core.validation import FLAG, Range, ranges
+from tpssim.output.records import searches as parts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,6 +46,16 @@ class Axis(NamedTuple):
     high: float
     unit: str
     log: bool
+
+    def part(self) -> parts.Axis:
+        """As it stands in a record."""
+        return {
+            "name": self.name,
+            "low": self.low,
+            "high": self.high,
+            "unit": self.unit,
+            "log": self.log,
+        }
 
     def at(self, u: float) -> float:
         """The value at a share of the way, in four digits."""

@@ -15,6 +15,8 @@ import numpy as np
 from tpssim.core.statistics import CONFIDENCE, Estimate, estimate
 from tpssim.core.types import record
 from tpssim.metrics.measure import ENDLESS, METRICS
+from tpssim.output.records import searches as parts
+from tpssim.output.records.parts import interval
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -113,6 +115,18 @@ class Change(NamedTuple):
     difference: Estimate  #: tuned - default over these, with a simultaneous interval
     pairs: int  #: of runs in which both have the measure
     never: tuple[int, int]  #: in how many of these it is infinite: of the default, of the tuned
+
+    def part(self) -> parts.Change:
+        """As it stands in a record."""
+        return {
+            "scenario": self.scenario,
+            "measure": self.measure,
+            "default": self.default,
+            "tuned": self.tuned,
+            "difference": interval(self.difference),
+            "pairs": self.pairs,
+            "never": list(self.never),
+        }
 
 
 def changes(

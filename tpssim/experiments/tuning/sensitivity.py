@@ -21,6 +21,7 @@ from tpssim.experiments.tuning.objectives import PENALTY
 from tpssim.experiments.tuning.search import Bounds
 from tpssim.experiments.tuning.trials import Aim, Task, Trials
 from tpssim.output import tables
+from tpssim.output.records import searches as parts
 from tpssim.output.results_dir import plain
 from tpssim.scenarios.scenario import Scenario
 from tpssim.simulation.resolve import ControllerLike
@@ -93,17 +94,30 @@ class Sensitivity(NamedTuple):
             " be missing"
         )
 
-    def document(self) -> dict[str, Any]:
-        """All of it, for JSON."""
-        found = self._asdict()
-        for order in ("first", "total"):
-            rows = zip(self.names, found[order].tolist(), strict=True)
-            found[order] = {
-                name: {key: plain(x) for key, x in zip(("value", "low", "high"), row, strict=True)}
-                for name, row in rows
-            }
-        told = {"confidence": CONFIDENCE, "assumption": self.assumption()}
-        return {**found, "names": list(self.names), **told}
+    def record(self) -> parts.SensitivityPart:
+        """All of it, as a part of the record of a search."""
+        return {
+            "controller": self.controller,
+            "objective": self.objective,
+            "names": list(self.names),
+            "first": self._indices(self.first),
+            "total": self._indices(self.total),
+            "points": self.points,
+            "infeasible": self.infeasible,
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "deciding": self.deciding,
+            "base": self.base,
+            "confidence": CONFIDENCE,
+            "assumption": self.assumption(),
+        }
+
+    def _indices(self, found: Array) -> dict[str, parts.Index]:
+        """Each row by its parameter."""
+        return {
+            name: {"value": value, "low": plain(low), "high": plain(high)}
+            for name, (value, low, high) in zip(self.names, found.tolist(), strict=True)
+        }
 
     def plot(self) -> Figure:
         """Bars with their intervals."""

@@ -14,12 +14,15 @@ import numpy as np
 
 from tpssim.controllers import CONTROLLERS
 from tpssim.core.statistics import CONFIDENCE, Estimate, estimate
-from tpssim.core.types import VERSION, record
+from tpssim.core.types import record
 from tpssim.core.validation import FLAG, exact, ranges
 from tpssim.experiments.tuning.objectives import PENALTY, UNITS, Sense, sense
-from tpssim.metrics.measure import METRICS
+from tpssim.metrics.measure import METRICS, definitions
 from tpssim.metrics.verdicts import majority
 from tpssim.output import tables
+from tpssim.output.records import TuneRecord
+from tpssim.output.records import searches as parts
+from tpssim.output.records.parts import interval
 from tpssim.output.verdict_words import WORDS
 
 if TYPE_CHECKING:
@@ -77,6 +80,11 @@ class Outcome(NamedTuple):
         )
         measures = {name: estimate(column) for name, column in zip(METRICS, values.T, strict=True)}
         return Outcome(scenario, word, share, measures)
+
+    def part(self) -> parts.Outcome:
+        """As it stands in a record."""
+        measures = {name: interval(e) for name, e in self.measures.items()}
+        return {"verdict": self.verdict, "share": self.share, "measures": measures}
 
 
 @record
@@ -218,65 +226,58 @@ class TuneResult(NamedTuple):
             [{k: math.nan if v is None else v for k, v in r.items()} for r in self.records()]
         )
 
-    def document(self) -> dict[str, Any]:
-        """Everything but the settings that were tried, for JSON."""
-        choice = self.choice
-        return {
-            "tpssim": VERSION,
-            "controller": self.controller,
-            "best": self.spec(),
-            "line": self.line(),
-            "parameters": self.best._asdict(),
-            "default_parameters": self.given._asdict(),
-            "searched": [axis._asdict() for axis in self.axes],
-            "at_edges": self.at_edges(),
-            "scenarios": [scenario.name for scenario in self.scenarios],
-            "objectives": [
+    def record(self) -> TuneRecord:
+        """Everything but the settings that were tried, as plain data."""
+        return TuneRecord(
+            controller=self.controller,
+            best=self.spec(),
+            line=self.line(),
+            parameters=self.best._asdict(),
+            default_parameters=self.given._asdict(),
+            searched=[axis.part() for axis in self.axes],
+            at_edges=self.at_edges(),
+            scenarios=[scenario.name for scenario in self.scenarios],
+            objectives=[
                 {
                     "name": aim.name,
                     "formula": aim.formula,
-                    "sense": sense(aim.name, aim.formula)._asdict(),
+                    "sense": sense(aim.name, aim.formula).part(),
                 }
                 for aim in self.objectives
             ],
-            "robust": self.robust,
-            "replications": self.replications,
-            "seed": self.seed,
-            "budget": self.budget,
-            "settings": len(self.tried),
-            "infeasible": sum(bool(row.infeasible) for row in self.tried),
-            "runs": self.runs,
-            "default": [e._asdict() for e in self.default],
-            "tuned": [e._asdict() for e in self.tuned],
-            "gain": [e._asdict() for e in self.gain],
-            "judgements": self.judgements(),
-            "keeps_default": self.keeps_default(),
-            "search_said": list(self.winner.losses) if not self.winner.infeasible else None,
-            "optimism": list(self.optimism()),
-            "confidence": CONFIDENCE,
-            "within": None if choice is None else choice.within,
-            "finalists": [
-                {
-                    "parameters": dict(zip([a.name for a in self.axes], one.point, strict=True)),
-                    "search": list(one.search) if max(one.search) < PENALTY else None,
-                    "fresh": [e._asdict() for e in one.fresh],
-                    "fresh_replications": one.met,
-                    "standing": one.standing,
-                }
-                for one in self.finalists
+            robust=self.robust,
+            replications=self.replications,
+            seed=self.seed,
+            budget=self.budget,
+            settings=len(self.tried),
+            infeasible=sum(bool(row.infeasible) for row in self.tried),
+            runs=self.runs,
+            default=list(map(interval, self.default)),
+            tuned=list(map(interval, self.tuned)),
+            gain=list(map(interval, self.gain)),
+            judgements=self.judgements(),
+            keeps_default=self.keeps_default(),
+            search_said=list(self.winner.losses) if not self.winner.infeasible else None,
+            optimism=list(self.optimism()),
+            confidence=CONFIDENCE,
+            within=None if self.choice is None else self.choice.within,
+            finalists=[self._finalist(one) for one in self.finalists],
+            scenario_outcomes=[
+                {"scenario": before.scenario, "default": before.part(), "tuned": after.part()}
+                for before, after in self.outcomes
             ],
-            "scenario_outcomes": [
-                {
-                    "scenario": pair[0].scenario,
-                    **{
-                        name: _outcome(one)
-                        for name, one in zip(("default", "tuned"), pair, strict=True)
-                    },
-                }
-                for pair in self.outcomes
-            ],
-            "worse": [_change(change) for change in self.worse],
-            "better": [_change(change) for change in self.better],
+            worse=[change.part() for change in self.worse],
+            better=[change.part() for change in self.better],
+            definitions=definitions(),
+        )
+
+    def _finalist(self, one: Finalist) -> parts.Finalist:
+        return {
+            "parameters": dict(zip([a.name for a in self.axes], one.point, strict=True)),
+            "search": list(one.search) if max(one.search) < PENALTY else None,
+            "fresh": list(map(interval, one.fresh)),
+            "fresh_replications": one.met,
+            "standing": one.standing,
         }
 
     def plot_convergence(self) -> Figure:
@@ -369,15 +370,3 @@ def judgement(gain: Estimate) -> str:
     if gain.low is not None and gain.low > 0.0:
         return "better"
     return "worse" if gain.high is not None and gain.high < 0.0 else "not certain"
-
-
-def _outcome(one: Outcome) -> dict[str, Any]:
-    return {
-        "verdict": one.verdict,
-        "share": one.share,
-        "measures": {name: e._asdict() for name, e in one.measures.items()},
-    }
-
-
-def _change(change: Change) -> dict[str, Any]:
-    return {**change._asdict(), "difference": change.difference._asdict()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tpssim.output import tables
@@ -26,7 +26,9 @@ from tpssim.output.html.markup import (
 )
 from tpssim.output.html.reading import Result
 from tpssim.output.pictures import read_picture
-from tpssim.output.results_dir import file_name
+from tpssim.output.records import CompareRecord
+from tpssim.output.records.comparisons import Arena
+from tpssim.output.records.parts import Figure
 from tpssim.output.verdict_words import WORDS
 
 #: Measures that stand in the first table of a scenario: their name there, scale, digits.
@@ -76,8 +78,13 @@ def _by_word(words: Mapping[str, str]) -> str:
     return f'<ul class="words">{"".join(parts)}</ul>'
 
 
-def compare(result: Result, progress: Progress) -> Iterator[str]:
-    arenas = result.summary["scenarios"]
+def compare(result: Result[CompareRecord], progress: Progress) -> Iterator[str]:
+    arenas = result.record.scenarios
+    figures = {
+        figure.get("scenario"): figure
+        for figure in result.record.figures
+        if figure["name"] == "rates"
+    }
     labels = list(dict.fromkeys(label for arena in arenas.values() for label in arena["throttles"]))
     if len(arenas) > 1:  # a single one's own section begins with the verdicts
         yield section("At a glance", _matrix(arenas, labels))
@@ -85,15 +92,16 @@ def compare(result: Result, progress: Progress) -> Iterator[str]:
     total, done = sum(len(arena["throttles"]) for arena in arenas.values()), 0
     for name, arena in arenas.items():
         panels = []
-        pictures = _pictures(result, name, arena["throttles"])
+        figure = figures.get(name)
+        pictures = {} if figure is None else _pictures(result, figure)
         top = drawings.shared_top([*pictures.values()])
         for label, cell in arena["throttles"].items():
             panels.append(_panel(pictures, top, name, label, cell))
             done += 1
             progress(done, total)
         limited = any(run.limited() for run, _, _ in pictures.values())
-        yield section(name, _scenario(result, name, arena, panels, limited))
-    if twins := result.summary.get("twins"):
+        yield section(name, _scenario(result, name, arena, panels, limited, figure))
+    if twins := result.record.twins:
         told = "".join(
             f"<li>{text(t['printed'])} and {text(t['law'])}: the same trajectory to the bit in "
             f"{t['equal']} of {t['runs']} runs ({t['calls']:,} calls)</li>"
@@ -134,12 +142,10 @@ def _matrix(arenas: Mapping[str, Any], labels: Sequence[str]) -> str:
     return (lead if most else "") + table(columns, rows, "verdicts", "matrix")
 
 
-def _pictures(result: Result, scenario: str, labels: Iterable[str]) -> dict[str, drawings.Picture]:
+def _pictures(result: Result[CompareRecord], figure: Figure) -> dict[str, drawings.Picture]:
     """The first run of each throttle whose trace is there."""
-    folder = result.folder / "traces"
-    found = {
-        label: read_picture(folder / f"{file_name(scenario, label, '0')}.npz") for label in labels
-    }
+    files = figure.get("traces", {})
+    found = {label: read_picture(result.folder / file) for label, file in files.items()}
     return {label: picture for label, picture in found.items() if picture is not None}
 
 
@@ -163,15 +169,21 @@ def _panel(
 
 
 def _scenario(
-    result: Result, name: str, arena: Mapping[str, Any], panels: Sequence[str], limited: bool
+    result: Result[CompareRecord],
+    name: str,
+    arena: Arena,
+    panels: Sequence[str],
+    limited: bool,
+    figure: Figure | None,
 ) -> str:
-    definitions = result.definitions()
-    cells: Mapping[str, Any] = arena["throttles"]
+    definitions = result.record.defined()
+    cells = arena["throttles"]
     wanted = f"wanted {arena['target']:g}/s for {arena['duration']:g} s"
     lead = (
         f"<p>{text(arena['summary'])}<br>{wanted}</p>" if arena["summary"] else f"<p>{wanted}</p>"
     )
     shown = {**SHOWN, **(SHARED if len(arena["producers"]) > 1 else {})}
+    shown = {metric: how for metric, how in shown.items() if metric in definitions}
     columns = [
         Column("throttle"),
         Column("verdict", "what the majority of the runs came to, and how many of them"),
@@ -190,12 +202,12 @@ def _scenario(
         ]
         for label, cell in cells.items()
     ]
-    png = result.folder / f"{file_name(name)}.png"
+    png = None if figure is None else result.folder / figure["file"]
     if all(panels):
         pictures = drawings.legend(len(arena["producers"]), limited) + drawings.figures(
             panels, "panels"
         )
-    elif png.is_file():
+    elif png is not None and png.is_file():
         pictures = drawings.figure(drawings.embedded(png, f"{name}: rates over time"), "", "wide")
     else:
         pictures = "<p>No traces and no picture are in the folder.</p>"
@@ -233,7 +245,7 @@ def _scenario(
         )
         for label, cell in cells.items()
     ]
-    plant = {k: v for k, v in arena.items() if k not in ("throttles", "summary")}
+    plant = {k: v for k, v in arena.items() if k not in ("throttles", "summary", "variant_of")}
     return "\n".join(
         (
             lead,
@@ -256,19 +268,19 @@ def _steady(phases: Sequence[Mapping[str, Any]]) -> Cell:
     )
 
 
-def _late(result: Result, arenas: Mapping[str, Any]) -> Iterator[str]:
+def _late(result: Result[CompareRecord], arenas: Mapping[str, Arena]) -> Iterator[str]:
     """Scenarios that differ in the late policy alone, beside one another."""
-    definitions = result.definitions()
-    groups: dict[str, list[Mapping[str, Any]]] = {}
-    for name, arena in arenas.items():
-        base, late, _ = name.partition(" late=")
-        if late:
-            groups.setdefault(base, []).append(arena)
+    definitions = result.record.defined()
+    late = {metric: how for metric, how in LATE.items() if metric in definitions}
+    groups: dict[str, list[Arena]] = {}
+    for arena in arenas.values():
+        if arena["variant_of"]:
+            groups.setdefault(arena["variant_of"], []).append(arena)
     for base, variants in groups.items():
         columns = [
             Column("throttle"),
             Column("late", "what becomes of missed slots"),
-            *(Column(head, about(metric, definitions)) for metric, (head, _, _) in LATE.items()),
+            *(Column(head, about(metric, definitions)) for metric, (head, _, _) in late.items()),
         ]
         rows = [
             [
@@ -276,11 +288,12 @@ def _late(result: Result, arenas: Mapping[str, Any]) -> Iterator[str]:
                 Cell(text(arena["late"]), arena["late"]),
                 *(
                     estimate(arena["throttles"][label]["metrics"][m], scale, digits)
-                    for m, (_, scale, digits) in LATE.items()
+                    for m, (_, scale, digits) in late.items()
                 ),
             ]
             for label in variants[0]["throttles"]
             for arena in variants
+            if label in arena["throttles"]
         ]
         yield section(
             f"{base}: what becomes of missed slots", table(columns, rows, f"{base}: late policies")

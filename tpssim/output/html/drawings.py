@@ -18,6 +18,8 @@ from tpssim.output import plots
 from tpssim.output.cells import At, cells_of, measured
 from tpssim.output.html.markup import text
 from tpssim.output.plots.common import BLUE, ORANGE, PRODUCERS, PURPLE
+from tpssim.output.records import SweepRecord
+from tpssim.output.records.parts import Definition, Figure
 from tpssim.output.verdict_words import WORDS
 
 #: Colours that change with the scheme of the page; the others are legible on light and dark.
@@ -32,7 +34,7 @@ SCHEME = {
 }
 
 
-Definitions = Mapping[str, Mapping[str, str]]
+Definitions = Mapping[str, Definition]
 
 
 def inline(drawing: str, label: str) -> str:
@@ -147,14 +149,23 @@ def _label(measure: str, definitions: Definitions) -> str:
     return f"{measure} ({definitions[measure]['unit']})"
 
 
-def heat(summary: Mapping[str, Any], measure: str, definitions: Definitions) -> str:
-    """A measure, or `verdict`, over the two factors of a grid; empty where the points alone cannot
-    tell.
-    """
-    points, factors = summary["points"], summary["factors"]
-    if len(factors) != 2 or not (measure in definitions or measure == "verdict"):
+def of_sweep(summary: SweepRecord, figure: Figure) -> str:
+    """A picture of a sweep, drawn again from its points; empty where these alone cannot tell."""
+    measure, definitions = figure.get("measure", ""), summary.defined()
+    if figure["name"] == "heat map" and (measure in definitions or measure == "verdict"):
+        return _heat(summary, measure, figure.get("factors", []))
+    over = figure.get("over", "")
+    if figure["name"] == "line" and measure in definitions:
+        return _line(summary, measure, over) if over in {*summary.factors, *definitions} else ""
+    return ""
+
+
+def _heat(summary: SweepRecord, measure: str, over: Sequence[str]) -> str:
+    """A measure, or `verdict`, over the two factors of a grid."""
+    points, factors, definitions = summary.points, summary.factors, summary.defined()
+    if len(factors) != 2 or sorted(over) != sorted(factors):
         return ""
-    x, y = factors
+    x, y = over
     words = ["failed", *WORDS]
     every = [
         (
@@ -171,11 +182,11 @@ def heat(summary: Mapping[str, Any], measure: str, definitions: Definitions) -> 
     cells = cells_of(every)
     if cells is None:
         return ""  # a sample, which lies on no grid
-    curves = [(c["label"], np.array(c["x"]), np.array(c["y"])) for c in summary.get("curves", ())]
-    law = summary["parameters"]
+    curves = [(c["label"], np.array(c["x"]), np.array(c["y"])) for c in summary.curves]
+    law = summary.parameters
     mark = (law[x], law[y]) if x in law and y in law else None
     axes = (_axis(x, factors), _axis(y, factors))
-    title = f"{summary['controller']} on {summary['scenario']}: {measure.replace('_', ' ')}"
+    title = f"{summary.controller} on {summary.scenario}: {measure.replace('_', ' ')}"
     shown = ("", axes, cells.xs, cells.ys, cells.worst())
     figure = (
         plots.heat_figure(*shown, "", curves, mark, words)
@@ -192,44 +203,27 @@ def heat(summary: Mapping[str, Any], measure: str, definitions: Definitions) -> 
     return inline(plots.svg(figure), title)
 
 
-def _at(summary: Mapping[str, Any], point: Mapping[str, Any], measure: str, x: Any = "") -> At:
-    """A measure at a point of a sweep; earlier versions did not write how many runs have it."""
-    runs, value, high = summary["replications"], point[measure], point[f"{measure}_high"]
-    never = point.get(f"{measure}_never", 0)
-    n = point.get(f"{measure}_n", 0 if value is None else runs - never)
+def _at(summary: SweepRecord, point: Mapping[str, Any], measure: str, x: Any = "") -> At:
+    """A measure at a point of a sweep."""
+    value, high = point[measure], point[f"{measure}_high"]
     half = math.nan if None in (value, high) else high - value
-    return measured(value, half, runs, n, never, x)
+    n, never = point[f"{measure}_n"], point.get(f"{measure}_never", 0)
+    return measured(value, half, summary.replications, n, never, x)
 
 
-def _lines(factors: Mapping[str, str], definitions: Definitions) -> dict[str, tuple[str, str]]:
-    """The measure and what it is drawn over, by the name of the picture."""
-    first = next(iter(factors))
-    pairs = {f"{m}_{x}": (m, x) for m in definitions for x in (*factors, *definitions)}
-    return pairs | {measure: (measure, first) for measure in definitions}
-
-
-def caption(picture: str, factors: Mapping[str, str], definitions: Definitions) -> str:
+def caption(figure: Figure, summary: SweepRecord) -> str:
     """What a picture of a sweep shows."""
-    measure = picture.removeprefix("heatmap-")
+    measure = figure.get("measure", figure["name"])
     if measure == "verdict":
         return "verdict: what the majority of the runs at a point came to"
-    over = ""
-    if measure == picture and picture in (known := _lines(factors, definitions)):
-        measure, x = known[picture]
-        over = f" over {x}"
-    told = definitions.get(measure, {}).get("definition", "")
-    return f"{measure}{over}{told and ': '}{told}"
+    over = f" over {figure['over']}" if "over" in figure else ""
+    known = summary.defined().get(measure)
+    return f"{measure}{over}" + (f": {known['definition']}" if known else "")
 
 
-def line(summary: Mapping[str, Any], picture: str, definitions: Definitions) -> str:
-    """The picture MEASURE or MEASURE_X of a sweep; empty if it is not one of measures and
-    factors.
-    """
-    points, factors = summary["points"], summary["factors"]
-    known = _lines(factors, definitions)
-    if picture not in known:
-        return ""
-    measure, x = known[picture]
+def _line(summary: SweepRecord, measure: str, x: str) -> str:
+    """A measure over a factor or another measure."""
+    points, factors, definitions = summary.points, summary.factors, summary.defined()
     across = [_at(summary, point, x).worst() if x in definitions else point[x] for point in points]
     rows = [
         _at(summary, point, measure, place) for point, place in zip(points, across, strict=True)

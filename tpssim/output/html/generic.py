@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tpssim.core.statistics import Estimate
-from tpssim.output.html.checking import wrong
 from tpssim.output.html.markup import (
     WORD_MEANINGS,
     Cell,
@@ -21,9 +20,10 @@ from tpssim.output.html.markup import (
     table,
     text,
 )
-from tpssim.output.html.shapes import Interval
+from tpssim.output.records.checks import fault
+from tpssim.output.records.parts import Interval
 
-Definitions = Mapping[str, Mapping[str, str]]
+Definitions = Mapping[str, Mapping[str, Any]]
 
 
 def _flat(value: Any, depth: int = 0) -> bool:
@@ -40,7 +40,7 @@ def _estimate(value: Any) -> bool:
     return (
         isinstance(value, Mapping)
         and value.keys() == set(Estimate._fields)
-        and not wrong(value, Interval, "")
+        and not fault(value, Interval, "")
     )
 
 

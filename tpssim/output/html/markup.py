@@ -52,7 +52,7 @@ def text(value: object) -> str:
     return html.escape(str(value))
 
 
-def about(name: str, definitions: Mapping[str, Mapping[str, str]]) -> str:
+def about(name: str, definitions: Mapping[str, Mapping[str, Any]]) -> str:
     """The definition of a measure in a line; empty if there is none."""
     known = definitions.get(name)
     return f"{name} ({known.get('unit', '')}): {known['definition']}" if known else ""
@@ -172,7 +172,7 @@ def estimate(value: Mapping[str, Any], scale: float = 1.0, digits: int | None = 
     return Cell(f"{shown} <small>±{half}</small>" if plus else shown, key)
 
 
-def measures(values: Mapping[str, Any], definitions: Mapping[str, Mapping[str, str]]) -> str:
+def measures(values: Mapping[str, Any], definitions: Mapping[str, Mapping[str, Any]]) -> str:
     """A row for each measure of one run, with its definition."""
     rows = []
     for name, value in values.items():

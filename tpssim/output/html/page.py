@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from importlib.resources import files
 from pathlib import Path
 from string import Template
+from typing import Any
 
 from tpssim.core.statistics import EACH, assumption
 from tpssim.output.html import sections
@@ -14,7 +16,19 @@ from tpssim.output.html.generic import generic
 from tpssim.output.html.markup import WORD_MEANINGS, badge, section, text
 from tpssim.output.html.ranked import BEHIND
 from tpssim.output.html.reading import Result, read_result
-from tpssim.output.html.tuned import MEASURES
+from tpssim.output.records import (
+    AnalyseRecord,
+    CompareRecord,
+    LeagueRecord,
+    LiveRecord,
+    Record,
+    ReplayRecord,
+    SimulateRecord,
+    SweepRecord,
+    TuneRecord,
+)
+
+Section = Callable[[Result[Any], Progress], Iterable[str]]
 
 
 def _silent(done: int, total: int) -> None:
@@ -28,15 +42,16 @@ def page(folder: Path, progress: Progress = _silent) -> str:
     are drawn.
     """
     result = read_result(folder)
-    kind = sections.KINDS.get(result.verb, sections.other)
-    body = [*kind(result, progress), _definitions(result), _provenance(result)]
+    kind = result.record.kind
+    show: Section = sections.KINDS.get(kind, sections.other)
+    body = [*show(result, progress), _definitions(result.record), _provenance(result)]
     nav = re.findall(r'<section id="([^"]+)"><h2>(.*?)</h2>', "\n".join(body))
     room = files("tpssim.output.html")
     template = Template(room.joinpath("page.html").read_text(encoding="utf-8"))
     return template.substitute(
-        title=text(f"tpssim {result.verb}: {_heading(result)}"),
+        title=text(f"tpssim {kind}: {_heading(result)}"),
         heading=text(_heading(result)),
-        verb=text(result.verb),
+        verb=text(kind),
         made=_made(result),
         command=text(result.run["command"]),
         nav="".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in nav),
@@ -46,61 +61,58 @@ def page(folder: Path, progress: Progress = _silent) -> str:
     )
 
 
-def _heading(result: Result) -> str:
-    summary = result.summary
-    if result.verb == "compare":
-        arenas = summary["scenarios"]
-        throttles = {label for arena in arenas.values() for label in arena["throttles"]}
-        where = next(iter(arenas)) if len(arenas) == 1 else f"{len(arenas)} scenarios"
-        return f"{len(throttles)} throttle{'s' if len(throttles) > 1 else ''} on {where}"
-    if result.verb == "league":
-        return (
-            f"{len(summary['standings'])} throttles on {len(summary['halves'])} scenarios, ranked"
-        )
-    if result.verb == "tune":
-        names = summary["scenarios"]
-        return (
-            f"{summary['controller']} tuned on"
-            f" {names[0] if len(names) == 1 else f'{len(names)} scenarios'}"
-        )
-    if result.verb == "replay":
-        rivals = len(summary["numbers"]) - 2  # beside the recorded law, live and simulated
-        return f"{summary['recording']['controller']}, live, decided again" + (
-            f"; and what {rivals} other law{'s' if rivals > 1 else ''} would have done"
-            if rivals > 0
-            else ""
-        )
-    if isinstance(summary.get("controller"), str):
-        where = (
-            f" on {summary['scenario']}" if isinstance(summary.get("scenario"), str) else ", live"
-        )
-        return f"{summary['controller']}{where}"
+def _heading(result: Result[Record]) -> str:
+    match result.record:
+        case CompareRecord(scenarios=arenas):
+            throttles = {label for arena in arenas.values() for label in arena["throttles"]}
+            where = next(iter(arenas)) if len(arenas) == 1 else f"{len(arenas)} scenarios"
+            return f"{len(throttles)} throttle{'s' if len(throttles) > 1 else ''} on {where}"
+        case LeagueRecord(standings=standings, halves=halves):
+            return f"{len(standings)} throttles on {len(halves)} scenarios, ranked"
+        case TuneRecord(controller=law, scenarios=names):
+            return f"{law} tuned on {names[0] if len(names) == 1 else f'{len(names)} scenarios'}"
+        case ReplayRecord(recording=recording, numbers=numbers):
+            rivals = len(numbers) - 2  # beside the recorded law, live and simulated
+            return f"{recording['controller']}, live, decided again" + (
+                f"; and what {rivals} other law{'s' if rivals > 1 else ''} would have done"
+                if rivals > 0
+                else ""
+            )
+        case (
+            SimulateRecord(controller=law, scenario=scenario)
+            | SweepRecord(controller=law, scenario=scenario)
+            | AnalyseRecord(controller=law, scenario=scenario)
+        ):
+            return f"{law} on {scenario}"
+        case LiveRecord(controller=law):
+            return f"{law}, live"
     return result.folder.resolve().name
 
 
-def _made(result: Result) -> str:
-    summary, run = result.summary, result.run
+def _made(result: Result[Record]) -> str:
+    record, run = result.record, result.run
     parts = [f"made {run.get('made', '')} by tpssim {run['tpssim']}"]
-    if isinstance(summary.get("replications"), int):
-        parts.append(f"{summary['replications']} replications each")
-        if result.verb in ("compare", "league", "sweep"):
-            parts.append(f"±: {assumption(summary['replications'])}")
-        if result.verb == "league":
-            parts.append(f"± of what is behind the first: {BEHIND}")
-    if result.verb == "tune":
+    if isinstance(record, CompareRecord | LeagueRecord | SweepRecord | TuneRecord | AnalyseRecord):
+        parts.append(f"{record.replications} replications each")
+    if isinstance(record, CompareRecord | LeagueRecord | SweepRecord):
+        parts.append(f"±: {assumption(record.replications)}")
+    if isinstance(record, LeagueRecord):
+        parts.append(f"± of what is behind the first: {BEHIND}")
+    if isinstance(record, TuneRecord):
         parts.append(f"±: {100.0 * EACH:.4g} % for the median of fresh runs, however they spread")
     return text("; ".join(parts))
 
 
-def _definitions(result: Result) -> str:
-    """Every word and every number of the page; folded, for a long list."""
+def _definitions(record: Record) -> str:
+    """Every word of the page, and every number that has no definition beside it."""
     parts = []
-    if result.verb in ("compare", "league", "sweep", "simulate", "tune"):
+    if record.kind in ("compare", "league", "sweep", "simulate", "tune"):
         words = "".join(
             f"<dt>{badge(word)}</dt><dd>{text(told)}</dd>" for word, told in WORD_MEANINGS.items()
         )
         parts.append(f'<h3>Verdicts</h3><dl class="told">{words}</dl>')
-    if known := MEASURES if result.verb == "tune" else result.definitions():
+    known = {} if record.kind in ("simulate", "replay") else record.defined()
+    if known:
         rows = "".join(
             f"<dt>{text(name)}"
             f" <small>{text(told.get('unit', ''))}</small></dt><dd>{text(told['definition'])}"
@@ -112,10 +124,12 @@ def _definitions(result: Result) -> str:
     return section("Definitions", "\n".join(parts)) if parts else ""
 
 
-def _provenance(result: Result) -> str:
+def _provenance(result: Result[Record]) -> str:
     """What made the numbers, and how to make them again."""
     known = {
-        k: v for k, v in result.summary.items() if not isinstance(v, dict | list) and k != "command"
+        k: v
+        for k, v in result.record.to_dict().items()
+        if not isinstance(v, dict | list) and k not in ("kind", "command")
     }
     run = {k: v for k, v in result.run.items() if k not in ("command", "files")}
     command = f'<pre class="command"><code>{text(result.run["command"])}</code></pre>'

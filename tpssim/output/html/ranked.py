@@ -19,34 +19,38 @@ from tpssim.output.html.markup import (
     verdict,
 )
 from tpssim.output.html.reading import Result
+from tpssim.output.records import LeagueRecord
+from tpssim.output.records.comparisons import Standing
 
 Progress = Callable[[int, int], None]
 
 BEHIND = f"{CONFIDENCE:.0%} for all of a table together"  # which no single ± of the page is
 
 
-def league(result: Result, progress: Progress) -> Iterator[str]:
+def league(result: Result[LeagueRecord], progress: Progress) -> Iterator[str]:
     """The standings, the matrix of throttle by scenario, and every cell of it."""
-    summary = result.summary
-    first = summary["standings"][0]
+    summary = result.record
+    first = summary.standings[0]
     lead = (
-        f"<p>First of {len(summary['standings'])}: <b>{text(first['throttle'])}</b>, a score of "
+        f"<p>First of {len(summary.standings)}: <b>{text(first['throttle'])}</b>, a score of "
         f"{estimate(first['score'], 1.0, 3).shown} on {first['scenarios']} scenarios, those "
         "where its valve acts.</p>"
     )
-    yield section("At a glance", lead + _standings(summary, summary["standings"], "standings"))
-    path = result.folder / "league.png"
-    if path.is_file():
+    yield section("At a glance", lead + _standings(summary, summary.standings, "standings"))
+    for path in (result.folder / figure["file"] for figure in summary.figures):
+        if not path.is_file():
+            continue
         drawn = drawings.embedded(path, "score and verdict of every throttle on every scenario")
         yield section("Matrix", drawings.figure(drawn, "", "wide"))
     progress(1, 1)
-    yield section("Held-out scenarios alone", _standings(summary, summary["held_out"], "held out"))
+    if summary.held_out:
+        yield section("Held-out scenarios alone", _standings(summary, summary.held_out, "held out"))
     yield section("Every throttle on every scenario", _cells(summary))
 
 
-def _standings(summary: Mapping[str, Any], rows: list[Mapping[str, Any]], label: str) -> str:
-    parts = summary["parts"]
-    halves = list(dict.fromkeys(summary["halves"].values()))
+def _standings(summary: LeagueRecord, rows: list[Standing], label: str) -> str:
+    parts = summary.parts
+    halves = list(dict.fromkeys(summary.halves.values()))
     columns = [
         Column("throttle"),
         Column("rank"),
@@ -79,11 +83,12 @@ def _standings(summary: Mapping[str, Any], rows: list[Mapping[str, Any]], label:
     )
 
 
-def _cells(summary: Mapping[str, Any]) -> str:
-    names = [*summary["parts"]]
+def _cells(summary: LeagueRecord) -> str:
+    names = [*summary.parts]
     columns = [
         Column(head) for head in ("scenario", "half", "throttle", "verdict", "score", *names)
     ]
+    cells: list[Mapping[str, Any]] = [*summary.cells]
     rows = [
         [
             name_cell(row["scenario"]),
@@ -92,7 +97,7 @@ def _cells(summary: Mapping[str, Any]) -> str:
             verdict(row["verdict"], "", ""),
             *(_score(row[name]) for name in ("score", *names)),
         ]
-        for row in summary["cells"]
+        for row in cells
     ]
     return table(columns, rows, "cells", "tall")
 

@@ -19,7 +19,7 @@ from tpssim.output.html.markup import (
     text,
 )
 from tpssim.output.html.reading import Result
-from tpssim.output.meanings import MEANINGS
+from tpssim.output.records import ReplayRecord
 
 #: The numbers of a law: their name here, scale, unit, definition.
 NUMBERS = {
@@ -46,41 +46,39 @@ CAVEAT = (
 )
 
 
-def replay(result: Result, progress: Progress) -> Iterator[str]:
-    summary = result.summary
-    recording: Mapping[str, Any] = summary["recording"]
-    decided = f"<b>{summary['decisions']:,} decisions, all as recorded, to the bit</b>"
-    if summary["difference"]:
-        decided = f"<b>not as recorded</b>: {text(summary['difference'])}"
+def replay(result: Result[ReplayRecord], progress: Progress) -> Iterator[str]:
+    summary = result.record
+    recording = summary.recording
+    decided = f"<b>{summary.decisions:,} decisions, all as recorded, to the bit</b>"
+    if summary.difference:
+        decided = f"<b>not as recorded</b>: {text(summary.difference)}"
     given = ", ".join(f"{name}={value:g}" for name, value in recording["parameters"].items())
     told = [
         ("decided again", decided),
         ("law", text(recording["controller"])),
         ("its parameters", text(given or "none")),
-        ("calls", text(summary["calls"])),
-        ("recording", "complete" if summary["complete"] else "cut off before the end of the run"),
+        ("calls", text(summary.calls)),
+        ("recording", "complete" if summary.complete else "cut off before the end of the run"),
     ]
-    laws = _laws(summary["numbers"])
-    if flattered := summary["flattered"]:
+    laws = _laws(summary.numbers)
+    if flattered := summary.flattered:
         names = text(", ".join(flattered))
         laws += (
             f"<p><b>{names}</b>: more than was recorded, of calls that overlapped. Do not rely on"
             " it.</p>"
         )
-    without = f"<p>{text(summary['without'])}</p>" if summary["without"] else ""
+    without = f"<p>{text(summary.without)}</p>" if summary.without else ""
     yield section("At a glance", facts(told) + laws + f"<p>{CAVEAT}</p>{without}")
-    picture = result.folder / "replay.png"
-    if picture.is_file():
+    for picture in (result.folder / figure["file"] for figure in summary.figures):
+        if not picture.is_file():
+            continue
         label = "commanded and delivered rate over time: live, and what each law would have done"
         yield section(
             "Rates", drawings.figure(drawings.embedded(picture, label), text(label), "wide")
         )
     progress(1, 1)
-    if live := {k: v for k, v in summary["report"].items() if k in MEANINGS}:
-        known = {
-            name: {"unit": unit, "definition": told} for name, (unit, told) in MEANINGS.items()
-        }
-        yield section("The live run in numbers", measures(live, known))
+    if live := {k: v for k, v in summary.report.items() if k in summary.definitions}:
+        yield section("The live run in numbers", measures(live, summary.definitions))
 
 
 def _laws(numbers: Mapping[str, Mapping[str, Any]]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from tpssim.output.html import drawings
@@ -32,12 +33,14 @@ from tpssim.output.html.reading import Result
 from tpssim.output.html.replayed import replay
 from tpssim.output.html.tuned import tune
 from tpssim.output.pictures import read_picture
+from tpssim.output.records import LiveRecord, Record, SimulateRecord, SweepRecord
+from tpssim.output.records.parts import Figure
 from tpssim.output.verdict_words import GROWING, WORDS, merit
 
 
-def sweep(result: Result, progress: Progress) -> Iterator[str]:
-    summary, definitions = result.summary, result.definitions()
-    points, factors = summary["points"], summary["factors"]
+def sweep(result: Result[SweepRecord], progress: Progress) -> Iterator[str]:
+    summary = result.record
+    points, factors = summary.points, summary.factors
     words = Counter(point["verdict"] for point in points)
     count = "".join(
         f"<li>{badge(word)} at {words[word]} of {len(points)} points</li>"
@@ -46,8 +49,8 @@ def sweep(result: Result, progress: Progress) -> Iterator[str]:
     )
     calls = sum(point["calls"] for point in points)
     lead = (
-        f"<p><b>{text(summary['controller'])}</b> on <b>{text(summary['scenario'])}</b>:"
-        f" {len(points)} points of {text(' x '.join(factors))}, {summary['replications']}"
+        f"<p><b>{text(summary.controller)}</b> on <b>{text(summary.scenario)}</b>:"
+        f" {len(points)} points of {text(' x '.join(factors))}, {summary.replications}"
         f" replications each, {calls:,} calls.</p>"
     )
     best = min(points, key=_merit)
@@ -62,25 +65,26 @@ def sweep(result: Result, progress: Progress) -> Iterator[str]:
     yield section("At a glance", f'{lead}<ul class="words">{count}</ul>')
     drawn = []
     pictures = sorted(
-        (path for path in result.folder.glob("*.png") if path.is_file()),
-        key=lambda path: (path.stem != "heatmap-verdict", path.stem),
+        summary.figures, key=lambda figure: (figure.get("measure") != "verdict", figure["file"])
     )
-    for done, path in enumerate(pictures, start=1):
-        heat = path.stem.removeprefix("heatmap-")
-        found = (
-            drawings.heat(summary, heat, definitions)
-            if heat != path.stem
-            else drawings.line(summary, path.stem, definitions)
-        )
-        caption = text(drawings.caption(path.stem, factors, definitions))
-        drawn.append(drawings.figure(found or drawings.embedded(path, path.stem), caption, "wide"))
+    for done, figure in enumerate(pictures, start=1):
+        found = drawings.of_sweep(summary, figure) or _embedded(result, figure)
+        if found:
+            caption = text(drawings.caption(figure, summary))
+            drawn.append(drawings.figure(found, caption, "wide"))
         progress(done, len(pictures))
     if drawn:
         yield section("Pictures", drawings.figures(drawn, "pictures"))
-    if summary["failures"]:
-        failed = [f"<li>{text(f['type'])}: {text(f['message'])}</li>" for f in summary["failures"]]
+    if summary.failures:
+        failed = [f"<li>{text(f['type'])}: {text(f['message'])}</li>" for f in summary.failures]
         yield section("Points that failed", f"<ul>{''.join(failed)}</ul>")
     yield section("Points", _points(result))
+
+
+def _embedded(result: Result[Any], figure: Figure, label: str = "") -> str:
+    """The picture as it lies in the folder; "" where it does not."""
+    path = result.folder / figure["file"]
+    return drawings.embedded(path, label or figure["name"]) if path.is_file() else ""
 
 
 def _merit(point: Mapping[str, Any]) -> tuple[float, float, float]:
@@ -89,25 +93,26 @@ def _merit(point: Mapping[str, Any]) -> tuple[float, float, float]:
     )
 
 
-def _points(result: Result) -> str:
-    summary, definitions = result.summary, result.definitions()
+def _points(result: Result[SweepRecord]) -> str:
+    summary, definitions = result.record, result.record.defined()
     shown = {**SHOWN, "lateness_p99": ("late us", 1e6, 0)}
+    shown = {metric: how for metric, how in shown.items() if metric in definitions}
     columns = [
         *(
             Column(
                 name, f"{name} ({unit}): a factor of the sweep" if unit else "a factor of the sweep"
             )
-            for name, unit in summary["factors"].items()
+            for name, unit in summary.factors.items()
         ),
         Column("verdict", "what the majority of the runs came to, and how many of them"),
         *(Column(head, about(metric, definitions)) for metric, (head, _, _) in shown.items()),
     ]
-    runs = summary["replications"]
+    runs = summary.replications
     rows = []
-    for point in summary["points"]:
+    for point in summary.points:
         row = [
             Cell(text(f"{v:.4g}" if isinstance(v, float) else v), v, head=True)
-            for v in (point[name] for name in summary["factors"])
+            for v in (point[name] for name in summary.factors)
         ]
         row.append(
             verdict(
@@ -117,7 +122,7 @@ def _points(result: Result) -> str:
         for metric, (_, scale, digits) in shown.items():
             mean, low, high = (point[name] for name in (metric, f"{metric}_low", f"{metric}_high"))
             never = point.get(f"{metric}_never", 0)
-            n = point.get(f"{metric}_n", runs - never)
+            n = point[f"{metric}_n"]
             found = {"mean": mean, "low": low, "high": high, "n": n, "never": never}
             row.append(estimate(found, scale, digits))
         rows.append(row)
@@ -128,92 +133,96 @@ def _points(result: Result) -> str:
     return table(columns, rows, "points", "tall") + more
 
 
-def live(result: Result, progress: Progress) -> Iterator[str]:
-    summary, definitions = result.summary, result.definitions()
-    report = summary["report"]
+def live(result: Result[LiveRecord], progress: Progress) -> Iterator[str]:
+    summary, definitions = result.record, result.record.defined()
+    report: Mapping[str, Any] = summary.report
     n = {name: number(value) for name, value in report.items() if name != "verdict"}
     told = [
         ("verdict", f"<b>{text(report['verdict'])}</b>"),
-        ("law", text(summary["controller"])),
+        ("law", text(summary.controller)),
         ("calls", f"{n['released']} in {n['seconds']} s: {n['ok']} ok, {n['errors']} failed"),
         ("rate", f"{n['rate']}/s; commanded {n['commanded']}, wanted {n['target']}"),
     ]
-    if summary["stopped"]:
-        told.append(("stopped by", text(summary["stopped"])))
-    if summary["failed"]:
-        told.append(("conditions that failed it", text(", ".join(summary["failed"]))))
+    if summary.stopped:
+        told.append(("stopped by", text(summary.stopped)))
+    if summary.failed:
+        told.append(("conditions that failed it", text(", ".join(summary.failed))))
     yield section("At a glance", facts(told))
     progress(0, 1)
-    picture, png = read_picture(result.folder / "live.npz"), result.folder / "rate.png"
-    drawn = ""
-    if picture is not None:
-        drawn = drawings.overlay(picture, "commanded and delivered rate over time", "live")
-    elif png.is_file():
-        drawn = drawings.embedded(png, "commanded and delivered rate over time")
-    if drawn:
-        yield section("Rates", drawings.figure(drawn, "", "wide"))
+    label = "commanded and delivered rate over time"
+    for figure in summary.figures:
+        picture = _run_of(result, figure)
+        drawn = _embedded(result, figure, label)
+        if picture is not None:
+            drawn = drawings.overlay(picture, label, "live")
+        if drawn:
+            yield section("Rates", drawings.figure(drawn, "", "wide"))
     progress(1, 1)
     yield section(
         "Numbers", measures({k: v for k, v in report.items() if k != "verdict"}, definitions)
     )
-    if summary["failures"]:
-        rows = [[name_cell(k), Cell(f"{n:,}", float(n))] for k, n in summary["failures"].items()]
+    if summary.failures:
+        rows = [[name_cell(k), Cell(f"{n:,}", float(n))] for k, n in summary.failures.items()]
         yield section("Failures", table([Column("failure"), Column("calls")], rows, "failures"))
 
 
-def simulate(result: Result, progress: Progress) -> Iterator[str]:
-    summary = result.summary
-    found = summary["verdict"]
+def _run_of(result: Result[Any], figure: Figure) -> drawings.Picture | None:
+    """The run that a picture is drawn from, where it is in the folder."""
+    files = figure.get("traces", {}).values()
+    found = (read_picture(result.folder / file) for file in files)
+    return next((run for run in found if run is not None), None)
+
+
+def simulate(result: Result[SimulateRecord], progress: Progress) -> Iterator[str]:
+    summary = result.record
+    found = summary.verdict
     yield section(
         "At a glance",
         facts(
             [
                 ("verdict", f"{badge(found['word'])} {text(found['reason'])}"),
-                ("law", text(summary["controller"])),
-                ("scenario", text(summary["scenario"])),
+                ("law", text(summary.controller)),
+                ("scenario", text(summary.scenario)),
                 (
                     "parameters",
                     text(
-                        ", ".join(f"{k}={v:g}" for k, v in summary["parameters"].items())
+                        ", ".join(f"{k}={v:g}" for k, v in summary.parameters.items())
                         or "as it is printed"
                     ),
                 ),
             ]
         ),
     )
-    picture, png = read_picture(result.folder / "trace.npz"), result.folder / "rate.png"
-    label = f"{summary['controller']} on {summary['scenario']}: rates over time"
-    if picture is not None:
-        drawn = drawings.legend(len(picture[0].each), picture[0].limited()) + drawings.figure(
-            drawings.panel(picture, label, drawings.shared_top([picture])), "", "wide"
-        )
-        yield section("Rates", drawn)
-    elif png.is_file():
-        yield section("Rates", drawings.figure(drawings.embedded(png, label), "", "wide"))
-    from tpssim.metrics.measure import METRICS
-
-    told = {name: metric._asdict() for name, metric in METRICS.items()}
-    never = dict.fromkeys(summary.get("never", ()), math.inf)
-    yield section("Measures", measures({**summary["metrics"], **never}, told))
+    label = f"{summary.controller} on {summary.scenario}: rates over time"
+    for figure in summary.figures:
+        picture, drawn = _run_of(result, figure), _embedded(result, figure, label)
+        if picture is not None:
+            drawn = drawings.panel(picture, label, drawings.shared_top([picture]))
+            lines = drawings.legend(len(picture[0].each), picture[0].limited())
+            yield section("Rates", lines + drawings.figure(drawn, "", "wide"))
+        elif drawn:
+            yield section("Rates", drawings.figure(drawn, "", "wide"))
+    never = dict.fromkeys(summary.never, math.inf)
+    yield section("Measures", measures({**summary.metrics, **never}, summary.defined()))
 
 
-def other(result: Result, progress: Progress) -> Iterator[str]:
-    """The pictures of the folder, and whatever a summary says, as it says it."""
-    hidden = ("tpssim", "command", "metrics")
+def other(result: Result[Record], progress: Progress) -> Iterator[str]:
+    """The pictures of a record, and whatever it says, as it says it."""
+    hidden = ("kind", "schema_version", "tpssim", "command", "figures")
+    record = result.record
     pictures = [
-        drawings.figure(drawings.embedded(path, path.stem), text(path.stem), "wide")
-        for path in sorted(result.folder.glob("*.png"))
-        if path.is_file()
+        drawings.figure(drawn, text(PurePosixPath(figure["file"]).stem), "wide")
+        for figure in record.figures
+        if (drawn := _embedded(result, figure))
     ]
     if pictures:
         yield section("Pictures", drawings.figures(pictures, "pictures"))
-    yield section(
-        "Results",
-        generic({k: v for k, v in result.summary.items() if k not in hidden}, result.definitions()),
-    )
+    shown = {k: v for k, v in record.to_dict().items() if k not in hidden}
+    yield section("Results", generic(shown, record.defined()))
 
 
-KINDS: dict[str, Callable[[Result, Progress], Iterator[str]]] = {
+#: By kind of record; what is not here is shown as it is.
+KINDS: dict[str, Callable[[Result[Any], Progress], Iterator[str]]] = {
     "compare": compare,
     "league": league,
     "sweep": sweep,

@@ -8,7 +8,6 @@ from typing import Any
 
 from tpssim.core.statistics import CONFIDENCE, EACH, assumption
 from tpssim.core.validation import exact
-from tpssim.metrics.measure import METRICS
 from tpssim.output.html import drawings
 from tpssim.output.html.compared import SHOWN, Progress
 from tpssim.output.html.markup import (
@@ -27,8 +26,8 @@ from tpssim.output.html.markup import (
     verdict,
 )
 from tpssim.output.html.reading import Result
+from tpssim.output.records import TuneRecord
 
-MEASURES = {name: metric._asdict() for name, metric in METRICS.items()}
 #: What each picture shows, in the order in which they are shown.
 PICTURES = {
     "pareto": "both objectives of every setting, the front, the default and the chosen one",
@@ -43,40 +42,40 @@ PICTURES = {
 LISTED = 5  # measures that are named as given up
 
 
-def tune(result: Result, progress: Progress) -> Iterator[str]:
-    summary = result.summary
-    line = f'<pre class="command"><code>{text(summary["line"])}</code></pre>'
+def tune(result: Result[TuneRecord], progress: Progress) -> Iterator[str]:
+    summary = result.record
+    line = f'<pre class="command"><code>{text(summary.line)}</code></pre>'
     told = [*_gains(summary), ("given up", _given_up(summary)), ("how sure", _how_sure(summary))]
-    if summary["at_edges"]:
-        edges = text(", ".join(summary["at_edges"]))
+    if summary.at_edges:
+        edges = text(", ".join(summary.at_edges))
         told.append(("at the edge of what was searched", f"{edges}; search a wider range"))
-    names = summary["scenarios"]
-    counts = f", of which the {text(summary['robust'])} counts" if len(names) > 1 else ""
-    found = "did no better than the default, which stays" if summary["keeps_default"] else "is"
+    names = summary.scenarios
+    counts = f", of which the {text(summary.robust)} counts" if len(names) > 1 else ""
+    found = "did no better than the default, which stays" if summary.keeps_default else "is"
     lead = (
-        f"<p><b>{text(summary['controller'])}</b> tuned on {text(', '.join(names))}{counts}: the"
-        f" best of {summary['settings']:,} settings, in {summary['runs']:,} runs, {found}</p>"
+        f"<p><b>{text(summary.controller)}</b> tuned on {text(', '.join(names))}{counts}: the"
+        f" best of {summary.settings:,} settings, in {summary.runs:,} runs, {found}</p>"
     )
     yield section("At a glance", lead + line + facts(told))
     drawn = []
-    for done, (name, caption) in enumerate(PICTURES.items(), start=1):
-        path = result.folder / f"{name}.png"
+    for done, figure in enumerate(summary.figures, start=1):
+        path, caption = result.folder / figure["file"], PICTURES.get(figure["name"], "")
         if path.is_file():
             drawn.append(drawings.figure(drawings.embedded(path, caption), text(caption), "wide"))
-        progress(done, len(PICTURES))
+        progress(done, len(summary.figures))
     if drawn:
         yield section("Pictures", drawings.figures(drawn, "pictures"))
     yield section("Parameters", _parameters(summary))
     yield section("Scenarios", _scenarios(summary))
     yield section("What became worse and better", _changes(summary))
     yield section("Settings on fresh seeds", _finalists(summary))
-    if indices := summary.get("sensitivity"):
+    if indices := summary.sensitivity:
         yield section("What the objective depends on", _sensitivity(indices))
 
 
-def _kept(summary: Mapping[str, Any]) -> bool:
+def _kept(summary: TuneRecord) -> bool:
     """Whether the default was chosen."""
-    return bool(summary["parameters"] == summary["default_parameters"])
+    return bool(summary.parameters == summary.default_parameters)
 
 
 def _interval(e: Mapping[str, Any]) -> str:
@@ -86,10 +85,11 @@ def _interval(e: Mapping[str, Any]) -> str:
     return f"{number(e['mean'], 3)}{bounds}"
 
 
-def _gains(summary: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _gains(summary: TuneRecord) -> Iterator[tuple[str, str]]:
     """Each objective: of the default, of the chosen, the gain with its interval."""
     keys = ("objectives", "default", "tuned", "gain", "judgements")
-    for aim, before, after, gain, judged in zip(*(summary[key] for key in keys), strict=True):
+    columns = (getattr(summary, key) for key in keys)
+    for aim, before, after, gain, judged in zip(*columns, strict=True):
         name, better, start, sign = _sense(aim)
         shows = better == "less" and aim["formula"] not in ("", aim["name"])
         formula = f" = {aim['formula']}" if shows else ""
@@ -112,22 +112,20 @@ def _sense(aim: Mapping[str, Any]) -> tuple[str, str, float, float]:
     """What an objective is called, which way is better, and how a loss is shown: start + sign x
     loss.
     """
-    match aim.get("sense"):  # an earlier version has none
-        case {"name": str(name), "better": str(better), "start": float(start), "sign": float(sign)}:
-            return name, better, start, sign
-    return aim["name"], "less", 0.0, 1.0
+    sense: Mapping[str, Any] = aim["sense"]
+    return sense["name"], sense["better"], sense["start"], sense["sign"]
 
 
-def _given_up(summary: Mapping[str, Any]) -> str:
-    if _kept(summary) or not summary["worse"]:
+def _given_up(summary: TuneRecord) -> str:
+    if _kept(summary) or not summary.worse:
         return "nothing: no other measure became worse beyond chance"
-    names = list(dict.fromkeys(change["measure"] for change in summary["worse"]))
+    names = list(dict.fromkeys(change["measure"] for change in summary.worse))
     parts = []
     for name in names[:LISTED]:
-        rows = [change for change in summary["worse"] if change["measure"] == name]
+        rows = [change for change in summary.worse if change["measure"] == name]
         worst = max(rows, key=_size)
-        unit = scaled(METRICS[name].unit)[1]
-        before, after = _mean(worst, "default"), _mean(worst, "tuned")
+        unit = scaled(summary.definitions[name]["unit"])[1]
+        before, after = (_mean(worst, which, summary) for which in ("default", "tuned"))
         parts.append(f"{text(name)} {before} to {after} {text(unit)} on {text(worst['scenario'])}")
     more = f"; and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return "; ".join(parts) + more
@@ -139,33 +137,33 @@ def _size(change: Mapping[str, Any]) -> tuple[int, float]:
     return after - before, abs(change["difference"]["mean"] or 0.0)
 
 
-def _mean(change: Mapping[str, Any], which: str) -> str:
+def _mean(change: Mapping[str, Any], which: str, summary: TuneRecord) -> str:
     """A mean of a change; "never" where all runs are without an end, with how many of them where
     some are.
     """
     mean, never = change[which], change["never"][("default", "tuned").index(which)]
     if mean is None:
         return "never" if never else "-"
-    shown = number(mean * scaled(METRICS[change["measure"]].unit)[0], 3)
+    shown = number(mean * scaled(summary.definitions[change["measure"]]["unit"])[0], 3)
     return f"{shown} (never in {never} of {change['pairs']})" if never else shown
 
 
-def _how_sure(summary: Mapping[str, Any]) -> str:
-    standing = sum(one["standing"] for one in summary["finalists"])
-    if len(summary["objectives"]) > 1:
+def _how_sure(summary: TuneRecord) -> str:
+    standing = sum(one["standing"] for one in summary.finalists)
+    if len(summary.objectives) > 1:
         return f"the knee of a front of {standing} settings, of those that were run on fresh seeds"
-    others = len(summary["finalists"]) - 1
-    n = max((one["fresh_replications"] for one in summary["finalists"]), default=0)
+    others = len(summary.finalists) - 1
+    n = max((one["fresh_replications"] for one in summary.finalists), default=0)
     said = f"of {others} and the default by the mean of {n} fresh replications"
-    if summary["within"] is None or not standing:
+    if summary.within is None or not standing:
         return said
     return (
-        f"{said}: in the median run at most {number(summary['within'], 2)} worse than the best of"
+        f"{said}: in the median run at most {number(summary.within, 2)} worse than the best of"
         f" them ({assumption(n, CONFIDENCE)}); {standing} may do best there"
     )
 
 
-def _parameters(summary: Mapping[str, Any]) -> str:
+def _parameters(summary: TuneRecord) -> str:
     columns = [
         Column("parameter", "of the law; others stay as they are"),
         Column("default", "before the search"),
@@ -176,31 +174,34 @@ def _parameters(summary: Mapping[str, Any]) -> str:
         Column("unit"),
     ]
     rows = []
-    for axis in summary["searched"]:
+    for axis in summary.searched:
         name = axis["name"]
-        values = [summary[k][name] for k in ("default_parameters", "parameters")] + [
-            axis["low"],
-            axis["high"],
-        ]
+        settings = summary.default_parameters, summary.parameters
+        values = [*(setting[name] for setting in settings), axis["low"], axis["high"]]
         numbers = [Cell(text(exact(v) if i == 1 else number(v)), v) for i, v in enumerate(values)]
         words = ["logarithmic" if axis["log"] else "linear", axis["unit"]]
         rows.append([name_cell(name), *numbers, *(Cell(text(word), word) for word in words)])
     return table(columns, rows, "parameters")
 
 
-def _scenarios(summary: Mapping[str, Any]) -> str:
+def _scenarios(summary: TuneRecord) -> str:
     short = [
         Column("scenario"),
         Column("setting"),
         Column("verdict", "what the majority of the runs came to, and the share of them"),
     ]
     every, rows, numbers = list(short[:2]), [], []
-    for metric, told in MEASURES.items():
+    definitions = summary.definitions
+    for metric, told in definitions.items():
         unit = scaled(told["unit"])[1]
-        every.append(Column(metric if unit == "1" else f"{metric} {unit}", about(metric, MEASURES)))
-    for outcome in summary["scenario_outcomes"]:
-        for which in ("default", "tuned"):
-            found = outcome[which]
+        every.append(
+            Column(metric if unit == "1" else f"{metric} {unit}", about(metric, definitions))
+        )
+    known = {metric: how for metric, how in SHOWN.items() if metric in definitions}
+    for outcome in summary.scenario_outcomes:
+        settings = {"default": outcome["default"], "tuned": outcome["tuned"]}
+        for which in settings:
+            found = settings[which]
             row = [name_cell(outcome["scenario"]), Cell(which, which)]
             rows.append(
                 [
@@ -208,20 +209,22 @@ def _scenarios(summary: Mapping[str, Any]) -> str:
                     verdict(found["verdict"], f"{found['share']:.0%}"),
                     *(
                         estimate(found["measures"][m], scale, d)
-                        for m, (_, scale, d) in SHOWN.items()
+                        for m, (_, scale, d) in known.items()
                     ),
                 ]
             )
             measures = found["measures"].items()
-            numbers.append([*row, *(estimate(e, scaled(METRICS[m].unit)[0]) for m, e in measures)])
-    shown = [Column(head, about(metric, MEASURES)) for metric, (head, _, _) in SHOWN.items()]
+            numbers.append(
+                [*row, *(estimate(e, scaled(definitions[m]["unit"])[0]) for m, e in measures)]
+            )
+    shown = [Column(head, about(metric, definitions)) for metric, (head, _, _) in known.items()]
     all_of_them = table(every, numbers, "every measure by scenario")
     return table([*short, *shown], rows, "by scenario") + folded(
         "Every measure", all_of_them, "screen"
     )
 
 
-def _changes(summary: Mapping[str, Any]) -> str:
+def _changes(summary: TuneRecord) -> str:
     columns = [
         Column("measure"),
         Column("change", "for better or for worse"),
@@ -235,13 +238,17 @@ def _changes(summary: Mapping[str, Any]) -> str:
         Column("unit"),
     ]
     rows = []
-    for which in ("worse", "better"):
-        for change in summary[which]:
-            scale, unit = scaled(METRICS[change["measure"]].unit)
-            means = [Cell(_mean(change, k), _sorted(change, k)) for k in ("default", "tuned")]
+    for which, changes in (("worse", summary.worse), ("better", summary.better)):
+        for change in changes:
+            scale, unit = scaled(summary.definitions[change["measure"]]["unit"])
+            means = [
+                Cell(_mean(change, k, summary), _sorted(change, k)) for k in ("default", "tuned")
+            ]
             rows.append(
                 [
-                    name_cell(change["measure"])._replace(told=about(change["measure"], MEASURES)),
+                    name_cell(change["measure"])._replace(
+                        told=about(change["measure"], summary.definitions)
+                    ),
                     Cell(which, which),
                     Cell(text(change["scenario"]), change["scenario"]),
                     *means,
@@ -258,9 +265,9 @@ def _sorted(change: Mapping[str, Any], which: str) -> float | None:
     return math.inf if mean is None and change["never"][("default", "tuned").index(which)] else mean
 
 
-def _finalists(summary: Mapping[str, Any]) -> str:
-    names = [aim["name"] for aim in summary["objectives"]]
-    searched: Sequence[Mapping[str, Any]] = summary["searched"]
+def _finalists(summary: TuneRecord) -> str:
+    names = [aim["name"] for aim in summary.objectives]
+    searched: Sequence[Mapping[str, Any]] = summary.searched
     columns = [
         *(
             Column(axis["name"], f"a parameter ({axis['unit']})" if axis["unit"] else "")
@@ -283,8 +290,8 @@ def _finalists(summary: Mapping[str, Any]) -> str:
         ),
     ]
     rows = []
-    for one in summary["finalists"]:
-        said = one["search"] or [None] * len(names)
+    for one in summary.finalists:
+        said: Sequence[float | None] = one["search"] or [None] * len(names)
         kept = "yes" if one["standing"] else "no"
         rows.append(
             [
