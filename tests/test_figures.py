@@ -219,11 +219,7 @@ CLAIMS = {
     ),
     "ours there": Claim(
         T + "compare --scenarios degrade-recover",
-        {
-            "README.md": (
-                "`headroom` achieves {:.1f} %, with a response time of {:.2f} s at p99"
-            )
-        },
+        {"README.md": ("`headroom` achieves {:.1f} %, with a response time of {:.2f} s at p99")},
         lambda document: [
             mean(throttles(document, "degrade-recover")["headroom"], measure)
             for measure in ("achieved", "response_p99")

@@ -26,7 +26,8 @@ from tpssim.core.statistics import (
     unseen,
 )
 from tpssim.output import tables
-from tpssim.output.tables import aligned, filled, interval, number
+from tpssim.output.format import interval, mean
+from tpssim.output.tables import aligned, filled
 
 
 def test_the_interval_of_a_mean_by_hand() -> None:
@@ -118,13 +119,13 @@ def test_the_interval_holds_the_median_run_as_often_as_it_says(n: int) -> None:
 
 
 def test_how_numbers_are_written() -> None:
-    assert number(estimate([0.5, 0.5]), 100.0, 1) == "50.0"
-    assert number(estimate([-1e-9, -1e-9]), 1.0, 0) == "0"
-    assert number(estimate([math.inf]), 1.0, 2) == "never"
-    assert number(estimate([2.0, math.inf]), 1.0, 1) == "never 1/2"
-    assert number(estimate([math.nan]), 1.0, 2) == "-"
-    assert interval(estimate([1.0, 2.0, 3.0, 4.0, 5.0]), 1.0, 1) == "3.0 ±2.0"
-    assert interval(estimate([2.0]), 1.0, 1) == "2.0"
+    assert mean(estimate([0.5, 0.5]), 1, 100.0) == "50.0"
+    assert mean(estimate([-1e-9, -1e-9]), 0) == "0"
+    assert mean(estimate([math.inf]), 2) == "never"
+    assert mean(estimate([2.0, math.inf]), 1) == "never 1/2"
+    assert mean(estimate([math.nan]), 2) == "-"
+    assert interval(estimate([1.0, 2.0, 3.0, 4.0, 5.0]), 1) == "3.0 ±2.0"
+    assert interval(estimate([2.0]), 1) == "2.0"
 
 
 def test_a_table_is_aligned_and_a_long_label_has_its_own_line() -> None:

@@ -22,10 +22,10 @@ from tpssim.experiments.sweep.sweep_result import Row, SweepResult
 from tpssim.metrics.measure import ENDLESS, METRICS
 from tpssim.output import plots
 from tpssim.output.cells import At, cells_of, levels
+from tpssim.output.format import interval, mean
 from tpssim.output.html import drawings
 from tpssim.output.records import SweepRecord, from_dict
 from tpssim.output.records.parts import Figure
-from tpssim.output.tables import interval, number
 
 SHORT = "blocking-steady:duration=5"
 ALPHA, ZONE = [0.1, 0.2, 0.4], [1.0, 1.1, 1.2]
@@ -293,14 +293,14 @@ def test_a_cell_of_which_a_level_failed_says_so() -> None:
 
 
 def test_tables_count_what_never_happens() -> None:
-    assert number(estimate([0.1, math.inf, math.inf]), 1.0, 2) == "never 2/3"
-    assert interval(estimate([0.1, 0.2, math.inf]), 1.0, 2) == "never 1/3"
-    assert number(estimate([math.inf] * 2), 1.0, 2) == "never"
-    assert interval(estimate([1.0] * 5), 1.0, 1) == "1.0 ±0.0"
+    assert mean(estimate([0.1, math.inf, math.inf]), 2) == "never 2/3"
+    assert interval(estimate([0.1, 0.2, math.inf]), 2) == "never 1/3"
+    assert mean(estimate([math.inf] * 2), 2) == "never"
+    assert interval(estimate([1.0] * 5), 1) == "1.0 ±0.0"
     # Of five the least and the greatest bound the median: 3 - 1 and 6 - 3, of which the longer
     # counts.
-    assert interval(estimate([1.0, 2.0, 3.0, 3.0, 6.0]), 1.0, 1) == "3.0 ±3.0"
-    assert interval(estimate([1.0, 3.0]), 1.0, 1) == "2.0", "too few for an interval"
+    assert interval(estimate([1.0, 2.0, 3.0, 3.0, 6.0]), 1) == "3.0 ±3.0"
+    assert interval(estimate([1.0, 3.0]), 1) == "2.0", "too few for an interval"
     keys = [
         drawings_key(value)
         for value in (

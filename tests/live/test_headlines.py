@@ -459,7 +459,7 @@ def test_the_pool_is_named_where_its_own_calls_compute(monkeypatch: pytest.Monke
         tally.computed[:] = of_workers
         return watch.judge(1.0)[0]
 
-    end = " compute (80% of a core) and hold the interpreter lock"
+    end = " compute (80 % of a core) and hold the interpreter lock"
     assert cause([]).startswith(f"other threads of this process{end}; move them")
     assert cause([0.3, 0.4]).startswith(f"the calls themselves{end}: fewer workers")
     assert cause([0.01, 0.0]).startswith(
@@ -532,7 +532,7 @@ def test_the_ceiling_of_late_auto() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "shown"), [(20.0, "wanted 20.00; off"), (500.0, "wanted 20.00, now 500.00; off")]
+    ("target", "shown"), [(20.0, "wanted 20.00; off"), (500.0, "wanted 20.00, now 500.0; off")]
 )
 def test_the_wanted_rate_at_the_end_is_shown_where_it_is_another(target: float, shown: str) -> None:
     numbers: dict[str, Any] = NUMBERS | {"wanted": 20.0, "target": target, "verdict": ""}
@@ -795,13 +795,13 @@ def test_a_law_that_refuses_here_in_a_run() -> None:
     assert report.verdict.startswith("held back by Valve: it refused 49 % of the slots here, ")
 
 
-def test_a_rate_below_one_has_three_digits() -> None:
+def test_a_rate_below_one_has_four_digits() -> None:
     numbers: dict[str, Any] = NUMBERS | {"verdict": ""}
     text = str(Report(**numbers | {"rate": 0.0333, "commanded": 1 / 30, "wanted": 1 / 30}))
-    assert ": 0.0333/s (commanded 0.0333, wanted 0.0333, now 100.00; " in text
+    assert ": 0.03330/s (commanded 0.03333, wanted 0.03333, now 100.0; " in text
     slow = Report(**numbers | {"rate": 0.005, "target": 0.005, "wanted": 0.005})
-    assert " at 0.00500/s; " in repr(slow)
-    assert ": 0.00500/s (commanded 100.00, wanted 0.00500; " in str(slow)
+    assert " at 0.005000/s; " in repr(slow)
+    assert ": 0.005000/s (commanded 100.0, wanted 0.005000; " in str(slow)
 
 
 def test_a_slope_is_printed_only_where_no_slot_was_given_up() -> None:

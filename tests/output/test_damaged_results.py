@@ -20,7 +20,7 @@ from tpssim.cli.main import main
 from tpssim.core.errors import InputError
 from tpssim.live.calibration import read_timer
 from tpssim.metrics.measure import METRICS
-from tpssim.output import tables
+from tpssim.output import format
 from tpssim.output.html.page import page
 from tpssim.output.meanings import MEANINGS
 from tpssim.output.pictures import read_picture
@@ -384,8 +384,8 @@ def test_a_measure_that_became_never_is_given_up_before_any_number(
 
 
 def test_a_phase_without_a_share_is_a_dash() -> None:
-    assert tables.steady([0.8, None]) == "80/-"
-    assert tables.steady([None] * 5) == "-/-/-/-/-"
+    assert format.shares([0.8, None]) == "80/-"
+    assert format.shares([None] * 5) == "-/-/-/-/-"
 
 
 def test_a_picture_that_is_none_is_named_and_one_that_is_gone_is_passed_over(

@@ -19,8 +19,9 @@ from helpers.browser import chromium, complaints, requested
 from tpssim.cli.main import main
 from tpssim.live.report import Report
 from tpssim.metrics.measure import METRICS
+from tpssim.output.format import number
 from tpssim.output.html.generic import generic
-from tpssim.output.html.markup import WORD_MEANINGS, number
+from tpssim.output.html.markup import WORD_MEANINGS
 from tpssim.output.html.page import page
 from tpssim.output.html.replayed import NUMBERS
 from tpssim.output.meanings import MEANINGS

@@ -51,7 +51,7 @@ RESULTS: dict[str, tuple[Any, str]] = {
     ),
     "report": (
         lambda: tpssim.run(abs, range(20), tps=1000.0).report,
-        r"20 calls in [\d.]+ s at [\d.]+/s; .*print\(\)",
+        r"20 calls in [\d.]+ s at [\d.,]+/s; .*print\(\)",
     ),
 }
 

@@ -21,7 +21,7 @@ from tpssim.core.types import record
 from tpssim.metrics.layout import Phase
 from tpssim.metrics.measure import ENDLESS, METRICS, definitions
 from tpssim.metrics.verdicts import Verdict, bursts, majority
-from tpssim.output import records, tables
+from tpssim.output import format, records, tables
 from tpssim.output.records import comparisons as parts
 from tpssim.output.records.parts import interval
 from tpssim.output.results_dir import plain
@@ -128,9 +128,9 @@ class Comparison(NamedTuple):
     def __repr__(self) -> str:
         throttles = len({label for _, label in self.cells})
         return (
-            f"<Comparison: {tables.counted(throttles, 'throttle')} on"
-            f" {tables.counted(len(self.scenarios), 'scenario')},"
-            f" {tables.counted(self.replications, 'replication')}; print(.table()), .plot(),"
+            f"<Comparison: {format.count(throttles, 'throttle')} on"
+            f" {format.count(len(self.scenarios), 'scenario')},"
+            f" {format.count(self.replications, 'replication')}; print(.table()), .plot(),"
             " .rows()>"
         )
 
@@ -349,22 +349,22 @@ class Comparison(NamedTuple):
         rows = [
             (
                 label,
-                tables.agreed(*cell.verdict(), len(cell.runs))
+                format.verdict(*cell.verdict(), len(cell.runs))
                 + ("*" if cell.remark(scenario) else ""),
-                tables.interval(cell.estimate("achieved"), 100.0, 1),
+                format.interval(cell.estimate("achieved"), 1, 100.0),
                 _steady(cell),
-                tables.number(cell.estimate("swing"), 100.0, 0),
-                tables.number(cell.estimate("recovery_time"), 1.0, 2),
-                tables.number(cell.estimate("response_p99"), 1.0, 3),
+                format.mean(cell.estimate("swing"), 0, 100.0),
+                format.mean(cell.estimate("recovery_time"), 2),
+                format.mean(cell.estimate("response_p99"), 3),
                 *(
                     (
-                        tables.number(cell.estimate("fairness"), 1.0, 3),
-                        tables.number(cell.estimate("time_to_fairness"), 1.0, 1),
+                        format.mean(cell.estimate("fairness"), 3),
+                        format.mean(cell.estimate("time_to_fairness"), 1),
                     )
                     if shared
                     else (
-                        tables.number(cell.estimate("drift"), 1.0, 0),
-                        tables.number(cell.estimate("spin_cpu"), 100.0, 1),
+                        format.mean(cell.estimate("drift"), 0),
+                        format.mean(cell.estimate("spin_cpu"), 1, 100.0),
                     )
                 ),
             )
@@ -389,13 +389,13 @@ class Comparison(NamedTuple):
                     (
                         label,
                         str(arena.late),
-                        tables.interval(cell.estimate("achieved"), 100.0, 1),
+                        format.interval(cell.estimate("achieved"), 1, 100.0),
                         f"{_storm(cell, arena):.1f}",
                         *(
-                            tables.number(cell.estimate(name), 1.0, 0)
+                            format.mean(cell.estimate(name), 0)
                             for name in ("caught_up", "re_anchored", "skipped")
                         ),
-                        tables.number(cell.estimate("response_p99"), 1.0, 3),
+                        format.mean(cell.estimate("response_p99"), 3),
                     )
                 )
         return header, rows
@@ -485,7 +485,7 @@ def _steady(cell: Cell) -> str:
     """Share of the achievable in the steady window of each long phase, in %; the extremes of
     many.
     """
-    return tables.steady([row["steady_share"]["mean"] for row in cell.phase_estimates()])
+    return format.shares([row["steady_share"]["mean"] for row in cell.phase_estimates()])
 
 
 def _json(record: Any) -> dict[str, Any]:

@@ -34,11 +34,11 @@ from tpssim.core.statistics import (
 )
 from tpssim.core.types import record
 from tpssim.experiments.comparison import Cell, Comparison
-from tpssim.output import records
+from tpssim.output import format, records
 from tpssim.output.records import comparisons as record_parts
 from tpssim.output.records.parts import interval
 from tpssim.output.results_dir import plain
-from tpssim.output.tables import aligned, counted, filled, in_html
+from tpssim.output.tables import aligned, filled, in_html
 from tpssim.scenarios.plant import Async, Pool
 from tpssim.scenarios.scenario import Scenario
 
@@ -246,10 +246,10 @@ class League(NamedTuple):
     def __repr__(self) -> str:
         throttles = {label for _, label in self.comparison.cells}
         return (
-            f"<League: {counted(len(throttles), 'throttle')} on"
-            f" {counted(len(self.comparison.scenarios), 'scenario')},"
-            f" {counted(self.comparison.replications, 'replication')}; print(.table()), .plot(),"
-            " .standings()>"
+            f"<League: {format.count(len(throttles), 'throttle')} on"
+            f" {format.count(len(self.comparison.scenarios), 'scenario')},"
+            f" {format.count(self.comparison.replications, 'replication')}; print(.table()),"
+            " .plot(), .standings()>"
         )
 
     def _repr_html_(self) -> str:
@@ -288,11 +288,11 @@ class League(NamedTuple):
             rows = [
                 (
                     row.throttle,
-                    _ranks(row.ranks),
-                    _three(row.score),
-                    "-" if row.throttle == row.first else _plus_minus(row.behind),
-                    *(_two(value) for value in row.parts[1:]),
-                    *(_two(value) for value in row.halves),
+                    format.ranks(row.ranks),
+                    format.mean(row.score, 3),
+                    "-" if row.throttle == row.first else format.interval(row.behind, 3),
+                    *(format.fixed(value, 2) for value in row.parts[1:]),
+                    *(format.fixed(value, 2) for value in row.halves),
                 )
                 for row in block
             ]
@@ -404,24 +404,3 @@ def _listed(row: Standing) -> record_parts.Standing:
         "halves": dict(zip(SPLIT, map(plain, row.halves), strict=True)),
         "worst": {"scenario": row.worst[0], "share_of_best": row.worst[1]},
     }
-
-
-def _two(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2f}"
-
-
-def _three(value: Estimate) -> str:
-    return "-" if value.mean is None else f"{value.mean:.3f}"
-
-
-def _plus_minus(value: Estimate) -> str:
-    spread = "" if value.mean is None or value.high is None else f" ±{value.high - value.mean:.3f}"
-    return f"{_three(value)}{spread}"
-
-
-def _ranks(value: Estimate) -> str:
-    """The interval of a rank, in whole ranks."""
-    if value.low is None or value.high is None:
-        return f"{value.mean:.0f}"
-    low, high = max(1, math.floor(value.low + 0.5)), math.floor(value.high + 0.5)
-    return str(low) if low == high else f"{low}-{high}"

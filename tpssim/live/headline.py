@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from tpssim.live.rate_limits import able_rate, largest_cause, limit, loss, starved
 from tpssim.live.report import Report
-from tpssim.live.rounding import duration, number, percent
 from tpssim.live.run_setting import Setting
 from tpssim.live.stats import CALLER, MACHINE, SOURCE
+from tpssim.output import format
 
 
 def headline(report: Report, how: Setting) -> str:
@@ -35,7 +35,7 @@ def _given_up(report: Report) -> list[str]:
     gone, asked = report.went_without, report.went_without + report.released
     if gone < 2.0 or gone <= 0.05 * asked:
         return []
-    let = f": {number(report.rate)} a second were let through" if report.rate > 0.0 else ""
+    let = f": {format.rough(report.rate)} a second were let through" if report.rate > 0.0 else ""
     return [
         f"{gone:,.0f} of {asked:,.0f} waits ended without a slot (a timeout, or cancelled){let}"
     ]
@@ -53,9 +53,11 @@ def _wrong(report: Report) -> tuple[list[str], list[str]]:
     shares = sorted(((n / ended, what) for n, what in kinds if n), reverse=True) if ended else []
     if shares and shares[0][0] <= 0.05 < sum(share for share, _ in shares):
         shares = [(sum(share for share, _ in shares), "were refused, timed out or failed")]
-    grave = [f"{percent(share)} of the calls {what}" for share, what in shares if share > 0.05]
+    grave = [f"{format.share(share)} of the calls {what}" for share, what in shares if share > 0.05]
     return grave, [
-        f"{percent(share)} of the calls {what}" for share, what in shares if 0.01 < share <= 0.05
+        f"{format.share(share)} of the calls {what}"
+        for share, what in shares
+        if 0.01 < share <= 0.05
     ]
 
 
@@ -86,7 +88,7 @@ def _pace(report: Report, how: Setting) -> list[str]:
     ):
         more.append(loss(report, how))
     if how.workers and report.wait_p99 > max(1.0 / report.rate, 0.1) and not starved(report, how):
-        wait = duration(report.wait_p99)
+        wait = format.seconds(report.wait_p99)
         many = f"1 % of the calls waited {wait} or longer"
         more.append(
             f"{many if report.released >= 100.0 else f'calls waited up to {wait}'} for their turn"

@@ -8,6 +8,7 @@ import threading
 import time
 
 from tpssim.live.stats import Tally
+from tpssim.output import format
 
 #: Fewer late releases than these are chance.
 FEW_LATE = 5
@@ -96,16 +97,17 @@ class Watch:
             )
             return (
                 (
-                    f"{who} compute ({others:.0%} of a core) and hold the interpreter lock: fewer"
-                    " workers make as many of such calls, processes make more"
+                    f"{who} compute ({format.share(others)} of a core) and hold the interpreter"
+                    " lock: fewer workers make as many of such calls, processes make more"
                 ),
                 True,
             )
         if others > 0.15:  # on a busy machine they get no more
             return (
                 (
-                    f"other threads of this process compute ({others:.0%} of a core) and hold the "
-                    "interpreter lock; move them to a process, or sys.setswitchinterval(1e-4)"
+                    f"other threads of this process compute ({format.share(others)} of a core)"
+                    " and hold the interpreter lock; move them to a process, or"
+                    " sys.setswitchinterval(1e-4)"
                 ),
                 True,
             )
@@ -116,7 +118,9 @@ class Watch:
                 "the pacing thread is busy all the time: the rate is too high for one thread",
                 True,
             )
-        others_run = f"other processes keep this thread from its core ({waited:.0%} of the time)"
+        others_run = (
+            f"other processes keep this thread from its core ({format.share(waited)} of the time)"
+        )
         if self._in_loop:  # both may hold
             also = f", or {others_run}" if waited > 0.1 else ""
             return f"a task computes or blocks the event loop too long without await{also}", True

@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, NamedTuple
 from tpssim.core.streams import sound
 from tpssim.core.types import record
 from tpssim.live.bounded_counts import BINS, Histogram
+from tpssim.output import format
 
 BARS = " ▁▂▃▄▅▆▇█"
 SPAN = 60  # points of the sparkline
@@ -80,24 +81,9 @@ def _between(old: array[int], new: array[int]) -> Histogram:
     return histogram
 
 
-def duration(seconds: float) -> str:
-    """A time in the unit that suits it; - if there is none.
-
-    >>> duration(0.00025), duration(1.5), duration(float("nan"))
-    ('250us', '1.5s', '-')
-    """
-    if math.isnan(seconds):
-        return "-"
-    if seconds < 1e-7:
-        return "<0.1us"  # the clock's own grain
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g}{unit}"
-    return f"{seconds * 1e6:.3g}us"
-
-
-def pair(histogram: Histogram) -> str:
-    return f"{duration(histogram.quantile(0.5))}/{duration(histogram.quantile(0.99))}"
+def pair(histogram: Histogram, between: str = "/") -> str:
+    """Its median and its 99th percentile."""
+    return between.join(format.seconds(histogram.quantile(q)) for q in (0.5, 0.99))
 
 
 def line(frame: Frame) -> str:
@@ -118,9 +104,9 @@ def _asked(n: dict[str, Any]) -> str:
     >>> _asked({"rate": 80.0, "tps": 100.0}), _asked({"rate": math.inf, "tps": math.inf})
     (' of 80 commanded, 100 wanted', ', no rate is wanted')
     """
-    commanded = f" of {n['rate']:.4g} commanded" if n["rate"] < math.inf else ""
+    commanded = f" of {format.number(n['rate'])} commanded" if n["rate"] < math.inf else ""
     return (
-        f"{commanded}, {n['tps']:g} wanted"
+        f"{commanded}, {format.number(n['tps'])} wanted"
         if n["tps"] < math.inf
         else f"{commanded}, no rate is wanted"
     )
@@ -177,9 +163,9 @@ def drawn(frame: Frame, history: deque[float], about: dict[str, Any]) -> Any:
     table.add_row("rate", f"[bold]{frame.achieved:.1f}[/]/s{_asked(n)}")
     top = max(0.0 if n["tps"] == math.inf else n["tps"], *history)
     table.add_row("", spark(history, top or 1.0))
-    table.add_row("lateness", f"p50 {_named(frame.lateness)}")
-    table.add_row("latency", f"p50 {_named(frame.latency)}")
-    held = "" if n["limit"] is None else f" of at most {n['limit']:.4g}"
+    table.add_row("lateness", f"p50 {pair(frame.lateness, ', p99 ')}")
+    table.add_row("latency", f"p50 {pair(frame.latency, ', p99 ')}")
+    held = "" if n["limit"] is None else f" of at most {format.number(n['limit'])}"
     table.add_row("in flight", f"{n['in_flight']}{held}")
     table.add_row("calls", _outcomes(n, "[bold red]{}[/]"))
     table.add_row(about["law"], n["why"] or "has not moved yet")
@@ -219,10 +205,6 @@ def _outcomes(n: dict[str, Any], bad: str) -> str:
     parts.append(f"{n['in_flight']:,} in flight")
     here = f"; {n['refused']:,} slots refused here" if n["refused"] else ""
     return f"{n['released']:,} = {' + '.join(parts)}{here}"
-
-
-def _named(histogram: Histogram) -> str:
-    return f"{duration(histogram.quantile(0.5))}, p99 {duration(histogram.quantile(0.99))}"
 
 
 def _progress(numbers: dict[str, Any], about: dict[str, Any]) -> str:

@@ -6,9 +6,9 @@ import math
 
 from tpssim.live.late_causes import FEW_LATE
 from tpssim.live.report import Report
-from tpssim.live.rounding import duration, exact, number, out_of, percent
 from tpssim.live.run_setting import Setting
 from tpssim.live.stats import CALLER, LIMIT, RETRIES, SOURCE
+from tpssim.output import format
 
 #: Fewer calls than these say nothing of a pace.
 FEW = 10
@@ -28,34 +28,37 @@ def limit(report: Report, how: Setting) -> str:
     if able < 0.99 * wanted and rate >= 0.7 * able and not behind:
         return _serial(report, how, able)
     if below and report.held > 0.05 * report.released:
-        return f"held back by the limit of {how.law}: {out_of(rate, commanded)} a second"
+        return f"held back by the limit of {how.law}: {format.of(rate, commanded)} a second"
     slots = report.released + report.refused
     if report.refused > 0.05 * slots:
-        refused = f"it refused {percent(report.refused / slots)} of the slots here"
-        return f"held back by {how.law}: {refused}, {out_of(rate, at_most)} a second were released"
+        refused = f"it refused {format.share(report.refused / slots)} of the slots here"
+        return (
+            f"held back by {how.law}: {refused}, {format.of(rate, at_most)} a second were released"
+        )
     if behind and below and not _stalled(report, how):
         return f"limited by the generator: {_late(report, how)}"
     if commanded < 0.99 * wanted < math.inf:
-        also = f", and {number(rate)} were released" if below else ""
-        alone = f"; one call at a time allows {number(able)}" if able < 0.99 * wanted else ""
+        also = f", and {format.rough(rate)} were released" if below else ""
+        alone = f"; one call at a time allows {format.rough(able)}" if able < 0.99 * wanted else ""
         return (
-            f"held back by {how.law}: {out_of(commanded, wanted)} a second commanded{also}{alone}"
+            f"held back by {how.law}: {format.of(commanded, wanted)} a second"
+            f" commanded{also}{alone}"
         )
     if below and how.on_demand and not _kept_waiting(report, how):
-        return f"nobody asked for more: {out_of(rate, at_most)} a second"
+        return f"nobody asked for more: {format.of(rate, at_most)} a second"
     if below and report.lost > 0.01 * report.seconds:
-        return f"{out_of(rate, at_most)}/s: {loss(report, how)}"
+        return f"{format.of(rate, at_most)}/s: {loss(report, how)}"
     if report.released < FEW:
         return "too few calls to judge"
     if below:
-        return f"below pace: {out_of(rate, commanded)} a second"
+        return f"below pace: {format.of(rate, commanded)} a second"
     if how.slower > 0.05:
-        served = out_of(report.begun_rate / (1.0 + how.slower), rate)
+        served = format.of(report.begun_rate / (1.0 + how.slower), rate)
         return (
             f"limited by the service: calls take longer and longer, for it serves {served} a second"
         )
     if wanted == math.inf:
-        return f"{exact(rate)}/s, where no rate was wanted"
+        return f"{format.rate(rate)}/s, where no rate was wanted"
     return _on_pace(report, how)
 
 
@@ -66,9 +69,9 @@ def _behind(report: Report, how: Setting) -> bool:
 
 
 def _late(report: Report, how: Setting) -> str:
-    late = f"{percent(how.behind / report.released)} of the calls released late"
+    late = f"{format.share(how.behind / report.released)} of the calls released late"
     return (
-        f"{late}, by {duration(report.late_p99)} at p99, for"
+        f"{late}, by {format.seconds(report.late_p99)} at p99, for"
         f" {how.cause or 'its clock wakes it up late'}"
     )
 
@@ -100,28 +103,30 @@ def _on_pace(report: Report, how: Setting) -> str:
     `late="auto"` makes up for, and were no more than wanted, and began as they were released."""
     above = report.rate > 1.05 * min(report.commanded, how.wanted)
     if above and report.most_in_1s > report.ceiling:
-        return f"above the wanted rate: {out_of(report.rate, how.wanted)} a second"
+        return f"above the wanted rate: {format.of(report.rate, how.wanted)} a second"
     if not _lagging(report, how):
         # no release comes before its time, so the stretch from the first to the last is too short
         if above:
-            calls = f"{report.released:,.0f} calls in {duration(report.seconds)}"
+            calls = f"{report.released:,.0f} calls in {format.seconds(report.seconds)}"
             return (
                 f"the first call was late, and the others made up for it: {calls},"
-                f" {exact(report.rate)}/s"
+                f" {format.rate(report.rate)}/s"
             )
         if report.rate_error > 0.05:
-            began = out_of(report.begun_rate, report.rate)
+            began = format.of(report.begun_rate, report.rate)
             return f"released as wanted, but {began} a second began"
         if _behind(report, how):
             return f"on pace, but unevenly: {_late(report, how)}"
-        return f"on pace, {exact(report.rate)}/s"
+        return f"on pace, {format.rate(report.rate)}/s"
     half = report.late_p50 > _usual(how)
     late = (
-        f"{duration(report.late_p50)} (median)" if half else f"{duration(report.late_p90)} at p90"
+        f"{format.seconds(report.late_p50)} (median)"
+        if half
+        else f"{format.seconds(report.late_p90)} at p90"
     )
     caught = f"{report.caught_up:,.0f} of {report.released:,.0f} calls were caught up"
     why = f", for {how.cause}" if how.cause and _behind(report, how) else ""
-    return f"behind its schedule by {late}: {caught}, {exact(report.rate)}/s on average{why}"
+    return f"behind its schedule by {late}: {caught}, {format.rate(report.rate)}/s on average{why}"
 
 
 def able_rate(report: Report, how: Setting) -> float:
@@ -153,7 +158,7 @@ def _workers(report: Report, how: Setting) -> str:
     """Calls wait for workers, who are busy; how many would be enough for calls that take as
     long.
     """
-    n, share = how.workers, percent(report.busy)
+    n, share = how.workers, format.share(report.busy)
     wanted = min(how.wanted, report.commanded)
     needed = report.service_mean * wanted
     enough = (
@@ -164,21 +169,23 @@ def _workers(report: Report, how: Setting) -> str:
     else:
         who = f"the workers: {n} worker{'s were' if n > 1 else ' was'} busy {share} of the time"
         would = f"{enough} workers"
-    wait = f"calls waited {duration(report.wait_p50)} (median)"
-    began = f"{number(report.begun_rate)} of {number(report.rate)} a second began"
+    wait = f"calls waited {format.seconds(report.wait_p50)} (median)"
+    began = f"{format.rough(report.begun_rate)} of {format.rough(report.rate)} a second began"
     limited = f"limited by {who}; {began}, {wait}"
     return f"{limited}; {would} would do" if n < enough else limited
 
 
 def _serial(report: Report, how: Setting, able: float) -> str:
     """The iterable, or calls of which each one holds up the next."""
-    at_most = f"at most {number(able)} a second"
+    at_most = f"at most {format.rough(able)} a second"
     if how.item > how.body:
-        each = f"{duration(how.body)} of code a call and {duration(how.item)} for its item"
+        each = (
+            f"{format.seconds(how.body)} of code a call and {format.seconds(how.item)} for its item"
+        )
         return f"limited by the iterable: {each}, so {at_most}"
     n = report.most_in_flight
     if n <= 1.0 and not how.on_demand:
-        took = duration(how.body + how.item)
+        took = format.seconds(how.body + how.item)
         return f"one call at a time takes {took}: {at_most}{_advice(how, '; use ')}"
     who = "one call at a time takes" if n <= 1.0 else f"{n:.0f} calls at a time take"
     enough = (
@@ -186,7 +193,7 @@ def _serial(report: Report, how: Setting, able: float) -> str:
         if how.wanted < math.inf
         else ""
     )
-    return f"{who} {duration(how.call)}{' each' if n > 1.0 else ''}: {at_most}{enough}"
+    return f"{who} {format.seconds(how.call)}{' each' if n > 1.0 else ''}: {at_most}{enough}"
 
 
 def _advice(how: Setting, start: str) -> str:
@@ -222,7 +229,9 @@ def loss(report: Report, how: Setting) -> str:
         why = "the calls waited for their retries, as the service or the policy asked"
     else:
         why = "this process stood still"
-    return f"{duration(report.lost)} of the schedule, {_slots(report)}, were not made up: {why}"
+    return (
+        f"{format.seconds(report.lost)} of the schedule, {_slots(report)}, were not made up: {why}"
+    )
 
 
 def _slots(report: Report) -> str:

@@ -8,7 +8,7 @@ import warnings
 from typing import NamedTuple
 
 from tpssim.core.types import record
-from tpssim.live.rounding import duration
+from tpssim.output.format import rate, seconds, share
 from tpssim.output.meanings import MEANINGS
 
 
@@ -98,7 +98,7 @@ class Report(NamedTuple):
     verdict: str
 
     def __repr__(self) -> str:
-        pace = "" if math.isnan(self.rate) else f" at {_rate(self.rate)}/s"
+        pace = "" if math.isnan(self.rate) else f" at {rate(self.rate)}/s"
         n = f"{self.released:,.0f} call{'' if self.released == 1.0 else 's'}"
         return f"<Report: {n} in {self.seconds:.3g} s{pace}; {self.verdict}; print() shows it all>"
 
@@ -114,14 +114,14 @@ for _name, (_unit, _meaning) in MEANINGS.items():
 def _calls(report: Report) -> list[str]:
     """How many calls there were, and what became of them."""
     r = report
-    wanted = f"commanded {_rate(r.commanded)}, wanted {_rate(r.wanted)}"
+    wanted = f"commanded {rate(r.commanded)}, wanted {rate(r.wanted)}"
     if not (math.isnan(r.wanted) or math.isclose(r.wanted, r.target, rel_tol=1e-3)):
-        wanted += f", now {_rate(r.target)}"
+        wanted += f", now {rate(r.target)}"
     gone = f"; {r.went_without:.0f} waits without a slot" if r.went_without else ""
     lines = [
         (
-            f"{r.released:.0f} calls in {r.seconds:.3f} s: {_rate(r.rate)}/s ({wanted};"
-            f" off by {_share(r.rate_error, 3)})"
+            f"{r.released:.0f} calls in {r.seconds:.3f} s: {rate(r.rate)}/s ({wanted};"
+            f" off by {share(r.rate_error, 3)})"
         ),
         (
             f"outcome   {r.ok:.0f} ok, {r.errors - r.drops:.0f} failed, {r.timed_out:.0f} timed"
@@ -129,16 +129,16 @@ def _calls(report: Report) -> list[str]:
             f" forgotten, {r.in_flight:.0f} open; {r.refused:.0f} slots refused here{gone}"
         ),
         (
-            f"latency   p50 {duration(r.latency_p50)}, p99 {duration(r.latency_p99)},"
-            f" max {duration(r.latency_max)}; {_share(r.blocked)} of the time in the caller,"
-            f" {_share(r.fetching)} in the iterable"
+            f"latency   p50 {seconds(r.latency_p50)}, p99 {seconds(r.latency_p99)},"
+            f" max {seconds(r.latency_max)}; {share(r.blocked)} of the time in the caller,"
+            f" {share(r.fetching)} in the iterable"
         ),
     ]
     if not math.isnan(r.wait_p50):  # calls have waited for workers
         lines.append(
-            f"workers   {r.begun:.0f} begun, {_rate(r.begun_rate)}/s;"
-            f" waited p50 {duration(r.wait_p50)}, p99 {duration(r.wait_p99)};"
-            f" {duration(r.service_mean)} a call, {_share(r.busy)} busy"
+            f"workers   {r.begun:.0f} begun, {rate(r.begun_rate)}/s;"
+            f" waited p50 {seconds(r.wait_p50)}, p99 {seconds(r.wait_p99)};"
+            f" {seconds(r.service_mean)} a call, {share(r.busy)} busy"
         )
     return lines
 
@@ -151,31 +151,17 @@ def _schedule(report: Report) -> list[str]:
         drift = "; drift - ppm" if math.isnan(r.drift_ppm) else f"; drift {r.drift_ppm:.2f} ppm"
     return [
         (
-            f"lateness  p50 {duration(r.late_p50)}, p99 {duration(r.late_p99)}, max"
-            f" {duration(r.late_max)}{drift}"
+            f"lateness  p50 {seconds(r.late_p50)}, p99 {seconds(r.late_p99)}, max"
+            f" {seconds(r.late_max)}{drift}"
         ),
         (
-            f"gaps      {r.gaps_within_10:.1%} within 10 %, {r.doubles:.1%} doubles,"
+            f"gaps      {share(r.gaps_within_10, 1)} within 10 %, {share(r.doubles, 1)} doubles,"
             f" at most {r.most_in_10ms:.0f} in 10 ms, {r.most_in_1s:.0f} in 1 s"
         ),
         (
             f"schedule  {r.caught_up:.0f} caught up, {r.skipped:.0f} skipped"
-            f" ({duration(r.lost)}), {r.re_anchored:.0f} re-anchored, {r.held:.0f} held by the"
+            f" ({seconds(r.lost)}), {r.re_anchored:.0f} re-anchored, {r.held:.0f} held by the"
             " limit"
         ),
-        (
-            f"cost      {_share(r.spin_cpu, 1)} of a core spun, threshold"
-            f" {duration(r.spin_threshold)}"
-        ),
+        f"cost      {share(r.spin_cpu, 1)} of a core spun, threshold {seconds(r.spin_threshold)}",
     ]
-
-
-def _share(value: float, digits: int = 0) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}%}"
-
-
-def _rate(rate: float) -> str:
-    """Two decimals, and three digits below 1."""
-    if not math.isfinite(rate):
-        return "-" if math.isnan(rate) else "any"
-    return f"{rate:#.3g}" if 0.0 < rate < 0.995 else f"{rate:.2f}"

@@ -13,10 +13,7 @@ import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from tpssim.core.statistics import Estimate
+from typing import Any
 
 LONGEST_LABEL = 16
 WIDTH = 80  # characters of a line, where no terminal says otherwise
@@ -153,62 +150,9 @@ def in_html(
     )
 
 
-def number(value: Estimate, scale: float, digits: int) -> str:
-    """A mean in a unit of choice; "-" where there is none.
-
-    "never" where it never happens in any replication, with their number where in some it does: a
-    mean of those in which it does would hide that, and never is worse than late.
-    """
-    if value.never:
-        return f"never {value.never}/{value.never + value.n}" if value.n else "never"
-    if value.mean is None:
-        return "-"
-    text = f"{value.mean * scale:.{digits}f}"
-    return text.lstrip("-") if float(text) == 0.0 else text
-
-
-def interval(value: Estimate, scale: float, digits: int) -> str:
-    """A mean with the half-width of its interval."""
-    text = number(value, scale, digits)
-    if value.mean is None or value.high is None or value.never:
-        return text
-    return f"{text} ±{(value.high - value.mean) * scale:.{digits}f}"
-
-
-def steady(shares: Sequence[float | None]) -> str:
-    """The share of the achievable in each long phase, in %; the extremes of many; "-" where there
-    is none.
-
-    >>> steady([0.5, None, 0.987]), steady([0.5, 0.6, 0.7, 0.8])
-    ('50/-/99', '50..80')
-    """
-    known = [100.0 * share for share in shares if share is not None]
-    if len(shares) > 3 and known:
-        return f"{min(known):.0f}..{max(known):.0f}"
-    return "/".join("-" if share is None else f"{100.0 * share:.0f}" for share in shares)
-
-
-def agreed(word: str, share: float, n: int) -> str:
-    """A verdict for a narrow column: how many replications say so only where not all do.
-
-    >>> agreed("stuck", 1.0, 5), agreed("stuck", 0.8, 5)
-    ('stuck', 'stuck 4/5')
-    """
-    return word if share == 1.0 else f"{word} {round(share * n)}/{n}"
-
-
 def split_note(n: int) -> str:
-    """What is below a table in which `agreed` says how many."""
+    """What is below a table in which `format.verdict` says how many."""
     return f"/{n}: the verdict on so many of {n} replications; without a number, on all"
-
-
-def counted(n: int, noun: str) -> str:
-    """So many of something.
-
-    >>> counted(1, "call"), counted(2000, "call")
-    ('1 call', '2,000 calls')
-    """
-    return f"{n:,} {noun}{'' if n == 1 else 's'}"
 
 
 def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:

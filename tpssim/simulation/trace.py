@@ -17,7 +17,7 @@ import numpy as np
 
 from tpssim.core.errors import InputError
 from tpssim.core.types import REFUSED, record
-from tpssim.output import tables
+from tpssim.output import format, tables
 from tpssim.output.pictures import Columns, commanded, panel
 from tpssim.scenarios.scenario import Scenario, active, capacity, frame
 from tpssim.scenarios.service_times import Recorded, draws
@@ -72,7 +72,7 @@ class Trace(NamedTuple):
     ]  #: controller, parameters, seed, replication, engine, version, spun (CPU s)
 
     def __repr__(self) -> str:
-        n = tables.counted(len(self.released), "call")
+        n = format.count(len(self.released), "call")
         return (
             f"<Trace: {self.meta.get('controller', 'a throttle')} on {self.scenario.name}, "
             f"{n} in {self.scenario.duration:g} s; "

@@ -21,6 +21,7 @@ from tpssim.core.errors import InputError
 from tpssim.core.types import VERSION
 from tpssim.core.validation import MOST_PROCESSES, checked_count
 from tpssim.live.callees.addresses import HIDDEN, written
+from tpssim.output import format
 from tpssim.output.results_dir import file_name as file_name
 from tpssim.output.tables import filled
 
@@ -86,8 +87,9 @@ def overlap_note(overlap: float, path: str) -> str:
     if not overlap > OVERLAP:
         return ""
     return (
-        f"{overlap:.0%} of the calls of {Path(path).name} overlap: their times hold queue and "
-        "concurrency, and here they are taken for those of a service that does one call at a time"
+        f"{format.share(overlap)} of the calls of {Path(path).name} overlap: their times hold queue"
+        " and concurrency, and here they are taken for those of a service that does one call at a"
+        " time"
     )
 
 
@@ -292,7 +294,7 @@ class Progress:
         text = f"{done * self.each:,} of {total * self.each:,} {self.what}{more and ', '}{more}"
         left = self._left()
         if done < total and left is not None:
-            text += f", about {duration(left)} left"
+            text += f", about {format.duration(left)} left"
         sys.stderr.write(f"\r{text:<78}" if self.live else f"{text}\n")
         if self.live and done == total:
             sys.stderr.write(f"\r{'':<78}\r")
@@ -308,18 +310,6 @@ class Progress:
         )
         since, shared = self.points[half]
         return (1.0 - share) * (now - since) / (share - shared)
-
-
-def duration(seconds: float) -> str:
-    """How long something takes, as people say it.
-
-    >>> duration(59.4), duration(200.0), duration(8000.0)
-    ('59 s', '3 min', '2 h 13 min')
-    """
-    if seconds < 100.0:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60.0)
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 @contextlib.contextmanager

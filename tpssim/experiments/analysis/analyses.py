@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,7 +16,7 @@ from tpssim.experiments.analysis.plants import Plant, plant_of
 from tpssim.experiments.analysis.rows import TOLERANCE, Picture, Row, Runs
 from tpssim.experiments.analysis.sawtooths import of_aimd, of_aimd_epoch
 from tpssim.metrics.measure import measure_phases
-from tpssim.output import records, tables
+from tpssim.output import format, records, tables
 from tpssim.scenarios.scenario import Scenario, frame
 from tpssim.simulation.resolve import ControllerLike, contender, scenario_named
 from tpssim.simulation.run import simulate
@@ -74,7 +73,7 @@ class Analysis(NamedTuple):
             simulated = "-" if row.simulated is None else _estimate(row)
             refuted = row.refuted()
             applies = "no" if row.refusal else "refuted" if refuted else "yes"
-            lines.append((row.quantity, applies, _number(row.predicted), simulated, row.unit))
+            lines.append((row.quantity, applies, format.number(row.predicted), simulated, row.unit))
             told = f"{row.assumption}."
             if row.refusal:
                 told += f" Does not apply: {row.refusal}."
@@ -166,18 +165,12 @@ def _told(notes: dict[str, list[str]]) -> list[str]:
     ]
 
 
-def _number(value: float) -> str:
-    return "-" if math.isnan(value) else "never" if math.isinf(value) else f"{value:.4g}"
-
-
 def _estimate(row: Row) -> str:
     """Four digits and the interval in as many decimals."""
     found = row.simulated
     assert found is not None
-    if found.mean is None:
-        return "never" if found.never else "-"
-    digits = max(0, 3 - math.floor(math.log10(abs(found.mean)))) if found.mean else 3
-    return tables.interval(found, 1.0, min(digits, 5))
+    digits = min(format.decimals(found.mean, 4), 5) if found.mean else 3
+    return format.interval(found, digits)
 
 
 def _aligned(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:

@@ -21,7 +21,7 @@ from tpssim.core.types import record
 from tpssim.experiments.sweep import designs
 from tpssim.metrics.measure import ENDLESS, METRICS, definitions, long_phases
 from tpssim.metrics.verdicts import majority
-from tpssim.output import tables
+from tpssim.output import format, tables
 from tpssim.output.cells import At, Cells, cells_of, levels, measured
 from tpssim.output.records import SweepRecord
 from tpssim.output.verdict_words import GROWING, WORDS, merit
@@ -223,8 +223,8 @@ class SweepResult(NamedTuple):
         failed = f", {len(self.failures)} failed" if self.failures else ""
         return (
             f"<SweepResult: {self.controller} on {self.scenario.name}, "
-            f"{tables.counted(len(self.rows), 'point')} of {' x '.join(self.names())}, "
-            f"{tables.counted(self.replications, 'replication')}{failed}; "
+            f"{format.count(len(self.rows), 'point')} of {' x '.join(self.names())}, "
+            f"{format.count(self.replications, 'replication')}{failed}; "
             "print(.table()), .summary(), .heatmap(metric), .plot(metric), .to_pandas()>"
         )
 
@@ -282,13 +282,13 @@ class SweepResult(NamedTuple):
             lines.append(
                 (
                     *(value if isinstance(value, str) else f"{value:.4g}" for value in row.point),
-                    tables.agreed(word, share, self.replications),
-                    tables.interval(row.estimate("achieved"), 100.0, 1),
-                    tables.number(row.estimate("swing"), 100.0, 0),
-                    tables.number(row.estimate("recovery_time"), 1.0, 2),
-                    tables.number(row.estimate("response_p99"), 1.0, 3),
-                    tables.number(row.estimate("lateness_p99"), 1e6, 0),
-                    tables.number(row.estimate("spin_cpu"), 100.0, 1),
+                    format.verdict(word, share, self.replications),
+                    format.interval(row.estimate("achieved"), 1, 100.0),
+                    format.mean(row.estimate("swing"), 0, 100.0),
+                    format.mean(row.estimate("recovery_time"), 2),
+                    format.mean(row.estimate("response_p99"), 3),
+                    format.mean(row.estimate("lateness_p99"), 0, 1e6),
+                    format.mean(row.estimate("spin_cpu"), 1, 100.0),
                 )
             )
         return about, header, lines
@@ -314,10 +314,7 @@ class SweepResult(NamedTuple):
             f"verdict at so many points: {listed}",
         ]
         for failure in self.failures[:3]:
-            at = ", ".join(
-                f"{n}={v:g}" if isinstance(v, float) else f"{n}={v}"
-                for n, v in zip(self.names(), failure.point, strict=True)
-            )
+            at = format.settings(dict(zip(self.names(), failure.point, strict=True)))
             lines.append(f"failed at {at}: {failure.type}: {failure.message}")
         if len(self.failures) > 3:
             lines.append(f"and at {len(self.failures) - 3} more points")

@@ -20,7 +20,7 @@ from tpssim.experiments.tuning.evaluations import Progress
 from tpssim.experiments.tuning.objectives import PENALTY
 from tpssim.experiments.tuning.search import Bounds
 from tpssim.experiments.tuning.trials import Aim, Task, Trials
-from tpssim.output import tables
+from tpssim.output import format, tables
 from tpssim.output.records import searches as parts
 from tpssim.output.results_dir import plain
 from tpssim.scenarios.scenario import Scenario
@@ -128,8 +128,12 @@ class Sensitivity(NamedTuple):
 
 
 def _bar(row: Array) -> str:
-    value, low, high = (f"{round(x, 2) + 0.0:.2f}" for x in row.tolist())  # + 0.0: no -0.00
-    return value if math.isnan(row[1]) else f"{value} [{low}, {high}]"
+    value, low, high = row.tolist()
+    return format.bounds(value, low, high, _two)
+
+
+def _two(share: float) -> str:
+    return format.fixed(share, 2)
 
 
 def sensitivity(

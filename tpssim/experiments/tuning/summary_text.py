@@ -8,7 +8,7 @@ from tpssim.core.statistics import CONFIDENCE, assumption
 from tpssim.core.validation import exact
 from tpssim.experiments.tuning.objectives import PENALTY, Sense, sense
 from tpssim.metrics.measure import METRICS
-from tpssim.output import tables
+from tpssim.output import format, tables
 from tpssim.output.verdict_words import WORDS
 
 if TYPE_CHECKING:
@@ -211,10 +211,10 @@ def _scenario_table(result: TuneResult) -> str:
                     outcome.scenario if name == "default" else "",
                     name,
                     f"{outcome.verdict}{'' if outcome.share == 1.0 else f' {outcome.share:.0%}'}",
-                    tables.interval(outcome.measures["achieved"], 100.0, 1),
-                    tables.interval(outcome.measures["swing"], 100.0, 0),
-                    tables.interval(outcome.measures["response_p99"], 1.0, 3),
-                    tables.interval(outcome.measures["churn"], 100.0, 1),
+                    format.interval(outcome.measures["achieved"], 1, 100.0),
+                    format.interval(outcome.measures["swing"], 0, 100.0),
+                    format.interval(outcome.measures["response_p99"], 3),
+                    format.interval(outcome.measures["churn"], 1, 100.0),
                 )
             )
     header = ("scenario", "", "verdict", "achieved\n%", "swing\n%", "p99\ns", "churn\n%/s")

@@ -19,7 +19,7 @@ from tpssim.core.validation import FLAG, exact, ranges
 from tpssim.experiments.tuning.objectives import PENALTY, UNITS, Sense, sense
 from tpssim.metrics.measure import METRICS, definitions
 from tpssim.metrics.verdicts import majority
-from tpssim.output import tables
+from tpssim.output import format, tables
 from tpssim.output.records import TuneRecord
 from tpssim.output.records import searches as parts
 from tpssim.output.records.parts import interval
@@ -126,7 +126,7 @@ class TuneResult(NamedTuple):
         where = self.scenarios[0].name if n == 1 else f"{n} scenarios"
         return (
             f"<TuneResult: {self.spec()} for {where}, of"
-            f" {tables.counted(len(self.tried), 'setting')}, {tables.counted(self.runs, 'run')};"
+            f" {format.count(len(self.tried), 'setting')}, {format.count(self.runs, 'run')};"
             " print(.text()), .line(), .to_pandas(), .plot_profile()>"
         )
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tpssim.output import tables
+from tpssim.output import format
 from tpssim.output.html import drawings
 from tpssim.output.html.generic import generic
 from tpssim.output.html.markup import (
@@ -263,7 +263,7 @@ def _scenario(
 def _steady(phases: Sequence[Mapping[str, Any]]) -> Cell:
     means = [phase["steady_share"]["mean"] for phase in phases]
     return Cell(
-        tables.steady(means),
+        format.shares(means),
         min((100.0 * mean for mean in means if mean is not None), default=None),
     )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tpssim.core.statistics import Estimate
+from tpssim.output.format import number
 from tpssim.output.html.markup import (
     WORD_MEANINGS,
     Cell,
@@ -16,7 +17,6 @@ from tpssim.output.html.markup import (
     facts,
     folded,
     name_cell,
-    number,
     table,
     text,
 )

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from tpssim.core.statistics import Estimate
 from tpssim.core.types import record
-from tpssim.output import tables
+from tpssim.output import format
+from tpssim.output.format import number
 from tpssim.output.results_dir import file_name
 from tpssim.output.verdict_words import WORDS
 
@@ -28,7 +29,6 @@ WORD_MEANINGS = {
 }
 #: Units of a time, from long to short, with how many a second has.
 SECONDS = ((1.0, "s"), (1e3, "ms"), (1e6, "us"))
-Number = float | None
 
 
 @record
@@ -135,21 +135,6 @@ def verdict(word: str, share: str, reason: str = "") -> Cell:
     )
 
 
-def number(value: Number, digits: int = 4) -> str:
-    """A plain number in so many digits; "-" where there is none.
-
-    >>> number(1234567.0), number(0.98765), number(None)
-    ('1,234,567', '0.9877', '-')
-    """
-    if value is None or math.isnan(value):
-        return "-"
-    if math.isinf(value):
-        return "never" if value > 0.0 else "-inf"
-    if value == int(value) and abs(value) < 1e15:
-        return f"{int(value):,}"
-    return f"{value:,.1f}" if 1e3 <= abs(value) < 1e9 else f"{value:.{digits}g}"
-
-
 def name_cell(name: str) -> Cell:
     """The head of a row, which may be broken where a long name allows it."""
     return Cell(re.sub(r"([_:,])(?!$)", r"\1<wbr>", text(name)), name, head=True)
@@ -164,9 +149,8 @@ def estimate(value: Mapping[str, Any], scale: float = 1.0, digits: int | None = 
     """A mean with the half-width of its interval, rounded alike."""
     found = Estimate(*(value[name] for name in Estimate._fields))
     if digits is None:
-        size = abs(found.mean * scale) if found.mean else 0.0
-        digits = min(max(2 - math.floor(math.log10(size)), 0), 9) if 0.0 < size < math.inf else 0
-    shown, plus, half = tables.interval(found, scale, digits).partition(" ±")
+        digits = format.decimals(found.mean and found.mean * scale)
+    shown, plus, half = format.interval(found, digits, scale).partition(" ±")
     often = found.never / max(found.never + found.n, 1)  # never is worse than late
     key = math.inf if often == 1.0 else 1e300 * often if often else found.mean
     return Cell(f"{shown} <small>±{half}</small>" if plus else shown, key)

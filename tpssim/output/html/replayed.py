@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tpssim.output.format import number, settings
 from tpssim.output.html import drawings
 from tpssim.output.html.compared import Progress
 from tpssim.output.html.markup import (
@@ -13,7 +14,6 @@ from tpssim.output.html.markup import (
     facts,
     measures,
     name_cell,
-    number,
     section,
     table,
     text,
@@ -52,7 +52,7 @@ def replay(result: Result[ReplayRecord], progress: Progress) -> Iterator[str]:
     decided = f"<b>{summary.decisions:,} decisions, all as recorded, to the bit</b>"
     if summary.difference:
         decided = f"<b>not as recorded</b>: {text(summary.difference)}"
-    given = ", ".join(f"{name}={value:g}" for name, value in recording["parameters"].items())
+    given = settings(recording["parameters"])
     told = [
         ("decided again", decided),
         ("law", text(recording["controller"])),

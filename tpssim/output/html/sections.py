@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from tpssim.output.format import number
 from tpssim.output.html import drawings
 from tpssim.output.html.compared import SHOWN, Progress, compare
 from tpssim.output.html.generic import cell, generic
@@ -22,7 +23,6 @@ from tpssim.output.html.markup import (
     facts,
     measures,
     name_cell,
-    number,
     section,
     table,
     text,

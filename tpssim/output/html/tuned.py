@@ -8,6 +8,7 @@ from typing import Any
 
 from tpssim.core.statistics import CONFIDENCE, EACH, assumption
 from tpssim.core.validation import exact
+from tpssim.output.format import number
 from tpssim.output.html import drawings
 from tpssim.output.html.compared import SHOWN, Progress
 from tpssim.output.html.markup import (
@@ -18,7 +19,6 @@ from tpssim.output.html.markup import (
     facts,
     folded,
     name_cell,
-    number,
     scaled,
     section,
     table,
