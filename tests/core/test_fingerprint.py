@@ -834,7 +834,7 @@ def test_what_is_kept_of_a_service_ends_with_it(notebook: dict[str, Any]) -> Non
     after = tpssim.simulate(plant, "fixed"), frame_of(plant)
     assert before[0].latency[:10].tolist() == pytest.approx([0.01] * 10)
     assert after[0].latency[:10].tolist() == pytest.approx([0.02] * 10)
-    assert after[1].bears == pytest.approx(before[1].bears / 2.0)
+    assert after[1].capacity == pytest.approx(before[1].capacity / 2.0)
 
 
 def test_a_law_that_was_not_taken_is_tried_again_once_it_is_mended(

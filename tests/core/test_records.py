@@ -179,8 +179,8 @@ def test_kept_frames_are_those_of_the_kind() -> None:
     )
     # A step to a quarter for half of the run: (10 x 50 + 10 x 12.5) calls. A ramp there: capacity
     # 50 / (1 + 3 x), x from 0 to 1, whose mean is 50 ln 4 / 3 = 23.1.
-    assert frame_of(step.scenario).bears == pytest.approx(625.0)
-    assert frame_of(ramp.scenario).bears == pytest.approx(
+    assert frame_of(step.scenario).capacity == pytest.approx(625.0)
+    assert frame_of(ramp.scenario).capacity == pytest.approx(
         500.0 + 10.0 * 50.0 * np.log(4.0) / 3.0, rel=1e-4
     )
 

@@ -17,6 +17,24 @@ OK, FAILED, TIMED_OUT, REJECTED, REFUSED, UNFINISHED = range(6)
 OUTCOMES = ("ok", "failed", "timed out", "rejected by the service", "refused locally", "unfinished")
 
 
+def error_of(outcome: float) -> float:
+    """1 if the outcome of a call is an error for a law, else 0; the codes of errors are in a row.
+
+    >>> [error_of(outcome) for outcome in (OK, FAILED, TIMED_OUT, REJECTED, UNFINISHED)]
+    [0.0, 1.0, 1.0, 1.0, 0.0]
+    """
+    return 1.0 if FAILED <= outcome <= REJECTED else 0.0
+
+
+def drop_of(outcome: float) -> float:
+    """1 if an error is a drop, a sign of overload: the call timed out or the service refused it.
+
+    >>> [drop_of(outcome) for outcome in (OK, FAILED, TIMED_OUT, REJECTED)]
+    [0.0, 0.0, 1.0, 1.0]
+    """
+    return 1.0 if TIMED_OUT <= outcome <= REJECTED else 0.0
+
+
 ClassT = TypeVar("ClassT", bound=type[tuple[Any, ...]])
 
 

@@ -181,9 +181,3 @@ class OpenPermit(Permit):
             return
         if lost:
             self._run.abandon(self)
-
-
-def error_and_drop(outcome: int) -> tuple[float, float]:
-    """(errors, drops) that one call adds to an observation."""
-    error = 0.0 if outcome == OK else 1.0
-    return error, 0.0 if outcome == FAILED else error

@@ -12,11 +12,18 @@ from typing import Any, NamedTuple
 from tpssim.controllers import CONTROLLERS
 from tpssim.core.errors import InputError
 from tpssim.core.pacer import Pacer
-from tpssim.core.types import OUTCOMES, REFUSED, UNFINISHED, Controller, record
+from tpssim.core.types import (
+    OUTCOMES,
+    REFUSED,
+    UNFINISHED,
+    Controller,
+    drop_of,
+    error_of,
+    record,
+)
 from tpssim.core.validation import replaced
 from tpssim.live.arguments import checked_rate, draws, late_of
 from tpssim.live.journal import events
-from tpssim.live.permits import error_and_drop
 
 
 @record
@@ -129,7 +136,8 @@ def play(recording: Recording) -> Playback:
                     pacer.forgotten()
                 else:
                     calls[slot] = calls[slot]._replace(completed=t - start, outcome=outcome)
-                    pacer.settled(t, t - released, released - due, *error_and_drop(outcome), flying)
+                    errors, drops = error_of(outcome), drop_of(outcome)
+                    pacer.settled(t, t - released, released - due, errors, drops, flying)
             elif kind == "look" and pacer.sensor is not None:
                 pacer.look(t)
             elif kind == "tps":

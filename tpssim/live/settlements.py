@@ -5,9 +5,9 @@ Their outcomes are observations of the law.
 
 from __future__ import annotations
 
-from tpssim.core.types import OK, UNFINISHED
+from tpssim.core.types import UNFINISHED, drop_of, error_of
 from tpssim.live.journal import end_line, slot_line, stop_line
-from tpssim.live.permits import Permit, error_and_drop
+from tpssim.live.permits import Permit
 from tpssim.live.reporting import report_of
 from tpssim.live.session_state import Release, SessionState
 from tpssim.live.stats import CALLER, LIMIT, MACHINE, RETRIES, SOURCE
@@ -105,7 +105,7 @@ class Settlements(SessionState):
                         pacer.forgotten()
                     else:
                         released = permit.released
-                        error, drop = (0.0, 0.0) if outcome == OK else error_and_drop(outcome)
+                        error, drop = error_of(outcome), drop_of(outcome)
                         lag, others = released - permit.scheduled, float(permit.in_flight)
                         self._call_law(pacer.settled, now, now - released, lag, error, drop, others)
                     self.tally.settle(now, permit, outcome)

@@ -9,7 +9,18 @@ import numpy as np
 
 from tpssim.core.types import REFUSED
 from tpssim.metrics import timeseries
-from tpssim.metrics.layout import BAND, RECOVERED, SETTLING_GRID, Columns, Frame
+from tpssim.metrics.layout import (
+    BAND,
+    BEST_BEHIND,
+    EDGE,
+    END,
+    NEXT_EDGE,
+    RECOVERED,
+    SETTLING_GRID,
+    START,
+    Columns,
+    Frame,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,7 +47,7 @@ def command(columns: Columns, n: int, frame: Frame, t: Array, size: int, out: Ar
     for k in range(size):
         out[k] = 0.0
     for p in range(len(frame.producers)):
-        start, end = frame.producers[p, 0], frame.producers[p, 1]
+        start, end = frame.producers[p, START], frame.producers[p, END]
         first = -1
         for i in range(n):
             if columns.outcome[i] != REFUSED and columns.producer[i] == p:
@@ -162,7 +173,8 @@ def recovery(columns: Columns, n: int, frame: Frame, times: Array, rates: Array)
     if limit_commands(columns, n):
         return longest
     for k in range(len(frame.rises)):
-        edge, following, best = frame.rises[k, 0], frame.rises[k, 1], frame.rises[k, 2]
+        edge, following = frame.rises[k, EDGE], frame.rises[k, NEXT_EDGE]
+        best = frame.rises[k, BEST_BEHIND]
         size = 0
         for i in range(n):
             if edge <= columns.released[i] < following:
@@ -182,7 +194,7 @@ def settling(
     columns: Columns, n: int, frame: Frame, final: float, times: Array, rates: Array
 ) -> float:
     last = len(frame.long) - 1
-    start, end = frame.long[last, 0], frame.long[last, 1]
+    start, end = frame.long[last, START], frame.long[last, END]
     step = (end - start) / SETTLING_GRID
     for k in range(SETTLING_GRID):
         times[k] = k * step + start

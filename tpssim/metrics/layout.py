@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     REGAIN_TIME, FAIRNESS, TIME_TO_FAIRNESS, CHURN, BURST_1S,
 ) = range(37)  # fmt: skip
 
-BLOCKING, ASYNC, POOL = 0, 1, 2
 GRID = 1000  # points of a steady window
 SETTLING_GRID = 2000  # points of the last phase
 RECOVERED = 0.95  # of the achievable
@@ -39,12 +38,11 @@ class Frame(NamedTuple):
     target: float
     duration: float
     width: float  #: of a bin, s
-    bears: float  #: integral of the capacity, calls
+    capacity: float  #: integral of the capacity, calls
     achievable: float  #: its mean over the run, 1/s
     producers: Array  #: rows of (start, end)
-    phases: (
-        Array  #: rows of (start, end, achievable calls, mean service time and way of an answer, s)
-    )
+    #: rows of (start, end, achievable calls, mean service time and way of an answer, s)
+    phases: Array
     long: Array  #: of each long phase: start, end, mean of the achievable and of the capacity, 1/s
     rises: Array  #: rows of (edge, next edge, achievable behind it) where the achievable rises
     bins: Array  #: mean of the achievable in each bin, 1/s
@@ -73,7 +71,7 @@ class Samples(NamedTuple):
     response: Array
     lag: Array
     lateness: Array
-    sizes: Array  #: how many values each of them has; 1 if every rate valve was open
+    sizes: Array  #: how many values each of them has; 1 if every rate was left open
     levels: Array  #: a row a long phase: the commanded rate in its steady window
     waves: Array  #: the same less its mean
     powers: Array  #: sum of squares of each wave; nan if it is constant
@@ -98,8 +96,16 @@ class Phase(NamedTuple):
     drift: float
 
 
-SHARE_IN_PHASE, STEADY_IN_PHASE, LOAD_IN_PHASE, COMMANDED_IN_PHASE = 5, 6, 7, 8
-SWING_IN_PHASE, REGULARITY_IN_PHASE, PERIOD_IN_PHASE, DRIFT_IN_PHASE = 9, 10, 11, 12
+# Places in a row of `Frame.phases`, `long` (START and END in both), `rises`, of `Phase`.
+START, END = 0, 1
+CALLS, ALONE = 2, 3
+BEST, CAPACITY = 2, 3
+EDGE, NEXT_EDGE, BEST_BEHIND = 0, 1, 2
+(
+    START_OF_PHASE, END_OF_PHASE, BEST_IN_PHASE, CAPACITY_IN_PHASE, THROUGHPUT_IN_PHASE,
+    SHARE_IN_PHASE, STEADY_IN_PHASE, LOAD_IN_PHASE, COMMANDED_IN_PHASE, SWING_IN_PHASE,
+    REGULARITY_IN_PHASE, PERIOD_IN_PHASE, DRIFT_IN_PHASE,
+) = range(13)  # fmt: skip
 RESPONSE, LAG, LATENESS, OPEN = 0, 1, 2, 3  # in `Samples.sizes`
 
 

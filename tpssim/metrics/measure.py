@@ -1,8 +1,7 @@
 """Measures of one run. Reads a trace; starts nothing.
 
-What each is, in words from which it can be computed: `METRICS` and `TERMS`, of
-`reduction.definitions`. Times are in s, rates in 1/s, shares between 0 and 1. A measure that does
-not exist for a run is nan.
+What each is, in words from which it can be computed: `METRICS` and `TERMS`, of `definitions`. Times
+are in s, rates in 1/s, shares between 0 and 1. A measure that does not exist for a run is nan.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +18,8 @@ from tpssim.core.types import OK
 from tpssim.metrics import timeseries
 from tpssim.metrics.definitions import ENDLESS, METRICS, TERMS, Metric, definitions
 from tpssim.metrics.layout import (
-    ASYNC,
-    BLOCKING,
     FAIRNESS,
     GRID,
-    POOL,
     TIME_TO_FAIRNESS,
     Columns,
     Frame,
@@ -32,7 +29,7 @@ from tpssim.metrics.layout import (
 )
 from tpssim.metrics.order_statistics import conclude
 from tpssim.metrics.single_pass import collect
-from tpssim.scenarios.plant import Async, Blocking, Pool
+from tpssim.scenarios.plant import Async, Pool, kind_of
 from tpssim.scenarios.scenario import (
     achievable,
     capacity,
@@ -91,50 +88,41 @@ def _frame_of(scenario: Scenario, _: tuple[str, ...]) -> Frame:
     def table(rows: list[tuple[float, ...]], width: int) -> Array:
         return np.array(rows, dtype=np.float64).reshape(-1, width)
 
-    every = phases(scenario)
+    def mean(what: Callable[..., float], a: float, b: float) -> float:
+        return mean_over(scenario, what, a, b)
+
+    every, consumer = phases(scenario), scenario.consumer
     way = scenario.network.mean if scenario.network else 0.0
     calls = [
-        (
-            a,
-            b,
-            mean_over(scenario, achievable, a, b) * (b - a),
-            mean_over(scenario, mean_service, a, b) + way,
-        )
-        for a, b in every
+        (a, b, mean(achievable, a, b) * (b - a), mean(mean_service, a, b) + way) for a, b in every
     ]
-    rises = [
-        (edge, following, best)
-        for (_, edge), (_, following) in itertools.pairwise(every)
-        if (best := achievable(scenario, edge)) > achievable(scenario, math.nextafter(edge, 0.0))
-    ]
-    consumer = scenario.consumer
+    long = [(a, b, mean(achievable, a, b), mean(capacity, a, b)) for a, b in long_phases(scenario)]
     width = min(1.0, scenario.duration)
     bins = max(1, math.floor(scenario.duration / width + 1e-9))
     return Frame(
-        BLOCKING
-        if isinstance(consumer, Blocking)
-        else ASYNC
-        if isinstance(consumer, Async)
-        else POOL,
-        consumer.handoff if isinstance(consumer, Async) else 0.0,
-        isinstance(consumer, Pool) and consumer.queue < math.inf,
-        scenario.target,
-        scenario.duration,
-        width,
-        math.fsum(mean_over(scenario, capacity, a, b) * (b - a) for a, b in every),
-        math.fsum(best for _, _, best, _ in calls) / scenario.duration,
-        table([tuple(producer) for producer in scenario.producers], 2),
-        table([*calls], 4),
-        table(
-            [
-                (a, b, mean_over(scenario, achievable, a, b), mean_over(scenario, capacity, a, b))
-                for a, b in long_phases(scenario)
-            ],
-            4,
-        ),
-        table([*rises], 3),
-        _achievable_in(scenario, bins, width),
+        consumer=kind_of(consumer),
+        handoff=consumer.handoff if isinstance(consumer, Async) else 0.0,
+        bounded=isinstance(consumer, Pool) and consumer.queue < math.inf,
+        target=scenario.target,
+        duration=scenario.duration,
+        width=width,
+        capacity=math.fsum(mean(capacity, a, b) * (b - a) for a, b in every),
+        achievable=math.fsum(best for _, _, best, _ in calls) / scenario.duration,
+        producers=table([tuple(producer) for producer in scenario.producers], 2),
+        phases=table([*calls], 4),
+        long=table([*long], 4),
+        rises=table([*_rises(scenario)], 3),
+        bins=_achievable_in(scenario, bins, width),
     )
+
+
+def _rises(scenario: Scenario) -> list[tuple[float, float, float]]:
+    """(edge, next edge, achievable behind it) where the achievable rises."""
+    return [
+        (edge, following, best)
+        for (_, edge), (_, following) in itertools.pairwise(phases(scenario))
+        if (best := achievable(scenario, edge)) > achievable(scenario, math.nextafter(edge, 0.0))
+    ]
 
 
 def room_for(runs: int, rows: int, frame: Frame) -> Samples:

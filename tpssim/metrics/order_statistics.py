@@ -9,7 +9,9 @@ import numpy as np
 
 from tpssim.metrics import timeseries
 from tpssim.metrics.layout import (
+    BEST_IN_PHASE,
     COMMANDED_IN_PHASE,
+    END_OF_PHASE,
     GRID,
     LAG,
     LAG_MAX,
@@ -25,6 +27,7 @@ from tpssim.metrics.layout import (
     RESPONSE_P50,
     RESPONSE_P99,
     RESPONSE_P999,
+    START_OF_PHASE,
     SWING,
     SWING_IN_PHASE,
     Samples,
@@ -55,11 +58,11 @@ def conclude_one(samples: Samples, acfs: Array, phases: Array, out: Array) -> No
         )
         cycle = timeseries.cycle(acfs[which])
         row[REGULARITY_IN_PHASE] = cycle.oscillation
-        step = (row[1] - (row[0] + row[1]) / 2.0) / GRID
+        start, end = row[START_OF_PHASE], row[END_OF_PHASE]
+        step = (end - (start + end) / 2.0) / GRID
         row[PERIOD_IN_PHASE] = cycle.period * step if timeseries.is_regular(cycle) else math.nan
-        if (
-            not row[2] > 0.0
-        ):  # a service that stands still: whatever is commanded, nothing comes of it
+        if not row[BEST_IN_PHASE] > 0.0:
+            # The service stands still: whatever is commanded, nothing comes of it.
             row[SWING_IN_PHASE], row[PERIOD_IN_PHASE] = 0.0, math.nan
         if row[SWING_IN_PHASE] > phases[widest, SWING_IN_PHASE]:
             widest = which

@@ -1,4 +1,4 @@
-"""One walk over a run: all that can be told of it without sorting or transforming."""
+"""The measures of a run that need no sorting and no transform."""
 
 from __future__ import annotations
 
@@ -20,16 +20,24 @@ from tpssim.metrics.commanded_rate import (
 )
 from tpssim.metrics.layout import (
     ACHIEVED,
-    ASYNC,
-    BLOCKING,
+    ALONE,
+    BEST,
+    BEST_BEHIND,
+    BEST_IN_PHASE,
     BURST_1S,
     BURST_10MS,
     BURST_100MS,
+    CALLS,
+    CAPACITY,
+    CAPACITY_IN_PHASE,
     CAUGHT_UP,
     CHURN,
     COMMANDED_IN_PHASE,
     DRIFT,
     DRIFT_IN_PHASE,
+    EDGE,
+    END,
+    END_OF_PHASE,
     ERRORS,
     FAIRNESS,
     GRID,
@@ -39,6 +47,7 @@ from tpssim.metrics.layout import (
     LAG,
     LATENESS,
     LOAD_IN_PHASE,
+    NEXT_EDGE,
     OPEN,
     OVERSHOOT,
     RE_ANCHORED,
@@ -52,10 +61,13 @@ from tpssim.metrics.layout import (
     SHARE_IN_PHASE,
     SKIPPED,
     SPIN_CPU,
+    START,
+    START_OF_PHASE,
     STEADY_ERROR,
     STEADY_IN_PHASE,
     STRETCH,
     THROUGHPUT,
+    THROUGHPUT_IN_PHASE,
     TIME_TO_FAIRNESS,
     TOTAL_VARIATION,
     UTILISATION,
@@ -63,6 +75,14 @@ from tpssim.metrics.layout import (
     Columns,
     Frame,
     Samples,
+)
+from tpssim.scenarios.plant import ASYNC, BLOCKING
+from tpssim.simulation.trace import (
+    CAUGHT_UP_COUNTER,
+    HELD_COUNTER,
+    RE_ANCHORED_COUNTER,
+    SKIPPED_COUNTER,
+    SPUN_COUNTER,
 )
 
 if TYPE_CHECKING:
@@ -86,69 +106,108 @@ def drift(columns: Columns, n: int, start: float, end: float) -> float:
     return (last - first) / (3.0 * quarter) * 1e6
 
 
-def fill_phase(
-    columns: Columns, n: int, frame: Frame, which: int, held: bool, samples: Samples, row: Array
-) -> None:
-    """What happened in one long phase, as far as it can be told without the sorted levels and the
-    cycle.
-    """
-    start, end = frame.long[which, 0], frame.long[which, 1]
-    best, bears = frame.long[which, 2], frame.long[which, 3]
-    middle = (start + end) / 2.0
-    count, steady = 0.0, 0.0
+def successes(columns: Columns, n: int) -> float:
+    """How many calls succeeded."""
+    count = 0.0
+    for i in range(n):
+        if columns.outcome[i] == OK:
+            count += 1.0
+    return count
+
+
+def done_in(
+    columns: Columns, n: int, start: float, middle: float, end: float
+) -> tuple[float, float]:
+    """How many calls succeeded in a stretch, and how many of them from its middle on."""
+    count, later = 0.0, 0.0
     for i in range(n):
         if columns.outcome[i] == OK and start <= columns.completed[i] < end:
             count += 1.0
             if columns.completed[i] >= middle:
-                steady += 1.0
-    steady /= end - middle
+                later += 1.0
+    return count, later
+
+
+def mean_of(values: Array, size: int) -> float:
+    """The mean of the first `size` values, summed in their order."""
+    total = 0.0
+    for k in range(size):
+        total += values[k]
+    return total / size
+
+
+def fill_wave(levels: Array, mean: float, wave: Array) -> float:
+    """The levels less their mean; the power of that, nan if they are constant."""
+    power, most = 0.0, 1.0
+    for k in range(GRID):
+        most = max(most, abs(levels[k]))
+        wave[k] = levels[k] - mean
+        power += wave[k] * wave[k]
+    # Rounding leaves a trace of power in a constant signal; it says nothing.
+    return power if power > GRID * (1e-12 * most) * (1e-12 * most) else math.nan
+
+
+def fill_phase(
+    columns: Columns, n: int, frame: Frame, which: int, held: bool, samples: Samples, row: Array
+) -> None:
+    """What happened in one long phase, as far as the sorted levels and the cycle are not needed.
+
+    `held`: the limit held calls back.
+    """
+    start, end = frame.long[which, START], frame.long[which, END]
+    best, capacity = frame.long[which, BEST], frame.long[which, CAPACITY]
+    middle = (start + end) / 2.0
+    count, later = done_in(columns, n, start, middle, end)
+    steady = later / (end - middle)
     levels, wave = samples.levels[which], samples.waves[which]
     step = (end - middle) / GRID
     for k in range(GRID):
         wave[k] = k * step + middle
     command(columns, n, frame, wave, GRID, levels)
-    mean, most = 0.0, 1.0
-    for k in range(GRID):
-        mean += levels[k]
-        most = max(most, abs(levels[k]))
-    mean /= GRID
-    power = 0.0
-    for k in range(GRID):
-        wave[k] = levels[k] - mean
-        power += wave[k] * wave[k]
-    # Rounding leaves a trace of power in a constant signal; it carries no news.
-    samples.powers[which] = power if power > GRID * (1e-12 * most) * (1e-12 * most) else math.nan
-    row[0], row[1], row[2], row[3] = start, end, best, bears
-    row[4] = count / (end - start)
+    mean = mean_of(levels, GRID)
+    samples.powers[which] = fill_wave(levels, mean, wave)
+    row[START_OF_PHASE], row[END_OF_PHASE] = start, end
+    row[BEST_IN_PHASE], row[CAPACITY_IN_PHASE] = best, capacity
+    row[THROUGHPUT_IN_PHASE] = count / (end - start)
     row[SHARE_IN_PHASE] = count / (best * (end - start)) if best > 0.0 else 1.0
     row[STEADY_IN_PHASE] = steady / best if best > 0.0 else 1.0
-    row[LOAD_IN_PHASE] = steady / bears if bears > 0.0 else 1.0
+    row[LOAD_IN_PHASE] = steady / capacity if capacity > 0.0 else 1.0
     row[COMMANDED_IN_PHASE] = mean
     # Behind a limit the lag grows by the law's own will.
     limited = held or limit_commands(columns, n)
     row[DRIFT_IN_PHASE] = math.nan if limited else drift(columns, n, middle, end)
 
 
+def fill_lateness(
+    columns: Columns, n: int, frame: Frame, producer: int, size: int, lateness: Array
+) -> int:
+    """The lags of a producer's releases for which it was free in time, behind `size` others; the
+    new size.
+    """
+    free = 0.0
+    for i in range(n):
+        if columns.outcome[i] == REFUSED or columns.producer[i] != producer:
+            continue
+        if free <= columns.scheduled[i]:
+            lateness[size] = columns.released[i] - columns.scheduled[i]
+            size += 1
+        free = columns.released[i]
+        if frame.consumer == BLOCKING:
+            free += columns.latency[i]
+        elif frame.consumer == ASYNC:
+            free += frame.handoff
+    return size
+
+
 def fill_samples(columns: Columns, n: int, frame: Frame, held: bool, samples: Samples) -> None:
     """Response times, lags, and the lags of the releases for which the producer was free in time.
 
-    The last cannot be told if a limit or a full queue held calls back.
+    Nothing is known of the last if a limit or a full queue held calls back.
     """
     responses, lags, free_in_time = 0, 0, 0
-    for p in range(len(frame.producers)):
-        free = 0.0
-        for i in range(n):
-            if columns.outcome[i] == REFUSED or columns.producer[i] != p:
-                continue
-            lag = columns.released[i] - columns.scheduled[i]
-            if free <= columns.scheduled[i] and not held and not frame.bounded:
-                samples.lateness[free_in_time] = lag
-                free_in_time += 1
-            free = columns.released[i]
-            if frame.consumer == BLOCKING:
-                free += columns.latency[i]
-            elif frame.consumer == ASYNC:
-                free += frame.handoff
+    if not held and not frame.bounded:
+        for p in range(len(frame.producers)):
+            free_in_time = fill_lateness(columns, n, frame, p, free_in_time, samples.lateness)
     is_open = n > 0
     for i in range(n):
         is_open = is_open and columns.rate[i] == math.inf
@@ -158,13 +217,9 @@ def fill_samples(columns: Columns, n: int, frame: Frame, held: bool, samples: Sa
         if columns.outcome[i] == OK:
             samples.response[responses] = columns.completed[i] - columns.scheduled[i]
             responses += 1
-    size = len(samples.lag)
-    for i in range(responses, size):
-        samples.response[i] = math.inf
-    for i in range(lags, size):
-        samples.lag[i] = math.inf
-    for i in range(free_in_time, size):
-        samples.lateness[i] = math.inf
+    samples.response[responses:] = math.inf
+    samples.lag[lags:] = math.inf
+    samples.lateness[free_in_time:] = math.inf
     samples.sizes[RESPONSE], samples.sizes[LAG] = float(responses), float(lags)
     samples.sizes[LATENESS], samples.sizes[OPEN] = float(free_in_time), 1.0 if is_open else 0.0
 
@@ -175,7 +230,8 @@ def regain(columns: Columns, n: int, frame: Frame, times: Array) -> float:
     """
     longest = math.nan
     for k in range(len(frame.rises)):
-        edge, following, best = frame.rises[k, 0], frame.rises[k, 1], frame.rises[k, 2]
+        edge, following = frame.rises[k, EDGE], frame.rises[k, NEXT_EDGE]
+        best = frame.rises[k, BEST_BEHIND]
         size = 0
         for i in range(n):
             if columns.outcome[i] == OK and edge <= columns.completed[i] < following:
@@ -201,12 +257,69 @@ def stretch(columns: Columns, n: int, frame: Frame) -> float:
             continue
         begun = columns.scheduled[i] if frame.consumer == BLOCKING else columns.released[i]
         for k in range(len(frame.phases)):
-            if frame.phases[k, 0] <= columns.released[i] < frame.phases[k, 1]:
-                if frame.phases[k, 3] < math.inf:
+            if frame.phases[k, START] <= columns.released[i] < frame.phases[k, END]:
+                if frame.phases[k, ALONE] < math.inf:
                     waited += columns.completed[i] - begun
-                    alone += frame.phases[k, 3]
+                    alone += frame.phases[k, ALONE]
                 break
     return waited / alone if alone > 0.0 else math.nan
+
+
+def fill_achieved(columns: Columns, n: int, frame: Frame, phases: Array, out: Array) -> None:
+    """What was done of what could be done."""
+    got, wanted = 0.0, 0.0
+    for k in range(len(frame.phases)):
+        start, end, best = frame.phases[k, START], frame.phases[k, END], frame.phases[k, CALLS]
+        count, _ = done_in(columns, n, start, start, end)
+        got += min(count, best)
+        wanted += best
+    worst = math.inf
+    for which in range(len(frame.long)):
+        worst = min(worst, phases[which, SHARE_IN_PHASE])
+    done = successes(columns, n)
+    out[THROUGHPUT] = done / frame.duration
+    out[ACHIEVED] = got / wanted if wanted > 0.0 else math.nan
+    out[WORST_PHASE] = worst
+    out[UTILISATION] = done / frame.capacity if frame.capacity > 0.0 else math.nan
+
+
+def fill_releases(columns: Columns, n: int, last: Array, times: Array, out: Array) -> None:
+    """Bursts, what was not released and what failed of the rest; the excess in the last phase."""
+    sent = 0
+    for i in range(n):
+        if columns.outcome[i] != REFUSED:
+            times[sent] = columns.released[i]
+            sent += 1
+    out[BURST_10MS] = timeseries.most_in_window(times, sent, 0.01)
+    out[BURST_100MS] = timeseries.most_in_window(times, sent, 0.1)
+    out[BURST_1S] = timeseries.most_in_window(times, sent, 1.0)
+    out[ERRORS] = 1.0 - successes(columns, n) / sent if sent > 0 else math.nan
+    out[REFUSED_CALLS] = float(n - sent)
+    start, end, best = last[START_OF_PHASE], last[END_OF_PHASE], last[BEST_IN_PHASE]
+    final = 0
+    for i in range(sent):
+        if start <= times[i] < end:
+            times[final] = times[i]
+            final += 1
+    second = min(1.0, end - start)
+    peak = timeseries.most_in_window(times, final, second) / second
+    out[OVERSHOOT] = max(0.0, peak / best - 1.0) if best > 0.0 else math.nan
+
+
+def fill_tracking(columns: Columns, n: int, frame: Frame, rates: Array, out: Array) -> None:
+    """How far throughput is from the achievable, summed over time."""
+    bins, width = len(frame.bins), frame.width
+    for k in range(bins):
+        rates[k] = 0.0
+    for i in range(n):
+        if columns.outcome[i] == OK and columns.completed[i] <= bins * width:
+            rates[bin_of(columns.completed[i], width, bins)] += 1.0
+    iae, itae = 0.0, 0.0
+    for k in range(bins):
+        error = abs(frame.bins[k] - rates[k] / width) * width
+        iae += error
+        itae += (k * width + width / 2.0) * error
+    out[IAE], out[ITAE] = iae, itae
 
 
 def collect(
@@ -218,83 +331,32 @@ def collect(
     phases: Array,
     out: Array,
 ) -> None:
-    """All that can be told of the n rows of a run without sorting or transforming.
+    """All measures of the n rows of a run that need no sorting and no transform.
 
     Fills `samples` (to be sorted and transformed), one row of `phases` a long phase, and `out`.
     `counters` are in the order of `COUNTERS`.
     """
     size = max(n, SETTLING_GRID, len(frame.bins))  # of all that is written into them
     times, rates = np.empty(size), np.empty(size)
-    held = counters[4] > 0.0
+    held = counters[HELD_COUNTER] > 0.0
     fill_samples(columns, n, frame, held, samples)
     for which in range(len(frame.long)):
         fill_phase(columns, n, frame, which, held, samples, phases[which])
     last = phases[len(frame.long) - 1]
-
-    done, got, wanted = 0.0, 0.0, 0.0
-    for i in range(n):
-        if columns.outcome[i] == OK:
-            done += 1.0
-    for k in range(len(frame.phases)):
-        start, end, best = frame.phases[k, 0], frame.phases[k, 1], frame.phases[k, 2]
-        count = 0.0
-        for i in range(n):
-            if columns.outcome[i] == OK and start <= columns.completed[i] < end:
-                count += 1.0
-        got += min(count, best)
-        wanted += best
-    worst = math.inf
-    for which in range(len(frame.long)):
-        worst = min(worst, phases[which, SHARE_IN_PHASE])
-
-    sent, final = 0, 0
-    for i in range(n):
-        if columns.outcome[i] != REFUSED:
-            times[sent] = columns.released[i]
-            sent += 1
-    out[BURST_10MS] = timeseries.most_in_window(times, sent, 0.01)
-    out[BURST_100MS] = timeseries.most_in_window(times, sent, 0.1)
-    out[BURST_1S] = timeseries.most_in_window(times, sent, 1.0)
-    for i in range(sent):
-        if last[0] <= times[i] < last[1]:
-            times[final] = times[i]
-            final += 1
-    second = min(1.0, last[1] - last[0])
-    peak = timeseries.most_in_window(times, final, second) / second
-
-    bins = len(frame.bins)
-    for k in range(bins):
-        rates[k] = 0.0
-    for i in range(n):
-        if columns.outcome[i] == OK and columns.completed[i] <= bins * frame.width:
-            rates[bin_of(columns.completed[i], frame.width, bins)] += 1.0
-    iae, itae = 0.0, 0.0
-    for k in range(bins):
-        error = abs(frame.bins[k] - rates[k] / frame.width) * frame.width
-        iae += error
-        itae += (k * frame.width + frame.width / 2.0) * error
-
-    out[THROUGHPUT] = done / frame.duration
-    out[ACHIEVED] = got / wanted if wanted > 0.0 else math.nan
-    out[WORST_PHASE] = worst
-    out[UTILISATION] = done / frame.bears if frame.bears > 0.0 else math.nan
+    fill_achieved(columns, n, frame, phases, out)
+    fill_releases(columns, n, last, times, out)
+    fill_tracking(columns, n, frame, rates, out)
     out[STEADY_ERROR] = 1.0 - last[STEADY_IN_PHASE]
-    out[OVERSHOOT] = max(0.0, peak / last[2] - 1.0) if last[2] > 0.0 else math.nan
+    out[DRIFT] = last[DRIFT_IN_PHASE]
     out[SETTLING_TIME] = settling(columns, n, frame, last[COMMANDED_IN_PHASE], times, rates)
     out[RECOVERY_TIME] = math.nan if held else recovery(columns, n, frame, times, rates)
     out[TOTAL_VARIATION] = total_variation(columns, n, frame)
-    out[IAE] = iae
-    out[ITAE] = itae
-    out[DRIFT] = last[DRIFT_IN_PHASE]
-    out[SPIN_CPU] = counters[0] / frame.duration
-    out[ERRORS] = 1.0 - done / sent if sent > 0 else math.nan
-    out[REFUSED_CALLS] = float(n - sent)
-    out[HELD] = counters[4]
-    out[CAUGHT_UP] = counters[1]
-    out[RE_ANCHORED] = counters[2]
-    out[SKIPPED] = counters[3]
+    out[CHURN] = churn(columns, n, frame, out[TOTAL_VARIATION], times, rates)
     out[STRETCH] = stretch(columns, n, frame)
     out[REGAIN_TIME] = regain(columns, n, frame, times)
-    out[FAIRNESS] = math.nan
-    out[TIME_TO_FAIRNESS] = math.nan
-    out[CHURN] = churn(columns, n, frame, out[TOTAL_VARIATION], times, rates)
+    out[SPIN_CPU] = counters[SPUN_COUNTER] / frame.duration
+    out[HELD] = counters[HELD_COUNTER]
+    out[CAUGHT_UP] = counters[CAUGHT_UP_COUNTER]
+    out[RE_ANCHORED] = counters[RE_ANCHORED_COUNTER]
+    out[SKIPPED] = counters[SKIPPED_COUNTER]
+    out[FAIRNESS] = out[TIME_TO_FAIRNESS] = math.nan

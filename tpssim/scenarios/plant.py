@@ -70,6 +70,19 @@ class Pool(NamedTuple):
 
 
 Consumer = Blocking | Async | Pool
+#: Kinds of consumer, for compiled code.
+BLOCKING, ASYNC, POOL = range(3)
+
+
+def kind_of(consumer: Consumer) -> int:
+    """`BLOCKING`, `ASYNC` or `POOL`.
+
+    >>> kind_of(Blocking()), kind_of(Async()), kind_of(Pool(2.0))
+    (0, 1, 2)
+    """
+    if isinstance(consumer, Blocking):
+        return BLOCKING
+    return ASYNC if isinstance(consumer, Async) else POOL
 
 
 @record

@@ -1,8 +1,7 @@
 """One run in progress: virtual time on simpy's event list, the noise, and the log of calls.
 
-Ties are broken as everywhere in tpssim: end of the run, completion, timeout, end of a window,
-retry, release; then by producer and slot. Every event is scheduled at an absolute time, because
-`now + (t - now)` need not be `t`. simpy's door, together with the rooms that build on this one.
+Ties are broken by kind (`event_kinds`), then by producer and slot. Every event is scheduled at an
+absolute time, because `now + (t - now)` need not be `t`. Sole importer of simpy.
 """
 
 from __future__ import annotations
@@ -22,10 +21,11 @@ from tpssim.core.types import REFUSED, UNFINISHED
 from tpssim.scenarios import service_times
 from tpssim.scenarios.disturbances import Stall, Swap, factor_at, factor_row, finish, merged
 from tpssim.scenarios.scenario import Scenario
-from tpssim.simulation.trace import COLUMNS, Trace, sound
+from tpssim.simulation.event_kinds import KINDS
+from tpssim.simulation.trace import COLUMNS, COUNTERS, Trace, sound
 
 # Priorities at equal times. simpy's own wake-ups are 0 and 1; producer and slot are added to these.
-END, COMPLETION, TIMEOUT, WINDOW, RETRY, RELEASE = (kind << 64 for kind in range(2, 8))
+END, COMPLETION, TIMEOUT, WINDOW, RETRY, RELEASE = (kind + 2 << 64 for kind in KINDS)
 FIRST = 1 << 16
 Action = Callable[[Any], None]
 
@@ -91,13 +91,7 @@ class World:
         self.delays: dict[tuple[int, int], Noise] = {}
         self.disturbed = bool(self.swaps or self.factors)
         self.plain_times = [self._times(0, i, 0) for i in range(len(scenario.producers))]
-        self.counters = {
-            "spun": 0.0,
-            "caught_up": 0.0,
-            "re_anchored": 0.0,
-            "skipped": 0.0,
-            "held": 0.0,
-        }
+        self.counters = dict.fromkeys(COUNTERS, 0.0)
         self.rows: list[Row] = []
 
     def noise(self, stream: str, producer: int = 0, attempt: int = 0) -> Noise:

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 #: What is counted over a run, in `meta`.
 COUNTERS = ("spun", "caught_up", "re_anchored", "skipped", "held")
+#: Where each of them stands in an array.
+SPUN_COUNTER, CAUGHT_UP_COUNTER, RE_ANCHORED_COUNTER, SKIPPED_COUNTER, HELD_COUNTER = range(5)
 COLUMNS = (
     "scheduled",
     "released",

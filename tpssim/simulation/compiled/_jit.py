@@ -1,4 +1,4 @@
-"""The only door to numba: what is compiled, and the rules by which compiled code may be kept.
+"""Sole importer of numba: what is compiled, and the rules by which compiled code may be kept.
 
 A law's `update` is taken from its record's class when the kernel is compiled for that class.
 Compiled code is kept on disk (`cache`) only for records of this package, because a class of the
@@ -30,7 +30,8 @@ def _jitable(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, callable from compiled code, and so are the functions that it names."""
     if function not in _jitables:
         _jitables.add(function)
-        register_jitable(function)
+        inlined = (function.__module__ or "").startswith(_IN_PARTS)
+        register_jitable(forceinline=inlined)(function)
         _register_named(function)
     return function
 
@@ -50,6 +51,8 @@ def _register_named(function: Callable[..., Any]) -> None:
                 _jitable(helper)
 
 
+#: Modules whose functions are cut into parts for people to read: a part costs no call.
+_IN_PARTS = (kernel.__name__, f"{PACKAGE}.controllers.")
 #: What compiled code finds by an `overload`.
 _OVERLOADED: set[Callable[..., Any]] = {kernel.law_update, kernel.law_admit}
 

@@ -19,12 +19,12 @@ from tpssim.core.types import UNFINISHED, Controller, record
 from tpssim.core.window import CAPACITY, Sensor, sensor_of
 from tpssim.scenarios import service_times
 from tpssim.scenarios.disturbances import Stall, Swap, factor_row, merged
-from tpssim.scenarios.plant import Async, Backend, Blocking
+from tpssim.scenarios.plant import Async, Backend, kind_of
 from tpssim.scenarios.scenario import Scenario, check_calls, code
 from tpssim.scenarios.scenario import expected_slots as slots_of
 from tpssim.simulation.compiled import kernel
 from tpssim.simulation.compiled.compiling import fast_for, was_compiled
-from tpssim.simulation.compiled.kernel import ASYNC, BLOCKING, POOL, SPARE, Draws, Log, Plan, Tables
+from tpssim.simulation.compiled.kernel import SPARE, Draws, Log, Plan, Tables
 from tpssim.simulation.trace import COUNTERS, Trace, unsound
 
 if TYPE_CHECKING:
@@ -157,15 +157,8 @@ def plan_of(scenario: Scenario, law: Any) -> Plan:
     """What a scenario and a law come to for the kernel."""
     consumer = scenario.consumer
     producer = scenario.producers[0]
-    kind = (
-        BLOCKING
-        if isinstance(consumer, Blocking)
-        else ASYNC
-        if isinstance(consumer, Async)
-        else POOL
-    )
     return Plan(
-        consumer=kind,
+        consumer=kind_of(consumer),
         by_handoff=isinstance(consumer, Async) and consumer.feedback == "handoff",
         poisson=scenario.poisson > 0.0,
         admits=hasattr(law, "admit"),

@@ -1,8 +1,9 @@
 """The model's loop as one function of numbers: what `engine` runs, compiled or as plain Python.
 
-It does what `model` and `serving` do, event by event, without an event list: at any time there is
-at most one release, one look at the window, and the completions in a heap. Written for a compiler:
-arrays and records of floats, no objects. Where it differs from the model by a bit, it is wrong.
+It does what `simpy_engine` and `call_lifecycle` do, event by event, without an event list: at any
+time there is at most one release, one look at the window, and the completions in a heap. Written
+for a compiler: arrays and records of floats, no objects. Where it differs from the model by a bit,
+it is wrong.
 """
 
 from __future__ import annotations
@@ -14,23 +15,43 @@ import numpy as np
 
 from tpssim.core.schedule import Late, anchor, next_due, on_grid, ticked
 from tpssim.core.timer_models import TimerModel, plan_ideal_wait, plan_wait
-from tpssim.core.types import FAILED, OK, REFUSED, REJECTED, UNFINISHED, Observation, record
+from tpssim.core.types import (
+    FAILED,
+    OK,
+    REFUSED,
+    REJECTED,
+    UNFINISHED,
+    Observation,
+    drop_of,
+    error_of,
+    record,
+)
 from tpssim.core.window import Sensor, collected, opened, summed_up, window_end
 from tpssim.scenarios.disturbances import factor_at, finish
-from tpssim.scenarios.plant import Backend, slowdown
+from tpssim.scenarios.plant import ASYNC, BLOCKING, POOL, Backend, slowdown
 from tpssim.simulation.compiled.heap import pop, push
+from tpssim.simulation.event_kinds import COMPLETION, WINDOW, first_kind
+from tpssim.simulation.trace import (
+    CAUGHT_UP_COUNTER,
+    HELD_COUNTER,
+    RE_ANCHORED_COUNTER,
+    SKIPPED_COUNTER,
+    SPUN_COUNTER,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
 
-BLOCKING, ASYNC, POOL = 0, 1, 2
 SPARE = 64  # sleeps that a wait may take
+SHORT = -1  # draws or log are too short
 NEEDS_REFUSALS = -2  # the law refuses calls, and no draws for that were given
 UNSOUND = -3  # less a row: its time is no number or lies before now
-#: Counters, in this order.
-SPUN, CAUGHT_UP, RE_ANCHORED, SKIPPED, HELD = range(5)
+PENDING = 16  # is added to an outcome until the call is answered
+#: The key of an event is the row of its call and these bits: whether it is a hand-over, and whether
+#: the call is inside the backend until then.
+KEY_BITS, HAND_OVER, INSIDE = 2, 2, 1
 
 
 @record
@@ -120,6 +141,132 @@ def service_time(times: Any, swaps: Any, factors: Any, slot: int, begin: float) 
     return time * factor_at(factors, begin) if len(factors) else time
 
 
+@record
+class Events(NamedTuple):
+    """The completions and hand-overs to come: the first of them; the others are in a heap."""
+
+    at: float  #: inf if there is none
+    key: int
+    others: int
+
+
+def put(events: Events, times: Array, keys: Any, at: float, key: int) -> Events:
+    """With one more event; at equal times the lower key comes first, and so the lower call."""
+    if events.at == math.inf:
+        return Events(at=at, key=key, others=events.others)
+    if at < events.at or (at == events.at and key < events.key):
+        others = push(times, keys, events.others, events.at, events.key)
+        return Events(at=at, key=key, others=others)
+    others = push(times, keys, events.others, at, key)
+    return Events(at=events.at, key=events.key, others=others)
+
+
+def rest(events: Events, times: Array, keys: Any) -> Events:
+    """Without the first event."""
+    if events.others == 0:
+        return Events(at=math.inf, key=0, others=0)
+    at, key = times[0], keys[0]
+    return Events(at=at, key=key, others=pop(times, keys, events.others))
+
+
+def due_at(plan: Plan, rate: float, previous: float, gap: float) -> float:
+    """When the next slot is due, if the limit does not hold it back."""
+    if not math.isnan(previous):
+        return next_due(previous, rate, plan.target, gap)
+    if plan.poisson:
+        return next_due(plan.start, rate, plan.target, gap)
+    return plan.start if min(rate, plan.target) > 0.0 else math.inf
+
+
+@record
+class Behind(NamedTuple):
+    """What follows from a release later than it was due."""
+
+    previous: float  #: where the schedule continues
+    skipped: float  #: slots
+    caught_up: float  #: 1 if a whole interval had passed
+    re_anchored: float  #: 1 if the schedule was moved
+
+
+def fallen_behind(plan: Plan, late: Late, rate: float, due: float, now: float) -> Behind:
+    """What follows from a release at `now` of a slot that was due before."""
+    speed = min(rate, plan.target)
+    interval = 1.0 / speed if speed > 0.0 else math.inf
+    previous, skipped = due, 0.0
+    # A law that has just said when, as of `due`, has nothing behind.
+    if not (plan.admits and rate < plan.target and due + interval >= now):
+        previous, skipped = anchor(late, due, now, interval, plan.target)
+    return Behind(
+        previous=previous,
+        skipped=skipped,
+        caught_up=1.0 if now - due >= interval else 0.0,
+        re_anchored=1.0 if late.skip == 0.0 and previous != due else 0.0,
+    )
+
+
+@record
+class Admission(NamedTuple):
+    """How the backend takes a call."""
+
+    outcome: int  #: `OK` so far, or `REJECTED`
+    inside: int  #: 1 if it is inside until it is answered
+    served: bool
+
+
+def admission(plan: Plan, backend: Backend, inside: int) -> Admission:
+    """How the backend takes one call more than the `inside` that it has."""
+    if plan.bare:
+        return Admission(outcome=OK, inside=0, served=False)
+    if inside + 1 > backend.limit:
+        return Admission(outcome=REJECTED, inside=1, served=False)  # until its error is out
+    if inside + 1 > backend.servers + backend.places:
+        return Admission(outcome=REJECTED, inside=0, served=False)
+    return Admission(outcome=OK, inside=1, served=True)
+
+
+def occupy(free_at: Array, servers: int, done: float) -> None:
+    """The server that is free first works until `done`; `free_at` stays in order."""
+    at = 1
+    while at < servers and free_at[at] < done:
+        free_at[at - 1] = free_at[at]
+        at += 1
+    free_at[at - 1] = done
+
+
+def observed(
+    plan: Plan,
+    outcome: int,
+    now: float,
+    latency: float,
+    lag: float,
+    in_flight: float,
+    peak: int,
+    u: float,
+) -> Observation:
+    """What the law sees of a call: its outcome is `OK` for a hand-over, `REFUSED` locally."""
+    count = 0.0 if outcome == REFUSED else 1.0
+    return Observation(
+        now=now - plan.start,
+        target=plan.target,
+        latency=latency,
+        lag=lag,
+        count=count,
+        errors=error_of(outcome),
+        in_flight=in_flight,
+        drops=drop_of(outcome),
+        refusals=1.0 - count,
+        peak=float(peak),
+        u=u,
+    )
+
+
+def look_time(sensor: Sensor, window: Any, now: float, grid: float) -> float:
+    """When to look at the window: at its end, if that is still to come."""
+    return on_grid(max(window_end(sensor, window), now), grid)
+
+
+# One function, for what changes from event to event is some twenty numbers, and they stay in
+# registers; the parts above take and give numbers only, for an array handed on is counted.
 def run(
     law: Any,
     state: Any,
@@ -134,129 +281,99 @@ def run(
     memory: Any,
     latencies: Any,
 ) -> int:
-    """One run; the number of rows logged, or -1 if draws or log are too short, `NEEDS_REFUSALS`,
-    `UNSOUND`.
+    """One run; the number of rows logged, or `SHORT`, `NEEDS_REFUSALS`, `UNSOUND`.
 
     `sensor` is None if the law has none. Everything else has one type, so a law is compiled once.
     """
-    room = len(log.scheduled)
-    slots = draws.times.shape[1]
+    room, slots = len(log.scheduled), draws.times.shape[1]
     counters = log.counters
-    times = draws.times
-    # Completions: key = 4 row + 2 if it is a hand-over, + 1 if the call is inside the backend until
-    # then. The first of them is kept apart, the others in a heap.
-    done_at, done_key = math.inf, 0
-    new_at, new_key = 0.0, -1
     heap_times, heap_keys = np.empty(room + 1), np.empty(room + 1, np.int64)
-    heap = 0
-    queue = np.empty(room if plan.consumer == POOL else 1, np.int64)  # rows that wait for a worker
-    first, last = 0, 0
-    servers = 0
-    if backend.servers < room:
-        servers = int(backend.servers)  # of as many as there are calls one is always free
-    free_at = np.zeros(servers + 1)  # of each server, in order
+    events = Events(at=math.inf, key=0, others=0)
+    new_at, new_key = 0.0, -1  # an event to be put among them
     slot_of = np.empty(room, np.int64)
-    inside = 0
-    free_workers = plan.workers
-    rows, slot, seen, flying, peak, sleeps = 0, 0, 0, 0, 0, 0
-    now, previous, due = 0.0, math.nan, math.nan
-    release_at, spun = math.inf, 0.0
-    armed, idle = False, True
-    waited_rate, held_slot = math.nan, -1
+    # Calls that wait for a worker of the pool, by row.
+    queue = np.empty(room if plan.consumer == POOL else 1, np.int64)
+    first, last, free_workers = 0, 0, plan.workers
+    # When each server is free, in order; of as many servers as there are calls one is always free.
+    servers = int(backend.servers) if backend.servers < room else 0
+    free_at = np.zeros(servers + 1)
+    rows, slot, seen, flying, peak, inside = 0, 0, 0, 0, 0, 0
+    now, previous = 0.0, math.nan
+    # The wait for the next slot: when that is due, when the wait ends, the spinning in it, whether
+    # it is in progress, the rate that it was planned for.
+    due, release_at, spun, armed, waited_rate, sleeps = math.nan, math.inf, 0.0, False, math.nan, 0
+    idle, arm, held_slot = True, True, -1  # of the producer's thread; whether to plan its wait
     look_at = math.inf
     if sensor is not None:
         window = opened(plan.start)
         if sensor.period > 0.0:
-            look_at = on_grid(max(window_end(sensor, window), now), plan.grid)
-    arm = True
-    begin_row = -1  # a call whose attempt begins now
-    # What an event means for the law: news of a completion, of a refusal, the end of its window.
-    heard, refused, close, watch = False, False, False, False
-    heard_row, error, drop = -1, 0.0, 0.0
-    obs = Observation(0.0, plan.target, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.5)
+            look_at = look_time(sensor, window, now, plan.grid)
+    begins = -1  # row of a call whose attempt begins now
+    # What an event means for the law: it sees a call; its window ends; the next look changes.
+    seen_row, seen_outcome, close, watch = -1, OK, False, False
 
     while True:
-        if arm and idle and not (armed and state.rate == waited_rate and flying + 1 <= state.limit):
-            arm = False
+        blocked = flying + 1 > state.limit
+        if arm and idle and not (armed and state.rate == waited_rate and not blocked):
             waited_rate = state.rate
             if plan.poisson and slot >= slots:
-                return -1
+                return SHORT
             gap = draws.gaps[slot] if plan.poisson else 1.0
-            if not math.isnan(previous):
-                wanted = next_due(previous, state.rate, plan.target, gap)
-            elif plan.poisson:
-                wanted = next_due(plan.start, state.rate, plan.target, gap)
-            else:
-                wanted = plan.start if min(state.rate, plan.target) > 0.0 else math.inf
-            if flying + 1 > state.limit:
+            wanted = due_at(plan, state.rate, previous, gap)
+            if blocked:
+                wanted = math.inf
                 if held_slot != slot:
                     held_slot = slot
-                    counters[HELD] += 1.0
-                wanted = math.inf
+                    counters[HELD_COUNTER] += 1.0
             if not (armed and wanted == due):
-                due = wanted
-                armed = False
-                release_at = math.inf
-                if max(due, now) < plan.end:
-                    if plan.ideal:
-                        release_at, spun = plan_ideal_wait(now, due, plan.threshold)
-                    else:
-                        if sleeps + SPARE > len(draws.late):
-                            return -1
-                        wait = plan_wait(timer, now, 0, due, plan.threshold, draws.late, sleeps)
-                        sleeps = wait.sleeps
-                        spun = wait.spun
-                        release_at = wait.base + wait.reads * timer.read_cost
-                    release_at = on_grid(release_at, plan.grid)
-                    if not release_at >= now:
-                        return UNSOUND - rows
-                    armed = True
+                due, release_at, armed = wanted, math.inf, max(wanted, now) < plan.end
+                if armed and plan.ideal:
+                    release_at, spun = plan_ideal_wait(now, due, plan.threshold)
+                elif armed:
+                    if sleeps + SPARE > len(draws.late):
+                        return SHORT
+                    wait = plan_wait(timer, now, 0, due, plan.threshold, draws.late, sleeps)
+                    sleeps, spun = wait.sleeps, wait.spun
+                    release_at = wait.base + wait.reads * timer.read_cost
+                release_at = on_grid(release_at, plan.grid)
+                if not release_at >= now:
+                    return UNSOUND - rows
         arm = False
 
-        if done_at <= look_at and done_at <= release_at:
-            now = done_at
-            if now >= plan.duration:
-                return rows
-            key = done_key
-            if heap > 0:
-                done_at, done_key = heap_times[0], heap_keys[0]
-                heap = pop(heap_times, heap_keys, heap)
+        kind = first_kind(events.at, look_at, release_at)
+        now = events.at if kind == COMPLETION else look_at if kind == WINDOW else release_at
+        if now >= plan.duration:
+            return rows
+        if kind == COMPLETION:
+            key = events.key
+            row = key >> KEY_BITS
+            events = rest(events, heap_times, heap_keys)
+            if key & HAND_OVER:
+                begins = row
             else:
-                done_at = math.inf
-            row = key >> 2
-            if key & 2:
-                begin_row = row
-            else:
-                if key & 1:
+                if key & INSIDE:
                     inside -= 1
-                log.completed[row] = now
-                outcome = log.outcome[row] - 16
+                outcome = log.outcome[row] - PENDING
                 log.outcome[row] = outcome
+                log.completed[row] = now
                 if not plan.by_handoff:
                     log.latency[row] = now - log.released[row]
                     flying -= 1
-                    heard, heard_row = True, row
-                    error = 0.0 if outcome == OK else 1.0
-                    drop = 1.0 if outcome == REJECTED else 0.0
+                    seen_row, seen_outcome = row, outcome
                     arm = True
                     if plan.consumer == BLOCKING:
                         idle = True
+                    elif plan.consumer == POOL and first == last:
+                        free_workers += 1.0
                     elif plan.consumer == POOL:
-                        if first == last:
-                            free_workers += 1.0
-                        else:
-                            full = last - first > plan.queue
-                            begin_row = queue[first]
-                            first += 1
-                            if full:
-                                idle = True  # the call that held the producer back has its place
-        elif look_at <= release_at:
-            now = look_at
-            if now >= plan.duration:
-                return rows
+                        # The call that held the producer back has its place.
+                        idle = idle or last - first > plan.queue
+                        begins = queue[first]
+                        first += 1
+        elif kind == WINDOW:
             if sensor is not None:
                 if now < on_grid(window_end(sensor, window), plan.grid):
-                    watch = True  # it began anew, or waits for more round trips
+                    watch = True  # it began again, or waits for more round trips
                 elif window.calls >= sensor.least:
                     close, watch, arm = True, True, True
                 elif sensor.discard > 0.0:
@@ -267,41 +384,28 @@ def run(
                     if not look_at > now:
                         return UNSOUND - rows
         else:
-            now = release_at
-            if now >= plan.duration:
-                return rows
             release_at = math.inf
             if now >= plan.end:
                 continue
             armed = False
-            counters[SPUN] += spun
+            counters[SPUN_COUNTER] += spun
             if rows + 1 > room or slot + 1 > slots:
-                return -1
+                return SHORT
             if plan.admits:
                 state = law_admit(law, state, now - plan.start, now - due, float(flying), memory)
-            this, this_due = slot, due
-            slot += 1
-            previous = due
+            row, this = rows, slot
+            rows, slot, previous = rows + 1, slot + 1, due
             if now > due:
-                speed = min(state.rate, plan.target)
-                interval = 1.0 / speed if speed > 0.0 else math.inf
-                if now - due >= interval:
-                    counters[CAUGHT_UP] += 1.0
-                skipped = 0.0
-                # A law that has just said when, as of `due`, has nothing behind.
-                if not (plan.admits and state.rate < plan.target and due + interval >= now):
-                    previous, skipped = anchor(late, due, now, interval, plan.target)
-                counters[SKIPPED] += skipped
+                behind = fallen_behind(plan, late, state.rate, due, now)
+                previous = behind.previous
+                counters[CAUGHT_UP_COUNTER] += behind.caught_up
+                counters[SKIPPED_COUNTER] += behind.skipped
+                counters[RE_ANCHORED_COUNTER] += behind.re_anchored
                 if late.skip > 0.0:
-                    slot += int(skipped)
-                elif previous != due:
-                    counters[RE_ANCHORED] += 1.0
-            row = rows
-            rows += 1
+                    slot += int(behind.skipped)
             slot_of[row] = this
-            log.scheduled[row] = this_due
-            log.completed[row] = math.nan
-            log.latency[row] = math.nan
+            log.scheduled[row] = due
+            log.completed[row] = log.latency[row] = math.nan
             log.rate[row] = state.rate
             log.limit[row] = state.limit
             if state.reject > 0.0 and this >= len(draws.refusal):
@@ -310,7 +414,7 @@ def run(
                 log.released[row] = math.nan
                 log.in_flight[row] = float(flying)
                 log.outcome[row] = REFUSED
-                refused, heard_row = True, row
+                seen_row, seen_outcome = row, REFUSED
                 arm = True
             else:
                 flying += 1
@@ -319,123 +423,92 @@ def run(
                 log.in_flight[row] = float(flying)
                 log.outcome[row] = UNFINISHED
                 idle = False
-                if plan.consumer == BLOCKING:
-                    begin_row = row
-                elif plan.consumer == ASYNC:
-                    if plan.handoff > 0.0:
-                        new_at, new_key = on_grid(now + plan.handoff, plan.grid), 4 * row + 2
-                    else:
-                        begin_row = row
+                if plan.consumer == ASYNC and plan.handoff > 0.0:
+                    new_at = on_grid(now + plan.handoff, plan.grid)
+                    new_key = (row << KEY_BITS) + HAND_OVER
+                elif plan.consumer != POOL:
+                    begins = row
                 elif free_workers > 0.0:
                     free_workers -= 1.0
-                    begin_row = row
-                    idle = True
-                    arm = True
+                    begins = row
+                    idle = arm = True
                 else:
                     queue[last] = row
                     last += 1
-                    if last - first <= plan.queue:
-                        idle = True
-                        arm = True
+                    idle = arm = last - first <= plan.queue
 
-        if begin_row >= 0:
-            row = begin_row
-            begin_row = -1
+        if begins >= 0:
+            row, begins = begins, -1
             # One attempt begins now: when is it answered, and how?
             number = slot_of[row]
-            outcome, within, begun = OK, 0, now
-            if plan.bare:
-                pass
-            elif inside + 1 > backend.limit:
-                outcome, within = REJECTED, 1  # it is inside until its error is out
-            elif inside + 1 > backend.servers + backend.places:
-                outcome = REJECTED
-            else:
-                within = 1
-                if servers:
-                    begun = max(now, free_at[0])
-            inside += within
-            work = times[0, number]
+            taken = admission(plan, backend, inside)
+            outcome, begun = taken.outcome, now
+            inside += taken.inside
+            if taken.served and servers > 0:
+                begun = max(now, free_at[0])
+            work = draws.times[0, number]
             if begun < tables.last:
-                work = service_time(times, tables.swaps, tables.factors, number, begun)
-            if within and outcome == OK and (backend.slope > 0.0 or backend.knee < math.inf):
+                work = service_time(draws.times, tables.swaps, tables.factors, number, begun)
+            if taken.served and (backend.slope > 0.0 or backend.knee < math.inf):
                 work *= slowdown(backend, float(inside))
             done = begun + work
             if outcome == OK and begun < tables.last:
                 done = finish(tables.stalls, begun, work)
             if plan.tick > 0.0:
                 done = now + ticked(work if outcome == REJECTED else done - now, plan.tick)
-            if within and outcome == OK:
-                if servers:
-                    at = 1
-                    while at < servers and free_at[at] < done:
-                        free_at[at - 1] = free_at[at]
-                        at += 1
-                    free_at[at - 1] = done
+            if taken.served:
+                if servers > 0:
+                    occupy(free_at, servers, done)
                 if backend.failure > 0.0 and draws.failures[number] < backend.failure:
                     outcome = FAILED
             if plan.networked:
                 done = done + draws.delays[number]
-            log.outcome[row] = 16 + outcome  # until it is known
-            new_at, new_key = on_grid(done, plan.grid), 4 * row + within
+            log.outcome[row] = PENDING + outcome
+            new_at, new_key = on_grid(done, plan.grid), (row << KEY_BITS) + taken.inside * INSIDE
             if plan.consumer == ASYNC:
                 if plan.by_handoff:
                     log.latency[row] = now - log.released[row]
                     flying -= 1
-                    heard, heard_row, error, drop = True, row, 0.0, 0.0
-                idle = True
-                arm = True
+                    seen_row, seen_outcome = row, OK
+                idle = arm = True
 
         if new_key >= 0:
             if not new_at >= now:
-                return UNSOUND - (new_key >> 2)
-            if done_at == math.inf:
-                done_at, done_key = new_at, new_key
-            elif new_at < done_at or (new_at == done_at and new_key < done_key):
-                heap = push(heap_times, heap_keys, heap, done_at, done_key)
-                done_at, done_key = new_at, new_key
-            else:
-                heap = push(heap_times, heap_keys, heap, new_at, new_key)
+                return UNSOUND - (new_key >> KEY_BITS)
+            events = put(events, heap_times, heap_keys, new_at, new_key)
             new_key = -1
 
-        # News for the law, or for its window.
-        tell = False
-        if heard or refused:
-            row = heard_row
-            if heard:
-                lag = log.released[row] - log.scheduled[row]
-                count, latency, in_flight = 1.0, log.latency[row], log.in_flight[row]
-            else:
-                lag = now - log.scheduled[row]
-                count, latency, in_flight, error, drop = 0.0, math.nan, float(flying), 0.0, 0.0
-            obs = Observation(
-                now - plan.start, plan.target, latency, lag, count, error,
-                in_flight, drop, 1.0 - count, float(peak), draws.chance[seen],
-            )  # fmt: skip
+        news = False  # whether there is an observation for the law
+        if seen_row >= 0:
+            u = draws.chance[seen]
+            latency, in_flight = log.latency[seen_row], log.in_flight[seen_row]
+            lag = log.released[seen_row] - log.scheduled[seen_row]
+            if seen_outcome == REFUSED:
+                lag = now - log.scheduled[seen_row]
+            obs = observed(plan, seen_outcome, now, latency, lag, in_flight, peak, u)
             seen += 1
             peak = flying
-            tell = True
-            if sensor is not None and heard:
+            news = True
+            if sensor is not None and seen_outcome != REFUSED:
                 window = collected(window, obs, latencies)
-                tell = False
+                news = False
                 close = (
                     window.calls >= sensor.least
                     and now >= on_grid(window_end(sensor, window), plan.grid)
                     and (sensor.period == 0.0 or sensor.discard == 0.0)
                 )
         if sensor is not None and close:
-            obs = summed_up(
-                sensor, window, latencies, now - plan.start, plan.target, draws.chance[seen]
-            )
+            u = draws.chance[seen]
+            obs = summed_up(sensor, window, latencies, now - plan.start, plan.target, u)
             seen += 1
             window = opened(now)
-            tell = True
-        if tell:
+            news = True
+        if news:
             state = law_update(law, state, obs, memory)
         if sensor is not None and watch:
-            look_at = on_grid(max(window_end(sensor, window), now), plan.grid)
+            look_at = look_time(sensor, window, now, plan.grid)
             if not look_at > now:
                 return UNSOUND - rows
-        heard = refused = close = watch = False
+        seen_row, close, watch = -1, False, False
         if seen + 2 > len(draws.chance):
-            return -1
+            return SHORT
