@@ -11,6 +11,7 @@ import pytest
 
 from tpssim import InputError, simulate
 from tpssim.cli.main import main
+from tpssim.output.records import from_dict
 from tpssim.scenarios.scenario import capacity
 from tpssim.validation import live_against_simulated
 from tpssim.validation.live_against_simulated import Pair, scenario_of, side_by_side, table
@@ -93,5 +94,8 @@ def test_a_short_run_of_the_real_thing(
     folder = tmp_path / "results" / "validate-live"
     names = {"busy-time-async.png", "busy-time-blocking.png", "run.json", "summary.json"}
     assert {file.name for file in folder.iterdir()} == names
+    record = from_dict(document)
+    assert record.to_dict() == json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+    assert {figure["file"] for figure in record.figures} == {n for n in names if n.endswith("png")}
     assert main(["validate", "--live", "--cases", "ties"]) == 2
     assert main(["validate", "--laws", "aimd"]) == 2

@@ -129,7 +129,7 @@ def _provenance(result: Result[Record]) -> str:
     known = {
         k: v
         for k, v in result.record.to_dict().items()
-        if not isinstance(v, dict | list) and k not in ("kind", "command")
+        if not isinstance(v, dict | list) and k not in ("kind", "command", "sensitivity")
     }
     run = {k: v for k, v in result.run.items() if k not in ("command", "files")}
     command = f'<pre class="command"><code>{text(result.run["command"])}</code></pre>'
