@@ -395,7 +395,7 @@ def test_the_settled_share_in_a_sudden_overload() -> None:
     assert phase["achievable"] == 0.5 * document["scenarios"]["idle-growth"]["target"]
     share = round(100.0 * phase["steady_share"]["mean"])
     assert (
-        f"for 10 s the service bears half of what is wanted, and the law settles at {share} % of"
+        f"for 10 s the service can sustain half of the target, and the law settles at {share} % of"
         " that" in words("docs/headroom.md")
     )
 
