@@ -133,7 +133,7 @@ def surfaces() -> dict[str, Record]:
     scenario = live_against_simulated.scenario_of("blocking", [0.001], 6.0)
     traces = tpssim.simulate(scenario, "aimd"), tpssim.simulate(scenario, "aimd", seed=1)
     first, second = map(live_against_simulated.numbers, traces)
-    report = tpssim.throttle([], 1.0).report
+    report = tpssim.throttle([], 1.0).report()
     pair = live_against_simulated.Pair(
         "aimd", "blocking", 0.001, first, [second], ("stuck", "stuck"), report, traces
     )
