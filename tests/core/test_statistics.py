@@ -27,7 +27,7 @@ from tpssim.core.statistics import (
 )
 from tpssim.output import tables
 from tpssim.output.format import interval, mean
-from tpssim.output.tables import aligned, filled
+from tpssim.output.tables import Column, Table, filled
 
 
 def test_the_interval_of_a_mean_by_hand() -> None:
@@ -130,7 +130,8 @@ def test_how_numbers_are_written() -> None:
 
 def test_a_table_is_aligned_and_a_long_label_has_its_own_line() -> None:
     rows = [("a", "yes", "1", "10"), ("a-label-that-is-far-too-long", "no", "22", "3")]
-    assert aligned(("name", "word", "x", "yy"), rows).splitlines() == [
+    columns = [Column("name", left=True), Column("word", left=True), Column("x"), Column("yy")]
+    assert Table("", columns, rows).text().splitlines() == [
         "name  word   x  yy",
         "----------------------------",
         "a     yes    1  10",
@@ -144,7 +145,9 @@ def test_on_a_narrow_terminal_columns_follow_in_blocks_and_words_stay_whole(
 ) -> None:
     monkeypatch.setattr(tables, "screen", lambda: 22)
     rows = [("a", "yes", "1", "10", "100000"), ("b", "no", "2", "3", "4")]
-    assert aligned(("name", "word", "x", "yy", "zzzzzzzz"), rows).splitlines() == [
+    words = [Column("name", left=True), Column("word", left=True)]
+    columns = [*words, Column("x"), Column("yy"), Column("zzzzzzzz")]
+    assert Table("", columns, rows).text().splitlines() == [
         "name word x yy",
         "--------------",
         "a    yes  1 10",

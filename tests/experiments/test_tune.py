@@ -801,7 +801,7 @@ def test_a_recording_of_calls_that_overlap_is_told(
     out, err = capsys.readouterr()
     (note,) = json.loads(out)["notes"]
     assert note.startswith(
-        "98% of the calls of live.csv overlap: their times hold queue and concurrency"
+        "98 % of the calls of live.csv overlap: their times hold queue and concurrency"
     )
     assert f"tpssim: {note}\n" in err
 

@@ -111,7 +111,7 @@ def test_a_slow_iterable_is_named_and_not_the_caller() -> None:
     assert report.verdict == said
     assert report.fetching == pytest.approx(5 / 6, rel=0.02)
     assert report.blocked == pytest.approx(1 / 6, rel=0.02)
-    assert "17% of the time in the caller, 83% in the iterable" in str(report)
+    assert "17 % of the time in the caller, 83 % in the iterable" in str(report)
 
 
 def test_a_slow_asynchronous_iterable_is_named_too() -> None:

@@ -15,7 +15,7 @@ from tpssim.cli.main import main
 from tpssim.experiments.comparison import Cell, Comparison
 from tpssim.experiments.league import SPLIT, League
 from tpssim.metrics.verdicts import Verdict
-from tpssim.output import tables
+from tpssim.output.tables import Column, Table
 from tpssim.validation import validate
 from tpssim.validation.known_answers.cases import CASES
 
@@ -105,10 +105,10 @@ def test_the_table_of_the_league() -> None:
     )
     assert isinstance(result, League)
     assert too_long(result.table()) == []
-    (_, header, _), *_ = result._blocks()
-    assert len(header) == len(row) + 1
-    assert header[-1].replace("-\n", "-") == SPLIT[1]
-    table = tables.aligned(header, [(name, *row) for name in names], left=1)
+    block = result._blocks()[0]
+    assert len(block.columns) == len(row) + 1
+    assert block.heads()[-1] == SPLIT[1]
+    table = block._replace(title="", rows=[[name, *row] for name in names]).text()
     assert too_long(table) == []
     assert table.count("rank") == 1, "one block"
 
@@ -159,8 +159,8 @@ def test_a_table_that_is_too_wide_gives_long_labels_a_line_then_goes_on_below() 
     """Widths worked by hand, with numbers of 7 characters."""
 
     def table(columns: int, *labels: str) -> str:
-        header = ("law", *[f"c{i}" for i in range(columns)])
-        return tables.aligned(header, [(label, *["1234567"] * columns) for label in labels], left=1)
+        heads = [Column("law", left=True), *(Column(f"c{i}") for i in range(columns))]
+        return Table("", heads, [(label, *["1234567"] * columns) for label in labels]).text()
 
     # 8 + 8 (2 + 7) = 80; 9 + 72 = 81, and 9 + 8 (1 + 7) = 73.
     assert table(8, "headroom").splitlines()[-1] == "headroom" + "  1234567" * 8

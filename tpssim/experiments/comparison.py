@@ -7,7 +7,6 @@ It reads finished runs and can start none.
 from __future__ import annotations
 
 import dataclasses
-import html
 import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from tpssim.output import format, records, tables
 from tpssim.output.records import comparisons as parts
 from tpssim.output.records.parts import interval
 from tpssim.output.results_dir import plain
+from tpssim.output.tables import Column, Note, Table, Value
 from tpssim.scenarios.scenario import Scenario, base_of, frame
 
 if TYPE_CHECKING:
@@ -34,8 +34,33 @@ if TYPE_CHECKING:
     from tpssim.simulation.trace import Trace
 
 
-#: The header and the rows of a table.
-Table = tuple[Sequence[str], Sequence[Sequence[str]]]
+#: Columns of the tables; measures by name.
+ACHIEVED = Column("achieved", "%", digits=1, scale=100.0, spread=True)
+P99 = Column("p99", "s", digits=3)
+FIRST = (
+    Column("throttle", left=True),
+    Column("verdict", left=True),
+    ACHIEVED,
+    Column("steady", "%"),
+)
+MEASURES = {
+    "swing": Column("swing", "%", scale=100.0),
+    "recovery_time": Column("recov\xad\ners", "s", digits=2),
+    "response_p99": P99,
+}
+ALONE = {
+    "drift": Column("drift", "ppm"),
+    "spin_cpu": Column("spin", "%", digits=1, scale=100.0),
+}
+SHARED = {
+    "fairness": Column("fair\xad\nness", digits=3),
+    "time_to_fairness": Column("fair", "s", digits=1),
+}
+COUNTS = {
+    "caught_up": Column("caught\nup"),
+    "re_anchored": Column("re-\nanchored"),
+    "skipped": Column("skipped"),
+}
 
 
 @record
@@ -120,9 +145,8 @@ class Comparison(NamedTuple):
 
         With `checks` also whether the printed throttles and the laws that should equal them did so.
         """
-        parts = [self._scenario_table(scenario) for scenario in self.scenarios.values()]
-        parts += [self._late_table(variants) for variants in self.late_variants()]
-        parts.append("\n".join(tables.filled(note, further="   ") for note in self._notes()))
+        parts = [table.text() for table in self._tables()]
+        parts.append("\n".join(map(tables.noted, self._notes())))
         return "\n\n".join([*parts, *([twins] if checks and (twins := self._twin_lines()) else [])])
 
     def __repr__(self) -> str:
@@ -136,22 +160,22 @@ class Comparison(NamedTuple):
 
     def _repr_html_(self) -> str:
         """The tables in a notebook."""
-        parts = []
-        for scenario in self.scenarios.values():
-            parts.append(tables.in_html(*self._scenario_rows(scenario), self._about(scenario)))
-            parts += [f"<small>{html.escape(line)}</small><br>" for line in self._remarks(scenario)]
-        parts += [
-            tables.in_html(*self._late_rows(same), _about_late(same))
-            for same in self.late_variants()
-        ]
-        parts.append(f"<small>{'<br>'.join(self._notes())}</small>")
-        return "\n".join(parts)
+        from tpssim.output.html.notebook import shown
 
-    def _notes(self) -> list[str]:
+        return shown(self._tables(), self._notes())
+
+    def _tables(self) -> list[Table]:
+        """One a scenario, and one for each group of late policies."""
+        return [
+            *(self._scenario_table(scenario) for scenario in self.scenarios.values()),
+            *(self._late_table(variants) for variants in self.late_variants()),
+        ]
+
+    def _notes(self) -> list[Note]:
         """What is below the tables."""
         split = any(cell.verdict()[1] < 1.0 for cell in self.cells.values())
         notes = [tables.split_note(self.replications)] if split else []
-        return [*notes, f"±: {assumption(self.replications)}"]
+        return [*notes, ("±:", assumption(self.replications))]
 
     def late_variants(self) -> list[list[Scenario]]:
         """Scenarios that differ in nothing but the late policy (and the name), where there are
@@ -318,87 +342,55 @@ class Comparison(NamedTuple):
         )
         return f"{scenario.name}: {wanted}" + (f"\n{scenario.summary}" if scenario.summary else "")
 
-    def _scenario_table(self, scenario: Scenario) -> str:
-        about = [tables.filled(line) for line in self._about(scenario).splitlines()]
-        table = tables.aligned(*self._scenario_rows(scenario))
-        return "\n".join([*about, table, *self._remarks(scenario)])
+    def _scenario_table(self, scenario: Scenario) -> Table:
+        last = SHARED if len(scenario.producers) > 1 else ALONE
+        rows: list[list[Value]] = [
+            [
+                label,
+                format.verdict(*cell.verdict(), len(cell.runs))
+                + ("*" if cell.remark(scenario) else ""),
+                cell.estimate("achieved"),
+                _steady(cell),
+                *(cell.estimate(name) for name in (*MEASURES, *last)),
+            ]
+            for label, cell in self.of(scenario.name).items()
+        ]
+        columns = [*FIRST, *MEASURES.values(), *last.values()]
+        return Table(self._about(scenario), columns, rows, self._remarks(scenario))
 
-    def _remarks(self, scenario: Scenario) -> list[str]:
+    def _remarks(self, scenario: Scenario) -> list[Note]:
         """A line for each different remark beside a verdict, with the throttles that it is of."""
         found: dict[str, list[str]] = {}
         for label, cell in self.of(scenario.name).items():
             if remark := cell.remark(scenario):
                 found.setdefault(remark, []).append(label)
-        return [
-            tables.filled(f"* {', '.join(labels)}: {remark}", further="  ")
-            for remark, labels in found.items()
-        ]
+        return [("*", f"{', '.join(labels)}: {remark}") for remark, labels in found.items()]
 
-    def _scenario_rows(self, scenario: Scenario) -> Table:
-        shared = len(scenario.producers) > 1
-        header = (
-            "throttle",
-            "verdict",
-            "achieved\n%",
-            "steady\n%",
-            "swing\n%",
-            "recov\xad\ners s",
-            "p99\ns",
-            *(("fair\xad\nness", "fair\ns") if shared else ("drift\nppm", "spin\n%")),
-        )
-        rows = [
-            (
-                label,
-                format.verdict(*cell.verdict(), len(cell.runs))
-                + ("*" if cell.remark(scenario) else ""),
-                format.interval(cell.estimate("achieved"), 1, 100.0),
-                _steady(cell),
-                format.mean(cell.estimate("swing"), 0, 100.0),
-                format.mean(cell.estimate("recovery_time"), 2),
-                format.mean(cell.estimate("response_p99"), 3),
-                *(
-                    (
-                        format.mean(cell.estimate("fairness"), 3),
-                        format.mean(cell.estimate("time_to_fairness"), 1),
-                    )
-                    if shared
-                    else (
-                        format.mean(cell.estimate("drift"), 0),
-                        format.mean(cell.estimate("spin_cpu"), 1, 100.0),
-                    )
-                ),
-            )
-            for label, cell in self.of(scenario.name).items()
-        ]
-        return header, rows
-
-    def _late_table(self, variants: Sequence[Scenario]) -> str:
-        about = [tables.filled(line) for line in _about_late(variants).splitlines()]
-        return "\n".join([*about, tables.aligned(*self._late_rows(variants))])
-
-    def _late_rows(self, variants: Sequence[Scenario]) -> Table:
-        header = (
-            "throttle", "late", "achieved\n%", "storm\nx", "caught\nup", "re-\nanchored", "skipped",
-            "p99\ns",
-        )  # fmt: skip
-        rows = []
+    def _late_table(self, variants: Sequence[Scenario]) -> Table:
+        rows: list[list[Value]] = []
         for label in self.of(variants[0].name):
             for arena in variants:
                 cell = self.cells[arena.name, label]
+                counts = [cell.estimate(name) for name in COUNTS]
                 rows.append(
-                    (
+                    [
                         label,
                         str(arena.late),
-                        format.interval(cell.estimate("achieved"), 1, 100.0),
-                        f"{_storm(cell, arena):.1f}",
-                        *(
-                            format.mean(cell.estimate(name), 0)
-                            for name in ("caught_up", "re_anchored", "skipped")
-                        ),
-                        format.mean(cell.estimate("response_p99"), 3),
-                    )
+                        cell.estimate("achieved"),
+                        _storm(cell, arena),
+                        *counts,
+                        cell.estimate("response_p99"),
+                    ]
                 )
-        return header, rows
+        columns = [
+            Column("throttle", left=True),
+            Column("late", left=True),
+            ACHIEVED,
+            Column("storm", "x", digits=1),
+            *COUNTS.values(),
+            P99,
+        ]
+        return Table(_about_late(variants), columns, rows)
 
     def _arena(self, scenario: Scenario, variant_of: str) -> parts.Arena:
         return {

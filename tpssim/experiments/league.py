@@ -15,10 +15,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import html
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -38,7 +37,7 @@ from tpssim.output import format, records
 from tpssim.output.records import comparisons as record_parts
 from tpssim.output.records.parts import interval
 from tpssim.output.results_dir import plain
-from tpssim.output.tables import aligned, filled, in_html
+from tpssim.output.tables import Column, Table, filled
 from tpssim.scenarios.plant import Async, Pool
 from tpssim.scenarios.scenario import Scenario
 
@@ -78,6 +77,26 @@ PARTS = {
 }
 APART = "Scores are means over the scenarios of a block: compare within a block only."
 SPLIT = ("tuning", "held-out")
+
+
+COLUMNS = (
+    Column("throttle", left=True),
+    Column("rank"),
+    Column("score", digits=3),
+    Column("behind\nfirst", digits=3, spread=True),
+    *(
+        Column(name, digits=2)
+        for name in (
+            "achi\xad\neved",
+            "lat\xad\nency",
+            "stea\xad\ndy",
+            "reco\xad\nvery",
+            "fair",
+            "tun\xad\ning",
+            "held-\nout",
+        )
+    ),
+)
 
 
 @record
@@ -254,9 +273,11 @@ class League(NamedTuple):
 
     def _repr_html_(self) -> str:
         """The table in a notebook."""
-        blocks = [in_html(header, rows, about, left=1) for about, header, rows in self._blocks()]
-        told = "<br>".join(map(html.escape, self._about().splitlines()))
-        return f"<p>{told}</p>" + "".join(blocks) + (f"<p>{APART}</p>" if len(blocks) > 1 else "")
+        from tpssim.output.html.notebook import shown
+
+        blocks = self._blocks()
+        apart = [("", APART)] if len(blocks) > 1 else []
+        return shown(blocks, apart, self._about())
 
     def table(self) -> str:
         """For people, 80 columns wide: a block for each number of scenarios."""
@@ -264,11 +285,10 @@ class League(NamedTuple):
         def fitted(text: str) -> str:
             return "\n".join(filled(line, further="  ") for line in text.splitlines())
 
-        blocks = [
-            f"{fitted(about)}\n\n{aligned(header, rows, left=1)}"
-            for about, header, rows in self._blocks()
-        ]
-        return "\n\n".join([fitted(self._about()), *blocks, *([APART] if len(blocks) > 1 else [])])
+        parts = [fitted(self._about())]
+        for block in self._blocks():
+            parts += [fitted(block.title), block._replace(title="").text()]
+        return "\n\n".join([*parts, *([APART] if len(parts) > 3 else [])])
 
     def _about(self) -> str:
         weights = ", ".join(f"{name} {part.weight:g}" for name, part in PARTS.items())
@@ -276,35 +296,31 @@ class League(NamedTuple):
         behind = f"behind first ±: {CONFIDENCE:.0%} for all of a block together, likewise"
         return "\n".join([f"score: geometric mean of {weights}", ranks, behind])
 
-    def _blocks(self) -> Iterator[tuple[str, Sequence[str], Sequence[Sequence[str]]]]:
-        """Of each block what is above it, its header, its rows."""
-        header = (
-            "throttle", "rank", "score", "behind\nfirst", "achi\xad\neved", "lat\xad\nency",
-            "stea\xad\ndy", "reco\xad\nvery", "fair", "tun\xad\ning", "held-\nout",
-        )  # fmt: skip
+    def _blocks(self) -> list[Table]:
         standings = self.standings()
-        for number in dict.fromkeys(row.scenarios for row in standings):
-            block = [row for row in standings if row.scenarios == number]
-            rows = [
-                (
-                    row.throttle,
-                    format.ranks(row.ranks),
-                    format.mean(row.score, 3),
-                    "-" if row.throttle == row.first else format.interval(row.behind, 3),
-                    *(format.fixed(value, 2) for value in row.parts[1:]),
-                    *(format.fixed(value, 2) for value in row.halves),
-                )
-                for row in block
+        numbers = dict.fromkeys(row.scenarios for row in standings)
+        return [self._block([row for row in standings if row.scenarios == n]) for n in numbers]
+
+    def _block(self, block: Sequence[Standing]) -> Table:
+        """Those that play on as many scenarios."""
+        rows = [
+            [
+                row.throttle,
+                format.ranks(row.ranks),
+                row.score,
+                "-" if row.throttle == row.first else row.behind,
+                *row.parts[1:],
+                *row.halves,
             ]
-            where = f"on {number} of {len(self.scenarios())} scenarios"
-            who = (
-                f"ranked among the {block[0].among} throttles that act there; first:"
-                f" {block[0].first}"
-            )
-            least = fewest(together(block[0].among))
-            few = self.comparison.replications < least and len(block) > 1
-            none = f"\nno ± behind the first: it needs {least} replications at least" if few else ""
-            yield f"{where}, {who}{none}", header, rows
+            for row in block
+        ]
+        n, first = block[0].scenarios, block[0]
+        where = f"on {n} of {len(self.scenarios())} scenarios"
+        who = f"ranked among the {first.among} throttles that act there; first: {first.first}"
+        least = fewest(together(first.among))
+        few = self.comparison.replications < least and len(block) > 1
+        none = f"\nno ± behind the first: it needs {least} replications at least" if few else ""
+        return Table(f"{where}, {who}{none}", COLUMNS, rows)
 
     def plot(self) -> Figure:
         """Throttle by scenario: the verdict and the score in each cell; in the order of the

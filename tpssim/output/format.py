@@ -153,7 +153,7 @@ def seconds(value: float) -> str:
     if 0.0 < value < GRAIN:
         return "<0.1 us"
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if value >= 0.9995 * size:  # what is written as 1,000 of the next is 1 of this
+        if value >= 0.99949 * size:  # what is written as 1,000 of the next is 1 of this
             return f"{value / size:.3g} {unit}"
     return f"{value * 1e6:.3g} us"
 

@@ -1,4 +1,4 @@
-"""Tables: plain text and HTML for people, CSV and frames for programs.
+"""Tables: one record that is written as plain text or in HTML; CSV and frames for programs.
 
 Knows strings, numbers and estimates only.
 """
@@ -6,54 +6,140 @@ Knows strings, numbers and estimates only.
 from __future__ import annotations
 
 import csv
-import html
 import importlib.util
 import os
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from tpssim.core.types import record
+from tpssim.output import format
+
+if TYPE_CHECKING:
+    from tpssim.core.statistics import Estimate
 
 LONGEST_LABEL = 16
 WIDTH = 80  # characters of a line, where no terminal says otherwise
 
 
-def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 2) -> str:
-    """The rows under their header: the first columns to the left, the others to the right.
+@record
+class Column(NamedTuple):
+    """A column of a table: what its head says, and how its numbers are written."""
 
-    A head may have several lines; where one is broken within a word it has a soft hyphen. To fit
-    the screen the columns stand closer, then a long label gets a line of its own; if that is not
-    enough the columns follow in blocks, each beside the first `left` ones.
+    name: str  #: a line break is where it may be broken; within a word after a soft hyphen
+    unit: str = ""
+    left: bool = False  #: words stand to the left, numbers to the right
+    digits: int = 0  #: decimals of its numbers
+    scale: float = 1.0  #: of its numbers in that unit
+    spread: bool = False  #: whether the mean of an estimate has its interval beside it
 
-    >>> print(aligned(["law", "p99\\ns"], [["fixed", "0.1"], ["aimd", "12"]], left=1))
-           p99
-    law      s
-    ----------
-    fixed  0.1
-    aimd    12
+    def head(self) -> str:
+        """Name and unit in the lines of a narrow column.
+
+        >>> Column("p99", "s").head(), Column("recov\\xad\\ners", "s").head(), Column("fair").head()
+        ('p99\\ns', 'recov\\xad\\ners s', 'fair')
+        """
+        between = " " if "\n" in self.name else "\n"
+        return f"{self.name}{between}{self.unit}" if self.unit else self.name
+
+    def title(self) -> str:
+        """Name and unit in one line.
+
+        >>> Column("recov\\xad\\ners", "s").title(), Column("behind\\nfirst").title()
+        ('recovers s', 'behind first')
+        """
+        name = self.name.replace("\xad\n", "").replace("-\n", "-").replace("\n", " ")
+        return f"{name} {self.unit}".rstrip()
+
+    def write(self, value: Value) -> str:
+        """A cell of this column as text; what is text already stays as it is.
+
+        >>> Column("achieved", "%", digits=1, scale=100.0).write(0.98765)
+        '98.8'
+        """
+        if isinstance(value, str):
+            return value
+        if value is None or isinstance(value, float):
+            return format.fixed(value, self.digits, self.scale)
+        write = format.interval if self.spread else format.mean
+        return write(value, self.digits, self.scale)
+
+
+@record
+class Table(NamedTuple):
+    """Rows of data under columns that say how they are written, as text here and in HTML."""
+
+    title: str  #: the lines above it; "" for none
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Value]]
+    notes: Sequence[Note] = ()
+    label: int = LONGEST_LABEL  #: characters that the first column may have, or it has a line
+
+    def heads(self) -> list[str]:
+        """The heads, each in one line."""
+        return [column.title() for column in self.columns]
+
+    def written(self) -> list[list[str]]:
+        """The rows as text."""
+        return [
+            [column.write(value) for column, value in zip(self.columns, row, strict=True)]
+            for row in self.rows
+        ]
+
+    def text(self) -> str:
+        """For a terminal: its title, the columns, its notes, in lines that fit the screen.
+
+        >>> columns = [Column("law", left=True), Column("p99", "s", digits=1)]
+        >>> print(Table("two laws", columns, [["fixed", 0.1], ["aimd", 12.0]]).text())
+        two laws
+                p99
+        law       s
+        -----------
+        fixed   0.1
+        aimd   12.0
+        """
+        above = [filled(line) for line in self.title.splitlines()]
+        return "\n".join([*above, _aligned(self), *map(noted, self.notes)])
+
+
+#: A paragraph below a table: the mark that it explains ("±:", "*", "" for none), and what it says.
+Note = tuple[str, str]
+#: What a table holds: words, a number, a mean with its interval, or nothing.
+Value: TypeAlias = "str | float | Estimate | None"
+
+
+def noted(note: Note) -> str:
+    """A note in lines that fit, the further ones under the first word after its mark."""
+    mark, text = note
+    first = f"{mark} " if mark else ""
+    return filled(text, first, " " * (len(first) or 2))
+
+
+def _aligned(table: Table) -> str:
+    """The rows under their heads: the first columns to the left, the others to their side.
+
+    To fit the screen the columns stand closer, then a long label gets a line of its own; if that is
+    not enough the columns follow in blocks, each beside those to the left.
     """
-    heads = _heads(header)
-    widths = [max(len(row[i]) for row in [*heads, *rows]) for i in range(len(header))]
-    widths[0], gap = _fitted([row[0] for row in heads], [row[0] for row in rows], widths[1:])
+    columns, rows = table.columns, table.written()
+    heads = _heads([column.head() for column in columns])
+    lines = [*heads, *rows]
+    widths = [max(len(row[i]) for row in lines) for i in range(len(columns))]
+    head, labels = max(len(row[0]) for row in heads), [len(row[0]) for row in rows]
+    widths[0], gap = _fitted(head, labels, widths[1:], table.label)
+    left = next((i for i, column in enumerate(columns) if not column.left), len(columns))
     blocks: list[list[int]] = [[]]
     start = sum(widths[:left]) + gap * (left - 1)
-    for i in range(left, len(header)):
+    for i in range(left, len(columns)):
         taken = start + sum(widths[k] + gap for k in [*blocks[-1], i])
         if blocks[-1] and taken > screen():
             blocks.append([])
         blocks[-1].append(i)
-    lines = [*heads, *rows]
-    chosen = [[*range(left), *block] for block in blocks]
     return "\n\n".join(
-        _block(
-            [[row[i] for i in some] for row in lines],
-            [widths[i] for i in some],
-            left,
-            len(heads),
-            gap,
-        )
-        for some in chosen
+        _block(lines, [*range(left), *block], widths, [c.left for c in columns], len(heads), gap)
+        for block in blocks
     )
 
 
@@ -66,14 +152,11 @@ def _heads(header: Sequence[str]) -> list[list[str]]:
     ]
 
 
-def _fitted(heads: Sequence[str], labels: Sequence[str], others: Sequence[int]) -> tuple[int, int]:
+def _fitted(head: int, labels: Sequence[int], others: Sequence[int], most: int) -> tuple[int, int]:
     """The width of the first column, and the space between columns: the widest with which all
     fits.
     """
-    least = max(map(len, heads))
-    lengths = sorted(
-        {least, *(len(label) for label in labels if least < len(label) <= LONGEST_LABEL)}
-    )
+    lengths = sorted({head, *(length for length in labels if head < length <= most)})
     ways = [(lengths[-1], 2), *((width, 1) for width in reversed(lengths))]
     for width, gap in ways:
         if width + sum(gap + other for other in others) <= screen():
@@ -105,54 +188,33 @@ def filled(text: str, first: str = "", further: str = "") -> str:
 
 
 def _block(
-    rows: Sequence[Sequence[str]], widths: Sequence[int], left: int, heads: int, gap: int
+    lines: Sequence[Sequence[str]],
+    chosen: Sequence[int],
+    widths: Sequence[int],
+    left: Sequence[bool],
+    heads: int,
+    gap: int,
 ) -> str:
-    lines = []
-    for row in rows:
+    """The chosen columns, with a rule below the heads."""
+    shown = []
+    for row in lines:
         first = row[0]
         if len(first) > widths[0]:
-            lines.append(first)
+            shown.append(first)
             first = ""
-        cells = [
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip([first, *row[1:]], widths, strict=True))
+        cells = [first, *(row[i] for i in chosen[1:])]
+        padded = [
+            cell.ljust(widths[i]) if left[i] else cell.rjust(widths[i])
+            for i, cell in zip(chosen, cells, strict=True)
         ]
-        lines.append((" " * gap).join(cells).rstrip())
-    lines.insert(heads, "-" * max(len(line) for line in lines))
-    return "\n".join(lines)
+        shown.append((" " * gap).join(padded).rstrip())
+    shown.insert(heads, "-" * max(len(line) for line in shown))
+    return "\n".join(shown)
 
 
-def in_html(
-    header: Sequence[str], rows: Sequence[Sequence[str]], caption: str, left: int = 2
-) -> str:
-    """The same as an element of a notebook, in whatever colours it has; each line of the caption is
-    one.
-
-    A head has one line there.
-
-    >>> in_html(["law", "n"], [["a<b", "2"]], "few", left=1)[:46]
-    '<table><caption style="text-align:left">few</c'
-    """
-
-    def line(tag: str, cells: Sequence[str]) -> str:
-        sides = ["left" if i < left else "right" for i in range(len(cells))]
-        return "".join(
-            f'<{tag} style="text-align:{side}">{html.escape(cell)}</{tag}>'
-            for side, cell in zip(sides, cells, strict=True)
-        )
-
-    header = [head.replace("\xad\n", "").replace("-\n", "-").replace("\n", " ") for head in header]
-    lines = "<br>".join(html.escape(text) for text in caption.splitlines())
-    body = "\n".join(f"<tr>{line('td', row)}</tr>" for row in rows)
-    return (
-        f'<table><caption style="text-align:left">{lines}</caption>'
-        f"<thead><tr>{line('th', header)}</tr></thead><tbody>\n{body}\n</tbody></table>"
-    )
-
-
-def split_note(n: int) -> str:
+def split_note(n: int) -> Note:
     """What is below a table in which `format.verdict` says how many."""
-    return f"/{n}: the verdict on so many of {n} replications; without a number, on all"
+    return f"/{n}:", f"the verdict on so many of {n} replications; without a number, on all"
 
 
 def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,8 +34,9 @@ from tpssim.live.report import Report
 from tpssim.live.runs import run
 from tpssim.metrics.measure import measure
 from tpssim.metrics.verdicts import judge, majority
-from tpssim.output import records, tables
+from tpssim.output import records
 from tpssim.output.results_dir import plain
+from tpssim.output.tables import Column, Note, Table
 from tpssim.scenarios.disturbances import Step
 from tpssim.scenarios.plant import Async, Backend, Blocking
 from tpssim.scenarios.scenario import Scenario
@@ -52,6 +53,13 @@ PROBES, PROBE_RATE = 1200, 400.0
 RUNS = 20
 #: How far a live run may be from the median of the runs on the bench, as a share of it.
 ALLOWED = {"throughput": 0.03, "commanded": 0.03, "regain_time": 0.2}
+#: What is shown, by measure.
+COLUMNS = {
+    "throughput": Column("throughput", "1/s", digits=1),
+    "commanded": Column("mean rate", "1/s", digits=1),
+    "swing": Column("swing", "%", scale=100.0),
+    "regain_time": Column("recovery", "s", digits=2),
+}
 
 
 @record
@@ -271,29 +279,28 @@ def record_of(pairs: Sequence[Pair]) -> records.ValidateLiveRecord:
 
 def table(pairs: Sequence[Pair]) -> str:
     """Live beside simulated, four lines a pair, and below what differs."""
-    names = {
-        "throughput": "throughput\n1/s",
-        "commanded": "mean rate\n1/s",
-        "swing": "swing\n%",
-        "regain_time": "recovery\ns",
-    }
-
-    def shown(name: str, value: float) -> str:
-        if name == "swing":
-            return f"{100.0 * value:.0f}"
-        return f"{value:.2f}" if name == "regain_time" else f"{value:.1f}"
-
-    rows, below = [], []
+    rows: list[list[str]] = []
+    below: list[Note] = []
     for pair in pairs:
         label, complaints = f"{pair.law}, {pair.consumer}", pair.complaints()
-        rows.append(
-            (label, "live", *(shown(name, pair.live[name]) for name in names), pair.verdicts[0])
+        bench = {name: pair.simulated(name) for name in COLUMNS}
+        spread = [
+            "..".join(column.write(end) for end in pair.spread(name))
+            for name, column in COLUMNS.items()
+        ]
+        off = (
+            f"{100.0 * pair.difference(name):+.1f} %" if name in ALLOWED else "" for name in COLUMNS
         )
-        bench = (shown(name, pair.simulated(name)) for name in names)
-        rows.append(("", "bench", *bench, pair.verdicts[1]))
-        spread = ("..".join(shown(name, end) for end in pair.spread(name)) for name in names)
-        rows.append(("", f"of {RUNS} runs", *spread, ""))
-        off = (f"{pair.difference(name):+.1%}" if name in ALLOWED else "" for name in names)
-        rows.append(("", "off by", *off, "FAILS" if complaints else "agrees"))
-        below += [tables.filled(f"{label}: {complaint}", further="  ") for complaint in complaints]
-    return "\n".join([tables.aligned(("law, calls", "", *names.values(), "verdict"), rows), *below])
+        rows += [
+            [label, "live", *_written(pair.live), pair.verdicts[0]],
+            ["", "bench", *_written(bench), pair.verdicts[1]],
+            ["", f"of {RUNS} runs", *spread, ""],
+            ["", "off by", *off, "FAILS" if complaints else "agrees"],
+        ]
+        below += [("", f"{label}: {complaint}") for complaint in complaints]
+    first = [Column("law, calls", left=True), Column("", left=True)]
+    return Table("", [*first, *COLUMNS.values(), Column("verdict")], rows, below).text()
+
+
+def _written(values: Mapping[str, float]) -> list[str]:
+    return [column.write(values[name]) for name, column in COLUMNS.items()]

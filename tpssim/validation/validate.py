@@ -13,9 +13,9 @@ from typing import NamedTuple
 from tpssim.core.errors import InputError
 from tpssim.core.statistics import mean_interval
 from tpssim.core.types import record
-from tpssim.output import records
+from tpssim.output import format, records
 from tpssim.output.records.predictions import Case
-from tpssim.output.tables import aligned
+from tpssim.output.tables import Column, Table
 from tpssim.validation.known_answers.cases import CASES
 from tpssim.validation.known_answers.common import Found
 from tpssim.validation.vector_cases import Statistic
@@ -102,17 +102,21 @@ def judged(case: str, found: Found) -> Outcome:
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """The outcomes for people."""
-    header = ("case", "quantity", "theory", "simulated", "from", "to", "holds")
+    columns = [
+        Column("case", left=True),
+        Column("quantity", left=True),
+        *map(Column, ("theory", "simulated", "from", "to", "holds")),
+    ]
     rows = [
-        (
+        [
             o.case,
             o.quantity,
-            *(f"{x:.5g}" for x in (o.theory, o.simulated, o.low, o.high)),
+            *(format.number(x, 5) for x in (o.theory, o.simulated, o.low, o.high)),
             "yes" if o.holds else "NO",
-        )
+        ]
         for o in outcomes
     ]
-    return aligned(header, rows)
+    return Table("", columns, rows).text()
 
 
 def record_of(outcomes: Sequence[Outcome], seed: int) -> records.ValidateRecord:

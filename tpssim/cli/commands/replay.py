@@ -115,6 +115,7 @@ def _show(
     """On stdout: whether it is as recorded, and the numbers."""
     from tpssim.experiments import replay
     from tpssim.output import tables
+    from tpssim.output.tables import Column, Table
 
     if back.difference:
         print(tables.filled(f"Decided again: NOT as recorded: {back.difference}", further="  "))
@@ -123,19 +124,19 @@ def _show(
     if not table:
         print("No call went well: there are no service times to simulate with")
         return
-    header = ("", "throughput\n1/s", "commanded\n1/s", "spread\n%", "p50\nms", "p99\nms")
-    rows = [
-        (
-            label,
-            f"{row['throughput']:.1f}{'*' if label in flattered else ''}",
-            f"{row['commanded']:.1f}",
-            f"{100.0 * row['spread']:.0f}",
-            f"{row['response_p50'] * 1e3:.2f}",
-            f"{row['response_p99'] * 1e3:.1f}",
-        )
-        for label, row in table.items()
+    columns = [
+        Column("", left=True),
+        Column("throughput", "1/s", digits=1),
+        Column("commanded", "1/s", digits=1),
+        Column("spread", "%", scale=100.0),
+        Column("p50", "ms", digits=2, scale=1e3),
+        Column("p99", "ms", digits=1, scale=1e3),
     ]
-    print(f"\n{tables.aligned(header, rows, left=1)}")
+    rows: list[list[float | str]] = [[label, *row.values()] for label, row in table.items()]
+    for row in rows:
+        if row[0] in flattered:
+            row[1] = f"{columns[1].write(row[1])}*"
+    print(f"\n{Table('', columns, rows).text()}")
     print("\nSimulated calls take as long as recorded ones of the same moment did.")
     if without:
         print(tables.filled(without))

@@ -17,6 +17,7 @@ from tpssim.experiments.analysis.rows import TOLERANCE, Picture, Row, Runs
 from tpssim.experiments.analysis.sawtooths import of_aimd, of_aimd_epoch
 from tpssim.metrics.measure import measure_phases
 from tpssim.output import format, records, tables
+from tpssim.output.tables import Column, Table
 from tpssim.scenarios.scenario import Scenario, frame
 from tpssim.simulation.resolve import ControllerLike, contender, scenario_named
 from tpssim.simulation.run import simulate
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
 REFUTED = (
     f"refuted: it applies, but the simulated interval lies more than {TOLERANCE:.0%} away from the"
     " prediction"
+)
+COLUMNS = (
+    Column("quantity", left=True),
+    Column("applies", left=True),
+    Column("predicted"),
+    Column("simulated"),
+    Column("unit", left=True),
 )
 Predictor = Callable[[Any, Runs, int], tuple[list[Row], Picture]]
 #: The laws that theory says something of.
@@ -66,14 +74,9 @@ class Analysis(NamedTuple):
         title = f"{self.controller} on {self.scenario.name}"
         if not self.rows:
             return tables.filled(f"{title}: nothing is predicted: {self.reason}")
-        header = ("quantity", "applies", "predicted", "simulated", "unit")
-        lines: list[tuple[str, ...]] = []
         notes: dict[str, list[str]] = {}
         for row in self.rows:
-            simulated = "-" if row.simulated is None else _estimate(row)
             refuted = row.refuted()
-            applies = "no" if row.refusal else "refuted" if refuted else "yes"
-            lines.append((row.quantity, applies, format.number(row.predicted), simulated, row.unit))
             told = f"{row.assumption}."
             if row.refusal:
                 told += f" Does not apply: {row.refusal}."
@@ -86,14 +89,14 @@ class Analysis(NamedTuple):
             f"{title}, {plant.start:g}-{plant.end:g} s: bears {plant.capacity:.4g}/s of "
             f"{plant.target:.4g}/s, service CV {plant.cv:.2g}; {self.replications} replications"
         )
-        below = [tables.filled(f"±: {assumption(self.replications)}", further="   ")]
-        below += [REFUTED] if self.refuted() else []
+        below = [("±:", assumption(self.replications))]
+        table = Table("", COLUMNS, [_cells(row) for row in self.rows], below, label=tables.WIDTH)
         return "\n".join(
             [
                 tables.filled(about),
                 "",
-                _aligned(header, lines),
-                *below,
+                table.text(),
+                *([REFUTED] if self.refuted() else []),
                 "",
                 "assumptions:",
                 *_told(notes),
@@ -165,25 +168,18 @@ def _told(notes: dict[str, list[str]]) -> list[str]:
     ]
 
 
+def _cells(row: Row) -> list[str]:
+    applies = "no" if row.refusal else "refuted" if row.refuted() else "yes"
+    return [row.quantity, applies, format.number(row.predicted), _estimate(row), row.unit]
+
+
 def _estimate(row: Row) -> str:
     """Four digits and the interval in as many decimals."""
     found = row.simulated
-    assert found is not None
+    if found is None:
+        return format.NONE
     digits = min(format.decimals(found.mean, 4), 5) if found.mean else 3
     return format.interval(found, digits)
-
-
-def _aligned(header: tuple[str, ...], lines: list[tuple[str, ...]]) -> str:
-    widths = [max(len(line[i]) for line in [header, *lines]) for i in range(len(header))]
-    rows = []
-    for line in [header, *lines]:
-        cells = [
-            cell.rjust(width) if i in (2, 3) else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        rows.append("  ".join(cells).rstrip())
-    rows.insert(1, "-" * max(len(row) for row in rows))
-    return "\n".join(rows)
 
 
 def _silence(name: str) -> str:

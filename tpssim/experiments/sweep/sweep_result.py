@@ -24,6 +24,7 @@ from tpssim.metrics.verdicts import majority
 from tpssim.output import format, tables
 from tpssim.output.cells import At, Cells, cells_of, levels, measured
 from tpssim.output.records import SweepRecord
+from tpssim.output.tables import Column, Table, Value
 from tpssim.output.verdict_words import GROWING, WORDS, merit
 from tpssim.scenarios.scenario import achievable
 from tpssim.simulation.run import simulate
@@ -39,9 +40,15 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-SHOWN = ("achieved", "swing", "recovery_time", "response_p99", "lateness_p99", "spin_cpu")
-
-
+#: Columns of the table, by measure.
+SHOWN = {
+    "achieved": Column("achieved", "%", digits=1, scale=100.0, spread=True),
+    "swing": Column("swing", "%", scale=100.0),
+    "recovery_time": Column("recov\xad\ners", "s", digits=2),
+    "response_p99": Column("p99", "s", digits=3),
+    "lateness_p99": Column("late", "us", scale=1e6),
+    "spin_cpu": Column("spin", "%", digits=1, scale=100.0),
+}
 LUCK = (
     "the best of several had luck, and the same seed meets the same runs: compare with another"
     " --seed\n"
@@ -230,30 +237,20 @@ class SweepResult(NamedTuple):
 
     def _repr_html_(self) -> str:
         """The table in a notebook."""
-        about, header, lines = self._table(60, 20)
-        return tables.in_html(
-            header, lines, f"{self.summary()}\n{about}", left=len(self.factors) + 1
-        )
+        from tpssim.output.html.notebook import shown
+
+        table = self._table(60, 20)
+        return shown([table._replace(title=f"{self.summary()}\n{table.title}")])
 
     def table(self, most: int = 60, best: int = 20) -> str:
         """Plain text: every point, or of more than `most` the `best` (`verdicts.merit`)."""
-        about, header, lines = self._table(most, best)
-        above = [tables.filled(line) for line in about.splitlines()]
-        notes = [tables.split_note(self.replications)] if self._split() else []
-        below = [
-            tables.filled(note, further="   ")
-            for note in (*notes, f"±: {assumption(self.replications)}")
-        ]
-        return "\n".join(
-            [*above, tables.aligned(header, lines, left=len(self.factors) + 1), *below]
-        )
+        return self._table(most, best).text()
 
     def _split(self) -> bool:
         """Whether replications of one point differ in their verdict."""
         return any(row.verdict()[1] < 1.0 for row in self.rows)
 
-    def _table(self, most: int, best: int) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
-        """What is above it, its header, its rows."""
+    def _table(self, most: int, best: int) -> Table:
         rows, about = self.rows, ""
         if len(rows) > most:
             rows = sorted(rows, key=self._merit)[:best]
@@ -266,32 +263,21 @@ class SweepResult(NamedTuple):
             about += "\n"
         if len(self.rows) > 1:
             about += LUCK
-        header = (
-            *self.names(),
-            "verdict",
-            "achieved\n%",
-            "swing\n%",
-            "recov\xad\ners s",
-            "p99\ns",
-            "late\nus",
-            "spin\n%",
-        )
-        lines = []
-        for row in rows:
-            word, share = row.verdict()
-            lines.append(
-                (
-                    *(value if isinstance(value, str) else f"{value:.4g}" for value in row.point),
-                    format.verdict(word, share, self.replications),
-                    format.interval(row.estimate("achieved"), 1, 100.0),
-                    format.mean(row.estimate("swing"), 0, 100.0),
-                    format.mean(row.estimate("recovery_time"), 2),
-                    format.mean(row.estimate("response_p99"), 3),
-                    format.mean(row.estimate("lateness_p99"), 0, 1e6),
-                    format.mean(row.estimate("spin_cpu"), 1, 100.0),
-                )
-            )
-        return about, header, lines
+        columns = [
+            *(Column(name, left=True) for name in self.names()),
+            Column("verdict", left=True),
+            *SHOWN.values(),
+        ]
+        lines: list[list[Value]] = [
+            [
+                *(value if isinstance(value, str) else format.number(value) for value in row.point),
+                format.verdict(*row.verdict(), self.replications),
+                *(row.estimate(name) for name in SHOWN),
+            ]
+            for row in rows
+        ]
+        notes = [tables.split_note(self.replications)] if self._split() else []
+        return Table(about, columns, lines, [*notes, ("±:", assumption(self.replications))])
 
     @staticmethod
     def _merit(row: Row) -> tuple[float, float, float]:

@@ -23,6 +23,7 @@ from tpssim.experiments.tuning.trials import Aim, Task, Trials
 from tpssim.output import format, tables
 from tpssim.output.records import searches as parts
 from tpssim.output.results_dir import plain
+from tpssim.output.tables import Column, Table
 from tpssim.scenarios.scenario import Scenario
 from tpssim.simulation.resolve import ControllerLike
 
@@ -69,7 +70,7 @@ class Sensitivity(NamedTuple):
     def text(self) -> str:
         """A table, what matters most first."""
         order = np.argsort(-self.total[:, 0], kind="stable")
-        rows = [(self.names[i], _bar(self.first[i]), _bar(self.total[i])) for i in order]
+        rows = [[self.names[i], _bar(self.first[i]), _bar(self.total[i])] for i in order]
         head = (
             f"sensitivity of {self.objective}: {self.points} settings, mean {self.mean:.4g}, "
             f"standard deviation {self.deviation:.3g}"
@@ -78,8 +79,12 @@ class Sensitivity(NamedTuple):
             head += (
                 f"; {self.infeasible} infeasible ones count as worse than all others by their range"
             )
-        table = tables.aligned(("parameter", "alone", "with\ninteractions"), rows, left=1)
-        return f"{tables.filled(head)}\n{table}\n{self.assumption()}"
+        columns = [
+            Column("parameter", left=True),
+            Column("alone"),
+            Column("with\ninteractions"),
+        ]
+        return f"{Table(head, columns, rows).text()}\n{self.assumption()}"
 
     def assumption(self) -> str:
         """What the intervals say, and what they do not."""

@@ -1,246 +1,231 @@
-"""The result of `tune` in words: one screen."""
+"""The result of `tune` in words, part by part: what it proposes, how sure that is, its price."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tpssim.core.statistics import CONFIDENCE, assumption
-from tpssim.core.validation import exact
-from tpssim.experiments.tuning.objectives import PENALTY, Sense, sense
+from tpssim.core.types import record
+from tpssim.experiments.tuning.objectives import PENALTY, Sense
 from tpssim.metrics.measure import METRICS
-from tpssim.output import format, tables
+from tpssim.output import format
+from tpssim.output.format import number
+from tpssim.output.tables import Column, Table, Value, filled
 from tpssim.output.verdict_words import WORDS
 
 if TYPE_CHECKING:
     from tpssim.core.statistics import Estimate
-    from tpssim.experiments.tuning.selection import Change
-    from tpssim.experiments.tuning.tune_result import TuneResult
+    from tpssim.experiments.tuning.search import Axis, Setting
+    from tpssim.experiments.tuning.selection import Change, Choice
+    from tpssim.experiments.tuning.tried import Finalist, Outcome, Tried
 
 LISTED = 5  # measures that became worse
 WORSE = 1.1  # times the response at p99 of the default: so much is said in the first line
+LABEL = 12  # characters before the text of a line that has a name
+PARAMETERS = (
+    Column("parameter", left=True),
+    *map(Column, ("default", "tuned", "searched", "unit", "")),
+)
+MEASURES = {
+    "achieved": Column("achieved", "%", digits=1, scale=100.0, spread=True),
+    "swing": Column("swing", "%", scale=100.0, spread=True),
+    "response_p99": Column("p99", "s", digits=3, spread=True),
+    "churn": Column("churn", "%/s", digits=1, scale=100.0, spread=True),
+}
 
 
-def text(result: TuneResult) -> str:
-    """The setting, what it gains, how sure that is, what it costs."""
-    parts = [
-        _head(result),
-        _verdict(result),
-        _parameters(result),
-        _scenario_table(result),
-        _given_up(result),
-    ]
-    return "\n\n".join(part for part in parts if part)
+@record
+class Size(NamedTuple):
+    """How much a search ran."""
+
+    settings: int
+    replications: int
+    runs: int
+
+
+def _three(value: float) -> str:
+    return number(value, 3)
 
 
 def _interval(e: Estimate) -> str:
-    if e.mean is None or e.low is None or e.high is None:
-        return "-"
-    return f"{e.mean:.3g} [{e.low:.3g}, {e.high:.3g}]"
+    return format.bounds(e.mean, e.low, e.high, _three)
 
 
-def _head(result: TuneResult) -> str:
-    n = len(result.scenarios)
-    over = (
-        result.scenarios[0].name
-        if n == 1
-        else f"{n} scenarios, of which the {result.robust} counts"
+def _labelled(label: str, text: str) -> str:
+    """A line with a name, its further lines under the text."""
+    return filled(text, f"{label:<{LABEL - 1}} ", " " * LABEL)
+
+
+def head(
+    controller: str,
+    scenarios: Sequence[str],
+    robust: str,
+    aims: Iterable[tuple[Sense, str]],
+    size: Size,
+    nothing: bool,
+) -> str:
+    """What was tuned, where, and for which objectives (how each is shown, its formula)."""
+    n = len(scenarios)
+    over = scenarios[0] if n == 1 else f"{n} scenarios, of which the {robust} counts"
+    lines = []
+    for shown, formula in aims:
+        told = f" = {formula}" if shown.better == "less" and formula not in ("", shown.name) else ""
+        lines.append(f"  {shown.name}{told} ({shown.better} is better)")
+    found = "nothing did better, keep the default:" if nothing else "the best:"
+    lines.append(
+        f"{size.settings} settings x {size.replications} replications, {size.runs:,} runs in all;"
+        f" {found}"
     )
-    aims = []
-    for aim in result.objectives:
-        shown = sense(aim.name, aim.formula)
-        formula = (
-            f" = {aim.formula}"
-            if shown.better == "less" and aim.formula not in ("", aim.name)
-            else ""
-        )
-        aims.append(f"  {shown.name}{formula} ({shown.better} is better)")
-    size = (
-        f"{len(result.tried)} settings x {result.replications} replications, {result.runs:,} runs"
-        " in all; "
-    )
-    size += "nothing did better, keep the default:" if result.keeps_default() else "the best:"
-    head = tables.filled(f"{result.controller} tuned on {over}, for")
-    told = [tables.filled(line, further="    ") for line in (*aims, size)]
-    return "\n".join([*_warning(result), head, *told, "", f"  {result.line()}"])
+    told_lines = [filled(line, further="    ") for line in lines]
+    return "\n".join([filled(f"{controller} tuned on {over}, for"), *told_lines])
 
 
-def _warning(result: TuneResult) -> list[str]:
+def warning(outcomes: Iterable[tuple[Outcome, ...]]) -> str:
     """What gets worse with the setting that is proposed, first of all: verdicts, and the response
-    at p99.
+    at p99; "" if nothing does.
     """
-    if result.winner.point == result.finalists[-1].point:
-        return []
     found = []
-    for before, after in result.outcomes:
+    for before, after in outcomes:
         if WORDS.index(after.verdict) < WORDS.index(before.verdict):
             found.append(f"{before.verdict} becomes {after.verdict} on {after.scenario}")
-        old, new = (one.measures["response_p99"] for one in (before, after))
-        if old.mean is not None and (new.mean is None or new.mean > WORSE * old.mean):
-            shown = "none" if new.mean is None else f"{new.mean:.3g} s"
-            found.append(f"p99 {old.mean:.3g} s becomes {shown} on {after.scenario}")
+        old, new = (one.measures["response_p99"].mean for one in (before, after))
+        if old is not None and (new is None or new > WORSE * old):
+            shown = "none" if new is None else f"{_three(new)} s"
+            found.append(f"p99 {_three(old)} s becomes {shown} on {after.scenario}")
     left = f"; and {len(found) - LISTED} more" if len(found) > LISTED else ""
-    return (
-        [tables.filled(f"WORSE with it: {'; '.join(found[:LISTED])}{left}", further="  ")]
-        if found
-        else []
+    return filled(f"WORSE with it: {'; '.join(found[:LISTED])}{left}", "", "  ") if found else ""
+
+
+def gain(way: Sense, before: Estimate, after: Estimate, gained: Estimate, judged: str) -> str:
+    """An objective of the default and of the chosen, and what is gained."""
+    name = way.name if len(way.name) <= 20 else "objective"
+    if judged == "default":
+        return _labelled(name, "no setting was better than the default")
+    if gained.mean is None or before.mean is None or after.mean is None:
+        return _labelled(name, "no gain is known: the default or the chosen cannot be judged")
+    old, new = way.of(before.mean), way.of(after.mean)
+    percent = f" ({format.change(old, new)})" if old > 0.0 else ""
+    word = "" if judged == "better" else f": {judged}"
+    return _labelled(
+        name,
+        f"{number(old)} -> {number(new)}{percent}; gain {_interval(gained)}{word} "
+        f"({assumption(gained.n, CONFIDENCE)})",
     )
 
 
-def _verdict(result: TuneResult) -> str:
-    lines = []
-    for aim, before, after, gain, judged in zip(
-        result.objectives,
-        result.default,
-        result.tuned,
-        result.gain,
-        result.judgements(),
-        strict=True,
-    ):
-        shown = sense(aim.name, aim.formula)
-        name = f"{shown.name if len(shown.name) <= 20 else 'objective':<11} "
-        if judged == "default":
-            lines.append(f"{name}no setting was better than the default")
-        elif gain.mean is None or before.mean is None or after.mean is None:
-            lines.append(f"{name}no gain is known: the default or the chosen cannot be judged")
-        else:
-            old, new = shown.of(before.mean), shown.of(after.mean)
-            percent = f" ({100.0 * (new - old) / old:+.0f} %)" if old > 0.0 else ""
-            word = "" if judged == "better" else f": {judged}"
-            lines.append(
-                f"{name}{old:.4g} -> {new:.4g}{percent}; gain {_interval(gain)}{word} "
-                f"({assumption(gain.n, CONFIDENCE)})"
-            )
-    lines.append(f"{'chosen':<12}{_how_chosen(result)}")
-    several = len(result.objectives) > 1
-    said = [
-        f"{way.name + ' ' if several else ''}{way.of(found):.4g}, fresh replications"
-        f" {way.of(fresh.mean):.4g}{_curse(result)}"
-        for way, found, fresh in zip(
-            _senses(result), result.winner.losses, result.tuned, strict=True
+def chosen(finalists: Sequence[Finalist], choice: Choice | None) -> str:
+    """How the best was chosen among those that met fresh seeds."""
+    standing = sum(one.standing for one in finalists)
+    if choice is None:
+        text = f"the knee of a front of {standing} settings, of those that were run on fresh seeds"
+        return _labelled("chosen", text)
+    n = len(finalists) - 1
+    text = f"of {n} and the default by the mean of {choice.replications} fresh replications"
+    if choice.within is not None and choice.standing:
+        alike = f"; {standing - 1} of the others may do as well there" if standing > 1 else ""
+        text += (
+            f": in the median run at most {number(choice.within, 2)} worse than the best of them "
+            f"({assumption(choice.replications, CONFIDENCE)}){alike}"
         )
-        if fresh.mean is not None and not result.winner.infeasible
+    return _labelled("chosen", text)
+
+
+def optimism(ways: Sequence[Sense], winner: Tried, tuned: Sequence[Estimate], curse: str) -> str:
+    """What the search said of the chosen, and what fresh runs say; "" if it said nothing."""
+    if winner.infeasible:
+        return ""
+    several = len(ways) > 1
+    said = [
+        f"{way.name + ' ' if several else ''}{number(way.of(found))}, fresh replications"
+        f" {number(way.of(fresh.mean))}{curse}"
+        for way, found, fresh in zip(ways, winner.losses, tuned, strict=True)
+        if fresh.mean is not None
     ]
-    if said:
-        lines.append(f"{'optimism':<12}of the chosen the search said {'; '.join(said)}")
-    if len(result.objectives) == 1:
-        lines.append(f"{'search':<12}{_milestones(result)}")
-    return "\n".join(tables.filled(line, further=" " * 12) for line in lines)
+    return _labelled("optimism", f"of the chosen the search said {'; '.join(said)}") if said else ""
 
 
-def _curse(result: TuneResult) -> str:
+def curse(way: Sense, finalists: Sequence[Finalist], best: Setting) -> str:
     """What became of the search's own best, if it is another: both in the replications of the
     choice.
     """
-    first = result.finalists[0]
-    if result.choice is None or first.point == result.winner.point or first.fresh[0].mean is None:
+    first = finalists[0]
+    if first.point == best or first.fresh[0].mean is None:
         return ""
-    chosen = next(one for one in result.finalists if one.point == result.winner.point)
-    way, own = _senses(result)[0], chosen.fresh[0].mean
-    of_chosen = "" if own is None else f" (for the chosen {way.of(own):.4g})"
+    own = next(one for one in finalists if one.point == best).fresh[0].mean
+    of_chosen = "" if own is None else f" (for the chosen {number(way.of(own))})"
     return (
-        f"; of its own best it said {way.of(first.search[0]):.4g}, and the choice found "
-        f"{way.of(first.fresh[0].mean):.4g}{of_chosen}"
+        f"; of its own best it said {number(way.of(first.search[0]))}, and the choice found "
+        f"{number(way.of(first.fresh[0].mean))}{of_chosen}"
     )
 
 
-def _senses(result: TuneResult) -> list[Sense]:
-    """How each objective is shown."""
-    return [sense(aim.name, aim.formula) for aim in result.objectives]
-
-
-def _how_chosen(result: TuneResult) -> str:
-    standing = sum(one.standing for one in result.finalists)
-    if result.choice is None:
-        return f"the knee of a front of {standing} settings, of those that were run on fresh seeds"
-    n, choice = len(result.finalists), result.choice
-    text = f"of {n - 1} and the default by the mean of {choice.replications} fresh replications"
-    if choice.within is None or not choice.standing:
-        return text
-    alike = f"; {standing - 1} of the others may do as well there" if standing > 1 else ""
-    return (
-        f"{text}: in the median run at most {choice.within:.2g} worse than the best of them "
-        f"({assumption(choice.replications, CONFIDENCE)}){alike}"
-    )
-
-
-def _milestones(result: TuneResult) -> str:
-    best, way = result.so_far(), _senses(result)[0]
-    stages = [row.stage for row in result.tried]
+def milestones(way: Sense, so_far: Sequence[float], stages: Sequence[str]) -> str:
+    """The best loss until then, at a few places of the search."""
     screened = stages.count("screen") + 1
-    marks = [(1, "default"), (screened, "screen")]
-    left = len(best) - screened
+    marks = [(1, " (default)"), (screened, " (screen)")]
+    left = len(so_far) - screened
     marks += [(screened + left * k // 4, "") for k in (1, 2, 3, 4) if left >= 4]
-    said = (
-        (
-            f"{way.of(best[at - 1]):.4g} after {at}{name and ' '}{name and f'({name})'}"
-            if best[at - 1] < PENALTY
-            else f"nothing after {at}"
+    said = []
+    for at, stage in marks:
+        loss = so_far[at - 1]
+        said.append(
+            f"{number(way.of(loss))} after {at}{stage}" if loss < PENALTY else f"nothing after {at}"
         )
-        for at, name in marks
-    )
-    return "best " + ", ".join(said)
+    return _labelled("search", f"best {', '.join(said)}")
 
 
-def _parameters(result: TuneResult) -> str:
-    rows = []
-    edges = result.at_edges()
-    for axis, x in zip(result.axes, result.winner.point, strict=True):
-        value = x
-        edge = "at the edge" if f"{axis.name}={exact(value)}" in edges else ""
-        searched = f"{axis.low:g} to {axis.high:g}{' log' if axis.log else ''}"
-        rows.append(
-            (
-                axis.name,
-                f"{getattr(result.given, axis.name):.4g}",
-                f"{value:.4g}",
-                searched,
-                axis.unit,
-                edge,
-            )
-        )
-    text = tables.aligned(("parameter", "default", "tuned", "searched", "unit", ""), rows, left=1)
-    return text + ("\nA value at the edge: search a wider range (parameters)." if edges else "")
+def parameters(axes: Iterable[Axis], given: Any, best: Setting, edges: Sequence[str]) -> str:
+    """What was searched: the default and the chosen value of each parameter."""
+    rows = [
+        [
+            axis.name,
+            number(getattr(given, axis.name)),
+            number(x),
+            f"{axis.low:g} to {axis.high:g}{' log' if axis.log else ''}",
+            axis.unit,
+            "at the edge" if axis.name in edges else "",
+        ]
+        for axis, x in zip(axes, best, strict=True)
+    ]
+    note = ("", "A value at the edge: search a wider range (parameters).")
+    return Table("", PARAMETERS, rows, [note] if edges else []).text()
 
 
-def _scenario_table(result: TuneResult) -> str:
-    rows = []
-    for pair in result.outcomes:
+def scenarios(outcomes: Sequence[tuple[Outcome, ...]]) -> str:
+    """What the default and the chosen come to on each scenario."""
+    rows: list[list[Value]] = []
+    for pair in outcomes:
         for name, outcome in zip(("default", "tuned"), pair, strict=True):
+            part = "" if outcome.share == 1.0 else f" {outcome.share:.0%}"
             rows.append(
-                (
+                [
                     outcome.scenario if name == "default" else "",
                     name,
-                    f"{outcome.verdict}{'' if outcome.share == 1.0 else f' {outcome.share:.0%}'}",
-                    format.interval(outcome.measures["achieved"], 1, 100.0),
-                    format.interval(outcome.measures["swing"], 0, 100.0),
-                    format.interval(outcome.measures["response_p99"], 3),
-                    format.interval(outcome.measures["churn"], 1, 100.0),
-                )
+                    f"{outcome.verdict}{part}",
+                    *(outcome.measures[measure] for measure in MEASURES),
+                ]
             )
-    header = ("scenario", "", "verdict", "achieved\n%", "swing\n%", "p99\ns", "churn\n%/s")
-    n = max(
-        e.n + e.never for pair in result.outcomes for one in pair for e in one.measures.values()
-    )
-    note = tables.filled(f"±: {assumption(n)}", further="   ")
-    return f"{tables.aligned(header, rows, left=3)}\n{note}"
+    n = max(e.n + e.never for pair in outcomes for one in pair for e in one.measures.values())
+    left = [Column(name, left=True) for name in ("scenario", "", "verdict")]
+    return Table("", [*left, *MEASURES.values()], rows, [("±:", assumption(n))]).text()
 
 
-def _given_up(result: TuneResult) -> str:
-    if result.winner.point == result.finalists[-1].point:
-        return ""
-    if not result.worse:
-        return f"{'given up':<12}nothing: no other measure became worse beyond chance"
-    lines = []
-    for measure in list(dict.fromkeys(change.measure for change in result.worse))[:LISTED]:
-        of_it = [change for change in result.worse if change.measure == measure]
-        worst = max(of_it, key=_size)
+def given_up(worse: Sequence[Change]) -> str:
+    """Which measures became worse, each on the scenario where it became worst."""
+    if not worse:
+        return _labelled("given up", "nothing: no other measure became worse beyond chance")
+    certain = f"intervals of the median run, {CONFIDENCE:.0%} for all together"
+    lines = [_labelled("given up", f"what became worse; {certain}")]
+    names = list(dict.fromkeys(change.measure for change in worse))
+    for measure in names[:LISTED]:
+        of_it = [change for change in worse if change.measure == measure]
         more = f", and on {len(of_it) - 1} more" if len(of_it) > 1 else ""
-        lines.append(tables.filled(f"  {measure:<16}{_changed(worst)}{more}", further=" " * 18))
-    left = len({change.measure for change in result.worse}) - len(lines)
-    if left:
-        lines.append(f"  and {left} more measure{'s' * (left > 1)}")
-    head = f"what became worse; intervals of the median run, {CONFIDENCE:.0%} for all together"
-    return "\n".join([tables.filled(f"{'given up':<12}{head}", further=" " * 12), *lines])
+        text = f"{_changed(max(of_it, key=_size))}{more}"
+        lines.append(filled(text, f"  {measure:<16}", " " * 18))
+    if len(names) > LISTED:
+        lines.append(f"  and {format.count(len(names) - LISTED, 'more measure')}")
+    return "\n".join(lines)
 
 
 def _size(change: Change) -> tuple[int, float]:
@@ -253,7 +238,8 @@ def _changed(change: Change) -> str:
     often = f"never in {after} of {change.pairs} runs (default: in {before} of {change.pairs})"
     if change.default is None or change.tuned is None:
         return f"{often} on {change.scenario}"
-    numbers = f"{change.default:.3g} -> {change.tuned:.3g} {METRICS[change.measure].unit}"
+    unit = METRICS[change.measure].unit
+    numbers = f"{_three(change.default)} -> {_three(change.tuned)} {unit}"
     interval = f"({_interval(change.difference)})"
     if before or after:
         return f"{often} on {change.scenario}, else {numbers} {interval}"

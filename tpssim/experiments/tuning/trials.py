@@ -26,7 +26,7 @@ from tpssim.experiments.tuning.objectives import (
     told_apart,
 )
 from tpssim.experiments.tuning.search import Axis, Bounds, Setting
-from tpssim.experiments.tuning.tune_result import Tried
+from tpssim.experiments.tuning.tried import Tried
 from tpssim.scenarios.scenario import Scenario, check_calls
 from tpssim.simulation.resolve import ControllerLike, contender, scenario_named
 

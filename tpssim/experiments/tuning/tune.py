@@ -25,7 +25,8 @@ from tpssim.experiments.tuning.evaluations import Progress
 from tpssim.experiments.tuning.objectives import PENALTY
 from tpssim.experiments.tuning.search import Bounds, Setting
 from tpssim.experiments.tuning.trials import Aim, Task, Trials, robustly
-from tpssim.experiments.tuning.tune_result import Finalist, Outcome, Tried, TuneResult
+from tpssim.experiments.tuning.tried import Finalist, Outcome, Tried
+from tpssim.experiments.tuning.tune_result import TuneResult
 from tpssim.scenarios.scenario import Scenario
 from tpssim.simulation.resolve import ControllerLike
 

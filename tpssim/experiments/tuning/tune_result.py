@@ -13,24 +13,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tpssim.controllers import CONTROLLERS
-from tpssim.core.statistics import CONFIDENCE, Estimate, estimate
+from tpssim.core.statistics import CONFIDENCE, Estimate
 from tpssim.core.types import record
 from tpssim.core.validation import FLAG, exact, ranges
+from tpssim.experiments.tuning import summary_text
 from tpssim.experiments.tuning.objectives import PENALTY, UNITS, Sense, sense
+from tpssim.experiments.tuning.tried import Finalist, Outcome, Tried
 from tpssim.metrics.measure import METRICS, definitions
-from tpssim.metrics.verdicts import majority
 from tpssim.output import format, tables
 from tpssim.output.records import TuneRecord
 from tpssim.output.records import searches as parts
 from tpssim.output.records.parts import interval
-from tpssim.output.verdict_words import WORDS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from tpssim.experiments.tuning.objectives import Objective
-    from tpssim.experiments.tuning.search import Axis, Setting
+    from tpssim.experiments.tuning.search import Axis
     from tpssim.experiments.tuning.selection import Change, Choice
     from tpssim.output.plots import Shown
     from tpssim.scenarios.scenario import Scenario
@@ -38,53 +38,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 EDGE = 0.02  # of a search range: a best value so near to its end asks for a wider range
-
-
-@record
-class Tried(NamedTuple):
-    """A setting of the search."""
-
-    point: Setting
-    stage: str  #: default, screen or search
-    losses: tuple[float, ...]  #: by objective
-    by_scenario: Array  #: by scenario and objective; nan where there is none
-    infeasible: str  #: why it cannot be judged
-
-
-@record
-class Finalist(NamedTuple):
-    """A setting that was run on fresh seeds; the last of them is the default."""
-
-    point: Setting
-    search: tuple[float, ...]  #: what the search found, by objective
-    fresh: tuple[Estimate, ...]
-    met: int  #: fresh replications
-    #: may do best in the median run; of two objectives: on the front of those that were run
-    standing: bool
-
-
-@record
-class Outcome(NamedTuple):
-    """What a setting came to on one scenario, in the replications that nothing was chosen by."""
-
-    scenario: str
-    verdict: str  #: of the majority
-    share: float
-    measures: dict[str, Estimate]
-
-    @staticmethod
-    def of(scenario: str, words: NDArray[np.int8], values: Array) -> Outcome:
-        """From verdicts and measures by replication."""
-        word, share = (
-            majority([WORDS[i] for i in words if i >= 0]) if (words >= 0).any() else ("failed", 1.0)
-        )
-        measures = {name: estimate(column) for name, column in zip(METRICS, values.T, strict=True)}
-        return Outcome(scenario, word, share, measures)
-
-    def part(self) -> parts.Outcome:
-        """As it stands in a record."""
-        measures = {name: interval(e) for name, e in self.measures.items()}
-        return {"verdict": self.verdict, "share": self.share, "measures": measures}
 
 
 @record
@@ -180,20 +133,49 @@ class TuneResult(NamedTuple):
 
     def at_edges(self) -> list[str]:
         """Parameters whose best value lies at an end of what was searched."""
-        found: list[str] = []
-        if self.winner.point == self.finalists[-1].point:  # the default, which may lie anywhere
-            return found
-        for axis, x in zip(self.axes, self.winner.point, strict=True):
-            share = axis.share(x)
-            if axis.unit != FLAG and not EDGE < share < 1.0 - EDGE:
-                found.append(f"{axis.name}={exact(x)}")
-        return found
+        best = dict(zip([axis.name for axis in self.axes], self.winner.point, strict=True))
+        return [f"{name}={exact(best[name])}" for name in self._edges()]
+
+    def _edges(self) -> list[str]:
+        if self._stays():  # the default may lie anywhere
+            return []
+        return [
+            axis.name
+            for axis, x in zip(self.axes, self.winner.point, strict=True)
+            if axis.unit != FLAG and not EDGE < axis.share(x) < 1.0 - EDGE
+        ]
+
+    def _stays(self) -> bool:
+        """Whether the default was chosen."""
+        return bool(self.winner.point == self.finalists[-1].point)
 
     def text(self) -> str:
         """One screen: the setting, what it gains, how sure that is, what it costs."""
-        from tpssim.experiments.tuning import summary_text
-
-        return summary_text.text(self)
+        aims = [(self._sense(k), aim.formula) for k, aim in enumerate(self.objectives)]
+        ways = [way for way, _ in aims]
+        names = [scenario.name for scenario in self.scenarios]
+        size = summary_text.Size(len(self.tried), self.replications, self.runs)
+        nothing, stays, best = self.keeps_default(), self._stays(), self.winner.point
+        gains = zip(ways, self.default, self.tuned, self.gain, self.judgements(), strict=True)
+        curse = "" if self.choice is None else summary_text.curse(ways[0], self.finalists, best)
+        stages = [row.stage for row in self.tried]
+        blocks = [
+            [
+                "" if stays else summary_text.warning(self.outcomes),
+                summary_text.head(self.controller, names, self.robust, aims, size, nothing),
+            ],
+            [f"  {self.line()}"],
+            [
+                *(summary_text.gain(*one) for one in gains),
+                summary_text.chosen(self.finalists, self.choice),
+                summary_text.optimism(ways, self.winner, self.tuned, curse),
+                summary_text.milestones(ways[0], self.so_far(), stages) if len(ways) == 1 else "",
+            ],
+            [summary_text.parameters(self.axes, self.given, best, self._edges())],
+            [summary_text.scenarios(self.outcomes)],
+            ["" if stays else summary_text.given_up(self.worse)],
+        ]
+        return "\n\n".join("\n".join(filter(None, block)) for block in blocks if any(block))
 
     def records(self) -> Iterator[dict[str, Any]]:
         """One flat row a setting: number, stage, parameters, losses, losses on each scenario."""

@@ -1,0 +1,40 @@
+"""Templates as HTML: the one importer of Jinja2, which escapes whatever a template is given."""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tpssim.output.results_dir import file_name
+
+
+@functools.cache
+def _environment() -> Environment:
+    found = Environment(
+        loader=PackageLoader("tpssim.output.html"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=False,
+    )
+    found.filters["anchor"] = file_name
+    found.filters["pieces"] = pieces
+    return found
+
+
+def pieces(name: str) -> list[str]:
+    """A long name in the pieces between which it may be broken.
+
+    >>> pieces("spikes:duration=20,target=100")
+    ['spikes:', 'duration=20,', 'target=100']
+    """
+    return re.split(r"(?<=[_:,])(?!$)", name)
+
+
+def rendered(template: str, **context: Any) -> str:
+    """A template of this package, given that context."""
+    return _environment().get_template(template).render(context)
