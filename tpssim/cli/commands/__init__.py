@@ -7,7 +7,10 @@ once.
 
 from typing import NamedTuple
 
+from tpssim.core.types import record
 
+
+@record
 class Verb(NamedTuple):
     module: str  #: of this package
     summary: str  #: its line in `--help`

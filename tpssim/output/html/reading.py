@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from tpssim.core.errors import InputError
+from tpssim.core.types import record
 from tpssim.output.records import Record, from_dict
 from tpssim.output.results_dir import MARK, recover, through_links
 
@@ -21,6 +22,7 @@ DEEPEST = 40  # levels of objects and lists; what tpssim writes has a dozen
 RecordT = TypeVar("RecordT", bound=Record, covariant=True)
 
 
+@record
 class Result(NamedTuple, Generic[RecordT]):
     """What a folder holds: the record of its results, and what made it."""
 
