@@ -158,7 +158,7 @@ def achieved(losses: Array) -> Array:
 def played(losses: Array) -> League:
     """A league on one scenario in which nothing counts but what is achieved."""
     nothing = {"stretch": 1.0, "swing": 0.0, "regain_time": math.nan, "fairness": math.nan}
-    nothing |= {"held": 0.0, "total_variation": 0.0}
+    nothing |= {"limited": 0.0, "total_variation": 0.0}
     cells = {}
     for number, row in enumerate(achieved(losses).tolist()):
         runs = [Run({**nothing, "achieved": x}, [], Verdict("", ""), 0, "", None) for x in row]

@@ -27,7 +27,7 @@ from tpssim.simulation.resolve import contender
 
 NAN = math.nan
 PERFECT = {"achieved": 1.0, "stretch": 1.0, "swing": 0.0, "regain_time": NAN, "fairness": NAN}
-PERFECT |= {"held": 0.0, "total_variation": 0.0}
+PERFECT |= {"limited": 0.0, "total_variation": 0.0}
 
 
 def test_the_weights_sum_to_one() -> None:
@@ -41,7 +41,7 @@ def test_the_weights_sum_to_one() -> None:
         ({"achieved": 0.5}, 0.5 ** (0.4 / 0.75)),  # of 0.4 + 0.2 + 0.15
         ({"stretch": 100.0}, (1.0 / 3.0) ** (0.2 / 0.75)),
         ({"stretch": 0.9}, 1.0),
-        ({"swing": 1.0, "held": 1.0}, 0.5 ** (0.15 / 0.75)),
+        ({"swing": 1.0, "limited": 1.0}, 0.5 ** (0.15 / 0.75)),
         ({"swing": 1.0, "total_variation": 1.0}, 0.5 ** (0.15 / 0.75)),
         ({"regain_time": 5.0}, 0.5 ** (0.15 / 0.9)),
         ({"regain_time": math.inf}, LEAST ** (0.15 / 0.9)),

@@ -116,7 +116,7 @@ def test_a_formula_that_makes_no_measure_worse_is_taken_as_it_is(text: str) -> N
     assert objective(text).formula == text
 
 
-@pytest.mark.parametrize("text", ["period", "drift * 2", "held"])
+@pytest.mark.parametrize("text", ["period", "drift * 2", "limited"])
 def test_of_what_has_no_sense_one_must_be_given(text: str) -> None:
     with pytest.raises(InputError, match="neither more nor less is better; allowed: 'max: "):
         objective(text)

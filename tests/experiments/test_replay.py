@@ -288,3 +288,21 @@ def test_a_law_of_ones_own_cannot_be_made_again(tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(InputError, match="'mine' is not of the package"):
         play(read_recording(path))
+
+
+@pytest.mark.parametrize("name", ["limited", "held"])
+def test_what_the_limit_held_back_is_known_of_earlier_recordings_too(
+    name: str, tmp_path: Path
+) -> None:
+    """Earlier versions called it `held`."""
+    path = tmp_path / "run.ndjson"
+    clock = VirtualClock()
+    for _ in throttle(range(20), 100.0, clock=clock, record=path):
+        clock.set(clock.time() + 0.02)
+    text = path.read_text(encoding="utf-8")
+    assert text.count('"limited": 0') == 1
+    path.write_text(text.replace('"limited": 0', f'"{name}": 7'), encoding="utf-8")
+    recording = read_recording(path)
+    back = play(recording)
+    trace = trace_of(recording, back, scenario_of(recording, back.calls))
+    assert measure(trace)["limited"] == pytest.approx(7.0)

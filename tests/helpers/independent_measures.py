@@ -146,7 +146,7 @@ def settling(trace: Trace) -> float:
 
 
 def recovery(trace: Trace) -> float:
-    if trace.meta["held"] > 0.0 or commands_limit(trace):
+    if trace.meta["limited"] > 0.0 or commands_limit(trace):
         return NAN
     found = []
     for edge, following, best in rises(trace.scenario):
@@ -172,7 +172,9 @@ def regain(trace: Trace) -> float:
 
 def lateness(trace: Trace) -> list[float]:
     consumer, found = trace.scenario.consumer, []
-    if trace.meta["held"] > 0.0 or (isinstance(consumer, Pool) and math.isfinite(consumer.queue)):
+    if trace.meta["limited"] > 0.0 or (
+        isinstance(consumer, Pool) and math.isfinite(consumer.queue)
+    ):
         return []
     for number in range(len(trace.scenario.producers)):
         free = 0.0
@@ -188,7 +190,7 @@ def drift(trace: Trace) -> float:
     start, end = long_phases(trace.scenario)[-1]
     middle = (start + end) / 2.0
     quarter = (end - middle) / 4.0
-    if trace.meta["held"] > 0.0 or commands_limit(trace):
+    if trace.meta["limited"] > 0.0 or commands_limit(trace):
         return NAN
     lag, at = trace.released - trace.scheduled, trace.released
     first = lag[(at >= middle) & (at < middle + quarter)]
@@ -338,7 +340,7 @@ def independent(trace: Trace) -> dict[str, float]:
         "spin_cpu": meta["spun"] / duration,
         "errors": 1.0 - len(done) / len(released) if len(released) else NAN,
         "refused": float((trace.outcome == REFUSED).sum()),
-        **{name: float(meta[name]) for name in ("held", "caught_up", "re_anchored", "skipped")},
+        **{name: float(meta[name]) for name in ("limited", "caught_up", "re_anchored", "skipped")},
         "stretch": stretch(trace),
         "regain_time": regain(trace),
         "fairness": fair,

@@ -30,7 +30,7 @@ def trace(
         np.where(np.isnan(done), UNFINISHED, OK).astype(np.int8),
         np.zeros(len(sent), dtype=np.int32),
         scenario,
-        {"spun": 0.0, "caught_up": 0.0, "re_anchored": 0.0, "skipped": 0.0, "held": 0.0},
+        {"spun": 0.0, "caught_up": 0.0, "re_anchored": 0.0, "skipped": 0.0, "limited": 0.0},
     )
 
 

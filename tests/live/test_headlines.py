@@ -141,7 +141,7 @@ def test_workers_that_keep_up_are_no_limit() -> None:
 
 def test_what_a_limit_holds_back_is_not_the_callers_doing() -> None:
     how = Setting(law="netflix-vegas", wanted=10.0, body=0.001)
-    numbers = {"rate": 5.0, "commanded": 10.0, "target": 10.0, "held": 950.0}
+    numbers = {"rate": 5.0, "commanded": 10.0, "target": 10.0, "limited": 950.0}
     assert said(how, **numbers) == "held back by the limit of netflix-vegas: 5 of 10 a second"
 
 
@@ -391,7 +391,8 @@ def drawn_runs(draw: st.DrawFn) -> tuple[Report, Setting]:
         "target": wanted, "wanted": wanted, "commanded": commanded, "rate": rate, "begun_rate":
         begun_rate, "rate_error": abs(begun_rate / commanded - 1.0) if commanded < math.inf else
         math.nan, "seconds": (n - 1) / rate, "ceiling": ceiling(wanted), "lost": sum(lost),
-        "skipped": draw(COUNTS), "held": n * draw(SHARES), "wait_p50": wait, "wait_p99": 2.0 * wait,
+        "skipped": draw(COUNTS), "limited": n * draw(SHARES),
+        "wait_p50": wait, "wait_p99": 2.0 * wait,
         "service_mean": draw(TIMES | st.just(math.nan)), "busy": draw(SHARES) if workers else
         math.nan, "late_p50": late_p50, "late_p90": late_p90, "late_p99": late_p99, "late_max":
         late_max, "most_in_flight": draw(COUNTS), "most_in_1s": draw(COUNTS), "most_begun_in_1s":

@@ -298,7 +298,7 @@ def test_errors_refusals_and_counters_are_counted() -> None:
     held = run_law(
         Scenario("s", Constant(0.5), 8.0, 1.0, Async(0.0, "completion")), Valve(limit=2.0)
     )
-    assert measure(held)["held"] == 3.0  # each slot after the first two finds two in flight
+    assert measure(held)["limited"] == 3.0  # each slot after the first two finds two in flight
 
 
 def test_long_phases() -> None:

@@ -79,7 +79,7 @@ def test_a_sensitivity_counts_what_cannot_be_judged_as_worse_than_all_others(
 def test_what_swings_is_named() -> None:
     """A limit that is halved and doubled is no rate."""
     run = limited([4.0, 8.0] * 16)
-    verdict = judge(run._replace(meta={**run.meta, "held": 1.0}))
+    verdict = judge(run._replace(meta={**run.meta, "limited": 1.0}))
     assert verdict.word == "oscillates"
     assert ": the limit swings by 67% of its mean" in verdict.reason
 
@@ -93,7 +93,7 @@ def test_code_that_hides_its_rate_is_not_called_steady_by_the_league() -> None:
         "swing": 1.0,
         "regain_time": nan,
         "fairness": nan,
-        "held": 0.0,
+        "limited": 0.0,
     }
     assert league.score({**run, "total_variation": nan}).steadiness == 0.5
     assert league.score({**run, "total_variation": 0.0}).steadiness == 1.0

@@ -327,4 +327,4 @@ def test_what_is_achievable_is_achieved_by_asking_for_more(scenario: Scenario) -
 def test_a_limit_valve_in_a_pool_counts_the_queue() -> None:
     trace = run(plant(0.5, 8.0, 2.0, Pool(1.0)), Valve(limit=2.0))
     assert trace.in_flight.max() == 2.0
-    assert trace.meta["held"] > 0.0
+    assert trace.meta["limited"] > 0.0

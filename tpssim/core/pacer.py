@@ -72,8 +72,8 @@ class Pacer:
         self.seen = 0  # observations and windows so far
         self.flying = 0
         self.peak = 0
-        self.held_slot = -1  # the last one that the limit valve held back
-        self.caught_up = self.re_anchored = self.skipped = self.held = 0.0
+        self.limited_slot = -1  # the last one that the limit valve held back
+        self.caught_up = self.re_anchored = self.skipped = self.limited = 0.0
         self.sensor = sensor_of(law)
         self.observation: Observation | None = None  #: what the law was told last
         self.window = opened(start)
@@ -86,9 +86,9 @@ class Pacer:
         state = self.state
         previous = self.previous
         if self.flying + 1 > state.limit:
-            if self.held_slot != self.slot:
-                self.held_slot = self.slot
-                self.held += 1.0
+            if self.limited_slot != self.slot:
+                self.limited_slot = self.slot
+                self.limited += 1.0
             self.deadline = math.inf
         elif self.gaps is None and previous != previous:
             self.deadline = self.start if min(state.rate, self.target) > 0.0 else math.inf

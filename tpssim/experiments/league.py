@@ -119,11 +119,11 @@ def score(measures: Mapping[str, float]) -> Score:
 
     >>> nan = math.nan
     >>> run = {"achieved": 1.0, "stretch": 10.0, "swing": 0.0, "regain_time": nan, "fairness": nan}
-    >>> round(score({**run, "held": 0.0, "total_variation": 0.0}).total, 3)  # 0.5^(0.2 / 0.75)
+    >>> round(score({**run, "limited": 0.0, "total_variation": 0.0}).total, 3)  # 0.5^(0.2 / 0.75)
     0.831
     """
     stretch, regain = measures["stretch"], measures["regain_time"]
-    inert = measures["held"] == 0.0 and measures["total_variation"] == 0.0
+    inert = measures["limited"] == 0.0 and measures["total_variation"] == 0.0
     parts = {
         "achieved": measures["achieved"],
         # Without one completed call there is no stretch, and nothing good to say.

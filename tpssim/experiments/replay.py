@@ -215,7 +215,7 @@ def columns_of(calls: list[Call]) -> dict[str, Any]:
 
 def trace_of(recording: Recording, playback: Playback, scenario: Scenario) -> Trace:
     """The live run as a log like that of a simulated one."""
-    pacer, header = playback.pacer, recording.header
+    pacer, header, report = playback.pacer, recording.header, recording.report
     meta: dict[str, Any] = {
         "controller": header["controller"],
         "parameters": dict(header["parameters"]),
@@ -223,13 +223,14 @@ def trace_of(recording: Recording, playback: Playback, scenario: Scenario) -> Tr
         "replication": 0,
         "engine": "live",
         "version": VERSION,
-        "spun": recording.report.get("spin_cpu", math.nan) * scenario.duration,
+        "spun": report.get("spin_cpu", math.nan) * scenario.duration,
         "caught_up": pacer.caught_up,
         "re_anchored": pacer.re_anchored,
         "skipped": pacer.skipped,
         # Which slots the limit held back is not played back; a run that was killed has no report of
         # it.
-        "held": recording.report.get("held", pacer.held),
+        # Recordings of earlier versions call it `held`.
+        "limited": report.get("limited", report.get("held", pacer.limited)),
         "ceiling": ceiling(scenario, left_out(playback.calls)),
     }
 

@@ -64,7 +64,8 @@ BOUNDS = {
     "in_flight": (0, math.inf),
     "outcome": (0, len(OUTCOMES) - 1),
     "spin_cpu": (0.0, math.inf),
-    "held": (0.0, math.inf),
+    "limited": (0.0, math.inf),
+    "held": (0.0, math.inf),  # what `limited` was called
 }
 #: How calls are made.
 CALLS = re.compile(r"(blocking|permits|async)|(pool|async)\([1-9]\d{0,5}\)")

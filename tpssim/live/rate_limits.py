@@ -27,7 +27,7 @@ def limit(report: Report, how: Setting) -> str:
         return _workers(report, how)
     if able < 0.99 * wanted and rate >= 0.7 * able and not behind:
         return _serial(report, how, able)
-    if below and report.held > 0.05 * report.released:
+    if below and report.limited > 0.05 * report.released:
         return f"held back by the limit of {how.law}: {format.of(rate, commanded)} a second"
     slots = report.released + report.refused
     if report.refused > 0.05 * slots:

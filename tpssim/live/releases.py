@@ -157,7 +157,7 @@ class Releases(Settlements):
                         self.released_at = self.free_since = now
                         release.due, release.now, release.begun = due, now, begun
                         release.call, release.flying = call, flying
-                        release.held = pacer.held_slot == call
+                        release.limited = pacer.limited_slot == call
                         release.state, release.target = pacer.state, pacer.target
                         tally = self.tally
                         release.blocked, release.fetching = tally.blocked, tally.fetching

@@ -82,7 +82,7 @@ class Report(NamedTuple):
     skipped: float
     lost: float
     re_anchored: float
-    held: float
+    limited: float
     latency_p50: float
     latency_p90: float
     latency_p99: float
@@ -160,8 +160,7 @@ def _schedule(report: Report) -> list[str]:
         ),
         (
             f"schedule  {r.caught_up:.0f} caught up, {r.skipped:.0f} skipped"
-            f" ({seconds(r.lost)}), {r.re_anchored:.0f} re-anchored, {r.held:.0f} held by the"
-            " limit"
+            f" ({seconds(r.lost)}), {r.re_anchored:.0f} re-anchored, {r.limited:.0f} limited"
         ),
         f"cost      {share(r.spin_cpu, 1)} of a core spun, threshold {seconds(r.spin_threshold)}",
     ]

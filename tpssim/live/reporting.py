@@ -61,7 +61,7 @@ def report_of(run: SessionState) -> Report:
         target=run.target,
         caught_up=pacer.caught_up if pacer else 0.0,
         re_anchored=pacer.re_anchored if pacer else 0.0,
-        held=pacer.held if pacer else 0.0,
+        limited=pacer.limited if pacer else 0.0,
         blocked=tally.blocked * share,
         fetching=max(tally.fetching - run.retrying, 0.0) * share,
         spin_cpu=run.timing.spun * share,

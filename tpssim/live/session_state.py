@@ -57,7 +57,7 @@ class Release:
         "due",
         "fetching",
         "flying",
-        "held",
+        "limited",
         "now",
         "retrying",
         "state",
@@ -67,7 +67,7 @@ class Release:
     now: float  #: when it was released, s
     target: float  #: the wanted rate, 1/s
     begun: float  #: as in `Tally.release`, s
-    held: bool  #: whether the limit delayed it
+    limited: bool  #: whether the limit delayed it
     call: int
     flying: int  #: calls in flight, this one included
     state: Any  #: of the law

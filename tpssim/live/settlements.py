@@ -27,7 +27,7 @@ class Settlements(SessionState):
         speed = rate if rate < target else target
         n = tally.lateness.n
         try:
-            tally.release(release.due, release.now, speed, target, release.begun, release.held)
+            tally.release(release.due, release.now, speed, target, release.begun, release.limited)
             if release.flying > tally.most_in_flight:
                 tally.most_in_flight = release.flying
             assert self.pacer is not None
@@ -47,7 +47,7 @@ class Settlements(SessionState):
 
     def _cause(self, release: Release, seconds: float) -> int:
         """What a release waited for that came so many seconds too late."""
-        if release.held:
+        if release.limited:
             return LIMIT
         blocked, fetching, retrying = self._before
         retry = release.retrying - retrying

@@ -222,8 +222,8 @@ METRICS: Mapping[str, Metric] = {
         "less",
     ),
     "refused": Metric("calls", "slots whose call was refused locally", "SRE book, ch. 21", "less"),
-    "held": Metric(
-        "slots", "slots that the limit valve held back, as the throttle counts them", _OURS
+    "limited": Metric(
+        "slots", "slots that the limit held back, as the throttle counts them", _OURS
     ),
     "caught_up": Metric(
         "calls",

@@ -41,11 +41,11 @@ from tpssim.metrics.layout import (
     ERRORS,
     FAIRNESS,
     GRID,
-    HELD,
     IAE,
     ITAE,
     LAG,
     LATENESS,
+    LIMITED,
     LOAD_IN_PHASE,
     NEXT_EDGE,
     OPEN,
@@ -79,7 +79,7 @@ from tpssim.metrics.layout import (
 from tpssim.scenarios.plant import ASYNC, BLOCKING
 from tpssim.simulation.trace import (
     CAUGHT_UP_COUNTER,
-    HELD_COUNTER,
+    LIMITED_COUNTER,
     RE_ANCHORED_COUNTER,
     SKIPPED_COUNTER,
     SPUN_COUNTER,
@@ -338,7 +338,7 @@ def collect(
     """
     size = max(n, SETTLING_GRID, len(frame.bins))  # of all that is written into them
     times, rates = np.empty(size), np.empty(size)
-    held = counters[HELD_COUNTER] > 0.0
+    held = counters[LIMITED_COUNTER] > 0.0
     fill_samples(columns, n, frame, held, samples)
     for which in range(len(frame.long)):
         fill_phase(columns, n, frame, which, held, samples, phases[which])
@@ -355,7 +355,7 @@ def collect(
     out[STRETCH] = stretch(columns, n, frame)
     out[REGAIN_TIME] = regain(columns, n, frame, times)
     out[SPIN_CPU] = counters[SPUN_COUNTER] / frame.duration
-    out[HELD] = counters[HELD_COUNTER]
+    out[LIMITED] = counters[LIMITED_COUNTER]
     out[CAUGHT_UP] = counters[CAUGHT_UP_COUNTER]
     out[RE_ANCHORED] = counters[RE_ANCHORED_COUNTER]
     out[SKIPPED] = counters[SKIPPED_COUNTER]

@@ -102,7 +102,7 @@ def worst(phases: Sequence[Phase]) -> str:
 def inertia(trace: Trace) -> str:
     """Why no valve of the law acted in a run; "" if one did."""
     open_rate = len(trace.rate) > 0 and bool((trace.rate == math.inf).all())
-    if not open_rate or trace.meta["held"] > 0.0 or bool((trace.outcome == REFUSED).any()):
+    if not open_rate or trace.meta["limited"] > 0.0 or bool((trace.outcome == REFUSED).any()):
         return ""
     least, most = float(trace.limit.min()), float(trace.in_flight.max())
     if least == math.inf:

@@ -57,7 +57,7 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "skipped": ("slots", "slots that the late policy gave up"),
     "lost": ("s", "time that the late policy gave up: the sum of the intervals of skipped slots"),
     "re_anchored": ("times", "how often the late policy restarted the schedule"),
-    "held": ("slots", "slots that the limit delayed"),
+    "limited": ("slots", "slots that the limit delayed"),
     "latency_p50": ("s", "median of latency: completion - release"),
     "latency_p90": ("s", "90th percentile of latency"),
     "latency_p99": ("s", "99th percentile of latency"),

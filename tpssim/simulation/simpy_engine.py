@@ -146,6 +146,6 @@ def simulate(
     for driver in drivers:
         driver.arm()
     world.run()
-    for name in ("caught_up", "re_anchored", "skipped", "held"):
+    for name in ("caught_up", "re_anchored", "skipped", "limited"):
         world.counters[name] += sum(getattr(driver.pacer, name) for driver in drivers)
     return world.trace(meta)

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from tpssim.scenarios.scenario import Steps
 
 #: What is counted over a run, in `meta`.
-COUNTERS = ("spun", "caught_up", "re_anchored", "skipped", "held")
+COUNTERS = ("spun", "caught_up", "re_anchored", "skipped", "limited")
 #: Where each of them stands in an array.
-SPUN_COUNTER, CAUGHT_UP_COUNTER, RE_ANCHORED_COUNTER, SKIPPED_COUNTER, HELD_COUNTER = range(5)
+SPUN_COUNTER, CAUGHT_UP_COUNTER, RE_ANCHORED_COUNTER, SKIPPED_COUNTER, LIMITED_COUNTER = range(5)
 COLUMNS = (
     "scheduled",
     "released",

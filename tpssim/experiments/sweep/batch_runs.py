@@ -15,7 +15,7 @@ import numpy as np
 from tpssim.core.types import UNFINISHED, record
 from tpssim.metrics.layout import (
     GRID,
-    HELD,
+    LIMITED,
     OPEN,
     REFUSED_CALLS,
     Columns,
@@ -182,6 +182,6 @@ def _side_by_side(
 
 def _word(sizes: Array, values: Array, rows: Array) -> int:
     """What `verdicts.judge` says of a run of a law."""
-    if sizes[OPEN] and values[HELD] == 0.0 and values[REFUSED_CALLS] == 0.0:
+    if sizes[OPEN] and values[LIMITED] == 0.0 and values[REFUSED_CALLS] == 0.0:
         return WORDS.index("inert")
     return WORDS.index(worst([Phase(*row) for row in rows.tolist()]))

@@ -33,7 +33,7 @@ from tpssim.simulation.compiled.heap import pop, push
 from tpssim.simulation.event_kinds import COMPLETION, WINDOW, first_kind
 from tpssim.simulation.trace import (
     CAUGHT_UP_COUNTER,
-    HELD_COUNTER,
+    LIMITED_COUNTER,
     RE_ANCHORED_COUNTER,
     SKIPPED_COUNTER,
     SPUN_COUNTER,
@@ -324,7 +324,7 @@ def run(
                 wanted = math.inf
                 if held_slot != slot:
                     held_slot = slot
-                    counters[HELD_COUNTER] += 1.0
+                    counters[LIMITED_COUNTER] += 1.0
             if not (armed and wanted == due):
                 due, release_at, armed = wanted, math.inf, max(wanted, now) < plan.end
                 if armed and plan.ideal:
