@@ -42,7 +42,7 @@ with results_dir.results_folder(out, "compare") as folder:
     (folder / "summary.json").write_text("new", encoding="utf-8")
     (folder / "traces").mkdir()
     (folder / "traces" / "one").write_text("new", encoding="utf-8")
-    run = {"tpssim": "1", "command": "python -m tpssim compare"}
+    run = {"tpssim": "1", "verb": "compare", "command": "poetry run bench"}
     results_dir.write_json(folder / "run.json", run)
 """
 
@@ -51,7 +51,8 @@ def fill(folder: Path, words: str, verb: str = "compare") -> None:
     (folder / "summary.json").write_text(words, encoding="utf-8")
     (folder / "traces").mkdir()
     (folder / "traces" / "one").write_text(words, encoding="utf-8")
-    results_dir.write_json(folder / MARK, {"tpssim": "1", "command": f"python -m tpssim {verb}"})
+    run = {"tpssim": "1", "verb": verb, "command": "poetry run bench"}
+    results_dir.write_json(folder / MARK, run)
 
 
 def result(out: Path, words: str = "old", verb: str = "compare") -> Path:
@@ -109,6 +110,17 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new_and_litter_that_goes(
     assert seen == sorted(seen, reverse=True), "old, and from one moment on new"
     assert {*seen} == {"old", "new"}
     assert len(seen) > 15, "every step of it was met"
+
+
+def test_a_result_of_an_earlier_version_says_its_verb_in_its_command(tmp_path: Path) -> None:
+    out = result(tmp_path / "r")
+    run = json.loads((out / MARK).read_text(encoding="utf-8"))
+    del run["verb"]
+    run["command"] = "python -m tpssim compare --seed 0"
+    (out / MARK).write_text(json.dumps(run), encoding="utf-8")
+    check_out(out, "compare")
+    with pytest.raises(InputError, match="holds the result of compare"):
+        check_out(out, "sweep")
 
 
 def test_a_link_to_a_folder_is_written_through(tmp_path: Path) -> None:

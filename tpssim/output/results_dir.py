@@ -24,7 +24,7 @@ from tpssim.core.errors import InputError
 
 #: A folder with this file was made by tpssim; it names every file that was written with it.
 MARK = "run.json"
-COMMAND = "python -m tpssim "  # how the command in it begins
+COMMAND = "python -m tpssim "  # how the command in one of an earlier version begins
 LONGEST = 150  # characters of a file's name, its suffix aside
 PAGE = b'<meta name="generator" content="tpssim">'  # in the first lines of every page of `report`
 FOREIGN = "files that are not tpssim's"
@@ -39,14 +39,16 @@ STAGED = (
 ABANDONED = 86400.0  # s, for which none is at work on it
 
 
-def verb_of(command: str) -> str:
-    """The verb of a command as it stands in results; "" if there is none.
+def _verb_of(run: Mapping[str, Any]) -> str:
+    """The verb that a run says it was of; "" if it says none.
 
-    >>> verb_of("python -m tpssim sweep alpha-deadzone --seed 0")
+    >>> _verb_of({"tpssim": "0.1.0", "verb": "sweep", "command": "..."})
     'sweep'
     """
-    words = command.split()
-    return words[3] if command.startswith(COMMAND) and len(words) > 3 else ""
+    if isinstance(verb := run.get("verb"), str) and "tpssim" in run:
+        return verb
+    words = run["command"].split()  # earlier versions said it there alone
+    return words[3] if run["command"].startswith(COMMAND) and len(words) > 3 else ""
 
 
 def _made_by(out: Path) -> tuple[str, set[str]]:
@@ -55,7 +57,7 @@ def _made_by(out: Path) -> tuple[str, set[str]]:
     """
     try:
         run = json.loads((out / MARK).read_text(encoding="utf-8"))
-        return verb_of(run["command"]), {MARK, *run["files"]} if "files" in run else set()
+        return _verb_of(run), {MARK, *run["files"]} if "files" in run else set()
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return "", set()
 

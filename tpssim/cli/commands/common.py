@@ -248,6 +248,7 @@ def run_record(args: argparse.Namespace, began: float, engine: str) -> dict[str,
 
     return {
         "tpssim": VERSION,
+        "verb": args.verb,
         "command": command(args),
         "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "seconds": round(time.perf_counter() - began, 3),
