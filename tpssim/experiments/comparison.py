@@ -6,7 +6,6 @@ It reads finished runs and can start none.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -254,12 +253,11 @@ class Comparison(NamedTuple):
             twins=[pair.part() for pair in self.twins()],
         )
 
-    def to_json(self, **fields: Any) -> str:
-        """The record as JSON, with other values for some of its fields, such as `command`. Equal
-        runs give equal text.
+    def to_json(self, **extra: Any) -> str:
+        """The record as JSON; `extra` is added, or takes the place of a field such as `command`.
+        Equal runs give equal text.
         """
-        document = dataclasses.replace(self.record(), **fields).to_dict()
-        return json.dumps(document, indent=1, allow_nan=False)
+        return json.dumps({**self.record().to_dict(), **extra}, indent=1, allow_nan=False)
 
     def _variants(self) -> dict[str, str]:
         """Scenarios that are there for their late policy, and which one each is a variant of."""

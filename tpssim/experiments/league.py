@@ -13,7 +13,6 @@ scenarios only, among all throttles on those.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import math
@@ -365,10 +364,9 @@ class League(NamedTuple):
             cells=self.rows(),
         )
 
-    def to_json(self, **fields: Any) -> str:
-        """The record as JSON, with other values for some of its fields, such as `command`."""
-        document = dataclasses.replace(self.record(), **fields).to_dict()
-        return json.dumps(document, indent=1, allow_nan=False)
+    def to_json(self, **extra: Any) -> str:
+        """The record as JSON; `extra` is added, or takes the place of a field such as `command`."""
+        return json.dumps({**self.record().to_dict(), **extra}, indent=1, allow_nan=False)
 
     def rows(self) -> list[record_parts.Played]:
         """One flat row a cell: verdict, the mean score with its interval, the means of its
