@@ -131,7 +131,7 @@ def pooled(slow: float, workers: int, controller: Any) -> Callable[[Size, str, l
 
 #: Name, what to run, and the words of which the headline has one.
 SCENARIOS: dict[str, tuple[Callable[[Size, str, list[float]], Any], tuple[str, ...]]] = {
-    "stop": (stopped, ("this process stood still",)),
+    "stop": (stopped, ("this process was stopped",)),
     "empty source": (empty_source, ("the source was empty",)),
     "full pool": (
         pooled(0.2, 4, None),

@@ -31,7 +31,7 @@ from tpssim import athrottle, throttle
 from tpssim.controllers.article import spin_throttle
 from tpssim.core.clocks import VirtualClock, WallClock
 from tpssim.core.timer_models import TIMERS
-from tpssim.live.monitor import Onlooker
+from tpssim.live.monitor import LiveMonitor
 
 TPS = 500.0
 
@@ -285,7 +285,7 @@ def terminal() -> Iterator[None]:
 
 def watched(calls: int) -> Figures:
     live = throttle([None], TPS, calls)
-    with terminal(), Onlooker(live, calls, None):
+    with terminal(), LiveMonitor(live, calls, None):
         return blocking(lambda: live)
 
 

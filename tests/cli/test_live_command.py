@@ -26,7 +26,7 @@ from tpssim.core.clocks import VirtualClock
 from tpssim.live import callees
 from tpssim.live.bounded_counts import BINS
 from tpssim.live.demo_server import Server, VirtualQueue
-from tpssim.live.monitor import Onlooker
+from tpssim.live.monitor import LiveMonitor
 from tpssim.live.panel import drawn, frames, line, show_lines, show_panel
 from tpssim.live.permits import Rejected
 from tpssim.live.playback import play, read_recording
@@ -383,12 +383,12 @@ def test_the_recording_of_a_killed_run_survives_the_same_command(
         "--quiet",
     ]
     assert main(words) == 0
-    assert "the recording that was out.ndjson is out.1.ndjson now" in capsys.readouterr().err
+    assert "the recording that was out.ndjson is now out.1.ndjson" in capsys.readouterr().err
     assert len(read_recording(here / "out.1.ndjson").events) >= 49
     assert read_recording(here / "out" / "recording.ndjson").report["ok"] == 5
     (here / "mine.csv").write_text("a,b\n")
     assert main([*words, "--record", "mine.csv"]) == 2
-    assert "mine.csv holds something else" in capsys.readouterr().err
+    assert "mine.csv contains something else" in capsys.readouterr().err
     assert (here / "mine.csv").read_text() == "a,b\n"
 
 
@@ -615,11 +615,11 @@ def test_a_line_has_at_most_120_characters(count: int) -> None:
     assert ("served again" in text) == (count == 0), "where there is room"
 
 
-def test_an_onlooker_that_dies_does_not_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_monitor_that_dies_does_not_stop_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     before = threads()
     live = throttle(range(300), 500.0)
-    with Onlooker(live, 300, None) as onlooker:
-        onlooker._child.kill()
+    with LiveMonitor(live, 300, None) as monitor:
+        monitor._child.kill()
         assert len(list(live)) == 300
     assert not left(before)
 
@@ -628,8 +628,8 @@ def test_what_is_said_while_somebody_looks_on_is_shown_and_so_is_the_end(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     live = throttle(range(30), 1000.0)
-    with Onlooker(live, 30, None) as onlooker:
-        onlooker.say("a word")
+    with LiveMonitor(live, 30, None) as monitor:
+        monitor.say("a word")
         assert len(list(live)) == 30
     err = capfd.readouterr().err
     assert "a word\n" in err
@@ -641,10 +641,10 @@ def test_what_nobody_has_shown_is_said_in_the_end(
 ) -> None:
     monkeypatch.setattr(os, "isatty", lambda _: True)
     live = throttle(range(3), 1000.0)
-    with Onlooker(live, 3, None) as onlooker:
-        onlooker._child.kill()
-        onlooker._child.wait()
-        onlooker.say("a word")
+    with LiveMonitor(live, 3, None) as monitor:
+        monitor._child.kill()
+        monitor._child.wait()
+        monitor.say("a word")
         assert len(list(live)) == 3
     assert "a word\n" in capfd.readouterr().err
 

@@ -286,7 +286,7 @@ def test_a_law_of_ones_own_cannot_be_made_again(tmp_path: Path) -> None:
     record(path, "fixed")
     text = path.read_text().replace('"controller": "fixed"', '"controller": "mine"', 1)
     path.write_text(text)
-    with pytest.raises(InputError, match="'mine' is not of the package"):
+    with pytest.raises(InputError, match="'mine' is not built in"):
         play(read_recording(path))
 
 

@@ -122,13 +122,12 @@ def test_workers_that_are_too_few_are_named_with_how_many_would_do() -> None:
     who = "limited by the workers: 4 workers were busy 96 % of the time"
     began = "13.3 of 100 a second began, calls waited 3.3 s (median)"
     assert (
-        said(Setting(wanted=100.0, workers=4), **numbers) == f"{who}; {began}; 31 workers would do"
+        said(Setting(wanted=100.0, workers=4), **numbers)
+        == f"{who}; {began}; 31 workers would be enough"
     )
     tasks = said(Setting(wanted=100.0, workers=4, tasks=True), **numbers)
-    assert (
-        tasks
-        == f"limited by max_in_flight=4, of which 96 % was used; {began}; max_in_flight=31 would do"
-    )
+    used = "limited by max_in_flight=4, of which 96 % was used"
+    assert tasks == f"{used}; {began}; max_in_flight=31 would be enough"
 
 
 def test_workers_that_keep_up_are_no_limit() -> None:
@@ -206,16 +205,16 @@ def test_more_than_was_wanted_is_not_on_pace() -> None:
 @pytest.mark.parametrize(
     ("cause", "why"),
     [
-        (LIMIT, "the limit of aimd held them"),
+        (LIMIT, "the limit of aimd delayed them"),
         (SOURCE, "the source was empty"),
-        (MACHINE, "this process stood still"),
+        (MACHINE, "this process was stopped"),
     ],
 )
 def test_what_the_late_policy_gave_up_is_named_with_its_cause(cause: int, why: str) -> None:
     lost = [0.1, 0.1, 0.1, 0.1]
     lost[cause] = 2.7
     how = Setting(law="aimd", wanted=100.0, lost=tuple(lost))
-    line = f"3 s of the schedule, 300 slots, were not made up: {why}"
+    line = f"3 s of the schedule, 300 slots, were not made up for: {why}"
     assert said(how, rate=70.0, lost=3.0, skipped=300.0) == f"70 of 100/s: {line}"
     # Of an hour's run 3 s are no matter of the rate, and said all the same.
     hour = said(
@@ -239,8 +238,8 @@ def test_a_stop_comes_before_the_few_that_were_late_after_it() -> None:
     line = said(how, **numbers, lost=1.4, skipped=140.0)
     assert (
         line
-        == "53 of 100/s: 1.4 s of the schedule, 140 slots, were not made up: this process stood"
-        " still"
+        == "53 of 100/s: 1.4 s of the schedule, 140 slots, were not made up for: this process was"
+        " stopped"
     )
     # With as much lost, a tenth of a second at a time, the machine is too slow.
     slow = said(how._replace(behind=150), **numbers | {"late_max": 0.1}, lost=1.4, skipped=140.0)
@@ -261,7 +260,8 @@ def test_calls_that_outlast_their_slot_are_given_more_workers() -> None:
     }
     line = said(how, **numbers, most_in_flight=1.0, released=190.0, ok=190.0)
     assert (
-        line == "0.19 of 0.2/s: calls outlast their slot, 12 slots given up; workers=2 (run) or"
+        line
+        == "0.19 of 0.2/s: calls take longer than their slot, 12 slots given up; workers=2 (run) or"
         " late='burst'"
     )
 
@@ -269,7 +269,7 @@ def test_calls_that_outlast_their_slot_are_given_more_workers() -> None:
 def test_callers_who_share_a_throttle_and_are_too_few() -> None:
     """20 threads with calls of 0.5 s make 40 a second; at 100 a second 50 calls are open."""
     how = Setting(wanted=100.0, body=0.025, call=0.5, lost=(0.0, 0.0, 6.0, 0.0))
-    line = "20 calls at a time take 500 ms each: at most 40 a second; 51 callers would do"
+    line = "20 calls at a time take 500 ms each: at most 40 a second; 51 callers would be enough"
     assert said(how, rate=40.0, most_in_flight=20.0, lost=6.0, skipped=600.0) == line
 
 
@@ -278,12 +278,16 @@ def test_a_limiter_that_is_not_asked_has_lost_nothing() -> None:
     numbers = {"rate": 5.0, "most_in_flight": 1.0, "lost": 9.0, "skipped": 900.0}
     assert said(how, **numbers) == "nobody asked for more: 5 of 100 a second"
     busy = said(how._replace(call=0.19), **numbers)
-    assert busy == "one call at a time takes 190 ms: at most 5.26 a second; 20 callers would do"
+    assert (
+        busy == "one call at a time takes 190 ms: at most 5.26 a second; 20 callers would be enough"
+    )
 
 
 def test_a_service_that_falls_behind_is_named() -> None:
     """100 a second to one that serves 50: each second calls take a second longer."""
-    line = "limited by the service: calls take longer and longer, for it serves 50 of 100 a second"
+    line = (
+        "limited by the service: calls take longer and longer, because it serves 50 of 100 a second"
+    )
     assert said(Setting(wanted=100.0, slower=1.0)) == line
     trend, noise = Trend(), Trend()
     for k in range(100):
@@ -557,7 +561,7 @@ def paced(
 def test_one_call_at_a_time_is_named_also_when_a_law_held_back() -> None:
     # 1 / 0.114 s = 8.77 a second; 0.114 s * 50/s = 5.7 calls at once.
     line = "one call at a time takes 114 ms: at most 8.77 a second; use workers=6 (run)"
-    unheard = "no outcome was reported, so headroom could see no refusal: hand answers to see()"
+    unheard = "no outcome was reported, so headroom could see no refusal: pass responses to see()"
     assert (
         paced(200, 50.0, 0.114, controller="auto").verdict == f"{line}; {unheard}"
     )  # a plain loop
@@ -594,10 +598,8 @@ def test_who_waits_in_line_while_the_process_stands_still_has_asked() -> None:
     for _ in range(700):
         with limiter:
             pass
-    lost = (
-        "71 of 100/s: 2.9 s of the schedule, 290 slots, were not made up: this process stood still"
-    )
-    assert limiter.report().verdict == lost
+    lost = "2.9 s of the schedule, 290 slots, were not made up for: this process was stopped"
+    assert limiter.report().verdict == f"71 of 100/s: {lost}"
 
 
 def test_who_asks_too_seldom_is_named_beside_a_short_stop() -> None:
@@ -622,7 +624,7 @@ def test_slots_that_are_skipped_are_lost_to_the_caller() -> None:
     report = paced(700, 100.0, lambda k: 3.0 if k == 500 else 0.0, late="skip")
     assert report.skipped == pytest.approx(299.0)
     assert report.lost == pytest.approx(2.99)
-    assert "calls outlast their slot, 299 slots given up" in report.verdict
+    assert "calls take longer than their slot, 299 slots given up" in report.verdict
 
 
 def test_slots_that_are_skipped_while_the_source_is_empty() -> None:
@@ -638,7 +640,7 @@ def test_slots_that_are_skipped_while_the_source_is_empty() -> None:
     rate = f"{report.rate:.2g} of 100/s"  # 699 in 9.98 s
     assert (
         report.verdict
-        == f"{rate}: 2.99 s of the schedule, 299 slots, were not made up: the source was empty"
+        == f"{rate}: 2.99 s of the schedule, 299 slots, were not made up for: the source was empty"
     )
 
 
@@ -662,7 +664,7 @@ def test_a_wait_for_retries_is_not_an_empty_source(asynchronous: bool) -> None:
     else:
         report = run(call, range(20), 100.0, workers=0, clock=clock, retries=1).report
     why = "the calls waited for their retries, as the service or the policy asked"
-    lost = f"4 of 100/s: 4.75 s of the schedule, 475 slots, were not made up: {why}"
+    lost = f"4 of 100/s: 4.75 s of the schedule, 475 slots, were not made up for: {why}"
     assert report.verdict == f"{lost}; 5 % of the calls were refused by the service (429, 503)"
     assert report.fetching == pytest.approx(0.0, abs=1e-9)
 
@@ -839,7 +841,7 @@ def test_the_command_line_is_advised_in_its_own_options() -> None:
     how = Setting(wanted=0.2, body=4.8, lost=(0.0, 0.0, 60.0, 0.0), from_verb=True)
     numbers = {"rate": 0.19, "commanded": 0.2, "target": 0.2, "lost": 60.0, "skipped": 12.0}
     numbers |= {"seconds": 1000.0, "most_in_flight": 1.0, "released": 190.0, "ok": 190.0}
-    line = "0.19 of 0.2/s: calls outlast their slot, 12 slots given up; --workers 2 or --late burst"
-    assert said(how, **numbers) == line
+    line = "calls take longer than their slot, 12 slots given up; --workers 2 or --late burst"
+    assert said(how, **numbers) == f"0.19 of 0.2/s: {line}"
     tasks = said(how._replace(tasks=True), **numbers)
     assert tasks.endswith("; --max-in-flight 2 or --late burst")

@@ -376,10 +376,7 @@ def test_after_stop_whoever_waits_or_asks_is_told() -> None:
             each.join()
 
     within(30.0, lambda: asyncio.run(main()))
-    assert (
-        said
-        == ["this limiter was stopped and lets nobody through any more; allowed: a new one"] * 3
-    )
+    assert said == ["this limiter was stopped and releases no more calls; allowed: a new one"] * 3
     with pytest.raises(Aborted), limiter:
         pass
     limiter.close()
@@ -392,7 +389,7 @@ def test_a_thread_that_holds_up_its_own_loop_is_refused_and_not_hung() -> None:
         limiter.acquire().done()
         task = asyncio.create_task(limiter.aacquire())
         await asyncio.sleep(0.01)
-        with pytest.raises(InputError, match="event loop that it holds up; allowed: async with"):
+        with pytest.raises(InputError, match="event loop that it blocks; allowed: async with"):
             limiter.acquire()
         task.cancel()
 
@@ -402,7 +399,7 @@ def test_a_thread_that_holds_up_its_own_loop_is_refused_and_not_hung() -> None:
 def test_a_with_that_another_thread_leaves_is_told_of() -> None:
     limiter = Limiter(1000.0)
     limiter.__enter__()
-    with pytest.raises(InputError, match="by another thread or task"):
+    with pytest.raises(InputError, match="another thread or task leaves"):
         within(10.0, lambda: limiter.__exit__(None, None, None))
 
 

@@ -382,7 +382,7 @@ def test_the_body_of_a_plain_loop_says_what_came_of_its_call() -> None:
             handle.see(requests.ReadTimeout())
     report = handle.report()
     assert (report.ok, report.errors, report.drops) == (1, 3, 2)
-    with pytest.raises(InputError, match="see\\(\\) without a call in hand; allowed"):
+    with pytest.raises(InputError, match="see\\(\\) without an open call; allowed"):
         throttle(range(1), 10.0).see(answer(200))
 
 
@@ -404,7 +404,7 @@ def test_a_loop_that_never_says_what_came_of_its_calls(
     for item in handle:
         if item < reported:
             handle.see(answer(200))
-    remark = "no outcome was reported, so aimd-epoch could see no refusal: hand answers to see()"
+    remark = "no outcome was reported, so aimd-epoch could see no refusal: pass responses to see()"
     assert (remark in handle.report().verdict) == said
 
 
@@ -431,9 +431,7 @@ def test_a_with_that_never_says_what_came_of_its_calls(how: str) -> None:
                     permit.done()
                 elif k == 7 and how == "raise":
                     raise ZeroDivisionError
-    remark = (
-        "no call raised and no answer was handed to see(): a refusal that raises nothing is unseen"
-    )
+    remark = "no response was passed to see(): aimd-epoch cannot see a refusal that raises nothing"
     assert (remark in limiter.report().verdict) == how.startswith("with")
     assert "no outcome was reported" not in limiter.report().verdict
 

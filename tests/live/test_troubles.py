@@ -102,9 +102,9 @@ def held_by_a_limit(policy: str) -> tuple[Report, float]:
 
 
 CAUSES: dict[Callable[[str], tuple[Report, float]], str] = {
-    stopped: "this process stood still",
+    stopped: "this process was stopped",
     empty_source: "the source was empty",
-    held_by_a_limit: "the limit of TwoAtOnce held them",
+    held_by_a_limit: "the limit of TwoAtOnce delayed them",
 }
 
 

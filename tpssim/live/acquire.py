@@ -1,4 +1,4 @@
-"""How a thread asks for the next slot: in line, then with a clock."""
+"""How a thread asks for the next slot: in the queue, then with a clock."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def ask(
 ) -> tuple[Any, Permit] | None:
     """(item, permit) of the next slot, or None if the run is over.
 
-    `asked` is when the caller came for it: from then on, the iterable apart, time is our own.
-    Raises `TimeoutError`, and takes no slot then.
+    `asked` is when the caller asked; from then on all time but the iterable's counts as the
+    throttle's own. Raises `TimeoutError`, and then takes no slot.
     """
     until = math.inf if timeout is None else asked + timeout
     queue, who = flow.queue, threading.get_ident()
@@ -85,7 +85,7 @@ def ask(
                     if source is not None:
                         del waiting[
                             0
-                        ]  # until now an exception leaves it there; from here on nothing is called
+                        ]  # until now an exception leaves it there; from here on there is no call
                     return item, permit
                 if at >= until:
                     break
@@ -110,7 +110,7 @@ def ask(
 
 
 def _turn_comes(flow: Flow, turn: ThreadTurn, until: float) -> bool:
-    """Wait in line; False if time is up, or the run is over."""
+    """Wait in the queue; False if time is up, or the run is over."""
     queue = flow.queue
     queue.join(turn)
     while queue.at_head is not turn:
@@ -124,8 +124,8 @@ def _turn_comes(flow: Flow, turn: ThreadTurn, until: float) -> bool:
 
 
 def without(flow: Flow, timeout: float | None) -> None:
-    """No slot: the run is over, or time is up, which is raised."""
+    """There is no slot: the run is over, or time is up (raises `TimeoutError`)."""
     if not flow.over():
-        if timeout:  # else it was a try
+        if timeout:  # else it only tried
             flow.given_up()
         raise TimeoutError(f"no slot came within {timeout:g} s")

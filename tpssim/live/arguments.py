@@ -1,4 +1,4 @@
-"""What a caller may hand to a throttle, checked and turned into what the flow works with."""
+"""The arguments of a throttle, checked and converted."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def late_of(late: Late | str) -> Late:
 
 
 def checked_call(call: Any, asynchronous: bool) -> None:
-    """Refuse what cannot be called, and a coroutine function where nobody awaits; raises
+    """Refuse what cannot be called, and a coroutine function that nobody awaits; raises
     `InputError`.
     """
     if not callable(call):
@@ -136,9 +136,9 @@ def draws(seed: int) -> tuple[Uniforms, Uniforms]:
 
 
 def cycled(items: Iterable[T], total: int | None) -> Iterator[T]:
-    """One pass, or `total` items with the iterable begun anew at its end; nothing if it is empty.
+    """One pass, or `total` items, repeating the iterable if it ends; nothing if it is empty.
 
-    Only an iterator, which cannot be begun anew, has its items kept in memory.
+    Only the items of an iterator, which cannot be repeated, are kept in memory.
 
     >>> list(cycled("abc", 5))
     ['a', 'b', 'c', 'a', 'b']

@@ -1,4 +1,4 @@
-"""How a task asks for the next slot: as `asking`, without holding up its event loop."""
+"""How a task asks for the next slot: as in `acquire`, without blocking its event loop."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tpssim.live.waiters import ring
 
 
 class TaskTurn:
-    """A task in the line, or one that waits for an item."""
+    """A task in the queue, or one that waits for an item."""
 
     __slots__ = ("_bell", "_rung", "term", "who")
 
@@ -79,7 +79,7 @@ async def aask(
     asked: float,
     timeout: float | None = None,
 ) -> tuple[Any, Permit] | None:
-    """As `ask`. After each `await` the turn may be another's: see `Line`."""
+    """As `ask`. After each `await` somebody else may have the turn: see `WaitQueue`."""
     until = math.inf if timeout is None else asked + timeout
     queue, loop = flow.queue, asyncio.get_running_loop()
     term, turn, permit = -1, None, None
@@ -178,7 +178,7 @@ async def aask(
 
 
 async def _turn_comes(flow: Flow, turn: TaskTurn, until: float) -> int:
-    """Wait in line for a term at its head; -1 if time is up, or the run is over."""
+    """Wait in the queue for a term at its head; -1 if time is up, or the run is over."""
     queue = flow.queue
     queue.join(turn)
     while (term := queue.holds(turn)) < 0:

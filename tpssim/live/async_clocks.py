@@ -1,8 +1,8 @@
-"""Waiting in an event loop, precisely and without holding it up.
+"""Waiting in an event loop, precisely and without blocking it.
 
-asyncio's own timers are milliseconds on Linux. An alarm is the kernel's timer as a file (timerfd),
-at an absolute time, watched by the loop; where there is none, a thread that sleeps and calls back.
-The last moments before a deadline are spent going round the loop, so that other tasks run.
+On Linux asyncio's own timers have whole milliseconds. An alarm here is the kernel's timer as a file
+(timerfd), at an absolute time, which the loop watches. If there is none, it is a thread that sleeps
+and calls back. Just before a deadline the wait goes round the loop, so that other tasks run.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from tpssim.core.clocks import Clock
 from tpssim.live.waiters import ring
 from tpssim.live.waiting import SHORTEST, BorrowedClock, PreciseClock, Threshold, spin_seconds
 
-#: Wake-ups of a loop are this late at the median, and seldom later than this, s: until measured.
+#: How late a loop wakes up, s, until it is measured: at the median, and rarely later than.
 MIDDLE, TAIL = 100e-6, 250e-6
-#: A throttle that is late gives the loop to the others at least this often, s.
+#: A throttle that is late lets other tasks run at least this often, s.
 SHARE = 0.001
 
 
@@ -54,7 +54,7 @@ class TimerFile:
         self._settime(self._file, max(int(when * 1e9), 1))  # 0 would disarm it
 
     def _read(self) -> None:
-        with contextlib.suppress(BlockingIOError):  # set anew since it rang
+        with contextlib.suppress(BlockingIOError):  # set again since it rang
             os.read(self._file, 8)
             self._ring()
 
@@ -86,7 +86,7 @@ def _timerfd() -> tuple[Callable[[int, int], None], int]:
 
     library = ctypes.PyDLL(
         None, use_errno=True
-    )  # calls of 0.5 us: not worth giving up the interpreter lock
+    )  # calls of 0.5 us: too short to release the interpreter lock
     create, set_ = library.timerfd_create, library.timerfd_settime
     file = create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
     if file < 0:
@@ -124,7 +124,7 @@ class Sleeper:
             when = self._when
             now = self._clock.wait(when)
             with self._lock:
-                over = now >= when == self._when  # and not set anew meanwhile
+                over = now >= when == self._when  # and not set again meanwhile
                 if over:
                     self._when = math.inf
             if over and not self._closed:
@@ -140,8 +140,8 @@ class Sleeper:
 class LoopClock:
     """`PreciseClock` for coroutines: real time since its creation; `wait` shares the running loop.
 
-    One task waits at a time, in one loop. What it has in the loop goes when the loop is shut down,
-    as `asyncio.run` does it, or with `close`.
+    One task waits at a time, in one loop. Its alarm is removed from the loop when the loop is shut
+    down (as `asyncio.run` does it), or by `close`.
     """
 
     def __init__(self, spin: float | str = "auto", origin: float | None = None) -> None:
@@ -153,7 +153,7 @@ class LoopClock:
         self._farewell: AsyncGenerator[None, None] | None = None
         self._alarm: Alarm | None = None
         self._bell: asyncio.Future[None] | None = None
-        self._rung = False  # somebody woke us up: the next wait ends at once
+        self._rung = False  # somebody called `wake`: the next wait ends at once
         self._shared = 0.0  # when other tasks could run last
         self.spun = 0.0  #: seconds spent going round the loop
         self._origin = time.perf_counter() if origin is None else origin
@@ -167,7 +167,7 @@ class LoopClock:
         return time.perf_counter() - self._origin
 
     def wake(self) -> None:
-        """End the wait in progress, or the next one, before its deadline. Any thread."""
+        """End the current wait, or the next one, before its deadline. Any thread."""
         self._rung = True
         if self.loop is not None:
             ring(self.loop, self._ring)
@@ -207,9 +207,9 @@ class LoopClock:
             self._threshold.learn(late)
 
     async def _pause(self, until: float) -> None:
-        """Give the loop away until then, or until somebody rings."""
+        """Let other tasks run until then, or until somebody rings."""
         loop = self.loop = asyncio.get_running_loop()
-        # An old ring may come late; one that is early by a last bit is none, for nothing rings
+        # An old ring may come late. One that is early by a last bit counts, for nothing rings
         # again.
         while not self._rung and self.now() < until - 1e-6:
             if until < math.inf:
@@ -222,7 +222,7 @@ class LoopClock:
         """An alarm, until the loop is shut down."""
         self._alarm = made = alarm(loop, self._ring)
         self._farewell = self._until_shutdown()
-        with contextlib.suppress(StopIteration):  # up to its `yield`: from now on the loop knows it
+        with contextlib.suppress(StopIteration):  # up to its `yield`: now the loop knows it
             self._farewell.asend(None).send(None)
         return made
 
@@ -232,9 +232,7 @@ class LoopClock:
             yield
         finally:
             self._silence()
-            if (
-                self.loop is not None
-            ):  # a wait that is in progress all the same makes an alarm of its own
+            if self.loop is not None:  # a wait that is still in progress makes a new alarm
                 with contextlib.suppress(RuntimeError):
                     self.loop.call_soon_threadsafe(self._ring)
 
@@ -245,7 +243,7 @@ class LoopClock:
         self._alarm = self._farewell = self._bell = None
 
     def close(self) -> None:
-        """Nothing is left in the loop. Any thread."""
+        """Remove everything from the loop. Any thread."""
         loop = self.loop
         if loop is not None and loop.is_running() and asyncio._get_running_loop() is not loop:
             with contextlib.suppress(RuntimeError):  # the loop has gone meanwhile
@@ -264,7 +262,7 @@ class LoopClock:
 
 
 class BorrowedLoopClock(BorrowedClock):
-    """A clock of the caller's in a coroutine: the loop's other tasks run once a wait."""
+    """A clock of the caller's in a coroutine: other tasks run once for each wait."""
 
     def __init__(self, clock: Clock, spin: float | str) -> None:
         super().__init__(clock, spin)
@@ -277,7 +275,7 @@ class BorrowedLoopClock(BorrowedClock):
 
 
 def alarm(loop: asyncio.AbstractEventLoop, ring: Callable[[], None]) -> Alarm:
-    """The best there is on this system and loop."""
+    """The best alarm on this system and loop."""
     try:
         return TimerFile(loop, ring)
     except (OSError, AttributeError):

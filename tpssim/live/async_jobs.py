@@ -1,4 +1,4 @@
-"""The items of an asynchronous run, as they come."""
+"""The items of an asynchronous run."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ T = TypeVar("T")
 
 
 async def stream(jobs: Jobs[T], items: AsyncIterator[T] | PlainFeed[T]) -> AsyncIterator[Job[T]]:
-    """As `Jobs.source`; a retry does not wait for an asynchronous iterable, and does for a plain
-    one.
-    """
+    """As `Jobs.source`. A retry does not wait for an asynchronous iterable, but for a plain one."""
     if jobs.policy is None and not isinstance(items, PlainFeed):
         async for item in items:
             yield jobs.fetch(item)
@@ -58,7 +56,7 @@ async def _pause(jobs: Jobs[Any], bell: asyncio.Event, when: float, calls: int) 
 
 
 class PlainFeed(Generic[T]):
-    """As `_Feed`, of a plain iterable, which has the thread until it has an item."""
+    """As `_Feed`, of a plain iterable, which blocks the thread until it has an item."""
 
     def __init__(self, items: Iterator[T]) -> None:
         self.empty = False
@@ -82,8 +80,8 @@ class PlainFeed(Generic[T]):
 
 
 class _Feed(Generic[T]):
-    """The next item of an asynchronous iterable, fetched by a task of its own so that nobody waits
-    for it.
+    """The next item of an asynchronous iterable, fetched by a task of its own, so that retries go
+    on.
     """
 
     def __init__(self, items: AsyncIterator[T], bell: asyncio.Event) -> None:
@@ -92,9 +90,7 @@ class _Feed(Generic[T]):
         self._task: asyncio.Task[tuple[T] | None] | None = None
 
     def ready(self) -> bool:
-        """Whether `take` has an item; starts to fetch one otherwise. Raises what the iterable
-        raised.
-        """
+        """Whether `take` has an item; if not, fetches one. Raises what the iterable raised."""
         if self.empty:
             return False
         if self._task is None:

@@ -38,13 +38,13 @@ async def arun(
     """Await `call(item)` at `tps` a second in tasks of their own: the schedule does not wait for
     the calls.
 
-    With `max_in_flight` calls running, released ones wait for their turn; their latency counts from
-    the release. Outcomes, `retries`, `results`, `stop()`, `started` and options as of `run`; if the
-    iterable raises, the calls in hand end first, as in `run`.
+    If `max_in_flight` calls are running, released ones wait for their turn; their latency counts
+    from the release. Outcomes, `retries`, `results`, `stop()`, `started` and the options are as in
+    `run`. If the iterable raises, the open calls end first, as in `run`.
 
-    A cancelled run cancels its calls, whose items are pending then; the `CancelledError` carries
-    what was done as its attribute `run`. `asyncio.timeout` and `wait_for` make a `TimeoutError` of
-    it, whose `__cause__` it is:
+    A cancelled run cancels its calls, whose items are then pending. The attribute `run` of the
+    `CancelledError` holds what was done. `asyncio.timeout` and `wait_for` turn it into a
+    `TimeoutError` whose `__cause__` it is:
 
     >>> async def slow(item):
     ...     await asyncio.sleep(3600.0 * item)
@@ -57,7 +57,7 @@ async def arun(
     >>> asyncio.run(some()).pending
     [1]
 
-    The whole of a run:
+    A complete run:
 
     >>> async def call(item):
     ...     await asyncio.sleep(0)
@@ -80,7 +80,7 @@ async def arun(
 
 
 def _source(jobs: Jobs[T], items: Iterable[T] | AsyncIterable[T], total: int | None) -> Any:
-    """Jobs, asynchronously only where something has to be waited for."""
+    """Jobs, asynchronous only if something has to be awaited."""
     if isinstance(items, AsyncIterable):
         return stream(jobs, cycled_async(items, checked_total(total)))
     given = cycled(items, total)
@@ -96,7 +96,7 @@ async def _made(
     """Make the calls in tasks; none is left when this returns or raises."""
     turns: Any = contextlib.nullcontext() if most is None else asyncio.Semaphore(most)
     tasks: set[asyncio.Task[None]] = set()
-    ends: list[BaseException] = []  # what is no failure of a call
+    ends: list[BaseException] = []  # exceptions that are not failures of a call
     cancelled = False
     flow = paced.flow
     begins = Begins(flow)
@@ -139,7 +139,7 @@ async def _made(
 
     async def over() -> None:
         if tasks:
-            await asyncio.wait(set(tasks))  # which, cancelled, leaves it to us to cancel them
+            await asyncio.wait(set(tasks))  # if cancelled, it does not cancel them
 
     try:
         async for job, permit in paced.permits():
@@ -147,9 +147,7 @@ async def _made(
             tasks.add(task)
             task.add_done_callback(tasks.discard)
         await over()
-    except (
-        Exception
-    ):  # of the iterable, say: calls that may have been sent end, others do not begin
+    except Exception:  # of the iterable, for example: open calls end, others do not begin
         paced.stop()
         await over()
         raise
@@ -159,6 +157,6 @@ async def _made(
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         if isinstance(paced._source, AsyncSource):
-            await paced._source.end()  # what it has fetched beside a retry is pending
+            await paced._source.end()  # an item that it has fetched during a retry is pending
     if ends:
         raise ends[0]

@@ -1,6 +1,6 @@
 """Items of an asynchronous iterable, fetched one at a time by a task of their own.
 
-So nobody who is cancelled while he waits for an item takes it with him: the fetch goes on, and the
+If a task is cancelled while it waits for an item, the item is not lost: the fetch goes on, and the
 item comes next.
 """
 
@@ -23,8 +23,7 @@ class AsyncSource(Generic[T]):
     def __init__(self, items: AsyncIterator[T], now: Callable[[], float]) -> None:
         self._items = items
         self._now = now
-        #: When the last fetch began, and its end, s; what a wait is longer is the event loop's
-        #: doing.
+        #: When the last fetch began and ended, s; if a wait takes longer, the event loop was busy.
         self.began = self.ended = 0.0
         self.waiting: deque[T] = deque()  #: fetched, and not released yet
         self._task: asyncio.Task[None] | None = None  # the fetch in progress
@@ -34,7 +33,7 @@ class AsyncSource(Generic[T]):
     async def fetch(self, bell: asyncio.Future[None], seconds: float | None) -> bool:
         """One more item, if none waits; False if the bell rings first, or time is up.
 
-        Raises `StopAsyncIteration` at the end, `Aborted` if the items went with an event loop.
+        Raises `StopAsyncIteration` at the end, and `Aborted` if the items ended with an event loop.
         """
         if self.waiting:
             return True
@@ -42,7 +41,7 @@ class AsyncSource(Generic[T]):
         task = self._task
         if task is not None and task.done() and not task.cancelled():
             self._task = None
-            task.result()  # raises what the iterable raised when nobody waited any more
+            task.result()  # raises what the iterable raised when nobody waited
             if self._ended:
                 raise StopAsyncIteration
         if task is None or task.done():
@@ -68,7 +67,8 @@ class AsyncSource(Generic[T]):
         return True
 
     def _check_alive(self, loop: Any) -> None:
-        """A loop that ends closes the asynchronous generators that it knows."""
+        """Check that the items were not closed: a loop closes its asynchronous generators when
+        it ends."""
         closed = getattr(self._items, "ag_frame", self) is None
         if closed and not self._ended and self._loop is not None and self._loop is not loop:
             raise Aborted(
@@ -92,8 +92,8 @@ class AsyncSource(Generic[T]):
             await asyncio.wait((task,))
 
     async def end(self) -> None:
-        """As `give_up`, of a generator that is nobody else's: it is closed, and says what it has in
-        hand.
+        """As `give_up`, of a generator that nobody else uses: it is also closed, and so reports
+        what it holds.
         """
         await self.give_up()
         if isinstance(self._items, AsyncGenerator):

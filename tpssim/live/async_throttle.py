@@ -1,4 +1,4 @@
-"""`athrottle`: calls from a coroutine, the event loop serving others meanwhile."""
+"""`athrottle`: calls from a coroutine, while the event loop serves other tasks."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ class AsyncThrottle(Handle, Generic[T]):
 
     Any number of tasks may iterate it at once (`async for`, `anext`, `permits`): there is one
     schedule, they get its slots in the order in which they asked, and each item comes once. A call
-    that came by plain iteration belongs to the task that received it, and is over when that one
-    asks again, gets the end, closes the throttle or leaves its `async with`; if the task ends
-    first, the call is forgotten.
+    from plain iteration belongs to the task that received it. It is over when that task asks again,
+    reaches the end, closes the throttle or leaves its `async with`. If the task ends first, the
+    call is forgotten.
 
-    Nothing is lost by a wait that ends early: the item that was fetched is `pending` and comes
-    next. For a wait with an end, `async with asyncio.timeout(s)` around `anext`, or
-    `permits().next(timeout=s)`. (Before Python 3.12 `asyncio.wait_for` makes a task of what it
-    waits for, so a call that it brings is forgotten.)
+    If a wait ends early, nothing is lost: the item that was fetched is `pending` and comes next. To
+    limit a wait, use `async with asyncio.timeout(s)` around `anext`, or
+    `permits().next(timeout=s)`. (Before Python 3.12 `asyncio.wait_for` makes a task of its own, so
+    the call that it returns is forgotten.)
 
-    It may be used in one `asyncio.run` after the other. As a context it closes itself, and an
-    exception that leaves the block counts as a failure of the open call.
+    It may be used in several `asyncio.run`, one after the other. As a context it closes itself, and
+    an exception that leaves the block counts as a failure of the open call.
 
     >>> import asyncio
     >>> async def main():
@@ -150,7 +150,7 @@ class AsyncThrottle(Handle, Generic[T]):
             if isinstance(self._source, AsyncSource):
                 self._source.close()
             self._owners.clear()
-            self.flow.finish()  # permits that are open still may be settled
+            self.flow.finish()  # permits that are still open may be settled
 
 
 class AsyncPermits(Generic[T]):
@@ -173,9 +173,7 @@ class AsyncPermits(Generic[T]):
         return self
 
     async def __anext__(self) -> tuple[T, Permit]:
-        throttle = (
-            self._throttle
-        )  # as `next`, in fewer steps: this is where a loop over permits comes by
+        throttle = self._throttle  # as `next`, in fewer steps, for loops
         flow = throttle.flow
         got = await aask(flow, throttle._timing, throttle._source, flow.timing.now())
         if got is None:
@@ -186,7 +184,7 @@ class AsyncPermits(Generic[T]):
     async def next(self, timeout: float | None = None) -> tuple[T, Permit]:
         """As `anext(permits)`; raises `TimeoutError` if no slot comes in so many seconds.
 
-        That takes no slot and no item.
+        It then takes no slot and no item.
         """
         throttle = self._throttle
         return await throttle._next(throttle.flow.timing.now(), checked_timeout(timeout))
@@ -208,10 +206,10 @@ def athrottle(
     """The asynchronous twin of `throttle`, with the same arguments: `async for item in
     athrottle(...)`.
 
-    Waits by the kernel's timer file (a sleeping thread where there is none) until shortly before
-    the deadline, then goes round the loop; other tasks run all the while. One call at a time, as in
-    `throttle`: for many, start tasks and hand them the permit (`permits`), or use `arun`. `items`
-    may be asynchronous.
+    Waits with the kernel's timer file (or, if there is none, a sleeping thread) until shortly
+    before the deadline, and then goes round the loop. Other tasks run all the time. There is one
+    call at a time, as in `throttle`: for many, start tasks and pass them the permit (`permits`), or
+    use `arun`. `items` may be asynchronous.
 
     >>> import asyncio
     >>> async def main():

@@ -1,6 +1,4 @@
-"""How this machine waits: measured, and made into timer models for the simulator. Standard library
-only.
-"""
+"""How this machine waits, measured as timer models for the simulator. Standard library only."""
 
 from __future__ import annotations
 
@@ -27,9 +25,9 @@ if TYPE_CHECKING:
 LENGTHS = (0.0002, 0.0005, 0.0014, 0.0023, 0.005, 0.0107)
 #: Sleeps of each length.
 SLEEPS = 100
-#: Beyond so many times the median a late wake-up is a spike, another program's doing.
+#: A wake-up later than so many medians is a spike, caused by another program.
 SPIKE = 6.0
-#: Granularities that are looked for, s: none, milliseconds (epoll), the tick of older Windows.
+#: Granularities that are tried, s: none, milliseconds (epoll), the tick of older Windows.
 GRANULARITIES = (0.0, 0.001, 0.015625)
 P99 = 2.326  # of the standard normal distribution
 
@@ -49,7 +47,7 @@ def quantile(values: Sequence[float], q: float) -> float:
 
 
 def clock_cost(reads: int = 100_000) -> float:
-    """What a look at the clock costs, s: the least of five rounds."""
+    """The time to read the clock, s: the least of five rounds."""
     now = time.perf_counter
     best = math.inf
     for _ in range(5):
@@ -66,7 +64,7 @@ def measure_sleeps(
     """How late each of many sleeps ends, s, by length."""
     late: dict[float, list[float]] = {length: [] for length in LENGTHS}
     now = time.perf_counter
-    for _ in range(sleeps):  # lengths in turn, so that a disturbed moment hits them all
+    for _ in range(sleeps):  # lengths in turn, so that a disturbance affects all of them
         for length in LENGTHS:
             start = now()
             sleep(length)
@@ -95,10 +93,10 @@ def measure_asyncio(progress: Callable[[], None], sleeps: int = SLEEPS) -> dict[
 def fitted(late: dict[float, list[float]], cost: float) -> TimerModel:
     """The timer model (see `TimerModel`) of measured late wake-ups.
 
-    `granularity` is the candidate that leaves the medians of the lengths closest together;
-    `proportional` the slope of the median over the length, where that explains more than half of
-    the longest one's; `median` and `sigma = ln(p99 / median) / 2.326` are of what is left; beyond 6
-    medians it is a spike. At least 1 us.
+    `granularity` is the candidate with which the medians of the lengths are closest together.
+    `proportional` is the slope of the median over the length, if that explains more than half of
+    the longest one's lateness. `median` and `sigma = ln(p99 / median) / 2.326` are of the rest, at
+    least 1 us; beyond 6 medians it is a spike.
     """
     granularity = min(GRANULARITIES, key=lambda g: _spread(late, g))
     rest = {
@@ -127,7 +125,7 @@ def fitted(late: dict[float, list[float]], cost: float) -> TimerModel:
 
 
 def _rounding(length: float, granularity: float) -> float:
-    """What a wait of a length is lengthened by, s."""
+    """How much the granularity lengthens a wait, s."""
     return math.ceil(length / granularity) * granularity - length if granularity > 0.0 else 0.0
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Clocks:
     """One clock for threads, one for each event loop, each made when it is first asked for.
 
-    Only the head of the line asks, so one does at a time.
+    Only the head of the queue asks, so one does at a time.
     """
 
     def __init__(self, spin: float | str, borrowed: Clock | None) -> None:
@@ -94,7 +94,7 @@ class Clocks:
         return float(clocks[0].threshold) if clocks else self._threshold
 
     def close(self) -> None:
-        """Nothing is open any more."""
+        """Close all clocks."""
         for clock in self._all():
             clock.close()
 

@@ -1,9 +1,9 @@
-"""A consumer to try throttles on: an HTTP server with an exact capacity, a bounded queue and a
+"""A service to try throttles on: an HTTP server with an exact capacity, a bounded queue and a
 schedule.
 
-`VirtualQueue` decides when each answer is due; the threads of the server only wait for that, so an
-error of one wait is never added to the next and the capacity is exact. What a request is, h11
-decides.
+`VirtualQueue` computes when each answer is due, and the threads of the server only wait for that.
+So the error of one wait is not added to the next, and the capacity is exact. h11 reads the
+requests.
 """
 
 from __future__ import annotations
@@ -61,11 +61,11 @@ def parse_schedule(text: str) -> list[Change]:
 
 
 class VirtualQueue:
-    """`servers` servers, first come first served, that bear `rate` answers per second; at most
-    `places` wait.
+    """`servers` servers, first come first served, that serve `rate` answers per second; at most
+    `places` requests wait.
 
-    An answer to a request at `now` is due at `max(now, first free server) + servers / rate`. Once
-    the rate changes, requests that come later take the new time; those that wait keep theirs.
+    An answer to a request at `now` is due at `max(now, first free server) + servers / rate`. After
+    a change of the rate, new requests take the new time; those that wait keep theirs.
 
     >>> queue = VirtualQueue(rate=4.0, servers=1, places=1)
     >>> [queue.due(0.0), queue.due(0.0), queue.due(0.0)]
@@ -95,7 +95,7 @@ class VirtualQueue:
         self._lock = threading.Lock()
 
     def due(self, now: float) -> float | None:
-        """When a request that arrives now is answered; None if it is turned away."""
+        """When a request that arrives now is answered; None if it is refused."""
         with self._lock:
             if math.isnan(self.first):
                 self.first = now
@@ -115,7 +115,7 @@ class VirtualQueue:
             return end
 
     def set_rate(self, rate: float) -> None:
-        """From now on that many answers per second; what was scheduled is forgotten."""
+        """From now on so many answers per second; the schedule is discarded."""
         if not 0.0 < rate < math.inf:
             raise InputError(f"rate={rate:g} is out of range; allowed: (0, inf)")
         with self._lock:
@@ -123,7 +123,7 @@ class VirtualQueue:
             self.changes.clear()
 
     def report(self) -> dict[str, float]:
-        """What it bears and what it has done so far."""
+        """Its capacity, and what it has done so far."""
         with self._lock:
             return {
                 "rate": self.rate,
@@ -138,8 +138,9 @@ class _Closed(Exception):
 
 
 class _Handler(socketserver.BaseRequestHandler):
-    """One connection. `/` is worked on; `/report` tells, `/rate?per_second=N` (PUT) sets.
-    Everything else is not found. Bodies are read in pieces and thrown away."""
+    """One connection. `/` takes a server's time, `/report` shows the counts,
+    `/rate?per_second=N` (PUT) sets the rate; everything else is not found. Bodies are read in
+    pieces and discarded."""
 
     request: socket.socket
     server: Server
@@ -152,7 +153,7 @@ class _Handler(socketserver.BaseRequestHandler):
                 self.connection.start_next_cycle()
 
     def _serve(self) -> bool:
-        """Answer one request; whether there may be another."""
+        """Answer one request; whether another may follow."""
         asked = None
         try:
             asked = self._asked()
@@ -168,7 +169,7 @@ class _Handler(socketserver.BaseRequestHandler):
         return self.connection.our_state is self.connection.their_state is h11.DONE
 
     def _asked(self) -> h11.Request | None:
-        """The next request, its body skipped; None if that is too long to wait for."""
+        """The next request, without its body; None if the body is too long."""
         request = self._event(time.monotonic() + self.server.idle)
         if isinstance(request, h11.ConnectionClosed):
             raise _Closed
@@ -176,7 +177,7 @@ class _Handler(socketserver.BaseRequestHandler):
         if request.http_version not in (b"1.0", b"1.1"):
             raise h11.RemoteProtocolError("another version of HTTP", error_status_hint=505)
         names = {name for name, _ in request.headers}
-        if {b"content-length", b"transfer-encoding"} <= names:  # one of the two lies
+        if {b"content-length", b"transfer-encoding"} <= names:  # one of the two is wrong
             raise h11.RemoteProtocolError("both Content-Length and Transfer-Encoding")
         if request.http_version < b"1.1" and b"transfer-encoding" in names:
             raise h11.RemoteProtocolError("Transfer-Encoding in HTTP/1.0")
@@ -194,8 +195,8 @@ class _Handler(socketserver.BaseRequestHandler):
         return request
 
     def _event(self, deadline: float) -> Any:
-        """The next thing that the client says; raises `_Closed` if it says nothing until then. From
-        the first byte of a request on, its head has the time that a whole request has."""
+        """The next event of the client; raises `_Closed` at the deadline. From the first byte of
+        a request on, its head has the time of a whole request."""
         begun = False
         while (event := self.connection.next_event()) is h11.NEED_DATA:
             left = deadline - time.monotonic()
@@ -204,7 +205,7 @@ class _Handler(socketserver.BaseRequestHandler):
             self.request.settimeout(left)
             try:
                 data = self.request.recv(PIECE)
-            except OSError:  # it has gone, or the time is over
+            except OSError:  # the client has gone, or time is up
                 raise _Closed from None
             if not begun:
                 begun, deadline = True, min(deadline, time.monotonic() + self.server.whole)
@@ -242,7 +243,7 @@ class _Handler(socketserver.BaseRequestHandler):
         body = f"{text}\n".encode()
         headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
         if asked is None:
-            headers.append(("Connection", "close"))  # what is left of the request is no next one
+            headers.append(("Connection", "close"))  # the rest of this request is not another one
         answer = h11.Response(status_code=status, headers=headers)
         content = [] if asked is not None and asked.method == b"HEAD" else [h11.Data(data=body)]
         self._write(answer, *content, h11.EndOfMessage())
@@ -250,7 +251,7 @@ class _Handler(socketserver.BaseRequestHandler):
             self._part()
 
     def _write(self, *events: Any) -> None:
-        """Say something, in one packet."""
+        """Send events in one packet."""
         self.request.settimeout(self.server.whole)
         try:
             self.request.sendall(b"".join(self.connection.send(event) or b"" for event in events))
@@ -258,8 +259,8 @@ class _Handler(socketserver.BaseRequestHandler):
             raise _Closed from None
 
     def _part(self) -> None:
-        """End a connection whose client may be talking still: an answer is lost with the connection
-        if what was sent meets nobody, so for a moment it is read and thrown away."""
+        """End a connection whose client may still be sending. If nobody read that, the answer
+        could be lost with the connection, so for a moment it is read and discarded."""
         deadline = time.monotonic() + PARTING
         with contextlib.suppress(OSError):
             self.request.shutdown(socket.SHUT_WR)
@@ -271,10 +272,10 @@ class _Handler(socketserver.BaseRequestHandler):
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """The queue behind a port; port 0 takes a free one (`server_port` tells which).
+    """The queue behind a port; port 0 takes a free one (see `server_port`).
 
-    A connection on which nothing is asked for `idle` seconds is closed, and so is one whose request
-    is not there `whole` seconds after it has begun.
+    A connection without a request for `idle` seconds is closed. So is one whose request is not
+    complete `whole` seconds after its first byte.
     """
 
     daemon_threads = True
@@ -295,7 +296,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.server_port: int = self.server_address[1]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """No thread for one more connection is no error of ours; anything else is shown."""
+        """Print errors, but a missing thread for one more connection in one line only."""
         error = sys.exc_info()[1]
         if isinstance(error, RuntimeError) and "thread" in str(error):
             print(f"tpssim: a connection was closed: {error}", file=sys.stderr)

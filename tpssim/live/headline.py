@@ -1,10 +1,11 @@
 """The first line of a live report: what went wrong with the calls, then what limited the rate.
 
-A rule over numbers. Of more than 5 %, waits for a slot that ended without one come first, then
-refusals and failures; then the first of these that holds: the workers, one call at a time or the
-iterable, the limit of the law, the law, this machine, what the late policy gave up, the service;
-"on pace" only where the releases kept to the schedule. What else there is to say follows: bursts,
-what was lost, waits, and failures of more than 1 %.
+The line is a rule over numbers. If more than 5 % of the waits for a slot ended without one, it says
+so first; then refusals, timeouts and failures of more than 5 %. The limit of the rate is the first
+of these that applies: the workers, one call at a time or the iterable, the limit of the law, the
+law, this machine, slots that the late policy gave up, the service. "on pace" is said only if the
+releases kept to the schedule. At the end come bursts, lost slots, waits, and failures of more than
+1 %.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ def headline(report: Report, how: Setting) -> str:
 
 
 def _given_up(report: Report) -> list[str]:
-    """More than 5 % of those who asked for a slot went without; the one who waits as a run is cut
-    short is none of them."""
+    """Whether more than 5 % of the waits ended without a slot; one wait, when a run is
+    interrupted, does not count."""
     gone, asked = report.went_without, report.went_without + report.released
     if gone < 2.0 or gone <= 0.05 * asked:
         return []
@@ -42,8 +43,8 @@ def _given_up(report: Report) -> list[str]:
 
 
 def _wrong(report: Report) -> tuple[list[str], list[str]]:
-    """The ways in which more than 5 % of the calls that ended went wrong, the commonest first; and
-    those in which more than 1 % did."""
+    """The ways in which more than 5 % of the ended calls went wrong, most frequent first; and
+    those of more than 1 %."""
     ended = report.ok + report.errors
     kinds = [
         (report.refused_by_service, "were refused by the service (429, 503)"),
@@ -62,18 +63,18 @@ def _wrong(report: Report) -> tuple[list[str], list[str]]:
 
 
 def _unreported(report: Report, how: Setting) -> list[str]:
-    """A loop, or a `with`, takes each call for ok unless it says otherwise or raises; one that
-    never did may not know that."""
+    """A loop, or a `with`, counts each call as ok unless it reports otherwise or raises; a user
+    whose code never did may not know that."""
     if not how.unreported or report.ok < 20.0:
         return []
     if how.by_permit:
-        what = f"a refusal that raises nothing is unseen by {how.law}"
-        return [f"no call raised and no answer was handed to see(): {what}"]
-    return [f"no outcome was reported, so {how.law} could see no refusal: hand answers to see()"]
+        what = f"{how.law} cannot see a refusal that raises nothing"
+        return [f"no call raised and no response was passed to see(): {what}"]
+    return [f"no outcome was reported, so {how.law} could see no refusal: pass responses to see()"]
 
 
 def _pace(report: Report, how: Setting) -> list[str]:
-    """What limited the rate, and then what else there is to say of it."""
+    """What limited the rate, and then other remarks on it."""
     if not report.rate > 0.0:
         return [
             "too few calls to judge" if report.released or report.refused else "no call was made"
@@ -97,7 +98,7 @@ def _pace(report: Report, how: Setting) -> list[str]:
 
 
 def _explained(report: Report, how: Setting, main: str) -> bool:
-    """Whether the slots that were given up are what `main` says already."""
+    """Whether `main` already explains the slots that were given up."""
     cause = largest_cause(how)
     if cause == CALLER and how.on_demand:
         return True  # nobody asked

@@ -1,7 +1,6 @@
-"""The items of a run: each is fetched once and ends as a result or as a failure, or is pending.
+"""The items of a run: each is fetched once, and has a result, has failed, or is pending.
 
-The throttle of a run takes its items from here, so a retry is an item like any other: it waits for
-a slot.
+The throttle of a run takes its items from here, so a retry waits for a slot as any other item.
 """
 
 from __future__ import annotations
@@ -26,17 +25,17 @@ from tpssim.live.waiting import SPIN
 
 T = TypeVar("T")
 
-#: What a response says of a call that did not go well.
+#: The words for a response by which a call was not ok.
 SAID = {code: word for word, code in WORDS.items() if code != OK}
 
-#: A source that waits for a retry or for calls in other threads looks this often whether it was
+#: How often a source that waits for a retry or for calls in other threads checks whether it was
 #: stopped, s.
 LOOK = 0.05
 
 
 @record
 class Run(NamedTuple):
-    """What `run` and `arun` return. Every item that was fetched has a result, or has failed, or is
+    """What `run` and `arun` return. Every item that was fetched has a result, has failed, or is
     pending.
 
     >>> import tpssim
@@ -47,14 +46,13 @@ class Run(NamedTuple):
 
     report: Report
     #: How many calls raised what, as "Type: message" (the first of each type), or returned a
-    #: response whose status says that they did not go well, as "Type: refused".
+    #: response that is a failure, a timeout or a refusal, as "Type: refused".
     failures: dict[str, int]
     results: list[
         Any
     ]  #: what the calls returned, in the order of the items; None where there is nothing
-    #: Items whose last call did not go well, in the order in which they ended, each with what it
-    #: raised; or, if it raised nothing, with the response whose status says so, which is its
-    #: result, too.
+    #: Items whose last call was not ok, in the order in which they ended, each with what it raised.
+    #: If it raised nothing, with its response, which is its result, too.
     failed: list[tuple[Any, Any]]
     pending: list[
         Any
@@ -66,9 +64,7 @@ class Run(NamedTuple):
 
 
 class Failures:
-    """What calls raised and returned that did not go well, by type, with the first message. Any
-    thread.
-    """
+    """What failed calls raised and returned, by type, with the first message. Any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -82,7 +78,7 @@ class Failures:
         self._count(kind, text)
 
     def add_response(self, response: Any, code: int) -> None:
-        """One whose status says that the call did not go well."""
+        """A response by which the call was not ok."""
         text = f"{type(response).__name__}: {SAID[code]}"
         self._count(text, text)
 
@@ -109,10 +105,10 @@ class Job(Generic[T]):
 
 
 class Jobs(Generic[T]):
-    """What has been fetched, and what became of it. All of it may be used from any thread.
+    """The items that were fetched, and their results. All methods may be called from any thread.
 
-    Without `keep`, neither results nor failures are kept, for runs without an end. `flow` is that
-    of the throttle, which is set when it is there.
+    Without `keep`, neither results nor failures are kept, for runs without an end. `flow` is set
+    when the throttle has been made.
     """
 
     flow: Flow
@@ -123,7 +119,7 @@ class Jobs(Generic[T]):
         self.failures = Failures()
         self.policy, self._keep = policy, keep
         self.clock = (
-            clock  #: the caller's own, which stands still while nobody waits on it; None: real time
+            clock  #: the caller's own, which stops while nobody waits on it; None: real time
         )
         self._lock = threading.Lock()
         self._open: dict[int, Job[T]] = {}  # fetched, and neither done nor given up
@@ -190,18 +186,17 @@ class Jobs(Generic[T]):
             return None
 
     def left(self) -> tuple[float, int]:
-        """When the next retry comes, s (inf: none waits), and how many calls may still ask for
-        one.
+        """When the next retry is due, s (inf: there is none), and how many open calls may still
+        need one.
         """
         with self._lock:
             when = self._retries[0][0] if self._retries else math.inf
             return when, len(self._open) - len(self._retries)
 
     def source(self, items: Iterator[T]) -> Iterator[Job[T]]:
-        """Jobs for a throttle: retries whose time has come, then items, then what is still to be
-        retried.
+        """Jobs for a throttle: retries that are due, then items, then the remaining retries.
 
-        While the iterable has the thread, a retry waits.
+        While the iterable runs, a retry waits.
         """
         if self.policy is None:
             for item in items:
@@ -228,7 +223,7 @@ class Jobs(Generic[T]):
             self.flow.retrying += self.flow.timing.now() - since
 
     def _wait(self, when: float, calls: int) -> None:
-        """Until a retry comes, a call ends, or there may be something to look at."""
+        """Wait until a retry is due, a call ends, or `LOOK` has passed."""
         if self.clock is not None and not calls:
             self.clock.wait(when, SPIN)
             return

@@ -1,20 +1,20 @@
-"""A live run written down as it goes: one JSON object a line, readable up to the last second of a
-killed run.
+"""The recording of a live run, written during the run: one JSON object a line, readable up to the
+last second if the run is killed.
 
-The first line is the header; every other line is one event, in the order in which the law met
-them::
+The first line is the header. Every other line is one event, in the order of the law's
+observations::
 
     {"e": "start", "t": 0.002, "tps": 500.0, "calls": "pool(8)", "rate": 500.0}
     {"e": "release", "t": 0.004, "call": 2, "due": 0.004, "rate": 500.0, "in_flight": 1}
     {"e": "end", "t": 0.0052, "call": 2, "outcome": 0, "rate": 498.0}
     {"e": "refuse", "t": ..., "call": ..., "due": ..., "rate": ...}   the law refused the call
-    {"e": "look", "t": ..., "rate": ...}                      a window of the law may have ended
-    {"e": "tps", "t": ..., "tps": 700.0, "rate": ...}         the wanted rate was changed
+    {"e": "look", "t": ..., "rate": ...}                      the end of a window of the law
+    {"e": "tps", "t": ..., "tps": 700.0, "rate": ...}         the wanted rate has changed
     {"e": "stop", "t": ..., ...}                              the run is over: its report
 
 `t` is in seconds on the run's own clock; `outcome` indexes `tpssim.core.types.OUTCOMES`; `rate` and
 `tps` (null: infinite), `limit` (left out while infinite) and `reject` (left out while 0) are the
-valves after the event. Numbers read back to the same bits.
+actuators after the event. Numbers read back to the same bits.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from tpssim.live.report import Report
 
 FORMAT = 1
 _HEAD = b'{"e": "header", '  # how a recording begins
-#: What a playback needs of each event, and of which kind; valves may be left out, and the rate be
+#: What a playback needs of each event; `limit` and `reject` may be left out, and the rate may be
 #: null.
 FIELDS = {
     "header": ("controller", "parameters", "late", "seed", "began"),
@@ -53,7 +53,7 @@ FIELDS = {
     "tps": ("t", "tps", "rate"),
     "stop": ("t",),
 }
-#: What a number may be, beside finite: the least and the most.
+#: The least and the most that a finite number may be.
 BOUNDS = {
     "tps": (5e-324, math.inf),
     "rate": (0.0, math.inf),
@@ -69,9 +69,9 @@ BOUNDS = {
 }
 #: How calls are made.
 CALLS = re.compile(r"(blocking|permits|async)|(pool|async)\([1-9]\d{0,5}\)")
-#: Whose clock an event's time is of, where it is not that of the ends.
+#: Which sequence of times an event belongs to, if not to that of the ends.
 CLOCKS = {"release": "release", "refuse": "release", "look": "look"}
-SLACK = 10.0  # s that two threads may differ by: the process may be stopped in between
+SLACK = 10.0  # s by which times of two threads may differ: the process may be stopped between
 KINDS: dict[str, type] = {
     **dict.fromkeys(("controller", "late", "began", "calls"), str),
     **dict.fromkeys(("seed", "call", "outcome", "in_flight"), int),
@@ -83,7 +83,7 @@ PERIOD = 0.25  # s between two writes
 
 
 def machine() -> dict[str, Any]:
-    """What a number depends on, besides the program."""
+    """What the numbers of a run depend on, besides the program."""
     return {
         "tpssim": VERSION,
         "python": platform.python_version(),
@@ -154,17 +154,17 @@ def stop_line(now: float, report: Report) -> str:
 
 
 class Journal:
-    """A file that is written by a thread of its own, so that no disk ever stops the pacing.
+    """A file written by a thread of its own, so that a slow disk does not delay the pacing.
 
-    `add` takes whole lines. If the disk fails, `failure` tells, and what was written stays up to
-    its last whole line. A recording that is there already is kept under another name. Raises
-    `InputError` if the file cannot be made or would replace one that is no recording.
+    `add` takes whole lines. If the disk fails, the error is in `failure`, and the file ends with
+    its last whole line. An existing recording is kept under another name. Raises `InputError` if
+    the file cannot be made, or if it would replace a file that is not a recording.
     """
 
     def __init__(self, path: str | Path, header: Mapping[str, Any]) -> None:
         self.path = Path(path)
         self.failure: OSError | None = None
-        #: What is to be written; any thread may append whole lines.
+        #: Lines to be written; any thread may append whole lines.
         self.lines = [header_line(header)]
         self._done = threading.Event()
         self._size = 0
@@ -181,14 +181,14 @@ class Journal:
         self._thread.start()
         atexit.register(
             self.close
-        )  # of a run that nobody ended; the thread would not live to write it
+        )  # of a run that nobody ended; its thread would not live to write it
 
     def add(self, line: str) -> None:
         """One more line, its end included. Any thread."""
         self.lines.append(line)
 
     def close(self) -> None:
-        """Write what is left and end the thread."""
+        """Write the remaining lines and end the thread."""
         if not self._done.is_set():
             self._done.set()
             self._thread.join()
@@ -196,12 +196,10 @@ class Journal:
             atexit.unregister(self.close)
 
     def after_fork(self) -> None:
-        """In a forked child, which has neither the thread nor a right to the file: leave it
-        alone.
-        """
+        """In a forked child: the thread does not exist, and the file belongs to the parent."""
         self._done = (
             threading.Event()
-        )  # the lock of the old one may be in a thread's hands that is not here
+        )  # the lock of the old one may be held by a thread that does not exist
         self._done.set()
         atexit.unregister(self.close)
         os.close(self._file)
@@ -219,7 +217,7 @@ class Journal:
         del self.lines[:n]
         try:
             while data:
-                written = os.write(self._file, data)  # the interpreter lock is free meanwhile
+                written = os.write(self._file, data)  # without the interpreter lock
                 self._size += written
                 data = data[written:]
         except OSError as error:
@@ -227,7 +225,7 @@ class Journal:
             self._cut()
 
     def _cut(self) -> None:
-        """Leave no half line."""
+        """Remove a half-written line."""
         if not stat.S_ISREG(os.fstat(self._file).st_mode):
             return  # a device or a pipe has no end to cut
         with contextlib.suppress(OSError), open(self.path, "rb") as file:
@@ -256,7 +254,7 @@ def _opened(path: Path) -> int:
 
 
 def _make_way(path: Path) -> None:
-    """Give a recording that is there, of a run that was killed, say, another name; refuse another
+    """Give an existing recording (of a killed run, for example) another name; refuse any other
     file.
     """
     if not path.is_file() or not path.stat().st_size:
@@ -265,20 +263,20 @@ def _make_way(path: Path) -> None:
         head = file.read(len(_HEAD))
         if head != _HEAD:
             raise InputError(
-                f"{path} holds something else ({head!r}...); allowed: a new file, or a recording"
+                f"{path} contains something else ({head!r}...); allowed: a new file, or a recording"
             )
-        lock(file.fileno())  # of a run that goes on it is not ours to move
+        lock(file.fileno())  # a recording that is being written must not move
         number = 1
         while (kept := path.with_name(f"{path.stem}.{number}{path.suffix}")).exists():
             number += 1
         os.rename(path, kept)
-    print(f"tpssim: the recording that was {path} is {kept} now", file=sys.stderr)
+    print(f"tpssim: the recording that was {path} is now {kept}", file=sys.stderr)
 
 
 def events(path: str | Path) -> Iterator[dict[str, Any]]:
-    """The header and the events of a recording; a last line that was cut off is left out.
+    """The header and the events of a recording, without a last line that is cut off.
 
-    Raises `InputError` for a file that is no recording, and for a damaged line (naming it).
+    Raises `InputError` for a file that is not a recording, and for a damaged line, which it names.
     """
     try:
         file = open(path, encoding="utf-8", errors="replace")  # noqa: SIM115
@@ -309,11 +307,11 @@ def events(path: str | Path) -> Iterator[dict[str, Any]]:
 
 
 class _Order:
-    """What must hold from one line to the next."""
+    """The rules from one line to the next."""
 
     def __init__(self) -> None:
         self.last = ""  # the kind of the line before
-        self.latest: dict[str, float] = {}  # by whose clock: that of releases, of ends, of windows
+        self.latest: dict[str, float] = {}  # time of each sequence: releases, ends, windows
         self.released: dict[int, float] = {}
 
     def wrong(self, event: dict[str, Any]) -> str:
@@ -335,7 +333,7 @@ class _Order:
         return self._backwards(kind, event)
 
     def _backwards(self, kind: str, event: dict[str, Any]) -> str:
-        """Each of several threads writes its time down a moment after it has read the clock."""
+        """Whether times go back. Threads write a time a moment after they have read it."""
         t = event["t"]
         clock = CLOCKS.get(kind, "end")
         earliest = max(self.latest.get(clock, 0.0), max(self.latest.values(), default=0.0) - SLACK)
@@ -355,7 +353,7 @@ class _Order:
 
 
 def _fits(value: Any, wanted: type | None) -> bool:
-    """Whether it is of that kind; None: a number. True and False are none."""
+    """Whether a value has that type; None: a number. True and False are not numbers."""
     return isinstance(value, wanted or int | float) and not isinstance(value, bool)
 
 
@@ -369,7 +367,7 @@ def _wrong(event: dict[str, Any]) -> str:
     if kind not in FIELDS:
         return f"an event {kind!r}; allowed: {', '.join(FIELDS)}"
     given = {**event}
-    for name in ("rate", "tps"):  # null: none is wanted, or the valve is open
+    for name in ("rate", "tps"):  # null: no rate is wanted or commanded
         if event.get(name, 0.0) is None:
             given[name] = math.inf
     for name in (

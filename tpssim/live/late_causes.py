@@ -1,4 +1,4 @@
-"""Why releases come late by our own doing: looked at a second at a time."""
+"""Why the generator itself releases late: judged a second at a time."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ def queued() -> float:
 
 
 class Watch:
-    """Is it the generator that is late, and why? Judges a stretch of a second (of ten releases, if
-    that is longer) at a time, and by the pacing thread only, whose processor time no other thread
-    can read."""
+    """Is the generator late, and why? Judges stretches of a second (or of ten releases, if that
+    is longer). Only the pacing thread judges, for no other thread can read its processor time."""
 
     def __init__(self, tally: Tally, now: float, in_loop: bool) -> None:
         self._tally = tally
@@ -44,7 +43,7 @@ class Watch:
         """A stretch begins."""
         tally = self._tally
         self._since, self._planned = now, tally.planned
-        self.look_after = now + 1.0  #: there is nothing to look at before, s
+        self.look_after = now + 1.0  #: nothing is judged before, s
         self._released, self._behind = tally.released, tally.behind
         self._computed = math.fsum(tally.computed)
         self._process, self._thread, self._queued = (
@@ -54,8 +53,8 @@ class Watch:
         )
 
     def look(self, now: float) -> str:
-        """After a release: what to warn of, once. One in five has come late by our doing, for a
-        reason that the reader can remove."""
+        """What to warn of after a release, once: one in five was late because of the generator,
+        for a reason that the reader can remove."""
         seconds = now - self._since
         released, behind = self._tally.released - self._released, self._tally.behind - self._behind
         if seconds <= 1.0 or released < 10:
@@ -68,8 +67,8 @@ class Watch:
         return f"{behind} of {released} releases came late in the last {seconds:.1f} s, for {cause}"
 
     def judge(self, now: float) -> tuple[str, bool]:
-        """Why releases have come late in this stretch so far, and whether the reader can do
-        something about it. Does nothing in another thread."""
+        """Why releases were late in this stretch so far, and whether the reader can remove the
+        reason. Does nothing in another thread."""
         behind = self._tally.behind - self._behind
         if not behind or self._judging or threading.get_ident() != self._pacing:
             return "", False
@@ -89,7 +88,7 @@ class Watch:
         waited = (queued() - self._queued) / seconds
         if others > 0.15 and self._tally.computed:
             calls = (math.fsum(self._tally.computed) - self._computed) / seconds
-            # A call that goes on still is not among them.
+            # A call that is still open is not among them.
             who = (
                 "the calls themselves"
                 if calls > 0.5 * others
@@ -102,7 +101,7 @@ class Watch:
                 ),
                 True,
             )
-        if others > 0.15:  # on a busy machine they get no more
+        if others > 0.15:  # on a busy machine they get no more than that
             return (
                 (
                     f"other threads of this process compute ({format.share(others)} of a core)"
@@ -111,9 +110,7 @@ class Watch:
                 ),
                 True,
             )
-        if (
-            mine * wanted > 0.9 and not self._in_loop
-        ):  # it takes this many cores for what was commanded
+        if mine * wanted > 0.9 and not self._in_loop:  # the cores that the commanded rate needs
             return (
                 "the pacing thread is busy all the time: the rate is too high for one thread",
                 True,
@@ -126,4 +123,4 @@ class Watch:
             return f"a task computes or blocks the event loop too long without await{also}", True
         if waited > 0.1:
             return others_run, False
-        return "the system wakes this thread up late", False
+        return "the system wakes this thread late", False

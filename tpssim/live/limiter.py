@@ -27,26 +27,24 @@ R = TypeVar("R")
 
 
 class Limiter(Handle):
-    """At most so many calls a second (tps), from any number of places: threads and tasks, at once.
+    """At most `tps` calls a second, from any number of threads and tasks at once.
 
-    They wait in one line and get slots in the order in which they asked. A call begins with its
-    slot and is settled by the way in which it ends, which a `controller` learns from:
+    They wait in one queue and get slots in the order in which they asked. A call begins with its
+    slot. How it ends is its outcome, which a `controller` observes:
 
-    - `with limiter:` around a call, in a coroutine `async with limiter:`; what `as` gives is the
-      permit;
+    - `with limiter:` around a call, in a coroutine `async with limiter:`; `as` gives the permit;
     - `@limiter` on a function, a method or a coroutine function: each call of it waits for a slot;
     - `permit = limiter.acquire()`, in a coroutine `await limiter.aacquire()`, and then `with
       permit:`, or `permit.done()`, `fail()`, `drop()`. With `timeout` it raises `TimeoutError` if
-      no slot comes in so many seconds, which takes no slot and moves nobody else's; `timeout=0` is
-      a try.
+      no slot comes in so many seconds, and nobody else's slot moves; `timeout=0` only tries.
 
-    A signal handler may raise at any moment (Ctrl-C in a notebook): a call is then made or not, and
-    nobody's turn is lost. One that raises at the very beginning of the end of a `with` leaves the
-    call in flight until this thread enters the limiter again.
+    A signal handler may raise at any moment (Ctrl-C in a notebook). Then a call is either made or
+    not, and nobody loses a turn. If it raises at the first instruction of the end of a `with`, the
+    call stays in flight until this thread enters the limiter again.
 
-    `limiter.tps = 50` changes the rate while it runs. After `limiter.stop()` whoever waits or asks
-    gets `Aborted`. A copy in a forked child is not shared with the parent: both count for
-    themselves. Options as of `throttle`.
+    `limiter.tps = 50` changes the rate during the run. After `limiter.stop()` everybody who waits
+    or asks gets `Aborted`. A copy in a forked child is independent of the parent's. The options are
+    those of `throttle`.
 
     >>> limiter = Limiter(tps=500.0)
     >>> with limiter:
@@ -82,7 +80,7 @@ class Limiter(Handle):
         self.flow.classify = checked_classify(classify)
 
     def acquire(self, timeout: float | None = None) -> Permit:
-        """Leave to make one call, when its slot has come."""
+        """A permit for one call, when its slot has come."""
         flow = self.flow
         got = ask(flow, self._clocks.in_thread(), None, flow.timing.now(), checked_timeout(timeout))
         if got is None:
@@ -127,11 +125,11 @@ class Limiter(Handle):
             if permit is None:  # of a signal handler, before the call was found
                 self._owners.mine().forget()
             raise
-        stray = self._owners.only()  # of whoever entered
+        stray = self._owners.only()  # of the one that entered
         if stray is not None:
             stray.forget()
         raise InputError(
-            "a with of this limiter is left by another thread or task than entered it; "
+            "another thread or task leaves a with of this limiter than has entered it; "
             "allowed: acquire(), whose permit may go anywhere"
         )
 
@@ -162,7 +160,7 @@ class Limiter(Handle):
             )
         if inspect.isasyncgenfunction(call) or inspect.isgeneratorfunction(call):
             raise InputError(
-                f"{_name(call)} is a generator, whose call is over before its work begins; allowed:"
+                f"{_name(call)} is a generator: its call is over before its work begins; allowed:"
                 " a function or a coroutine function; inside a generator, with limiter"
             )
         if _is_coroutine_function(call):
@@ -204,4 +202,4 @@ def _name(call: Any) -> str:
 
 
 def _stopped() -> Aborted:
-    return Aborted("this limiter was stopped and lets nobody through any more; allowed: a new one")
+    return Aborted("this limiter was stopped and releases no more calls; allowed: a new one")

@@ -1,9 +1,9 @@
-"""Somebody who looks on: a process of its own that draws, so that no drawing ever stops the pacing.
+"""The live monitor: a process of its own that draws, so that drawing never delays the pacing.
 
-Whatever else is written to the terminal meanwhile would move the drawing: warnings go through it.
+Other output to the terminal would disturb the drawing, so warnings go through the monitor.
 
-A thread copies the counts a few times a second (20 us of the interpreter lock) and writes them into
-a pipe without waiting; a frame that finds it full is left out. The process reckons quantiles and
+A thread copies the counts a few times a second (20 us of the interpreter lock) and writes them to a
+pipe without waiting; if the pipe is full, the frame is left out. The process computes quantiles and
 draws.
 """
 
@@ -23,7 +23,7 @@ from typing import Any
 from tpssim.live.handle import Handle
 
 
-class Onlooker:
+class LiveMonitor:
     """Shows a run on stderr while it lasts: `tpssim.live.panel` in another process. A context."""
 
     def __init__(self, handle: Handle, total: int | None, seconds: float | None) -> None:
@@ -39,12 +39,12 @@ class Onlooker:
         self._pipe = self._child.stdin.fileno()
         os.set_blocking(self._pipe, False)
         self._left = b""  # of a frame that did not fit
-        self._said: deque[str] = deque()  # to be shown above the drawing
-        self._sent: list[str] = []  # in the frame that is on its way
+        self._said: deque[str] = deque()  # shown above the drawing next
+        self._sent: list[str] = []  # in the current frame
         self._done = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="tpssim onlooker", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="tpssim monitor", daemon=True)
 
-    def __enter__(self) -> Onlooker:
+    def __enter__(self) -> LiveMonitor:
         self._before = warnings.showwarning
         if os.isatty(2):
             warnings.showwarning = self._warned  # type: ignore[assignment]
@@ -58,7 +58,7 @@ class Onlooker:
             return
         with contextlib.suppress(
             OSError
-        ):  # nobody may be reading; a handler may wait for no buffer
+        ):  # nobody may be reading; a handler must not wait for a buffer
             os.write(2, f"{text}\n".encode())
 
     def _warned(self, message: Any, category: Any, filename: str, lineno: int, *_: Any) -> None:
@@ -77,7 +77,7 @@ class Onlooker:
         except subprocess.TimeoutExpired:
             self._child.kill()
             self._child.wait()
-        for text in (*self._sent, *self._said):  # nobody has shown them
+        for text in (*self._sent, *self._said):  # not shown yet
             self.say(text)
 
     def _work(self) -> None:
@@ -86,7 +86,7 @@ class Onlooker:
                 return
         end, last = time.monotonic() + 1.0, False
         while not last and time.monotonic() < end:
-            last = not self._left  # what is sent now is how it ended
+            last = not self._left  # this frame shows the end
             if not self._send():
                 return
             if self._left:
@@ -94,7 +94,7 @@ class Onlooker:
                 time.sleep(0.01)
 
     def _send(self) -> bool:
-        """One frame; whether anybody looks on still."""
+        """Send one frame; whether the process still reads."""
         if not self._left:
             numbers, lateness, latency = self._handle.flow.glimpse()
             numbers["why"] = self._handle.why()
@@ -107,7 +107,7 @@ class Onlooker:
                 self._left = self._left[os.write(self._pipe, self._left) :]
             self._sent = []
         except BlockingIOError:
-            pass  # the rest goes first the next time
+            pass  # the rest is sent next time
         except OSError:
             return False
         return True

@@ -1,7 +1,7 @@
-"""What came of a call, by the exception that it raised or the response that it returned.
+"""The outcome of a call, from the exception that it raised or the response that it returned.
 
-No client is imported: a refusal is known by its status, a timeout by the names of an exception's
-classes. Standard library only.
+No client is imported: a refusal is recognised by its status, a timeout by the names of an
+exception's classes. Standard library only.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from typing import Any, NamedTuple
 from tpssim.core.errors import InputError
 from tpssim.core.types import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED, record
 
-#: HTTP answers by which a service turns a call away: too many requests, unavailable, overloaded.
+#: HTTP statuses of a refusal: too many requests, unavailable, overloaded.
 REFUSALS = (429, 503, 529)
 #: The words of `classify`.
 WORDS = {"ok": OK, "failed": FAILED, "timed out": TIMED_OUT, "refused": REJECTED}
 #: The worst first: what a group of exceptions stands for.
 _WORST = (REJECTED, TIMED_OUT, FAILED, UNFINISHED)
 
-#: Exceptions of these names are timeouts, whatever library they come from: of requests, urllib3,
-#: httpx, botocore, subprocess, and of clients that are made as openai's is. The built-in one needs
-#: no name.
+#: Exceptions with these names are timeouts, whichever library they come from: requests, urllib3,
+#: httpx, botocore, subprocess, and clients generated as openai's is. The built-in one needs no
+#: name.
 TIMEOUTS = {
     "APITimeoutError",
     "ConnectTimeout",
@@ -38,7 +38,7 @@ TIMEOUTS = {
     "TimeoutException",
     "TimeoutExpired",
 }
-#: urllib3 derives a connection that was refused from one that took too long.
+#: In urllib3 a refused connection is a subclass of one that took too long.
 NO_TIMEOUTS = {"NewConnectionError"}
 #: Status names of gRPC.
 GRPC = {"RESOURCE_EXHAUSTED": REJECTED, "UNAVAILABLE": REJECTED, "DEADLINE_EXCEEDED": TIMED_OUT}
@@ -68,25 +68,27 @@ AWS = {
 #: How deep an exception may be wrapped in others.
 DEEP = 8
 
-#: A user's function: one of WORDS of an exception or response, or None for the rule of this module.
+#: A user's function: maps an exception or response to one of WORDS, or to None for the rule of this
+#: module.
 Classify = Callable[[Any], str | None]
 
 
 @record
 class Outcome(NamedTuple):
-    """What came of a call."""
+    """The outcome of a call."""
 
     code: int  #: OK, FAILED, TIMED_OUT, REJECTED or UNFINISHED, of `tpssim.core.types`
-    retry_after: float | None = None  #: when the service wants to see the caller again, s from now
+    retry_after: float | None = None  #: when the service asks the caller to come back, s from now
 
 
 WELL = Outcome(OK)
-#: Results of these types are no responses, and most results are of one of them.
+#: Results of these types are not responses; most results are of one of them.
 PLAIN = frozenset((type(None), bool, bytes, float, int, list, str, tuple))
 
 
 class Rejected(Exception):
-    """Raise it in a call: the service refused it (429, 503), a sign of overload; a drop to the law.
+    """Raise it in a call that the service refused (429, 503): a sign of overload, and a drop in the
+    law's observation.
 
     Needed only where the client's own exception does not say so. `retry_after` is in seconds;
     retries of `run` and `arun` wait at least that long.
@@ -125,13 +127,13 @@ def checked_classify(classify: Classify | None) -> Classify | None:
 
 
 def outcome_of(answer: Any, classify: Classify | None = None) -> Outcome:
-    """What an exception or a returned value says of its call.
+    """The outcome of a call that raised this exception or returned this value.
 
-    Of exceptions, `REFUSALS` and the like are refusals, timeouts are timeouts, the rest failures;
-    what is no `Exception`, and a cancelled future, is no news of the service. Of returned values,
-    only responses say anything: objects with headers and a whole number from 100 to 599 as
-    `status_code` or `status`, and the dicts of botocore; below 400 they are ok. `classify` is asked
-    first.
+    An exception is a refusal if its status is one of `REFUSALS` or similar, or a timeout, or else a
+    failure. A cancelled future, and what is not an `Exception`, is no observation of the service.
+    Among returned values only responses count: objects with headers and a whole number from 100 to
+    599 as `status_code` or `status`, and the dicts of botocore. Below 400 they are ok. `classify`
+    is asked first.
 
     >>> outcome_of(TimeoutError()), outcome_of({"status": 429})
     (Outcome(code=2, retry_after=None), Outcome(code=0, retry_after=None))
@@ -254,7 +256,7 @@ def _aws(answer: Mapping[Any, Any]) -> tuple[str, int | None]:
 
 
 def _get(thing: Any, name: str) -> Any:
-    """An attribute, or None; a property that raises has nothing to say."""
+    """An attribute, or None; also None if it is a property that raises."""
     try:
         return getattr(thing, name, None)
     except Exception:
@@ -262,8 +264,8 @@ def _get(thing: Any, name: str) -> Any:
 
 
 def retry_after(answer: Any, depth: int = 0) -> float | None:
-    """When an exception or a response says to come back, in s from now: `Rejected`, or a
-    Retry-After header.
+    """When to come back, in s from now, by an exception or a response: `Rejected`, or a Retry-After
+    header.
 
     >>> retry_after(Rejected("429", retry_after=3.0))
     3.0
@@ -288,8 +290,7 @@ def retry_after(answer: Any, depth: int = 0) -> float | None:
 
 
 def asked_wait(headers: Any) -> float | None:
-    """What the header Retry-After of an answer says, in s from now; None without one that can be
-    read.
+    """The header Retry-After of an answer, in s from now; None if there is none that can be read.
 
     >>> asked_wait({"retry-after": "2"}), asked_wait({})
     (2.0, None)
@@ -310,9 +311,7 @@ def _header(headers: Any, name: str) -> str:
 
 
 def _seconds(text: str, sent: str) -> float | None:
-    """Seconds, or a date as HTTP has it: from the answer's own date where it has one, for clocks
-    differ.
-    """
+    """Seconds, or an HTTP date, relative to the answer's own date if it has one."""
     try:
         seconds = float(text)
     except ValueError:

@@ -1,7 +1,7 @@
-"""The live view, in a process of its own (`python -m tpssim.live.panel`): frames in, lines or a
-panel out.
+"""The live monitor's process (`python -m tpssim.live.panel`): it reads frames and writes lines or a
+panel.
 
-Off a terminal a line a second; on one a panel that is redrawn, by rich where it is installed.
+On a terminal it redraws a panel, if rich is installed; else it writes a line a second.
 """
 
 from __future__ import annotations
@@ -24,14 +24,12 @@ BARS = " ▁▂▃▄▅▆▇█"
 SPAN = 60  # points of the sparkline
 ROOM = 5  # columns at the right of the panel
 WIDEST = 120  # characters of a line
-INTERVALS = 4.0  # of the wanted rate, over which the achieved one is averaged at least
+INTERVALS = 4.0  # of the wanted rate; the achieved rate is averaged over at least so many
 
 
 @record
 class Frame(NamedTuple):
-    """What has become of a run since the frame before: counts as they are, times of the stretch
-    between.
-    """
+    """A run's counts so far, and its latencies and lateness since the last frame."""
 
     numbers: dict[str, Any]
     achieved: float  #: releases, 1/s, over at least `INTERVALS`
@@ -40,8 +38,8 @@ class Frame(NamedTuple):
 
 
 def frames(file: BinaryIO) -> Iterator[Frame]:
-    """The frames of an `Onlooker`; ends where the last whole one does."""
-    seen = deque([(0.0, 0)])  # (when, calls released until then), as far back as is averaged over
+    """The frames of a `LiveMonitor`; ends after the last whole one."""
+    seen = deque([(0.0, 0)])  # (when, calls released until then), as far back as the average goes
     last = 0.0
     old = [array("I", bytes(4 * BINS)) for _ in range(2)]
     while line := file.readline():
@@ -59,10 +57,10 @@ def frames(file: BinaryIO) -> Iterator[Frame]:
 
 
 def _achieved(seen: deque[tuple[float, int]], t: float, released: int, wanted: float) -> float:
-    """Releases a second until `t`; forgets what is not averaged over any more.
+    """Releases a second until `t`; drops what is too old for the average.
 
-    The last call stands for the interval that it begins, also where that is not over: one call at
-    the start of a run is no call a second.
+    The last call counts with the whole interval that it begins, even if that is not over: one call
+    at the start of a run is not one call a second.
     """
     interval = 1.0 / wanted if wanted > 0.0 else 0.0
     while len(seen) > 1 and seen[1][0] <= t - INTERVALS * interval:
@@ -87,7 +85,7 @@ def pair(histogram: Histogram, between: str = "/") -> str:
 
 
 def line(frame: Frame) -> str:
-    """A second of a run in a line; what the report says too, or has no room, is left out."""
+    """A second of a run in a line; what does not fit is left out."""
     n = frame.numbers
     text = f"{n['t']:5.0f} s {frame.achieved:8.1f}/s{_asked(n)}"
     for more in (*_counts(n, WIDEST - len(text)), f"  latency {pair(frame.latency)}"):
@@ -99,7 +97,7 @@ def line(frame: Frame) -> str:
 
 
 def _asked(n: dict[str, Any]) -> str:
-    """Beside the rate: what is commanded and wanted, where anything is.
+    """The commanded and the wanted rate, if there are any.
 
     >>> _asked({"rate": 80.0, "tps": 100.0}), _asked({"rate": math.inf, "tps": math.inf})
     (' of 80 commanded, 100 wanted', ', no rate is wanted')
@@ -141,12 +139,11 @@ def show_panel(source: Iterator[Frame], about: dict[str, Any]) -> None:
     with Live(console=console, auto_refresh=False) as live:
         for frame in source:
             for said in frame.numbers["said"]:
-                # Above the panel, which is drawn again by this call, with its options: as a text,
-                # for with `markup=False` the panel would show its own marks.
+                # Above the panel, which this call draws again with the same options. As a `Text`,
+                # because with `markup=False` the panel would show its own marks.
                 console.print(Text(said))
             history.append(frame.achieved)
-            # A terminal shows ^C where the cursor is: on the last line, which has to have room for
-            # it.
+            # A terminal shows ^C at the cursor, so the last line needs space for it.
             panel = Constrain(drawn(frame, history, about), console.width - ROOM)
             live.update(panel, refresh=True)
 
@@ -179,7 +176,7 @@ def drawn(frame: Frame, history: deque[float], about: dict[str, Any]) -> Any:
 
 
 def _kinds(n: dict[str, Any]) -> list[tuple[str, int]]:
-    """What went wrong with calls that are over, and how many."""
+    """What went wrong with ended calls, and how often."""
     failed = n["errors"] - n["timed_out"] - n["refused_by_service"]
     refused = "refused by the service", n["refused_by_service"]
     kinds = [("failed", failed), ("timed out", n["timed_out"]), refused]
@@ -187,7 +184,7 @@ def _kinds(n: dict[str, Any]) -> list[tuple[str, int]]:
 
 
 def _counts(n: dict[str, Any], room: int) -> list[str]:
-    """What came of the calls, in short: of how many in all, if there is room."""
+    """The outcomes of the calls, in short; with the total, if there is room."""
     bad = [f" + {count:,} {what.removesuffix(' by the service')}" for what, count in _kinds(n)]
     bad += [f" + {n['forgotten']:,} forgotten"] if n["forgotten"] else []
     parts = [f"{n['ok']:,} ok", *bad, f" + {n['in_flight']:,} in flight"]
@@ -196,7 +193,7 @@ def _counts(n: dict[str, Any], room: int) -> list[str]:
 
 
 def _outcomes(n: dict[str, Any], bad: str) -> str:
-    """Every call that was released, by what came of it; what came of none is left out."""
+    """The outcomes of all released calls; outcomes that no call had are left out."""
     parts = [
         f"{n['ok']:,} ok",
         *(f"{bad.format(f'{count:,}')} {what}" for what, count in _kinds(n)),
@@ -208,7 +205,7 @@ def _outcomes(n: dict[str, Any], bad: str) -> str:
 
 
 def _progress(numbers: dict[str, Any], about: dict[str, Any]) -> str:
-    """How far it is, and how long it takes still at the commanded rate."""
+    """The progress, and the time left at the commanded rate."""
     text, left = f"{numbers['t']:.0f} s", math.nan
     if about["total"] is not None:
         text += f", {numbers['released']:,} of {about['total']:,} calls"
@@ -220,12 +217,12 @@ def _progress(numbers: dict[str, Any], about: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """Draw until the run ends; Ctrl-C is for the run, not for us."""
+    """Draw until the run ends; Ctrl-C is for the run, not for this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     about = json.loads(sys.argv[1])
     source = frames(sys.stdin.buffer)
-    with sound():  # the run goes on whatever becomes of its view
+    with sound():  # the run goes on even if its view fails
         if sys.stdout.isatty():
             try:
                 show_panel(source, about)

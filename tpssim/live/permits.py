@@ -26,13 +26,12 @@ class Run(Protocol):
 
 
 class Permit:
-    """Leave to make one call. As a context it settles the call: latency from the release, and the
-    outcome.
+    """A permit for one call. As a context it settles the call, with its latency and its outcome.
 
-    An exception in the body is a refusal (a status of 429 or 503), a timeout or a failure, by the
-    rule of `tpssim.live.outcomes` and whatever client raised it, and goes on to the caller. A
-    response that raises nothing is handed to `see`. Without a `with` call `see`, `done`, `fail`,
-    `refused` or `drop`; the first settles the call, later ones do nothing. Any thread may settle
+    By the rule of `tpssim.live.outcomes`, an exception in the body is a refusal (a status of 429 or
+    503), a timeout or a failure, whichever client raised it. The exception then reaches the caller.
+    Pass a response that raises nothing to `see`. Without a `with`, call `see`, `done`, `fail`,
+    `refused` or `drop`: the first settles the call, later ones do nothing. Any thread may settle
     it.
 
     >>> import tpssim
@@ -69,37 +68,37 @@ class Permit:
         self.in_flight = in_flight  #: calls in flight then, this one included
         self.begun = (
             math.nan
-        )  #: when a worker took the call, s; nan if none did yet, or none has to
+        )  #: when a worker began the call, s; nan if none has yet, or there are no workers
         self.open = False  #: whether the call has begun, and nobody has settled it
-        self.outcome: Outcome | None = None  #: what came of the call, once that is known
+        self.outcome: Outcome | None = None  #: the outcome of the call, once it is known
 
     def begin(self) -> None:
-        """A worker has taken the call: what it waited since its release is told in the report.
+        """A worker has begun the call; the report shows how long the call waited since its release.
 
-        `run` and `arun` say so for their workers; a pool of your own may.
+        `run` and `arun` do this for their workers; a pool of your own may do it.
         """
         self._run.began(self)
 
     def done(self) -> None:
-        """The call went well."""
+        """The call succeeded."""
         if self.open:
             self.outcome = WELL
             self._run.outcome_reported = True
         self._run.settle(self, OK)
 
     def passed(self) -> float:
-        """The loop went on: the call is over, and taken for ok, though nobody said so. When."""
+        """The loop goes on: the call is over, and counts as ok unreported. Returns when, s."""
         if self.open:
             self.outcome = WELL
         return self._run.settle(self, OK)
 
     def fail(self) -> None:
-        """The call failed; its latency is no news of the service's speed."""
+        """The call failed; its latency is no observation of the service's speed."""
         self._settle(BAD)
 
     def refused(self, retry_after: float | None = None) -> None:
-        """The service refused the call (429, 503): a sign of overload. Seconds that it asks for, if
-        any.
+        """The service refused the call (429, 503): a sign of overload. `retry_after`: when to come
+        back, in seconds from now, if it said so.
         """
         self._settle(Outcome(REJECTED, checked_wait(retry_after)))
 
@@ -108,15 +107,15 @@ class Permit:
         self._settle(Outcome(TIMED_OUT if timed_out else REJECTED))
 
     def forget(self) -> None:
-        """The call was given up: no news of the service."""
+        """The call was given up, and is no observation of the service."""
         self._settle(UNKNOWN)
 
     def see(self, answer: T) -> T:
-        """The call is over, with this response or exception, which is given back; its status says
-        how.
+        """The call is over, with this response or exception, which is returned; its status is the
+        outcome.
 
-        A response below 400 is ok, 429 and 503 are refusals, the rest are failures. What is no
-        response (see `tpssim.live.outcomes.outcome_of`) is ok too.
+        A response below 400 is ok, 429 and 503 are refusals, the rest are failures. Any other
+        object (see `tpssim.live.outcomes.outcome_of`) is ok too.
         """
         self._judge(answer)
         return answer
@@ -142,7 +141,7 @@ class Permit:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: Any, trace: Any) -> None:
-        if not self.open:  # the body has said it
+        if not self.open:  # the body has settled it
             return
         try:
             if kind is None:
@@ -152,7 +151,7 @@ class Permit:
                 self._judge(error)
         except (
             BaseException
-        ):  # of a signal handler: nobody settles it later, and that may be kept for long
+        ):  # of a signal handler: nobody settles it later, and the exception may be kept for long
             if self.open:
                 self.forget()
             raise
@@ -165,11 +164,11 @@ class Permit:
 
 
 class OpenPermit(Permit):
-    """A permit that nobody has settled yet, which is forgotten when it is garbage.
+    """A permit that nobody has settled yet; when it becomes garbage, its call is forgotten.
 
-    When it is settled it becomes a plain `Permit`, which has no finaliser: what a signal handler
-    raises while a finaliser runs is lost to the program. (At the first instruction of this one it
-    still is, and then the call stays in flight: there is nothing in Python that would see to it.)
+    When it is settled it becomes a plain `Permit`, which has no finaliser, because an exception
+    that a signal handler raises during a finaliser is lost. (At the first instruction of this one
+    it is still lost, and then the call stays in flight; Python offers no way to prevent that.)
     """
 
     __slots__ = ()
@@ -177,7 +176,7 @@ class OpenPermit(Permit):
     def __del__(self) -> None:
         try:
             lost = self.open
-        except AttributeError:  # an exception came while it was made
+        except AttributeError:  # an exception came while the permit was made
             return
         if lost:
             self._run.abandon(self)

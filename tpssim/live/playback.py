@@ -1,6 +1,4 @@
-"""A recording fed to its law again: the same observations, and so the same decisions, to the
-bit.
-"""
+"""A recording fed to its law again: equal observations give equal decisions, bit for bit."""
 
 from __future__ import annotations
 
@@ -33,7 +31,7 @@ class Call(NamedTuple):
     scheduled: float
     released: float
     completed: float
-    rate: float  #: of the valves, at the release
+    rate: float  #: as commanded at the release, as are `limit` and `in_flight`
     limit: float
     in_flight: float
     outcome: int  #: index into `tpssim.core.types.OUTCOMES`
@@ -41,34 +39,32 @@ class Call(NamedTuple):
 
 @record
 class Recording(NamedTuple):
-    """A run as it was written down."""
+    """A recorded run."""
 
     header: Mapping[str, Any]
-    events: list[dict[str, Any]]  #: all that the law met, in order, times on the run's own clock
+    events: list[
+        dict[str, Any]
+    ]  #: the law's observations, in order, with times of the run's own clock
     report: Mapping[str, Any]  #: numbers of its report; empty if the run was cut off
     start: Mapping[str, Any]  #: its first moment: `t`, `tps`, `calls`
 
 
 @record
 class Playback(NamedTuple):
-    """What a law did with a recorded run's news."""
+    """What a law decided from the observations of a recorded run."""
 
-    decisions: int  #: states that could be compared
-    difference: str  #: the first that differs from the recording; "" if none does
+    decisions: int  #: states that were compared
+    difference: str  #: the first difference from the recording; "" if there is none
     calls: list[Call]
     pacer: Pacer  #: as it is at the end
 
 
 def read_recording(path: str | Path) -> Recording:
-    """Raises `InputError` for what is no recording, and for one that ended before its first
-    call.
-    """
+    """A recording; raises `InputError` if it is none, or if it ended before its first call."""
     header, *rest = events(path)
     report = rest.pop() if rest and rest[-1]["e"] == "stop" else {}
     if not rest or rest[0]["e"] != "start":
-        raise InputError(
-            f"{path} has no call in it; allowed: the recording of a run that made calls"
-        )
+        raise InputError(f"{path} has no call; allowed: the recording of a run that made calls")
     return Recording(header, rest[1:], report, rest[0])
 
 
@@ -78,17 +74,16 @@ def recorded_law(recording: Recording) -> Controller[Any]:
     name = header["controller"]
     if name not in CONTROLLERS:
         raise InputError(
-            f"the recorded law {name!r} is not of the package; allowed: {', '.join(CONTROLLERS)}"
+            f"the recorded law {name!r} is not built in; allowed: {', '.join(CONTROLLERS)}"
         )
     return replaced(CONTROLLERS[name](), name, header["parameters"])
 
 
 def play(recording: Recording) -> Playback:
-    """Feed a recording's news to its law, begun anew, and compare every state of its valves.
+    """Feed the observations of a recording to its law, from the start, and compare each state.
 
-    The release rule, the windows and the draws are those of the live run: only the times of events
-    and the outcomes of calls are taken from the recording. Raises `InputError` for events that
-    cannot have been.
+    The release rule, the windows and the draws are those of the live run. Only the times of events
+    and the outcomes of calls come from the recording. Raises `InputError` for impossible events.
     """
     header, start = recording.header, float(recording.start["t"])
     try:
@@ -146,18 +141,19 @@ def play(recording: Recording) -> Playback:
                 raise ValueError("there is no such event in a run of this law")
             difference = difference or _differs(pacer, event, number)
         except (ValueError, ArithmeticError) as error:
-            what = f"line {number + 2} of the recording ({kind} at {t} s) cannot have been"
+            what = f"line {number + 2} of the recording ({kind} at {t} s) is impossible"
             raise InputError(f"{what}: {error}; allowed: a recording as it was written") from error
     return Playback(len(recording.events) + 1, difference, list(calls.values()), pacer)
 
 
 def _wanted(tps: float | None) -> float:
-    """The wanted rate as it was written down: null where none was wanted."""
+    """The wanted rate of an event; null if none was wanted."""
     return checked_rate(math.inf if tps is None else tps)
 
 
 def _differs(pacer: Pacer, event: Mapping[str, Any], number: int) -> str:
-    """How the valves differ from those recorded after an event; "" if they do not, to the bit."""
+    """How the actuators differ from those recorded after an event; "" if they are equal, bit for
+    bit."""
     rate = math.inf if event["rate"] is None else event["rate"]
     recorded = rate, event.get("limit", math.inf), event.get("reject", 0.0)
     state = pacer.state
@@ -165,5 +161,5 @@ def _differs(pacer: Pacer, event: Mapping[str, Any], number: int) -> str:
     if found == recorded:
         return ""
     return (
-        f"event {number} ({event['e']} at {event['t']:.6f} s): valves {found}, recorded {recorded}"
+        f"event {number} ({event['e']} at {event['t']:.6f} s): found {found}, recorded {recorded}"
     )

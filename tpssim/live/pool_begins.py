@@ -1,4 +1,4 @@
-"""When the calls of a pool may begin: what waited for a worker is not made up for at once."""
+"""When the calls of a pool may begin: those that waited for a worker do not all begin at once."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from tpssim.live.session import Flow
 
 
 class Begins:
-    """The late policy once more, at the begin of calls instead of their release. Any thread.
+    """The late policy again, for the begin of calls instead of their release. Any thread.
 
-    Released calls that have waited for a worker would all begin as soon as the service is fast
-    again, and it is their begin that the service sees. So begins have a schedule of their own,
-    `tps` a second: `due` says when a call whose worker is free at `now` may begin, by the same rule
-    as releases:
+    Released calls that waited for a worker would all begin as soon as the service is fast again,
+    and the service sees their begin. So begins have a schedule of their own, `tps` a second. `due`
+    gives the time when a call whose worker is free at `now` may begin, by the rule of releases:
 
         due = max(previous + 1 / tps, now),  then previous = anchor(due, now)
 
-    With `late="burst"` all that has waited begins at once, and where no rate is wanted every call
-    does.
+    With `late="burst"` all waiting calls begin at once; with `tps=inf` every call does.
 
     >>> from tpssim import throttle
     >>> begins = Begins(throttle((), 10.0).flow)

@@ -10,7 +10,7 @@ from tpssim.live.run_setting import Setting
 from tpssim.live.stats import CALLER, LIMIT, RETRIES, SOURCE
 from tpssim.output import format
 
-#: Fewer calls than these say nothing of a pace.
+#: With fewer calls than this there is no pace to judge.
 FEW = 10
 
 
@@ -54,16 +54,15 @@ def limit(report: Report, how: Setting) -> str:
         return f"below pace: {format.of(rate, commanded)} a second"
     if how.slower > 0.05:
         served = format.of(report.begun_rate / (1.0 + how.slower), rate)
-        return (
-            f"limited by the service: calls take longer and longer, for it serves {served} a second"
-        )
+        why = f"calls take longer and longer, because it serves {served} a second"
+        return f"limited by the service: {why}"
     if wanted == math.inf:
         return f"{format.rate(rate)}/s, where no rate was wanted"
     return _on_pace(report, how)
 
 
 def _behind(report: Report, how: Setting) -> bool:
-    """Whether releases came late by our own doing, more of them than chance makes."""
+    """Whether the generator made releases late, more of them than by chance."""
     enough = report.released >= FEW and how.behind >= FEW_LATE
     return enough and how.behind > 0.05 * report.released and how.behind >= how.overtaken
 
@@ -72,12 +71,13 @@ def _late(report: Report, how: Setting) -> str:
     late = f"{format.share(how.behind / report.released)} of the calls released late"
     return (
         f"{late}, by {format.seconds(report.late_p99)} at p99, for"
-        f" {how.cause or 'its clock wakes it up late'}"
+        f" {how.cause or 'its clock wakes it late'}"
     )
 
 
 def _usual(how: Setting) -> float:
-    """What `late="auto"` makes up for at once, s, and a little more where slots are far apart."""
+    """How late a release may be that `late="auto"` makes up for, s; a little more if slots are
+    far apart."""
     return max(2.0 / how.wanted, 0.1)
 
 
@@ -86,21 +86,21 @@ def _lagging(report: Report, how: Setting) -> bool:
 
 
 def _stalled(report: Report, how: Setting) -> bool:
-    """Whether a few stops cost the rate; what came late beside is what was caught up after them."""
+    """Whether a few stops cost the rate; other late releases are those made up for after them."""
     short = report.seconds * (1.0 - report.rate / report.commanded)
     few = report.late_max > 0.2 * report.lost and how.behind < 0.5 * report.released
     return few and report.lost > max(0.5 * short, 0.01 * report.seconds)
 
 
 def _kept_waiting(report: Report, how: Setting) -> bool:
-    """Whether what is short was lost while somebody waited for a slot."""
+    """Whether most of the missing calls were lost while somebody waited for a slot."""
     short = report.seconds * (1.0 - report.rate / report.commanded)
     return sum(how.lost) - how.lost[CALLER] > 0.5 * short
 
 
 def _on_pace(report: Report, how: Setting) -> str:
-    """Nothing held the rate back. On pace it is if the releases did not lag by more than
-    `late="auto"` makes up for, and were no more than wanted, and began as they were released."""
+    """Nothing limited the rate. It is on pace if releases lagged by no more than `late="auto"`
+    makes up for, were not more than wanted, and calls began as they were released."""
     above = report.rate > 1.05 * min(report.commanded, how.wanted)
     if above and report.most_in_1s > report.ceiling:
         return f"above the wanted rate: {format.of(report.rate, how.wanted)} a second"
@@ -130,9 +130,7 @@ def _on_pace(report: Report, how: Setting) -> str:
 
 
 def able_rate(report: Report, how: Setting) -> float:
-    """How many calls a second those who ask for slots have the time for; inf where that is no
-    limit.
-    """
+    """How many calls a second the callers have time for; inf if that is no limit."""
     n = report.most_in_flight
     if how.workers:
         taken = how.item
@@ -140,7 +138,7 @@ def able_rate(report: Report, how: Setting) -> float:
         taken = how.item + how.body
     elif (
         how.on_demand or how.body * report.rate > 0.5
-    ):  # for more than half of the time nobody asked
+    ):  # nobody asked for more than half of the time
         taken = max(how.call / max(n, 1.0), how.item)
     else:
         taken = how.item
@@ -148,22 +146,19 @@ def able_rate(report: Report, how: Setting) -> float:
 
 
 def starved(report: Report, how: Setting) -> bool:
-    """Whether most calls wait for a worker longer than an interval, and not only for the system."""
+    """Whether most calls wait for a worker for longer than an interval, and not because of the
+    system."""
     if not how.workers or not report.wait_p50 > max(1.0 / report.rate, 1e-3):
         return False
     return report.busy > 0.7 or report.begun_rate < 0.97 * report.rate
 
 
 def _workers(report: Report, how: Setting) -> str:
-    """Calls wait for workers, who are busy; how many would be enough for calls that take as
-    long.
-    """
+    """Calls wait for busy workers; how many workers would be enough."""
     n, share = how.workers, format.share(report.busy)
     wanted = min(how.wanted, report.commanded)
     needed = report.service_mean * wanted
-    enough = (
-        math.floor(needed) + 1 if needed < math.inf else n
-    )  # any number would do, or none is known
+    enough = math.floor(needed) + 1 if needed < math.inf else n  # any number is enough, or unknown
     if how.tasks:
         who, would = f"{_at_most(how, n)}, of which {share} was used", _at_most(how, enough)
     else:
@@ -172,11 +167,11 @@ def _workers(report: Report, how: Setting) -> str:
     wait = f"calls waited {format.seconds(report.wait_p50)} (median)"
     began = f"{format.rough(report.begun_rate)} of {format.rough(report.rate)} a second began"
     limited = f"limited by {who}; {began}, {wait}"
-    return f"{limited}; {would} would do" if n < enough else limited
+    return f"{limited}; {would} would be enough" if n < enough else limited
 
 
 def _serial(report: Report, how: Setting, able: float) -> str:
-    """The iterable, or calls of which each one holds up the next."""
+    """The iterable, or calls that each delay the next one."""
     at_most = f"at most {format.rough(able)} a second"
     if how.item > how.body:
         each = (
@@ -189,7 +184,7 @@ def _serial(report: Report, how: Setting, able: float) -> str:
         return f"one call at a time takes {took}: {at_most}{_advice(how, '; use ')}"
     who = "one call at a time takes" if n <= 1.0 else f"{n:.0f} calls at a time take"
     enough = (
-        f"; {math.floor(how.call * how.wanted) + 1} callers would do"
+        f"; {math.floor(how.call * how.wanted) + 1} callers would be enough"
         if how.wanted < math.inf
         else ""
     )
@@ -197,7 +192,7 @@ def _serial(report: Report, how: Setting, able: float) -> str:
 
 
 def _advice(how: Setting, start: str) -> str:
-    """So many workers as make the wanted rate possible; none where none was wanted."""
+    """How many workers the wanted rate needs; "" if none was wanted."""
     if how.wanted == math.inf:
         return ""
     enough = max(math.floor((how.body + how.item) * how.wanted) + 1, 2)
@@ -211,27 +206,27 @@ def _at_most(how: Setting, n: int) -> str:
 
 
 def largest_cause(how: Setting) -> int:
-    """To what most was lost."""
+    """The cause of most of the loss."""
     return max(range(len(how.lost)), key=how.lost.__getitem__)
 
 
 def loss(report: Report, how: Setting) -> str:
-    """What the late policy gave up, and to what most of it was lost."""
+    """What the late policy gave up, and the cause of most of it."""
     cause = largest_cause(how)
     if cause == CALLER:
         burst = "--late burst" if how.from_verb else "late='burst'"
-        return f"calls outlast their slot, {_slots(report)} given up{_advice(how, '; ')} or {burst}"
+        given_up = f"calls take longer than their slot, {_slots(report)} given up"
+        return f"{given_up}{_advice(how, '; ')} or {burst}"
     if cause == LIMIT:
-        why = f"the limit of {how.law} held them"
+        why = f"the limit of {how.law} delayed them"
     elif cause == SOURCE:
         why = "the source was empty"
     elif cause == RETRIES:
         why = "the calls waited for their retries, as the service or the policy asked"
     else:
-        why = "this process stood still"
-    return (
-        f"{format.seconds(report.lost)} of the schedule, {_slots(report)}, were not made up: {why}"
-    )
+        why = "this process was stopped"
+    gone = f"{format.seconds(report.lost)} of the schedule, {_slots(report)}"
+    return f"{gone}, were not made up for: {why}"
 
 
 def _slots(report: Report) -> str:

@@ -20,19 +20,19 @@ MOST_RETRIES = 1000
 
 @record
 class Attempt(NamedTuple):
-    """A call that has ended, for whoever decides whether there is another one."""
+    """A call that has ended, for the decision whether to try again."""
 
     item: Any
     number: int  #: 1 for the first call of the item
     began: float  #: when the first one began, s
     ended: float  #: when this one ended, s
-    idle: float  #: how long retries have been waited for, s
+    idle: float  #: total time spent waiting for retries, s
     outcome: Outcome
     result: Any
     error: BaseException | None
 
 
-#: How long to wait before the next call, s, or None: no other one.
+#: How long to wait before the next call, s; None: no other call.
 Policy = Callable[[Attempt], float | None]
 
 
@@ -65,7 +65,7 @@ def _refuse_asynchronous(part: Any, name: str) -> None:
 
 
 def _counted(retry: Retry) -> Policy:
-    """Whatever did not go well is tried again, so often and after such waits."""
+    """Calls that were not ok are tried again, with the number and the waits of `retry`."""
 
     def wait(attempt: Attempt) -> float | None:
         if attempt.outcome.code in (OK, UNFINISHED) or attempt.number > retry.attempts:

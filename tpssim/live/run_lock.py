@@ -1,4 +1,4 @@
-"""One lock for a run, which nobody can lock himself out of."""
+"""One lock for a run, on which no thread can block itself."""
 
 from __future__ import annotations
 
@@ -11,27 +11,26 @@ from tpssim.live.signal_handlers import by_handler
 
 
 class Guard:
-    """A lock, and what has to wait for it without waiting.
+    """A lock, and actions that need it but cannot wait for it.
 
-    The thread that holds the lock may be interrupted by code that wants it too: a signal handler,
-    the finaliser of an object, a law that asks for a report. What such code wants done is posted,
-    and done as soon as the lock is free; so a handler never waits for the very thread that it
-    interrupts.
+    The thread that holds the lock may be interrupted by code that needs it too: a signal handler,
+    the finaliser of an object, a law that asks for a report. The actions of such code are posted,
+    and run as soon as the lock is free. So a handler never waits for the thread that it interrupts.
 
-    Whoever has held `lock` calls `drain` afterwards if there is `mail`. The lock is taken by `with`
-    of itself and not of an object around it: a signal handler may raise at the first instruction of
-    a function, and a lock that is given back in an `__exit__` of ours would never be. What is
-    posted may be begun, cut short by such an exception, and begun again.
+    Whoever has held `lock` calls `drain` afterwards if there is `mail`. Use `with guard.lock`, not
+    a context manager around it: a signal handler may raise at the first instruction of our
+    `__exit__`, which would then never release the lock. A posted action may be interrupted by such
+    an exception, and is then run again.
     """
 
     def __init__(self) -> None:
         self.lock: Any = threading.RLock()
-        #: Whether the calling thread holds the lock, so that it is in the middle of something.
+        #: Whether the calling thread holds the lock.
         self.mine: Callable[[], bool] = self.lock._is_owned  # type: ignore[attr-defined]
         self.mail: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
 
     def do(self, action: Callable[..., Any], *args: Any) -> None:
-        """Do it under the lock: now, or when whoever is in the middle of something has left it."""
+        """Run an action under the lock: now, or when this thread releases the lock."""
         if self.mine():
             self.mail.append((action, args))
             return
@@ -43,12 +42,13 @@ class Guard:
                 self.drain()
 
     def post(self, action: Callable[..., Any], *args: Any) -> None:
-        """As `do`, but wait for nobody: if another thread holds the lock, that thread does it."""
+        """As `do`, but without waiting: if another thread holds the lock, that thread runs the
+        action."""
         self.mail.append((action, args))
         self.drain()
 
     def drain(self) -> None:
-        """Do what was posted, unless somebody holds the lock, who will."""
+        """Run what was posted, unless somebody holds the lock; then that thread will."""
         while self.mail and not self.mine():
             taken = False
             try:
@@ -58,9 +58,7 @@ class Guard:
                 while self.mail:
                     self._deliver()
             finally:
-                if (
-                    taken or self.mine()
-                ):  # a handler may have raised when it was taken and nobody knew yet
+                if taken or self.mine():  # a handler may have raised just after it was taken
                     self.lock.release()
 
     def _deliver(self) -> None:

@@ -40,21 +40,21 @@ def run(
     """Call `call(item)` at `tps` a second from a pool of threads: the schedule does not wait for
     the calls.
 
-    With all workers busy, released calls wait for one; their latency counts from the release, so a
-    pool that is too small shows. With `workers=0` there is no pool: one call at a time, on this
-    thread, as in a loop over `throttle`. Options as of `throttle`; `started` gets the throttle
-    before the first call.
+    If all workers are busy, released calls wait for one. Their latency counts from the release, so
+    a pool that is too small shows. With `workers=0` there is no pool: one call at a time, on this
+    thread, as in a loop over `throttle`. The options are those of `throttle`. `started` is called
+    with the throttle before the first call.
 
-    An exception in a call is a refusal (429, 503), a timeout or a failure, whatever client raised
-    it, and so is a response that the call returns (see `tpssim.live.outcomes`). `retries` tries
-    such calls again: a number of times, by a `tpssim.Retry`, or by the conditions of tenacity's
-    `Retrying(...)`. A retry is a call under the ceiling: it waits for a slot like any other, and at
-    least as long as the service asked.
+    An exception in a call is a refusal (429, 503), a timeout or a failure, whichever client raised
+    it. So is a response of this kind that the call returns (see `tpssim.live.outcomes`). `retries`
+    tries such calls again: a number of times, by a `tpssim.Retry`, or by the conditions of
+    tenacity's `Retrying(...)`. A retry waits for a slot like any other call, and at least as long
+    as the service asked.
 
-    `stop()` lets the calls in hand end; what waits for a worker or a retry is `pending`. So does an
-    interrupt or an exception that ends a program (`SystemExit`) in a call: it reaches the caller
-    when the pool has stopped, and carries what was done as its attribute `run`. With
-    `results=False` results and failed items are not kept, only counted: for runs without an end.
+    After `stop()` the open calls end; items that wait for a worker or a retry are `pending`. The
+    same holds for an interrupt, or an exception in a call that ends a program (`SystemExit`): it
+    reaches the caller when the pool has stopped, and its attribute `run` holds what was done. With
+    `results=False` results and failed items are only counted, for runs without an end.
 
     >>> run(abs, range(5), 1000.0, workers=2).report.ok
     5
@@ -95,17 +95,17 @@ def run(
 
 @contextmanager
 def carried(jobs: Jobs[Any], paced: Handle) -> Iterator[None]:
-    """An exception that ends the run carries what has been done."""
+    """An exception that ends the run gets what was done as its attribute `run`."""
     try:
         yield
     except BaseException as error:
-        with suppress(Exception):  # a class that takes no attributes goes without
+        with suppress(Exception):  # unless its class allows no attributes
             error.run = jobs.done(paced.report())  # type: ignore[attr-defined]
         raise
 
 
 def _turn(flow: Flow, begins: Begins) -> bool:
-    """Wait until a call may begin; False if none may any more."""
+    """Wait until a call may begin; False if the run has stopped."""
     now = flow.timing.now
     due = now() if flow.borrowed else begins.due(now())
     while not flow.stopped and (left := due - now()) > 0.0:
@@ -114,9 +114,9 @@ def _turn(flow: Flow, begins: Begins) -> bool:
 
 
 def _pooled(paced: Throttle[Job[T]], make: Callable[[Job[T], Permit], None], workers: int) -> None:
-    """Make the calls in threads; all of them have ended when this returns or raises."""
+    """Make the calls in threads; all have ended when this returns or raises."""
     given_out: queue.SimpleQueue[tuple[Job[T], Permit] | None] = queue.SimpleQueue()
-    ends: list[BaseException] = []  # what is no failure of a call
+    ends: list[BaseException] = []  # exceptions that are not failures of a call
     flow = paced.flow
     begins = Begins(flow)
     computed = flow.tally.computed

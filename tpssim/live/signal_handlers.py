@@ -1,4 +1,4 @@
-"""Whose exception is it? A signal handler may raise in the middle of anybody's code."""
+"""Whether an exception comes from a signal handler, which may raise in the middle of any code."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ from types import FrameType
 
 
 def by_handler(error: BaseException) -> bool:
-    """Whether a signal handler raised this, and not the code in whose midst it was called.
+    """Whether a signal handler raised this, and not the code that it interrupted.
 
     The interpreter calls a handler as `handler(number, frame)` with the frame that it interrupts,
-    which is the one that the handler returns to; nobody else calls a function like that. (A handler
-    written in C leaves no frame: Python's own raises `KeyboardInterrupt`, which nobody takes for an
-    error.)
+    to which the handler returns; nobody else calls a function like that. (A handler written in C
+    has no frame. Python's own raises `KeyboardInterrupt`, which is not an error anyway.)
     """
-    # Not the frame that has caught it: a look at its variables would make a cycle of it and the
-    # exception.
+    # Not the frame that has caught it: reading its variables would make a cycle with the exception.
     trace = error.__traceback__ and error.__traceback__.tb_next
     while trace is not None:
         if _is_handler(trace.tb_frame):

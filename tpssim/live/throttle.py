@@ -26,16 +26,16 @@ class Throttle(Handle, Generic[T]):
     """What `throttle` returns: an iterator over items at their times, and the handle of the run.
 
     Any number of threads may iterate it at once (`for`, `next`, `permits`): there is one schedule,
-    they get its slots in the order in which they asked, and each item comes once. A call that came
-    by plain iteration belongs to the thread that received it (to the task, if one runs there), and
-    is over when that one asks again, gets the end, closes the throttle or leaves its `with`; if the
-    thread ends first, the call is forgotten. `ThreadPoolExecutor.map(call, throttle(...))` asks
-    from one thread, so each call would be over at once: use `run`, or hand the permit to the
+    they get its slots in the order in which they asked, and each item comes once. A call from plain
+    iteration belongs to the thread that received it (or to the task that runs there). It is over
+    when that thread or task asks again, reaches the end, closes the throttle or leaves its `with`.
+    If the thread ends first, the call is forgotten. `ThreadPoolExecutor.map(call, throttle(...))`
+    asks from one thread, so each call would be over at once: use `run`, or pass the permit to the
     worker.
 
-    Nothing is lost by a wait that ends early, by an interrupt, an error or `stop`: the item that
-    was fetched is `pending` and comes next. As a context it closes itself, and an exception that
-    leaves the block counts as a failure of the open call.
+    If a wait ends early (an interrupt, an error, `stop`), nothing is lost: the item that was
+    fetched is `pending` and comes next. As a context it closes itself, and an exception that leaves
+    the block counts as a failure of the open call.
 
     >>> from concurrent.futures import ThreadPoolExecutor
     >>> paced = throttle(range(20), tps=2000.0)
@@ -84,7 +84,7 @@ class Throttle(Handle, Generic[T]):
         if got is None:
             self._timing.close()
             raise StopIteration
-        calls += (got[1],)  # no call any more, in which a signal handler might raise
+        calls += (got[1],)  # not a call, in which a signal handler might raise
         return got[0]  # type: ignore[no-any-return]
 
     def permits(self) -> Permits[T]:
@@ -135,7 +135,7 @@ class Throttle(Handle, Generic[T]):
             self.flow.stop()
             self._timing.close()
             self._owners.clear()
-            self.flow.finish()  # permits that are open still may be settled
+            self.flow.finish()  # permits that are still open may be settled
 
 
 class Permits(Generic[T]):
@@ -155,9 +155,7 @@ class Permits(Generic[T]):
         return self
 
     def __next__(self) -> tuple[T, Permit]:
-        throttle = (
-            self._throttle
-        )  # as `next`, in fewer steps: this is where a loop over permits comes by
+        throttle = self._throttle  # as `next`, in fewer steps, for loops
         flow = throttle.flow
         got = ask(flow, throttle._timing, throttle._source, flow.timing.now())
         if got is None:
@@ -168,7 +166,7 @@ class Permits(Generic[T]):
     def next(self, timeout: float | None = None) -> tuple[T, Permit]:
         """As `next(permits)`; raises `TimeoutError` if no slot comes in so many seconds.
 
-        That takes no slot and no item. The wait for an item of the iterable is not cut off.
+        It then takes no slot and no item. Waiting for an item of the iterable is not interrupted.
         """
         throttle = self._throttle
         return throttle._next(throttle.flow.timing.now(), checked_timeout(timeout))
@@ -189,31 +187,30 @@ def throttle(
 ) -> Throttle[T]:
     """Iterate over items at `tps` a second, exactly on schedule, or as a controller commands.
 
-    Slot k is due at `due_k = due_(k-1) + 1 / min(rate, tps)`, where `rate` is the law's; never "now
-    plus an interval", so nothing drifts. The time from one item to the request for the next is the
-    latency of the call that the law sees. One call at a time: a body that is slower than the
-    interval holds up the schedule (`run` has workers; or let several threads iterate the one object
-    that this returns, see `Throttle`).
+    Slot k is due at `due_k = due_(k-1) + 1 / min(rate, tps)`, where `rate` is the law's. It is
+    never "now plus an interval", so nothing drifts. The law observes as a call's latency the time
+    from its item to the request for the next. There is one call at a time: a body that takes longer
+    than the interval delays the schedule. (`run` has workers; or let several threads iterate the
+    object that this returns, see `Throttle`.)
 
-    - `total`: that many items, the iterable begun anew at its end; None: one pass. A slot that the
-      law refuses keeps its item for the next.
+    - `total`: so many items, repeating the iterable if it ends; None: one pass. If the law refuses
+    a slot, its item comes in the next.
     - `controller`: None (the fixed rate), a spec such as `"headroom"` or `"aimd:dec_rate=0.8"`, or
       a record (or a class of records) from `tpssim.CONTROLLERS` or of your own.
-    - `late`: what becomes of missed slots. `"auto"`: `tps` is a ceiling, and what a delay of more
-      than 0.1 s (or one interval) cost is not made up; `"burst"`: everything is made up at once;
-      `"capped(N)"`, `"delay"`, `"skip"`: N slots, none, none and the ticks stay.
-    - `spin`: `"auto"` (the last moments before a deadline are spent reading the clock: as long as
-      wake-ups are late on this machine, measured and tracked), seconds, or `"off"`.
+    - `late`: what happens to missed slots. `"auto"`: `tps` is a ceiling, and what a delay of more
+    than 0.1 s (or one interval) cost is not made up for. `"burst"`: all are made up for at once.
+    `"capped(N)"`: N are. `"delay"`: none are. `"skip"`: none are, and the ticks stay.
+    - `spin`: how long before a deadline to read the clock instead of sleeping: seconds, `"off"`, or
+    `"auto"` (as long as wake-ups are late on this machine, measured and tracked).
     - `clock`: one with `now()` and `wait(deadline, spin)`, such as `tpssim.VirtualClock`; None:
       real time.
     - `record`: a file that the run is written to as it goes (`python -m tpssim replay FILE`).
-    - `seed`: of the draws of laws that probe at random or refuse calls.
-    - `classify`: what became of a call, where the rule of `tpssim.live.outcomes` does not know: a
-      function of its exception or response that gives "ok", "failed", "timed out", "refused", or
-      None for the rule.
+    - `seed`: of the random draws of laws that probe or refuse calls.
+    - `classify`: a function that names the outcome of a call, given its exception or response:
+    "ok", "failed", "timed out", "refused", or None for the rule of `tpssim.live.outcomes`.
 
-    A plain loop takes a call for ok when its body ends without an exception. An answer that raises
-    nothing (429 from `requests.post`) is handed to `see`, or refusals go unseen:
+    In a plain loop a call counts as ok if its body raises nothing. Pass responses to `see`, so that
+    a refusal that raises nothing (429 from `requests.post`) is observed:
 
     >>> from types import SimpleNamespace as Response
     >>> handle = throttle([200, 429], 1000.0)
@@ -222,8 +219,8 @@ def throttle(
     >>> handle.report().ok, handle.report().drops
     (1, 1)
 
-    Raises `InputError` for bad arguments, `Aborted` in mid-run if the law answers nonsense or the
-    recording fails. Warns (`ThrottleWarning`) if the generator itself is what is late.
+    Raises `InputError` for bad arguments, and `Aborted` during the run if the law or the recording
+    fails. Warns (`ThrottleWarning`) if the generator itself is late.
 
     >>> from tpssim.core.clocks import VirtualClock
     >>> clock = VirtualClock()

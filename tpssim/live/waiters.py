@@ -1,8 +1,8 @@
-"""Who wants the next slot: a line, first come, first served.
+"""Who wants the next slot: a queue, first come, first served.
 
-The one at its head waits for the slot with a clock; the others wait for their turn, each in its own
-way (a thread by a lock, a task by a future). Whoever leaves the line, for whatever reason, gives
-its turn on.
+The head of the queue waits for the slot with a clock. The others wait for their turn, each in its
+own way (a thread with a lock, a task with a future). Whoever leaves the queue, for whatever reason,
+passes its turn on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tpssim.core.errors import InputError
 from tpssim.live.run_lock import Guard
 from tpssim.live.signal_handlers import by_handler
 
-#: Where threads and event loops wait in one line, they look so often whether a loop ahead still
+#: If threads and event loops wait in one queue, they check so often whether a loop ahead still
 #: runs, s.
 LOOK = 1.0
 
@@ -28,7 +28,7 @@ class Turn(Protocol):
     """One that waits for its turn."""
 
     who: Any  #: the thread, by `threading.get_ident`, or the event loop of a task
-    term: int  #: the term of the line in which it was given its turn; -1 before
+    term: int  #: the term of the queue in which it got its turn; -1 before
 
     def expect(self) -> None:
         """From now on somebody may call."""
@@ -38,7 +38,7 @@ class Turn(Protocol):
 
 
 class ThreadTurn:
-    """A thread in the line."""
+    """A thread in the queue."""
 
     __slots__ = ("_bell", "term", "who")
 
@@ -59,24 +59,23 @@ class ThreadTurn:
     def call(self) -> bool:
         if (
             self._bell.locked()
-        ):  # else it has been called already; who calls holds the lock of the line
+        ):  # else it has been called already; the caller holds the lock of the queue
             self._bell.release()
         return True
 
 
 class WaitQueue:
-    """The line of one run. Who holds the baton is its head.
+    """The queue of one run. Whoever holds the baton is its head.
 
-    A signal handler may raise wherever the interpreter looks for signals: where a function begins,
-    after a call, where a loop begins anew. So the baton is the one thing in a list, taken by `del
-    baton[0]` and given back by `baton += (None,)`, neither of which is a call, within a `try` whose
-    `finally` begins with giving it back; a lock whose `acquire` has just returned could be lost. It
-    is free for a moment while others wait; who comes then gets in line behind them. `leave` may be
-    called again where it was cut short.
+    A signal handler may raise wherever the interpreter checks for signals: at the beginning of a
+    function, after a call, and when a loop repeats. So the baton is the only element of a list. It
+    is taken by `del baton[0]` and given back by `baton += (None,)`. Neither is a call, and both are
+    within a `try` whose `finally` first gives it back. (A lock could be lost just after its
+    `acquire` has returned.) While others wait, the baton is free for a moment; a newcomer then
+    queues behind them. `leave` may be called again if it was interrupted.
 
-    A thread at the head leaves it in any case. A task does not if its event loop is stopped: then
-    its turn is taken from it, the line's term ends, and a task whose `term` is over gets in line
-    again.
+    A thread at the head always leaves it. A task does not if its event loop is stopped. Then its
+    turn is taken from it and the term of the queue ends; a task whose `term` is over queues again.
     """
 
     def __init__(self, guard: Guard) -> None:
@@ -88,19 +87,19 @@ class WaitQueue:
         self.at_head: Turn | None = None  #: the one at the head, if it has waited for its turn
         self.term = 0  #: how often a task has left the head, or has been taken from it
         self._place: Any = (
-            None  # where all waiters came from so far: 0 from threads, or one loop, by identity
+            None  # where all waiters came from so far: 0 for threads, or the identity of one loop
         )
-        self.look = math.inf  #: how often those who wait look whether the head is alive, s
+        self.look = math.inf  #: how often those who wait check whether the head is alive, s
         self._still: tuple[Any, float] | None = (
             None  # (loop of the head, since when it has not run)
         )
 
     def join(self, turn: Turn) -> None:
-        """Get in line. If nobody is in it, this is the head now: `at_head`."""
+        """Join the queue. If nobody is in it, this turn is the head now: `at_head`."""
         if self._guard.mine():
             raise InputError(
-                "a law, or a signal handler in the middle of a report, asks for a slot, for which"
-                " it would have to wait; allowed: when that is over"
+                "a law, or a signal handler during a report, asks for a slot, but cannot wait for"
+                " one; allowed: after that"
             )
         with self.lock:
             self.tidy()
@@ -113,7 +112,7 @@ class WaitQueue:
                     self._place = place
                 elif place != self._place and self.look == math.inf:
                     self.look = LOOK
-                    self.call_all()  # who waits already is to look from now on
+                    self.call_all()  # those who wait already are to check from now on
             turn.term = -1
             turn.expect()
             self.waiting.append(turn)
@@ -123,14 +122,14 @@ class WaitQueue:
             self._guard.drain()
 
     def _refuse_behind_itself(self, who: Any) -> None:
-        """Nobody may wait for a turn that comes only when he has waited."""
+        """Nobody may wait for a turn that can only come after this wait."""
         if not isinstance(who, int):
             return
         loop = running_loop()
         for ahead in (self.head, *(turn.who for turn in self.waiting)):
             if loop is not None and ahead is loop:
                 raise InputError(
-                    "a thread would wait behind tasks of the event loop that it holds up; "
+                    "a thread would wait behind tasks of the event loop that it blocks; "
                     "allowed: async with, or await aacquire()"
                 )
             if ahead == who:
@@ -140,11 +139,11 @@ class WaitQueue:
                 )
 
     def leave(self, turn: Turn | None, term: int = -1) -> None:
-        """One leaves that gave its baton back, or waits, or was given its turn; or a task that has
+        """Somebody leaves who has given the baton back, or waits, or has got a turn; or a task with
         that term.
 
-        The first one in line gets its turn, and whoever has it is called again: who gave it to him
-        may have been interrupted before the call.
+        The first one in the queue gets the turn. Whoever has it already is called again, because
+        whoever passed it on may have been interrupted before the call.
         """
         with self.lock:
             if term == self.term or (turn is not None and self.at_head is turn):
@@ -159,7 +158,7 @@ class WaitQueue:
             self._guard.drain()
 
     def _free(self) -> None:
-        """The baton is free: nothing here is a call, so it is all done or nothing."""
+        """Free the baton. There is no call in here, so all of it is done or nothing."""
         self.head = self.at_head = None
         self.term += 1
         self.baton += (None,)
@@ -170,28 +169,26 @@ class WaitQueue:
             place = self._first()
             turn = self.waiting[place]
             try:
-                del self.baton[0]  # no call from here ...
-            except IndexError:  # a thread that saw nobody wait has taken it
+                del self.baton[0]  # there is no call from here ...
+            except IndexError:  # a thread that saw an empty queue has taken it
                 return
             del self.waiting[place]
             self.head = turn.who
             self.at_head = turn
-            turn.term = self.term  # ... to here: it is the head, or waits still
+            turn.term = self.term  # ... to here: it is the head, or still waits
             if turn.call():
                 return
             self._free()
 
     def _first(self) -> int:
-        """The place of the first one that can go on at once; that of the first one if nobody
-        can.
-        """
+        """The place of the first one that can continue at once; 0 if nobody can."""
         for place, turn in enumerate(self.waiting):
             if isinstance(turn.who, int) or turn.who.is_running():
                 return place
         return 0
 
     def holds(self, turn: Turn) -> int:
-        """The term for which this task is the head; -1 if it is not, or not any more."""
+        """The term for which this task is the head; -1 if it is not, or no longer."""
         with self.lock:
             term = self.term if self.at_head is turn else -1
         if self._guard.mail:
@@ -199,9 +196,7 @@ class WaitQueue:
         return term
 
     def still(self, term: int) -> bool:
-        """Whether a task is the head still, after it has waited: from now on it is until it waits
-        again.
-        """
+        """Whether a task is still the head after a wait; if so, it is until it waits again."""
         with self.lock:
             is_head = term == self.term
         if self._guard.mail:
@@ -209,9 +204,7 @@ class WaitQueue:
         return is_head
 
     def tidy(self) -> None:
-        """Give on the turn of a head whose event loop is gone, or has not run for `LOOK`
-        seconds.
-        """
+        """Pass on the turn of a head whose event loop is gone, or has not run for `LOOK` s."""
         with self.lock:
             if self._rests(self.head):
                 self._still = None
@@ -236,18 +229,18 @@ class WaitQueue:
         )  # it may have run just now
 
     def _runs(self, loop: Any) -> None:
-        """This loop has run since it was seen not to."""
+        """This loop runs again."""
         if self._still is not None and self._still[0] is loop:
             self._still = None
 
     def call_all(self) -> None:
-        """Wake up everybody who waits: the run is over. Who calls this holds the lock."""
+        """Wake everybody who waits: the run is over. The caller holds the lock."""
         for turn in tuple(self.waiting):
             turn.call()
 
 
 def ring(loop: Any, call: Callable[..., Any], *args: Any) -> bool:
-    """Have an event loop do this, from any thread; False if it is gone."""
+    """Make an event loop call this, from any thread; False if the loop is gone."""
     try:
         loop.call_soon_threadsafe(call, *args)
     except RuntimeError as error:
@@ -258,7 +251,7 @@ def ring(loop: Any, call: Callable[..., Any], *args: Any) -> bool:
 
 
 def running_loop() -> Any:
-    """The event loop that runs in this thread, if one does; without importing asyncio."""
+    """The event loop that runs in this thread, if there is one; without importing asyncio."""
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return None

@@ -1,6 +1,6 @@
 """How precisely to wait: sleep until shortly before the deadline, then read the clock.
 
-This module knows when a thread wakes up; it does not know why anybody waits. Times in seconds.
+Times are in seconds.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FAR = 130e-6
 SHORTEST = 20e-6
 #: The threshold on a clock that is not ours, where it cannot be learned, s.
 SPIN = 0.0002
-#: A rehearsal takes about this, s; should it take longer, that is as late as one would be without.
+#: A rehearsal takes about this long, s; if it takes longer, the release is late by that.
 REHEARSAL = 12e-6
 _SET_SLACK, _GET_SLACK = 29, 30  # prctl(2)
 
@@ -82,7 +82,7 @@ class Threshold:
         self.seconds = min(tail, middle + FAR)
 
     def learn(self, late: float) -> None:
-        """A sleep ended that much late."""
+        """A sleep ended this much too late."""
         self._middle *= 1.02 if late > self._middle else 1.0 / 1.02
         tail = self._tail * (UP if late > self._tail else DOWN)
         self._tail = min(max(tail, LEAST), MOST)
@@ -101,9 +101,9 @@ class PreciseClock:
         seconds = spin_seconds(spin)
         self.after_fork()
         self.spun = 0.0  #: seconds spent reading the clock
-        #: What is done over and over until just before a deadline, if anything: code that has
-        #: rested for milliseconds takes 30 us where it should take 3, because the processor has to
-        #: fetch it anew. It tells whether to go on.
+        #: Called again and again until just before a deadline, while it returns True. Code that has
+        #: not run for milliseconds takes 30 us instead of 3, because the processor has to fetch it
+        #: again.
         self.rehearse: Callable[[], bool] | None = None
         self._fixed = seconds
         self._threshold = Threshold(
@@ -112,9 +112,7 @@ class PreciseClock:
         self._origin = time.perf_counter() if origin is None else origin  # of `perf_counter`, s
 
     def after_fork(self) -> None:
-        """A new bell: in a forked child the old one may be in the hands of a thread that is not
-        here.
-        """
+        """A new bell: in a forked child the old one may be held by a thread that does not exist."""
         self._bell = threading.Lock()
         self._bell.acquire()
 
@@ -127,7 +125,7 @@ class PreciseClock:
         return time.perf_counter() - self._origin
 
     def wake(self) -> None:
-        """End the wait in progress, or the next one, before its deadline. Any thread."""
+        """End the current wait, or the next one, before its deadline. Any thread."""
         try:
             self._bell.release()
         except RuntimeError as error:  # it has been rung already
@@ -161,7 +159,7 @@ class PreciseClock:
         return now
 
     def close(self) -> None:
-        """Nothing is rehearsed any more, and what was is free."""
+        """Rehearse no more, and release what was rehearsed."""
         self.rehearse = None
 
     def _pause(self, seconds: float) -> bool:
@@ -179,8 +177,8 @@ class PreciseClock:
 
 
 class BorrowedClock:
-    """A clock of the caller's, such as `tpssim.core.clocks.VirtualClock`, which nobody else can
-    ring.
+    """A clock of the caller's, such as `tpssim.core.clocks.VirtualClock`; no other thread can wake
+    it.
     """
 
     def __init__(self, clock: Clock, spin: float | str) -> None:
@@ -205,7 +203,7 @@ class BorrowedClock:
     def wait(self, deadline: float) -> float:
         if deadline == math.inf:
             raise Aborted(
-                "the law closed its valve for good, and on this clock nobody else can open it"
+                "the law releases nothing for good, and on this clock nothing else can happen"
             )
         return self.clock.wait(deadline, self.threshold)
 

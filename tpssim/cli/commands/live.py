@@ -23,7 +23,7 @@ from tpssim.live import callees
 from tpssim.live.arguments import checked_rate, checked_total, law_of
 from tpssim.live.async_runs import arun
 from tpssim.live.handle import Handle
-from tpssim.live.monitor import Onlooker
+from tpssim.live.monitor import LiveMonitor
 from tpssim.live.retries import policy_of
 from tpssim.live.runs import Run, run
 
@@ -163,10 +163,8 @@ def live(args: argparse.Namespace) -> int:
                 handle.flow.from_verb = True
                 stack.enter_context(ending.begin(handle))
                 if not args.quiet:
-                    onlooker = stack.enter_context(Onlooker(handle, total, args.seconds))
-                    ending.say = lambda text: onlooker.say(
-                        f"tpssim: {text}"
-                    )  # not across its panel
+                    monitor = stack.enter_context(LiveMonitor(handle, total, args.seconds))
+                    ending.say = lambda text: monitor.say(f"tpssim: {text}")  # not across its panel
 
             done = _drive(args, request, redirects, options, started)
         record = live_results.record_of(args, name, done, redirects, ending.name, conditions)

@@ -1,9 +1,10 @@
-"""What `tpssim live` drives: a callable, a shell command, a URL. The only door to the HTTP clients.
+"""What `tpssim live` calls: a callable, a shell command, a URL. The sole importer of the HTTP
+clients.
 
-urllib3 makes blocking calls and aiohttp asynchronous ones: each the mainstay of its kind, both with
-releases all year round, and several times cheaper a call than the clients that do both. Both send
-the same request, byte for byte but for the order of headers, and follow no redirect. `TimeoutError`
-and `Rejected` mean what they mean in a permit's body.
+urllib3 makes blocking calls and aiohttp asynchronous ones. Each is the standard client of its kind
+and well maintained, and a call costs a fraction of what it costs with clients that do both. Both
+send the same request, byte for byte but for the order of headers, and follow no redirect.
+`TimeoutError` and `Rejected` have the meaning that they have in a permit's body.
 """
 
 from tpssim.live.callees.blocking import url as url

@@ -17,7 +17,7 @@ from tpssim.core.types import record
 
 PORTS = {"http": 80, "https": 443}
 HIDDEN = "***"
-#: What a path and a query may hold as it is; everything else is sent percent-encoded.
+#: Characters that a path and a query may contain as they are; all others are percent-encoded.
 PATH = "/:@!$&'()*+,;=~"
 QUERY = PATH + "?"
 _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
@@ -51,7 +51,7 @@ class Address(NamedTuple):
 
     @property
     def shown(self) -> str:
-        """The URL as everybody may see it: scheme, host and path."""
+        """The part of the URL that is never secret: scheme, host and path."""
         return f"{self.scheme}://{self.place}{self.path.partition(';')[0]}"
 
     @property
@@ -66,7 +66,7 @@ class Address(NamedTuple):
 
 
 def address(url: str) -> Address:
-    """Read a URL; raises `InputError`, whose line says nothing that may be secret.
+    """Read a URL; raises `InputError`, whose message contains nothing that may be secret.
 
     >>> address("http://me:pw@host:80/a%2fb?token=X#top").sent
     'http://host/a%2Fb?token=X'
@@ -78,12 +78,12 @@ def address(url: str) -> Address:
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
         if "ort" in str(error):
-            raise _bad(url, "a port that is none", "1 to 65535") from None
-        raise _bad(url, "a host that is none", "a name, 127.0.0.1, [::1]") from None
+            raise _bad(url, "an invalid port", "1 to 65535") from None
+        raise _bad(url, "an invalid host", "a name, 127.0.0.1, [::1]") from None
     if parts.scheme not in PORTS or not url.partition(":")[2].startswith("//"):
         raise _bad(url, "", "http://... or https://...")
     if port == 0:
-        raise _bad(url, "a port that is none", "1 to 65535")
+        raise _bad(url, "an invalid port", "1 to 65535")
     user, at, _ = parts.netloc.rpartition("@")
     raw = b":".join(unquote_to_bytes(part) for part in (*user.split(":", 1), "")[:2])
     return Address(
@@ -103,30 +103,26 @@ def _host(url: str, host: str) -> str:
         try:
             return str(ipaddress.IPv6Address(host))
         except ValueError:
-            raise _bad(url, "a host that is none", "a name, 127.0.0.1, [::1]") from None
+            raise _bad(url, "an invalid host", "a name, 127.0.0.1, [::1]") from None
     try:
         name = host.encode("idna").decode()
     except UnicodeError:
         name = ""
     labels = name.removesuffix(".").split(".")
     if len(name) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        raise _bad(url, "a host that is none", "a name, 127.0.0.1, [::1]")
+        raise _bad(url, "an invalid host", "a name, 127.0.0.1, [::1]")
     return name
 
 
 def _encoded(text: str, safe: str) -> str:
-    """Percent-encoded where it has to be and is not yet, so that every client sends the same
-    bytes.
-    """
+    """Percent-encoded where it still has to be, so that every client sends the same bytes."""
     text = re.sub("%(?![0-9A-Fa-f]{2})", "%25", text)
     text = re.sub("%[0-9A-Fa-f]{2}", lambda found: found[0].upper(), text)
     return quote(text, safe + "%")
 
 
 def _bad(url: str, wrong: str, allowed: str) -> InputError:
-    """What is wrong with a URL; of one that cannot be read, only what is surely no secret is
-    shown.
-    """
+    """What is wrong with a URL; only a part that is certainly no secret is shown."""
     shown = re.split("[?#;]", url)[0][:LONGEST]
     if "@" in url or re.search(r"//[^/]*:[^/]*[^0-9/\]]", shown):  # it may be NAME:PASSWORD
         shown = f"{url.partition('://')[0][:10] if '://' in url[:12] else ''}://{HIDDEN}"
@@ -134,7 +130,7 @@ def _bad(url: str, wrong: str, allowed: str) -> InputError:
 
 
 def written(url: str) -> str:
-    """A URL as it may stand in files.
+    """A URL as it may be written to files.
 
     >>> written("http://me:pw@host/a?token=X"), written("no url?token=X")
     ('http://***@host/a?***', '***')
@@ -146,8 +142,7 @@ def written(url: str) -> str:
 
 
 def masked(text: str) -> str:
-    """A message of somebody else's code without the secrets that such messages carry: those of
-    URLs.
+    """A message of other code, without the secrets in its URLs.
 
     >>> masked("no answer from http://me:pw@host/a?token=X (path /a?token=X)")
     'no answer from http://***@host/a?*** (path /a?***)'
@@ -156,7 +151,7 @@ def masked(text: str) -> str:
 
 
 def _hidden(found: re.Match[str]) -> str:
-    """A URL or a query in a message, masked; a bracket or a stop behind it belongs to the
+    """A URL or a query in a message, masked; a bracket or full stop after it belongs to the
     message.
     """
     inner = found[0].rstrip(").,;:]}")

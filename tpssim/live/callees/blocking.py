@@ -28,9 +28,9 @@ from tpssim.live.callees.requests import (
 def url(
     request: Request, timeout: float | None, connections: int, redirects: Redirects | None = None
 ) -> Iterator[Callable[[int], None]]:
-    """Calls over kept connections; no redirects, no retries. `timeout` bounds a call from its
-    beginning to the last byte of its answer (None: nothing does); the body is thrown away as it
-    comes."""
+    """Calls over kept connections; no redirects, no retries. `timeout` limits a call from its
+    beginning to the last byte of its answer (None: no limit); the body is discarded as it
+    arrives."""
     try:
         import urllib3
     except ModuleNotFoundError as error:
@@ -57,7 +57,7 @@ def url(
                     while answer.read(PIECE, decode_content=False):
                         pass
                 except BaseException:
-                    answer.close()  # what is left of it is no answer to the next call
+                    answer.close()  # the rest of it is not the answer to the next call
                     raise
         except (OSError, urllib3.exceptions.HTTPError, ValueError) as error:
             if any(isinstance(cause, TimeoutError) for cause in causes(error)):

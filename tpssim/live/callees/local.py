@@ -1,4 +1,4 @@
-"""What is called on this machine: a Python callable, a shell command."""
+"""Calls on this machine: a Python callable, a shell command."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def python_callable(spec: str) -> tuple[Callable[[int], Any], bool]:
 
 
 def command(text: str, timeout: float | None) -> Callable[[int], None]:
-    """Run a shell command; an exit code that is not 0 is a failure. Its output is thrown away."""
+    """Run a shell command; an exit code other than 0 is a failure. Its output is discarded."""
 
     def call(_: int) -> None:
         with subprocess.Popen(text, shell=True, **_QUIET) as process:
@@ -76,7 +76,8 @@ def async_command(text: str, timeout: float | None) -> Callable[[int], Awaitable
     return call
 
 
-#: A session of its own: Ctrl-C is ours, and a command is killed with all that it started.
+#: A session of its own, so that Ctrl-C reaches only tpssim, and a command is killed with all its
+#: children.
 _QUIET: dict[str, Any] = {
     "stdin": subprocess.DEVNULL,
     "stdout": subprocess.DEVNULL,

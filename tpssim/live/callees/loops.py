@@ -26,7 +26,7 @@ from tpssim.live.callees.sockets import trust
 async def async_url(
     request: Request, timeout: float | None, redirects: Redirects | None = None
 ) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
-    """As `url`, with as many calls at once as are made."""
+    """As `url`, with any number of calls at once."""
     try:
         import aiohttp
         import yarl
@@ -36,7 +36,7 @@ async def async_url(
     logging.getLogger("aiohttp").addHandler(
         logging.NullHandler()
     )  # its warnings name what was answered
-    # A long body goes out in pieces; sent at once it would hold up the loop.
+    # A long body is sent in pieces; sent at once it would block the loop.
     long = sent.body if sent.body is not None and len(sent.body) > PIECE else None
     where = yarl.URL(sent.address.sent, encoded=True)
     async with aiohttp.ClientSession(

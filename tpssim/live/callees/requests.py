@@ -23,7 +23,7 @@ from tpssim.live.outcomes import REFUSALS, Rejected, asked_wait
 REDIRECTS = (301, 302, 303, 307, 308)
 MISSING = "needs {}, which is not installed; allowed: pip install 'tpssim[live]'"
 PIECE = 65536  # bytes of a body that are in memory at once
-PLACES = 10  # that redirects lead to and that are told apart
+PLACES = 10  # that redirects lead to and that are counted separately
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 FRAMING = ("content-length", "transfer-encoding")
 
@@ -118,13 +118,11 @@ def prepared(request: Request) -> Prepared:
 
 
 def checked_status(request: Prepared, status: int, headers: Any, seen: Redirects | None) -> None:
-    """What an answer means: nothing if it went well, or an exception.
+    """Raise an exception for the status of an answer, if it is no success.
 
-    One of 429 and 503 has the seconds in which the service asks to come back, as its header
-    Retry-After says.
+    That of 429 and 503 has the seconds of the header Retry-After.
 
-    Of a GET, "look there" is no success; of a POST, 302 and 303 say that it was done (Post,
-    Redirect, Get).
+    A redirect is no success of a GET; for a POST, 302 and 303 are (Post, Redirect, Get).
     """
     if status in REFUSALS:
         wait = asked_wait(headers)
@@ -140,7 +138,7 @@ def checked_status(request: Prepared, status: int, headers: Any, seen: Redirects
 
 
 def _elsewhere(asked: Address, location: str | None) -> str:
-    """Host and path that an answer leads to."""
+    """The host and path to which an answer redirects."""
     if location is None:
         return "nowhere"
     try:
@@ -150,7 +148,7 @@ def _elsewhere(asked: Address, location: str | None) -> str:
 
 
 def failure(error: BaseException) -> str:
-    """Why a client failed, in words that hold nothing of the request.
+    """Why a client failed, without any part of the request.
 
     >>> failure(ConnectionRefusedError(111, "Connection refused"))
     'Connection refused'
@@ -172,7 +170,7 @@ def failure(error: BaseException) -> str:
     return next(filter(None, words), type(found[-1]).__name__)
 
 
-#: What the clients call the same thing.
+#: The clients' names for the same error.
 _WORDS = (
     dict.fromkeys(
         ("RemoteDisconnected", "ServerDisconnectedError"),
@@ -187,7 +185,7 @@ _WORDS = (
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and what it was made from."""
+    """An error and its causes."""
     seen: list[BaseException | None] = [error]
     while seen:
         cause = seen.pop(0)

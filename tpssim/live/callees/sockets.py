@@ -1,8 +1,8 @@
-"""Sockets of a call that has one deadline: each wait is as long as what is left of it.
+"""Sockets of a call that has one deadline: each wait lasts at most until it.
 
-A timeout of a client's library bounds each wait by itself, so that a service that sends a byte now
-and then keeps a call for ever. A blocking call runs in one thread from its beginning to its end, so
-the deadline is the thread's.
+The timeout of a client library limits each wait separately, so a service that sends a byte now and
+then could keep a call open for ever. A blocking call runs in one thread from its beginning to its
+end, so the deadline is stored for each thread.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _call = threading.local()
 
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """All that the sockets below do in this thread ends so long from now, with a `TimeoutError`."""
+    """After so long, the sockets below raise `TimeoutError` in this thread."""
     _call.due = time.monotonic() + seconds
     try:
         yield
@@ -62,7 +62,7 @@ class BoundedTLS(ssl.SSLSocket):
 
 
 def connected(host: str, port: int) -> Bounded:
-    """A connection to the first address of a host that takes one."""
+    """A connection to the first address of a host that accepts it."""
     failed: OSError = OSError(0, "no address")
     for family, kind, protocol, _, place in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
         sock = Bounded(family, kind, protocol)
@@ -82,8 +82,8 @@ def connected(host: str, port: int) -> Bounded:
 
 
 def trust() -> ssl.SSLContext:
-    """Whom an encrypted connection trusts: the system's authorities, or those that `SSL_CERT_FILE`
-    names.
+    """The authorities that an encrypted connection trusts: the system's, or those of
+    `SSL_CERT_FILE`.
     """
     context = ssl.create_default_context()
     context.set_alpn_protocols(["http/1.1"])

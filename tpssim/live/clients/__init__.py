@@ -1,7 +1,8 @@
 """Transports that make each request of an HTTP client one call of a limiter, with its outcome.
 
-A module for each client, which alone imports it. Above the transport nothing changes: a session or
-client of the user's own, whatever library uses it, is paced, and refusals and timeouts are seen.
+Each client has a module of its own, its sole importer. Code above the transport does not change:
+the user's session or client is paced, even if another library uses it, and refusals and timeouts
+are observed.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def throttled(limiter: AsyncLimiting) -> ClientMiddlewareType:
     """A middleware: each request of a session waits for a slot; its outcome is that of the answer.
 
-    The call lasts until the headers are there: what becomes of the body, aiohttp tells nobody. A
-    redirect is a call of its own. The session's total timeout runs while a request waits for its
+    The call lasts until the headers have arrived, for aiohttp does not report the end of the body.
+    A redirect is a call of its own. The session's total timeout runs while a request waits for its
     slot, so give it time for that, or use its other timeouts (`sock_connect`, `sock_read`).
 
     >>> import aiohttp, asyncio, tpssim

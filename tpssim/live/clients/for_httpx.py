@@ -98,7 +98,7 @@ class _Body(httpx.SyncByteStream):
     def __iter__(self) -> Iterator[bytes]:
         try:
             yield from self._body
-        except GeneratorExit:  # the reader has enough
+        except GeneratorExit:  # the reader stops early
             raise
         except BaseException as error:
             self._permit.__exit__(type(error), error, None)

@@ -13,9 +13,10 @@ from tpssim.live.clients import Limiting
 class ThrottledAdapter(HTTPAdapter):
     """Each request of a session waits for a slot; its outcome is that of the answer.
 
-    The call lasts until the body is read, with `stream=True` until the headers are. A redirect is a
-    call of its own, what the adapter retries by itself (`max_retries`) is not: leave it at 0.
-    `response.elapsed` holds the wait for the slot, timeouts do not. Options as of `HTTPAdapter`.
+    The call lasts until the body is read; with `stream=True`, until the headers are. A redirect is
+    a call of its own. A retry of the adapter itself (`max_retries`) is not, so leave that at 0.
+    `response.elapsed` includes the wait for the slot; timeouts do not. The options are those of
+    `HTTPAdapter`.
 
     >>> import tpssim
     >>> session = requests.Session()
@@ -32,5 +33,5 @@ class ThrottledAdapter(HTTPAdapter):
         with self._limiter.acquire() as permit:
             response = super().send(request, stream, *args, **options)
             if not stream:
-                _ = response.content  # which the session would read now
+                _ = response.content  # which the session would read next
             return permit.see(response)
