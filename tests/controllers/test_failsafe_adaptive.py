@@ -12,7 +12,7 @@ import pytest
 from helpers.laws import done, fed, memory_of
 
 from tpssim.controllers import _moving, _t_digest
-from tpssim.controllers.failsafe_adaptive import FailsafeAdaptive, factor
+from tpssim.controllers.failsafe_adaptive import Average, FailsafeAdaptive, factor
 from tpssim.core.errors import InputError
 from tpssim.core.types import Observation
 from tpssim.core.validation import checked
@@ -25,7 +25,8 @@ def warmed(law: FailsafeAdaptive, *calls: tuple[float, float], gap: float = 2.0)
     """States after calls of (round trip, in flight), 2 s apart; the baseline knows ten windows of 1
     s.
     """
-    state: Any = law.init(100.0)._replace(baselines=10.0, baseline=1e9, baseline_total=1e10)
+    known = Average(windows=10.0, value=1e9, total=1e10)
+    state: Any = law.init(100.0)._replace(baseline=known)
     memory, seen = memory_of(law), []
     for k, (rtt, in_flight) in enumerate(calls, start=1):
         # Its own call is the only one under way when it ends: the semaphore is not full.
@@ -55,7 +56,7 @@ def test_defaults() -> None:
 
 def test_round_trips_are_filtered_and_smoothed() -> None:
     states = warmed(LAW, *((rtt, 10.0) for rtt in (0.1, 0.3, 0.2, 0.2, 0.25)))
-    assert states[-1].smoothed == 0.2e9  # (0.1 + 0.3 + 0.2 + 0.2 + the median 0.2) / 5
+    assert states[-1].recent.value == 0.2e9  # (0.1 + 0.3 + 0.2 + 0.2 + the median 0.2) / 5
     median = array("d", [0.0] * 5)
     found = [
         _moving.median_of_five(median, 0, float(k), x)
@@ -228,7 +229,7 @@ def test_windows_accumulate_until_they_are_long_enough_and_have_enough() -> None
     # than 1 s.
     ends = [0.0, 0.1, 0.2, 0.3, 0.4, 1.8, 1.801, 9.0]
     states = fed(law, [done(end, 0.8, 10.0) for end in ends])[1:]
-    assert [state.windows for state in states] == [0, 0, 1, 1, 1, 1, 2, 2]
+    assert [state.recent.windows for state in states] == [0, 0, 1, 1, 1, 1, 2, 2]
     assert states[2].due == 1.8e9
     short = fed(law, [done(end, 0.1, 10.0) for end in ends])[1:]
     assert short[2].due == 1.2e9
@@ -244,7 +245,8 @@ def test_calls_of_no_time_are_samples() -> None:
         law, [Observation(t, 100.0, rtt, 0.0, 1.0, 0.0, 10.0, 0.0, 0.0, 1.0) for t, rtt in news]
     )
     assert [
-        (state.limit, state.smoothed, state.baseline, state.samples) for state in states[1:]
+        (state.limit, state.recent.value, state.baseline.value, state.window.samples)
+        for state in states[1:]
     ] == [
         (20.0, 0.0, 0.0, 1.0),
         (21.0, 0.0, 0.0, 0.0),
@@ -258,11 +260,11 @@ def test_a_dropped_call_is_no_sample_but_may_end_a_window() -> None:
     states = fed(
         law, [done(0.0, 0.1, 10.0), done(0.0, 0.1, 10.0), done(0.5, 9.0, 50.0, dropped=True)]
     )
-    assert [state.windows for state in states] == [0.0, 0.0, 0.0, 1.0]
-    assert states[-1].smoothed == 1e8
+    assert [state.recent.windows for state in states] == [0.0, 0.0, 0.0, 1.0]
+    assert states[-1].recent.value == 1e8
     # A failure that is no drop is recorded as any answer.
     failed = Observation(0.5, 100.0, 0.3, 0.0, 1.0, 1.0, 50.0, 0.0)
-    assert fed(law, [failed])[-1].samples == 1.0
+    assert fed(law, [failed])[-1].window.samples == 1.0
 
 
 def tenth_window(peak: float, growth: float) -> float:

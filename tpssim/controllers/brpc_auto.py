@@ -16,23 +16,39 @@ EVERY = 100.0  # us; at most one sample in it
 
 
 @record
+class Window(NamedTuple):
+    """What a window has collected so far."""
+
+    start: float  #: us; nan before the first sample
+    successes: float  #: sampled
+    failures: float  #: sampled
+    ok_us: float  #: latencies of the successes, us
+    failed_us: float  #: and of the failures
+    served: float  #: all successes since the last window
+
+
+@record
+class Known(NamedTuple):
+    """What windows have taught, and the limit that follows."""
+
+    limit: float
+    least: float  #: latency without load, us; nan if not known
+    best: float  #: successes a second; nan before the first window
+    explore: float  #: ratio of extra calls
+    #: until when samples are ignored to measure the latency without load, us; 0 if they are not
+    resume: float
+
+
+@record
 class BrpcAutoState(NamedTuple):
     rate: float
     limit: float
     reject: float
-    start: float  #: of the window, us; nan before the first sample
-    successes: float  #: sampled
-    failures: float  #: sampled
-    ok_us: float  #: their latencies, us
-    failed_us: float
-    served: float  #: all successes since the last window
     sampled: float  #: time of the last sample, us; nan before the first
-    least: float  #: latency without load, us; nan if not known
-    best: float  #: successes a second; nan before the first window
-    explore: float  #: ratio of extra calls
     #: when the latency without load will be measured again, us; nan before the first sample
     remeasure: float
-    resume: float  #: until when samples are ignored for it, us; 0 if they are not
+    window: Window
+    known: Known
 
 
 @described(
@@ -120,109 +136,132 @@ class BrpcAuto(NamedTuple):
     ] = 1.0
 
     def init(self, target: float) -> BrpcAutoState:
-        nan = math.nan
+        nan, limit = math.nan, floored(self.initial)
         return BrpcAutoState(
             rate=math.inf,
-            limit=floored(self.initial),
+            limit=limit,
             reject=0.0,
-            start=nan,
-            successes=0.0,
-            failures=0.0,
-            ok_us=0.0,
-            failed_us=0.0,
-            served=0.0,
             sampled=nan,
-            least=nan,
-            best=nan,
-            explore=self.max_explore,
             remeasure=nan,
-            resume=0.0,
+            window=empty(nan),
+            known=Known(limit=limit, least=nan, best=nan, explore=self.max_explore, resume=0.0),
         )
 
     def update(self, state: BrpcAutoState, obs: Observation) -> BrpcAutoState:
         if obs.count < 1.0 or math.isnan(obs.latency):
             return state
-        now = microseconds(obs.now)
-        limit, start, successes, failures = (
-            state.limit,
-            state.start,
-            state.successes,
-            state.failures,
-        )
-        ok_us, failed_us, served = state.ok_us, state.failed_us, state.served
-        least, best, explore = state.least, state.best, state.explore
-        remeasure, resume = state.remeasure, state.resume
+        now, window, known = microseconds(obs.now), state.window, state.known
         wait = remeasure_wait(self.remeasure_after, obs.u)
-        if math.isnan(remeasure):
-            remeasure = wait
-        served += obs.count - obs.errors
+        remeasure = wait if math.isnan(state.remeasure) else state.remeasure
+        served = window.served + (obs.count - obs.errors)
         fresh = math.isnan(state.sampled) or now - state.sampled >= EVERY
-        sampled = now if fresh else state.sampled
-        if fresh and resume > 0.0 and now >= resume:
+        if fresh and known.resume > 0.0 and now >= known.resume:
             # What was under way while it was measured has ended.
-            resume, least, remeasure, start = 0.0, math.nan, now + wait, now
-            successes, failures, ok_us, failed_us, served = 0.0, 0.0, 0.0, 0.0, 0.0
-        if fresh and resume == 0.0:
-            if math.isnan(start):
-                start = now
-            if obs.errors > 0.0:
-                failures += 1.0
-                failed_us += microseconds(obs.latency)
-            else:
-                successes += 1.0
-                ok_us += microseconds(obs.latency)
-            samples, time = successes + failures, now - start
-            over = time >= self.window * 1e6
+            known, remeasure = forgotten(known), now + wait
+            window, served = empty(now), 0.0
+        window = collected(window, served, obs, now, fresh and known.resume == 0.0)
+        if fresh and known.resume == 0.0:
+            samples = window.successes + window.failures
+            over = now - window.start >= self.window * 1e6
             enough = samples >= self.least_samples
             if enough and (over or samples >= self.most_samples):
-                if successes == 0.0:
-                    limit = max(floored(self.min_limit), floored(limit / 2.0))
-                elif time > 0.0:
-                    average = average_us(
-                        ok_us, failed_us * self.punish, successes, failures, self.error_threshold
-                    )
-                    qps = 1e6 * served / time
-                    if math.isnan(least) or least == 0.0:
-                        least = average
-                    elif average < least:
-                        least = floored(average * self.ema + least * (1.0 - self.ema))
-                    slow = self.ema / 10.0
-                    best = qps if not qps < best else qps * slow + best * (1.0 - slow)
-                    if now >= remeasure:
-                        limit = ceiled(min(best * least / 1e6 * self.reduce, 1e9))
-                        resume = now + 2.0 * average
-                    else:
-                        low = average <= least * NEAR or qps <= best / NEAR
-                        explore = explored(explore, low, self.max_explore)
-                        limit = floored(min(least * best / 1e6 * (1.0 + explore), 1e9))
-                    limit = max(floored(self.min_limit), limit)
+                known = learned(self, known, window, now, now >= remeasure)
             if over or (enough and samples >= self.most_samples):
-                start, successes, failures, ok_us, failed_us, served = now, 0.0, 0.0, 0.0, 0.0, 0.0
+                window = empty(now)
         return BrpcAutoState(
             rate=state.rate,
-            limit=limit,
+            limit=known.limit,
             reject=state.reject,
-            start=start,
-            successes=successes,
-            failures=failures,
-            ok_us=ok_us,
-            failed_us=failed_us,
-            served=served,
-            sampled=sampled,
-            least=least,
-            best=best,
-            explore=explore,
+            sampled=now if fresh else state.sampled,
             remeasure=remeasure,
-            resume=resume,
+            window=window,
+            known=known,
         )
 
     def why(self, before: BrpcAutoState, obs: Observation, after: BrpcAutoState) -> str:
-        if after.resume > 0.0:
+        known = after.known
+        if known.resume > 0.0:
             return f"limit {after.limit:g} to measure the latency without load"
-        if math.isnan(after.best):
+        if math.isnan(known.best):
             return f"fewer than {self.least_samples:g} samples in {self.window:g} s so far"
-        measured = f"best {after.best:.4g}/s, least latency {after.least / 1e3:.3g} ms"
-        return f"{measured}, explores {after.explore:.0%}: limit {after.limit:g}"
+        measured = f"best {known.best:.4g}/s, least latency {known.least / 1e3:.3g} ms"
+        return f"{measured}, explores {known.explore:.0%}: limit {after.limit:g}"
+
+
+def empty(now: float) -> Window:
+    """A window that begins."""
+    return Window(start=now, successes=0.0, failures=0.0, ok_us=0.0, failed_us=0.0, served=0.0)
+
+
+def collected(window: Window, served: float, obs: Observation, now: float, sampled: bool) -> Window:
+    """The window with one more completion, which counts as a sample or only as served."""
+    start, successes, failures = window.start, window.successes, window.failures
+    ok_us, failed_us = window.ok_us, window.failed_us
+    if sampled:
+        start = now if math.isnan(start) else start
+        if obs.errors > 0.0:
+            failures += 1.0
+            failed_us += microseconds(obs.latency)
+        else:
+            successes += 1.0
+            ok_us += microseconds(obs.latency)
+    return Window(
+        start=start,
+        successes=successes,
+        failures=failures,
+        ok_us=ok_us,
+        failed_us=failed_us,
+        served=served,
+    )
+
+
+def forgotten(known: Known) -> Known:
+    """The latency without load is measured again: samples count from now on."""
+    return Known(
+        limit=known.limit,
+        least=math.nan,
+        best=known.best,
+        explore=known.explore,
+        resume=0.0,
+    )
+
+
+def learned(law: BrpcAuto, old: Known, window: Window, now: float, remeasures: bool) -> Known:
+    """What a full window says; `remeasures`: the latency without load is to be measured again."""
+    floor, time = floored(law.min_limit), now - window.start
+    if window.successes == 0.0:
+        return Known(
+            limit=max(floor, floored(old.limit / 2.0)),
+            least=old.least,
+            best=old.best,
+            explore=old.explore,
+            resume=old.resume,
+        )
+    if not time > 0.0:
+        return old
+    average = average_us(
+        window.ok_us,
+        window.failed_us * law.punish,
+        window.successes,
+        window.failures,
+        law.error_threshold,
+    )
+    qps = 1e6 * window.served / time
+    least, best, explore, resume = old.least, old.best, old.explore, old.resume
+    if math.isnan(least) or least == 0.0:
+        least = average
+    elif average < least:
+        least = floored(average * law.ema + least * (1.0 - law.ema))
+    slow = law.ema / 10.0
+    best = qps if not qps < best else qps * slow + best * (1.0 - slow)
+    if remeasures:
+        limit = ceiled(min(best * least / 1e6 * law.reduce, 1e9))
+        resume = now + 2.0 * average
+    else:
+        low = average <= least * NEAR or qps <= best / NEAR
+        explore = explored(explore, low, law.max_explore)
+        limit = floored(min(least * best / 1e6 * (1.0 + explore), 1e9))
+    return Known(limit=max(floor, limit), least=least, best=best, explore=explore, resume=resume)
 
 
 def microseconds(seconds: float) -> float:

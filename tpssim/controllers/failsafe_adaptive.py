@@ -24,22 +24,34 @@ CORRELATIONS = DIGEST + SIZE
 
 
 @record
+class Window(NamedTuple):
+    """What a window has collected so far."""
+
+    samples: float
+    least: float  #: round trip, ns
+    most: float  #: in flight when a call was released
+
+
+@record
+class Average(NamedTuple):
+    """A moving average over windows."""
+
+    windows: float  #: in it
+    value: float  #: ns
+    total: float
+
+
+@record
 class FailsafeAdaptiveState(NamedTuple):
     rate: float
     limit: float  #: trunc of the estimate
     reject: float
     estimate: float
     due: float  #: when the next update may be, ns
-    samples: float  #: in the window
-    least: float  #: round trip of the window, ns
-    most: float  #: in flight when a call of the window was released
-    windows: float  #: so far
-    smoothed: float  #: recent round trip, ns
-    smoothed_total: float
-    baselines: float  #: windows in the baseline
-    baseline: float  #: ns
-    baseline_total: float
     queue: float  #: estimated last, calls
+    window: Window
+    recent: Average  #: of the round trips, over the last windows
+    baseline: Average  #: of the recent ones
 
 
 @described(
@@ -150,22 +162,17 @@ class FailsafeAdaptive(NamedTuple):
 
     def init(self, target: float) -> FailsafeAdaptiveState:
         initial = floored(max(self.min_limit, min(self.initial, self.max_limit)))
+        nothing = Average(windows=0.0, value=0.0, total=0.0)
         return FailsafeAdaptiveState(
             rate=math.inf,
             limit=initial,
             reject=0.0,
             estimate=initial,
             due=0.0,
-            samples=0.0,
-            least=math.inf,
-            most=0.0,
-            windows=0.0,
-            smoothed=0.0,
-            smoothed_total=0.0,
-            baselines=0.0,
-            baseline=0.0,
-            baseline_total=0.0,
             queue=0.0,
+            window=empty(),
+            recent=nothing,
+            baseline=nothing,
         )
 
     def update(
@@ -173,101 +180,125 @@ class FailsafeAdaptive(NamedTuple):
     ) -> FailsafeAdaptiveState:
         if obs.count < 1.0:
             return state
-        samples, least, most = state.samples, state.least, state.most
-        now = nanoseconds(obs.now)
+        window, now = state.window, nanoseconds(obs.now)
         if obs.drops == 0.0 and not math.isnan(obs.latency):
-            latency = nanoseconds(obs.latency)
-            if samples == 0.0:
-                forgotten(memory, DIGEST)
-            noted(memory, DIGEST, latency)
-            samples += 1.0
-            least, most = min(least, latency), max(most, obs.in_flight)
-        if not (now > state.due and samples >= self.samples):
+            window = collected(window, obs, memory)
+        if not (now > state.due and window.samples >= self.samples):
             return FailsafeAdaptiveState(
                 rate=state.rate,
                 limit=state.limit,
                 reject=state.reject,
                 estimate=state.estimate,
                 due=state.due,
-                samples=samples,
-                least=least,
-                most=most,
-                windows=state.windows,
-                smoothed=state.smoothed,
-                smoothed_total=state.smoothed_total,
-                baselines=state.baselines,
-                baseline=state.baseline,
-                baseline_total=state.baseline_total,
                 queue=state.queue,
+                window=window,
+                recent=state.recent,
+                baseline=state.baseline,
             )
-        windows, baselines, old = state.windows, state.baselines, state.estimate
         found = digest_quantile(memory, DIGEST, self.quantile)
-        filtered = median_of_five(memory, MEDIAN, windows, found)
-        smoothed_total, smoothed = averaged(
-            state.smoothed_total, state.smoothed, windows, SMOOTHED, filtered
-        )
-        baseline_total, baseline = averaged(
-            state.baseline_total, state.baseline, baselines, self.baseline_age, smoothed
-        )
-        size = int(self.correlated)
-        queue, corr_t, cv_t = 0.0, 0.0, 0.0
-        if smoothed > 0.0:  # calls of no time at all have no queue and a throughput without bound
-            queue = ceiled(old * (1.0 - baseline / smoothed))
-            corr_t, cv_t = related(memory, CORRELATIONS, size, most, most / (smoothed / 1e9))
-        corr_r, _ = related(memory, CORRELATIONS + SUMS + 2 * size, size, most, smoothed)
+        filtered = median_of_five(memory, MEDIAN, state.recent.windows, found)
+        recent = moved(state.recent, SMOOTHED, filtered)
+        baseline = moved(state.baseline, self.baseline_age, recent.value)
+        queue = 0.0
+        if recent.value > 0.0:  # calls of no time at all have no queue
+            queue = ceiled(state.estimate * (1.0 - baseline.value / recent.value))
         # Before this completion the number in flight has only grown since the one before: its peak
         # is now.
         full = obs.peak >= state.limit
-        lg = digits(floored(old))
-        wanted = old
-        if queue > 6.0 * lg or (full and overloaded(corr_t, cv_t, corr_r)):
-            wanted = old - lg
-        elif queue < 3.0 * lg:
-            wanted = old + lg
-        peak = most
+        overload = overloaded(memory, int(self.correlated), window.most, recent.value)
+        wanted = stepped(state.estimate, queue, full and overload)
+        peak = window.most
         if self.stabilised > 0.0:
-            peak = largest(memory, PEAKS, PEAKS_KEPT, most, now, nanoseconds(self.stabilised))
+            peak = largest(memory, PEAKS, PEAKS_KEPT, peak, now, nanoseconds(self.stabilised))
         cap = peak * factor(self.max_factor, self.factor_decay, self.min_factor, peak)
-        if wanted > cap:
-            wanted = old - lg if old > cap else cap
+        wanted = capped(wanted, state.estimate, cap)
         estimate = max(self.min_limit, min(wanted, self.max_limit))
-        due = now + min(max(2.0 * least, nanoseconds(self.period)), nanoseconds(self.longest))
+        lasts = max(2.0 * window.least, nanoseconds(self.period))
         return FailsafeAdaptiveState(
             rate=state.rate,
             limit=floored(estimate),
             reject=state.reject,
             estimate=estimate,
-            due=due,
-            samples=0.0,
-            least=math.inf,
-            most=0.0,
-            windows=windows + 1.0,
-            smoothed=smoothed,
-            smoothed_total=smoothed_total,
-            baselines=baselines + 1.0,
-            baseline=baseline,
-            baseline_total=baseline_total,
+            due=now + min(lasts, nanoseconds(self.longest)),
             queue=queue,
+            window=empty(),
+            recent=recent,
+            baseline=baseline,
         )
 
     def why(
         self, before: FailsafeAdaptiveState, obs: Observation, after: FailsafeAdaptiveState
     ) -> str:
-        if after.windows == before.windows:
-            return f"window of {after.samples:g} completions going on"
-        times = f"recent {after.smoothed / 1e6:.3g} ms, baseline {after.baseline / 1e6:.3g} ms"
+        if after.recent.windows == before.recent.windows:
+            return f"window of {after.window.samples:g} completions going on"
+        recent, baseline = after.recent.value / 1e6, after.baseline.value / 1e6
+        times = f"recent {recent:.3g} ms, baseline {baseline:.3g} ms"
         return f"{times}, {after.queue:g} queued: limit {before.limit:g} -> {after.limit:g}"
 
 
-def overloaded(corr_t: float, cv_t: float, corr_r: float) -> bool:
-    """Whether throughput no longer goes with the calls in flight, and latency does.
+def empty() -> Window:
+    """A window that begins."""
+    return Window(samples=0.0, least=math.inf, most=0.0)
 
-    >>> overloaded(-0.1, 0.5, 0.0), overloaded(0.2, 0.5, 0.6), overloaded(0.9, 0.1, 0.6)
+
+def collected(window: Window, obs: Observation, memory: array[float]) -> Window:
+    """The window with one more completion; its round trip is put in the digest."""
+    latency = nanoseconds(obs.latency)
+    if window.samples == 0.0:
+        forgotten(memory, DIGEST)
+    noted(memory, DIGEST, latency)
+    return Window(
+        samples=window.samples + 1.0,
+        least=min(window.least, latency),
+        most=max(window.most, obs.in_flight),
+    )
+
+
+def moved(average: Average, age: float, value: float) -> Average:
+    """The moving average with one more window."""
+    total, found = averaged(average.total, average.value, average.windows, age, value)
+    return Average(windows=average.windows + 1.0, value=found, total=total)
+
+
+def overloaded(memory: array[float], size: int, most: float, recent: float) -> bool:
+    """Whether throughput no longer goes with the calls in flight, and latency does, with the window
+    of this `recent` time and this `most` in flight.
+    """
+    corr_t, cv_t = 0.0, 0.0
+    if recent > 0.0:  # calls of no time at all have a throughput without bound
+        corr_t, cv_t = related(memory, CORRELATIONS, size, most, most / (recent / 1e9))
+    corr_r, _ = related(memory, CORRELATIONS + SUMS + 2 * size, size, most, recent)
+    return says_overload(corr_t, cv_t, corr_r)
+
+
+def says_overload(corr_t: float, cv_t: float, corr_r: float) -> bool:
+    """Whether correlations and variation of throughput and recent time say so.
+
+    >>> says_overload(-0.1, 0.5, 0.0), says_overload(0.2, 0.5, 0.6), says_overload(0.9, 0.1, 0.6)
     (True, True, True)
-    >>> overloaded(0.2, 0.1, 0.5)
+    >>> says_overload(0.2, 0.1, 0.5)
     False
     """
     return corr_t < 0.0 or ((corr_t < 0.3 or cv_t < 0.2) and corr_r > 0.5)
+
+
+def stepped(old: float, queue: float, overload: bool) -> float:
+    """The estimate one step down, up, or as it was.
+
+    >>> stepped(20.0, 7.0, False), stepped(20.0, 4.0, False), stepped(20.0, 0.0, False)
+    (19.0, 20.0, 21.0)
+    """
+    lg = digits(floored(old))
+    if queue > 6.0 * lg or overload:
+        return old - lg
+    return old + lg if queue < 3.0 * lg else old
+
+
+def capped(wanted: float, old: float, cap: float) -> float:
+    """An estimate above the cap: a step down if the old one was above it too, else the cap."""
+    if wanted > cap:
+        return old - digits(floored(old)) if old > cap else cap
+    return wanted
 
 
 def factor(most: float, decay: float, least: float, m: float) -> float:

@@ -208,26 +208,27 @@ class League(NamedTuple):
     def _standing(
         self, label: str, totals: Mapping[str, Mapping[str, Array]], best: Mapping[str, float]
     ) -> Standing:
+        """One row, against all throttles that play on the scenarios of this one."""
         own = totals[label]
-        rivals = [other for other, rows in totals.items() if own.keys() <= rows.keys()]
-        means = {other: np.mean([totals[other][name] for name in own], axis=0) for other in rivals}
-        mine, first = means[label], max(rivals, key=lambda other: float(means[other].mean()))
+        others = [other for other, rows in totals.items() if own.keys() <= rows.keys()]
+        means = {other: np.mean([totals[other][name] for name in own], axis=0) for other in others}
+        mine, first = means[label], max(others, key=lambda other: float(means[other].mean()))
         every = np.array(list(means.values()))
         share = {name: float(row.mean()) / best[name] for name, row in own.items()}
         worst = min(share, key=lambda name: share[name])
         return Standing(
-            label,
-            self._valve(label),
-            len(own),
-            1 + int((every.mean(axis=1) > mine.mean()).sum()),
-            len(rivals),
-            estimate((1.0 + (every > mine).sum(axis=0)).tolist()),
-            estimate(mine.tolist()),
-            first,
-            estimate((means[first] - mine).tolist(), together(len(rivals))),
-            self._parts(label, list(own)),
-            (self._mean(own, SPLIT[0]), self._mean(own, SPLIT[1])),
-            (worst, share[worst]),
+            throttle=label,
+            valve=self._valve(label),
+            scenarios=len(own),
+            rank=1 + int((every.mean(axis=1) > mine.mean()).sum()),
+            among=len(others),
+            ranks=estimate((1.0 + (every > mine).sum(axis=0)).tolist()),
+            score=estimate(mine.tolist()),
+            first=first,
+            behind=estimate((means[first] - mine).tolist(), together(len(others))),
+            parts=self._parts(label, list(own)),
+            halves=(self._mean(own, SPLIT[0]), self._mean(own, SPLIT[1])),
+            worst=(worst, share[worst]),
         )
 
     def cell(self, scenario: str, throttle: str) -> tuple[str, float] | None:

@@ -111,6 +111,7 @@ class Tally:
     def released(self) -> int:
         return self.lateness.n
 
+    # One function, for it runs at each release: a call in it costs a twentieth of it.
     def release(
         self, due: float, now: float, speed: float, target: float, begun: float, held: bool
     ) -> None:

@@ -99,10 +99,22 @@ def worst(phases: Sequence[Phase]) -> str:
     return min((word_of(phase) for phase in phases), key=WORDS.index)
 
 
+def is_inert(open_rate: bool, limited: float, refused: float) -> bool:
+    """Whether no actuator of the law acted: it left the rate open, its limit held no call back, and
+    it rejected none.
+    """
+    return open_rate and limited == 0.0 and refused == 0.0
+
+
+def word_of_run(open_rate: bool, limited: float, refused: float, phases: Sequence[Phase]) -> str:
+    """The word for a run of a law, as `judge` gives it."""
+    return "inert" if is_inert(open_rate, limited, refused) else worst(phases)
+
+
 def inertia(trace: Trace) -> str:
-    """Why no valve of the law acted in a run; "" if one did."""
+    """Why no actuator of the law acted in a run; "" if one did."""
     open_rate = len(trace.rate) > 0 and bool((trace.rate == math.inf).all())
-    if not open_rate or trace.meta["limited"] > 0.0 or bool((trace.outcome == REFUSED).any()):
+    if not is_inert(open_rate, trace.meta["limited"], float((trace.outcome == REFUSED).sum())):
         return ""
     least, most = float(trace.limit.min()), float(trace.in_flight.max())
     if least == math.inf:

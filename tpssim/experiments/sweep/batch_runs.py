@@ -1,7 +1,7 @@
 """Many runs of one law on one scenario, each reduced to its measures where it ran: what a sweep is
 made of.
 
-No trace leaves this room. The measures are those of `metrics.measure`, by the same functions.
+No trace leaves this module. The measures are those of `metrics.measure`, by the same functions.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tpssim.metrics.layout import (
 from tpssim.metrics.measure import METRICS, frame_of, measured, room_for, settled
 from tpssim.metrics.order_statistics import conclude
 from tpssim.metrics.single_pass import collect
-from tpssim.metrics.verdicts import judge, worst
+from tpssim.metrics.verdicts import judge, word_of_run
 from tpssim.output.verdict_words import WORDS
 from tpssim.scenarios.disturbances import Swap
 from tpssim.scenarios.plant import Backend
@@ -181,7 +181,7 @@ def _side_by_side(
 
 
 def _word(sizes: Array, values: Array, rows: Array) -> int:
-    """What `verdicts.judge` says of a run of a law."""
-    if sizes[OPEN] and values[LIMITED] == 0.0 and values[REFUSED_CALLS] == 0.0:
-        return WORDS.index("inert")
-    return WORDS.index(worst([Phase(*row) for row in rows.tolist()]))
+    """What `verdicts.judge` says of a run of a law, as a position in `WORDS`."""
+    phases = [Phase(*row) for row in rows.tolist()]
+    word = word_of_run(bool(sizes[OPEN]), values[LIMITED], values[REFUSED_CALLS], phases)
+    return WORDS.index(word)

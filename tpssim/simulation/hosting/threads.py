@@ -226,18 +226,14 @@ class Strand:
     def look(self, frame: FrameType) -> float:
         """What the clock shows to the code in that frame, s since the start.
 
-        When the same place has looked `SPINS` times without a wait in between, each time comparing
-        with the same instant to come, it is a spin loop: the looks left are solved for, as in
-        `plan_wait`.
+        In a spin loop the looks left are solved for, as in `plan_wait`.
         """
         clock = self.clock
         cost, before = clock.timer.read_cost, clock.time()
-        # The last look is known by now to have been compared, or not.
-        deadline, times = self.looks.get(self.last, (math.nan, 0))
-        self.looks[self.last] = (self.deadline, times + 1 if deadline == self.deadline else 1)
+        self._compare_last_look()
         place = _place(frame)
-        deadline, times = self.looks.get(place, (math.nan, 0))
-        if times >= SPINS and deadline == self.deadline > clock.time():
+        deadline = self._spins_until(place)
+        if deadline > before:
             if cost > 0.0:
                 clock.reads = reads_until(clock.base, clock.reads, cost, deadline)
             else:
@@ -254,6 +250,22 @@ class Strand:
         shown = clock.time()
         self.busy += shown - before
         return shown
+
+    def _compare_last_look(self) -> None:
+        """Count how often in a row the place of the last look compared with the same instant, which
+        is known by now.
+        """
+        deadline, times = self.looks.get(self.last, (math.nan, 0))
+        self.looks[self.last] = (self.deadline, times + 1 if deadline == self.deadline else 1)
+
+    def _spins_until(self, place: Place) -> float:
+        """The instant for which code spins that looks again at this place; nan if it does not.
+
+        It does when the place has looked `SPINS` times without a wait in between, each time
+        comparing with the same instant, and so did the last look of all.
+        """
+        deadline, times = self.looks.get(place, (math.nan, 0))
+        return deadline if times >= SPINS and deadline == self.deadline else math.nan
 
     def notice(self, deadline: float, scheduled: bool) -> None:
         """The code compares now with that instant; it is what a release waits for if it is to come.
