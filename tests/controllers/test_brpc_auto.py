@@ -94,8 +94,8 @@ def test_fewer_than_a_hundred_in_a_second_are_thrown_away() -> None:
     states = fed(
         LAW, [*steady([0.5] * 98, 0.0, 0.01), done(1.0, 0.5), *steady([0.2] * 200, 1.001, 0.001)]
     )
-    assert states[99].start == 1e6
-    assert states[99].successes == 0.0
+    assert states[99].window.start == 1e6
+    assert states[99].window.successes == 0.0
     assert states[-1].known.least == 200_000.0  # nothing of the first window is left
     assert states[-1].known.best == 1e6 * 200.0 / 200_000.0
 
