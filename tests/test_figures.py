@@ -32,7 +32,7 @@ from tpssim.cli.main import main
 from tpssim.experiments.league import LEAST, PARTS
 from tpssim.metrics import verdicts
 from tpssim.scenarios.builtin import CORE, SCENARIOS
-from tpssim.scenarios.user_reports import COMPLAINTS
+from tpssim.scenarios.user_reports import USER_REPORTS
 from tpssim.validation import live_against_simulated
 from tpssim.validation.known_answers.cases import CASES
 from tpssim.validation.vector_ranges import VECTOR_CASES
@@ -418,7 +418,7 @@ NUMBERS = [
 
 
 def test_what_is_counted() -> None:
-    flight = [name for name in SCENARIOS if name not in CORE and name not in COMPLAINTS]
+    flight = [name for name in SCENARIOS if name not in CORE and name not in USER_REPORTS]
     bench, changes = words("docs/bench.md"), words("CHANGELOG.md")
     assert f"holds the model against {len(CASES)} known answers" in bench
     assert f"and {len(VECTOR_CASES)} scenarios with the ranges that Vector's own tests" in bench
@@ -428,8 +428,8 @@ def test_what_is_counted() -> None:
         f"{NUMBERS[len(flight)].capitalize()} with many calls in flight, where a limit can act:"
         f" {named}." in bench
     )
-    listed = ", ".join(f"`{name}`" for name in COMPLAINTS)
-    assert f"And {NUMBERS[len(COMPLAINTS)]} complaints" in bench
+    listed = ", ".join(f"`{name}`" for name in USER_REPORTS)
+    assert f"And {NUMBERS[len(USER_REPORTS)]} complaints" in bench
     assert listed in bench
     assert f"on the {NUMBERS[len(CORE)]} core scenarios" in words("README.md")
     assert f"- {len(METRICS)} measures with definitions" in changes

@@ -23,7 +23,7 @@ from tpssim.experiments.league import LEAST, PARTS, SEED, SPLIT, League, acts, h
 from tpssim.metrics.verdicts import Verdict
 from tpssim.scenarios.builtin import SCENARIOS
 from tpssim.scenarios.plant import Async, Blocking, Consumer, Pool
-from tpssim.simulation.resolve import contender
+from tpssim.simulation.resolve import throttle_spec
 
 NAN = math.nan
 PERFECT = {"achieved": 1.0, "stretch": 1.0, "swing": 0.0, "regain_time": NAN, "fairness": NAN}
@@ -69,8 +69,8 @@ def test_a_limit_acts_where_several_calls_are_in_flight() -> None:
         assert all(
             acts(actuators, plant._replace(consumer=consumer)) for consumer in several + single
         )
-    assert contender("netflix-vegas").actuators() == ("limit",)
-    assert contender("printed-aimd").actuators() == ("rate",)
+    assert throttle_spec("netflix-vegas").actuators() == ("limit",)
+    assert throttle_spec("printed-aimd").actuators() == ("rate",)
 
 
 class Plain(NamedTuple):

@@ -14,15 +14,15 @@ from helpers.plants import same
 from tpssim import simulate
 from tpssim.core.types import OK, TIMED_OUT
 from tpssim.scenarios.builtin import CORE, SCENARIOS
-from tpssim.scenarios.user_reports import COMPLAINTS, Complaint
+from tpssim.scenarios.user_reports import USER_REPORTS, UserReport
 from tpssim.simulation.compiled.engine import refusal
-from tpssim.simulation.resolve import contender
+from tpssim.simulation.resolve import throttle_spec
 from tpssim.simulation.trace import Trace
 
 
 def complained(name: str) -> Trace:
     """The run that shows the complaint."""
-    return simulate(name, COMPLAINTS[name].law)
+    return simulate(name, USER_REPORTS[name].law)
 
 
 def between(trace: Trace, start: float, end: float) -> Any:
@@ -50,10 +50,10 @@ def done(trace: Trace, start: float, end: float, producer: int | None = None) ->
 
 def test_a_complaint_is_a_built_in_scenario_with_a_law_and_a_source() -> None:
     assert len(CORE) == 9
-    assert set(CORE) | set(COMPLAINTS) < set(SCENARIOS)
-    for name, complaint in COMPLAINTS.items():
+    assert set(CORE) | set(USER_REPORTS) < set(SCENARIOS)
+    for name, complaint in USER_REPORTS.items():
         assert SCENARIOS[name] == complaint.scenario, name
-        assert contender(complaint.law).law is not None
+        assert throttle_spec(complaint.law).law is not None
         assert complaint.about
         assert "#" in complaint.source or complaint.source.startswith(
             ("RFC ", "apache/spark SPARK-")
@@ -61,8 +61,8 @@ def test_a_complaint_is_a_built_in_scenario_with_a_law_and_a_source() -> None:
         assert f"test_{name.replace('-', '_')}" in globals(), "every complaint has its test here"
 
 
-@pytest.mark.parametrize("complaint", COMPLAINTS.values(), ids=COMPLAINTS)
-def test_both_engines_show_it_to_the_bit(complaint: Complaint) -> None:
+@pytest.mark.parametrize("complaint", USER_REPORTS.values(), ids=USER_REPORTS)
+def test_both_engines_show_it_to_the_bit(complaint: UserReport) -> None:
     if not refusal(complaint.scenario):
         both = (
             simulate(complaint.scenario, complaint.law, engine=e) for e in ("simpy", "compiled")

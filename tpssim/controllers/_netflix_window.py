@@ -22,9 +22,9 @@ BEGUN, UNTIL, SAMPLES, TOTAL, LEAST, MOST, DROPPED, TIMES = range(8)
 
 @record
 class Sample(NamedTuple):
-    """What a law is told: one round trip, or a window of them."""
+    """What a law sees: one round trip, or a window of them."""
 
-    told: float  #: 1, or 0 if the window goes on or had too few
+    given: float  #: 1, or 0 if the window goes on or had too few
     rtt: float  #: ns
     in_flight: float
     dropped: float  #: 1 if any call was dropped
@@ -47,15 +47,15 @@ def sampled(
     shortest: float,
     kept: float,
 ) -> Sample:
-    """What a law hears of a piece of news, through the window that it may have.
+    """What a law sees of an observation, through the window that it may have.
 
-    A call that failed without being dropped, and a local refusal, are not heard of: Netflix's
+    A call that failed without being dropped, and a local refusal, are not seen: Netflix's
     `onIgnore`.
     """
     if obs.count < 1.0 or obs.errors - obs.drops >= obs.count or math.isnan(obs.latency):
-        return Sample(told=0.0, rtt=0.0, in_flight=0.0, dropped=0.0)
+        return Sample(given=0.0, rtt=0.0, in_flight=0.0, dropped=0.0)
     sample = Sample(
-        told=1.0,
+        given=1.0,
         rtt=nanoseconds(obs.latency),
         in_flight=obs.in_flight,
         dropped=1.0 if obs.drops > 0.0 else 0.0,
@@ -87,9 +87,9 @@ def through_window(
     if not window > 0.0:
         return sample
     if sample.rtt < nanoseconds(shortest):
-        return Sample(told=0.0, rtt=sample.rtt, in_flight=sample.in_flight, dropped=sample.dropped)
-    room = kept if kept >= 1.0 else size
-    if percentile == 0.0 or memory[SAMPLES] + 1.0 <= room:
+        return Sample(given=0.0, rtt=sample.rtt, in_flight=sample.in_flight, dropped=sample.dropped)
+    places = kept if kept >= 1.0 else size
+    if percentile == 0.0 or memory[SAMPLES] + 1.0 <= places:
         if memory[SAMPLES] == 0.0:
             memory[LEAST] = sample.rtt
         if percentile > 0.0:
@@ -101,13 +101,13 @@ def through_window(
         memory[DROPPED] = max(memory[DROPPED], sample.dropped)
     end = nanoseconds(now)
     if memory[BEGUN] > 0.0 and end <= memory[UNTIL]:
-        return Sample(told=0.0, rtt=sample.rtt, in_flight=sample.in_flight, dropped=sample.dropped)
+        return Sample(given=0.0, rtt=sample.rtt, in_flight=sample.in_flight, dropped=sample.dropped)
     samples = memory[SAMPLES]
     rtt = floored(memory[TOTAL] / samples)
     if percentile > 0.0:
         rtt = percentile_of(memory, percentile)
-    told = Sample(
-        told=1.0 if samples >= size else 0.0,
+    found = Sample(
+        given=1.0 if samples >= size else 0.0,
         rtt=rtt,
         in_flight=memory[MOST],
         dropped=memory[DROPPED],
@@ -116,7 +116,7 @@ def through_window(
     memory[BEGUN], memory[UNTIL] = 1.0, end + length
     for place in range(SAMPLES, TIMES):
         memory[place] = 0.0
-    return told
+    return found
 
 
 def percentile_of(memory: array[float], percentile: float) -> float:

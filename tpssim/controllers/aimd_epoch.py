@@ -15,7 +15,7 @@ class AimdEpochState(NamedTuple):
     rate: float
     limit: float
     reject: float
-    last: float  #: time of the last news, s; nan before the first
+    last: float  #: time of the last observation, s; nan before the first
     epoch: float  #: time of the last cut, s; -inf before the first
     wanted: float  #: the target last seen, 1/s
 

@@ -9,7 +9,7 @@ is never seen here.
 
 `clock` is the only way to the time, so the same function runs live (`WallClock`, the default) and
 in virtual time. `on_rate(rate)` is called with the commanded TPS at the start and after each
-decision; the printed code keeps it to itself. This room knows nothing of services or scenarios.
+decision; the printed code keeps it to itself. This module knows nothing of services or scenarios.
 """
 
 from __future__ import annotations

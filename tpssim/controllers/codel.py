@@ -171,15 +171,15 @@ class Codel(NamedTuple):
         )
 
     def why(self, before: CodelState, obs: Observation, after: CodelState) -> str:
-        told = f"waited {after.wait * 1e3:.3g} ms"
+        seen = f"waited {after.wait * 1e3:.3g} ms"
         if after.dropping > 0.0:
             return (
-                f"{told}, dropping: {after.drops:g} so far, the next from {after.next_drop:.4g}"
+                f"{seen}, dropping: {after.drops:g} so far, the next from {after.next_drop:.4g}"
                 " s on"
             )
         if after.first_above < math.inf:
-            return f"{told}, too long: drops if that lasts until {after.first_above:.4g} s"
-        return f"{told}: no queue that stands"
+            return f"{seen}, too long: drops if that lasts until {after.first_above:.4g} s"
+        return f"{seen}: no queue that stands"
 
 
 def waited(signal: float, lag: float, queued: float) -> float:

@@ -1,5 +1,5 @@
-"""go-zero's breaker: the SRE book's formula, its weight moved by the news, and a forced call each
-second.
+"""go-zero's breaker: the SRE book's formula, its weight moved by what it observes, and a forced
+call each second.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ class GozeroBreaker(NamedTuple):
         in_flight: float,
         memory: array[float],
     ) -> GozeroBreakerState:
-        # A slot of which no refusal was told let its call through.
+        # A slot without an observed refusal let its call through.
         passed = state.passed if math.isnan(state.slot) else state.slot
         bins = int(self.bins)
         head = turned(memory, bins, 3, state.head, bin_of(now, self.window, bins))
@@ -175,10 +175,10 @@ class GozeroBreaker(NamedTuple):
         )
 
     def why(self, before: GozeroBreakerState, obs: Observation, after: GozeroBreakerState) -> str:
-        told = f"{after.accepts:g} of {after.requests:g} requests succeeded in {self.window:g} s"
+        seen = f"{after.accepts:g} of {after.requests:g} requests succeeded in {self.window:g} s"
         if after.failing > 0.0:
-            return f"{told}, failing bins {after.failing:g}: {after.reject:.1%} refused"
-        return f"{told}: {after.reject:.1%} refused"
+            return f"{seen}, failing bins {after.failing:g}: {after.reject:.1%} refused"
+        return f"{seen}: {after.reject:.1%} refused"
 
 
 def since(then: float, now: float) -> float:

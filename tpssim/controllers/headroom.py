@@ -1,4 +1,4 @@
-"""Find what a consumer bears, whether calls to it block, queue or overlap: the law that we
+"""Find what a consumer can sustain, whether calls to it block, queue or overlap: the law that we
 recommend.
 """
 

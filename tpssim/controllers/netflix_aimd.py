@@ -126,7 +126,7 @@ class NetflixAimd(NamedTuple):
             self.shortest,
             self.kept,
         )
-        if sample.told == 0.0:
+        if sample.given == 0.0:
             return state
         limit = state.limit
         if sample.dropped > 0.0 or sample.rtt > nanoseconds(self.timeout):

@@ -164,7 +164,7 @@ class NetflixGradient(NamedTuple):
             self.shortest,
             self.kept,
         )
-        if sample.told == 0.0:
+        if sample.given == 0.0:
             return state
         rtt = sample.rtt
         estimate = state.estimate

@@ -152,7 +152,7 @@ class NetflixGradient2(NamedTuple):
             self.shortest,
             self.kept,
         )
-        if sample.told == 0.0:
+        if sample.given == 0.0:
             return state
         rtt = sample.rtt
         estimate, total, samples = state.estimate, state.total, state.samples

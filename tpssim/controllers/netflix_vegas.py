@@ -162,7 +162,7 @@ class NetflixVegas(NamedTuple):
             self.shortest,
             self.kept,
         )
-        if sample.told == 0.0:
+        if sample.given == 0.0:
             return state
         rtt = sample.rtt
         estimate, noload = state.estimate, state.noload

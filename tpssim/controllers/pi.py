@@ -18,7 +18,7 @@ class PiState(NamedTuple):
     limit: float
     reject: float
     integral: float  #: x target
-    time: float  #: of the last news, s
+    time: float  #: of the last observation, s
     target: float  #: the target last seen, 1/s
 
 

@@ -200,12 +200,12 @@ class Pie(NamedTuple):
         )
 
     def why(self, before: PieState, obs: Observation, after: PieState) -> str:
-        told = f"delay {after.old * 1e3:.3g} ms, probability {after.probability:.3g}"
+        seen = f"delay {after.old * 1e3:.3g} ms, probability {after.probability:.3g}"
         if after.burst > 0.0:
-            return f"{told}, a burst is allowed for {after.burst * self.period:.3g} s more"
+            return f"{seen}, a burst is allowed for {after.burst * self.period:.3g} s more"
         if after.old < self.delay / 2.0 and after.probability < 0.2:
-            return f"{told}, no queue to speak of"
-        return f"{told}, {after.saved:.3g} saved up since the last refusal"
+            return f"{seen}, no queue to speak of"
+        return f"{seen}, {after.saved:.3g} saved up since the last refusal"
 
 
 @record

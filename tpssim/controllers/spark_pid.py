@@ -141,9 +141,9 @@ class SparkPid(NamedTuple):
     def why(self, before: SparkPidState, obs: Observation, after: SparkPidState) -> str:
         if not obs.latency > 0.0:
             return "no batch with a latency"
-        told = f"processed {1.0 / obs.latency:.4g}/s, {obs.lag:.3g} s behind"
+        seen = f"processed {1.0 / obs.latency:.4g}/s, {obs.lag:.3g} s behind"
         return (
-            f"{told}: {after.latest:.4g}/s"
+            f"{seen}: {after.latest:.4g}/s"
             if before.time == before.time
-            else f"{told}: the first batch"
+            else f"{seen}: the first batch"
         )

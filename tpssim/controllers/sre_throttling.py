@@ -164,10 +164,10 @@ class SreThrottling(NamedTuple):
         )
 
     def why(self, before: SreThrottlingState, obs: Observation, after: SreThrottlingState) -> str:
-        told = f"{after.accepts:g} of {after.requests:g} requests accepted in {self.window:g} s"
+        seen = f"{after.accepts:g} of {after.requests:g} requests accepted in {self.window:g} s"
         if after.requests < self.min_requests:
-            return f"{told}, fewer than {self.min_requests:g} requests: none refused"
-        return f"{told}: {after.reject:.1%} refused"
+            return f"{seen}, fewer than {self.min_requests:g} requests: none refused"
+        return f"{seen}: {after.reject:.1%} refused"
 
 
 @record

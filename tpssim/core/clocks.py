@@ -1,8 +1,8 @@
 """Waiting: the wall clock, and a virtual clock whose timer is as imperfect as a real one.
 
 A clock answers three calls: `now()`, `sleep(seconds)` and `wait(deadline, spin)`, the loop "sleep
-until `spin` before the deadline, then read the clock until it is there". This room knows when code
-wakes up; it does not know why anybody waits. Times in seconds.
+until `spin` before the deadline, then read the clock until it is there". This module knows when
+code wakes up; it does not know why anybody waits. Times in seconds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One law at work: the release rule, the three valves, and what the law is told.
+"""One law at work: the release rule, the three actuators, and what the law observes.
 
 The one mutable object behind every driver: the simpy model under virtual time, the live throttle, a
 replay. It never reads a clock and never waits: `now` comes in, a deadline goes out. Standard
@@ -30,7 +30,7 @@ class Pacer:
     `flying` back then.
 
     `chance` and `refusal` are uniform draws: for laws that probe (by observation), and for the
-    admission valve (by slot); `gaps` are exponential draws of mean 1 by slot, for a schedule that
+    rejections (by slot); `gaps` are exponential draws of mean 1 by slot, for a schedule that
     is not even.
 
     >>> from tpssim.controllers import CONTROLLERS
@@ -72,17 +72,17 @@ class Pacer:
         self.seen = 0  # observations and windows so far
         self.flying = 0
         self.peak = 0
-        self.limited_slot = -1  # the last one that the limit valve held back
+        self.limited_slot = -1  # the last one that the limit held back
         self.caught_up = self.re_anchored = self.skipped = self.limited = 0.0
         self.sensor = sensor_of(law)
-        self.observation: Observation | None = None  #: what the law was told last
+        self.observation: Observation | None = None  #: the last one of the law
         self.window = opened(start)
         self.latencies = array("d", [0.0]) * CAPACITY if self.sensor else array("d")
         timed = self.sensor is not None and self.sensor.period > 0.0
         self.look_at = max(self._window_end(), start) if timed else math.inf
 
     def due(self) -> float:
-        """When the next slot is due; inf while a valve is closed."""
+        """When the next slot is due; inf while a rate of 0 or the limit holds it back."""
         state = self.state
         previous = self.previous
         if self.flying + 1 > state.limit:
@@ -157,22 +157,22 @@ class Pacer:
         return previous
 
     def refused(self, now: float) -> None:
-        """The law is told of a slot whose call was refused locally."""
-        self._tell(now, math.nan, now - self.deadline, 0.0, 0.0, 0.0, float(self.flying), 1.0)
+        """The law observes a slot whose call was refused locally."""
+        self._observe(now, math.nan, now - self.deadline, 0.0, 0.0, 0.0, float(self.flying), 1.0)
 
     def settled(
         self, now: float, latency: float, lag: float, errors: float, drops: float, in_flight: float
     ) -> None:
-        """A call is over: the law is told."""
+        """A call is over: the law observes it."""
         self.flying -= 1
-        self._tell(now, latency, lag, 1.0, errors, drops, in_flight, 0.0)
+        self._observe(now, latency, lag, 1.0, errors, drops, in_flight, 0.0)
 
     def forgotten(self) -> None:
         """A call is over of which nothing is known."""
         self.flying -= 1
 
     def retarget(self, now: float, target: float) -> None:
-        """Another rate is wanted from now on: the law hears of it at once, by an observation of no
+        """Another rate is wanted from now on: the law sees it at once, as an observation of no
         call.
 
         The slot in progress keeps the part of it that is over: see `due_after`.
@@ -180,9 +180,9 @@ class Pacer:
         if target != self.target:
             self.changes.append((now, self.target))
             self.target = target
-        self._tell(now, math.nan, 0.0, 0.0, 0.0, 0.0, float(self.flying), 0.0)
+        self._observe(now, math.nan, 0.0, 0.0, 0.0, 0.0, float(self.flying), 0.0)
 
-    def _tell(
+    def _observe(
         self,
         now: float,
         latency: float,
@@ -193,7 +193,7 @@ class Pacer:
         in_flight: float,
         refusals: float,
     ) -> None:
-        """News for the law, or for its window."""
+        """An observation for the law, or for its window."""
         peak, u = float(self.peak), self.chance[self.seen]
         since = now - self.start
         # As Observation(...), which is every driver's most frequent call, at half the time.
@@ -222,14 +222,14 @@ class Pacer:
         return on_grid(window_end(self.sensor, self.window), self.grid)
 
     def look(self, now: float) -> bool:
-        """Look at the window, at `look_at` or later; whether the law was told of it."""
+        """Look at the window, at `look_at` or later; whether the law observed it."""
         assert self.sensor is not None
-        told = False
+        observed = False
         if now < self._window_end():
-            pass  # it began anew, or waits for more round trips
+            pass  # it began again, or waits for more round trips
         elif self.window.calls >= self.sensor.least:
             self._sum_up(now)
-            told = True
+            observed = True
         elif self.sensor.discard > 0.0:
             self.window = opened(now)
         else:
@@ -238,7 +238,7 @@ class Pacer:
             self.look_at = now + self.sensor.period
             return False
         self.look_at = max(self._window_end(), now)
-        return told
+        return observed
 
     def _sum_up(self, now: float) -> None:
         assert self.sensor is not None

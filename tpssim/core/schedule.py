@@ -1,4 +1,4 @@
-"""When to release: arithmetic on deadlines. This room never reads a clock and never waits."""
+"""When to release: arithmetic on deadlines. This module never reads a clock and never waits."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def late_policy(text: str) -> Late:
 
 
 def next_due(previous: float, rate: float, target: float, gap: float = 1.0) -> float:
-    """The release rule: `previous + gap / min(rate, target)`, s; a closed rate valve is due at inf.
+    """The release rule: `previous + gap / min(rate, target)`, s; a rate of 0 is due at inf.
 
     `gap` is 1 for an even schedule, or a draw of mean 1.
 

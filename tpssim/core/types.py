@@ -1,6 +1,6 @@
 """The contracts: what a law may see, what it answers, which numbers it accepts.
 
-This room knows no law, no clock, no service and no file. It imports nothing but the standard
+This module knows no law, no clock, no service and no file. It imports nothing but the standard
 library.
 """
 
@@ -44,7 +44,7 @@ def record(cls: ClassT) -> ClassT:
 
     A named tuple is a tuple, so without this `Lognormal(a, b) == Gamma(a, b)`, and a cache keyed by
     one of them would answer for the other. A record equals no plain tuple. Records of a user's
-    plain `NamedTuple` classes are told apart inside a record, but not by their own `==`: a cache
+    plain `NamedTuple` classes are distinguished inside a record, but not by their own `==`: a cache
     that is keyed by one of them puts its class into the key.
 
     >>> @record
@@ -145,7 +145,7 @@ def ceiled(x: float) -> float:
 
 
 class State(Protocol):
-    """All memory of a law. Every state begins with the three valves."""
+    """All memory of a law. Every state begins with the three actuators."""
 
     @property
     def rate(self) -> float: ...  #: releases per second
@@ -162,7 +162,7 @@ class Controller(Protocol[StateT]):
     """A control law: a `NamedTuple` of float parameters with two pure functions.
 
     `update` must be total (no exception for any finite observation, nor for a latency of nan), must
-    not depend on the origin of time, and must leave a valve that it does not use at inf (rate,
+    not depend on the origin of time, and must leave an actuator that it does not use at inf (rate,
     limit) or 0.
     """
 

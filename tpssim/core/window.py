@@ -80,7 +80,7 @@ def opened(start: float) -> Window:
 def collected(window: Window, obs: Observation, memory: array[float]) -> Window:
     """The window with one more completion; its latency is put in `memory`."""
     timed, total, least = window.timed, window.total, window.least
-    # A failed call that is no drop carries no latency news.
+    # A failed call that is no drop says nothing by its latency.
     if obs.errors - obs.drops < obs.count and not math.isnan(obs.latency):
         if timed < CAPACITY:
             memory[int(timed)] = obs.latency

@@ -30,7 +30,7 @@ from tpssim.scenarios.builtin import CORE, SCENARIOS
 from tpssim.scenarios.scenario import Scenario, check_calls, expected_slots
 from tpssim.simulation.compiled import engine as fast
 from tpssim.simulation.compiled.compiling import compiles
-from tpssim.simulation.resolve import Contender, ControllerLike, contender, scenario_named
+from tpssim.simulation.resolve import ControllerLike, ThrottleSpec, scenario_named, throttle_spec
 from tpssim.simulation.run import as_twin, check_hostable, has_twin, run_once
 
 #: Whom a comparison compares if it is not told: the article's throttles as printed, and what mends
@@ -39,7 +39,7 @@ DEFAULT_CONTROLLERS = (*PRINTED, "fixed", "aimd", "ewma-deadzone", "headroom")
 
 
 def _measured(
-    scenario: Scenario, rival: Contender, seed: int, replications: int, keep: int
+    scenario: Scenario, rival: ThrottleSpec, seed: int, replications: int, keep: int
 ) -> list[Run]:
     """All replications of one pair, reduced to measures; the first `keep` traces are kept.
 
@@ -54,7 +54,7 @@ def _measured(
             trace = run_once(scenario, rival, seed, replication)
         else:
             trace = run_once(
-                as_twin(scenario, rival), contender(TWINS[rival.name]), seed, replication
+                as_twin(scenario, rival), throttle_spec(TWINS[rival.name]), seed, replication
             )
         measures, phases = measured(trace)
         digest = hashlib.sha256()
@@ -102,7 +102,7 @@ def compare(
     arenas = [scenario_named(s) for s in _listed(scenarios, CORE, Scenario)]
     hostable = all(arena.late in (AUTO, BURST) and not arena.poisson for arena in arenas)
     default = [name for name in DEFAULT_CONTROLLERS if hostable or name not in PRINTED]
-    rivals = [contender(c) for c in _listed(controllers, default, tuple)]
+    rivals = [throttle_spec(c) for c in _listed(controllers, default, tuple)]
     rivals = [_told_apart(rival, rivals) for rival in rivals]
     _check_distinct("scenario", [arena.name for arena in arenas])
     _check_distinct("controller", [rival.label for rival in rivals])
@@ -128,7 +128,7 @@ def league(
     """
     _check_counts(replications, seed, workers)
     arenas = [scenario_named(s) for s in _listed(scenarios, SCENARIOS, Scenario)]
-    rivals = [contender(c) for c in _listed(controllers, CONTROLLERS, tuple)]
+    rivals = [throttle_spec(c) for c in _listed(controllers, CONTROLLERS, tuple)]
     rivals = [_told_apart(rival, rivals) for rival in rivals]
     _check_distinct("scenario", [arena.name for arena in arenas])
     _check_distinct("controller", [rival.label for rival in rivals])
@@ -150,7 +150,7 @@ def _check_counts(replications: int, seed: int, workers: int) -> None:
 
 
 def _run_pairs(
-    pairs: Sequence[tuple[Scenario, Contender]],
+    pairs: Sequence[tuple[Scenario, ThrottleSpec]],
     replications: int,
     seed: int,
     keep: int,
@@ -180,19 +180,19 @@ def _run_pairs(
     }
 
 
-Job = tuple[Scenario, Contender, int, int, int]
+Job = tuple[Scenario, ThrottleSpec, int, int, int]
 
 #: How many times as long as a compiled call one takes in simpy or in hosted code, about (it differs
 #: by machine, law and scenario; it only weighs what is left to do).
 INTERPRETED = 100.0
 
 
-def expected_work(scenario: Scenario, rival: Contender, replications: int) -> float:
+def expected_work(scenario: Scenario, rival: ThrottleSpec, replications: int) -> float:
     """What the runs of a pair take, about, in compiled calls.
 
     100 calls a second for 5 s, twice, each of them by code that waits by itself:
 
-    >>> short, law = scenario_named("blocking-steady:duration=5"), contender("printed-sleep")
+    >>> short, law = scenario_named("blocking-steady:duration=5"), throttle_spec("printed-sleep")
     >>> expected_work(short, law, 2)
     100000.0
     """
@@ -256,7 +256,7 @@ def _listed(given: Any, default: Iterable[str], single: type) -> Iterator[Any]:
         yield from given
 
 
-def _told_apart(rival: Contender, rivals: Sequence[Contender]) -> Contender:
+def _told_apart(rival: ThrottleSpec, rivals: Sequence[ThrottleSpec]) -> ThrottleSpec:
     """Files of the same name in two folders are named in full."""
     alike = sum(other.label == rival.label for other in rivals)
     return rival._replace(label=rival.name) if alike > 1 and rival.code is not None else rival

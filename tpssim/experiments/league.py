@@ -389,14 +389,14 @@ class League(NamedTuple):
         return found
 
 
-def together(rivals: int) -> float:
+def together(throttles: int) -> float:
     """The confidence of each interval, for all pairs of so many to have `CONFIDENCE` together
     (Bonferroni).
 
     All pairs, since the first is not known before: of k that are alike one is ahead by luck, and k
     - 1 intervals that compare with it would not allow for that.
     """
-    return 1.0 - (1.0 - CONFIDENCE) / max(rivals * (rivals - 1) // 2, 1)
+    return 1.0 - (1.0 - CONFIDENCE) / max(throttles * (throttles - 1) // 2, 1)
 
 
 def scores(cell: Cell) -> list[Score]:

@@ -118,7 +118,7 @@ class Tally:
         """A release at `now` that was due at `due`, at a commanded rate.
 
         `begun` is when the pacing thread would have been free to wait for it, did we take no time
-        ourselves; `held`: the limit valve had it wait longer.
+        ourselves; `held`: the limit had it wait longer.
         """
         late = now - due
         self.lateness.add(late)

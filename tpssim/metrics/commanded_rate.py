@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def limit_commands(columns: Columns, n: int) -> bool:
-    """Whether the law leaves the rate valve open and commands by its limit."""
+    """Whether the law leaves the rate open and commands by its limit."""
     for i in range(n):
         if columns.rate[i] != math.inf or not columns.limit[i] < math.inf:
             return False
@@ -40,7 +40,7 @@ def command(columns: Columns, n: int, frame: Frame, t: Array, size: int, out: Ar
     """What the law commands at sorted times t: of each producer the rate of its last release, in
     sum.
 
-    A rate valve left open commands the target; one that is hidden (foreign code, nan) is replaced
+    A rate left open commands the target; one that is hidden (foreign code, nan) is replaced
     by the releases of the last second; a law that leaves it open and sets a limit commands that.
     """
     by_limit = limit_commands(columns, n)
@@ -89,15 +89,15 @@ def hidden(columns: Columns, n: int) -> bool:
     return calls > 0
 
 
-def variation(columns: Columns, n: int, frame: Frame, valve: Array) -> float:
-    """The sum of the changes of a valve from one call to the next, each producer's apart, while it
-    is set.
+def variation(columns: Columns, n: int, frame: Frame, actuator: Array) -> float:
+    """The sum of the changes of an actuator from one call to the next, each producer's apart, while
+    it is set.
     """
     total = 0.0
     for p in range(len(frame.producers)):
         before = math.nan
         for i in range(n):
-            now = valve[i]
+            now = actuator[i]
             if columns.producer[i] == p and columns.outcome[i] != REFUSED and math.isfinite(now):
                 if not math.isnan(before):
                     total += abs(now - before)

@@ -1,6 +1,6 @@
 """Measures of signals: step response, limit cycle, variation. NumPy arrays in, numbers out.
 
-This room knows nothing of throttles. A measure that cannot be computed is nan, never an error.
+This module knows nothing of throttles. A measure that cannot be computed is nan, never an error.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def autocorrelation(x: Array) -> Array:
     """
     wave = np.asarray(x - np.mean(x), dtype=np.float64)
     power = float(wave @ wave)
-    # Rounding leaves a trace of power in a constant signal; it carries no news.
+    # Rounding leaves a trace of power in a constant signal; it says nothing.
     constant = power <= len(x) * (1e-12 * max(1.0, float(np.max(np.abs(x))))) ** 2
     return correlations(wave, np.array(math.nan if constant else power))
 

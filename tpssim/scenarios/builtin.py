@@ -14,7 +14,7 @@ from tpssim.scenarios.plant import Async, Backend, Pool
 from tpssim.scenarios.recordings import SQLITE_COMMITS, ServiceTimes, read
 from tpssim.scenarios.scenario import Producer, Scenario, checked_scenario
 from tpssim.scenarios.service_times import Constant, Lognormal, Pareto, Recorded
-from tpssim.scenarios.user_reports import COMPLAINTS, IN_FLIGHT
+from tpssim.scenarios.user_reports import IN_FLIGHT, USER_REPORTS
 
 
 def _two_digits(value: float) -> float:
@@ -199,11 +199,11 @@ _CROWDED = (
     ),
 )
 
-#: The names of those that show what a throttle is for; a comparison takes them if it is not told
+#: The names of those that show what a throttle is for; a comparison takes them if none are named
 #: others.
 CORE = tuple(scenario.name for scenario in _CORE)
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: checked_scenario(scenario)
-    for scenario in (*_CORE, *_CROWDED, *(complaint.scenario for complaint in COMPLAINTS.values()))
+    for scenario in (*_CORE, *_CROWDED, *(report.scenario for report in USER_REPORTS.values()))
 }

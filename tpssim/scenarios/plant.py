@@ -239,7 +239,7 @@ def _best_crowd(backend: Backend, callers: float) -> float:
 
 
 def backend_capacity(backend: Backend, mean: float, callers: float = math.inf) -> float:
-    """Answers per second that the backend bears at a mean service time; inf if nothing limits it.
+    """Answers per second that the backend can sustain at a mean service time; inf without limits.
 
     The best over n <= callers at once, n <= `limit`, of `min(n, servers) / (mean * slowdown(n))`,
     up to the rate limit. It is what a throttle can get that sends no more: rejected calls take up

@@ -1,6 +1,6 @@
 """The record of a scenario: everything about a run except the law and the seed.
 
-Its rules, its phases, what the plant can take. This room runs nothing.
+Its rules, its phases, what the plant can take. This module runs nothing.
 """
 
 from __future__ import annotations
@@ -269,7 +269,7 @@ def capacity(scenario: Scenario, t: float) -> float:
     second.
 
     The least of what the callers can make (blocking: one call each at a time; a pool: `workers`
-    each; async: `1 / handoff` each) and of what the backend bears with that many callers
+    each; async: `1 / handoff` each) and of what the backend can sustain with that many callers
     (`backend_capacity`), times the share that succeeds in the end. With hand-off feedback nothing
     waits for the backend, which then only bounds what is delivered. Retries and their waits, which
     take callers' time, are left out. inf if nothing is limited.
@@ -285,8 +285,8 @@ def capacity(scenario: Scenario, t: float) -> float:
     else:
         callers = n * (1.0 if isinstance(consumer, Blocking) else consumer.workers)
         made = callers / (mean + (scenario.network.mean if scenario.network else 0.0))
-    bears = min(made, backend_capacity(scenario.backend, mean, callers))
-    return bears * success(scenario.backend, scenario.retry)
+    sustained = min(made, backend_capacity(scenario.backend, mean, callers))
+    return sustained * success(scenario.backend, scenario.retry)
 
 
 def expected_slots(scenario: Scenario) -> float:

@@ -1,5 +1,5 @@
-"""What users complain about, `COMPLAINTS`: for each a scenario that provokes it, and the law it is
-about.
+"""What users complain about, `USER_REPORTS`: for each a scenario that provokes it, and the law that
+it is about.
 
 The scenarios are also among the built-in ones, so every other law can be tried on them. Sources are
 public threads; the scenarios are ours.
@@ -21,19 +21,19 @@ IN_FLIGHT = Async(0.0, "completion")
 
 
 @record
-class Complaint(NamedTuple):
-    """A scenario, the law that fares badly in it (as it was when the complaint was filed), and
+class UserReport(NamedTuple):
+    """A scenario, the law that fares badly in it (as it was when that was reported), and
     why.
     """
 
     scenario: Scenario
     law: str  #: as for `simulate`: NAME:key=value,...
     about: str  #: what goes wrong
-    source: str  #: where it was told
+    source: str  #: where it was reported
 
 
 _ALL = (
-    Complaint(
+    UserReport(
         Scenario(
             name="constant-timeouts",
             service=Constant(0.05),
@@ -53,7 +53,7 @@ _ALL = (
         " the service has the dead calls to work off when it is back",
         "Netflix/concurrency-limits#137",
     ),
-    Complaint(
+    UserReport(
         Scenario(
             name="lucky-minimum",
             service=Recorded((0.1,) * 499 + (0.01,), "one call in 500 a tenth as long"),
@@ -70,7 +70,7 @@ _ALL = (
         " limit collapses (filed before the law probed for a new least)",
         "Netflix/concurrency-limits#37",
     ),
-    Complaint(
+    UserReport(
         Scenario(
             name="baseline-drift",
             service=Lognormal(0.02, 0.2),
@@ -89,7 +89,7 @@ _ALL = (
         " the limit grows again while nothing is better",
         "failsafe-go/failsafe-go#127",
     ),
-    Complaint(
+    UserReport(
         Scenario(
             name="creep",
             service=Constant(0.02),
@@ -104,7 +104,7 @@ _ALL = (
         " for ever",
         "Netflix/concurrency-limits#134",
     ),
-    Complaint(
+    UserReport(
         Scenario(
             name="zero-rate",
             service=Constant(0.005),
@@ -120,7 +120,7 @@ _ALL = (
         "the rate falls to almost nothing, so nothing ends that could tell the law to raise it",
         "apache/spark SPARK-9966",
     ),
-    Complaint(
+    UserReport(
         Scenario(
             name="slow-recovery",
             service=Constant(0.2),
@@ -140,7 +140,7 @@ _ALL = (
         " best",
         "vectordotdev/vector#3255",
     ),
-    Complaint(
+    UserReport(
         Scenario(
             name="probe-rejections",
             service=Lognormal(0.1, 0.1),
@@ -158,7 +158,7 @@ _ALL = (
         " back",
         "envoyproxy/envoy#8337",
     ),
-    Complaint(
+    UserReport(
         Scenario(
             name="fast-errors",
             service=Constant(0.05),
@@ -175,7 +175,7 @@ _ALL = (
         "a quick refusal looks like a quick service, so nothing ever slows it down",
         "scrapy/scrapy#6458",
     ),
-    Complaint(
+    UserReport(
         Scenario(
             name="cuts-per-event",
             service=Constant(0.2),
@@ -194,7 +194,7 @@ _ALL = (
         " its floor",
         "resilience4j/resilience4j#1177",
     ),
-    Complaint(
+    UserReport(
         Scenario(
             name="idle-growth",
             service=Constant(0.05),
@@ -213,7 +213,7 @@ _ALL = (
         " needed",
         "RFC 9438 section 5.8",
     ),
-    Complaint(
+    UserReport(
         Scenario(
             name="few-samples",
             service=Constant(0.25),
@@ -229,7 +229,7 @@ _ALL = (
         "a window with too few samples is thrown away, so at a low rate the limit never moves",
         "apache/brpc#380",
     ),
-    Complaint(
+    UserReport(
         Scenario(
             name="join-leave-in-flight",
             service=Lognormal(0.1, 0.2),
@@ -250,4 +250,4 @@ _ALL = (
     ),
 )
 
-COMPLAINTS: dict[str, Complaint] = {complaint.scenario.name: complaint for complaint in _ALL}
+USER_REPORTS: dict[str, UserReport] = {report.scenario.name: report for report in _ALL}

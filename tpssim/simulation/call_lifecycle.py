@@ -31,7 +31,7 @@ from tpssim.simulation.environment import (
 
 
 class Call:
-    """A released call on its way; an attempt that was given up is told by its number."""
+    """A released call on its way; an attempt that was given up is known by its number."""
 
     __slots__ = ("attempt", "freed", "number", "pending", "producer", "row", "settled", "slot")
 

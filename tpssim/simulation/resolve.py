@@ -20,7 +20,7 @@ ControllerLike = Controller[Any] | type[Controller[Any]] | str | Foreign | Throt
 
 
 @record
-class Contender(NamedTuple):
+class ThrottleSpec(NamedTuple):
     """A throttle on the bench: a law with its parameters, a printed one, or foreign code."""
 
     label: str
@@ -41,27 +41,27 @@ class Contender(NamedTuple):
         return ("rate",) if self.law is None else actuators_of(self.law)
 
 
-def contender(given: ControllerLike) -> Contender:
+def throttle_spec(given: ControllerLike) -> ThrottleSpec:
     """What was given as a controller, checked; raises `InputError`."""
     if isinstance(given, str) and _names_code(given):
         given = Foreign(given)
     if isinstance(given, Foreign):
         # Refuse early what cannot be loaded or called.
         check_signature(given.load(), f"throttle {given.spec!r}")
-        return Contender(given.label, given.spec, code=given)
+        return ThrottleSpec(given.label, given.spec, code=given)
     if isinstance(given, str):
         name, parameters = parse_spec(given)
         if name in PRINTED:
             if parameters:
                 twins = "its constants are the article's; allowed: a parameterised law such as aimd"
                 raise InputError(f"{name} takes no parameters: {twins}")
-            return Contender(name, name)
+            return ThrottleSpec(name, name)
         name, law = law_named(given, PRINTED)
-        return Contender(format_spec(name, parameters), name, law)
+        return ThrottleSpec(format_spec(name, parameters), name, law)
     if callable(given) and not isinstance(given, type) and not hasattr(given, "update"):
         name = getattr(given, "__name__", type(given).__name__)
         check_signature(given, f"throttle {name}")
-        return Contender(name, name, code=given)
+        return ThrottleSpec(name, name, code=given)
     record: Any = given() if isinstance(given, type) else given
     if not hasattr(record, "update") or not hasattr(record, "init"):
         raise InputError(
@@ -75,7 +75,7 @@ def contender(given: ControllerLike) -> Contender:
     changed = {
         f: getattr(record, f) for f in ranges(record) if getattr(record, f) != default.get(f)
     }
-    return Contender(format_spec(name, changed), name, record)
+    return ThrottleSpec(format_spec(name, changed), name, record)
 
 
 def _names_code(text: str) -> bool:

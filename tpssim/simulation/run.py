@@ -13,7 +13,7 @@ from tpssim.simulation import simpy_engine
 from tpssim.simulation.compiled import engine as fast
 from tpssim.simulation.compiled.compiling import compiles
 from tpssim.simulation.hosting import runner, user_code
-from tpssim.simulation.resolve import Contender, ControllerLike, contender, scenario_named
+from tpssim.simulation.resolve import ControllerLike, ThrottleSpec, scenario_named, throttle_spec
 from tpssim.simulation.trace import Trace
 
 ENGINES = ("auto", "simpy", "compiled")
@@ -42,26 +42,26 @@ def simulate(
         raise InputError(f"there is no engine {engine!r}; allowed: {', '.join(ENGINES)}")
     checked_count("seed", seed, 0)
     checked_count("replication", replication, 0)
-    arena, rival = scenario_named(scenario), contender(controller)
-    check_calls(arena)
-    check_hostable(arena, rival)
+    named, spec = scenario_named(scenario), throttle_spec(controller)
+    check_calls(named)
+    check_hostable(named, spec)
     if engine == "compiled":
-        _check_compilable(arena, rival)
-    return run_once(arena, rival, seed, replication, engine)
+        _check_compilable(named, spec)
+    return run_once(named, spec, seed, replication, engine)
 
 
-def check_hostable(scenario: Scenario, rival: Contender) -> None:
+def check_hostable(scenario: Scenario, spec: ThrottleSpec) -> None:
     """Refuse a throttle that waits by itself where the scenario cannot host it; raises
     `InputError`.
     """
-    if rival.law is None:
-        runner.refuse_unhosted(scenario, rival.label)
+    if spec.law is None:
+        runner.refuse_unhosted(scenario, spec.label)
 
 
-def _check_compilable(scenario: Scenario, rival: Contender) -> None:
-    if rival.law is None:
+def _check_compilable(scenario: Scenario, spec: ThrottleSpec) -> None:
+    if spec.law is None:
         raise InputError(
-            f"{rival.label} waits by itself and cannot be compiled; allowed: engine simpy or auto"
+            f"{spec.label} waits by itself and cannot be compiled; allowed: engine simpy or auto"
         )
     what = fast.refusal(scenario)
     if what:
@@ -72,42 +72,42 @@ def _check_compilable(scenario: Scenario, rival: Contender) -> None:
 
 
 def run_once(
-    scenario: Scenario, rival: Contender, seed: int, replication: int, engine: str = "auto"
+    scenario: Scenario, spec: ThrottleSpec, seed: int, replication: int, engine: str = "auto"
 ) -> Trace:
     meta = {
-        "controller": rival.name,
-        "parameters": rival.parameters(),
+        "controller": spec.name,
+        "parameters": spec.parameters(),
         "seed": seed,
         "replication": replication,
         "engine": "simpy",
         "version": VERSION,
     }
-    if rival.code is not None:
-        return user_code.simulate(scenario, rival.code, seed, replication, meta)
-    if rival.law is None:
-        throttle = PRINTED[rival.name]
+    if spec.code is not None:
+        return user_code.simulate(scenario, spec.code, seed, replication, meta)
+    if spec.law is None:
+        throttle = PRINTED[spec.name]
         if engine == "auto" and runner.stands_alone(scenario):
             return runner.simulate_alone(
                 scenario, throttle, seed, replication, {**meta, "engine": "direct"}
             )
         return runner.simulate(scenario, runner.printed(throttle), seed, replication, meta)
     if engine == "compiled" or (engine == "auto" and compiles and not fast.refusal(scenario)):
-        return fast.simulate(scenario, rival.law, seed, replication, meta)
-    return simpy_engine.simulate(scenario, rival.law, seed, replication, meta)
+        return fast.simulate(scenario, spec.law, seed, replication, meta)
+    return simpy_engine.simulate(scenario, spec.law, seed, replication, meta)
 
 
-def has_twin(scenario: Scenario, rival: Contender) -> bool:
+def has_twin(scenario: Scenario, spec: ThrottleSpec) -> bool:
     """Whether a printed throttle equals a law to the bit here, and the law can be compiled.
 
     Whether numba is there does not matter: a comparison is the same with it and without.
     """
-    return rival.name in TWINS and scenario.timer == IDEAL and not fast.refusal(scenario)
+    return spec.name in TWINS and scenario.timer == IDEAL and not fast.refusal(scenario)
 
 
-def as_twin(scenario: Scenario, rival: Contender) -> Scenario:
+def as_twin(scenario: Scenario, spec: ThrottleSpec) -> Scenario:
     """The scenario in which the twin does as the printed throttle, which makes up for everything.
 
     Throttle 2 does not spin.
     """
-    spin = 0.0 if rival.name == "printed-schedule" else scenario.spin_threshold
+    spin = 0.0 if spec.name == "printed-schedule" else scenario.spin_threshold
     return scenario._replace(spin_threshold=spin, late=BURST)

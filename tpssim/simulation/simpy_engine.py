@@ -53,7 +53,7 @@ class Driver:
         self.idle = True  # whether the producer's thread is free to wait and to release
         self.due = math.nan  # what is being waited for
         self.armed: Any = None
-        self.waited_rate = math.nan  # the rate valve when it was armed
+        self.waited_rate = math.nan  # the rate when it was armed
         self.spun = 0.0
         self._watch()
 

@@ -1,6 +1,6 @@
 """The log of one run: NumPy columns, one row a call, and what made it.
 
-This room holds results; it computes no metric and starts no run.
+This module holds results; it computes no metric and starts no run.
 """
 
 from __future__ import annotations
@@ -61,10 +61,8 @@ class Trace(NamedTuple):
     released: NDArray[np.float64]  #: when the call was released; nan if it was refused locally
     completed: NDArray[np.float64]  #: when its work was done; nan if it was not before the end
     latency: NDArray[np.float64]  #: what the law saw: completion (or end of the hand-off) - release
-    rate: NDArray[
-        np.float64
-    ]  #: rate valve in force at the release, 1/s; nan if the throttle hides it
-    limit: NDArray[np.float64]  #: limit valve in force at the release, calls
+    rate: NDArray[np.float64]  #: rate in force at the release, 1/s; nan if the throttle hides it
+    limit: NDArray[np.float64]  #: limit in force at the release, calls
     in_flight: NDArray[np.float64]  #: calls in flight at the release, this one included
     outcome: NDArray[np.int8]  #: index into `tpssim.core.types.OUTCOMES`
     producer: NDArray[np.int32]  #: which of the producers released it
@@ -91,9 +89,15 @@ class Trace(NamedTuple):
 
     def to_npz(self, path: str | Path) -> None:
         """Write the columns and, as JSON in `meta`, what made them."""
-        arena = self.scenario
-        picture = {"frame": self.frame(), "target": arena.target, "producers": arena.producers}
-        meta = json.dumps({"scenario": arena.name, "picture": picture, **self.meta}, sort_keys=True)
+        scenario = self.scenario
+        picture = {
+            "frame": self.frame(),
+            "target": scenario.target,
+            "producers": scenario.producers,
+        }
+        meta = json.dumps(
+            {"scenario": scenario.name, "picture": picture, **self.meta}, sort_keys=True
+        )
         # As numpy.savez_compressed, at zlib's first level: as small, in half the time.
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
             for name, column in {"meta": np.array(meta), **self.columns()}.items():
@@ -107,7 +111,7 @@ class Trace(NamedTuple):
     def commanded(self, t: NDArray[np.float64]) -> NDArray[np.float64]:
         """The commanded rate at times t, 1/s: of each producer that of its last release, in sum.
 
-        A rate valve that is left open commands the target; one that is hidden (foreign code) is
+        A rate that is left open commands the target; one that is hidden (foreign code) is
         replaced by the releases of the last second.
         """
         return commanded(self.columns(), self.scenario.producers, self.scenario.target, t)
@@ -121,8 +125,8 @@ class Trace(NamedTuple):
 
     def panel(self, title: str) -> Panel:
         """What a picture of rates needs of this run."""
-        arena = self.scenario
-        found = panel(self.columns(), arena.producers, arena.target, arena.duration, title)
+        scenario = self.scenario
+        found = panel(self.columns(), scenario.producers, scenario.target, scenario.duration, title)
         return found._replace(steps=recorded_steps(self))
 
     def plot(self) -> Figure:
@@ -146,23 +150,23 @@ def recorded_steps(trace: Trace) -> Steps:
     moment: what a bin can take is that of the service times that its own calls drew. Empty for any
     other service.
     """
-    arena, meta = trace.scenario, trace.meta
+    scenario, meta = trace.scenario, trace.meta
     here = np.flatnonzero(trace.outcome != REFUSED)
-    known = {"seed", "replication"} <= meta.keys() and len(arena.producers) == 1
+    known = {"seed", "replication"} <= meta.keys() and len(scenario.producers) == 1
     if (
-        not isinstance(arena.service, Recorded)
+        not isinstance(scenario.service, Recorded)
         or not known
         or not len(here)
         or meta.get("engine") == "live"
     ):
         return []
-    recording = np.asarray(arena.service.recording)
+    recording = np.asarray(scenario.service.recording)
     # Call k takes the recording's k-th service time from where this replication begins.
     begin = int(
-        draws(arena.service.noise(), 1, meta["seed"], meta["replication"])[0] * len(recording)
+        draws(scenario.service.noise(), 1, meta["seed"], meta["replication"])[0] * len(recording)
     )
     took = np.concatenate([[0.0], np.cumsum(recording[(begin + here) % len(recording)])])
-    edges = np.linspace(0.0, arena.duration, BINS + 1)
+    edges = np.linspace(0.0, scenario.duration, BINS + 1)
     low, high = np.searchsorted(trace.released[here], (edges[:-1], edges[1:]))
     short = np.maximum(FEWEST - (high - low), 0)
     low = np.maximum(low - (short + 1) // 2, 0)
@@ -174,8 +178,10 @@ def recorded_steps(trace: Trace) -> Steps:
         edges[:-1].tolist(), edges[1:].tolist(), local.tolist(), strict=True
     ):
         middle = (start + end) / 2.0
-        bears = capacity(arena, middle) * (arena.service.mean / mean if mean > 0.0 else math.inf)
-        steps.append((start, end, min(active(arena, middle) * arena.target, bears)))
+        sustained = capacity(scenario, middle) * (
+            scenario.service.mean / mean if mean > 0.0 else math.inf
+        )
+        steps.append((start, end, min(active(scenario, middle) * scenario.target, sustained)))
     return steps
 
 

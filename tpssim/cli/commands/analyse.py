@@ -44,9 +44,9 @@ def analyse(args: argparse.Namespace) -> int:
     from tpssim.output import plots
     from tpssim.output.records.parts import Figure
     from tpssim.output.results_dir import MARK, check_out, results_folder, write_json
-    from tpssim.simulation.resolve import contender
+    from tpssim.simulation.resolve import throttle_spec
 
-    label = contender(args.controller).label
+    label = throttle_spec(args.controller).label
     out = args.out or default_out("analyse", scenario.name, label)
     check_out(out, "analyse")
     found = analyses.analyse(

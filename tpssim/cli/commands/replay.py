@@ -102,7 +102,7 @@ def _tried(args: argparse.Namespace, recording: Recording, back: Playback) -> di
     name = recording.header["controller"]
     rivals: dict[str, Any] = {f"{name} (simulated)": recorded_law(recording)}
     for spec in specs(args.controllers) if args.controllers else []:
-        rivals[resolve.contender(spec).label] = spec
+        rivals[resolve.throttle_spec(spec).label] = spec
     traces = {f"{name} (live)": replay.trace_of(recording, back, scenario)}
     for label, rival in rivals.items():
         traces[label] = simulate(scenario, rival, seed=args.seed)

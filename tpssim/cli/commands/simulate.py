@@ -47,7 +47,7 @@ def simulate(args: argparse.Namespace) -> int:
     from tpssim.simulation import resolve
     from tpssim.simulation.run import simulate
 
-    label = resolve.contender(args.controller).label
+    label = resolve.throttle_spec(args.controller).label
     out = args.out or default_out("simulate", scenario.name, label)
     check_out(out, "simulate")
     trace = simulate(scenario, args.controller, seed=args.seed, replication=args.replication)

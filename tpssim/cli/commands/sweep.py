@@ -161,7 +161,7 @@ def sweep(args: argparse.Namespace) -> int:
     from tpssim.experiments.sweep.store import remove
     from tpssim.experiments.sweep.sweep import sweep
     from tpssim.output.results_dir import check_out, results_folder
-    from tpssim.simulation.resolve import contender
+    from tpssim.simulation.resolve import throttle_spec
 
     given = args.trace is None or args.scenario is not None
     (scenario,) = scenarios(args, [study.scenario] if given else [])
@@ -170,7 +170,7 @@ def sweep(args: argparse.Namespace) -> int:
     for name in given_names:
         if given_names.count(name) > 1:
             raise InputError(f"grid: {name} is given twice; allowed: once")
-    law = contender(study.controller).law
+    law = throttle_spec(study.controller).law
     names = (
         []
         if law is None

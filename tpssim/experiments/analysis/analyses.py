@@ -19,7 +19,7 @@ from tpssim.metrics.measure import measure_phases
 from tpssim.output import format, records, tables
 from tpssim.output.tables import Column, Table
 from tpssim.scenarios.scenario import Scenario, frame
-from tpssim.simulation.resolve import ControllerLike, contender, scenario_named
+from tpssim.simulation.resolve import ControllerLike, scenario_named, throttle_spec
 from tpssim.simulation.run import simulate
 
 if TYPE_CHECKING:
@@ -216,10 +216,10 @@ def analyse(
     """
     checked_count("replications", replications, 2, MOST_COMPARED)
     checked_count("seed", seed, 0)
-    arena, rival = scenario_named(scenario), contender(controller)
+    arena, rival = scenario_named(scenario), throttle_spec(controller)
     law, name = rival.law, rival.name
     if name in TWINS:
-        law, name = contender(TWINS[name]).law, TWINS[name]
+        law, name = throttle_spec(TWINS[name]).law, TWINS[name]
     traces = []
     for replication in range(replications):
         traces.append(

@@ -16,7 +16,7 @@ from tpssim.experiments.sweep.scheduler import check_portable, pieces_of, run_mi
 from tpssim.experiments.sweep.store import Store
 from tpssim.experiments.sweep.sweep_result import Failure, Row, SweepResult
 from tpssim.scenarios.scenario import Scenario
-from tpssim.simulation.resolve import ControllerLike, contender, scenario_named
+from tpssim.simulation.resolve import ControllerLike, scenario_named, throttle_spec
 
 #: done, total runs, simulated calls
 Progress = Callable[[int, int, int], None]
@@ -58,7 +58,7 @@ def sweep(
         raise InputError(
             f"there is no seed set {seed_set!r}; allowed: {', '.join(designs.SEED_SETS)}"
         )
-    arena, rival = scenario_named(scenario), contender(controller)
+    arena, rival = scenario_named(scenario), throttle_spec(controller)
     if rival.law is None:
         raise InputError(
             f"{rival.label} has no parameters to sweep; allowed: a law such as ewma-deadzone"

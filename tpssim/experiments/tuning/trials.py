@@ -28,7 +28,7 @@ from tpssim.experiments.tuning.objectives import (
 from tpssim.experiments.tuning.search import Axis, Bounds, Setting
 from tpssim.experiments.tuning.tried import Tried
 from tpssim.scenarios.scenario import Scenario, check_calls
-from tpssim.simulation.resolve import ControllerLike, contender, scenario_named
+from tpssim.simulation.resolve import ControllerLike, scenario_named, throttle_spec
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -80,7 +80,7 @@ class Task:
         for name in names:
             if names.count(name) > 1:
                 raise InputError(f"scenario {name!r} is given twice; allowed: once")
-        self.rival = contender(controller)
+        self.rival = throttle_spec(controller)
         if self.rival.law is None:
             raise InputError(
                 f"{self.rival.label} has no parameters to tune; allowed: a law such as aimd"

@@ -1,7 +1,7 @@
 """Recorded service times: reading them from any CSV, and the one recording that ships with the
 package.
 
-This room knows files and numbers; it knows no scenario. Standard library only.
+This module knows files and numbers; it knows no scenario. Standard library only.
 """
 
 from __future__ import annotations

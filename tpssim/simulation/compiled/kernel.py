@@ -478,7 +478,7 @@ def run(
             events = put(events, heap_times, heap_keys, new_at, new_key)
             new_key = -1
 
-        news = False  # whether there is an observation for the law
+        observes = False  # whether the law sees one
         if seen_row >= 0:
             u = draws.chance[seen]
             latency, in_flight = log.latency[seen_row], log.in_flight[seen_row]
@@ -488,10 +488,10 @@ def run(
             obs = observed(plan, seen_outcome, now, latency, lag, in_flight, peak, u)
             seen += 1
             peak = flying
-            news = True
+            observes = True
             if sensor is not None and seen_outcome != REFUSED:
                 window = collected(window, obs, latencies)
-                news = False
+                observes = False
                 close = (
                     window.calls >= sensor.least
                     and now >= on_grid(window_end(sensor, window), plan.grid)
@@ -502,8 +502,8 @@ def run(
             obs = summed_up(sensor, window, latencies, now - plan.start, plan.target, u)
             seen += 1
             window = opened(now)
-            news = True
-        if news:
+            observes = True
+        if observes:
             state = law_update(law, state, obs, memory)
         if sensor is not None and watch:
             look_at = look_time(sensor, window, now, plan.grid)

@@ -2,7 +2,7 @@
 starts.
 
 A blocking function cannot be a simpy process, so it runs in a greenlet. When it waits, control goes
-back to simpy, which switches to it again when virtual time has come. greenlet's door.
+back to simpy, which switches to it again when virtual time has come. Sole importer of greenlet.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _strands: dict[Any, Strand] = {}
 _abandoned: list[Strand] = []
 
 Place = tuple[tuple[CodeType, int], ...]
-DEPTH = 5  # callers by which two looks at the clock are told apart
+DEPTH = 5  # callers by which two looks at the clock are distinguished
 SPINS = 16  # looks from one place, compared with one instant, that make a spin loop
 LAST_WAITS = 1000  # waits that clean-up may make when the run is over
 

@@ -53,7 +53,8 @@ class Foreign(NamedTuple):
     def load(self) -> ThrottleFunction:
         """The function, from a module executed afresh; raises `InputError`.
 
-        Afresh, because virtual time begins anew with each run while a module's variables would not.
+        Afresh, because virtual time begins again with each run, and a module's variables
+        would not.
         """
         return load("throttle", self.spec)
 
