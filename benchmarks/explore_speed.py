@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tpssim import Trace
-from tpssim.experiments.explore import ARENAS, Choice, verdict_text, view
+from tpssim.experiments.explore import COMPILED_SCENARIOS, Choice, verdict_text, view
 from tpssim.metrics.measure import measured
 from tpssim.metrics.verdicts import Verdict, judge
 from tpssim.simulation.run import simulate
@@ -66,7 +66,7 @@ def main() -> None:
     print(
         f"{'':18}{'a move':>16}{'the run':>10}{'measures':>10}{'picture':>10}   ms, median (95 %)"
     )
-    for name in ARENAS:
+    for name in COMPILED_SCENARIOS:
         choices = [Choice(name, alpha=0.02 + 0.01 * i) for i in range(2 if args.smoke else MOVES)]
         moved(choices[0])
         traces = [run(choice) for choice in choices]

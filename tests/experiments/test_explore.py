@@ -27,7 +27,7 @@ from matplotlib.image import imread
 from tpssim import SCENARIOS, InputError, Scenario, Trace, explore
 from tpssim.cli.main import main
 from tpssim.core.types import FAILED, OK
-from tpssim.experiments.explore import ARENAS, Choice, curves, verdict_text, view
+from tpssim.experiments.explore import COMPILED_SCENARIOS, Choice, curves, verdict_text, view
 from tpssim.scenarios.service_times import Constant
 
 MOVED = Choice("blocking-steady", 3, alpha=0.08, deadzone=1.12, spin_threshold=0.001)
@@ -97,10 +97,10 @@ def test_curves_by_hand() -> None:
 def test_every_arena_can_be_seen() -> None:
     assert (
         {"degrade-recover", "blocking-steady", "fast-async", "drift"}
-        <= set(ARENAS)
+        <= set(COMPILED_SCENARIOS)
         < set(SCENARIOS)
     )
-    for name in ARENAS:
+    for name in COMPILED_SCENARIOS:
         choice = Choice(name)
         text = verdict_text(view(choice), choice)
         assert text.count(f"<b>{view(choice).verdict.word}</b>") == 2

@@ -1,4 +1,4 @@
-"""The league: scores, ranks and halves worked by hand; which valve acts where; the command."""
+"""The league: scores, ranks and halves worked by hand; which actuator acts where; the command."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_what_a_law_of_ones_own_commands_is_what_it_says_or_else_shows_at_first(
 ) -> None:
     found = league(["healthy:duration=2", "blocking-steady:duration=2"], law, replications=1)
     (row,) = found.standings()
-    assert row.valve == " or ".join(actuators)
+    assert row.actuator == " or ".join(actuators)
     # A limit alone acts where several calls are in flight, which is on the first scenario only.
     assert row.scenarios == (1 if actuators == ("limit",) else 2)
 
@@ -311,7 +311,7 @@ def test_only_laws_whose_valve_acts_take_part() -> None:
     )
     assert [row.scenarios for row in found.standings()] == [1]
     assert "netflix-vegas" in found.table()
-    with pytest.raises(InputError, match="no valve of these laws acts on these scenarios"):
+    with pytest.raises(InputError, match="no actuator of these laws acts on these scenarios"):
         league(["blocking-steady:duration=2"], ["netflix-vegas"], replications=1)
 
 

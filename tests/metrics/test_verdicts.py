@@ -65,7 +65,7 @@ def test_the_majority_decides_and_the_worse_word_wins_a_tie() -> None:
             Blocking(),
             Valve(limit=1.0),
             "inert",
-            "the law left the rate valve open, and its limit, never below 1, held no call back; "
+            "the law left the rate open, and its limit, never below 1, held no call back; "
             "at most 1 call was in flight: a blocking producer makes one call at a time",
         ),
         (
@@ -82,7 +82,7 @@ def test_the_majority_decides_and_the_worse_word_wins_a_tie() -> None:
         ),
         (Async(0.0, "completion"), Valve(limit=3.0), "stuck", "settled at 60% of the achievable"),
         (Pool(20.0), Valve(limit=3.0), "stuck", "settled at"),
-        (Blocking(), Valve(), "inert", "the law left every valve open"),
+        (Blocking(), Valve(), "inert", "the law left every actuator open"),
         (Blocking(), Valve(rate=200.0), "converges", "of the achievable"),
         (Blocking(), Valve(limit=1.0, reject=0.5), "stuck", "settled at 51% of the achievable"),
     ],

@@ -149,8 +149,8 @@ def test_lines_differ_in_more_than_colour_and_names_are_not_joined() -> None:
 
 def test_the_matrix_says_what_its_cells_are_and_nothing_is_cut_off() -> None:
     figure: Any = plots.matrix_figure(
-        "Every throttle on every scenario where its valve acts",
-        "score, from 0 to 1 (best), and verdict; empty: the valve does not act there",
+        "Every throttle on every scenario where its actuator acts",
+        "score, from 0 to 1 (best), and verdict; empty: the actuator does not act there",
         ["headroom"],
         [0.5],
         ["join-leave-in-flight"],

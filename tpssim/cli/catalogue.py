@@ -78,7 +78,7 @@ def _about(throttle: Any) -> dict[str, Any]:
     text = inspect.cleandoc(throttle.description)
     return {
         "summary": " ".join(text.partition("\n\n")[0].split()),
-        "valve": " or ".join(throttle.actuators),
+        "actuator": " or ".join(throttle.actuators),
         "signal": throttle.signals,
         "origin": throttle.origin,
         "year": throttle.year,
@@ -100,7 +100,7 @@ def _reasons(law: Any) -> list[str]:
         deque()
     )  # (completed, latency, lag, in flight then)
     free = deque([0.0] * 4)  # when the servers are
-    told, before = [], pacer.state
+    reasons, before = [], pacer.state
     for k in range(steps):
         now = k * step
         while pacer.look_at <= now:
@@ -118,9 +118,9 @@ def _reasons(law: Any) -> list[str]:
             else:
                 pacer.refused(now)
         if pacer.state[:3] != before[:3] and pacer.observation is not None:
-            told.append(record.why(before, pacer.observation, pacer.state))
+            reasons.append(record.why(before, pacer.observation, pacer.state))
         before = pacer.state
-    return list(dict.fromkeys(told))
+    return list(dict.fromkeys(reasons))
 
 
 def _controllers() -> dict[str, Any]:
@@ -150,18 +150,18 @@ def _scenarios() -> dict[str, Any]:
                 # A name that an earlier part has too must be qualified.
                 known = f"{part}.{field}" if field in parameters else field
                 parameters[known] = _parameter(record, field, getattr(record, field))
-        bears = [
+        capacities = [
             {"start": start, "end": end, "capacity": capacity(scenario, start)}
             for start, end in phases(scenario)
         ]
         kinds = f"consumer: {scenario.consumer}\nservice: {type(scenario.service).__name__}"
-        stretches = [f"  {b['start']:g}-{b['end']:g} s: {b['capacity']:.4g}/s" for b in bears]
+        stretches = [f"  {b['start']:g}-{b['end']:g} s: {b['capacity']:.4g}/s" for b in capacities]
         law = "\n".join([scenario.summary, "", kinds, "capacity:", *stretches])
         found[name] = {
             "summary": scenario.summary,
             "law": law,
             "parameters": parameters,
-            "capacity": bears,
+            "capacity": capacities,
         }
     return found
 
@@ -222,15 +222,15 @@ def text(document: Mapping[str, Any], name: str | None) -> str:
         for key, entry in known.items():
             unit = f" [{entry['unit']}]" if "unit" in entry else ""
             indent = " " * (width + 4)
-            valve = f"{entry['valve'].upper()}  " if "valve" in entry else ""
-            told = [f"  {key:{width}}  {valve}{entry['summary']}{unit}"]
-            if valve:
-                told.append(
+            actuator = f"{entry['actuator'].upper()}  " if "actuator" in entry else ""
+            entry_lines = [f"  {key:{width}}  {actuator}{entry['summary']}{unit}"]
+            if actuator:
+                entry_lines.append(
                     f"{indent}sees: {entry['signal']}; from: {entry['origin']}, {entry['year']}"
                 )
             if entry.get("absolute"):
-                told.append(f"{indent}not scale free: {', '.join(entry['absolute'])}")
-            lines += [filled(line, further=indent) for line in told]
+                entry_lines.append(f"{indent}not scale free: {', '.join(entry['absolute'])}")
+            lines += [filled(line, further=indent) for line in entry_lines]
         if kind == "metrics":
             lines += ["", *_terms()]
         parts.append("\n".join(lines))
@@ -248,7 +248,7 @@ def _terms() -> list[str]:
 
 
 def _reflowed(text: str) -> str:
-    """A description in lines that fit: paragraphs anew, a formula (indented) by itself, code as it
+    """A description in lines that fit: paragraphs filled, formulas (indented) alone, code as it
     is.
 
     >>> _reflowed("One\\ntwo::\\n\\n    a = b")
@@ -273,8 +273,8 @@ def _fitted(line: str) -> str:
 
 def _full(name: str, entry: Mapping[str, Any]) -> str:
     lines = [name, "", _reflowed(entry.get("law", entry["summary"]))]
-    if "valve" in entry:
-        lines += ["", f"commands: {entry['valve']}", f"sees: {entry['signal']}"]
+    if "actuator" in entry:
+        lines += ["", f"commands: {entry['actuator']}", f"sees: {entry['signal']}"]
         lines.append(filled(f"from: {entry['origin']}, {entry['year']}", further="  "))
     if "source" in entry:
         lines = [name, "", filled(entry["summary"])]
@@ -307,6 +307,6 @@ def _full(name: str, entry: Mapping[str, Any]) -> str:
                     *filter(None, [filled(about["meaning"], " " * 6, " " * 6)]),
                 ]
                 continue
-            told = filled(about["meaning"], numbers, " " * len(numbers))
-            lines.append(told or numbers.rstrip())
+            meaning = filled(about["meaning"], numbers, " " * len(numbers))
+            lines.append(meaning or numbers.rstrip())
     return "\n".join(lines)

@@ -23,7 +23,7 @@ class AimdEpochState(NamedTuple):
 @described(
     """Add so much a second; cut by a ratio when a call was refused or slow, once for each event.
 
-    A call is *news of congestion* if it was dropped, or `lag + latency > slow`. For each
+    A call is a *sign of congestion* if it was dropped, or `lag + latency > slow`. For each
     completion::
 
         congested, and scheduled at or after `epoch`:   rate <- dec_rate * rate, epoch <- now

@@ -44,8 +44,8 @@ class BbrState(NamedTuple):
         probe:    gains 1.25, 0.75, 1, 1, 1, 1, 1, 1 in turn, begun at random, not with 0.75
         rate      = max(min_rate, min(gain * best, target))
 
-    It starts at `initial`. It needs neither refusals nor slow calls: what was delivered is the
-    news.
+    It starts at `initial`. It needs neither refusals nor slow calls: what was delivered is
+    enough.
 
     Deviations: no window and so no ProbeRTT; a round is a stretch of time, not a flight of packets;
     drain lasts one round, for a queue cannot be seen; a round that the target limited counts, where

@@ -35,7 +35,7 @@ class EwmaDeadzoneState(NamedTuple):
 
     **It does not recover.** Released on time, two returns lie one commanded interval apart whatever
     the service could do, so `ratio` is 1 by construction and the dead zone holds the rate for ever.
-    Only while a backlog is worked off is there news of spare capacity. `BusyTime` mends this.
+    Spare capacity shows only while a backlog is worked off. `BusyTime` mends this.
 
     Deviations: as in `Aimd` (`obs.count`, refusals, targets below `min_rate`); with one call an
     observation it is the printed law to the bit.

@@ -38,7 +38,7 @@ class HeadroomState(NamedTuple):
 
 
 @described(
-    """Use the capacity of a consumer but for a little headroom, without being told what it is.
+    """Run slightly below the capacity of a consumer, without knowing it in advance.
 
     It knows no unit of time but the service's own: a latency, or the time of a call at the wanted
     rate.
@@ -101,7 +101,7 @@ class HeadroomState(NamedTuple):
     The parts are known: busy time (Little's law with one in flight), the queue estimate of TCP
     Vegas, the plateau of CUBIC (RFC 9438), counted in calls, a probe of the round trip as in BBR,
     here judged by the elasticity of the throughput. Where it holds and why: `docs/headroom.md`.
-    Failed calls that are no drops carry no latency news and are ignored.
+    Failed calls that are no drops carry no latency and are ignored.
 
     >>> law = Headroom()
     >>> state = law.update(law.init(100.0), Observation(0.02, 100.0, 0.02, 0.0))
@@ -196,7 +196,7 @@ class Headroom(NamedTuple):
             return f"{mark:.4g}/s was too much or just enough: {after.rate:.4g}/s now"
         if obs.count < 1.0:
             changed = after.wanted != before.wanted
-            return "another rate is wanted" if changed else "no news of a call"
+            return "another rate is wanted" if changed else "no call completed"
         if after.overlap == 0.0:
             if math.isnan(after.busy.mean):
                 return "no latency yet"

@@ -25,7 +25,8 @@ class PiState(NamedTuple):
 @described(
     """Hold `lag + latency` at a setpoint by a proportional and an integral term.
 
-    With `error = max(-1, (setpoint - lag - latency) / setpoint)` and `dt` since the last news::
+    With `error = max(-1, (setpoint - lag - latency) / setpoint)` and `dt` since the last
+    observation::
 
         wanted    = kp * error + integral                         (x target)
         share     = max(min_rate / target, min(wanted, 1)),  rate = share * target

@@ -35,7 +35,7 @@ class SreThrottlingState(NamedTuple):
     A call that was dropped (timed out or refused by the service) is not accepted, with `failures` 1
     no failed call is. With `attempts` 1 a request counts from its slot on, after the slot's
     probability is known; with 0 when its answer comes. With `local` 1 a call refused here is a
-    request too. Bins pass with the time, not with the news: a law at rest forgets. With a capacity
+    request too. Bins pass with time, not with observations: a law at rest forgets. With a capacity
     c and R calls a second wanted, min(R, k c) are sent.
 
     The 120 bins are ours. The variants, each with `failures` 1::
@@ -50,7 +50,7 @@ class SreThrottlingState(NamedTuple):
 
     Deviations: an acceptance counts in the bin of its answer (Beam: of its start); a time on the
     edge of two bins lies in the later one (Beam: the earlier); failsafe-go's bins pass only with
-    news.
+    observations.
 
     >>> law = SreThrottling(attempts=0.0)
     >>> state, memory = law.init(100.0), array("d", [0.0]) * law.memory()

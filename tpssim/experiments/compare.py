@@ -33,13 +33,13 @@ from tpssim.simulation.compiled.compiling import compiles
 from tpssim.simulation.resolve import ControllerLike, ThrottleSpec, scenario_named, throttle_spec
 from tpssim.simulation.run import as_twin, check_hostable, has_twin, run_once
 
-#: Whom a comparison compares if it is not told: the article's throttles as printed, and what mends
+#: What a comparison compares by default: the article's throttles as printed, and what mends
 #: them.
 DEFAULT_CONTROLLERS = (*PRINTED, "fixed", "aimd", "ewma-deadzone", "headroom")
 
 
 def _measured(
-    scenario: Scenario, rival: ThrottleSpec, seed: int, replications: int, keep: int
+    scenario: Scenario, spec: ThrottleSpec, seed: int, replications: int, keep: int
 ) -> list[Run]:
     """All replications of one pair, reduced to measures; the first `keep` traces are kept.
 
@@ -49,12 +49,12 @@ def _measured(
     """
     runs = []
     for replication in range(replications):
-        hosted_here = replication == 0 or not has_twin(scenario, rival)
+        hosted_here = replication == 0 or not has_twin(scenario, spec)
         if hosted_here:
-            trace = run_once(scenario, rival, seed, replication)
+            trace = run_once(scenario, spec, seed, replication)
         else:
             trace = run_once(
-                as_twin(scenario, rival), throttle_spec(TWINS[rival.name]), seed, replication
+                as_twin(scenario, spec), throttle_spec(TWINS[spec.name]), seed, replication
             )
         measures, phases = measured(trace)
         digest = hashlib.sha256()
@@ -99,16 +99,16 @@ def compare(
     """
     _check_counts(replications, seed, workers)
     checked_count("keep", keep, 1)
-    arenas = [scenario_named(s) for s in _listed(scenarios, CORE, Scenario)]
-    hostable = all(arena.late in (AUTO, BURST) and not arena.poisson for arena in arenas)
+    resolved = [scenario_named(s) for s in _listed(scenarios, CORE, Scenario)]
+    hostable = all(scenario.late in (AUTO, BURST) and not scenario.poisson for scenario in resolved)
     default = [name for name in DEFAULT_CONTROLLERS if hostable or name not in PRINTED]
-    rivals = [throttle_spec(c) for c in _listed(controllers, default, tuple)]
-    rivals = [_told_apart(rival, rivals) for rival in rivals]
-    _check_distinct("scenario", [arena.name for arena in arenas])
-    _check_distinct("controller", [rival.label for rival in rivals])
-    pairs = [(arena, rival) for arena in arenas for rival in rivals]
+    specs = [throttle_spec(c) for c in _listed(controllers, default, tuple)]
+    specs = [_distinguished(spec, specs) for spec in specs]
+    _check_distinct("scenario", [scenario.name for scenario in resolved])
+    _check_distinct("controller", [spec.label for spec in specs])
+    pairs = [(scenario, spec) for scenario in resolved for spec in specs]
     cells = _run_pairs(pairs, replications, seed, keep, workers, executor, progress)
-    return Comparison({arena.name: arena for arena in arenas}, cells, seed, replications)
+    return Comparison({scenario.name: scenario for scenario in resolved}, cells, seed, replications)
 
 
 def league(
@@ -121,26 +121,32 @@ def league(
     executor: Executor | None = None,
     progress: Callable[[int, int, float], None] | None = None,
 ) -> League:
-    """Every law on every scenario where its valve acts, scored and ranked; no trace is kept.
+    """Every law on every scenario where its actuator acts, scored and ranked; no trace is kept.
 
     `None` means all built-in scenarios, or all laws. The seed is one that `tune` does not search on
-    unless it is told to. Everything else is as in `compare`.
+    by default. Everything else is as in `compare`.
     """
     _check_counts(replications, seed, workers)
-    arenas = [scenario_named(s) for s in _listed(scenarios, SCENARIOS, Scenario)]
-    rivals = [throttle_spec(c) for c in _listed(controllers, CONTROLLERS, tuple)]
-    rivals = [_told_apart(rival, rivals) for rival in rivals]
-    _check_distinct("scenario", [arena.name for arena in arenas])
-    _check_distinct("controller", [rival.label for rival in rivals])
+    resolved = [scenario_named(s) for s in _listed(scenarios, SCENARIOS, Scenario)]
+    specs = [throttle_spec(c) for c in _listed(controllers, CONTROLLERS, tuple)]
+    specs = [_distinguished(spec, specs) for spec in specs]
+    _check_distinct("scenario", [scenario.name for scenario in resolved])
+    _check_distinct("controller", [spec.label for spec in specs])
     pairs = [
-        (arena, rival) for arena in arenas for rival in rivals if acts(rival.actuators(), arena)
+        (scenario, spec)
+        for scenario in resolved
+        for spec in specs
+        if acts(spec.actuators(), scenario)
     ]
     if not pairs:
         raise InputError(
-            "no valve of these laws acts on these scenarios; allowed: an async consumer or a pool"
+            "no actuator of these laws acts on these scenarios; "
+            "allowed: an async consumer or a pool"
         )
     cells = _run_pairs(pairs, replications, seed, 0, workers, executor, progress)
-    return League(Comparison({arena.name: arena for arena in arenas}, cells, seed, replications))
+    return League(
+        Comparison({scenario.name: scenario for scenario in resolved}, cells, seed, replications)
+    )
 
 
 def _check_counts(replications: int, seed: int, workers: int) -> None:
@@ -160,23 +166,25 @@ def _run_pairs(
 ) -> dict[tuple[str, str], Cell]:
     """What became of each pair, by the names of both."""
     check_size("runs of a comparison", len(pairs) * replications, MOST_COMPARED, "5 kB of memory")
-    for arena, _ in pairs:
-        check_calls(arena)
+    for scenario, _ in pairs:
+        check_calls(scenario)
     kept = (
-        sum(expected_slots(arena) * min(keep, replications) for arena, _ in pairs) if keep else 0.0
+        sum(expected_slots(scenario) * min(keep, replications) for scenario, _ in pairs)
+        if keep
+        else 0.0
     )
     check_size("calls in traces that are kept", kept, MOST_KEPT, "60 bytes of memory")
     for pair in pairs:
         check_hostable(*pair)
-    jobs = [(arena, rival, seed, replications, keep) for arena, rival in pairs]
+    jobs = [(scenario, spec, seed, replications, keep) for scenario, spec in pairs]
     shares = _Shares(jobs, progress)
     with contextlib.ExitStack() as stack:
         if executor is None and workers > 1:
             executor = stack.enter_context(processes(min(workers, len(jobs))))
         results = _in_turn(jobs, shares) if executor is None else _sent_out(executor, jobs, shares)
     return {
-        (arena.name, rival.label): Cell(rival.name, rival.parameters(), runs, rival.actuators())
-        for (arena, rival), runs in zip(pairs, results, strict=True)
+        (scenario.name, spec.label): Cell(spec.name, spec.parameters(), runs, spec.actuators())
+        for (scenario, spec), runs in zip(pairs, results, strict=True)
     }
 
 
@@ -187,7 +195,7 @@ Job = tuple[Scenario, ThrottleSpec, int, int, int]
 INTERPRETED = 100.0
 
 
-def expected_work(scenario: Scenario, rival: ThrottleSpec, replications: int) -> float:
+def expected_work(scenario: Scenario, spec: ThrottleSpec, replications: int) -> float:
     """What the runs of a pair take, about, in compiled calls.
 
     100 calls a second for 5 s, twice, each of them by code that waits by itself:
@@ -200,8 +208,8 @@ def expected_work(scenario: Scenario, rival: ThrottleSpec, replications: int) ->
         min(producer.end, scenario.duration) - producer.start for producer in scenario.producers
     ]
     calls = scenario.target * sum(here)
-    slow = replications if rival.law is None or fast.refusal(scenario) or not compiles else 0
-    if rival.law is None and has_twin(scenario, rival):
+    slow = replications if spec.law is None or fast.refusal(scenario) or not compiles else 0
+    if spec.law is None and has_twin(scenario, spec):
         slow = 1  # the others are the twin's
     return calls * (replications + slow * (INTERPRETED - 1.0))
 
@@ -213,7 +221,8 @@ class _Shares:
         self, jobs: Sequence[Job], progress: Callable[[int, int, float], None] | None
     ) -> None:
         self.work = [
-            expected_work(arena, rival, replications) for arena, rival, _, replications, _ in jobs
+            expected_work(scenario, spec, replications)
+            for scenario, spec, _, replications, _ in jobs
         ]
         self.progress = progress
         self.done, self.worked = 0, 0.0
@@ -256,10 +265,10 @@ def _listed(given: Any, default: Iterable[str], single: type) -> Iterator[Any]:
         yield from given
 
 
-def _told_apart(rival: ThrottleSpec, rivals: Sequence[ThrottleSpec]) -> ThrottleSpec:
+def _distinguished(spec: ThrottleSpec, specs: Sequence[ThrottleSpec]) -> ThrottleSpec:
     """Files of the same name in two folders are named in full."""
-    alike = sum(other.label == rival.label for other in rivals)
-    return rival._replace(label=rival.name) if alike > 1 and rival.code is not None else rival
+    alike = sum(other.label == spec.label for other in specs)
+    return spec._replace(label=spec.name) if alike > 1 and spec.code is not None else spec
 
 
 def _check_distinct(kind: str, names: Sequence[str]) -> None:

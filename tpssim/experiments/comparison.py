@@ -195,20 +195,20 @@ class Comparison(NamedTuple):
         """What `plots.rate_figure` needs for that."""
         from tpssim.output import plots
 
-        arena = self.scenarios[scenario or next(iter(self.scenarios))]
+        chosen = self.scenarios[scenario or next(iter(self.scenarios))]
         shared: dict[tuple[str, str], list[str]] = {}  # equal runs share a panel
-        for label, cell in self.of(arena.name).items():
+        for label, cell in self.of(chosen.name).items():
             if cell.runs[0].trace is not None:
                 shared.setdefault((cell.runs[0].digest or label, _share(cell)), []).append(label)
         panels = []
         for labels in shared.values():
-            cell = self.cells[arena.name, labels[0]]
-            remark = ", in bursts" if cell.remark(arena) else ""
+            cell = self.cells[chosen.name, labels[0]]
+            remark = ", in bursts" if cell.remark(chosen) else ""
             trace = cell.runs[0].trace
             assert trace is not None
             panels.append(trace.panel(_panel_title(labels, f"{_share(cell)}{remark}")))
-        title = f"{arena.name}: {arena.summary}" if arena.summary else arena.name
-        return title, panels, plots.Frame(*frame(arena))
+        title = f"{chosen.name}: {chosen.summary}" if chosen.summary else chosen.name
+        return title, panels, plots.Frame(*frame(chosen))
 
     def plot_late(self, throttle: str) -> list[Figure]:
         """The rate over time of one throttle under each late policy: a figure for each group of
@@ -225,12 +225,12 @@ class Comparison(NamedTuple):
         pictures = {}
         for group in self.late_variants():
             panels = []
-            for arena in group:
-                cell = self.cells[arena.name, throttle]
+            for scenario in group:
+                cell = self.cells[scenario.name, throttle]
                 trace = cell.runs[0].trace
                 assert trace is not None
-                storm = _storm(cell, arena)
-                title = f"{arena.late}: {storm:.2g} x the target in the busiest 0.1 s"
+                storm = _storm(cell, scenario)
+                title = f"{scenario.late}: {storm:.2g} x the target in the busiest 0.1 s"
                 panels.append(trace.panel(title))
             base = base_of(group[0])
             title = f"{base}, {throttle}: what becomes of missed slots"
@@ -247,8 +247,8 @@ class Comparison(NamedTuple):
             assumption=assumption(self.replications),
             metrics=definitions(),
             scenarios={
-                name: self._arena(arena, variants.get(name, ""))
-                for name, arena in self.scenarios.items()
+                name: self._listed_scenario(scenario, variants.get(name, ""))
+                for name, scenario in self.scenarios.items()
             },
             twins=[pair.part() for pair in self.twins()],
         )
@@ -261,10 +261,10 @@ class Comparison(NamedTuple):
 
     def _variants(self) -> dict[str, str]:
         """Scenarios that are there for their late policy, and which one each is a variant of."""
-        found = {name: base_of(arena) for name, arena in self.scenarios.items()}
+        found = {name: base_of(scenario) for name, scenario in self.scenarios.items()}
         found = {name: base for name, base in found.items() if base != name}
         for group in self.late_variants():
-            found |= dict.fromkeys((arena.name for arena in group), base_of(group[0]))
+            found |= dict.fromkeys((scenario.name for scenario in group), base_of(group[0]))
         return found
 
     def rows(self) -> Iterator[dict[str, Any]]:
@@ -298,16 +298,16 @@ class Comparison(NamedTuple):
         """Printed throttles and the parameterised laws that should equal them, where both ran."""
         found = []
         for printed, law in TWINS.items():
-            arenas = [
+            ideal = [
                 name
-                for name, arena in self.scenarios.items()
-                if arena.timer == IDEAL
-                and arena.late == BURST
+                for name, scenario in self.scenarios.items()
+                if scenario.timer == IDEAL
+                and scenario.late == BURST
                 and {(name, printed), (name, law)} <= self.cells.keys()
             ]
             pairs = [
                 pair
-                for name in arenas
+                for name in ideal
                 for pair in zip(
                     self.cells[name, printed].runs, self.cells[name, law].runs, strict=True
                 )
@@ -316,7 +316,7 @@ class Comparison(NamedTuple):
             if pairs:
                 equal = sum(a.digest == b.digest for a, b in pairs)
                 calls = sum(a.calls for a, _ in pairs)
-                found.append(Twins(printed, law, len(arenas), len(pairs), equal, calls))
+                found.append(Twins(printed, law, len(ideal), len(pairs), equal, calls))
         return found
 
     def _twin_lines(self) -> str:
@@ -367,15 +367,15 @@ class Comparison(NamedTuple):
     def _late_table(self, variants: Sequence[Scenario]) -> Table:
         rows: list[list[Value]] = []
         for label in self.of(variants[0].name):
-            for arena in variants:
-                cell = self.cells[arena.name, label]
+            for scenario in variants:
+                cell = self.cells[scenario.name, label]
                 counts = [cell.estimate(name) for name in COUNTS]
                 rows.append(
                     [
                         label,
-                        str(arena.late),
+                        str(scenario.late),
                         cell.estimate("achieved"),
-                        _storm(cell, arena),
+                        _storm(cell, scenario),
                         *counts,
                         cell.estimate("response_p99"),
                     ]
@@ -390,7 +390,7 @@ class Comparison(NamedTuple):
         ]
         return Table(_about_late(variants), columns, rows)
 
-    def _arena(self, scenario: Scenario, variant_of: str) -> parts.Arena:
+    def _listed_scenario(self, scenario: Scenario, variant_of: str) -> parts.Arena:
         return {
             "summary": scenario.summary,
             "target": scenario.target,

@@ -55,8 +55,8 @@ class Choice(NamedTuple):
         default = Choice()
         law = {n: getattr(self, n) for n in LAW if getattr(self, n) != getattr(default, n)}
         spin = SCENARIOS[self.scenario].spin_threshold != self.spin_threshold
-        arena = {"spin_threshold": self.spin_threshold} if spin else {}
-        return format_spec(self.scenario, arena), format_spec("ewma-deadzone", law)
+        spinning = {"spin_threshold": self.spin_threshold} if spin else {}
+        return format_spec(self.scenario, spinning), format_spec("ewma-deadzone", law)
 
     def command(self) -> str:
         """The command that makes the same run.
@@ -79,7 +79,7 @@ class View(NamedTuple):
 
 
 #: Scenarios that the compiled engine takes: the others would not follow a slider.
-ARENAS = [name for name, scenario in SCENARIOS.items() if not engine.refusal(scenario)]
+COMPILED_SCENARIOS = [name for name, scenario in SCENARIOS.items() if not engine.refusal(scenario)]
 
 
 def curves(trace: Trace) -> Curves:
@@ -108,17 +108,16 @@ def _scope(scenario: str, seed: int) -> tuple[Scope, Verdict, dict[str, float]]:
     """The picture with the article's constants in it, and what those come to."""
     trace = simulate(scenario, "ewma-deadzone", seed=seed)
     measures, phases = measured(trace)
-    arena = trace.scenario
-    scope = Scope(f"{arena.name}: {arena.summary}", Frame(*frame(arena)), curves(trace))
+    seen_in = trace.scenario
+    scope = Scope(f"{seen_in.name}: {seen_in.summary}", Frame(*frame(seen_in)), curves(trace))
     return scope, judge(trace, phases), measures
 
 
 def view(choice: Choice) -> View:
     """Picture, verdict, measures and command line of a choice; raises `InputError`."""
-    if choice.scenario not in ARENAS:
-        raise InputError(
-            f"there is no scenario {choice.scenario!r} here; allowed: {', '.join(ARENAS)}"
-        )
+    if choice.scenario not in COMPILED_SCENARIOS:
+        allowed = ", ".join(COMPILED_SCENARIOS)
+        raise InputError(f"there is no scenario {choice.scenario!r} here; allowed: {allowed}")
     scope, _, _ = _scope(choice.scenario, choice.seed)
     scenario, law = choice.specs()
     trace = simulate(scenario_named(scenario), law, seed=choice.seed)
@@ -127,8 +126,8 @@ def view(choice: Choice) -> View:
 
 
 @record
-class Told(NamedTuple):
-    """A measure that is told beside the verdict."""
+class Shown(NamedTuple):
+    """A measure shown beside the verdict."""
 
     name: str
     measure: str
@@ -143,12 +142,12 @@ class Told(NamedTuple):
         return "never" if math.isinf(value) else f"{value * self.scale:.{self.digits}f} {self.unit}"
 
 
-TOLD = (
-    Told("achieved", "achieved", 100.0, 1, "%"),
-    Told("swing", "swing", 100.0, 0, "%"),
-    Told("recovers", "recovery_time", 1.0, 2, "s"),
-    Told("p99", "response_p99", 1.0, 3, "s"),
-    Told("spin", "spin_cpu", 100.0, 1, "%"),
+SHOWN = (
+    Shown("achieved", "achieved", 100.0, 1, "%"),
+    Shown("swing", "swing", 100.0, 0, "%"),
+    Shown("recovers", "recovery_time", 1.0, 2, "s"),
+    Shown("p99", "response_p99", 1.0, 3, "s"),
+    Shown("spin", "spin_cpu", 100.0, 1, "%"),
 )
 
 
@@ -156,10 +155,10 @@ def verdict_text(seen: View, choice: Choice) -> str:
     """Verdict and measures beside those of the article's constants, as HTML."""
     _, word, measures = _scope(choice.scenario, choice.seed)
     left, number = (f'style="text-align: {side}"' for side in ("left", "right"))
-    heads = "".join(f"<th {number}>{told.name}</th>" for told in TOLD)
+    heads = "".join(f"<th {number}>{shown.name}</th>" for shown in SHOWN)
 
     def row(name: str, verdict: Verdict, values: dict[str, float]) -> str:
-        cells = "".join(f"<td {number}>{told.of(values)}</td>" for told in TOLD)
+        cells = "".join(f"<td {number}>{shown.of(values)}</td>" for shown in SHOWN)
         reason = html.escape(verdict.reason)
         return (
             f"<tr><th {left}>{name}</th><td><b>{verdict.word}</b></td>{cells}<td>{reason}</td></tr>"
@@ -207,7 +206,11 @@ def explore(scenario: str = "degrade-recover", seed: int = 0) -> Any:
         "inc_step": slider("INC_STEP", choice.inc_step, 0.1, 10.0, 0.1, ".1f"),
         "spin_threshold": slider("spin (ms)", 1e3 * choice.spin_threshold, 0.0, 2.0, 0.05),
         "scenario": w.Dropdown(
-            options=ARENAS, value=scenario, description="scenario", layout=wide, style=style
+            options=COMPILED_SCENARIOS,
+            value=scenario,
+            description="scenario",
+            layout=wide,
+            style=style,
         ),
         "seed": w.BoundedIntText(
             value=seed, min=0, max=2**31 - 1, description="seed", layout=wide, style=style
@@ -216,7 +219,7 @@ def explore(scenario: str = "degrade-recover", seed: int = 0) -> Any:
     picture = w.Image(
         value=seen.png, format="png", layout=w.Layout(max_width="100%", object_fit="contain")
     )
-    told = w.HTML(verdict_text(seen, choice))
+    verdict = w.HTML(verdict_text(seen, choice))
     command = w.Text(
         seen.command, description="the same:", layout=w.Layout(width="auto"), style=style
     )
@@ -230,7 +233,7 @@ def explore(scenario: str = "degrade-recover", seed: int = 0) -> Any:
             at["scenario"], at["seed"], spin_threshold=round(1e-3 * at["spin_threshold"], 9), **law
         )
         found = view(now)
-        picture.value, told.value, command.value = (
+        picture.value, verdict.value, command.value = (
             found.png,
             verdict_text(found, now),
             found.command,
@@ -242,4 +245,4 @@ def explore(scenario: str = "degrade-recover", seed: int = 0) -> Any:
     row = w.HBox(
         [column, picture], layout=w.Layout(flex_flow="row wrap")
     )  # below them where it is narrow
-    return w.VBox([row, told, command])
+    return w.VBox([row, verdict, command])

@@ -1,4 +1,4 @@
-"""The league: every throttle on every scenario where its valve acts, by one score. It reads
+"""The league: every throttle on every scenario where its actuator acts, by one score. It reads
 finished runs.
 
 The score of a run is the weighted geometric mean of its parts, each between 0 and 1 (`PARTS`
@@ -166,7 +166,7 @@ class Standing(NamedTuple):
     """One throttle in the table: among those that play all of its scenarios, on these."""
 
     throttle: str
-    valve: str
+    actuator: str
     scenarios: int
     rank: int  #: by the mean score
     among: int  #: how many are ranked there, itself included
@@ -218,7 +218,7 @@ class League(NamedTuple):
         worst = min(share, key=lambda name: share[name])
         return Standing(
             throttle=label,
-            valve=self._valve(label),
+            actuator=self._actuator(label),
             scenarios=len(own),
             rank=1 + int((every.mean(axis=1) > mine.mean()).sum()),
             among=len(others),
@@ -232,13 +232,13 @@ class League(NamedTuple):
         )
 
     def cell(self, scenario: str, throttle: str) -> tuple[str, float] | None:
-        """(verdict, mean score); None where its valve does not act."""
+        """(verdict, mean score); None where its actuator does not act."""
         found = self.comparison.cells.get((scenario, throttle))
         if found is None:
             return None
         return found.verdict()[0], float(np.mean([run.total for run in scores(found)]))
 
-    def _valve(self, throttle: str) -> str:
+    def _actuator(self, throttle: str) -> str:
         cells = self.comparison.cells.items()
         return " or ".join(next(cell.actuators for (_, label), cell in cells if label == throttle))
 
@@ -338,8 +338,8 @@ class League(NamedTuple):
         groups = [(which, sum(half(name) == which for name in names)) for which in SPLIT]
         means = [row.score.mean or 0.0 for row in self.standings()]
         return plots.matrix_figure(
-            "Every throttle on every scenario where its valve acts",
-            "score, from 0 to 1 (best), and verdict; empty: the valve does not act there",
+            "Every throttle on every scenario where its actuator acts",
+            "score, from 0 to 1 (best), and verdict; empty: the actuator does not act there",
             order,
             means,
             names,
@@ -407,7 +407,7 @@ def scores(cell: Cell) -> list[Score]:
 def _listed(row: Standing) -> record_parts.Standing:
     return {
         "throttle": row.throttle,
-        "valve": row.valve,
+        "actuator": row.actuator,
         "scenarios": row.scenarios,
         "rank": row.rank,
         "among": row.among,

@@ -1,6 +1,6 @@
 """One word for a run, with its reason.
 
-`inert`: the law leaves the rate valve open, and its limit held no call back and it refused none:
+`inert`: the law leaves the rate open, and its limit held no call back and it refused none:
 the run shows the schedule, not the law. `exceeds`: foreign code released calls by more than a tenth
 faster than the wanted rate. Else the rules, in the order in which they are tried on each long
 phase:
@@ -9,8 +9,8 @@ phase:
   its mean in the steady window, or by more than a tenth in a regular cycle (R > 0.5 and r > 1).
   Noise makes an AIMD swing without a fixed period, so regularity alone would miss it.
 - `saturated`: the lag behind the schedule grows by more than 1 % of the time while the consumer is
-  at 90 % or more of its capacity: it asks for more than the consumer bears, and the backlog grows
-  for as long as this lasts.
+  at 90 % or more of its capacity: it asks for more than the consumer can sustain, and the backlog
+  grows for as long as this lasts.
 - `drifts`: the lag behind the schedule grows by more than 1000 ppm although the consumer is below
   90 %.
 - `stuck`: settled, but below 80 % of the achievable.
@@ -19,7 +19,7 @@ phase:
 A reason says besides if more than a hundredth of the slots were skipped: with a late policy that
 gives up slots no lag grows. Beside the word stands a remark, `bursts`, where far more calls than
 wanted are released in a second or in 10 ms: a rate that is right on average may still be one that
-no quota bears.
+no quota allows.
 
 The word for the run is the worst of its phases: stuck, oscillates, saturated, drifts, converges.
 The word for several replications is that of the majority (the worse one in a tie), with its share.
@@ -83,7 +83,7 @@ def judge_phase(phase: Phase, what: str = "rate") -> Verdict:
     if word == "saturated":
         return Verdict(
             word,
-            f"{when}: asks for {phase.commanded:.4g}/s of a consumer that bears"
+            f"{when}: asks for {phase.commanded:.4g}/s of a consumer that sustains"
             f" {phase.capacity:.4g}/s; the lag grows by {phase.drift / 1e4:.2g} %",
         )
     if word == "drifts":
@@ -118,7 +118,7 @@ def inertia(trace: Trace) -> str:
         return ""
     least, most = float(trace.limit.min()), float(trace.in_flight.max())
     if least == math.inf:
-        return "the law left every valve open"
+        return "the law left every actuator open"
     calls = "call was" if most == 1.0 else "calls were"
     why = ""
     if isinstance(trace.scenario.consumer, Blocking):
@@ -128,7 +128,7 @@ def inertia(trace: Trace) -> str:
     ):
         why = ": with hand-off feedback a call is over when it has been handed over"
     return (
-        f"the law left the rate valve open, and its limit, never below {least:g}, held no call"
+        f"the law left the rate open, and its limit, never below {least:g}, held no call"
         f" back; at most {most:g} {calls} in flight{why}"
     )
 

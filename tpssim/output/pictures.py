@@ -80,7 +80,7 @@ def commanded(
 def limits(columns: Columns, producers: Spans, t: NDArray[np.float64]) -> NDArray[np.float64]:
     """The limit at times t, calls in flight, of all producers in sum; nan without one.
 
-    A law whose rate valve is open at fewer than half of the releases commands by that: nan too.
+    A law whose rate is open at fewer than half of the releases commands by that: nan too.
     """
     limit = np.where(np.isfinite(columns["limit"]), columns["limit"], np.nan)
     if 2 * np.isinf(columns["rate"]).sum() < len(limit):

@@ -78,7 +78,7 @@ _PLAIN = (
         service=Lognormal(0.02, 0.5),
         target=100.0,
         duration=60.0,
-        summary="a blocking service that bears half of what is wanted, with noise",
+        summary="a blocking service that can sustain half of the target, with noise",
     ),
     Scenario(
         name="degrade-recover",
@@ -152,7 +152,7 @@ _CROWDED = (
         consumer=IN_FLIGHT,
         backend=Backend(servers=16.0),
         summary=(
-            "many calls in flight on a service that bears twice what is wanted: what does a law"
+            "many calls in flight on a service that can sustain twice the target: what does a law"
             " cost?"
         ),
     ),
@@ -164,7 +164,7 @@ _CROWDED = (
         consumer=IN_FLIGHT,
         backend=Backend(servers=8.0, places=400.0),
         summary=(
-            "many calls in flight; 600 a second are wanted of a queue that bears 400 and holds 400"
+            "many calls in flight; 600 a second are wanted of a queue that serves 400 and holds 400"
         ),
     ),
     Scenario(
@@ -175,7 +175,7 @@ _CROWDED = (
         consumer=Pool(64.0),
         backend=Backend(servers=8.0),
         disturbances=(Step(10.0, 30.0, 4.0),),
-        summary="64 threads on a service that bears 400 a second, and 100 from 10 s to 30 s",
+        summary="64 threads on a service that sustains 400 a second, and 100 from 10 s to 30 s",
     ),
     Scenario(
         name="refusing",

@@ -15,7 +15,7 @@ from tpssim.scenarios.plant import Async, Backend
 from tpssim.scenarios.scenario import Producer, Scenario
 from tpssim.scenarios.service_times import Constant, Lognormal, Recorded
 
-#: Calls in flight at once, of whose end the law hears: what a limit needs to have something to
+#: Calls in flight at once, whose end the law observes: what a limit needs to have something to
 #: limit.
 IN_FLIGHT = Async(0.0, "completion")
 
@@ -112,8 +112,8 @@ _ALL = (
             duration=30.0,
             disturbances=(Swap(0.0, 10.0, Constant(0.25)),),
             summary=(
-                "a blocking service that bears 4 a second at first and from 10 s on twice what is"
-                " wanted"
+                "a blocking service that sustains 4 a second at first, and twice the target from"
+                " 10 s on"
             ),
         ),
         "spark-pid:ki=10,min_rate=0.01",

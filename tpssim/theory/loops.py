@@ -25,7 +25,7 @@ GRID = 20_000  # frequencies that are looked at
 
 @record
 class Margins(NamedTuple):
-    """How much a loop bears; inf where it never crosses."""
+    """How far a loop is from instability; inf where it never crosses."""
 
     gain: float  #: factor on the loop's gain at which it cycles; below 1: the loop is unstable
     phase: float  #: further lag at which it cycles, degrees

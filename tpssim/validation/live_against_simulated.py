@@ -137,10 +137,10 @@ def server(schedule: str | None = None) -> Iterator[str]:
     )
     try:
         assert process.stdout is not None
-        told = process.stdout.readline()
-        if not told.startswith("serving "):
-            raise Aborted(f"the server did not start: {told.strip() or 'it said nothing'}")
-        yield told.split()[1].rstrip(":")
+        line = process.stdout.readline()
+        if not line.startswith("serving "):
+            raise Aborted(f"the server did not start: {line.strip() or 'it said nothing'}")
+        yield line.split()[1].rstrip(":")
     finally:
         process.terminate()
         process.communicate()

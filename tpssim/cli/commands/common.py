@@ -126,17 +126,17 @@ def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Sce
             "--column and --unit belong to --trace FILE, which is missing; allowed: all three"
         )
     named = list(CORE) if given is None and args.trace is None else given or []
-    arenas = [scenario_named(name) for name in named]
+    chosen = [scenario_named(name) for name in named]
     if args.trace is not None:
         from tpssim.scenarios.recordings import read
 
         found = read(args.trace, column=args.column, unit=args.unit)
-        arenas.append(recorded_scenario(found, args.trace))
+        chosen.append(recorded_scenario(found, args.trace))
         for note in (found.said(args.trace), overlap_note(found.overlap, args.trace)):
             if note:
                 print(f"tpssim: {note}", file=sys.stderr)
     if args.tps is not None:
-        arenas = [with_parameters(arena, {"target": args.tps}) for arena in arenas]
+        chosen = [with_parameters(scenario, {"target": args.tps}) for scenario in chosen]
     if args.timer is not None:
         if args.timer in TIMERS:
             timer = TIMERS[args.timer]
@@ -147,11 +147,11 @@ def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Sce
         else:
             allowed = f"{', '.join(TIMERS)}, or a timer.json of calibrate"
             raise InputError(f"there is no timer model {args.timer!r}; allowed: {allowed}")
-        arenas = [arena._replace(timer=timer) for arena in arenas]
-    return arenas
+        chosen = [scenario._replace(timer=timer) for scenario in chosen]
+    return chosen
 
 
-#: Options that are given anew for each value.
+#: Options that are repeated for each value.
 REPEATED = {"fail_if", "header", "late"}
 
 

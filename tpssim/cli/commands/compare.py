@@ -82,7 +82,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--league",
         action="store_true",
-        help="instead: every law on every scenario where its valve acts, scored and ranked",
+        help="instead: every law on every scenario where its actuator acts, scored and ranked",
     )
     parser.add_argument(
         "--traces",
@@ -126,11 +126,11 @@ def compare(args: argparse.Namespace) -> int:
     args.seed = 0 if args.seed is None else args.seed
     from tpssim.scenarios.scenario import with_late
 
-    arenas = scenarios(args, None if args.scenarios is None else specs(args.scenarios))
-    name = "+".join(s.name for s in arenas) if args.scenarios or args.trace else "core"
+    chosen = scenarios(args, None if args.scenarios is None else specs(args.scenarios))
+    name = "+".join(s.name for s in chosen) if args.scenarios or args.trace else "core"
     policies = _policies(args.late)
     if policies:
-        arenas = [variant for arena in arenas for variant in with_late(arena, policies)]
+        chosen = [variant for scenario in chosen for variant in with_late(scenario, policies)]
     controllers = _controllers(args)
     out = args.out or default_out("compare", *([name, "late"] if policies else [name]))
     from tpssim.experiments import compare
@@ -139,7 +139,7 @@ def compare(args: argparse.Namespace) -> int:
     check_out(out, "compare")
     with executor_for(args.workers) as executor:
         result = compare.compare(
-            arenas,
+            chosen,
             controllers,
             replications=args.replications,
             seed=args.seed,
@@ -223,7 +223,7 @@ def _figures(result: Comparison) -> list[Figure]:
             "file": f"{file_name('late', base_of(group[0]), throttle)}.png",
             "scenario": base_of(group[0]),
             "controller": throttle,
-            "late": [str(arena.late) for arena in group],
+            "late": [str(scenario.late) for scenario in group],
         }
         for throttle in throttles
         for group in result.late_variants()
@@ -260,14 +260,14 @@ def _league(args: argparse.Namespace) -> int:
     if args.late or args.traces != "first":
         raise InputError("--late and --traces do not go with --league; allowed: without it")
     given = args.scenarios if args.scenarios or args.trace else [*SCENARIOS]
-    arenas = scenarios(args, None if given is None else specs(given))
+    chosen = scenarios(args, None if given is None else specs(given))
     named: list[Any] = [*CONTROLLERS] if args.controllers is None else [*specs(args.controllers)]
     named += [Foreign(spec) for spec in args.throttle or ()]
     out = args.out or Path("results") / "league"
     check_out(out, "compare")
     with executor_for(args.workers) as executor:
         result = compare.league(
-            arenas,
+            chosen,
             named,
             replications=args.replications,
             seed=args.seed,

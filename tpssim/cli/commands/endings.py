@@ -14,7 +14,7 @@ from typing import Any
 
 from tpssim.live.handle import Handle
 
-GRACE = 1.0  # s that calls may take after the end before somebody is told
+GRACE = 1.0  # s that calls may take after the end before it is reported
 
 
 class Ending:
@@ -28,7 +28,7 @@ class Ending:
         self, recording: Path, seconds: float | None, total: int | None, patience: str
     ) -> None:
         self.name = ""  #: of the signal that ended it
-        self.say = say  #: how somebody is told
+        self.say = say  #: how it is reported
         self._recording, self._patience = recording, patience
         self._seconds, self._total = seconds, total
         self._handle: Handle | None = None  # of the run, once it has started

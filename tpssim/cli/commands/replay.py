@@ -100,12 +100,12 @@ def _tried(args: argparse.Namespace, recording: Recording, back: Playback) -> di
 
     scenario = replay.scenario_of(recording, back.calls)
     name = recording.header["controller"]
-    rivals: dict[str, Any] = {f"{name} (simulated)": recorded_law(recording)}
+    controllers: dict[str, Any] = {f"{name} (simulated)": recorded_law(recording)}
     for spec in specs(args.controllers) if args.controllers else []:
-        rivals[resolve.throttle_spec(spec).label] = spec
+        controllers[resolve.throttle_spec(spec).label] = spec
     traces = {f"{name} (live)": replay.trace_of(recording, back, scenario)}
-    for label, rival in rivals.items():
-        traces[label] = simulate(scenario, rival, seed=args.seed)
+    for label, controller in controllers.items():
+        traces[label] = simulate(scenario, controller, seed=args.seed)
     return traces
 
 

@@ -40,8 +40,8 @@ def serve(args: argparse.Namespace) -> int:
     with Server(queue, args.host, args.port) as server:
         host = f"[{args.host}]" if ":" in args.host else args.host
         where = f"http://{host}:{server.server_port}/"
-        told = f"serving {where}: {args.rate:g} answers a second from {args.servers} servers"
-        print(f"{told}, at most {args.queue:g} wait; Ctrl-C ends it", flush=True)
+        line = f"serving {where}: {args.rate:g} answers a second from {args.servers} servers"
+        print(f"{line}, at most {args.queue:g} wait; Ctrl-C ends it", flush=True)
         try:
             server.serve_forever(poll_interval=0.1)
         except KeyboardInterrupt:

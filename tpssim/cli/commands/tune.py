@@ -127,7 +127,7 @@ def _parameters(given: list[str] | None) -> dict[str, tuple[float, float] | None
     return found
 
 
-class _Told:
+class _Progress:
     """Progress by stages, a line each."""
 
     def __init__(self) -> None:
@@ -139,12 +139,12 @@ class _Told:
         self.line(done, total)
 
 
-def _wanted(args: argparse.Namespace, arenas: list[Scenario]) -> str:
+def _wanted(args: argparse.Namespace, chosen: list[Scenario]) -> str:
     """Which rate is wanted of a recording, where nobody said."""
     if args.trace is None or args.tps is not None:
         return ""
     return (
-        f"wanted: {arenas[-1].target:g}/s, twice the mean of the recording; --tps RATE for another"
+        f"wanted: {chosen[-1].target:g}/s, twice the mean of the recording; --tps RATE for another"
     )
 
 
@@ -159,21 +159,21 @@ def tune(args: argparse.Namespace) -> int:
     parameters = _parameters(args.parameters)
     usual = None if args.trace is not None else USUAL
     given = usual if args.scenarios is None else specs(args.scenarios)
-    arenas = scenarios(args, given or [])
+    chosen = scenarios(args, given or [])
     if len(args.objective) > 1 and args.sensitivity:
         raise InputError("--sensitivity with two objectives; allowed: with one")
     aims = args.objective[0] if len(args.objective) == 1 else args.objective
     robust = "worst" if args.worst else "mean"
-    where = f"{len(arenas)}-scenarios" if given != USUAL else "usual"
-    out = args.out or default_out("tune", args.law, arenas[0].name if len(arenas) == 1 else where)
+    where = f"{len(chosen)}-scenarios" if given != USUAL else "usual"
+    out = args.out or default_out("tune", args.law, chosen[0].name if len(chosen) == 1 else where)
     check_out(out, "tune")
     path = args.store or out.parent / f".{out.name}.sqlite"
     found = None
     # The file is made by the first that has found its arguments sound.
     with told_what_is_kept(path), executor_for(args.workers) as executor:
-        told = _Told()
+        progress = _Progress()
         result = tune(
-            arenas,
+            chosen,
             args.law,
             aims,
             parameters=parameters,
@@ -183,11 +183,11 @@ def tune(args: argparse.Namespace) -> int:
             budget=args.budget,
             executor=executor,
             store=path,
-            progress=told,
+            progress=progress,
         )
         if args.sensitivity:
             found = sensitivity.sensitivity(
-                arenas,
+                chosen,
                 args.law,
                 aims,
                 parameters=parameters,
@@ -195,10 +195,10 @@ def tune(args: argparse.Namespace) -> int:
                 seed=args.seed,
                 executor=executor,
                 store=path,
-                progress=told,
+                progress=progress,
             )
     overlap = 0.0 if args.trace is None else overlapping(args.trace, column=args.column)
-    notes = [note for note in (_wanted(args, arenas), overlap_note(overlap, args.trace)) if note]
+    notes = [note for note in (_wanted(args, chosen), overlap_note(overlap, args.trace)) if note]
     record = dataclasses.replace(
         result.record(),
         command=command(args),

@@ -77,16 +77,16 @@ class Analysis(NamedTuple):
         notes: dict[str, list[str]] = {}
         for row in self.rows:
             refuted = row.refuted()
-            told = f"{row.assumption}."
+            note = f"{row.assumption}."
             if row.refusal:
-                told += f" Does not apply: {row.refusal}."
+                note += f" Does not apply: {row.refusal}."
             if refuted:
-                told += f" REFUTED: {refuted}."
-            notes.setdefault(told, []).append(row.quantity)
+                note += f" REFUTED: {refuted}."
+            notes.setdefault(note, []).append(row.quantity)
         plant = self.plant
         assert plant is not None
         about = (
-            f"{title}, {plant.start:g}-{plant.end:g} s: bears {plant.capacity:.4g}/s of "
+            f"{title}, {plant.start:g}-{plant.end:g} s: can sustain {plant.capacity:.4g}/s of "
             f"{plant.target:.4g}/s, service CV {plant.cv:.2g}; {self.replications} replications"
         )
         below = [("±:", assumption(self.replications))]
@@ -163,8 +163,8 @@ class Analysis(NamedTuple):
 def _told(notes: dict[str, list[str]]) -> list[str]:
     """Each assumption once, behind the quantities that rest on it."""
     return [
-        tables.filled(f"{'; '.join(quantities)}: {told}", "  ", "    ")
-        for told, quantities in notes.items()
+        tables.filled(f"{'; '.join(quantities)}: {note}", "  ", "    ")
+        for note, quantities in notes.items()
     ]
 
 
@@ -190,7 +190,7 @@ def _silence(name: str) -> str:
     if law.signals == "none":
         return "it looks at nothing, so there is no loop"
     return (
-        f"it turns the {' or '.join(law.actuators)} valve by {law.signals}; the theory here covers "
+        f"it commands the {' or '.join(law.actuators)} by {law.signals}; the theory here covers "
         f"{', '.join(PREDICTED)} and has no equations for it"
     )
 
@@ -206,7 +206,7 @@ def analyse(
     """Predictions for a law on a scenario, beside what so many simulations show: means, and
     intervals of the median run.
 
-    Looked at is the long phase in which the service bears the least of what is wanted. A printed
+    Looked at is the long phase in which the service can sustain the least of the target. A printed
     throttle stands for the law that equals it. Where nothing is predicted, `reason` says why.
     `progress(done, total)` is called as runs end. Raises `InputError`.
 
@@ -216,18 +216,20 @@ def analyse(
     """
     checked_count("replications", replications, 2, MOST_COMPARED)
     checked_count("seed", seed, 0)
-    arena, rival = scenario_named(scenario), throttle_spec(controller)
-    law, name = rival.law, rival.name
+    resolved, spec = scenario_named(scenario), throttle_spec(controller)
+    law, name = spec.law, spec.name
     if name in TWINS:
         law, name = throttle_spec(TWINS[name]).law, TWINS[name]
     traces = []
     for replication in range(replications):
         traces.append(
-            simulate(arena, controller if law is None else law, seed=seed, replication=replication)
+            simulate(
+                resolved, controller if law is None else law, seed=seed, replication=replication
+            )
         )
         if progress is not None:
             progress(replication + 1, replications)
-    plant = plant_of(arena)
+    plant = plant_of(resolved)
     reason = plant if isinstance(plant, str) else ""
     rows: list[Row] = []
     picture = Picture("", [], [], [])
@@ -239,4 +241,6 @@ def analyse(
         if not rows:
             reason = "with these parameters its loop has no operating point"
     known = None if isinstance(plant, str) else plant
-    return Analysis(arena, rival.label, known, rows, reason, picture, traces[0], replications, seed)
+    return Analysis(
+        resolved, spec.label, known, rows, reason, picture, traces[0], replications, seed
+    )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @record
 class Plant(NamedTuple):
-    """A blocking consumer in the long phase in which it bears the least of what is wanted."""
+    """A blocking consumer in the long phase in which it can sustain the least of the target."""
 
     service: Service
     mean: float  #: s
@@ -84,8 +84,8 @@ def plant_of(scenario: Scenario) -> Plant | str:
     shares = [achievable(scenario, (a + b) / 2.0) / scenario.target for a, b in phases]
     index = int(np.argmin(shares))
     start, end = phases[index]
-    bears = capacity(scenario, (start + end) / 2.0)
-    if bears >= scenario.target or bears == 0.0:
+    sustained = capacity(scenario, (start + end) / 2.0)
+    if sustained >= scenario.target or sustained == 0.0:
         return (
             f"in no long phase does the service bear less than the wanted {scenario.target:g}/s"
             " (and more than nothing): nothing closes the loop"
@@ -99,12 +99,12 @@ def plant_of(scenario: Scenario) -> Plant | str:
         )
     service = service_in(scenario, start)
     last = phases[-1]
-    rises = last[0] >= end and achievable(scenario, sum(last) / 2.0) > bears
+    rises = last[0] >= end and achievable(scenario, sum(last) / 2.0) > sustained
     return Plant(
         service,
-        1.0 / bears,
+        1.0 / sustained,
         noise_of(service),
-        bears,
+        sustained,
         scenario.target,
         index,
         start,

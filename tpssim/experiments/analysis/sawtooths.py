@@ -100,7 +100,7 @@ def of_aimd_epoch(law: Any, runs: Runs, seed: int) -> tuple[list[Row], Picture]:
     if law.slow <= plant.mean or law.inc_step == 0.0:
         return [], Picture("", [], [], [])
     c, a, beta = plant.capacity, law.inc_step, law.dec_rate
-    # A rate that rises by a from C on has a backlog of a t^2 / (2 C) s after t; it is told at
+    # A rate that rises by a from C on has a backlog of a t^2 / (2 C) s after t; it is seen at
     # `slow`.
     drained = c + math.sqrt(2.0 * a * c * (law.slow - plant.mean))
     kept = 2.0 * c / (1.0 + beta)

@@ -58,13 +58,13 @@ def sweep(
         raise InputError(
             f"there is no seed set {seed_set!r}; allowed: {', '.join(designs.SEED_SETS)}"
         )
-    arena, rival = scenario_named(scenario), throttle_spec(controller)
-    if rival.law is None:
+    resolved, spec = scenario_named(scenario), throttle_spec(controller)
+    if spec.law is None:
         raise InputError(
-            f"{rival.label} has no parameters to sweep; allowed: a law such as ewma-deadzone"
+            f"{spec.label} has no parameters to sweep; allowed: a law such as ewma-deadzone"
         )
-    factors = designs.factors(arena, rival.law, grid)
-    study = Study(arena, rival.law, tuple(factors), seed, seed_set)
+    factors = designs.factors(resolved, spec.law, grid)
+    study = Study(resolved, spec.law, tuple(factors), seed, seed_set)
     every = designs.points(factors, design, points, seed)
     check_size("runs of a sweep", len(every) * replications, MOST_RUNS, "0.5 kB of memory")
     check_portable(study, executor)
@@ -75,7 +75,15 @@ def sweep(
     ordered = [rows[point] if point in rows else Row.failed(point) for point in every]
     failures = [Failure(p, *cache.failed[p].failure) for p in every if p in cache.failed]
     return SweepResult(
-        arena, rival.name, rival.law, study.factors, ordered, failures, replications, seed, seed_set
+        resolved,
+        spec.name,
+        spec.law,
+        study.factors,
+        ordered,
+        failures,
+        replications,
+        seed,
+        seed_set,
     )
 
 

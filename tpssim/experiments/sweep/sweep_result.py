@@ -416,8 +416,8 @@ class SweepResult(NamedTuple):
             (achievable(self.scenario, (a + b) / 2.0) for a, b in long_phases(self.scenario)),
             default=0.0,
         )
-        # Where the consumer bears all that is wanted there is no backlog, several producers share
-        # what a return tells, and a consumer that stands still returns nothing.
+        # Where the consumer can sustain the target there is no backlog, several producers share
+        # what a return shows, and a consumer that stands still returns nothing.
         if 0.0 < rate < self.scenario.target and len(self.scenario.producers) == 1:
             landing = theory.landing_boundary(self.law.low, self.law.inc_step, rate)
             label = f"no limit cycle from {landing:.3g} up (backlogged, no noise)"

@@ -3,7 +3,7 @@ objectives.
 
 Both work in the unit cube; a parameter lies on a logarithmic scale where its record says so, and
 has four digits, so that the text of a setting is the setting. The search is a function of the seed
-and of the losses that it is told: told the same, it asks the same again.
+and of the losses that it gets: with the same losses it asks for the same settings.
 """
 
 from __future__ import annotations
@@ -161,9 +161,7 @@ def evolve(start: Array, rounds: int, seed: int, ask: Ask) -> None:
 
 
 def spread(start: Array, rounds: int, seed: int, ask: Ask) -> None:
-    """NSGA-II (Deb 2002) of optuna from a population, for so many rounds, asked and told in whole
-    rounds.
-    """
+    """NSGA-II (Deb 2002) of optuna from a population, for so many rounds, in whole rounds."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -65,22 +65,22 @@ NEVER = ENDLESS
 
 @record
 class Choice(NamedTuple):
-    """Which contender was chosen."""
+    """Which candidate was chosen."""
 
     winner: int  #: -1 if none has a loss in every replication
     replications: int
-    standing: list[int]  #: contenders that may do best in the median run, the winner among them
+    standing: list[int]  #: candidates that may do best in the median run, the winner among them
     within: (
         float | None
     )  #: what the best may lose less in the median run; None: of too few replications
 
 
 def least_mean(losses: Array) -> Choice:
-    """The contender with the least mean loss over the same replications (a row each); of equal ones
+    """The candidate with the least mean loss over the same replications (a row each); of equal ones
     the last.
 
     The last is the place for a default, which need not change then. Whoever lacks a loss in any
-    replication is out. Every contender meets every replication: who drops the worse after a few
+    replication is out. Every candidate meets every replication: who drops the worse after a few
     runs drops them before the better one has shown what it does once in fifty.
 
     With w the winner, the median of `loss[w] - loss[j]` lies in an interval for each other j, all k

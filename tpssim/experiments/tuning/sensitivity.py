@@ -193,7 +193,7 @@ def sensitivity(
     first, total = indices(losses, k, seed)
     names = [axis.name for axis in task.axes]
     return Sensitivity(
-        task.rival.name,
+        task.spec.name,
         task.objectives[0].name,
         names,
         first,

@@ -70,8 +70,10 @@ def head(
     over = scenarios[0] if n == 1 else f"{n} scenarios, of which the {robust} counts"
     lines = []
     for shown, formula in aims:
-        told = f" = {formula}" if shown.better == "less" and formula not in ("", shown.name) else ""
-        lines.append(f"  {shown.name}{told} ({shown.better} is better)")
+        given = (
+            f" = {formula}" if shown.better == "less" and formula not in ("", shown.name) else ""
+        )
+        lines.append(f"  {shown.name}{given} ({shown.better} is better)")
     found = "nothing did better, keep the default:" if nothing else "the best:"
     lines.append(
         f"{size.settings} settings x {size.replications} replications, {size.runs:,} runs in all;"

@@ -80,10 +80,10 @@ class Task:
         for name in names:
             if names.count(name) > 1:
                 raise InputError(f"scenario {name!r} is given twice; allowed: once")
-        self.rival = throttle_spec(controller)
-        if self.rival.law is None:
+        self.spec = throttle_spec(controller)
+        if self.spec.law is None:
             raise InputError(
-                f"{self.rival.label} has no parameters to tune; allowed: a law such as aimd"
+                f"{self.spec.label} has no parameters to tune; allowed: a law such as aimd"
             )
         listed = [aims] if isinstance(aims, str) or callable(aims) else list(aims)
         if len(listed) not in (1, 2):
@@ -93,7 +93,7 @@ class Task:
         if len(listed) == 2 and importlib.util.find_spec("optuna") is None:
             raise InputError("two objectives need the extra tune: pip install 'tpssim[tune]'")
         self.objectives: list[Objective] = told_apart([objective(aim) for aim in listed])
-        self.axes: list[Axis] = search.axes(self.rival.law, parameters)
+        self.axes: list[Axis] = search.axes(self.spec.law, parameters)
         self.robust, self.replications, self.seed = robust, replications, seed
 
     def evaluations(
@@ -109,7 +109,7 @@ class Task:
         ]
         noise = noise_of(self.seed)
         return Evaluations(
-            self.scenarios, self.rival.law, factors, noise, executor, store, progress, stack
+            self.scenarios, self.spec.law, factors, noise, executor, store, progress, stack
         )
 
     def check_size(self, settings: int) -> None:
@@ -121,7 +121,7 @@ class Task:
         check_size("runs of a search", runs, MOST_RUNS, "0.5 kB of memory")
 
     def default(self) -> Setting:
-        return tuple(float(getattr(self.rival.law, axis.name)) for axis in self.axes)
+        return tuple(float(getattr(self.spec.law, axis.name)) for axis in self.axes)
 
     def at(self, u: Sequence[float]) -> Setting:
         """The setting at a point of the unit cube."""
@@ -131,7 +131,7 @@ class Task:
         """The law with that setting; raises `InputError` if its numbers do not go together."""
         names = [axis.name for axis in self.axes]
         return replaced(
-            self.rival.law, self.rival.name, dict(zip(names, map(float, point), strict=True))
+            self.spec.law, self.spec.name, dict(zip(names, map(float, point), strict=True))
         )
 
 

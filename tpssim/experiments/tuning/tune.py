@@ -2,8 +2,8 @@
 seeds.
 
 All runs have noise of their own, which no other verb meets (`trials.noise_of`). Replications are
-told apart by number: those below `replications` are the search's, the next `CHOOSING` the choice's,
-the next `JUDGING` those of what is reported.
+distinguished by number: those below `replications` are the search's, the next `CHOOSING` the
+choice's, the next `JUDGING` those of what is reported.
 """
 
 from __future__ import annotations
@@ -214,8 +214,8 @@ def _judged(
     ]
     worse, better = selection.changes(names, runs.values[0], runs.values[1])
     return TuneResult(
-        controller=task.rival.name,
-        given=task.rival.law,
+        controller=task.spec.name,
+        given=task.spec.law,
         best=task.law(winner.point),
         axes=task.axes,
         scenarios=task.scenarios,

@@ -17,7 +17,7 @@ from tpssim.output.verdict_words import WORDS
 
 #: What the words mean, in a line each; the exact rules stand in `tpssim.metrics.verdicts`.
 WORD_MEANINGS = {
-    "inert": "no valve of the law acted: the run shows the schedule, not the law",
+    "inert": "no actuator of the law acted: the run shows the schedule, not the law",
     "exceeds": "released calls a tenth faster than it was asked to",
     "stuck": "settled below 80 % of the achievable rate",
     "oscillates": (

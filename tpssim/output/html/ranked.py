@@ -34,7 +34,7 @@ def league(result: Result[LeagueRecord], progress: Progress) -> Iterator[str]:
     lead = (
         f"<p>First of {len(summary.standings)}: <b>{text(first['throttle'])}</b>, a score of "
         f"{estimate(first['score'], 1.0, 3).shown} on {first['scenarios']} scenarios, those "
-        "where its valve acts.</p>"
+        "where its actuator acts.</p>"
     )
     yield section("At a glance", lead + _standings(summary, summary.standings, "standings"))
     for path in (result.folder / figure["file"] for figure in summary.figures):
@@ -54,8 +54,8 @@ def _standings(summary: LeagueRecord, rows: list[Standing], label: str) -> str:
     columns = [
         Column("throttle"),
         Column("rank"),
-        Column("valve", "what the law turns"),
-        Column("on", "scenarios where its valve acts"),
+        Column("actuator", "what the law commands"),
+        Column("on", "scenarios where its actuator acts"),
         Column("score", "weighted geometric mean of its parts, from 0 to 1 (best)"),
         Column("behind", f"score of the first - its own, on the scenarios of both; ±: {BEHIND}"),
         *(
@@ -70,7 +70,7 @@ def _standings(summary: LeagueRecord, rows: list[Standing], label: str) -> str:
             [
                 name_cell(row["throttle"]),
                 Cell(str(row["rank"]), float(row["rank"])),
-                Cell(text(row["valve"]), text(row["valve"])),
+                Cell(text(row["actuator"]), text(row["actuator"])),
                 Cell(str(row["scenarios"]), float(row["scenarios"])),
                 estimate(row["score"], 1.0, 3),
                 estimate(row["behind"], 1.0, 3),

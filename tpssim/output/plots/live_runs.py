@@ -48,8 +48,8 @@ class LiveRun(NamedTuple):
 
     released: Array
     latency: Array  #: nan of a call that was not over
-    rate: Array  #: commanded, 1/s; inf while that valve is open
-    limit: Array  #: calls; inf while that valve is open
+    rate: Array  #: commanded, 1/s; inf while it is open
+    limit: Array  #: calls; inf while it is open
     in_flight: Array  #: at the release
     ceiling: Sequence[tuple[float, float]]  #: (from when, wanted rate, 1/s); inf: none is wanted
     duration: float

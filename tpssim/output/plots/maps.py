@@ -217,12 +217,12 @@ def mean_over(places: Mapping[str, Sequence[Value]], what: str = "mean") -> str:
     >>> mean_over({"alpha": [0.05, 0.2], "cv": [0.1, 0.2, 0.3, 0.4, 0.5]})
     'mean over alpha (0.05, 0.2) and cv (5 values)'
     """
-    told = [
+    named = [
         f"{name}"
         f" ({', '.join(map(place_label, found)) if len(found) < 5 else f'{len(found)} values'})"
         for name, found in places.items()
     ]
-    return f"{what} over {' and '.join(told)}" if told else ""
+    return f"{what} over {' and '.join(named)}" if named else ""
 
 
 def line_figure(

@@ -61,9 +61,9 @@ class Scope:
         rate.plot(middle, baseline.delivered, color=BASE, lw=2.6)
         latency.plot(middle, baseline.median, color=BASE, lw=2.6)
         labels = {"delivered": BLUE, "commanded": ORANGE}
-        told = {"median response time": BLUE, "longest": ORANGE}
+        times = {"median response time": BLUE, "longest": ORANGE}
         self._lines: list[tuple[Any, Line2D]] = []
-        for ax, names in ((rate, labels), (latency, told)):
+        for ax, names in ((rate, labels), (latency, times)):
             for (name, colour), width in zip(names.items(), (2.0, 1.1), strict=True):
                 (line,) = ax.plot(
                     middle, np.full(BINS, np.nan), color=colour, lw=width, animated=True

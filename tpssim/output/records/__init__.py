@@ -86,5 +86,5 @@ def from_dict(document: Mapping[str, Any]) -> Record:
 def _made_again(document: Mapping[str, Any]) -> str:
     """Who wrote a document of another schema, and the command that makes it in this one."""
     by, command = document.get("tpssim"), document.get("command")
-    told = f"; written by tpssim {by!s:.40}" if isinstance(by, str) else ""
-    return told + (f"; make it again: {command}" if isinstance(command, str) and command else "")
+    writer = f"; written by tpssim {by!s:.40}" if isinstance(by, str) else ""
+    return writer + (f"; make it again: {command}" if isinstance(command, str) and command else "")

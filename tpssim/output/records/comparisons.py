@@ -116,8 +116,8 @@ class CompareRecord(Record):
     def faults(self) -> Iterator[str]:
         yield from super().faults()
         yield empty(self.scenarios, "scenarios")
-        for name, arena in self.scenarios.items():
-            for label, cell in arena["throttles"].items():
+        for name, scenario in self.scenarios.items():
+            for label, cell in scenario["throttles"].items():
                 where = f"scenarios > {name} > throttles > {label}"
                 yield empty(cell["verdict"]["replications"], f"{where} > verdict > replications")
                 for metric in self.metrics:
@@ -165,7 +165,7 @@ class Standing(TypedDict):
     """A throttle in the table."""
 
     throttle: str
-    valve: str
+    actuator: str
     scenarios: int
     rank: int
     among: int
@@ -192,7 +192,7 @@ class Played(TypedDict):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LeagueRecord(Record):
-    """Every throttle on every scenario where its valve acts, scored and ranked."""
+    """Every throttle on every scenario where its actuator acts, scored and ranked."""
 
     kind: ClassVar[str] = "league"
     seed: int
