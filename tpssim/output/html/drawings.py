@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import math
-import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -41,33 +41,61 @@ def inline(drawing: str, label: str) -> str:
     """An SVG document as an element of a page: names of its own, the page's colours, short
     numbers.
     """
+    root = ElementTree.fromstring(drawing)
+    for about_it in root.findall("{*}metadata"):
+        root.remove(about_it)
     prefix = f"p{zlib.crc32((label + drawing).encode()):08x}-"
-    body = drawing[drawing.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body, flags=re.DOTALL)
-    body = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", body).replace("xlink:href", "href")
-    body = re.sub(r' ?font-family: [^;"]*;?', "", body)
-    body = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", body)
-    pointed_at = {a or b for a, b in re.findall(r'url\(#([^)]+)\)|href="#([^"]+)"', body)}
-    body = re.sub(
-        r' id="([^"]+)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in pointed_at else "", body
-    )
-    body = body.replace("url(#", f"url(#{prefix}").replace('href="#', f'href="#{prefix}')
-    body = re.sub(r' d="([^"]*)"', _shortened, body)
-    for colour, name in SCHEME.items():
-        body = re.sub(rf"(fill|stroke): {colour}", rf"\1: var(--{name})", body)
-    body = re.sub(r"\n\s*", "\n", body)
-    box = re.search(r'viewBox="0 0 ([\d.]+) [\d.]+"', body)
-    assert box is not None
-    start = (
-        f'<svg role="img" aria-label="{text(label)}" {box[0]} style="--wide:{float(box[1]):.0f}px">'
-    )
-    return start + body[body.index(">") + 1 :].strip()
+    every = list(root.iter())
+    targets = {_target(value) for element in every for value in element.attrib.values()}
+    for element in every:
+        element.tag = _local(element.tag)
+        shown = (
+            (_local(name), _shown(_local(name), value, prefix, targets))
+            for name, value in element.items()
+        )
+        element.attrib = {name: value for name, value in shown if value}
+        if element.text and not element.text.strip():  # between elements
+            element.text = "\n"
+        element.tail = element.tail and "\n"
+    box = root.attrib["viewBox"]
+    wide = f"--wide:{float(box.split()[2]):.0f}px"
+    root.attrib = {"role": "img", "aria-label": label, "viewBox": box, "style": wide}
+    return ElementTree.tostring(root, encoding="unicode").strip()
 
 
-def _shortened(match: re.Match[str]) -> str:
-    """Coordinates to a tenth of a point, which no screen shows."""
-    numbers = re.sub(r"-?\d+\.\d+", lambda m: f"{float(m[0]):.1f}".removesuffix(".0"), match[1])
-    return f' d="{" ".join(numbers.split())}"'
+def _local(name: str) -> str:
+    """A name without its namespace: a page has none."""
+    return name.rpartition("}")[2]
+
+
+def _target(value: str) -> str:
+    """The element that the value of an attribute points to; "" if it points to none."""
+    if value.startswith("#"):
+        return value[1:]
+    return value[5:-1] if value.startswith("url(#") else ""
+
+
+def _shown(name: str, value: str, prefix: str, targets: Collection[str]) -> str:
+    """An attribute as it stands in a page; "" if it does not."""
+    if name == "id":
+        return prefix + value if value in targets else ""
+    if target := _target(value):
+        return value.replace(target, prefix + target)
+    if name == "d":
+        return " ".join(map(_short, value.split()))
+    if name == "transform" and value.startswith("rotate(-0 "):
+        return ""
+    if name == "style":
+        styles = [style for style in value.split("; ") if not style.startswith("font-family:")]
+        value = "; ".join(styles)
+        for colour, known in SCHEME.items():
+            value = value.replace(f": {colour}", f": var(--{known})")
+    return value
+
+
+def _short(word: str) -> str:
+    """A coordinate to a tenth of a point, which no screen shows; a command as it is."""
+    return f"{float(word):.1f}".removesuffix(".0") if "." in word else word
 
 
 def embedded(path: Path, label: str) -> str:
