@@ -27,7 +27,7 @@ from tpssim.output.html.markup import (
 from tpssim.output.html.reading import Result
 from tpssim.output.pictures import read_picture
 from tpssim.output.records import CompareRecord
-from tpssim.output.records.comparisons import Arena
+from tpssim.output.records.comparisons import ScenarioPart
 from tpssim.output.records.parts import Figure
 from tpssim.output.verdict_words import WORDS
 
@@ -171,7 +171,7 @@ def _panel(
 def _scenario(
     result: Result[CompareRecord],
     name: str,
-    arena: Arena,
+    arena: ScenarioPart,
     panels: Sequence[str],
     limited: bool,
     figure: Figure | None,
@@ -268,11 +268,11 @@ def _steady(phases: Sequence[Mapping[str, Any]]) -> Cell:
     )
 
 
-def _late(result: Result[CompareRecord], arenas: Mapping[str, Arena]) -> Iterator[str]:
+def _late(result: Result[CompareRecord], arenas: Mapping[str, ScenarioPart]) -> Iterator[str]:
     """Scenarios that differ in the late policy alone, beside one another."""
     definitions = result.record.defined()
     late = {metric: how for metric, how in LATE.items() if metric in definitions}
-    groups: dict[str, list[Arena]] = {}
+    groups: dict[str, list[ScenarioPart]] = {}
     for arena in arenas.values():
         if arena["variant_of"]:
             groups.setdefault(arena["variant_of"], []).append(arena)

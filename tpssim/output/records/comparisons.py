@@ -63,7 +63,7 @@ class Cell(TypedDict):
     phases: list[Phase]
 
 
-class Arena(TypedDict):
+class ScenarioPart(TypedDict):
     """A scenario, and the throttles on it by name."""
 
     summary: str
@@ -107,7 +107,7 @@ class CompareRecord(Record):
     confidence: Share
     assumption: str
     metrics: Definitions
-    scenarios: dict[str, Arena]
+    scenarios: dict[str, ScenarioPart]
     twins: list[Twins]
 
     def defined(self) -> Mapping[str, Definition]:
