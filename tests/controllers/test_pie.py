@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers.laws import done, run
 
-from tpssim.controllers.pie import Pie, next_probability
+from tpssim.controllers.pie import Pie, PieState, next_probability
 from tpssim.core.types import OK, REFUSED, Observation
 from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.service_times import Constant
@@ -49,42 +49,49 @@ def test_the_cap_the_decay_and_the_bounds() -> None:
     assert after(0.995, 1.0, 0.0) == 1.0
 
 
+def controlled(state: PieState, **changes: float) -> PieState:
+    """The state with other numbers in its control."""
+    return state._replace(control=state.control._replace(**changes))
+
+
 def test_a_step_every_period() -> None:
     # 30 ms at 15 ms: (0.125 x 15 + 1.25 x 30) / 1000 / 2048; again at 30 ms: + 0.001875 / 128.
     state = AT_ONCE.init(1000.0)
     state = AT_ONCE.admit(state, 0.0149, 0.03, 0.0)
-    assert (state.probability, state.steps) == (0.0, 0.0)
+    assert (state.control.probability, state.control.steps) == (0.0, 0.0)
     state = AT_ONCE.admit(state, 0.015, 0.03, 0.0)
-    assert state.probability == pytest.approx(0.039375 / 2048.0)
-    assert AT_ONCE.admit(state, 0.029, 0.5, 0.0).probability == state.probability
+    assert state.control.probability == pytest.approx(0.039375 / 2048.0)
+    assert AT_ONCE.admit(state, 0.029, 0.5, 0.0).control.probability == state.control.probability
     state = AT_ONCE.admit(state, 0.03, 0.03, 0.0)
-    assert state.probability == pytest.approx(0.039375 / 2048.0 + 0.001875 / 128.0)
+    assert state.control.probability == pytest.approx(0.039375 / 2048.0 + 0.001875 / 128.0)
 
 
 def test_periods_that_passed_are_made_up_for_with_the_delay_that_there_was() -> None:
     # Released at 60 ms, due at 10 ms: at 15, 30, 45, 60 ms it had waited 5, 20, 35, 50 ms.
     state = AT_ONCE.admit(AT_ONCE.init(1000.0), 0.06, 0.05, 0.0)
     by_hand = 0.005 / 2048 + 0.019375 / 512 + 0.02125 / 128 + 0.023125 / 32
-    assert state.probability == pytest.approx(by_hand)
-    assert state.steps == 4.0
-    assert state.old == pytest.approx(0.05)
+    assert state.control.probability == pytest.approx(by_hand)
+    assert state.control.steps == 4.0
+    assert state.control.old == pytest.approx(0.05)
     # Due at 50 ms: at 15, 30 and 45 ms nothing waited.
     idle = AT_ONCE.admit(AT_ONCE.init(1000.0), 0.06, 0.01, 0.0)
-    assert idle.probability == pytest.approx((0.125 * -0.005 + 1.25 * 0.01) / 2048)
+    assert idle.control.probability == pytest.approx((0.125 * -0.005 + 1.25 * 0.01) / 2048)
 
 
 def test_steps_are_counted_in_nanoseconds() -> None:
     # A slot at the very time of a step finds it made: 43 x 16 ms / 16 ms is less than 43 in floats.
     law = Pie(max_burst=0.0, period=0.016)
     assert 0.688 / 0.016 < 43.0
-    assert law.admit(law.init(1000.0), 0.688, 0.0, 0.0).steps == 43.0
-    assert Pie(max_burst=0.07, period=0.005).init(1000.0).burst == 14.0  # 0.07 / 0.005 is more
+    assert law.admit(law.init(1000.0), 0.688, 0.0, 0.0).control.steps == 43.0
+    odd = Pie(max_burst=0.07, period=0.005)  # 0.07 / 0.005 is more
+    assert odd.init(1000.0).control.burst == 14.0
     # Due at the time of the step: nothing had waited by then, so p decays, though 816 - 800 ms is
     # 16.000000000000014 in floats.
-    state = law.init(1000.0)._replace(probability=0.5, steps=49.0)
+    state = controlled(law.init(1000.0), probability=0.5, steps=49.0)
     after = law.admit(state, 0.816, 0.816 - 0.8, 0.0)
     first = (0.5 - 0.001875) * 0.98  # at 800 ms, both delays 0
-    assert after.probability == pytest.approx(first + 0.02)  # of 0.125 x 1 ms + 1.25 x 16 ms
+    # 0.02 is the most of 0.125 x 1 ms + 1.25 x 16 ms.
+    assert after.control.probability == pytest.approx(first + 0.02)
 
 
 def test_a_burst_is_allowed_for_ten_periods_and_again_once_nothing_waits() -> None:
@@ -93,20 +100,20 @@ def test_a_burst_is_allowed_for_ten_periods_and_again_once_nothing_waits() -> No
     for k in range(1, 10):
         state = law.admit(state, 0.015 * k + 1e-6, 0.1, 0.0)
         assert state.reject == 0.0
-    assert state.burst == 1.0
+    assert state.control.burst == 1.0
     state = law.admit(state, 0.15 + 1e-6, 0.1, 0.0)
-    assert (state.burst, state.probability) == (0.0, 1.0)
+    assert (state.control.burst, state.control.probability) == (0.0, 1.0)
     rejects = [law.admit(state._replace(saved=float(n)), 0.151, 0.1, 0.0).reject for n in (0, 8)]
     assert rejects == [1.0, 1.0]
     for k in (11, 12):  # the second step finds both delays below 7.5 ms
-        assert state.burst == 0.0
+        assert state.control.burst == 0.0
         state = law.admit(state, 0.015 * k + 1e-6, 0.0, 0.0)
-    assert (state.probability, state.burst) == (0.0, 10.0)
+    assert (state.control.probability, state.control.burst) == (0.0, 10.0)
 
 
 def test_nothing_is_refused_while_the_queue_is_short() -> None:
     def rejects(p: float, old: float, lag: float) -> float:
-        state = AT_ONCE.init(1000.0)._replace(probability=p, old=old, saved=1.0)
+        state = controlled(AT_ONCE.init(1000.0), probability=p, old=old)._replace(saved=1.0)
         return AT_ONCE.admit(state, 0.001, lag, 0.0).reject
 
     assert rejects(0.19, 0.0074, 0.1) == 0.0  # the last delay below 7.5 ms, p below 0.2
@@ -117,7 +124,7 @@ def test_nothing_is_refused_while_the_queue_is_short() -> None:
 
 
 def test_derandomisation() -> None:
-    state = AT_ONCE.init(1000.0)._replace(probability=0.3, old=0.02)
+    state = controlled(AT_ONCE.init(1000.0), probability=0.3, old=0.02)
     rejects = []
     for _ in range(29):
         state = AT_ONCE.admit(state, 0.001, 0.02, 0.0)
@@ -128,29 +135,29 @@ def test_derandomisation() -> None:
     state = AT_ONCE.update(state, refusal)
     assert (state.saved, state.reject) == (0.0, 1.0)
     assert AT_ONCE.admit(state, 0.001, 0.02, 0.0).reject == 0.0
-    nothing = state._replace(probability=0.0, saved=3.0)
+    nothing = controlled(state, probability=0.0)._replace(saved=3.0)
     assert AT_ONCE.admit(nothing, 0.001, 0.02, 0.0).saved == 0.0
     plain = AT_ONCE._replace(derandomise=0.0)
     assert plain.admit(state, 0.001, 0.02, 0.0).reject == 0.3
 
 
 def test_a_long_pause_ends_calm() -> None:
-    state = Pie().init(1000.0)._replace(probability=1.0, old=0.5, burst=0.0)
+    state = controlled(Pie().init(1000.0), probability=1.0, old=0.5, burst=0.0)
     state = Pie().admit(state, 1e6, 0.0, 0.0)
-    assert (state.probability, state.old, state.burst) == (0.0, 0.0, 10.0)
-    assert state.steps == math.floor(1e6 / 0.015)
+    assert (state.control.probability, state.control.old, state.control.burst) == (0.0, 0.0, 10.0)
+    assert state.control.steps == math.floor(1e6 / 0.015)
 
 
 def test_a_queue_that_only_the_latencies_show() -> None:
     law = Pie(max_burst=0.0, signal=1.0)
     state = law.update(law.init(100.0), done(0.01, 0.02))
     state = law.update(state, done(0.02, 0.05))  # one step has passed, while the estimate was 0
-    assert (state.steps, state.probability) == (1.0, 0.0)
+    assert (state.control.steps, state.control.probability) == (1.0, 0.0)
     assert state.queued == pytest.approx(0.03)
     state = law.update(state, done(0.031, 0.02))  # another, at 30 ms
-    assert (state.queued, state.steps) == (0.0, 2.0)
-    assert state.probability == pytest.approx(0.039375 / 2048)
-    high = state._replace(probability=0.5, saved=1.0)
+    assert (state.queued, state.control.steps) == (0.0, 2.0)
+    assert state.control.probability == pytest.approx(0.039375 / 2048)
+    high = controlled(state, probability=0.5)._replace(saved=1.0)
     assert law.admit(high, 0.032, 0.0, 2.0).reject == 0.0  # two calls in flight are no queue
     assert law.admit(high, 0.032, 0.0, 3.0).reject == 0.5
 
@@ -172,9 +179,9 @@ def test_why() -> None:
     assert law.why(first, obs, first) == (
         "delay 30 ms, probability 1.92e-05, a burst is allowed for 0.135 s more"
     )
-    calm = first._replace(burst=0.0, old=0.001)
+    calm = controlled(first, burst=0.0, old=0.001)
     assert law.why(first, obs, calm) == "delay 1 ms, probability 1.92e-05, no queue to speak of"
-    busy = first._replace(burst=0.0, saved=0.5)
+    busy = controlled(first, burst=0.0)._replace(saved=0.5)
     assert law.why(first, obs, busy) == (
         "delay 30 ms, probability 1.92e-05, 0.5 saved up since the last refusal"
     )

@@ -18,15 +18,22 @@ MOST = 10_000.0  # steps of the past that are made up for at once
 
 
 @record
+class Control(NamedTuple):
+    """What the steps change."""
+
+    probability: float  #: of refusing
+    old: float  #: delay at the last step, s
+    burst: float  #: steps for which nothing will be refused
+    steps: float  #: done so far
+
+
+@record
 class PieState(NamedTuple):
     rate: float
     limit: float
     reject: float
-    probability: float  #: of refusing
-    old: float  #: delay at the last step, s
-    burst: float  #: steps for which nothing will be refused
+    control: Control
     saved: float  #: probabilities summed up since the last refusal
-    steps: float  #: done so far
     least: float  #: latency seen, s; inf before the first
     queued: float  #: last latency less the least one, s
     target: float  #: wanted TPS
@@ -60,7 +67,7 @@ class PieState(NamedTuple):
 
     >>> law = Pie(max_burst=0.0)
     >>> state = law.admit(law.init(1000.0), 0.015, 0.03, 0.0)
-    >>> round(state.probability * 2048, 9)  # 0.125 (0.03 - 0.015) + 1.25 (0.03 - 0)
+    >>> round(state.control.probability * 2048, 9)  # 0.125 (0.03 - 0.015) + 1.25 (0.03 - 0)
     0.039375
     """,
     actuators=("reject",),
@@ -117,11 +124,8 @@ class Pie(NamedTuple):
             rate=math.inf,
             limit=math.inf,
             reject=0.0,
-            probability=0.0,
-            old=0.0,
-            burst=burst,
+            control=Control(probability=0.0, old=0.0, burst=burst, steps=0.0),
             saved=0.0,
-            steps=0.0,
             least=math.inf,
             queued=0.0,
             target=target,
@@ -129,21 +133,8 @@ class Pie(NamedTuple):
 
     def admit(self, state: PieState, now: float, lag: float, in_flight: float) -> PieState:
         wait = waited(self.signal, lag, state.queued)
-        control = Control(
-            probability=state.probability, old=state.old, burst=state.burst, steps=state.steps
-        )
         sinks = 0.0 if self.signal > 0.0 else 1.0
-        control = stepped(
-            control,
-            now,
-            wait,
-            sinks,
-            self.delay,
-            self.period,
-            self.alpha,
-            self.beta,
-            self.max_burst,
-        )
+        control = stepped(self, state.control, now, wait, sinks)
         p, saved, reject = control.probability, state.saved, 0.0
         calm = control.old < self.delay / 2.0 and p < 0.2
         few = behind(self.signal, lag, in_flight, state.target) <= self.backlog
@@ -157,97 +148,61 @@ class Pie(NamedTuple):
             rate=state.rate,
             limit=state.limit,
             reject=reject,
-            probability=p,
-            old=control.old,
-            burst=control.burst,
+            control=control,
             saved=saved,
-            steps=control.steps,
             least=state.least,
             queued=state.queued,
             target=state.target,
         )
 
     def update(self, state: PieState, obs: Observation) -> PieState:
-        control = Control(
-            probability=state.probability, old=state.old, burst=state.burst, steps=state.steps
-        )
+        control = state.control
         if self.signal > 0.0:
             # The estimate held until now.
-            control = stepped(
-                control,
-                obs.now,
-                state.queued,
-                0.0,
-                self.delay,
-                self.period,
-                self.alpha,
-                self.beta,
-                self.max_burst,
-            )
+            control = stepped(self, control, obs.now, state.queued, 0.0)
         least, queued = above_least(state.least, state.queued, obs)
         return PieState(
             rate=state.rate,
             limit=state.limit,
             reject=state.reject,
-            probability=control.probability,
-            old=control.old,
-            burst=control.burst,
+            control=control,
             saved=0.0 if obs.refusals > 0.0 else state.saved,
-            steps=control.steps,
             least=least,
             queued=queued,
             target=obs.target,
         )
 
     def why(self, before: PieState, obs: Observation, after: PieState) -> str:
-        seen = f"delay {after.old * 1e3:.3g} ms, probability {after.probability:.3g}"
-        if after.burst > 0.0:
-            return f"{seen}, a burst is allowed for {after.burst * self.period:.3g} s more"
-        if after.old < self.delay / 2.0 and after.probability < 0.2:
+        control = after.control
+        seen = f"delay {control.old * 1e3:.3g} ms, probability {control.probability:.3g}"
+        if control.burst > 0.0:
+            return f"{seen}, a burst is allowed for {control.burst * self.period:.3g} s more"
+        if control.old < self.delay / 2.0 and control.probability < 0.2:
             return f"{seen}, no queue to speak of"
         return f"{seen}, {after.saved:.3g} saved up since the last refusal"
 
 
-@record
-class Control(NamedTuple):
-    """What the steps change."""
-
-    probability: float
-    old: float
-    burst: float
-    steps: float
-
-
-def stepped(
-    control: Control,
-    now: float,
-    wait: float,
-    sinks: float,
-    delay: float,
-    period: float,
-    alpha: float,
-    beta: float,
-    max_burst: float,
-) -> Control:
+def stepped(law: Pie, control: Control, now: float, wait: float, sinks: float) -> Control:
     """All steps up to `now`; the delay at time t was `wait - sinks (now - t)`, 0 at least.
 
-    >>> stepped(Control(0.5, 0.0, 0.0, 0.0), 0.03, 0.0, 1.0, 0.015, 0.015, 0.0, 0.0, 0.15)
+    >>> law = Pie(alpha=0.0, beta=0.0)
+    >>> stepped(law, Control(0.5, 0.0, 0.0, 0.0), 0.03, 0.0, 1.0)
     Control(probability=0.48019999999999996, old=0.0, burst=0.0, steps=2.0)
     """
     probability, old, burst, steps = control
     # In whole nanoseconds: a delay of nothing at a step is 0 then, and a step on time is not
     # missed.
-    clock, tick = nanoseconds(now), nanoseconds(period)
+    clock, tick = nanoseconds(now), nanoseconds(law.period)
     due = clock - nanoseconds(wait)
     last = floored(min(clock / tick, 9e15))
     steps = max(steps, last - MOST)
     while steps < last:
         steps += 1.0
         q = max(0.0, steps * tick - due) / 1e9 if sinks > 0.0 else wait
-        probability = next_probability(probability, q, old, delay, alpha, beta)
+        probability = next_probability(probability, q, old, law.delay, law.alpha, law.beta)
         burst = max(0.0, burst - 1.0)
-        if probability == 0.0 and q < delay / 2.0 and old < delay / 2.0:
-            burst = allowance(max_burst, period)
+        if probability == 0.0 and q < law.delay / 2.0 and old < law.delay / 2.0:
+            burst = allowance(law.max_burst, law.period)
         old = q
     return Control(probability=probability, old=old, burst=burst, steps=steps)
 
