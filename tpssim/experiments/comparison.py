@@ -390,7 +390,7 @@ class Comparison(NamedTuple):
         ]
         return Table(_about_late(variants), columns, rows)
 
-    def _listed_scenario(self, scenario: Scenario, variant_of: str) -> parts.Arena:
+    def _listed_scenario(self, scenario: Scenario, variant_of: str) -> parts.ScenarioPart:
         return {
             "summary": scenario.summary,
             "target": scenario.target,

@@ -1,6 +1,6 @@
 """What theory says of the laws: margins of loops, limit cycles, noise, tuning rules.
 
-Each prediction stands on assumptions that are named; `analysis` puts the simulation beside it.
+Each prediction names its assumptions; `analysis` compares it with the simulation.
 """
 
 from tpssim.theory.bounds import (

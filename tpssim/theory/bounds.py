@@ -1,8 +1,7 @@
-"""Bounds for EWMA + dead zone, and where its noise comes to rest.
+"""Bounds for EWMA + dead zone, and the rate at which its noise balances.
 
-Two lower bounds for DEADZONE, `noise_rule` and `landing_boundary`, are drawn over a sweep of ALPHA
-and DEADZONE. Each stands on assumptions that are named; the simulation beside them says how far
-they carry.
+Two lower bounds for DEADZONE, `noise_rule` and `landing_boundary`, are overlaid on a sweep of ALPHA
+and DEADZONE. Each names its assumptions; the simulation shows how far they hold.
 """
 
 from __future__ import annotations
@@ -24,16 +23,16 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-LOOKS = 3.0  # standard deviations: a false trigger in 0.27 % of independent looks
+LOOKS = 3.0  # standard deviations: a false trigger in 0.27 % of independent values
 DRAWS = 20_000
 
 
 def noise_rule(alpha: Any, sigma: float, z: float = LOOKS) -> Any:
-    """The least DEADZONE that noise seldom crosses: `1 + z sigma sqrt(alpha / (2 - alpha))`.
+    """The least DEADZONE that noise rarely crosses: `1 + z sigma sqrt(alpha / (2 - alpha))`.
 
     `sigma`: standard deviation of the time between returns over its mean. An EWMA of pole `1 -
     alpha` keeps `alpha / (2 - alpha)` of the variance of independent noise (NIST handbook 6.3.2.4);
-    of noise that is correlated, as that of a queue is, it keeps more.
+    of correlated noise, as that of a queue, it keeps more.
 
     >>> round(float(noise_rule(0.2, 0.5)), 6)
     1.5
@@ -75,7 +74,8 @@ def critical_dead_zone(step: float, gain: float, tau: float, delay: float) -> fl
 def cycle_boundary(
     alpha: float, low: float, dec_rate: float, inc_step: float, rate: float
 ) -> float:
-    """The least DEADZONE without a limit cycle of a loop that `ewma-deadzone` is often taken for.
+    """The least DEADZONE without a limit cycle, for a loop that `ewma-deadzone` is often assumed to
+    be.
 
     That loop smooths the *ratio* of the measured to the commanded interval: in units of one call
     the ratio lags by `tau = -1 / ln(1 - alpha)` calls and acts on the next call (`delay` 1); the
@@ -83,10 +83,10 @@ def cycle_boundary(
     rate` up, here taken as a relay of their mean. The dead zone from `low` up is `2
     critical_dead_zone` wide.
 
-    **Not the law's own loop**: the law smooths the measured interval. While a backlog exists a
-    return tells the service time, which the rate does not move, so the lag is not in the loop and
-    `landing_boundary` is what holds; paced below capacity the loop is open. `analysis` shows it
-    beside what the law does.
+    **This is not the law's own loop**: the law smooths the measured interval. While there is a
+    backlog, a return shows the service time, which does not depend on the rate; so the lag is not
+    in the loop, and `landing_boundary` applies. Below capacity the loop is open. `analysis`
+    compares this bound with what the law does.
     """
     tau = -1.0 / math.log1p(-alpha) if alpha < 1.0 else 0.0
     step = ((1.0 - dec_rate) + inc_step / rate) / 2.0
@@ -109,7 +109,7 @@ def noise_of(service: Service) -> float:
 
 
 def beyond(z: float) -> float:
-    """The share of independent normal looks that lie more than z standard deviations above the
+    """The share of independent normal values that are more than z standard deviations above the
     mean.
 
     >>> round(beyond(3.0), 5)  # one side of the 0.27 % of both
@@ -119,11 +119,11 @@ def beyond(z: float) -> float:
 
 
 def landing_boundary(low: float, inc_step: float, rate: float) -> float:
-    """The least upper end of a dead zone that no climb can step over: `low + inc_step / rate`.
+    """The least upper end of a dead zone that no climb can skip: `low + inc_step / rate`.
 
-    For a law that holds inside the zone and whose measured time does not depend on the rate
-    (`rate`: the capacity): the first climb that reaches the zone ends in it, whatever the cuts and
-    the smoothing.
+    For a law that keeps its rate inside the zone, and whose measured time does not depend on the
+    rate (`rate`: the capacity). The first climb that reaches the zone ends in it, for any cuts and
+    any smoothing.
 
     >>> landing_boundary(0.95, 1.0, 50.0)
     0.97
@@ -135,8 +135,8 @@ def paced_noise(alpha: float, cv: float, load: float) -> float:
     """Standard deviation of the smoothed time between returns, in commanded intervals, paced at
     `load`.
 
-    Paced without a wait, `measured = interval + s_k - s_(k-1)`: what one return is late the next is
-    early, and an EWMA keeps `2 alpha^2 / (2 - alpha)` of the variance of s, less than of
+    Without waits, `measured = interval + s_k - s_(k-1)`: if one return is late, the next is early
+    by as much, and an EWMA keeps `2 alpha^2 / (2 - alpha)` of the variance of s, less than of
     independent noise. `load`: the commanded rate over the capacity, by which the noise shrinks.
 
     >>> round(paced_noise(0.2, 0.5, 1.0), 4)  # independent: 0.1667
@@ -146,11 +146,11 @@ def paced_noise(alpha: float, cv: float, load: float) -> float:
 
 
 def dead_zone_balance(law: Any, cv: float, capacity: float) -> float:
-    """The rate at which a paced `ewma-deadzone` gains by chance what it loses so, 1/s; at most
+    """The rate at which chance gains and losses of a paced `ewma-deadzone` are equal, 1/s; at most
     capacity.
 
     `inc_step P(ratio < low) = (1 - dec_rate) rate P(ratio > deadzone)` with a normal ratio of mean
-    1 and `paced_noise`. `capacity` without noise: a rate that is reached from above is held.
+    1 and `paced_noise`. Without noise it is `capacity`: a rate that is reached from above is kept.
     """
     if cv == 0.0:
         return capacity
@@ -160,7 +160,7 @@ def dead_zone_balance(law: Any, cv: float, capacity: float) -> float:
         up = float(law.inc_step) * beyond((1.0 - law.low) / sigma)
         return up - float(1.0 - law.dec_rate) * rate * beyond((law.deadzone - 1.0) / sigma)
 
-    # Where noise crosses neither bound within a run, nothing is gained or lost: look from there up.
+    # If noise crosses neither bound within a run, nothing is gained or lost: search above that.
     low, high = 0.05 * capacity, capacity
     for _ in range(60):
         middle = (low + high) / 2.0
@@ -171,10 +171,11 @@ def dead_zone_balance(law: Any, cv: float, capacity: float) -> float:
 def aimd_balance(
     mean: float, cv: float, threshold: float = 1.5, dec_rate: float = 0.7, inc_step: float = 1.0
 ) -> float:
-    """The rate at which AIMD gains what it loses: `inc_step (1 - p) = (1 - dec_rate) rate p`, 1/s.
+    """The rate at which the gains and losses of AIMD are equal, 1/s.
 
-    `p` is the chance that a measured interval, `s_k + max(interval - s_(k-1), 0)` with lognormal
-    service times `s`, is longer than `threshold` intervals. The defaults are the article's.
+    `inc_step (1 - p) = (1 - dec_rate) rate p`, where `p` is the probability that a measured
+    interval, `s_k + max(interval - s_(k-1), 0)` with lognormal service times `s`, is longer than
+    `threshold` intervals. The defaults are the article's.
 
     >>> [round(aimd_balance(0.02, cv), 2) for cv in (0.5, 1.0)]
     [30.17, 22.51]

@@ -1,7 +1,7 @@
-"""Describing functions: where a loop with a relay or a dead zone in it cycles.
+"""Describing functions: whether a loop with a relay or a dead zone cycles, and how.
 
-The input of the nonlinear element is taken for a sine of amplitude A; `N(A)` is the gain for its
-fundamental. A loop `L(j w)` behind it cycles where `L = -1 / N`. Good to 10 or 20 % where the loop
+The input of the nonlinear element is assumed to be a sine of amplitude A; `N(A)` is the gain of its
+fundamental. A loop `L(j w)` after it cycles where `L = -1 / N`. The error is 10 to 20 % if the loop
 damps the harmonics.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from tpssim.core.types import record
 
-SCAN = 2000  # amplitudes that are looked at
+SCAN = 2000  # amplitudes that are tried
 
 
 def relay_gain(amplitude: float, step: float, delta: float = 0.0) -> float:
@@ -68,10 +68,10 @@ class LimitCycle(NamedTuple):
 def steps_gain(amplitude: float, steps: Steps) -> tuple[float, float]:
     """(N, mean of the input) of a relay of unequal steps in a loop with an integrator.
 
-    The integrator needs a mean output of 0, so the input is not centred: with b its mean, the input
-    is above for a part `acos((high - b) / A) / pi` of the time and below for `acos((b - low) / A) /
-    pi`; b makes `down` times the one equal `up` times the other. Then `N = 2 / (pi A) (down sqrt(1
-    - ((high - b) / A)^2) + up sqrt(1 - ((b - low) / A)^2))`.
+    The integrator needs a mean output of 0, so the input is not centred. If b is its mean, the
+    input is above the zone for a part `acos((high - b) / A) / pi` of the time, and below it for
+    `acos((b - low) / A) / pi`. b makes `down` times the one equal `up` times the other. Then `N = 2
+    / (pi A) (down sqrt(1 - ((high - b) / A)^2) + up sqrt(1 - ((b - low) / A)^2))`.
 
     >>> steps_gain(1.0, Steps(-0.5, 0.5, 1.0, 1.0))[0] == relay_gain(1.0, 1.0, 0.5)
     True
@@ -101,11 +101,11 @@ def steps_gain(amplitude: float, steps: Steps) -> tuple[float, float]:
 
 
 def limit_cycle(steps: Steps, gain: float, frequency: float) -> LimitCycle | None:
-    """The stable limit cycle of a relay before a loop whose gain is `gain` where it lags by half a
-    turn.
+    """The stable limit cycle of a relay before a loop that has the gain `gain` where it lags by
+    half a turn.
 
-    `frequency` is that of the half turn. Of the amplitudes with `N gain = 1` the largest is the
-    stable one. None if N is nowhere so large: the loop does not cycle.
+    `frequency` is where it lags by half a turn. The largest amplitude with `N gain = 1` is the
+    stable one. None if there is none: the loop does not cycle.
 
     >>> found = limit_cycle(Steps(0.0, 0.0, 1.0, 1.0), 0.465188, 1.30654)  # an ideal relay
     >>> round(found.amplitude, 3), round(found.period, 3)

@@ -1,4 +1,4 @@
-"""Frequency response of linear loops, and how far they are from the edge of stability.
+"""Frequency response of linear loops, and their stability margins.
 
 A loop is a function from angular frequencies (rad per unit of time) to the complex gain once around
 it.
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
     Loop = Callable[[Array], NDArray[np.complex128]]
 
-GRID = 20_000  # frequencies that are looked at
+GRID = 20_000  # frequencies that are tried
 
 
 @record
 class Margins(NamedTuple):
-    """How far a loop is from instability; inf where it never crosses."""
+    """The stability margins of a loop; inf if it never crosses."""
 
     gain: float  #: factor on the loop's gain at which it cycles; below 1: the loop is unstable
     phase: float  #: further lag at which it cycles, degrees
@@ -55,7 +55,7 @@ def pi_loop(gain: float, ti: float, k: float, tau: float, delay: float) -> Loop:
 
 
 def backlog_loop(kp: float, ki: float, kd: float, gain: float, period: float, late: bool) -> Loop:
-    """P, I and D computed every `period` on a backlog, which integrates: the sampled loop, exactly.
+    """The exact sampled loop of P, I and D, computed every `period` on a backlog, which integrates.
 
     A blocking consumer with a backlog completes a call every `1 / capacity`; the rate that is set
     then is that of the next slot, so the response time y follows `y' = y + service - 1 / rate`.
@@ -65,7 +65,7 @@ def backlog_loop(kp: float, ki: float, kd: float, gain: float, period: float, la
         L = (kp + ki I(z) + kd (z - 1) / (period z)) gain period / (z - 1)
         I = period z / (z - 1), or period / (z - 1) with `late` (added to after its use)
 
-    There is no other dead time: a late slot shows its lag as soon as the consumer is free.
+    There is no other dead time, because a late slot shows its lag as soon as the consumer is free.
     """
 
     def loop(w: Array) -> NDArray[np.complex128]:
@@ -79,7 +79,7 @@ def backlog_loop(kp: float, ki: float, kd: float, gain: float, period: float, la
 
 
 def margins(loop: Loop, low: float, high: float) -> Margins:
-    """Gain and phase margin, Ms and delay margin of a loop, looked for between two frequencies.
+    """Gain and phase margin, Ms and delay margin of a loop, between two frequencies.
 
     `1 / |L|` where L lies on the negative real axis (of several crossings the one nearest to 1),
     `180 + arg L` where |L| = 1 (the least), and the largest `|1 / (1 + L)|`. Crossings are
@@ -123,7 +123,7 @@ def margins(loop: Loop, low: float, high: float) -> Margins:
 
 
 def noise_kept(loop: Loop, period: float) -> float:
-    """Which part of the standard deviation of independent noise a sampled loop hands on to its
+    """The part of the standard deviation of independent noise that a sampled loop passes to its
     output.
 
     `sqrt(mean over the circle of |T|^2)` with `T = L / (1 + L)`. For `L = a / (z - 1)`, an EWMA of

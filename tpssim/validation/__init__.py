@@ -1,1 +1,1 @@
-"""Known answers, published scenarios, and the bench beside the wall clock."""
+"""Known answers, published scenarios, and live runs against simulated ones."""

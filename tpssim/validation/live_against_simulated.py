@@ -1,12 +1,11 @@
-"""The same scenario in virtual time and live, side by side: does the bench tell the truth?
+"""The same scenario in virtual time and live: does the bench agree with reality?
 
-A server of one place of work answers 800 calls a second, 200 from a third of the run to two thirds;
-500 are wanted. Live, the calls go over HTTP to `serve` in a process of its own; on the bench, to a
-backend of one server. What a live call takes beyond the server's work (client, network, threads) is
-measured first, with the law out of play, call by call, and given to the bench as the network of its
-scenario. The bench makes twenty runs, which differ in the order of those delays. The live run is
-held against their median; what they spread over is shown beside it, for that much is chance, live
-too.
+One server answers 800 calls a second, and 200 from a third of the run to two thirds; the target is
+500. Live, the calls go over HTTP to `serve` in a process of its own; on the bench, to a backend of
+one server. First the time that a live call takes beyond the server's work (client, network,
+threads) is measured call by call, without the law. The bench uses these delays as the network of
+its scenario. It makes twenty runs, which differ in the order of the delays. The live run is
+compared with their median. Their range is shown too, because a live run varies by chance as much.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ FAST, SLOW, WANTED = 800.0, 200.0, 500.0
 PLACES = 100.0
 CONSUMERS = ("blocking", "async")
 LAWS = ("busy-time",)
-#: Calls and rate of the measurement of what a call takes beyond the server's work.
+#: Calls and rate of the measurement of these delays.
 PROBES, PROBE_RATE = 1200, 400.0
 RUNS = 20
 #: How far a live run may be from the median of the runs on the bench, as a share of it.
@@ -68,7 +67,7 @@ class Pair(NamedTuple):
 
     law: str
     consumer: str
-    delay: float  #: median of what a call takes beyond the server's work, s
+    delay: float  #: median of the time that a call takes beyond the server's work, s
     live: dict[str, float]
     runs: list[dict[str, float]]  #: on the bench
     verdicts: tuple[str, str]  #: live; of most runs on the bench
@@ -85,16 +84,14 @@ class Pair(NamedTuple):
         return min(values), max(values)
 
     def difference(self, name: str) -> float:
-        """Live against the bench, as a share of the bench's; 0 if both are infinite, or neither
-        exists.
-        """
+        """Live less bench, as a share of the bench's; 0 if both are infinite, or neither exists."""
         live, simulated = self.live[name], self.simulated(name)
         if live == simulated or (math.isnan(live) and math.isnan(simulated)):
             return 0.0
         return live / simulated - 1.0 if simulated else math.inf
 
     def complaints(self) -> list[str]:
-        """What is not as it is allowed to be."""
+        """The differences that are not allowed."""
         found = []
         for name, most in ALLOWED.items():
             if not abs(self.difference(name)) <= most:
@@ -137,10 +134,10 @@ def server(schedule: str | None = None) -> Iterator[str]:
     )
     try:
         assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line.startswith("serving "):
-            raise Aborted(f"the server did not start: {line.strip() or 'it said nothing'}")
-        yield line.split()[1].rstrip(":")
+        answer = process.stdout.readline()
+        if not answer.startswith("serving "):
+            raise Aborted(f"the server did not start: {answer.strip() or 'no output'}")
+        yield answer.split()[1].rstrip(":")
     finally:
         process.terminate()
         process.communicate()
@@ -177,7 +174,7 @@ def drive(consumer: str, where: str, law: Any, tps: float, **options: Any) -> Re
 
 
 def measured_delays(consumer: str) -> list[float]:
-    """What each of many calls that do not meet takes beyond the server's work, s."""
+    """The time that each of many calls takes beyond the server's work, if no two overlap, s."""
     with tempfile.TemporaryDirectory() as folder, server() as where:
         path = Path(folder) / "probe.ndjson"
         report = drive(consumer, where, "fixed", PROBE_RATE, total=PROBES, record=path)
@@ -188,7 +185,7 @@ def measured_delays(consumer: str) -> list[float]:
 
 
 def numbers(trace: Trace) -> dict[str, float]:
-    """What is compared."""
+    """The metrics that are compared."""
     import numpy as np
 
     found = measure(trace)
@@ -278,7 +275,7 @@ def record_of(pairs: Sequence[Pair]) -> records.ValidateLiveRecord:
 
 
 def table(pairs: Sequence[Pair]) -> str:
-    """Live beside simulated, four lines a pair, and below what differs."""
+    """Live and simulated, four lines a pair, and below them what differs."""
     rows: list[list[str]] = []
     below: list[Note] = []
     for pair in pairs:

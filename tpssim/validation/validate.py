@@ -1,8 +1,9 @@
-"""Is the simulation right? Every case of `yardsticks`, theory beside simulation.
+"""Is the simulation right? Every case of `known_answers`: theory compared with simulation.
 
-A stochastic case holds if the theory lies in the 99.9 % confidence interval of its replications and
-the interval is at most 10 % of the value to either side (Student's t: each replication is a mean of
-thousands of calls, and so nearly normal); a deterministic one if it is within its tolerance.
+A stochastic case holds if the theory lies in the 99.9 % confidence interval of its replications,
+and the interval is at most 10 % of the value to either side. (Student's t: each replication is a
+mean of thousands of calls, and so nearly normal.) A deterministic case holds if it is within its
+tolerance.
 """
 
 from __future__ import annotations
@@ -36,9 +37,7 @@ class Outcome(NamedTuple):
     high: float
     holds: bool
     calls: int
-    parts: tuple[
-        Statistic, ...
-    ] = ()  #: several numbers, each with its range, if the case judges such
+    parts: tuple[Statistic, ...] = ()  #: several numbers, each with its range, if the case has them
 
     def part(self) -> Case:
         """As it stands in a record."""
@@ -64,8 +63,7 @@ def validate(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Outcome]:
-    """Run the cases (by default all) and say which hold; raises `InputError` for a name that is not
-    there.
+    """Run the cases (by default all) and say which hold; raises `InputError` for an unknown name.
 
     >>> validate(["ties"])[0].holds
     True
@@ -101,7 +99,7 @@ def judged(case: str, found: Found) -> Outcome:
 
 
 def table(outcomes: Sequence[Outcome]) -> str:
-    """The outcomes for people."""
+    """The outcomes as a table."""
     columns = [
         Column("case", left=True),
         Column("quantity", left=True),

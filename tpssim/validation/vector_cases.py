@@ -1,9 +1,10 @@
-"""Vector's scenarios for `vector-arc`, with the statistics that its tests hold against published
+"""Vector's scenarios for `vector-arc`, with the statistics that its tests compare with published
 ranges.
 
 Origin: vectordotdev/vector, `tests/data/adaptive-concurrency` and
 `sinks/util/adaptive_concurrency/tests.rs` (MPL-2.0). All times of a run are whole milliseconds:
-latencies and retry waits are rounded up to the next but one, requests and grants happen on them.
+latencies and retry waits are rounded up to the next millisecond but one, and requests and grants
+happen on whole milliseconds.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ AT_ONCE = 1e6  #: requests a second that all come within the first millisecond
 
 @record
 class Statistic(NamedTuple):
-    """One statistic of a run and where it is to lie."""
+    """One statistic of a run and its allowed range."""
 
     name: str
     value: float
@@ -57,9 +58,7 @@ class Jittered(NamedTuple):
 
 
 class Levels:
-    """A histogram of time, ms, by level: a level is credited with the time since the last one
-    was.
-    """
+    """The time, ms, at each level: `credit` adds the time since its last call to a level."""
 
     def __init__(self) -> None:
         self.last = math.nan
@@ -82,7 +81,7 @@ class Levels:
 
 
 class Attempts(Serving):
-    """The service, watched: calls in it, and how many began in the last second."""
+    """The service, with the number of calls in it and of those that began in the last second."""
 
     def __init__(self, world: World, case: VectorCase) -> None:
         super().__init__(world)
@@ -94,7 +93,7 @@ class Attempts(Serving):
 
     def begin(self, call: Call) -> None:
         first, end = self.case.failures
-        # An attempt that fails for good is a request more.
+        # An attempt that fails for good is an additional request.
         if self.driver is not None and call.slot + 1 == self.case.requests + end - first:
             self.driver.end = -math.inf
         super().begin(call)
@@ -104,7 +103,7 @@ class Attempts(Serving):
         served = super()._serve(call, now)
         if served[0] < math.inf:
             self.world.at(served[0], COMPLETION - 1, lambda _: self._count(-1))
-        else:  # in silence it never gets in; it counts in the rate
+        else:  # it is never served, but counts in the rate
             self._count(-1)
         return served
 
@@ -125,9 +124,7 @@ class Attempts(Serving):
 
 
 class Watched:
-    """The law, watched: calls in flight, and at the end of each interval its limit and mean round
-    trip.
-    """
+    """The law, with calls in flight, and for each interval its limit and mean round trip."""
 
     def __init__(self, law: Any, pinned: float) -> None:
         self.law = law
@@ -139,7 +136,7 @@ class Watched:
         self.averaged: list[tuple[float, float]] = []
 
     def init(self, target: float) -> Any:
-        return self._held(self.law.init(target))
+        return self._pinned(self.law.init(target))
 
     def admit(self, state: Any, now: float, lag: float, in_flight: float) -> Any:
         self.in_flight.credit(float(self.level), milliseconds(now))
@@ -161,20 +158,20 @@ class Watched:
                 mean = math.fsum(self.round_trips) / len(self.round_trips)
                 self.averaged.append((now, math.floor(mean * 1e3 + 0.5) / 1e3))
             self.round_trips = []
-        return self._held(after)
+        return self._pinned(after)
 
-    def _held(self, state: Any) -> Any:
+    def _pinned(self, state: Any) -> Any:
         return state if math.isnan(self.pinned) else state._replace(limit=self.pinned)
 
 
 def milliseconds(seconds: float) -> float:
-    """A time of a run in the whole milliseconds that it is."""
+    """A time of a run in whole milliseconds."""
     return math.floor(seconds * 1e3 + 0.5) * 1.0
 
 
 def weighted(samples: list[tuple[float, float]]) -> dict[str, float]:
-    """Least, largest and mean of all but the first, in s; each weighs the time since the one
-    before.
+    """Least, largest and mean of all but the first, in s; the weight of each is the time since the
+    one before.
 
     >>> weighted([(0.0, 500.0), (1.0, 100.0), (4.0, 200.0)])
     {'min': 0.1, 'max': 0.2, 'mean': 0.175}
@@ -198,7 +195,7 @@ def scenario_of(name: str, case: VectorCase, duration: float = 600.0) -> Scenari
             backend=case.backend,
             retry=case.retry,
             timeout=case.timeout,
-            late=BURST,  # requests that wait for a place in Vector's buffer all go on
+            late=BURST,  # requests that wait for a place in Vector's buffer are all released
             tick=MS,
             grid=MS,
         )
@@ -235,5 +232,5 @@ def measured(name: str, law: Any = None, seed: int = 0) -> tuple[list[Statistic]
 
 
 def out_of_range(statistics: list[Statistic]) -> list[Statistic]:
-    """Those that do not lie where they should."""
+    """Those outside their range."""
     return [s for s in statistics if not s.low <= s.value <= s.high]

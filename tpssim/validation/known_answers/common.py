@@ -27,7 +27,7 @@ class Found(NamedTuple):
 
     quantity: str
     theory: float
-    values: Sequence[float]  #: one a replication; a single one is held against the tolerance
+    values: Sequence[float]  #: one a replication; a single one is compared within the tolerance
     tolerance: float
     calls: int
     parts: tuple[Statistic, ...] = ()  #: if several numbers are judged, each with its range
