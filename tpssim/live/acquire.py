@@ -36,7 +36,7 @@ def ask(
     until = math.inf if timeout is None else asked + timeout
     queue, who = flow.queue, threading.get_ident()
     baton, mine = queue.baton, False
-    turn = permit = None
+    turn = None
     try:
         if baton and not queue.waiting:
             try:
@@ -55,48 +55,9 @@ def ask(
                 return None
             mine = True
             queue.at_head = None  # whoever else leaves need not call it again
-        try:
-            if flow.ending and flow.over():
-                return None
-            item, took = None, 0.0
-            if source is not None:
-                before = flow.timing.now()
-                waiting = source.waiting
-                if not waiting:
-                    for item in source.items:
-                        waiting.append(item)
-                        break
-                    else:
-                        flow.finish()
-                        return None
-                item = waiting[0]
-                took = flow.timing.now() - before
-            if flow.pacer is None:
-                begun = flow.begin(in_loop=False)
-            else:
-                flow.tally.fetching += took
-                begun = (asked if asked > flow.released_at else flow.released_at) + took
-            while (deadline := flow.deadline(clock)) is not None:
-                if flow.warning:
-                    warn(flow.warning)
-                at = clock.wait(deadline if deadline < until else until)
-                permit = flow.release(at, begun)
-                if permit is not None:
-                    if source is not None:
-                        del waiting[
-                            0
-                        ]  # until now an exception leaves it there; from here on there is no call
-                    return item, permit
-                if at >= until:
-                    break
-        except Aborted:
-            flow.end_if_failed()
-            raise
-        finally:
-            if permit is None:
-                flow.left_without_slot()
-        without(flow, timeout)
-        return None
+        # Stored first, for an exception just after a call is to be raised within this `try`.
+        got = _slot(flow, clock, source, asked, until, timeout)
+        return got  # noqa: RET504
     finally:
         if mine:
             queue.head = None
@@ -107,6 +68,59 @@ def ask(
             except BaseException:  # of a signal handler
                 queue.leave(turn)
                 raise
+
+
+def _slot(
+    flow: Flow,
+    clock: ThreadClock,
+    source: Source[Any] | None,
+    asked: float,
+    until: float,
+    timeout: float | None,
+) -> tuple[Any, Permit] | None:
+    """As `ask`, for the head of the queue."""
+    permit = None
+    try:
+        if flow.ending and flow.over():
+            return None
+        item, took = None, 0.0
+        if source is not None:
+            before = flow.timing.now()
+            waiting = source.waiting
+            if not waiting:
+                for item in source.items:
+                    waiting.append(item)
+                    break
+                else:
+                    flow.finish()
+                    return None
+            item = waiting[0]
+            took = flow.timing.now() - before
+        if flow.pacer is None:
+            begun = flow.begin(in_loop=False)
+        else:
+            flow.tally.fetching += took
+            begun = (asked if asked > flow.released_at else flow.released_at) + took
+        while (deadline := flow.deadline(clock)) is not None:
+            if flow.warning:
+                warn(flow.warning)
+            at = clock.wait(deadline if deadline < until else until)
+            permit = flow.release(at, begun)
+            if permit is not None:
+                # Until now an exception leaves the item there; from here on there is no call.
+                if source is not None:
+                    del waiting[0]
+                return item, permit
+            if at >= until:
+                break
+    except Aborted:
+        flow.end_if_failed()
+        raise
+    finally:
+        if permit is None:
+            flow.left_without_slot()
+    without(flow, timeout)
+    return None
 
 
 def _turn_comes(flow: Flow, turn: ThreadTurn, until: float) -> bool:

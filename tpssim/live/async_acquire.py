@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import Any
+from typing import Any, Literal
 
 from tpssim.core.errors import Aborted
 from tpssim.live.acquire import without
@@ -82,99 +82,111 @@ async def aask(
     """As `ask`. After each `await` somebody else may have the turn: see `WaitQueue`."""
     until = math.inf if timeout is None else asked + timeout
     queue, loop = flow.queue, asyncio.get_running_loop()
-    term, turn, permit = -1, None, None
-    again = False
     try:
-        if queue.baton and not queue.waiting:
+        while True:
+            term, turn, got = -1, None, None
             try:
-                del queue.baton[0]
-                term = queue.term
-            except IndexError:  # a thread was faster
-                pass
-        if term >= 0:
-            queue.head = loop
-            if flow.pacer is not None:
-                flow.tally.blocked += asked - flow.free_since
-        else:
-            turn = TaskTurn(loop)
-            term = await _turn_comes(flow, turn, until)
-            if term < 0:
-                without(flow, timeout)
-                return None
-        try:
-            if flow.ending and flow.over():
-                return None
-            item, took = None, 0.0
-            if source is not None:
-                before = flow.timing.now()
-                waiting = source.waiting
-                if waiting:
-                    pass  # it took no time
-                elif isinstance(source, Source):
-                    for item in source.items:
-                        waiting.append(item)
-                        took = flow.timing.now() - before
-                        break
-                    else:
-                        flow.finish()
-                        return None
+                if queue.baton and not queue.waiting:
+                    try:
+                        del queue.baton[0]
+                        term = queue.term
+                    except IndexError:  # a thread was faster
+                        pass
+                if term >= 0:
+                    queue.head = loop
+                    if flow.pacer is not None:
+                        flow.tally.blocked += asked - flow.free_since
                 else:
-                    fetched = await _fetched(flow, source, loop, until, term)
-                    if not queue.still(term):
-                        again = True
-                        return await aask(flow, clocks, source, asked, timeout)
-                    if not fetched:
+                    turn = TaskTurn(loop)
+                    term = await _turn_comes(flow, turn, until)
+                    if term < 0:
                         without(flow, timeout)
                         return None
-                    took = max(source.ended - max(source.began, before), 0.0)
-                item = waiting[0]
-            if flow.pacer is None:
-                begun = flow.begin(in_loop=True)
-            else:
-                flow.tally.fetching += took
-                begun = (asked if asked > flow.released_at else flow.released_at) + took
-            clock = clocks.latest
-            if clock is None or clock.loop is not loop:
-                clock = clocks.in_loop(loop)
-            while (deadline := flow.deadline(clock)) is not None:
-                if flow.warning:
-                    warn(flow.warning)
-                at = await clock.wait(deadline if deadline < until else until)
-                with queue.lock:
-                    lost = term != queue.term
-                if lost:
-                    again = True
-                    return await aask(flow, clocks, source, asked, timeout)
-                permit = flow.release(at, begun)
-                if permit is not None:
-                    if source is not None:
-                        del waiting[0]  # until now an exception leaves it there
-                    return item, permit
-                if at >= until:
-                    break
-        except Aborted:
-            flow.end_if_failed()
-            raise
-        finally:
-            if permit is None and queue.still(term):
-                flow.left_without_slot()
-        without(flow, timeout)
-        return None
+                got = await _slot(flow, clocks, source, asked, until, timeout, term, loop)
+                if got or got is None:
+                    return got
+            finally:
+                if got:  # it is the head, and its loop runs
+                    queue.head = queue.at_head = None
+                    queue.term += 1
+                    queue.baton += (None,)
+                if not got or queue.waiting:
+                    try:
+                        queue.leave(turn, term)
+                    except BaseException:  # of a signal handler
+                        queue.leave(turn, term)
+                        raise
     except asyncio.CancelledError:
-        if not again:  # else it is counted already
-            flow.given_up()
+        flow.given_up()
+        raise
+
+
+async def _slot(
+    flow: Flow,
+    clocks: Clocks,
+    source: Source[Any] | AsyncSource[Any] | None,
+    asked: float,
+    until: float,
+    timeout: float | None,
+    term: int,
+    loop: asyncio.AbstractEventLoop,
+) -> tuple[Any, Permit] | Literal[False] | None:
+    """As `aask`, for the head of the queue in this term; False if the term is over."""
+    # In one piece, because each `await` may end the term, and only what follows may go on.
+    queue, permit = flow.queue, None
+    try:
+        if flow.ending and flow.over():
+            return None
+        item, took = None, 0.0
+        if source is not None:
+            before = flow.timing.now()
+            waiting = source.waiting
+            if waiting:
+                pass  # it took no time
+            elif isinstance(source, Source):
+                if not _fetched_at_once(flow, source):
+                    return None
+                took = flow.timing.now() - before
+            else:
+                fetched = await _fetched(flow, source, loop, until, term)
+                if not queue.still(term):
+                    return False
+                if not fetched:
+                    without(flow, timeout)
+                    return None
+                took = max(source.ended - max(source.began, before), 0.0)
+            item = waiting[0]
+        if flow.pacer is None:
+            begun = flow.begin(in_loop=True)
+        else:
+            flow.tally.fetching += took
+            begun = (asked if asked > flow.released_at else flow.released_at) + took
+        clock = clocks.latest
+        if clock is None or clock.loop is not loop:
+            clock = clocks.in_loop(loop)
+        while (deadline := flow.deadline(clock)) is not None:
+            if flow.warning:
+                warn(flow.warning)
+            at = await clock.wait(deadline if deadline < until else until)
+            with queue.lock:
+                lost = term != queue.term
+            if lost:
+                return False
+            permit = flow.release(at, begun)
+            if permit is not None:
+                if source is not None:
+                    del waiting[0]  # until now an exception leaves it there
+                return item, permit
+            if at >= until:
+                break
+    except Aborted:
+        flow.end_if_failed()
         raise
     finally:
-        if permit is not None:  # it is the head, and its loop runs
-            queue.head = queue.at_head = None
-            queue.term += 1
-            queue.baton += (None,)
-        if permit is None or queue.waiting:
-            try:
-                queue.leave(turn, term)
-            except BaseException:  # of a signal handler
-                queue.leave(turn, term)
-                raise
+        if permit is None and queue.still(term):
+            flow.left_without_slot()
+    without(flow, timeout)
+    return None
 
 
 async def _turn_comes(flow: Flow, turn: TaskTurn, until: float) -> int:
@@ -192,6 +204,15 @@ async def _turn_comes(flow: Flow, turn: TaskTurn, until: float) -> int:
         if queue.look < math.inf:
             queue.tidy()
     return term
+
+
+def _fetched_at_once(flow: Flow, source: Source[Any]) -> bool:
+    """Whether a plain iterable gives an item; else the run is over."""
+    for item in source.items:
+        source.waiting.append(item)
+        return True
+    flow.finish()
+    return False
 
 
 async def _fetched(

@@ -97,30 +97,9 @@ async def _made(
     turns: Any = contextlib.nullcontext() if most is None else asyncio.Semaphore(most)
     tasks: set[asyncio.Task[None]] = set()
     ends: list[BaseException] = []  # exceptions that are not failures of a call
-    cancelled = False
+    stopping = asyncio.Event()  # set when the calls that are left are cancelled
     flow = paced.flow
     begins = Begins(flow)
-
-    async def make(job: Job[T], permit: Permit) -> None:
-        permit.begin()
-        jobs.begin(job)
-        try:
-            with permit:
-                answer = call(job.item)
-                awaited = inspect.isawaitable(answer)
-                result = permit.see(await answer if awaited else answer)
-        except asyncio.CancelledError as error:
-            if cancelled:
-                raise  # with all the others: the item is pending
-            jobs.end(job, permit, None, error)
-        except Exception as error:
-            jobs.end(job, permit, None, error)
-        else:
-            if not awaited:
-                raise InputError(
-                    f"call={call!r} returned {result!r}; allowed: an awaitable, or with run"
-                )
-            jobs.end(job, permit, result)
 
     async def work(job: Job[T], permit: Permit) -> None:
         try:
@@ -128,7 +107,7 @@ async def _made(
                 if most is not None and not flow.borrowed:
                     await asyncio.sleep(max(begins.due(flow.timing.now()) - flow.timing.now(), 0.0))
                 if not flow.stopped:
-                    await make(job, permit)
+                    await _make(jobs, call, job, permit, stopping)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -152,7 +131,7 @@ async def _made(
         await over()
         raise
     finally:
-        cancelled = True
+        stopping.set()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -160,3 +139,32 @@ async def _made(
             await paced._source.end()  # an item that it has fetched during a retry is pending
     if ends:
         raise ends[0]
+
+
+async def _make(
+    jobs: Jobs[T],
+    call: Callable[[T], Awaitable[Any]],
+    job: Job[T],
+    permit: Permit,
+    stopping: asyncio.Event,
+) -> None:
+    """Make one call."""
+    permit.begin()
+    jobs.begin(job)
+    try:
+        with permit:
+            answer = call(job.item)
+            awaited = inspect.isawaitable(answer)
+            result = permit.see(await answer if awaited else answer)
+    except asyncio.CancelledError as error:
+        if stopping.is_set():
+            raise  # with all the others: the item is pending
+        jobs.end(job, permit, None, error)
+    except Exception as error:
+        jobs.end(job, permit, None, error)
+    else:
+        if not awaited:
+            raise InputError(
+                f"call={call!r} returned {result!r}; allowed: an awaitable, or with run"
+            )
+        jobs.end(job, permit, result)

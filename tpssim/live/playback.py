@@ -92,47 +92,19 @@ def play(recording: Recording) -> Playback:
         raise InputError(f"line 1 of the recording: {error}") from error
     wanted = _wanted(recording.start["tps"])
     pacer = Pacer(law, wanted, start, *draws(int(header["seed"])), late=late)
-    calls: dict[int, Call] = {}
-    flights: dict[int, tuple[float, float, float]] = {}
+    player = _Player(pacer)
     difference = _differs(pacer, recording.start, 0)
     for number, event in enumerate(recording.events, 1):
         kind, t = event["e"], event["t"]
         try:
             if kind in ("release", "refuse"):
-                due, slot = pacer.due(), pacer.slot
-                if (due, slot) != (event["due"], event["call"]):
-                    found = (
-                        f"call {slot} was due at {due!r}, recorded: {event['call']} at"
-                        f" {event['due']!r}"
-                    )
-                    return Playback(number, difference or found, list(calls.values()), pacer)
-                given = pacer.release(t)
-                outcome = UNFINISHED if given else REFUSED
-                released = t - start if given else math.nan
-                if not given:
-                    pacer.refused(t)
-                state = pacer.state
-                flying = float(pacer.flying)
-                flights[slot] = due, t, flying
-                calls[slot] = Call(
-                    due - start, released, math.nan, state.rate, state.limit, flying, outcome
-                )
-                if given != (kind == "release"):
-                    difference = (
-                        difference
-                        or f"call {slot} was {'released' if given else 'refused'}: not so live"
-                    )
+                if other := player.other_slot(event):
+                    calls = list(player.calls.values())
+                    return Playback(number, difference or other, calls, pacer)
+                other = player.slot(t, kind == "release")
+                difference = difference or other
             elif kind == "end":
-                slot, outcome = event["call"], event["outcome"]
-                if slot not in flights or not 0 <= outcome < len(OUTCOMES):
-                    raise ValueError(f"call {slot} is not in flight, or has no outcome {outcome}")
-                due, released, flying = flights.pop(slot)
-                if outcome == UNFINISHED:
-                    pacer.forgotten()
-                else:
-                    calls[slot] = calls[slot]._replace(completed=t - start, outcome=outcome)
-                    errors, drops = error_of(outcome), drop_of(outcome)
-                    pacer.settled(t, t - released, released - due, errors, drops, flying)
+                player.end(t, event["call"], event["outcome"])
             elif kind == "look" and pacer.sensor is not None:
                 pacer.look(t)
             elif kind == "tps":
@@ -143,7 +115,58 @@ def play(recording: Recording) -> Playback:
         except (ValueError, ArithmeticError) as error:
             what = f"line {number + 2} of the recording ({kind} at {t} s) is impossible"
             raise InputError(f"{what}: {error}; allowed: a recording as it was written") from error
-    return Playback(len(recording.events) + 1, difference, list(calls.values()), pacer)
+    return Playback(len(recording.events) + 1, difference, list(player.calls.values()), pacer)
+
+
+class _Player:
+    """A pacer and the calls that it has released so far."""
+
+    def __init__(self, pacer: Pacer) -> None:
+        self._pacer = pacer
+        self.calls: dict[int, Call] = {}
+        self._in_flight: dict[int, tuple[float, float, float]] = {}
+
+    def other_slot(self, event: Mapping[str, Any]) -> str:
+        """How the next slot differs from the recorded one; "" if it is equal, bit for bit."""
+        due, slot = self._pacer.due(), self._pacer.slot
+        if (due, slot) == (event["due"], event["call"]):
+            return ""
+        return f"call {slot} was due at {due!r}, recorded: {event['call']} at {event['due']!r}"
+
+    def slot(self, t: float, recorded: bool) -> str:
+        """Release the next slot, or refuse it as the law decides; how that differs, if it does."""
+        pacer, start = self._pacer, self._pacer.start
+        due, slot = pacer.due(), pacer.slot
+        given = pacer.release(t)
+        if not given:
+            pacer.refused(t)
+        state, flying = pacer.state, float(pacer.flying)
+        self._in_flight[slot] = due, t, flying
+        self.calls[slot] = Call(
+            due - start,
+            t - start if given else math.nan,
+            math.nan,
+            state.rate,
+            state.limit,
+            flying,
+            UNFINISHED if given else REFUSED,
+        )
+        if given == recorded:
+            return ""
+        return f"call {slot} was {'released' if given else 'refused'}: not so live"
+
+    def end(self, t: float, slot: int, outcome: int) -> None:
+        """A call is over; raises `ValueError` if that cannot be."""
+        pacer = self._pacer
+        if slot not in self._in_flight or not 0 <= outcome < len(OUTCOMES):
+            raise ValueError(f"call {slot} is not in flight, or has no outcome {outcome}")
+        due, released, flying = self._in_flight.pop(slot)
+        if outcome == UNFINISHED:
+            pacer.forgotten()
+            return
+        call = self.calls[slot]
+        self.calls[slot] = call._replace(completed=t - pacer.start, outcome=outcome)
+        pacer.settled(t, t - released, released - due, error_of(outcome), drop_of(outcome), flying)
 
 
 def _wanted(tps: float | None) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import queue
 import threading
@@ -63,21 +64,7 @@ def run(
     checked_call(call, asynchronous=False)
     jobs: Jobs[T] = Jobs(policy_of(retries, call), results, options.get("clock"))
 
-    def make(job: Job[T], permit: Permit) -> None:
-        jobs.begin(job)
-        try:
-            with permit:
-                result = permit.see(call(job.item))
-        except Exception as error:
-            jobs.end(job, permit, None, error)
-        else:
-            if inspect.iscoroutine(result):
-                result.close()
-                raise InputError(
-                    f"call={call!r} returned a coroutine that nobody awaits; allowed: with arun"
-                )
-            jobs.end(job, permit, result)
-
+    make = functools.partial(_make, jobs, call)
     with throttle(jobs.source(cycled(items, total)), tps, **options) as paced:
         jobs.flow = paced.flow
         paced.flow.calls = f"pool({workers})" if workers else "blocking"
@@ -91,6 +78,23 @@ def run(
                 for job, permit in paced._all():
                     make(job, permit)
         return jobs.done(paced.report())
+
+
+def _make(jobs: Jobs[T], call: Callable[[T], Any], job: Job[T], permit: Permit) -> None:
+    """Make one call."""
+    jobs.begin(job)
+    try:
+        with permit:
+            result = permit.see(call(job.item))
+    except Exception as error:
+        jobs.end(job, permit, None, error)
+    else:
+        if inspect.iscoroutine(result):
+            result.close()
+            raise InputError(
+                f"call={call!r} returned a coroutine that nobody awaits; allowed: with arun"
+            )
+        jobs.end(job, permit, result)
 
 
 @contextmanager
