@@ -314,7 +314,7 @@ def test_tables_count_what_never_happens() -> None:
 
 
 def drawings_key(value: Estimate) -> float:
-    from tpssim.output.html.markup import estimate as cell
+    from tpssim.output.html.blocks import estimate as cell
 
     key = cell(value._asdict()).key
     assert isinstance(key, float)

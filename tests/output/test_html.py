@@ -20,9 +20,10 @@ from tpssim.cli.main import main
 from tpssim.live.report import Report
 from tpssim.metrics.measure import METRICS
 from tpssim.output.format import number
+from tpssim.output.html.blocks import WORD_MEANINGS
 from tpssim.output.html.generic import generic
-from tpssim.output.html.markup import WORD_MEANINGS
 from tpssim.output.html.page import page
+from tpssim.output.html.rendering import rendered
 from tpssim.output.html.replayed import NUMBERS
 from tpssim.output.meanings import MEANINGS
 from tpssim.output.verdict_words import WORDS
@@ -382,7 +383,7 @@ def test_what_has_no_page_of_its_own_is_shown_as_tables() -> None:
             "none": [],
         },
     }
-    outline = Outline(generic(document, definitions))
+    outline = Outline(rendered("blocks.html", blocks=generic(document, definitions)))
     assert outline.all("script") == []
     words = "".join(outline.words)
     assert "0.500 ±0.100" in words
@@ -537,7 +538,8 @@ def test_in_a_browser_it_is_quiet_sorts_and_explains(results: Path, tmp_path: Pa
 
 def test_schemes_have_contrast_enough_to_read() -> None:
     """WCAG 2: text needs a contrast of 4.5 to 1 with the paper, a line of a picture 3 to 1."""
-    css = (ROOT / "tpssim" / "output" / "html" / "page.css").read_text(encoding="utf-8")
+    templates = ROOT / "tpssim" / "output" / "html" / "templates"
+    css = (templates / "page.css").read_text(encoding="utf-8")
     light, dark = (
         dict(re.findall(r"--(\w+): (#\w{6});", part))
         for part in re.findall(r":root \{(.*?)\}", css, re.DOTALL)[:2]

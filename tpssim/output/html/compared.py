@@ -8,27 +8,34 @@ from typing import Any
 
 from tpssim.output import format
 from tpssim.output.html import drawings
-from tpssim.output.html.generic import generic
-from tpssim.output.html.markup import (
+from tpssim.output.html.blocks import (
+    Block,
     Cell,
     Column,
+    Facts,
+    Figure,
+    Figures,
+    Folded,
+    Items,
+    Legend,
+    Paragraph,
+    Section,
+    Span,
+    Table,
     about,
-    badge,
     estimate,
-    facts,
-    folded,
     name_cell,
     scaled,
-    section,
-    table,
-    text,
+    spans,
+    strong,
     verdict,
+    word_cell,
 )
+from tpssim.output.html.generic import generic
 from tpssim.output.html.reading import Result
 from tpssim.output.pictures import read_picture
-from tpssim.output.records import CompareRecord
-from tpssim.output.records.comparisons import ScenarioPart
-from tpssim.output.records.parts import Figure
+from tpssim.output.records import CompareRecord, parts
+from tpssim.output.records.comparisons import ScenarioPart, Verdicts
 from tpssim.output.verdict_words import WORDS
 
 #: Measures that stand in the first table of a scenario: their name there, scale, digits.
@@ -62,23 +69,22 @@ def _verdict(cell: Mapping[str, Any]) -> Cell:
     runs = len(found["replications"])
     bursts, remark = ("*", f"; {found['remark']}") if found.get("remark") else ("", "")
     return verdict(
-        found["word"], f"{round(found['share'] * runs)}/{runs}{bursts}", found["reason"] + remark
+        found["word"], f"{format.out_of(found['share'], runs)}{bursts}", found["reason"] + remark
     )
 
 
-def _by_word(words: Mapping[str, str]) -> str:
+def _by_word(words: Mapping[str, str]) -> Items:
     """Which came to which verdict, best first."""
-    parts = []
+    items = []
     for word in reversed(WORDS):
         names = [name for name, found in words.items() if found == word]
         if names:
-            parts.append(
-                f"<li>{badge(word)} {', '.join(f'<b>{text(name)}</b>' for name in names)}</li>"
-            )
-    return f'<ul class="words">{"".join(parts)}</ul>'
+            listed = [span for name in names for span in (Span(", "), strong(name))]
+            items.append([Span(word, "verdict"), Span(" "), *listed[1:]])
+    return Items(items, "words")
 
 
-def compare(result: Result[CompareRecord], progress: Progress) -> Iterator[str]:
+def compare(result: Result[CompareRecord], progress: Progress) -> Iterator[Section]:
     arenas = result.record.scenarios
     figures = {
         figure.get("scenario"): figure
@@ -87,30 +93,40 @@ def compare(result: Result[CompareRecord], progress: Progress) -> Iterator[str]:
     }
     labels = list(dict.fromkeys(label for arena in arenas.values() for label in arena["throttles"]))
     if len(arenas) > 1:  # a single one's own section begins with the verdicts
-        yield section("At a glance", _matrix(arenas, labels))
+        yield Section("At a glance", _matrix(arenas, labels))
     yield from _late(result, arenas)
     total, done = sum(len(arena["throttles"]) for arena in arenas.values()), 0
     for name, arena in arenas.items():
-        panels = []
         figure = figures.get(name)
         pictures = {} if figure is None else _pictures(result, figure)
         top = drawings.shared_top([*pictures.values()])
+        panels = []
         for label, cell in arena["throttles"].items():
-            panels.append(_panel(pictures, top, name, label, cell))
+            if label in pictures:
+                panels.append(_panel(pictures[label], top, name, label, cell))
             done += 1
             progress(done, total)
-        limited = any(run.limited() for run, _, _ in pictures.values())
-        yield section(name, _scenario(result, name, arena, panels, limited, figure))
+        drawn: list[Block] = []
+        if len(panels) == len(arena["throttles"]):
+            limited = any(run.limited() for run, _, _ in pictures.values())
+            keys = drawings.legend(len(arena["producers"]), limited)
+            drawn = [Legend(keys), Figures(panels, "panels")]
+        elif figure is not None and (png := result.folder / figure["file"]).is_file():
+            image = drawings.embedded(png, f"{name}: rates over time")
+            drawn = [Figure(image, "", "wide")]
+        else:
+            drawn = [Paragraph("No traces and no picture are in the folder.")]
+        yield Section(name, _scenario(result, name, arena, drawn))
     if twins := result.record.twins:
-        told = "".join(
-            f"<li>{text(t['printed'])} and {text(t['law'])}: the same trajectory to the bit in "
-            f"{t['equal']} of {t['runs']} runs ({t['calls']:,} calls)</li>"
+        told = [
+            f"{t['printed']} and {t['law']}: the same trajectory to the bit in {t['equal']} of"
+            f" {t['runs']} runs ({t['calls']:,} calls)"
             for t in twins
-        )
-        yield section("Printed throttles and their laws", f"<ul>{told}</ul>")
+        ]
+        yield Section("Printed throttles and their laws", [Items(told)])
 
 
-def _matrix(arenas: Mapping[str, Any], labels: Sequence[str]) -> str:
+def _matrix(arenas: Mapping[str, Any], labels: Sequence[str]) -> list[Block]:
     good = Counter(
         label
         for arena in arenas.values()
@@ -135,14 +151,17 @@ def _matrix(arenas: Mapping[str, Any], labels: Sequence[str]) -> str:
     ]
     most = max(good.values(), default=0)
     best = [label for label in labels if good[label] == most]
-    lead = (
-        f"<p>Converges on most scenarios, {most} of {len(arenas)}:"
-        f" <b>{text(', '.join(best))}</b>.</p>"
+    lead = Paragraph(
+        [
+            Span(f"Converges on most scenarios, {most} of {len(arenas)}: "),
+            strong(", ".join(best)),
+            Span("."),
+        ]
     )
-    return (lead if most else "") + table(columns, rows, "verdicts", "matrix")
+    return [*([lead] if most else []), Table(columns, rows, "verdicts", "matrix")]
 
 
-def _pictures(result: Result[CompareRecord], figure: Figure) -> dict[str, drawings.Picture]:
+def _pictures(result: Result[CompareRecord], figure: parts.Figure) -> dict[str, drawings.Picture]:
     """The first run of each throttle whose trace is there."""
     files = figure.get("traces", {})
     found = {label: read_picture(result.folder / file) for label, file in files.items()}
@@ -150,38 +169,21 @@ def _pictures(result: Result[CompareRecord], figure: Figure) -> dict[str, drawin
 
 
 def _panel(
-    pictures: Mapping[str, drawings.Picture],
-    top: float,
-    scenario: str,
-    label: str,
-    cell: Mapping[str, Any],
-) -> str:
-    """The picture of one throttle among those of its scenario; empty where its trace is not
-    there.
-    """
-    if label not in pictures:
-        return ""
-    word = _verdict(cell)
-    caption = f"<b>{text(label)}</b> {word.shown}"
+    picture: drawings.Picture, top: float, scenario: str, label: str, cell: Mapping[str, Any]
+) -> Figure:
+    """The picture of one throttle among those of its scenario."""
+    caption = [strong(label), Span(" "), *spans(_verdict(cell).shown)]
     told = f"{label} on {scenario}: rates over time; {cell['verdict']['reason']}"
-    drawn = drawings.panel(pictures[label], told, top)
-    return drawings.figure(drawn, caption)
+    return Figure(drawings.panel(picture, told, top), caption)
 
 
 def _scenario(
-    result: Result[CompareRecord],
-    name: str,
-    arena: ScenarioPart,
-    panels: Sequence[str],
-    limited: bool,
-    figure: Figure | None,
-) -> str:
+    result: Result[CompareRecord], name: str, arena: ScenarioPart, drawn: Sequence[Block]
+) -> list[Block]:
     definitions = result.record.defined()
     cells = arena["throttles"]
     wanted = f"wanted {arena['target']:g}/s for {arena['duration']:g} s"
-    lead = (
-        f"<p>{text(arena['summary'])}<br>{wanted}</p>" if arena["summary"] else f"<p>{wanted}</p>"
-    )
+    lead = Paragraph(arena["summary"], wanted) if arena["summary"] else Paragraph(wanted)
     shown = {**SHOWN, **(SHARED if len(arena["producers"]) > 1 else {})}
     shown = {metric: how for metric, how in shown.items() if metric in definitions}
     columns = [
@@ -202,15 +204,6 @@ def _scenario(
         ]
         for label, cell in cells.items()
     ]
-    png = None if figure is None else result.folder / figure["file"]
-    if all(panels):
-        pictures = drawings.legend(len(arena["producers"]), limited) + drawings.figures(
-            panels, "panels"
-        )
-    elif png is not None and png.is_file():
-        pictures = drawings.figure(drawings.embedded(png, f"{name}: rates over time"), "", "wide")
-    else:
-        pictures = "<p>No traces and no picture are in the folder.</p>"
     words = _by_word({k: v["verdict"]["word"] for k, v in cells.items()})
     every = [Column("throttle")]
     for metric, told in definitions.items():
@@ -228,36 +221,27 @@ def _scenario(
         ]
         for label, cell in cells.items()
     ]
-    reasons = [
-        (
-            label,
-            f"{badge(cell['verdict']['word'])} {text(cell['verdict']['reason'])}"
-            + (f"; * {text(cell['verdict']['remark'])}" if cell["verdict"].get("remark") else ""),
-        )
-        for label, cell in cells.items()
-    ]
+    reasons = [(label, _reason(cell["verdict"])) for label, cell in cells.items()]
     laws = [
-        (
-            label,
-            text(
-                ", ".join(f"{k}={v:g}" for k, v in cell["parameters"].items()) or "as it is printed"
-            ),
-        )
+        (label, format.settings(cell["parameters"]) or "as it is printed")
         for label, cell in cells.items()
     ]
     plant = {k: v for k, v in arena.items() if k not in ("throttles", "summary", "variant_of")}
-    return "\n".join(
-        (
-            lead,
-            words,
-            table(columns, rows, f"{name}: measures"),
-            pictures,
-            folded("Why: the reason of each verdict", facts(reasons)),
-            folded("Every measure", table(every, numbers, f"{name}: every measure"), "screen"),
-            folded("Parameters of the throttles", facts(laws)),
-            folded("The plant", generic(plant)),
-        )
-    )
+    return [
+        lead,
+        words,
+        Table(columns, rows, f"{name}: measures"),
+        *drawn,
+        Folded("Why: the reason of each verdict", [Facts(reasons)]),
+        Folded("Every measure", [Table(every, numbers, f"{name}: every measure")], "screen"),
+        Folded("Parameters of the throttles", [Facts(laws)]),
+        Folded("The plant", generic(plant)),
+    ]
+
+
+def _reason(found: Verdicts) -> list[Span]:
+    remark = f"; * {found['remark']}" if found.get("remark") else ""
+    return [Span(found["word"], "verdict"), Span(f" {found['reason']}{remark}")]
 
 
 def _steady(phases: Sequence[Mapping[str, Any]]) -> Cell:
@@ -268,7 +252,7 @@ def _steady(phases: Sequence[Mapping[str, Any]]) -> Cell:
     )
 
 
-def _late(result: Result[CompareRecord], arenas: Mapping[str, ScenarioPart]) -> Iterator[str]:
+def _late(result: Result[CompareRecord], arenas: Mapping[str, ScenarioPart]) -> Iterator[Section]:
     """Scenarios that differ in the late policy alone, beside one another."""
     definitions = result.record.defined()
     late = {metric: how for metric, how in LATE.items() if metric in definitions}
@@ -285,7 +269,7 @@ def _late(result: Result[CompareRecord], arenas: Mapping[str, ScenarioPart]) -> 
         rows = [
             [
                 name_cell(label),
-                Cell(text(arena["late"]), arena["late"]),
+                word_cell(arena["late"]),
                 *(
                     estimate(arena["throttles"][label]["metrics"][m], scale, digits)
                     for m, (_, scale, digits) in late.items()
@@ -295,6 +279,5 @@ def _late(result: Result[CompareRecord], arenas: Mapping[str, ScenarioPart]) -> 
             for arena in variants
             if label in arena["throttles"]
         ]
-        yield section(
-            f"{base}: what becomes of missed slots", table(columns, rows, f"{base}: late policies")
-        )
+        table = Table(columns, rows, f"{base}: late policies")
+        yield Section(f"{base}: what becomes of missed slots", [table])

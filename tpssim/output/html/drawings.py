@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import base64
+import html
 import math
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 
 from tpssim.core.errors import InputError
-from tpssim.core.types import record
 from tpssim.output import plots
 from tpssim.output.cells import At, cells_of, measured
-from tpssim.output.html.markup import text
+from tpssim.output.html.blocks import Key
 from tpssim.output.plots.common import BLUE, ORANGE, PRODUCERS, PURPLE
 from tpssim.output.records import SweepRecord
 from tpssim.output.records.parts import Definition, Figure
@@ -104,7 +104,7 @@ def embedded(path: Path, label: str) -> str:
     if not drawn.startswith(b"\x89PNG\r\n\x1a\n"):
         raise InputError(f"{str(path)!r} is no picture; allowed: a PNG that tpssim wrote, or none")
     data = base64.b64encode(drawn).decode("ascii")
-    return f'<img class="png" alt="{text(label)}" src="data:image/png;base64,{data}">'
+    return f'<img class="png" alt="{html.escape(label)}" src="data:image/png;base64,{data}">'
 
 
 Picture = tuple[plots.Panel, plots.Frame, Any]
@@ -121,22 +121,13 @@ def panel(picture: Picture, label: str, top: float) -> str:
     return inline(plots.svg(plots.panel_figure(run, frame, top)), label)
 
 
-@record
-class Key(NamedTuple):
-    """A line of the legend."""
-
-    name: str
-    colour: str
-    style: str
-
-
 def _colour(colour: str) -> str:
     """A colour as the page has it."""
     known = SCHEME.get(colour.lower())
     return f"var(--{known})" if known else colour
 
 
-def legend(producers: int, limited: bool) -> str:
+def legend(producers: int, limited: bool) -> list[Key]:
     """What the lines of `panel` are."""
     keys = [
         Key("delivered", _colour(BLUE), "solid"),
@@ -152,15 +143,7 @@ def legend(producers: int, limited: bool) -> str:
             Key(f"of producer {i + 1}", _colour(PRODUCERS[i % 3]), styles[i % 3])
             for i in range(producers)
         ]
-    return (
-        '<p class="legend">'
-        + "".join(
-            f'<span><i class="{key.style}"'
-            f' style="--colour:{key.colour}"></i>{text(key.name)}</span>'
-            for key in keys
-        )
-        + "</p>"
-    )
+    return keys
 
 
 def overlay(
@@ -265,12 +248,3 @@ def _line(summary: SweepRecord, measure: str, x: str) -> str:
 
 def _axis(name: str, factors: Mapping[str, str]) -> str:
     return f"{name} ({factors[name]})" if factors[name] else name
-
-
-def figure(drawn: str, caption: str, kind: str = "") -> str:
-    """A drawing with its caption, both markup."""
-    return f'<figure class="{kind}">{drawn}<figcaption>{caption}</figcaption></figure>'
-
-
-def figures(drawn: Sequence[str], kind: str) -> str:
-    return f'<div class="{kind}">' + "\n".join(drawn) + "</div>"

@@ -6,24 +6,27 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tpssim.core.statistics import Estimate
-from tpssim.output.format import number
-from tpssim.output.html.markup import (
+from tpssim.output.html.blocks import (
     WORD_MEANINGS,
+    Block,
     Cell,
     Column,
+    Facts,
+    Folded,
+    Heading,
+    Span,
+    Table,
     about,
-    badge,
     estimate,
-    facts,
-    folded,
     name_cell,
-    table,
-    text,
+    number_cell,
+    spans,
 )
 from tpssim.output.records.checks import fault
 from tpssim.output.records.parts import Interval
 
 Definitions = Mapping[str, Mapping[str, Any]]
+MOST_CELLS = 2000  # more of them are folded
 
 
 def _flat(value: Any, depth: int = 0) -> bool:
@@ -48,19 +51,28 @@ def cell(value: Any, told: str = "") -> Cell:
     """A value that is no table itself."""
     if _estimate(value):
         return estimate(value)._replace(told=told)
-    if isinstance(value, bool) or value is None or isinstance(value, str):
-        shown = (
-            value or "-" if isinstance(value, str) else {True: "yes", False: "no", None: "-"}[value]
-        )
-        return Cell(badge(shown) if shown in WORD_MEANINGS else text(shown), text(shown), told)
+    if isinstance(value, bool) or value is None:
+        word = {True: "yes", False: "no", None: "-"}[value]
+        return Cell(word, word, told)
+    if isinstance(value, str):
+        known = [Span(value, "verdict")] if value in WORD_MEANINGS else value or "-"
+        return Cell(known, value or "-", told)
     if isinstance(value, Mapping):
-        shown = ", ".join(f"<small>{text(k)}</small> {cell(v).shown}" for k, v in value.items())
-        return Cell(shown or "-", text(value), told)
+        named = [
+            [Span(str(k), "small"), Span(" "), *spans(cell(v).shown)] for k, v in value.items()
+        ]
+        return Cell(_listed(named), str(value), told)
     if isinstance(value, list) and len(value) == 1:
         return cell(value[0], told)
     if isinstance(value, list):
-        return Cell(", ".join(cell(v).shown for v in value) or "-", text(value), told)
-    return Cell(number(float(value)), float(value), told)
+        return Cell(_listed([spans(cell(v).shown) for v in value]), str(value), told)
+    return number_cell(float(value))._replace(told=told)
+
+
+def _listed(texts: Sequence[Sequence[Span]]) -> list[Span]:
+    """Texts with commas between them; "-" without any."""
+    found = [span for text in texts for span in (Span(", "), *text)]
+    return found[1:] or [Span("-")]
 
 
 def _rows(value: Any) -> list[tuple[str, Mapping[str, Any]]]:
@@ -80,21 +92,29 @@ def _cellwise(value: Any) -> bool:
 
 def generic(
     value: Mapping[str, Any], definitions: Definitions | None = None, depth: int = 0
-) -> str:
+) -> list[Block]:
     """A JSON object: what is plain as a list, records as tables, the rest folded, level by
     level.
     """
     told = definitions or {}
     plain = [(name, cell(v, about(name, told)).shown) for name, v in value.items() if _cellwise(v)]
-    parts = [facts(plain)] if plain else []
+    blocks: list[Block] = [Facts(plain)] if plain else []
     for name, inner in value.items():
         if _cellwise(inner):
             continue
         body = _inner(name, inner, told, depth)
-        parts.append(
-            folded(name, body) if depth or len(body) > 200_000 else f"<h3>{text(name)}</h3>{body}"
-        )
-    return "\n".join(parts)
+        if depth or sum(map(_size, body)) > MOST_CELLS:
+            blocks.append(Folded(name, body))
+        else:
+            blocks += [Heading(name), *body]
+    return blocks
+
+
+def _size(block: Block) -> int:
+    """How many cells it has."""
+    if isinstance(block, Table):
+        return len(block.rows) * len(block.columns)
+    return sum(map(_size, block.blocks)) if isinstance(block, Folded) else 1
 
 
 def _named(records: Sequence[Any]) -> list[tuple[str, Any]]:
@@ -104,7 +124,7 @@ def _named(records: Sequence[Any]) -> list[tuple[str, Any]]:
     return list(zip(names, records, strict=True))
 
 
-def _inner(name: str, value: Any, told: Definitions, depth: int) -> str:
+def _inner(name: str, value: Any, told: Definitions, depth: int) -> list[Block]:
     rows = _rows(value)
     if rows:
         heads = list(dict.fromkeys(key for _, row in rows for key in row))
@@ -117,6 +137,6 @@ def _inner(name: str, value: Any, told: Definitions, depth: int) -> str:
             [*([name_cell(key)] if named else []), *(cell(row.get(head)) for head in heads)]
             for key, row in rows
         ]
-        return table(columns, lines, name, "tall" if len(lines) > 40 else "")
+        return [Table(columns, lines, name, "tall" if len(lines) > 40 else "")]
     items = list(value.items()) if isinstance(value, Mapping) else _named(value)
     return generic(dict(items), told, depth + 1)

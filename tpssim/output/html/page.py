@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
-from importlib.resources import files
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from tpssim.core.statistics import EACH, assumption
 from tpssim.output.html import sections
+from tpssim.output.html.blocks import (
+    WORD_MEANINGS,
+    Block,
+    Command,
+    Facts,
+    Heading,
+    Paragraph,
+    Section,
+    Span,
+    Text,
+)
 from tpssim.output.html.compared import Progress
 from tpssim.output.html.generic import generic
-from tpssim.output.html.markup import WORD_MEANINGS, badge, section, text
 from tpssim.output.html.ranked import BEHIND
 from tpssim.output.html.reading import Result, read_result
+from tpssim.output.html.rendering import rendered
 from tpssim.output.records import (
     AnalyseRecord,
     CompareRecord,
@@ -28,7 +36,7 @@ from tpssim.output.records import (
     TuneRecord,
 )
 
-Section = Callable[[Result[Any], Progress], Iterable[str]]
+Show = Callable[[Result[Any], Progress], Iterable[Section]]
 
 
 def _silent(done: int, total: int) -> None:
@@ -43,21 +51,15 @@ def page(folder: Path, progress: Progress = _silent) -> str:
     """
     result = read_result(folder)
     kind = result.record.kind
-    show: Section = sections.KINDS.get(kind, sections.other)
-    body = [*show(result, progress), _definitions(result.record), _provenance(result)]
-    nav = re.findall(r'<section id="([^"]+)"><h2>(.*?)</h2>', "\n".join(body))
-    room = files("tpssim.output.html")
-    template = Template(room.joinpath("page.html").read_text(encoding="utf-8"))
-    return template.substitute(
-        title=text(f"tpssim {kind}: {_heading(result)}"),
-        heading=text(_heading(result)),
-        verb=text(kind),
+    show: Show = sections.KINDS.get(kind, sections.other)
+    body = [*show(result, progress), *_definitions(result.record), _provenance(result)]
+    return rendered(
+        "page.html",
+        verb=kind,
+        heading=_heading(result),
         made=_made(result),
-        command=text(result.run["command"]),
-        nav="".join(f'<a href="#{anchor}">{name}</a>' for anchor, name in nav),
-        sections="\n".join(body),
-        css=room.joinpath("page.css").read_text(encoding="utf-8"),
-        js=room.joinpath("page.js").read_text(encoding="utf-8"),
+        command=Command(result.run["command"]),
+        sections=body,
     )
 
 
@@ -100,31 +102,30 @@ def _made(result: Result[Record]) -> str:
         parts.append(f"± of what is behind the first: {BEHIND}")
     if isinstance(record, TuneRecord):
         parts.append(f"±: {100.0 * EACH:.4g} % for the median of fresh runs, however they spread")
-    return text("; ".join(parts))
+    return "; ".join(parts)
 
 
-def _definitions(record: Record) -> str:
+def _definitions(record: Record) -> Iterator[Section]:
     """Every word of the page, and every number that has no definition beside it."""
-    parts = []
+    blocks: list[Block] = []
     if record.kind in ("compare", "league", "sweep", "simulate", "tune"):
-        words = "".join(
-            f"<dt>{badge(word)}</dt><dd>{text(told)}</dd>" for word, told in WORD_MEANINGS.items()
-        )
-        parts.append(f'<h3>Verdicts</h3><dl class="told">{words}</dl>')
+        words: list[tuple[Text, Text]] = [
+            ([Span(word, "verdict")], told) for word, told in WORD_MEANINGS.items()
+        ]
+        blocks += [Heading("Verdicts"), Facts(words, "told")]
     known = {} if record.kind in ("simulate", "replay") else record.defined()
     if known:
-        rows = "".join(
-            f"<dt>{text(name)}"
-            f" <small>{text(told.get('unit', ''))}</small></dt><dd>{text(told['definition'])}"
-            + (f" <small>({text(told['source'])})</small>" if "source" in told else "")
-            + "</dd>"
-            for name, told in known.items()
-        )
-        parts.append(f'<h3>Measures</h3><dl class="told">{rows}</dl>')
-    return section("Definitions", "\n".join(parts)) if parts else ""
+        rows: list[tuple[Text, Text]] = []
+        for name, told in known.items():
+            source = [Span(" "), Span(f"({told['source']})", "small")] if "source" in told else []
+            unit = Span(told.get("unit", ""), "small")
+            rows.append(([Span(name), Span(" "), unit], [Span(told["definition"]), *source]))
+        blocks += [Heading("Measures"), Facts(rows, "told")]
+    if blocks:
+        yield Section("Definitions", blocks)
 
 
-def _provenance(result: Result[Record]) -> str:
+def _provenance(result: Result[Record]) -> Section:
     """What made the numbers, and how to make them again."""
     known = {
         k: v
@@ -132,6 +133,6 @@ def _provenance(result: Result[Record]) -> str:
         if not isinstance(v, dict | list) and k not in ("kind", "command", "sensitivity")
     }
     run = {k: v for k, v in result.run.items() if k not in ("command", "files")}
-    command = f'<pre class="command"><code>{text(result.run["command"])}</code></pre>'
-    again = f"<p>The command that makes these numbers again:</p>{command}"
-    return section("Configuration and versions", again + generic({**known, **run}))
+    again = Paragraph("The command that makes these numbers again:")
+    blocks = [again, Command(result.run["command"]), *generic({**known, **run})]
+    return Section("Configuration and versions", blocks)

@@ -6,17 +6,23 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from tpssim.core.statistics import CONFIDENCE
+from tpssim.output import format
 from tpssim.output.html import drawings
-from tpssim.output.html.generic import cell
-from tpssim.output.html.markup import (
+from tpssim.output.html.blocks import (
     Cell,
     Column,
+    Figure,
+    Paragraph,
+    Section,
+    Span,
+    Table,
     estimate,
     name_cell,
-    section,
-    table,
-    text,
+    number_cell,
+    spans,
+    strong,
     verdict,
+    word_cell,
 )
 from tpssim.output.html.reading import Result
 from tpssim.output.records import LeagueRecord
@@ -27,28 +33,33 @@ Progress = Callable[[int, int], None]
 BEHIND = f"{CONFIDENCE:.0%} for all of a table together"  # which no single ± of the page is
 
 
-def league(result: Result[LeagueRecord], progress: Progress) -> Iterator[str]:
+def league(result: Result[LeagueRecord], progress: Progress) -> Iterator[Section]:
     """The standings, the matrix of throttle by scenario, and every cell of it."""
     summary = result.record
     first = summary.standings[0]
-    lead = (
-        f"<p>First of {len(summary.standings)}: <b>{text(first['throttle'])}</b>, a score of "
-        f"{estimate(first['score'], 1.0, 3).shown} on {first['scenarios']} scenarios, those "
-        "where its actuator acts.</p>"
+    lead = Paragraph(
+        [
+            Span(f"First of {len(summary.standings)}: "),
+            strong(first["throttle"]),
+            Span(", a score of "),
+            *spans(estimate(first["score"], 1.0, 3).shown),
+            Span(f" on {first['scenarios']} scenarios, those where its actuator acts."),
+        ]
     )
-    yield section("At a glance", lead + _standings(summary, summary.standings, "standings"))
+    yield Section("At a glance", [lead, _standings(summary, summary.standings, "standings")])
     for path in (result.folder / figure["file"] for figure in summary.figures):
         if not path.is_file():
             continue
         drawn = drawings.embedded(path, "score and verdict of every throttle on every scenario")
-        yield section("Matrix", drawings.figure(drawn, "", "wide"))
+        yield Section("Matrix", [Figure(drawn, "", "wide")])
     progress(1, 1)
     if summary.held_out:
-        yield section("Held-out scenarios alone", _standings(summary, summary.held_out, "held out"))
-    yield section("Every throttle on every scenario", _cells(summary))
+        table = _standings(summary, summary.held_out, "held out")
+        yield Section("Held-out scenarios alone", [table])
+    yield Section("Every throttle on every scenario", [_cells(summary)])
 
 
-def _standings(summary: LeagueRecord, rows: list[Standing], label: str) -> str:
+def _standings(summary: LeagueRecord, rows: list[Standing], label: str) -> Table:
     parts = summary.parts
     halves = list(dict.fromkeys(summary.halves.values()))
     columns = [
@@ -64,14 +75,14 @@ def _standings(summary: LeagueRecord, rows: list[Standing], label: str) -> str:
         ),
         *(Column(name, f"mean score on the {name} scenarios") for name in halves),
     ]
-    return table(
+    return Table(
         columns,
         [
             [
                 name_cell(row["throttle"]),
-                Cell(str(row["rank"]), float(row["rank"])),
-                Cell(text(row["actuator"]), text(row["actuator"])),
-                Cell(str(row["scenarios"]), float(row["scenarios"])),
+                number_cell(float(row["rank"])),
+                word_cell(row["actuator"]),
+                number_cell(float(row["scenarios"])),
                 estimate(row["score"], 1.0, 3),
                 estimate(row["behind"], 1.0, 3),
                 *(_score(row["parts"][name]) for name in parts),
@@ -83,7 +94,7 @@ def _standings(summary: LeagueRecord, rows: list[Standing], label: str) -> str:
     )
 
 
-def _cells(summary: LeagueRecord) -> str:
+def _cells(summary: LeagueRecord) -> Table:
     names = [*summary.parts]
     columns = [
         Column(head) for head in ("scenario", "half", "throttle", "verdict", "score", *names)
@@ -92,15 +103,15 @@ def _cells(summary: LeagueRecord) -> str:
     rows = [
         [
             name_cell(row["scenario"]),
-            cell(row["half"]),
-            cell(row["throttle"]),
+            word_cell(row["half"]),
+            word_cell(row["throttle"]),
             verdict(row["verdict"], "", ""),
             *(_score(row[name]) for name in ("score", *names)),
         ]
         for row in cells
     ]
-    return table(columns, rows, "cells", "tall")
+    return Table(columns, rows, "cells", "tall")
 
 
 def _score(value: float | None) -> Cell:
-    return Cell("-" if value is None else f"{value:.2f}", value)
+    return Cell(format.fixed(value, 2), value)

@@ -8,7 +8,9 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from tpssim.output.html.blocks import Block, spans
 from tpssim.output.results_dir import file_name
+from tpssim.output.verdict_words import WORDS
 
 
 @functools.cache
@@ -23,7 +25,20 @@ def _environment() -> Environment:
     )
     found.filters["anchor"] = file_name
     found.filters["pieces"] = pieces
+    found.filters["spans"] = spans
+    found.filters["template"] = template_of
+    found.globals["known_words"] = WORDS
     return found
+
+
+def template_of(block: Block) -> str:
+    """The template that writes a block.
+
+    >>> from tpssim.output.html.blocks import Paragraph
+    >>> template_of(Paragraph("few words"))
+    'paragraph.html'
+    """
+    return f"{type(block).__name__.lower()}.html"
 
 
 def pieces(name: str) -> list[str]:

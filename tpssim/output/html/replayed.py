@@ -7,17 +7,22 @@ from typing import Any
 
 from tpssim.output.format import number, settings
 from tpssim.output.html import drawings
-from tpssim.output.html.compared import Progress
-from tpssim.output.html.markup import (
+from tpssim.output.html.blocks import (
+    Block,
     Cell,
     Column,
-    facts,
+    Facts,
+    Figure,
+    Paragraph,
+    Section,
+    Span,
+    Table,
+    Text,
     measures,
     name_cell,
-    section,
-    table,
-    text,
+    strong,
 )
+from tpssim.output.html.compared import Progress
 from tpssim.output.html.reading import Result
 from tpssim.output.records import ReplayRecord
 
@@ -46,42 +51,39 @@ CAVEAT = (
 )
 
 
-def replay(result: Result[ReplayRecord], progress: Progress) -> Iterator[str]:
+def replay(result: Result[ReplayRecord], progress: Progress) -> Iterator[Section]:
     summary = result.record
     recording = summary.recording
-    decided = f"<b>{summary.decisions:,} decisions, all as recorded, to the bit</b>"
+    decided: Text = [strong(f"{summary.decisions:,} decisions, all as recorded, to the bit")]
     if summary.difference:
-        decided = f"<b>not as recorded</b>: {text(summary.difference)}"
-    given = settings(recording["parameters"])
-    told = [
+        decided = [strong("not as recorded"), Span(f": {summary.difference}")]
+    told: list[tuple[Text, Text]] = [
         ("decided again", decided),
-        ("law", text(recording["controller"])),
-        ("its parameters", text(given or "none")),
-        ("calls", text(summary.calls)),
+        ("law", recording["controller"]),
+        ("its parameters", settings(recording["parameters"]) or "none"),
+        ("calls", str(summary.calls)),
         ("recording", "complete" if summary.complete else "cut off before the end of the run"),
     ]
-    laws = _laws(summary.numbers)
-    if flattered := summary.flattered:
-        names = text(", ".join(flattered))
-        laws += (
-            f"<p><b>{names}</b>: more than was recorded, of calls that overlapped. Do not rely on"
-            " it.</p>"
-        )
-    without = f"<p>{text(summary.without)}</p>" if summary.without else ""
-    yield section("At a glance", facts(told) + laws + f"<p>{CAVEAT}</p>{without}")
+    blocks: list[Block] = [Facts(told), _laws(summary.numbers)]
+    if summary.flattered:
+        names = strong(", ".join(summary.flattered))
+        more = ": more than was recorded, of calls that overlapped. Do not rely on it."
+        blocks.append(Paragraph([names, Span(more)]))
+    blocks.append(Paragraph(CAVEAT))
+    if summary.without:
+        blocks.append(Paragraph(summary.without))
+    yield Section("At a glance", blocks)
     for picture in (result.folder / figure["file"] for figure in summary.figures):
         if not picture.is_file():
             continue
         label = "commanded and delivered rate over time: live, and what each law would have done"
-        yield section(
-            "Rates", drawings.figure(drawings.embedded(picture, label), text(label), "wide")
-        )
+        yield Section("Rates", [Figure(drawings.embedded(picture, label), label, "wide")])
     progress(1, 1)
     if live := {k: v for k, v in summary.report.items() if k in summary.definitions}:
-        yield section("The live run in numbers", measures(live, summary.definitions))
+        yield Section("The live run in numbers", [measures(live, summary.definitions)])
 
 
-def _laws(numbers: Mapping[str, Mapping[str, Any]]) -> str:
+def _laws(numbers: Mapping[str, Mapping[str, Any]]) -> Table:
     columns = [
         Column("law", "live: as it went; simulated: on the service times of the recording"),
         *(
@@ -99,4 +101,4 @@ def _laws(numbers: Mapping[str, Mapping[str, Any]]) -> str:
         ]
         for label, row in numbers.items()
     ]
-    return table(columns, rows, "what each law comes to")
+    return Table(columns, rows, "what each law comes to")

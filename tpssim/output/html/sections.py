@@ -6,63 +6,71 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from tpssim.output import format
 from tpssim.output.format import number
 from tpssim.output.html import drawings
-from tpssim.output.html.compared import SHOWN, Progress, compare
-from tpssim.output.html.generic import cell, generic
-from tpssim.output.html.markup import (
+from tpssim.output.html.blocks import (
+    Block,
     Cell,
     Column,
+    Facts,
+    Figure,
+    Figures,
+    Items,
+    Legend,
+    Paragraph,
+    Section,
+    Span,
+    Table,
+    Text,
     about,
-    badge,
     estimate,
-    facts,
     measures,
     name_cell,
-    section,
-    table,
-    text,
+    number_cell,
+    strong,
     verdict,
 )
+from tpssim.output.html.compared import SHOWN, Progress, compare
+from tpssim.output.html.generic import generic
 from tpssim.output.html.ranked import league
 from tpssim.output.html.reading import Result
 from tpssim.output.html.replayed import replay
 from tpssim.output.html.tuned import tune
 from tpssim.output.pictures import read_picture
-from tpssim.output.records import LiveRecord, Record, SimulateRecord, SweepRecord
-from tpssim.output.records.parts import Figure
+from tpssim.output.records import LiveRecord, Record, SimulateRecord, SweepRecord, parts
 from tpssim.output.verdict_words import GROWING, WORDS, merit
 
 
-def sweep(result: Result[SweepRecord], progress: Progress) -> Iterator[str]:
+def sweep(result: Result[SweepRecord], progress: Progress) -> Iterator[Section]:
     summary = result.record
     points, factors = summary.points, summary.factors
     words = Counter(point["verdict"] for point in points)
-    count = "".join(
-        f"<li>{badge(word)} at {words[word]} of {len(points)} points</li>"
+    items: list[Text] = [
+        [Span(word, "verdict"), Span(f" at {words[word]} of {len(points)} points")]
         for word in (*reversed(WORDS), "failed")
         if words[word]
-    )
+    ]
     calls = sum(point["calls"] for point in points)
-    lead = (
-        f"<p><b>{text(summary.controller)}</b> on <b>{text(summary.scenario)}</b>:"
-        f" {len(points)} points of {text(' x '.join(factors))}, {summary.replications}"
-        f" replications each, {calls:,} calls.</p>"
+    lead = Paragraph(
+        [
+            strong(summary.controller),
+            Span(" on "),
+            strong(summary.scenario),
+            Span(
+                f": {len(points)} points of {' x '.join(factors)}, {summary.replications}"
+                f" replications each, {calls:,} calls."
+            ),
+        ]
     )
     best = min(points, key=_merit)
     if best["achieved"] is not None:
-        at = ", ".join(f"{name}={cell(best[name]).shown}" for name in factors)
-        word, p99 = best["verdict"], best["response_p99"]
-        came = f"{badge(word)}, achieved {100.0 * best['achieved']:.1f} %"
-        came += "" if p99 is None else f", response {number(p99)} s at p99"
-        by = "the shortest response at p99" if word in GROWING else "its share and what it achieves"
-        none = "" if word == "converges" else "no point converges; "
-        count += f"<li>{none}best by verdict, then by {by}: <b>{at}</b>, {came}</li>"
-    yield section("At a glance", f'{lead}<ul class="words">{count}</ul>')
+        items.append(_best(best, factors))
+    yield Section("At a glance", [lead, Items(items, "words")])
     drawn = []
     pictures = sorted(
         summary.figures, key=lambda figure: (figure.get("measure") != "verdict", figure["file"])
@@ -70,18 +78,39 @@ def sweep(result: Result[SweepRecord], progress: Progress) -> Iterator[str]:
     for done, figure in enumerate(pictures, start=1):
         found = drawings.of_sweep(summary, figure) or _embedded(result, figure)
         if found:
-            caption = text(drawings.caption(figure, summary))
-            drawn.append(drawings.figure(found, caption, "wide"))
+            drawn.append(Figure(found, drawings.caption(figure, summary), "wide"))
         progress(done, len(pictures))
     if drawn:
-        yield section("Pictures", drawings.figures(drawn, "pictures"))
+        yield Section("Pictures", [Figures(drawn, "pictures")])
     if summary.failures:
-        failed = [f"<li>{text(f['type'])}: {text(f['message'])}</li>" for f in summary.failures]
-        yield section("Points that failed", f"<ul>{''.join(failed)}</ul>")
-    yield section("Points", _points(result))
+        failed = [f"{f['type']}: {f['message']}" for f in summary.failures]
+        yield Section("Points that failed", [Items(failed)])
+    yield Section("Points", _points(result))
 
 
-def _embedded(result: Result[Any], figure: Figure, label: str = "") -> str:
+def _best(best: Mapping[str, Any], factors: Iterable[str]) -> list[Span]:
+    """Where a sweep did best, and by what that is judged."""
+    word, p99 = best["verdict"], best["response_p99"]
+    by = "the shortest response at p99" if word in GROWING else "its share and what it achieves"
+    none = "" if word == "converges" else "no point converges; "
+    at = (f"{name}={_level(best[name])}" for name in factors)
+    achieved = f", achieved {format.fixed(best['achieved'], 1, 100.0)} %"
+    response = "" if p99 is None else f", response {number(p99)} s at p99"
+    return [
+        Span(f"{none}best by verdict, then by {by}: "),
+        strong(", ".join(at)),
+        Span(", "),
+        Span(word, "verdict"),
+        Span(achieved + response),
+    ]
+
+
+def _level(value: float | str) -> str:
+    """The value of a factor."""
+    return value if isinstance(value, str) else number(value)
+
+
+def _embedded(result: Result[Any], figure: parts.Figure, label: str = "") -> str:
     """The picture as it lies in the folder; "" where it does not."""
     path = result.folder / figure["file"]
     return drawings.embedded(path, label or figure["name"]) if path.is_file() else ""
@@ -93,7 +122,7 @@ def _merit(point: Mapping[str, Any]) -> tuple[float, float, float]:
     )
 
 
-def _points(result: Result[SweepRecord]) -> str:
+def _points(result: Result[SweepRecord]) -> list[Block]:
     summary, definitions = result.record, result.record.defined()
     shown = {**SHOWN, "lateness_p99": ("late us", 1e6, 0)}
     shown = {metric: how for metric, how in shown.items() if metric in definitions}
@@ -110,14 +139,9 @@ def _points(result: Result[SweepRecord]) -> str:
     runs = summary.replications
     rows = []
     for point in summary.points:
-        row = [
-            Cell(text(f"{v:.4g}" if isinstance(v, float) else v), v, head=True)
-            for v in (point[name] for name in summary.factors)
-        ]
+        row = [Cell(_level(v), v, head=True) for v in (point[name] for name in summary.factors)]
         row.append(
-            verdict(
-                point["verdict"], f"{round(point['verdict_share'] * runs)}/{runs}", point["failure"]
-            )
+            verdict(point["verdict"], format.out_of(point["verdict_share"], runs), point["failure"])
         )
         for metric, (_, scale, digits) in shown.items():
             mean, low, high = (point[name] for name in (metric, f"{metric}_low", f"{metric}_high"))
@@ -126,28 +150,25 @@ def _points(result: Result[SweepRecord]) -> str:
             found = {"mean": mean, "low": low, "high": high, "n": n, "never": never}
             row.append(estimate(found, scale, digits))
         rows.append(row)
-    more = (
-        "<p>Every measure of every point, with its interval, is in points.csv beside the"
-        " summary.</p>"
-    )
-    return table(columns, rows, "points", "tall") + more
+    more = "Every measure of every point, with its interval, is in points.csv beside the summary."
+    return [Table(columns, rows, "points", "tall"), Paragraph(more)]
 
 
-def live(result: Result[LiveRecord], progress: Progress) -> Iterator[str]:
+def live(result: Result[LiveRecord], progress: Progress) -> Iterator[Section]:
     summary, definitions = result.record, result.record.defined()
     report: Mapping[str, Any] = summary.report
     n = {name: number(value) for name, value in report.items() if name != "verdict"}
-    told = [
-        ("verdict", f"<b>{text(report['verdict'])}</b>"),
-        ("law", text(summary.controller)),
+    told: list[tuple[Text, Text]] = [
+        ("verdict", [strong(report["verdict"])]),
+        ("law", summary.controller),
         ("calls", f"{n['released']} in {n['seconds']} s: {n['ok']} ok, {n['errors']} failed"),
         ("rate", f"{n['rate']}/s; commanded {n['commanded']}, wanted {n['target']}"),
     ]
     if summary.stopped:
-        told.append(("stopped by", text(summary.stopped)))
+        told.append(("stopped by", summary.stopped))
     if summary.failed:
-        told.append(("conditions that failed it", text(", ".join(summary.failed))))
-    yield section("At a glance", facts(told))
+        told.append(("conditions that failed it", ", ".join(summary.failed)))
+    yield Section("At a glance", [Facts(told)])
     progress(0, 1)
     label = "commanded and delivered rate over time"
     for figure in summary.figures:
@@ -156,73 +177,63 @@ def live(result: Result[LiveRecord], progress: Progress) -> Iterator[str]:
         if picture is not None:
             drawn = drawings.overlay(picture, label, "live")
         if drawn:
-            yield section("Rates", drawings.figure(drawn, "", "wide"))
+            yield Section("Rates", [Figure(drawn, "", "wide")])
     progress(1, 1)
-    yield section(
-        "Numbers", measures({k: v for k, v in report.items() if k != "verdict"}, definitions)
-    )
+    numbers = {k: v for k, v in report.items() if k != "verdict"}
+    yield Section("Numbers", [measures(numbers, definitions)])
     if summary.failures:
-        rows = [[name_cell(k), Cell(f"{n:,}", float(n))] for k, n in summary.failures.items()]
-        yield section("Failures", table([Column("failure"), Column("calls")], rows, "failures"))
+        rows = [[name_cell(k), number_cell(float(v))] for k, v in summary.failures.items()]
+        table = Table([Column("failure"), Column("calls")], rows, "failures")
+        yield Section("Failures", [table])
 
 
-def _run_of(result: Result[Any], figure: Figure) -> drawings.Picture | None:
+def _run_of(result: Result[Any], figure: parts.Figure) -> drawings.Picture | None:
     """The run that a picture is drawn from, where it is in the folder."""
     files = figure.get("traces", {}).values()
     found = (read_picture(result.folder / file) for file in files)
     return next((run for run in found if run is not None), None)
 
 
-def simulate(result: Result[SimulateRecord], progress: Progress) -> Iterator[str]:
+def simulate(result: Result[SimulateRecord], progress: Progress) -> Iterator[Section]:
     summary = result.record
     found = summary.verdict
-    yield section(
-        "At a glance",
-        facts(
-            [
-                ("verdict", f"{badge(found['word'])} {text(found['reason'])}"),
-                ("law", text(summary.controller)),
-                ("scenario", text(summary.scenario)),
-                (
-                    "parameters",
-                    text(
-                        ", ".join(f"{k}={v:g}" for k, v in summary.parameters.items())
-                        or "as it is printed"
-                    ),
-                ),
-            ]
-        ),
-    )
+    told: list[tuple[Text, Text]] = [
+        ("verdict", [Span(found["word"], "verdict"), Span(f" {found['reason']}")]),
+        ("law", summary.controller),
+        ("scenario", summary.scenario),
+        ("parameters", format.settings(summary.parameters) or "as it is printed"),
+    ]
+    yield Section("At a glance", [Facts(told)])
     label = f"{summary.controller} on {summary.scenario}: rates over time"
     for figure in summary.figures:
         picture, drawn = _run_of(result, figure), _embedded(result, figure, label)
         if picture is not None:
             drawn = drawings.panel(picture, label, drawings.shared_top([picture]))
-            lines = drawings.legend(len(picture[0].each), picture[0].limited())
-            yield section("Rates", lines + drawings.figure(drawn, "", "wide"))
+            lines = Legend(drawings.legend(len(picture[0].each), picture[0].limited()))
+            yield Section("Rates", [lines, Figure(drawn, "", "wide")])
         elif drawn:
-            yield section("Rates", drawings.figure(drawn, "", "wide"))
+            yield Section("Rates", [Figure(drawn, "", "wide")])
     never = dict.fromkeys(summary.never, math.inf)
-    yield section("Measures", measures({**summary.metrics, **never}, summary.defined()))
+    yield Section("Measures", [measures({**summary.metrics, **never}, summary.defined())])
 
 
-def other(result: Result[Record], progress: Progress) -> Iterator[str]:
+def other(result: Result[Record], progress: Progress) -> Iterator[Section]:
     """The pictures of a record, and whatever it says, as it says it."""
     hidden = ("kind", "schema_version", "tpssim", "command", "figures")
     record = result.record
     pictures = [
-        drawings.figure(drawn, text(PurePosixPath(figure["file"]).stem), "wide")
+        Figure(drawn, PurePosixPath(figure["file"]).stem, "wide")
         for figure in record.figures
         if (drawn := _embedded(result, figure))
     ]
     if pictures:
-        yield section("Pictures", drawings.figures(pictures, "pictures"))
+        yield Section("Pictures", [Figures(pictures, "pictures")])
     shown = {k: v for k, v in record.to_dict().items() if k not in hidden}
-    yield section("Results", generic(shown, record.defined()))
+    yield Section("Results", generic(shown, record.defined()))
 
 
 #: By kind of record; what is not here is shown as it is.
-KINDS: dict[str, Callable[[Result[Any], Progress], Iterator[str]]] = {
+KINDS: dict[str, Callable[[Result[Any], Progress], Iterator[Section]]] = {
     "compare": compare,
     "league": league,
     "sweep": sweep,

@@ -8,23 +8,33 @@ from typing import Any
 
 from tpssim.core.statistics import CONFIDENCE, EACH, assumption
 from tpssim.core.validation import exact
+from tpssim.output import format
 from tpssim.output.format import number
 from tpssim.output.html import drawings
-from tpssim.output.html.compared import SHOWN, Progress
-from tpssim.output.html.markup import (
+from tpssim.output.html.blocks import (
+    Block,
     Cell,
     Column,
+    Command,
+    Facts,
+    Figure,
+    Figures,
+    Folded,
+    Paragraph,
+    Section,
+    Span,
+    Table,
+    Text,
     about,
     estimate,
-    facts,
-    folded,
     name_cell,
+    number_cell,
     scaled,
-    section,
-    table,
-    text,
+    strong,
     verdict,
+    word_cell,
 )
+from tpssim.output.html.compared import SHOWN, Progress
 from tpssim.output.html.reading import Result
 from tpssim.output.records import TuneRecord
 
@@ -42,35 +52,43 @@ PICTURES = {
 LISTED = 5  # measures that are named as given up
 
 
-def tune(result: Result[TuneRecord], progress: Progress) -> Iterator[str]:
+def tune(result: Result[TuneRecord], progress: Progress) -> Iterator[Section]:
     summary = result.record
-    line = f'<pre class="command"><code>{text(summary.line)}</code></pre>'
-    told = [*_gains(summary), ("given up", _given_up(summary)), ("how sure", _how_sure(summary))]
+    told: list[tuple[Text, Text]] = [
+        *_gains(summary),
+        ("given up", _given_up(summary)),
+        ("how sure", _how_sure(summary)),
+    ]
     if summary.at_edges:
-        edges = text(", ".join(summary.at_edges))
-        told.append(("at the edge of what was searched", f"{edges}; search a wider range"))
+        edges = f"{', '.join(summary.at_edges)}; search a wider range"
+        told.append(("at the edge of what was searched", edges))
     names = summary.scenarios
-    counts = f", of which the {text(summary.robust)} counts" if len(names) > 1 else ""
+    counts = f", of which the {summary.robust} counts" if len(names) > 1 else ""
     found = "did no better than the default, which stays" if summary.keeps_default else "is"
-    lead = (
-        f"<p><b>{text(summary.controller)}</b> tuned on {text(', '.join(names))}{counts}: the"
-        f" best of {summary.settings:,} settings, in {summary.runs:,} runs, {found}</p>"
+    lead = Span(
+        f" tuned on {', '.join(names)}{counts}: the best of {summary.settings:,} settings, in"
+        f" {summary.runs:,} runs, {found}"
     )
-    yield section("At a glance", lead + line + facts(told))
+    blocks: list[Block] = [
+        Paragraph([strong(summary.controller), lead]),
+        Command(summary.line),
+        Facts(told),
+    ]
+    yield Section("At a glance", blocks)
     drawn = []
     for done, figure in enumerate(summary.figures, start=1):
         path, caption = result.folder / figure["file"], PICTURES.get(figure["name"], "")
         if path.is_file():
-            drawn.append(drawings.figure(drawings.embedded(path, caption), text(caption), "wide"))
+            drawn.append(Figure(drawings.embedded(path, caption), caption, "wide"))
         progress(done, len(summary.figures))
     if drawn:
-        yield section("Pictures", drawings.figures(drawn, "pictures"))
-    yield section("Parameters", _parameters(summary))
-    yield section("Scenarios", _scenarios(summary))
-    yield section("What became worse and better", _changes(summary))
-    yield section("Settings on fresh seeds", _finalists(summary))
+        yield Section("Pictures", [Figures(drawn, "pictures")])
+    yield Section("Parameters", _parameters(summary))
+    yield Section("Scenarios", _scenarios(summary))
+    yield Section("What became worse and better", _changes(summary))
+    yield Section("Settings on fresh seeds", _finalists(summary))
     if indices := summary.sensitivity:
-        yield section("What the objective depends on", _sensitivity(indices))
+        yield Section("What the objective depends on", _sensitivity(indices))
 
 
 def _kept(summary: TuneRecord) -> bool:
@@ -78,14 +96,7 @@ def _kept(summary: TuneRecord) -> bool:
     return bool(summary.parameters == summary.default_parameters)
 
 
-def _interval(e: Mapping[str, Any]) -> str:
-    if e["mean"] is None:
-        return "-"
-    bounds = "" if e["low"] is None else f" [{number(e['low'], 3)}, {number(e['high'], 3)}]"
-    return f"{number(e['mean'], 3)}{bounds}"
-
-
-def _gains(summary: TuneRecord) -> Iterator[tuple[str, str]]:
+def _gains(summary: TuneRecord) -> Iterator[tuple[Text, Text]]:
     """Each objective: of the default, of the chosen, the gain with its interval."""
     keys = ("objectives", "default", "tuned", "gain", "judgements")
     columns = (getattr(summary, key) for key in keys)
@@ -93,19 +104,27 @@ def _gains(summary: TuneRecord) -> Iterator[tuple[str, str]]:
         name, better, start, sign = _sense(aim)
         shows = better == "less" and aim["formula"] not in ("", aim["name"])
         formula = f" = {aim['formula']}" if shows else ""
+        told: Text
         if _kept(summary):
             told = "no setting was better than the default"
         elif None in (gain["mean"], before["mean"], after["mean"]):
             told = "no gain is known: the default or the chosen cannot be judged"
         else:
             old, new = (start + sign * e["mean"] for e in (before, after))
-            percent = f" ({100.0 * (new - old) / old:+.0f} %)" if old > 0.0 else ""
-            word = "" if judged == "better" else f", <b>{judged}</b>"
-            told = (
-                f"{number(old)} of the default, <b>{number(new)}</b> now{percent}; "
-                f"gain {_interval(gain)}{word} ({assumption(gain['n'], CONFIDENCE)})"
-            )
+            percent = f" ({format.change(old, new)})" if old > 0.0 else ""
+            gained = format.bounds(gain["mean"], gain["low"], gain["high"], _three)
+            told = [
+                Span(f"{number(old)} of the default, "),
+                strong(number(new)),
+                Span(f" now{percent}; gain {gained}"),
+                *([] if judged == "better" else [Span(", "), strong(judged)]),
+                Span(f" ({assumption(gain['n'], CONFIDENCE)})"),
+            ]
         yield f"{name}{formula} ({better} is better)", told
+
+
+def _three(value: float) -> str:
+    return number(value, 3)
 
 
 def _sense(aim: Mapping[str, Any]) -> tuple[str, str, float, float]:
@@ -126,7 +145,7 @@ def _given_up(summary: TuneRecord) -> str:
         worst = max(rows, key=_size)
         unit = scaled(summary.definitions[name]["unit"])[1]
         before, after = (_mean(worst, which, summary) for which in ("default", "tuned"))
-        parts.append(f"{text(name)} {before} to {after} {text(unit)} on {text(worst['scenario'])}")
+        parts.append(f"{name} {before} to {after} {unit} on {worst['scenario']}")
     more = f"; and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return "; ".join(parts) + more
 
@@ -163,7 +182,7 @@ def _how_sure(summary: TuneRecord) -> str:
     )
 
 
-def _parameters(summary: TuneRecord) -> str:
+def _parameters(summary: TuneRecord) -> list[Block]:
     columns = [
         Column("parameter", "of the law; others stay as they are"),
         Column("default", "before the search"),
@@ -178,13 +197,13 @@ def _parameters(summary: TuneRecord) -> str:
         name = axis["name"]
         settings = summary.default_parameters, summary.parameters
         values = [*(setting[name] for setting in settings), axis["low"], axis["high"]]
-        numbers = [Cell(text(exact(v) if i == 1 else number(v)), v) for i, v in enumerate(values)]
+        numbers = [Cell(exact(v) if i == 1 else number(v), v) for i, v in enumerate(values)]
         words = ["logarithmic" if axis["log"] else "linear", axis["unit"]]
-        rows.append([name_cell(name), *numbers, *(Cell(text(word), word) for word in words)])
-    return table(columns, rows, "parameters")
+        rows.append([name_cell(name), *numbers, *map(word_cell, words)])
+    return [Table(columns, rows, "parameters")]
 
 
-def _scenarios(summary: TuneRecord) -> str:
+def _scenarios(summary: TuneRecord) -> list[Block]:
     short = [
         Column("scenario"),
         Column("setting"),
@@ -202,11 +221,11 @@ def _scenarios(summary: TuneRecord) -> str:
         settings = {"default": outcome["default"], "tuned": outcome["tuned"]}
         for which in settings:
             found = settings[which]
-            row = [name_cell(outcome["scenario"]), Cell(which, which)]
+            row = [name_cell(outcome["scenario"]), word_cell(which)]
             rows.append(
                 [
                     *row,
-                    verdict(found["verdict"], f"{found['share']:.0%}"),
+                    verdict(found["verdict"], format.share(found["share"])),
                     *(
                         estimate(found["measures"][m], scale, d)
                         for m, (_, scale, d) in known.items()
@@ -218,13 +237,13 @@ def _scenarios(summary: TuneRecord) -> str:
                 [*row, *(estimate(e, scaled(definitions[m]["unit"])[0]) for m, e in measures)]
             )
     shown = [Column(head, about(metric, definitions)) for metric, (head, _, _) in known.items()]
-    all_of_them = table(every, numbers, "every measure by scenario")
-    return table([*short, *shown], rows, "by scenario") + folded(
-        "Every measure", all_of_them, "screen"
-    )
+    return [
+        Table([*short, *shown], rows, "by scenario"),
+        Folded("Every measure", [Table(every, numbers, "every measure by scenario")], "screen"),
+    ]
 
 
-def _changes(summary: TuneRecord) -> str:
+def _changes(summary: TuneRecord) -> list[Block]:
     columns = [
         Column("measure"),
         Column("change", "for better or for worse"),
@@ -246,17 +265,17 @@ def _changes(summary: TuneRecord) -> str:
             ]
             rows.append(
                 [
-                    name_cell(change["measure"])._replace(
-                        told=about(change["measure"], summary.definitions)
-                    ),
-                    Cell(which, which),
-                    Cell(text(change["scenario"]), change["scenario"]),
+                    name_cell(change["measure"], about(change["measure"], summary.definitions)),
+                    word_cell(which),
+                    word_cell(change["scenario"]),
                     *means,
                     estimate(change["difference"], scale),
-                    Cell(text(unit), unit),
+                    word_cell(unit),
                 ]
             )
-    return table(columns, rows, "changes") if rows else "<p>No measure differs for certain.</p>"
+    if not rows:
+        return [Paragraph("No measure differs for certain.")]
+    return [Table(columns, rows, "changes")]
 
 
 def _sorted(change: Mapping[str, Any], which: str) -> float | None:
@@ -265,7 +284,7 @@ def _sorted(change: Mapping[str, Any], which: str) -> float | None:
     return math.inf if mean is None and change["never"][("default", "tuned").index(which)] else mean
 
 
-def _finalists(summary: TuneRecord) -> str:
+def _finalists(summary: TuneRecord) -> list[Block]:
     names = [aim["name"] for aim in summary.objectives]
     searched: Sequence[Mapping[str, Any]] = summary.searched
     columns = [
@@ -295,17 +314,17 @@ def _finalists(summary: TuneRecord) -> str:
         kept = "yes" if one["standing"] else "no"
         rows.append(
             [
-                *(Cell(number(v), v) for v in one["parameters"].values()),
-                *(Cell(number(v), v) for v in said),
+                *map(number_cell, one["parameters"].values()),
+                *map(number_cell, said),
                 *(estimate(e) for e in one["fresh"]),
-                Cell(number(one["fresh_replications"]), float(one["fresh_replications"])),
-                Cell(kept, kept),
+                number_cell(float(one["fresh_replications"])),
+                word_cell(kept),
             ]
         )
-    return table(columns, rows, "finalists") + "<p>The last one is the default.</p>"
+    return [Table(columns, rows, "finalists"), Paragraph("The last one is the default.")]
 
 
-def _sensitivity(found: Mapping[str, Any]) -> str:
+def _sensitivity(found: Mapping[str, Any]) -> list[Block]:
     columns = [
         Column("parameter"),
         Column("first", "Sobol index: share of the objective's variance that it explains alone"),
@@ -316,9 +335,10 @@ def _sensitivity(found: Mapping[str, Any]) -> str:
         cells = []
         for order in ("first", "total"):
             index = found[order][name]
-            shown = f"{index['value']:.2f}"
+            shown = [Span(format.fixed(index["value"], 2))]
             if index["low"] is not None:
-                shown += f" <small>[{index['low']:.2f}, {index['high']:.2f}]</small>"
+                low, high = (format.fixed(index[end], 2) for end in ("low", "high"))
+                shown += [Span(" "), Span(f"[{low}, {high}]", "small")]
             cells.append(Cell(shown, index["value"]))
         rows.append([name_cell(name), *cells])
-    return table(columns, rows, "sensitivity") + f"<p>{text(found['assumption'])}</p>"
+    return [Table(columns, rows, "sensitivity"), Paragraph(found["assumption"])]
