@@ -342,7 +342,7 @@ def test_a_refuted_prediction_says_so_in_table_document_and_picture(tmp_path: Pa
         line for line in wrong.table().splitlines() if line.startswith("mean rate, sawtooth  ")
     )
     assert line.split()[3] == "refuted"
-    assert "lies more than 25% away from the prediction" in wrong.table()
+    assert "lies more than 25 % away from the prediction" in wrong.table()
     assert "REFUTED: the simulation shows 64, 21.1 times the prediction." in " ".join(
         wrong.table().split()
     )

@@ -81,7 +81,7 @@ def test_what_swings_is_named() -> None:
     run = limited([4.0, 8.0] * 16)
     verdict = judge(run._replace(meta={**run.meta, "limited": 1.0}))
     assert verdict.word == "oscillates"
-    assert ": the limit swings by 67% of its mean" in verdict.reason
+    assert ": the limit swings by 67 % of its mean" in verdict.reason
 
 
 def test_code_that_hides_its_rate_is_not_called_steady_by_the_league() -> None:

@@ -48,7 +48,7 @@ def test_each_rule_at_its_threshold(changes: dict[str, Any], word: str) -> None:
 def test_reasons_are_one_line_with_figures() -> None:
     assert (
         judge_phase(GOOD._replace(steady_share=0.5)).reason
-        == "0-60 s: settled at 50% of the achievable 100/s"
+        == "0-60 s: settled at 50 % of the achievable 100/s"
     )
 
 
@@ -80,11 +80,11 @@ def test_the_majority_decides_and_the_worse_word_wins_a_tie() -> None:
             "inert",
             "never below 30, held no call back; at most 2",
         ),
-        (Async(0.0, "completion"), Valve(limit=3.0), "stuck", "settled at 60% of the achievable"),
+        (Async(0.0, "completion"), Valve(limit=3.0), "stuck", "settled at 60 % of the achievable"),
         (Pool(20.0), Valve(limit=3.0), "stuck", "settled at"),
         (Blocking(), Valve(), "inert", "the law left every actuator open"),
         (Blocking(), Valve(rate=200.0), "converges", "of the achievable"),
-        (Blocking(), Valve(limit=1.0, reject=0.5), "stuck", "settled at 51% of the achievable"),
+        (Blocking(), Valve(limit=1.0, reject=0.5), "stuck", "settled at 51 % of the achievable"),
     ],
 )
 def test_a_law_none_of_whose_valves_acts_is_inert(

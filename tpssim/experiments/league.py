@@ -293,7 +293,7 @@ class League(NamedTuple):
     def _about(self) -> str:
         weights = ", ".join(f"{name} {part.weight:g}" for name, part in PARTS.items())
         ranks = f"ranks: {assumption(self.comparison.replications)}"
-        behind = f"behind first ±: {CONFIDENCE:.0%} for all of a block together, likewise"
+        behind = f"behind first ±: {format.share(CONFIDENCE)} for all of a block together, likewise"
         return "\n".join([f"score: geometric mean of {weights}", ranks, behind])
 
     def _blocks(self) -> list[Table]:

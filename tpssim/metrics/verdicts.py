@@ -36,6 +36,7 @@ import numpy as np
 
 from tpssim.core.types import REFUSED, record
 from tpssim.metrics.measure import measure_phases
+from tpssim.output import format
 from tpssim.output.verdict_words import WORDS
 from tpssim.scenarios.plant import Async, Blocking
 from tpssim.simulation.trace import Trace, checked_trace
@@ -79,7 +80,8 @@ def judge_phase(phase: Phase, what: str = "rate") -> Verdict:
     if word == "oscillates":
         regular = phase.period == phase.period and phase.swing > REGULAR_SWING
         cycle = f", period {phase.period:.2g} s" if regular else ""
-        return Verdict(word, f"{when}: the {what} swings by {phase.swing:.0%} of its mean{cycle}")
+        swing = f"the {what} swings by {format.share(phase.swing)} of its mean"
+        return Verdict(word, f"{when}: {swing}{cycle}")
     if word == "saturated":
         return Verdict(
             word,
@@ -88,7 +90,7 @@ def judge_phase(phase: Phase, what: str = "rate") -> Verdict:
         )
     if word == "drifts":
         return Verdict(word, f"{when}: falls behind its schedule by {phase.drift:.3g} ppm")
-    settled = f"{phase.steady_share:.0%} of the achievable {phase.achievable:.4g}/s"
+    settled = f"{format.share(phase.steady_share)} of the achievable {phase.achievable:.4g}/s"
     return Verdict(
         word, f"{when}: settled at {settled}" if word == "stuck" else f"{when}: {settled}"
     )
@@ -149,7 +151,7 @@ def besides(trace: Trace) -> str:
     """What a reason says besides: the slots that were given up; "" if few were."""
     skipped = float(trace.meta.get("skipped", 0.0))
     if skipped > SKIPPED * (len(trace.released) + skipped):
-        return f"; {skipped / (len(trace.released) + skipped):.0%} of the slots skipped"
+        return f"; {format.share(skipped / (len(trace.released) + skipped))} of the slots skipped"
     return ""
 
 

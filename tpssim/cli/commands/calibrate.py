@@ -12,6 +12,7 @@ from tpssim.core.validation import checked_count
 from tpssim.live.calibration import calibrate as measured_here
 from tpssim.live.calibration import quantile, record_of
 from tpssim.live.waiting import PreciseClock
+from tpssim.output import format
 from tpssim.output.tables import filled
 
 
@@ -77,10 +78,10 @@ def calibrate(args: argparse.Namespace) -> int:
         if model.granularity:
             parts.append(f"rounded up to {model.granularity * 1e3:g} ms")
         if model.proportional:
-            parts.append(f"{model.proportional:.0%} of the sleep")
+            parts.append(f"{format.share(model.proportional)} of the sleep")
         if model.spike:
             spikes = f"{model.spike_low * 1e3:.2g}-{model.spike_high * 1e3:.2g} ms"
-            parts.append(f"with probability {model.spike:.1%} a spike of {spikes}")
+            parts.append(f"with probability {format.share(model.spike, 1)} a spike of {spikes}")
         print(filled(f"  model: {', '.join(parts)}", further="    "))
     timer = out / "timer.json"
     print(

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from tpssim.simulation.trace import Trace
 
 REFUTED = (
-    f"refuted: it applies, but the simulated interval lies more than {TOLERANCE:.0%} away from the"
-    " prediction"
+    f"refuted: it applies, but the simulated interval lies more than {format.share(TOLERANCE)} away"
+    " from the prediction"
 )
 COLUMNS = (
     Column("quantity", left=True),

@@ -9,6 +9,7 @@ import numpy as np
 
 from tpssim.core.validation import ranges
 from tpssim.experiments.analysis.rows import SPREAD, Picture, Row, Runs, exact
+from tpssim.output import format
 from tpssim.simulation.run import simulate
 from tpssim.theory.loops import backlog_loop, margins, noise_kept
 
@@ -120,7 +121,8 @@ def _rate_rows(runs: Runs, kept: float, unstable: str) -> list[Row]:
             "share",
             SPREAD * plant.cv * kept,
             runs.of(lambda phase: phase.swing),
-            f"T = L / (1 + L) hands {kept:.1%} of the service's noise to the rate; normal, no bound"
+            f"T = L / (1 + L) hands {format.share(kept, 1)} of the service's noise to the rate;"
+            " normal, no bound"
             " reached",
             unstable,
         ),

@@ -93,10 +93,10 @@ class Sensitivity(NamedTuple):
                 f"no intervals: {self.deciding:.0f} of {2 * self.base} settings make the variance, "
                 f"{FEW:g} are the least; take a greater base"
             )
+        rare = f"{100.0 * unseen(2 * self.base):.2g} %"
         return tables.filled(
-            f"[ ]: {CONFIDENCE:.0%} under the noise of these replications, as tried on known"
-            f" functions; what {100.0 * unseen(2 * self.base):.2g} % of the searched ranges do may"
-            " be missing"
+            f"[ ]: {format.share(CONFIDENCE)} under the noise of these replications, as tried on"
+            f" known functions; what {rare} of the searched ranges do may be missing"
         )
 
     def record(self) -> parts.SensitivityPart:

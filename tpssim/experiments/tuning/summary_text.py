@@ -199,7 +199,7 @@ def scenarios(outcomes: Sequence[tuple[Outcome, ...]]) -> str:
     rows: list[list[Value]] = []
     for pair in outcomes:
         for name, outcome in zip(("default", "tuned"), pair, strict=True):
-            part = "" if outcome.share == 1.0 else f" {outcome.share:.0%}"
+            part = "" if outcome.share == 1.0 else f" {format.share(outcome.share)}"
             rows.append(
                 [
                     outcome.scenario if name == "default" else "",
@@ -217,7 +217,7 @@ def given_up(worse: Sequence[Change]) -> str:
     """Which measures became worse, each on the scenario where it became worst."""
     if not worse:
         return _labelled("given up", "nothing: no other measure became worse beyond chance")
-    certain = f"intervals of the median run, {CONFIDENCE:.0%} for all together"
+    certain = f"intervals of the median run, {format.share(CONFIDENCE)} for all together"
     lines = [_labelled("given up", f"what became worse; {certain}")]
     names = list(dict.fromkeys(change.measure for change in worse))
     for measure in names[:LISTED]:

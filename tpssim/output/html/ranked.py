@@ -30,7 +30,8 @@ from tpssim.output.records.comparisons import Standing
 
 Progress = Callable[[int, int], None]
 
-BEHIND = f"{CONFIDENCE:.0%} for all of a table together"  # which no single ± of the page is
+#: What no single ± of the page is.
+BEHIND = f"{format.share(CONFIDENCE)} for all of a table together"
 
 
 def league(result: Result[LeagueRecord], progress: Progress) -> Iterator[Section]:
