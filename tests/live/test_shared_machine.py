@@ -51,9 +51,8 @@ RATES = st.sampled_from([0.5, 5.0, 10.0, 40.0, 200.0])
 TIMEOUTS = st.sampled_from([None, None, None, 0.0, 0.001, 0.05, 0.3, 5.0])
 TIMES = st.sampled_from([0.0, 0.001, 0.01, 0.1, 0.7, 3.0, 20.0])
 CROWD = st.sampled_from([1, 1, 1, 2, 5, 20, 100])
-SLACK = (
-    4e-3  # s that a crowd may take to read its clocks: nobody waits so much longer than his slot
-)
+#: S that a crowd may take to read its clocks: nobody waits so much longer than his slot.
+SLACK = 4e-3
 
 
 class SharedRun(RuleBasedStateMachine):

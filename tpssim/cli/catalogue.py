@@ -19,9 +19,8 @@ from tpssim.output.tables import filled, screen
 from tpssim.scenarios.builtin import SCENARIOS
 from tpssim.scenarios.scenario import PARTS, capacity, phases
 
-MEANING = (
-    40  # characters that what a parameter means has beside its numbers, or it stands below them
-)
+#: Characters that what a parameter means has beside its numbers, or it stands below them.
+MEANING = 40
 #: What there is, and what one of it is called.
 SINGULAR = {
     "controllers": "controller",

@@ -73,9 +73,8 @@ RecordT = TypeVar("RecordT")
 #: How much may be asked for: of a service time, and of what fills the memory (6 GB; more with simpy
 #: alone).
 LONGEST_SERVICE = 1e6  # s, of one call
-MOST_CALLS = (
-    20_000_000  # of one run: 0.1 kB each where the run is compiled, 0.5 kB in the simpy model
-)
+#: Of one run: 0.1 kB each where the run is compiled, 0.5 kB in the simpy model.
+MOST_CALLS = 20_000_000
 MOST_KEPT = 100_000_000  # calls in traces that are kept, 60 bytes each
 MOST_RUNS = 10_000_000  # of a sweep or a search, 0.5 kB each
 MOST_COMPARED = 1_000_000  # runs of a comparison, 5 kB each

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
 QUIET = 0.05  # CV of a service time up to which it is taken for one without noise
 TOLERANCE = 0.25  # of a prediction: what theory of noisy loops is good to
-SLIGHT = (
-    0.001  # of a share, beside that: what is rarer is not counted in runs of some thousand calls
-)
+#: Of a share, beside that: what is rarer is not counted in runs of some thousand calls.
+SLIGHT = 0.001
 SPREAD = 2.0 * 1.6448536  # 95th - 5th percentile of a normal variable, in standard deviations
 
 

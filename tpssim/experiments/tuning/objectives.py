@@ -67,9 +67,8 @@ UNITS: Mapping[str, str] = {
 CONSTANTS = ("target", "achievable", "duration")
 SIGNED = ("steady_error", "drift")  # measures that may be negative
 WAYS = ("min", "max")
-_LONGEST = (
-    400  # characters of a formula: as deep as it may be, it stays far from the recursion limit
-)
+#: Characters of a formula: as deep as it may be, it stays far from the recursion limit.
+_LONGEST = 400
 
 
 @record

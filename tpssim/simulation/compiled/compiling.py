@@ -12,9 +12,8 @@ from tpssim.core.provenance import ours
 from tpssim.core.states import Seen, current, seen
 
 compiles = importlib.util.find_spec("numba") is not None
-MOST = (
-    64  # laws of the user's, each in one state, of which compiled code or a refusal is remembered
-)
+#: Laws of the user's, each in one state, of which compiled code or a refusal is remembered.
+MOST = 64
 
 
 @functools.cache

@@ -29,9 +29,8 @@ DEPTH = 5  # callers by which two looks at the clock are distinguished
 SPINS = 16  # looks from one place, compared with one instant, that make a spin loop
 LAST_WAITS = 1000  # waits that clean-up may make when the run is over
 
-FREE_READS = (
-    100  # looks at a clock that costs nothing, without a wait; after that each takes a microsecond
-)
+#: Looks at a clock that costs nothing, without a wait; after that each takes a microsecond.
+FREE_READS = 100
 STUCK_READ = 1e-6  # s
 
 
