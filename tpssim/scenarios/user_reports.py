@@ -80,8 +80,8 @@ _ALL = (
             disturbances=(Step(10.0, 50.0, 4.0),),
             backend=Backend(servers=20.0),
             summary=(
-                "20 servers that take four times as long from 10 s to 50 s, and then bear half of"
-                " what is wanted"
+                "20 servers that take four times as long from 10 s to 50 s, and then can sustain"
+                " half of what is wanted"
             ),
         ),
         "failsafe-adaptive:period=0.2",
@@ -149,8 +149,8 @@ _ALL = (
             consumer=IN_FLIGHT,
             backend=Backend(servers=60.0),
             summary=(
-                "60 servers that bear three times what is wanted, all the time: no call need ever"
-                " wait"
+                "60 servers that can sustain three times what is wanted, all the time: no call"
+                " need ever wait"
             ),
         ),
         "envoy-gradient:probe_every=10",
@@ -204,8 +204,8 @@ _ALL = (
             disturbances=(Step(20.0, 30.0, 8.0),),
             backend=Backend(servers=20.0),
             summary=(
-                "20 servers with 5 calls in flight; from 20 s to 30 s they bear half of what is"
-                " wanted"
+                "20 servers with 5 calls in flight; from 20 s to 30 s they can sustain half of"
+                " what is wanted"
             ),
         ),
         "envoy-gradient",
