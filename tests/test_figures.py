@@ -175,8 +175,8 @@ CLAIMS = {
         T + "compare --scenarios degrade-recover",
         {
             "README.md": (
-                "EWMA + dead zone stays stuck at {:.0f} % of capacity. `headroom` delivers"
-                " {:.0f} %: when the service recovers, its rate is back after {:.1f} s, and its"
+                "EWMA + dead zone stays stuck at {:.0f} % of the achievable rate. `headroom`"
+                " delivers {:.0f} %: when the service recovers, its rate is back after {:.1f} s, and its"
                 " completions (averaged over a second) after {:.1f} s."
             ),
             "README.ko.md": (

@@ -1,4 +1,4 @@
-"""Counts in bounded memory: quantiles, the most in any stretch of time, a trend."""
+"""Counts in bounded memory: quantiles, the most events in any stretch of time, a trend."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FLOOR = -40  # exponent of the lowest bin: 2**-41 s
 BINS = 60 * _PER_OCTAVE
 _OFFSET = -(_FLOOR + 1) * _PER_OCTAVE
 
-# Less a nanosecond: the rounding of a schedule puts no call into the second before its own.
+# Less a nanosecond, so that rounding puts no call into the second before its own.
 IN_10MS, IN_1S = 0.01 - 1e-9, 1.0 - 1e-9
 
 
@@ -34,7 +34,7 @@ class Histogram:
         self.bins = array("I", bytes(4 * BINS))
 
     def add(self, value: float) -> None:
-        """Count a value; what is not above zero counts as the least."""
+        """Count a value; one that is not above zero counts in the lowest bin."""
         self.n += 1
         if value > self.most:
             self.most = value
@@ -50,7 +50,7 @@ class Histogram:
         return self.quantiles(q)[0]
 
     def quantiles(self, *qs: float) -> list[float]:
-        """Several, at the price of one."""
+        """Several quantiles, at the cost of one."""
         if not self.n:
             return [math.nan] * len(qs)
         below = list(itertools.accumulate(self.bins))
@@ -67,8 +67,8 @@ class Histogram:
 class Most:
     """The most events in any half-open stretch of `seconds`, exactly.
 
-    As many times are kept as the fullest stretch held. An event makes a fuller one only if the
-    oldest of these is within the stretch that it ends. Of more than a million no more are counted.
+    It keeps as many times as the fullest stretch had events. An event makes a fuller stretch only
+    if the oldest of these is within the stretch that it ends. It counts up to a million.
 
     >>> most = Most(1.0)
     >>> for now in (0.0, 0.5, 1.0, 1.25, 4.0):
@@ -94,8 +94,8 @@ class Most:
 
 
 class Trend:
-    """How much a value rises a second: the regression on time, and whether noise alone could look
-    like it.
+    """How much a value rises a second: its regression on time, and whether noise alone could
+    explain it.
     """
 
     def __init__(self) -> None:
@@ -110,7 +110,7 @@ class Trend:
         self._vv += value * value
 
     def slope(self) -> float:
-        """1/s; 0 if time explains less than half of how the value varies, or of fewer than ten
+        """1/s; 0 if time explains less than half of the variance, or if there are fewer than ten
         values.
         """
         n = self._n

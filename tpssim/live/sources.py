@@ -1,4 +1,4 @@
-"""Items, fetched one at a time; what was fetched and not released stays in front."""
+"""Items, fetched one at a time; one that was fetched and not released comes next."""
 
 from __future__ import annotations
 
@@ -10,9 +10,7 @@ T = TypeVar("T")
 
 
 class Source(Generic[T]):
-    """The items of a plain iterable. Only the head of the line fetches, so there is one at a
-    time.
-    """
+    """The items of a plain iterable. Only the head of the queue fetches, one at a time."""
 
     def __init__(self, items: Iterator[T]) -> None:
         self.items = items

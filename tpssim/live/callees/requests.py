@@ -1,6 +1,6 @@
-"""One HTTP call, whoever makes it: what is sent, what an answer means, how a failure is worded.
+"""One HTTP call, for all clients: what is sent, what an answer means, how a failure is worded.
 
-No word of ours holds what the clients say of a failure, for they name the whole URL in it.
+Our messages never quote those of the clients, which contain the whole URL.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from tpssim.live.outcomes import REFUSALS, Rejected, asked_wait
 
 REDIRECTS = (301, 302, 303, 307, 308)
 MISSING = "needs {}, which is not installed; allowed: pip install 'tpssim[live]'"
-PIECE = 65536  # bytes of a body that are in memory at once
-PLACES = 10  # that redirects lead to and that are counted separately
+PIECE = 65536  # bytes of a body in memory at once
+PLACES = 10  # targets of redirects that are counted separately
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 FRAMING = ("content-length", "transfer-encoding")
 
 
 class CallFailed(Exception):
-    """A call that went wrong; the message says how."""
+    """A call that failed; the message says how."""
 
 
 class Redirected(CallFailed):
-    """The answer was somewhere else, and no redirect is followed."""
+    """The answer was a redirect, which is not followed."""
 
 
 class Redirects:
-    """Answers that lead elsewhere, counted by status and by host and path. Any thread."""
+    """Redirects, counted by status, host and path. Any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -51,7 +51,7 @@ class Redirects:
             self._counts[text] += 1
 
     def all(self) -> dict[str, int]:
-        """Those that led somewhere, the most frequent first."""
+        """The redirects, most frequent first."""
         return dict(self._counts.most_common())
 
 
