@@ -175,9 +175,9 @@ CLAIMS = {
         T + "compare --scenarios degrade-recover",
         {
             "README.md": (
-                "EWMA + dead zone stays stuck at {:.0f} % of the achievable rate. `headroom`"
-                " delivers {:.0f} %: when the service recovers, its rate is back after {:.1f} s, and its"
-                " completions (averaged over a second) after {:.1f} s."
+                "EWMA + dead zone stays stuck at {:.0f} % of the achievable rate."
+                " `headroom` delivers {:.0f} %: when the service recovers, its rate is back after"
+                " {:.1f} s, and its completions (averaged over a second) after {:.1f} s."
             ),
             "README.ko.md": (
                 "EWMA + 데드존은 회복한 뒤에도 가능한 속도의 {:.0f} %에 머무릅니다. "

@@ -13,7 +13,8 @@ import pytest
 from tpssim import throttle
 from tpssim.cli.main import main
 from tpssim.core.clocks import VirtualClock
-from tpssim.live.journal import events, number
+from tpssim.live.events import events
+from tpssim.live.journal import number
 from tpssim.live.playback import read_recording
 
 Lines = list[str]

@@ -25,7 +25,7 @@ from helpers.watchdog import within
 import tpssim
 from tpssim import Aborted, InputError, Limiter, Rejected
 from tpssim.core.clocks import VirtualClock
-from tpssim.live.journal import events
+from tpssim.live.events import events
 
 
 def in_line(handle: Any) -> int:

@@ -15,7 +15,7 @@ from tpssim import Limiter, athrottle, run, throttle
 from tpssim.controllers import CONTROLLERS
 from tpssim.core.clocks import VirtualClock
 from tpssim.core.errors import InputError
-from tpssim.live.journal import events
+from tpssim.live.events import events
 from tpssim.live.playback import play, read_recording
 
 ABLE = [name for name, law in CONTROLLERS.items() if not law.needs_target]

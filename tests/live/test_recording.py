@@ -22,7 +22,7 @@ from tpssim import Aborted, InputError, Observation, arun, run, throttle
 from tpssim.controllers import CONTROLLERS
 from tpssim.core.clocks import VirtualClock
 from tpssim.live import journal
-from tpssim.live.journal import events
+from tpssim.live.events import events
 from tpssim.live.permits import Permit
 from tpssim.live.playback import play, read_recording
 

@@ -19,7 +19,7 @@ from tpssim.core.validation import MOST_CALLS, checked
 from tpssim.experiments.replay import consumer_of
 from tpssim.experiments.sweep import designs
 from tpssim.live.demo_server import VirtualQueue
-from tpssim.live.journal import events
+from tpssim.live.events import events
 from tpssim.scenarios.builtin import trace_scenario
 from tpssim.scenarios.plant import Async
 from tpssim.scenarios.recordings import read_service_times

@@ -10,7 +10,7 @@ Modules, lowest first:
   `releases`, `session`, and its `handle`;
 - throttles: `acquire`, `async_acquire`, `throttle`, `async_throttle`, `limiter`;
 - `run` and `arun`: `retries`, `jobs`, `async_jobs`, `pool_begins`, `runs`, `async_runs`;
-- a recording fed to its law again: `playback`;
+- a recording read, and fed to its law again: `events`, `playback`;
 - for the command line: `callees/`, `monitor`, `panel`, `calibration`, `demo_server`;
 - for HTTP clients: `clients/`.
 """
