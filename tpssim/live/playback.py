@@ -22,7 +22,6 @@ from tpssim.core.types import (
 from tpssim.core.validation import replaced
 from tpssim.live.arguments import checked_rate, draws, late_of
 from tpssim.live.events import events
-from tpssim.live.journal import events
 
 
 @record

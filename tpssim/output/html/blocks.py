@@ -41,11 +41,11 @@ Text: TypeAlias = "str | Sequence[Span]"
 
 @record
 class Cell(NamedTuple):
-    """A cell: what it shows; what it is sorted by; what is told about it on demand."""
+    """A cell: what it shows; what it is sorted by; what is detail about it on demand."""
 
     shown: Text
     key: float | str | None = None
-    told: str = ""
+    detail: str = ""
     head: bool = False  #: of its row
 
     def wordy(self) -> bool:
@@ -57,7 +57,7 @@ class Cell(NamedTuple):
 @record
 class Column(NamedTuple):
     name: str
-    told: str = ""  #: the definition of its numbers
+    detail: str = ""  #: the definition of its numbers
 
 
 @record
@@ -179,14 +179,14 @@ def about(name: str, definitions: Mapping[str, Mapping[str, Any]]) -> str:
 def verdict(word: str, share: str, reason: str = "") -> Cell:
     """A verdict with how many runs came to it; sorted from good to bad."""
     key = float(-WORDS.index(word)) if word in WORDS else 1.0
-    told = WORD_MEANINGS.get(word, "")
+    detail = WORD_MEANINGS.get(word, "")
     shown = [Span(word, "verdict"), Span(" "), Span(share, "small")]
-    return Cell(shown, key, f"{word}: {told}. {reason}".rstrip(". "))
+    return Cell(shown, key, f"{word}: {detail}. {reason}".rstrip(". "))
 
 
-def name_cell(name: str, told: str = "") -> Cell:
+def name_cell(name: str, detail: str = "") -> Cell:
     """The head of a row, which may be broken where a long name allows it."""
-    return Cell([Span(name, "name")], name, told, head=True)
+    return Cell([Span(name, "name")], name, detail, head=True)
 
 
 def word_cell(word: str) -> Cell:
@@ -220,8 +220,8 @@ def measures(values: Mapping[str, Any], definitions: Mapping[str, Mapping[str, A
     """A row for each measure of one run, with its definition."""
     rows = []
     for name, value in values.items():
-        told = definitions.get(name, {"unit": "", "definition": ""})
-        scale, unit = scaled(told["unit"])
+        detail = definitions.get(name, {"unit": "", "definition": ""})
+        scale, unit = scaled(detail["unit"])
         if unit == "s" and value:
             scale, unit = next((x for x in SECONDS if abs(value) * x[0] >= 1.0), SECONDS[-1])
         shown = Cell(number(value if value is None else value * scale), value)
@@ -230,7 +230,7 @@ def measures(values: Mapping[str, Any], definitions: Mapping[str, Mapping[str, A
                 name_cell(name, about(name, definitions)),
                 shown,
                 word_cell(unit),
-                word_cell(told["definition"]),
+                word_cell(detail["definition"]),
             ]
         )
     heads = [Column(head) for head in ("measure", "value", "unit", "definition")]

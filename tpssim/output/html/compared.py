@@ -118,12 +118,12 @@ def compare(result: Result[CompareRecord], progress: Progress) -> Iterator[Secti
             drawn = [Paragraph("No traces and no picture are in the folder.")]
         yield Section(name, _scenario(result, name, arena, drawn))
     if twins := result.record.twins:
-        told = [
+        shown = [
             f"{t['printed']} and {t['law']}: the same trajectory to the bit in {t['equal']} of"
             f" {t['runs']} runs ({t['calls']:,} calls)"
             for t in twins
         ]
-        yield Section("Printed throttles and their laws", [Items(told)])
+        yield Section("Printed throttles and their laws", [Items(shown)])
 
 
 def _matrix(arenas: Mapping[str, Any], labels: Sequence[str]) -> list[Block]:
@@ -173,8 +173,8 @@ def _panel(
 ) -> Figure:
     """The picture of one throttle among those of its scenario."""
     caption = [strong(label), Span(" "), *spans(_verdict(cell).shown)]
-    told = f"{label} on {scenario}: rates over time; {cell['verdict']['reason']}"
-    return Figure(drawings.panel(picture, told, top), caption)
+    shown = f"{label} on {scenario}: rates over time; {cell['verdict']['reason']}"
+    return Figure(drawings.panel(picture, shown, top), caption)
 
 
 def _scenario(
@@ -206,8 +206,8 @@ def _scenario(
     ]
     words = _by_word({k: v["verdict"]["word"] for k, v in cells.items()})
     every = [Column("throttle")]
-    for metric, told in definitions.items():
-        unit = scaled(told["unit"])[1]
+    for metric, definition in definitions.items():
+        unit = scaled(definition["unit"])[1]
         every.append(
             Column(metric if unit == "1" else f"{metric} {unit}", about(metric, definitions))
         )
@@ -215,8 +215,8 @@ def _scenario(
         [
             name_cell(label),
             *(
-                estimate(cell["metrics"][m], scaled(told["unit"])[0])
-                for m, told in definitions.items()
+                estimate(cell["metrics"][m], scaled(definition["unit"])[0])
+                for m, definition in definitions.items()
             ),
         ]
         for label, cell in cells.items()

@@ -47,26 +47,26 @@ def _estimate(value: Any) -> bool:
     )
 
 
-def cell(value: Any, told: str = "") -> Cell:
+def cell(value: Any, detail: str = "") -> Cell:
     """A value that is no table itself."""
     if _estimate(value):
-        return estimate(value)._replace(told=told)
+        return estimate(value)._replace(detail=detail)
     if isinstance(value, bool) or value is None:
         word = {True: "yes", False: "no", None: "-"}[value]
-        return Cell(word, word, told)
+        return Cell(word, word, detail)
     if isinstance(value, str):
         known = [Span(value, "verdict")] if value in WORD_MEANINGS else value or "-"
-        return Cell(known, value or "-", told)
+        return Cell(known, value or "-", detail)
     if isinstance(value, Mapping):
         named = [
             [Span(str(k), "small"), Span(" "), *spans(cell(v).shown)] for k, v in value.items()
         ]
-        return Cell(_listed(named), str(value), told)
+        return Cell(_listed(named), str(value), detail)
     if isinstance(value, list) and len(value) == 1:
-        return cell(value[0], told)
+        return cell(value[0], detail)
     if isinstance(value, list):
-        return Cell(_listed([spans(cell(v).shown) for v in value]), str(value), told)
-    return number_cell(float(value))._replace(told=told)
+        return Cell(_listed([spans(cell(v).shown) for v in value]), str(value), detail)
+    return number_cell(float(value))._replace(detail=detail)
 
 
 def _listed(texts: Sequence[Sequence[Span]]) -> list[Span]:
@@ -96,13 +96,15 @@ def generic(
     """A JSON object: what is plain as a list, records as tables, the rest folded, level by
     level.
     """
-    told = definitions or {}
-    plain = [(name, cell(v, about(name, told)).shown) for name, v in value.items() if _cellwise(v)]
+    detail = definitions or {}
+    plain = [
+        (name, cell(v, about(name, detail)).shown) for name, v in value.items() if _cellwise(v)
+    ]
     blocks: list[Block] = [Facts(plain)] if plain else []
     for name, inner in value.items():
         if _cellwise(inner):
             continue
-        body = _inner(name, inner, told, depth)
+        body = _inner(name, inner, detail, depth)
         if depth or sum(map(_size, body)) > MOST_CELLS:
             blocks.append(Folded(name, body))
         else:
@@ -124,14 +126,14 @@ def _named(records: Sequence[Any]) -> list[tuple[str, Any]]:
     return list(zip(names, records, strict=True))
 
 
-def _inner(name: str, value: Any, told: Definitions, depth: int) -> list[Block]:
+def _inner(name: str, value: Any, detail: Definitions, depth: int) -> list[Block]:
     rows = _rows(value)
     if rows:
         heads = list(dict.fromkeys(key for _, row in rows for key in row))
         named = isinstance(value, Mapping)
         columns = [
             *([Column(name)] if named else []),
-            *(Column(head, about(head, told)) for head in heads),
+            *(Column(head, about(head, detail)) for head in heads),
         ]
         lines = [
             [*([name_cell(key)] if named else []), *(cell(row.get(head)) for head in heads)]
@@ -139,4 +141,4 @@ def _inner(name: str, value: Any, told: Definitions, depth: int) -> list[Block]:
         ]
         return [Table(columns, lines, name, "tall" if len(lines) > 40 else "")]
     items = list(value.items()) if isinstance(value, Mapping) else _named(value)
-    return generic(dict(items), told, depth + 1)
+    return generic(dict(items), detail, depth + 1)

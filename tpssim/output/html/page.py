@@ -110,17 +110,17 @@ def _definitions(record: Record) -> Iterator[Section]:
     blocks: list[Block] = []
     if record.kind in ("compare", "league", "sweep", "simulate", "tune"):
         words: list[tuple[Text, Text]] = [
-            ([Span(word, "verdict")], told) for word, told in WORD_MEANINGS.items()
+            ([Span(word, "verdict")], meaning) for word, meaning in WORD_MEANINGS.items()
         ]
-        blocks += [Heading("Verdicts"), Facts(words, "told")]
+        blocks += [Heading("Verdicts"), Facts(words, "detail")]
     known = {} if record.kind in ("simulate", "replay") else record.defined()
     if known:
         rows: list[tuple[Text, Text]] = []
-        for name, told in known.items():
-            source = [Span(" "), Span(f"({told['source']})", "small")] if "source" in told else []
-            unit = Span(told.get("unit", ""), "small")
-            rows.append(([Span(name), Span(" "), unit], [Span(told["definition"]), *source]))
-        blocks += [Heading("Measures"), Facts(rows, "told")]
+        for name, about in known.items():
+            source = [Span(" "), Span(f"({about['source']})", "small")] if "source" in about else []
+            unit = Span(about.get("unit", ""), "small")
+            rows.append(([Span(name), Span(" "), unit], [Span(about["definition"]), *source]))
+        blocks += [Heading("Measures"), Facts(rows, "detail")]
     if blocks:
         yield Section("Definitions", blocks)
 

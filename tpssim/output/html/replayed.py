@@ -57,14 +57,14 @@ def replay(result: Result[ReplayRecord], progress: Progress) -> Iterator[Section
     decided: Text = [strong(f"{summary.decisions:,} decisions, all as recorded, to the bit")]
     if summary.difference:
         decided = [strong("not as recorded"), Span(f": {summary.difference}")]
-    told: list[tuple[Text, Text]] = [
+    shown: list[tuple[Text, Text]] = [
         ("decided again", decided),
         ("law", recording["controller"]),
         ("its parameters", settings(recording["parameters"]) or "none"),
         ("calls", str(summary.calls)),
         ("recording", "complete" if summary.complete else "cut off before the end of the run"),
     ]
-    blocks: list[Block] = [Facts(told), _laws(summary.numbers)]
+    blocks: list[Block] = [Facts(shown), _laws(summary.numbers)]
     if summary.flattered:
         names = strong(", ".join(summary.flattered))
         more = ": more than was recorded, of calls that overlapped. Do not rely on it."
@@ -87,8 +87,8 @@ def _laws(numbers: Mapping[str, Mapping[str, Any]]) -> Table:
     columns = [
         Column("law", "live: as it went; simulated: on the service times of the recording"),
         *(
-            Column(f"{head} {unit}", f"{head}, {unit}: {told}")
-            for head, _, unit, told in NUMBERS.values()
+            Column(f"{head} {unit}", f"{head}, {unit}: {shown}")
+            for head, _, unit, shown in NUMBERS.values()
         ),
     ]
     rows = [

@@ -158,17 +158,17 @@ def live(result: Result[LiveRecord], progress: Progress) -> Iterator[Section]:
     summary, definitions = result.record, result.record.defined()
     report: Mapping[str, Any] = summary.report
     n = {name: number(value) for name, value in report.items() if name != "verdict"}
-    told: list[tuple[Text, Text]] = [
+    shown: list[tuple[Text, Text]] = [
         ("verdict", [strong(report["verdict"])]),
         ("law", summary.controller),
         ("calls", f"{n['released']} in {n['seconds']} s: {n['ok']} ok, {n['errors']} failed"),
         ("rate", f"{n['rate']}/s; commanded {n['commanded']}, wanted {n['target']}"),
     ]
     if summary.stopped:
-        told.append(("stopped by", summary.stopped))
+        shown.append(("stopped by", summary.stopped))
     if summary.failed:
-        told.append(("conditions that failed it", ", ".join(summary.failed)))
-    yield Section("At a glance", [Facts(told)])
+        shown.append(("conditions that failed it", ", ".join(summary.failed)))
+    yield Section("At a glance", [Facts(shown)])
     progress(0, 1)
     label = "commanded and delivered rate over time"
     for figure in summary.figures:
@@ -197,13 +197,13 @@ def _run_of(result: Result[Any], figure: parts.Figure) -> drawings.Picture | Non
 def simulate(result: Result[SimulateRecord], progress: Progress) -> Iterator[Section]:
     summary = result.record
     found = summary.verdict
-    told: list[tuple[Text, Text]] = [
+    shown: list[tuple[Text, Text]] = [
         ("verdict", [Span(found["word"], "verdict"), Span(f" {found['reason']}")]),
         ("law", summary.controller),
         ("scenario", summary.scenario),
         ("parameters", format.settings(summary.parameters) or "as it is printed"),
     ]
-    yield Section("At a glance", [Facts(told)])
+    yield Section("At a glance", [Facts(shown)])
     label = f"{summary.controller} on {summary.scenario}: rates over time"
     for figure in summary.figures:
         picture, drawn = _run_of(result, figure), _embedded(result, figure, label)

@@ -54,14 +54,14 @@ LISTED = 5  # measures that are named as given up
 
 def tune(result: Result[TuneRecord], progress: Progress) -> Iterator[Section]:
     summary = result.record
-    told: list[tuple[Text, Text]] = [
+    shown: list[tuple[Text, Text]] = [
         *_gains(summary),
         ("given up", _given_up(summary)),
         ("how sure", _how_sure(summary)),
     ]
     if summary.at_edges:
         edges = f"{', '.join(summary.at_edges)}; search a wider range"
-        told.append(("at the edge of what was searched", edges))
+        shown.append(("at the edge of what was searched", edges))
     names = summary.scenarios
     counts = f", of which the {summary.robust} counts" if len(names) > 1 else ""
     found = "did no better than the default, which stays" if summary.keeps_default else "is"
@@ -72,7 +72,7 @@ def tune(result: Result[TuneRecord], progress: Progress) -> Iterator[Section]:
     blocks: list[Block] = [
         Paragraph([strong(summary.controller), lead]),
         Command(summary.line),
-        Facts(told),
+        Facts(shown),
     ]
     yield Section("At a glance", blocks)
     drawn = []
@@ -104,23 +104,23 @@ def _gains(summary: TuneRecord) -> Iterator[tuple[Text, Text]]:
         name, better, start, sign = _sense(aim)
         shows = better == "less" and aim["formula"] not in ("", aim["name"])
         formula = f" = {aim['formula']}" if shows else ""
-        told: Text
+        shown: Text
         if _kept(summary):
-            told = "no setting was better than the default"
+            shown = "no setting was better than the default"
         elif None in (gain["mean"], before["mean"], after["mean"]):
-            told = "no gain is known: the default or the chosen cannot be judged"
+            shown = "no gain is known: the default or the chosen cannot be judged"
         else:
             old, new = (start + sign * e["mean"] for e in (before, after))
             percent = f" ({format.change(old, new)})" if old > 0.0 else ""
             gained = format.bounds(gain["mean"], gain["low"], gain["high"], _three)
-            told = [
+            shown = [
                 Span(f"{number(old)} of the default, "),
                 strong(number(new)),
                 Span(f" now{percent}; gain {gained}"),
                 *([] if judged == "better" else [Span(", "), strong(judged)]),
                 Span(f" ({assumption(gain['n'], CONFIDENCE)})"),
             ]
-        yield f"{name}{formula} ({better} is better)", told
+        yield f"{name}{formula} ({better} is better)", shown
 
 
 def _three(value: float) -> str:
@@ -211,8 +211,8 @@ def _scenarios(summary: TuneRecord) -> list[Block]:
     ]
     every, rows, numbers = list(short[:2]), [], []
     definitions = summary.definitions
-    for metric, told in definitions.items():
-        unit = scaled(told["unit"])[1]
+    for metric, definition in definitions.items():
+        unit = scaled(definition["unit"])[1]
         every.append(
             Column(metric if unit == "1" else f"{metric} {unit}", about(metric, definitions))
         )

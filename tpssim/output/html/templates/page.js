@@ -28,24 +28,24 @@ function key(cell) {
 // Definitions: on hover, on keyboard focus of a column's name, and on a tap on a cell. Without scripts they
 // are titles.
 const tip = document.getElementById("tip");
-for (const told of document.querySelectorAll("[title]")) {
-  told.dataset.told = told.title;
-  told.removeAttribute("title");
-  const button = told.querySelector("button");
-  if (button) button.setAttribute("aria-description", told.dataset.told);
-  else if (told.scope === "row") told.tabIndex = 0;
+for (const detail of document.querySelectorAll("[title]")) {
+  detail.dataset.detail = detail.title;
+  detail.removeAttribute("title");
+  const button = detail.querySelector("button");
+  if (button) button.setAttribute("aria-description", detail.dataset.detail);
+  else if (detail.scope === "row") detail.tabIndex = 0;
 }
 
-function told(target) {
+function detail(target) {
   const cell = target.closest && target.closest("th, td");
   if (!cell) return "";
-  if (cell.dataset.told) return cell.dataset.told;
+  if (cell.dataset.detail) return cell.dataset.detail;
   const head = cell.closest("table").tHead;
-  return (head && head.rows[0].cells[cell.cellIndex].dataset.told) || "";
+  return (head && head.rows[0].cells[cell.cellIndex].dataset.detail) || "";
 }
 
 function show(event) {
-  const text = told(event.target);
+  const text = detail(event.target);
   tip.hidden = !text;
   if (!text) return;
   tip.textContent = text;
