@@ -49,7 +49,7 @@ def test_one_refused_call_is_an_accident_and_two_are_not() -> None:
 def test_trials_wait_a_share_of_the_time_for_which_it_has_refused() -> None:
     # At 1.02 it refuses; 0.02 s later the next trial waits 0.02 s and 0.15 x 0.02 s.
     state = fed(LAW, [*served(100), refused(1.01), refused(1.02), refused(1.04)])[-1]
-    assert state.down == pytest.approx(0.02)
+    assert state.pace.down == pytest.approx(0.02)
     assert 1.0 / state.rate == pytest.approx(0.02 + 0.15 * 0.02)
 
 
@@ -59,9 +59,9 @@ def test_it_goes_on_at_what_was_served() -> None:
         LAW, [*served(100), refused(1.01), refused(1.02), refused(1.03), done(1.05, 0.001)]
     )[-1]
     seen = 101.0 / (0.99 + 0.03 + 0.01)
-    assert state.allowed == pytest.approx(0.9 * seen)
-    assert state.mark == pytest.approx((seen + 100.0) / 2.0)
-    assert state.span == 64.0
+    assert state.pace.allowed == pytest.approx(0.9 * seen)
+    assert state.pace.cubic.mark == pytest.approx((seen + 100.0) / 2.0)
+    assert state.pace.cubic.span == 64.0
     # Along the cubic: at the mark after K = 64 (1 - least / mark)^(1/3) calls.
     assert along(100.0, 0.9 * 100.0, 0.1 ** (1.0 / 3.0)) == pytest.approx(100.0)
 
@@ -71,7 +71,7 @@ def test_a_confirmed_mark_is_tried_ever_more_seldom() -> None:
     for _ in range(5):
         news += [refused(now + 0.01), refused(now + 0.02), *served(100, now + 0.02)]
         now += 1.02
-        spans.append(fed(LAW, news)[-1].span)
+        spans.append(fed(LAW, news)[-1].pace.cubic.span)
     assert spans == [64.0, 256.0, 1024.0, 1536.0, 1536.0]
 
 
@@ -84,12 +84,12 @@ def test_a_pause_of_the_caller_is_no_time_of_the_service() -> None:
         refused(3601.02),
         done(3601.03, 0.001),
     ]
-    assert fed(LAW, news)[-1].mark > 95.0
+    assert fed(LAW, news)[-1].pace.cubic.mark > 95.0
 
 
 def test_a_service_that_refuses_from_the_start_is_taken_up_at_half() -> None:
     news = [refused(0.01), refused(0.02), refused(10.0), done(20.0, 0.001)]
-    assert fed(LAW, news)[-1].allowed == 50.0
+    assert fed(LAW, news)[-1].pace.allowed == 50.0
 
 
 def test_for_want_of_a_place_one_call_fewer_is_in_flight_and_the_rate_stays() -> None:
@@ -98,7 +98,7 @@ def test_for_want_of_a_place_one_call_fewer_is_in_flight_and_the_rate_stays() ->
     paced = [*ended, *once, *(done(0.8 + 0.01 * k, 0.1, 10.0) for k in range(200))]
     before, after = fed(LAW, [*paced, done(3.0, 0.1, 12.0, dropped=True)])[-2:]
     assert after.rate == before.rate
-    assert (after.window, after.limit) == (11.0, 11.0)
+    assert (after.flight.allowance.calls, after.limit) == (11.0, 11.0)
 
 
 # Quotas.
