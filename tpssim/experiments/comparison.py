@@ -20,6 +20,7 @@ from tpssim.metrics.layout import Phase
 from tpssim.metrics.measure import ENDLESS, METRICS, definitions
 from tpssim.metrics.verdicts import Verdict, bursts, majority
 from tpssim.output import format, records, tables
+from tpssim.output.columns import COLUMNS, columns
 from tpssim.output.records import comparisons as parts
 from tpssim.output.records.parts import interval
 from tpssim.output.results_dir import plain
@@ -34,32 +35,16 @@ if TYPE_CHECKING:
 
 
 #: Columns of the tables; measures by name.
-ACHIEVED = Column("achieved", "%", digits=1, scale=100.0, spread=True)
-P99 = Column("p99", "s", digits=3)
 FIRST = (
     Column("throttle", left=True),
     Column("verdict", left=True),
-    ACHIEVED,
+    COLUMNS["achieved"],
     Column("steady", "%"),
 )
-MEASURES = {
-    "swing": Column("swing", "%", scale=100.0),
-    "recovery_time": Column("recov\xad\ners", "s", digits=2),
-    "response_p99": P99,
-}
-ALONE = {
-    "drift": Column("drift", "ppm"),
-    "spin_cpu": Column("spin", "%", digits=1, scale=100.0),
-}
-SHARED = {
-    "fairness": Column("fair\xad\nness", digits=3),
-    "time_to_fairness": Column("fair", "s", digits=1),
-}
-COUNTS = {
-    "caught_up": Column("caught\nup"),
-    "re_anchored": Column("re-\nanchored"),
-    "skipped": Column("skipped"),
-}
+MEASURES = columns("swing", "recovery_time", "response_p99")
+ALONE = columns("drift", "spin_cpu")
+SHARED = columns("fairness", "time_to_fairness")
+COUNTS = columns("caught_up", "re_anchored", "skipped")
 
 
 @record
@@ -353,8 +338,8 @@ class Comparison(NamedTuple):
             ]
             for label, cell in self.of(scenario.name).items()
         ]
-        columns = [*FIRST, *MEASURES.values(), *last.values()]
-        return Table(self._about(scenario), columns, rows, self._remarks(scenario))
+        shown = [*FIRST, *MEASURES.values(), *last.values()]
+        return Table(self._about(scenario), shown, rows, self._remarks(scenario))
 
     def _remarks(self, scenario: Scenario) -> list[Note]:
         """A line for each different remark beside a verdict, with the throttles that it is of."""
@@ -380,15 +365,15 @@ class Comparison(NamedTuple):
                         cell.estimate("response_p99"),
                     ]
                 )
-        columns = [
+        shown = [
             Column("throttle", left=True),
             Column("late", left=True),
-            ACHIEVED,
+            COLUMNS["achieved"],
             Column("storm", "x", digits=1),
             *COUNTS.values(),
-            P99,
+            COLUMNS["response_p99"],
         ]
-        return Table(_about_late(variants), columns, rows)
+        return Table(_about_late(variants), shown, rows)
 
     def _listed_scenario(self, scenario: Scenario, variant_of: str) -> parts.ScenarioPart:
         return {

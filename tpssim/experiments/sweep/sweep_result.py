@@ -23,6 +23,7 @@ from tpssim.metrics.measure import ENDLESS, METRICS, definitions, long_phases
 from tpssim.metrics.verdicts import majority
 from tpssim.output import format, tables
 from tpssim.output.cells import At, Cells, cells_of, levels, measured
+from tpssim.output.columns import columns
 from tpssim.output.records import SweepRecord
 from tpssim.output.tables import Column, Table, Value
 from tpssim.output.verdict_words import GROWING, WORDS, merit
@@ -41,14 +42,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 #: Columns of the table, by measure.
-SHOWN = {
-    "achieved": Column("achieved", "%", digits=1, scale=100.0, spread=True),
-    "swing": Column("swing", "%", scale=100.0),
-    "recovery_time": Column("recov\xad\ners", "s", digits=2),
-    "response_p99": Column("p99", "s", digits=3),
-    "lateness_p99": Column("late", "us", scale=1e6),
-    "spin_cpu": Column("spin", "%", digits=1, scale=100.0),
-}
+SHOWN = columns("achieved", "swing", "recovery_time", "response_p99", "lateness_p99", "spin_cpu")
 LUCK = (
     "the best of several had luck, and the same seed meets the same runs: compare with another"
     " --seed\n"
@@ -263,7 +257,7 @@ class SweepResult(NamedTuple):
             about += "\n"
         if len(self.rows) > 1:
             about += LUCK
-        columns = [
+        shown = [
             *(Column(name, left=True) for name in self.names()),
             Column("verdict", left=True),
             *SHOWN.values(),
@@ -277,7 +271,7 @@ class SweepResult(NamedTuple):
             for row in rows
         ]
         notes = [tables.split_note(self.replications)] if self._split() else []
-        return Table(about, columns, lines, [*notes, ("±:", assumption(self.replications))])
+        return Table(about, shown, lines, [*notes, ("±:", assumption(self.replications))])
 
     @staticmethod
     def _merit(row: Row) -> tuple[float, float, float]:

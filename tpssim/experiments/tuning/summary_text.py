@@ -10,6 +10,7 @@ from tpssim.core.types import record
 from tpssim.experiments.tuning.objectives import PENALTY, Sense
 from tpssim.metrics.measure import METRICS
 from tpssim.output import format
+from tpssim.output.columns import columns
 from tpssim.output.format import number
 from tpssim.output.tables import Column, Table, Value, filled
 from tpssim.output.verdict_words import WORDS
@@ -28,10 +29,8 @@ PARAMETERS = (
     *map(Column, ("default", "tuned", "searched", "unit", "")),
 )
 MEASURES = {
-    "achieved": Column("achieved", "%", digits=1, scale=100.0, spread=True),
-    "swing": Column("swing", "%", scale=100.0, spread=True),
-    "response_p99": Column("p99", "s", digits=3, spread=True),
-    "churn": Column("churn", "%/s", digits=1, scale=100.0, spread=True),
+    measure: column._replace(spread=True)
+    for measure, column in columns("achieved", "swing", "response_p99", "churn").items()
 }
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from tpssim.core.statistics import Estimate
 from tpssim.core.types import record
-from tpssim.output import format
+from tpssim.output import format, tables
 from tpssim.output.format import number
 from tpssim.output.verdict_words import WORDS
 
@@ -214,6 +214,18 @@ def estimate(value: Mapping[str, Any], scale: float = 1.0, digits: int | None = 
         shown += [Span(" "), Span(half, "small")]
     often = found.never / max(found.never + found.n, 1)  # never is worse than late
     return Cell(shown, math.inf if often == 1.0 else 1e300 * often if often else found.mean)
+
+
+def measured(value: Mapping[str, Any], how: tables.Column) -> Cell:
+    """An estimate as the column of its measure writes it."""
+    return estimate(value, how.scale, how.digits)
+
+
+def heads(
+    shown: Mapping[str, tables.Column], definitions: Mapping[str, Mapping[str, Any]]
+) -> list[Column]:
+    """The columns of these measures, with their definitions."""
+    return [Column(how.title(), about(metric, definitions)) for metric, how in shown.items()]
 
 
 def measures(values: Mapping[str, Any], definitions: Mapping[str, Mapping[str, Any]]) -> Table:

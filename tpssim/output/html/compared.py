@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from tpssim.output import format
+from tpssim.output.columns import columns as columns_of
 from tpssim.output.html import drawings
 from tpssim.output.html.blocks import (
     Block,
@@ -24,6 +25,8 @@ from tpssim.output.html.blocks import (
     Table,
     about,
     estimate,
+    heads,
+    measured,
     name_cell,
     scaled,
     spans,
@@ -38,29 +41,10 @@ from tpssim.output.records import CompareRecord, parts
 from tpssim.output.records.comparisons import ScenarioPart, Verdicts
 from tpssim.output.verdict_words import WORDS
 
-#: Measures that stand in the first table of a scenario: their name there, scale, digits.
-SHOWN = {
-    "achieved": ("achieved %", 100.0, 1),
-    "swing": ("swing %", 100.0, 0),
-    "recovery_time": ("recovers s", 1.0, 2),
-    "response_p99": ("p99 s", 1.0, 3),
-    "drift": ("drift ppm", 1.0, 0),
-    "spin_cpu": ("spin %", 100.0, 1),
-}
-
-
-SHARED = {
-    "fairness": ("fairness", 1.0, 3),
-    "time_to_fairness": ("fair s", 1.0, 1),
-}
-LATE = {
-    "achieved": ("achieved %", 100.0, 1),
-    "burst_100ms": ("burst", 1.0, 0),
-    "caught_up": ("caught up", 1.0, 0),
-    "re_anchored": ("re-anchored", 1.0, 0),
-    "skipped": ("skipped", 1.0, 0),
-    "response_p99": ("p99 s", 1.0, 3),
-}
+#: Measures that stand in the first table of a scenario.
+SHOWN = columns_of("achieved", "swing", "recovery_time", "response_p99", "drift", "spin_cpu")
+SHARED = columns_of("fairness", "time_to_fairness")
+LATE = columns_of("achieved", "burst_100ms", "caught_up", "re_anchored", "skipped", "response_p99")
 Progress = Callable[[int, int], None]
 
 
@@ -189,17 +173,14 @@ def _scenario(
     columns = [
         Column("throttle"),
         Column("verdict", "what the majority of the runs came to, and how many of them"),
-        *(Column(head, about(metric, definitions)) for metric, (head, _, _) in shown.items()),
+        *heads(shown, definitions),
         Column("steady %", "share of the achievable in the second half of each long phase"),
     ]
     rows = [
         [
             name_cell(label),
             _verdict(cell),
-            *(
-                estimate(cell["metrics"][m], scale, digits)
-                for m, (_, scale, digits) in shown.items()
-            ),
+            *(measured(cell["metrics"][m], how) for m, how in shown.items()),
             _steady(cell["phases"]),
         ]
         for label, cell in cells.items()
@@ -264,15 +245,15 @@ def _late(result: Result[CompareRecord], arenas: Mapping[str, ScenarioPart]) -> 
         columns = [
             Column("throttle"),
             Column("late", "what becomes of missed slots"),
-            *(Column(head, about(metric, definitions)) for metric, (head, _, _) in late.items()),
+            *heads(late, definitions),
         ]
         rows = [
             [
                 name_cell(label),
                 word_cell(arena["late"]),
                 *(
-                    estimate(arena["throttles"][label]["metrics"][m], scale, digits)
-                    for m, (_, scale, digits) in late.items()
+                    measured(arena["throttles"][label]["metrics"][m], how)
+                    for m, how in late.items()
                 ),
             ]
             for label in variants[0]["throttles"]

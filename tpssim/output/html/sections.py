@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from tpssim.output import format
+from tpssim.output.columns import columns as columns_of
 from tpssim.output.format import number
 from tpssim.output.html import drawings
 from tpssim.output.html.blocks import (
@@ -27,8 +28,8 @@ from tpssim.output.html.blocks import (
     Span,
     Table,
     Text,
-    about,
-    estimate,
+    heads,
+    measured,
     measures,
     name_cell,
     number_cell,
@@ -124,7 +125,7 @@ def _merit(point: Mapping[str, Any]) -> tuple[float, float, float]:
 
 def _points(result: Result[SweepRecord]) -> list[Block]:
     summary, definitions = result.record, result.record.defined()
-    shown = {**SHOWN, "lateness_p99": ("late us", 1e6, 0)}
+    shown = {**SHOWN, **columns_of("lateness_p99")}
     shown = {metric: how for metric, how in shown.items() if metric in definitions}
     columns = [
         *(
@@ -134,7 +135,7 @@ def _points(result: Result[SweepRecord]) -> list[Block]:
             for name, unit in summary.factors.items()
         ),
         Column("verdict", "what the majority of the runs came to, and how many of them"),
-        *(Column(head, about(metric, definitions)) for metric, (head, _, _) in shown.items()),
+        *heads(shown, definitions),
     ]
     runs = summary.replications
     rows = []
@@ -143,12 +144,12 @@ def _points(result: Result[SweepRecord]) -> list[Block]:
         row.append(
             verdict(point["verdict"], format.out_of(point["verdict_share"], runs), point["failure"])
         )
-        for metric, (_, scale, digits) in shown.items():
+        for metric, how in shown.items():
             mean, low, high = (point[name] for name in (metric, f"{metric}_low", f"{metric}_high"))
             never = point.get(f"{metric}_never", 0)
             n = point[f"{metric}_n"]
             found = {"mean": mean, "low": low, "high": high, "n": n, "never": never}
-            row.append(estimate(found, scale, digits))
+            row.append(measured(found, how))
         rows.append(row)
     more = "Every measure of every point, with its interval, is in points.csv beside the summary."
     return [Table(columns, rows, "points", "tall"), Paragraph(more)]

@@ -27,6 +27,8 @@ from tpssim.output.html.blocks import (
     Text,
     about,
     estimate,
+    heads,
+    measured,
     name_cell,
     number_cell,
     scaled,
@@ -226,17 +228,14 @@ def _scenarios(summary: TuneRecord) -> list[Block]:
                 [
                     *row,
                     verdict(found["verdict"], format.share(found["share"])),
-                    *(
-                        estimate(found["measures"][m], scale, d)
-                        for m, (_, scale, d) in known.items()
-                    ),
+                    *(measured(found["measures"][m], how) for m, how in known.items()),
                 ]
             )
             measures = found["measures"].items()
             numbers.append(
                 [*row, *(estimate(e, scaled(definitions[m]["unit"])[0]) for m, e in measures)]
             )
-    shown = [Column(head, about(metric, definitions)) for metric, (head, _, _) in known.items()]
+    shown = heads(known, definitions)
     return [
         Table([*short, *shown], rows, "by scenario"),
         Folded("Every measure", [Table(every, numbers, "every measure by scenario")], "screen"),
