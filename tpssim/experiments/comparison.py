@@ -28,9 +28,7 @@ from tpssim.output.tables import Column, Note, Table, Value
 from tpssim.scenarios.scenario import Scenario, base_of, frame
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from tpssim.output.plots import Frame, Panel
+    from tpssim.output.plots import Figure, Frame, Panel
     from tpssim.simulation.trace import Trace
 
 

@@ -180,6 +180,7 @@ def explore(scenario: str = "degrade-recover", seed: int = 0) -> Any:
     >>> type(panel).__name__
     'VBox'
     """
+    # Long, and in one piece: the controls, and what they move.
     try:
         import ipywidgets as w
     except ImportError as error:

@@ -41,8 +41,9 @@ from tpssim.scenarios.plant import Async, Pool
 from tpssim.scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
+
+    from tpssim.output.plots import Figure
 
     Array = NDArray[np.float64]
 

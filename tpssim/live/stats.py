@@ -120,6 +120,7 @@ class Tally:
         `begun` is when the pacing thread would have been free to wait for it, did we take no time
         ourselves; `held`: the limit had it wait longer.
         """
+        # In one piece: it runs at every release, where a call more would show.
         late = now - due
         self.lateness.add(late)
         n = self.lateness.n

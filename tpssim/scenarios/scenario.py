@@ -108,6 +108,7 @@ def checked_scenario(scenario: Scenario) -> Scenario:
     """The scenario with every number a float inside its range; raises `InputError` naming the
     field.
     """
+    # One rule after the other: nothing to split.
     owner = f"scenario {scenario.name}"
     scenario = checked(scenario, owner)
     if not isinstance(scenario.disturbances, tuple) or isinstance(

@@ -23,10 +23,10 @@ from tpssim.scenarios.scenario import Scenario, active, capacity, frame
 from tpssim.scenarios.service_times import Recorded, draws
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from tpssim.output.pictures import Panel
+    from tpssim.output.plots import Figure
     from tpssim.scenarios.scenario import Steps
 
 #: What is counted over a run, in `meta`.

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Its options."""
+    # One option after the other: nothing to split.
     parser.epilog = EPILOG
     parser.add_argument(
         "--scenarios",

@@ -40,6 +40,7 @@ a second one at once.
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Its options."""
+    # One option after the other: nothing to split.
     parser.epilog = EPILOG
     parser.add_argument(
         "--call", metavar="MODULE:FUNCTION", help="or FILE.py:FUNCTION; gets the call's number"

@@ -34,6 +34,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def simulate(args: argparse.Namespace) -> int:
+    # Long, and in one piece: read, run, write and print, each once and in this order.
     began = time.perf_counter()
     if (args.scenario is None) == (args.trace is None):
         raise InputError(

@@ -155,6 +155,7 @@ def told_what_is_kept(path: Path) -> Iterator[None]:
 
 
 def sweep(args: argparse.Namespace) -> int:
+    # Long, and in one piece: read, run, write and print, each once and in this order.
     began = time.perf_counter()
     study = _study(args)
     from tpssim.experiments.sweep import designs

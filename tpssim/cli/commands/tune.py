@@ -149,6 +149,7 @@ def _wanted(args: argparse.Namespace, chosen: list[Scenario]) -> str:
 
 
 def tune(args: argparse.Namespace) -> int:
+    # Long, and in one piece: read, run, write and print, each once and in this order.
     began = time.perf_counter()
     from tpssim.experiments.sweep.store import remove
     from tpssim.experiments.tuning import sensitivity

@@ -23,8 +23,7 @@ from tpssim.simulation.resolve import ControllerLike, scenario_named, throttle_s
 from tpssim.simulation.run import simulate
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
+    from tpssim.output.plots import Figure
     from tpssim.simulation.trace import Trace
 
 REFUTED = (

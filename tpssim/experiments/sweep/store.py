@@ -70,7 +70,7 @@ class Store:
     def _begin(self) -> None:
         """Look before anything is written whether the file is one of ours; raises `InputError`."""
         execute = self._file.execute
-        # One writer: whoever comes second is told at once.
+        # One writer: a second one fails at once.
         execute("PRAGMA locking_mode=EXCLUSIVE")
         tables = {
             name for (name,) in execute("SELECT name FROM sqlite_master WHERE type = 'table'")

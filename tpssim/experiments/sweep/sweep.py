@@ -52,6 +52,7 @@ def sweep(
     >>> [row.point for row in result.rows]
     [(0.5,), (0.9,)]
     """
+    # Half of it is its signature and what it promises.
     checked_count("replications", replications, 1)
     checked_count("seed", seed, 0)
     if seed_set not in designs.SEED_SETS:

@@ -31,10 +31,10 @@ from tpssim.scenarios.scenario import achievable
 from tpssim.simulation.run import simulate
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from tpssim.experiments.sweep.designs import Factor, Point
+    from tpssim.output.plots import Figure
     from tpssim.output.records.searches import Curve
     from tpssim.scenarios.scenario import Scenario
     from tpssim.simulation.trace import Trace

@@ -28,8 +28,9 @@ from tpssim.scenarios.scenario import Scenario
 from tpssim.simulation.resolve import ControllerLike
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
+
+    from tpssim.output.plots import Figure
 
     Array = NDArray[np.float64]
 
@@ -167,6 +168,7 @@ def sensitivity(
     >>> found.names
     ['alpha', 'deadzone']
     """
+    # Half of it is its signature and what it promises.
     checked_count("base", base, LEAST, MOST_POINTS)
     if base & (base - 1):
         raise InputError(f"base={base}; allowed: a power of two, at least {LEAST}")

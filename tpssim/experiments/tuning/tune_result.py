@@ -26,13 +26,12 @@ from tpssim.output.records import searches as parts
 from tpssim.output.records.parts import interval
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from tpssim.experiments.tuning.objectives import Objective
     from tpssim.experiments.tuning.search import Axis
     from tpssim.experiments.tuning.selection import Change, Choice
-    from tpssim.output.plots import Shown
+    from tpssim.output.plots import Figure, Shown
     from tpssim.scenarios.scenario import Scenario
 
     Array = NDArray[np.float64]

@@ -20,7 +20,7 @@ WORD_MEANINGS = {
     "oscillates": (
         "the rate swings by more than half of its mean, or regularly by more than a tenth"
     ),
-    "saturated": "asks for more than the consumer bears: the lag grows for as long as that lasts",
+    "saturated": "asks for more than the consumer can sustain: the lag grows while that lasts",
     "drifts": "loses its schedule although the consumer is free",
     "converges": "settled at 80 % of the achievable rate or above",
 }

@@ -1,4 +1,4 @@
-"""Pictures as SVG inside the page, drawn anew from the data of the folder; else its PNG."""
+"""Pictures as SVG inside the page, drawn again from the data of the folder; else its PNG."""
 
 from __future__ import annotations
 

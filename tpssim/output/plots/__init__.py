@@ -1,4 +1,6 @@
-"""Pictures of finished runs; matplotlib's only door. It takes arrays, so it can start no run."""
+"""Pictures of finished runs; only here is matplotlib imported. It takes arrays and starts no run."""
+
+from matplotlib.figure import Figure
 
 from tpssim.output.pictures import Frame, Panel
 from tpssim.output.plots.common import save, svg
@@ -18,6 +20,7 @@ from tpssim.output.plots.searches import (
 
 __all__ = [
     "Column",
+    "Figure",
     "Frame",
     "LiveRun",
     "Panel",

@@ -169,6 +169,7 @@ def overlapping(path: str | Path, *, column: str | None = None) -> float:
 
 def _walked(shown: str, table: Table, chosen: str, unit: str, because: str) -> ServiceTimes:
     """All rows, once."""
+    # In one piece: it runs for every row of files of millions.
     index, scale, names = table.columns.index(chosen), UNITS[unit], table.columns
     most = LONGEST_SERVICE / scale
     spans = not _stem(chosen).startswith("service") and {*ENDS} <= {*names}
