@@ -5,7 +5,7 @@ Their outcomes are observations of the law.
 
 from __future__ import annotations
 
-from tpssim.core.types import UNFINISHED, drop_of, error_of
+from tpssim.core.types import OK, UNFINISHED, drop_of, error_of
 from tpssim.live.journal import end_line, slot_line, stop_line
 from tpssim.live.permits import Permit
 from tpssim.live.reporting import report_of
@@ -105,7 +105,9 @@ class Settlements(SessionState):
                         pacer.forgotten()
                     else:
                         released = permit.released
-                        error, drop = error_of(outcome), drop_of(outcome)
+                        error = drop = 0.0
+                        if outcome != OK:
+                            error, drop = error_of(outcome), drop_of(outcome)
                         lag, others = released - permit.scheduled, float(permit.in_flight)
                         self._call_law(pacer.settled, now, now - released, lag, error, drop, others)
                     self.tally.settle(now, permit, outcome)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tpssim.core.pacer import Pacer
 from tpssim.core.timer_models import IDEAL, plan_ideal_wait, plan_wait
-from tpssim.core.types import Controller, drop_of, error_of
+from tpssim.core.types import OK, Controller, drop_of, error_of
 from tpssim.scenarios.scenario import Scenario, check_calls
 from tpssim.simulation.call_lifecycle import Call, Serving
 from tpssim.simulation.environment import (
@@ -117,7 +117,9 @@ class Driver:
     def settled(self, call: Call) -> None:
         row = call.row
         outcome = row[OUTCOME]
-        error, drop = error_of(outcome), drop_of(outcome)
+        error = drop = 0.0
+        if outcome != OK:
+            error, drop = error_of(outcome), drop_of(outcome)
         lag = row[RELEASED] - row[SCHEDULED]
         self.pacer.settled(
             self.world.env._now, row[LATENCY], lag, error, drop, float(row[IN_FLIGHT])

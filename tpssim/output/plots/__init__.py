@@ -1,4 +1,4 @@
-"""Pictures of finished runs; only here is matplotlib imported. It takes arrays and starts no run."""
+"""Pictures of finished runs, with matplotlib. It takes arrays and can start no run."""
 
 from matplotlib.figure import Figure
 
