@@ -209,9 +209,9 @@ def estimate(value: Mapping[str, Any], scale: float = 1.0, digits: int | None = 
     found = Estimate(*(value[name] for name in Estimate._fields))
     if digits is None:
         digits = format.decimals(found.mean and found.mean * scale)
-    shown = [Span(format.mean(found, digits, scale))]
+    shown: Text = format.mean(found, digits, scale)
     if half := format.half(found, digits, scale):
-        shown += [Span(" "), Span(half, "small")]
+        shown = [Span(f"{shown} "), Span(half, "small")]
     often = found.never / max(found.never + found.n, 1)  # never is worse than late
     return Cell(shown, math.inf if often == 1.0 else 1e300 * often if often else found.mean)
 
