@@ -75,16 +75,14 @@ class Aimd(NamedTuple):
     ] = 1.0
 
     def init(self, target: float) -> AimdState:
-        return AimdState(rate=target, limit=math.inf, reject=0.0, last=math.nan, target=target)
+        return AimdState(target, math.inf, 0.0, math.nan, target)
 
     def update(self, state: AimdState, obs: Observation) -> AimdState:
         rate = followed(state.rate, state.target, obs.target)
         # An interval that began at another rate says nothing of this one.
         last = state.last if rate == state.rate else math.nan
         if obs.count < 1.0:
-            return AimdState(
-                rate=rate, limit=state.limit, reject=state.reject, last=last, target=obs.target
-            )
+            return AimdState(rate, state.limit, state.reject, last, obs.target)
         if not math.isnan(last):
             interval = 1.0 / rate
             if (obs.now - last) / obs.count > interval * self.threshold:
@@ -92,9 +90,7 @@ class Aimd(NamedTuple):
             else:
                 rate = rate + self.inc_step
             rate = max(self.min_rate, min(rate, obs.target))
-        return AimdState(
-            rate=rate, limit=state.limit, reject=state.reject, last=obs.now, target=obs.target
-        )
+        return AimdState(rate, state.limit, state.reject, obs.now, obs.target)
 
     def why(self, before: AimdState, obs: Observation, after: AimdState) -> str:
         if after.rate < before.rate:

@@ -74,20 +74,18 @@ class AimdEpoch(NamedTuple):
     ] = 1.0
 
     def init(self, target: float) -> AimdEpochState:
-        return AimdEpochState(
-            rate=target, limit=math.inf, reject=0.0, last=math.nan, epoch=-math.inf, wanted=target
-        )
+        return AimdEpochState(target, math.inf, 0.0, math.nan, -math.inf, target)
 
     def update(self, state: AimdEpochState, obs: Observation) -> AimdEpochState:
         rate, epoch = followed(state.rate, state.wanted, obs.target), state.epoch
         if obs.count < 1.0:
             return AimdEpochState(
-                rate=rate,
-                limit=state.limit,
-                reject=state.reject,
-                last=state.last,
-                epoch=epoch,
-                wanted=obs.target,
+                rate,
+                state.limit,
+                state.reject,
+                state.last,
+                epoch,
+                obs.target,
             )
         latency = 0.0 if math.isnan(obs.latency) else obs.latency
         if obs.drops > 0.0 or obs.lag + latency > self.slow:
@@ -98,12 +96,12 @@ class AimdEpoch(NamedTuple):
             rate = rate + self.inc_step * (obs.now - state.last)
         rate = max(self.min_rate, min(rate, obs.target))
         return AimdEpochState(
-            rate=rate,
-            limit=state.limit,
-            reject=state.reject,
-            last=obs.now,
-            epoch=epoch,
-            wanted=obs.target,
+            rate,
+            state.limit,
+            state.reject,
+            obs.now,
+            epoch,
+            obs.target,
         )
 
     def why(self, before: AimdEpochState, obs: Observation, after: AimdEpochState) -> str:

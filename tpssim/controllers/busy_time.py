@@ -93,17 +93,17 @@ class BusyTime(NamedTuple):
         return ""
 
     def init(self, target: float) -> BusyTimeState:
-        return BusyTimeState(rate=target, limit=math.inf, reject=0.0, busy=math.nan, wanted=target)
+        return BusyTimeState(target, math.inf, 0.0, math.nan, target)
 
     def update(self, state: BusyTimeState, obs: Observation) -> BusyTimeState:
         rate = followed(state.rate, state.wanted, obs.target)
         if obs.count < 1.0 or obs.errors - obs.drops >= obs.count or math.isnan(obs.latency):
             return BusyTimeState(
-                rate=rate,
-                limit=state.limit,
-                reject=state.reject,
-                busy=state.busy,
-                wanted=obs.target,
+                rate,
+                state.limit,
+                state.reject,
+                state.busy,
+                obs.target,
             )
         busy = state.busy
         busy = (
@@ -117,9 +117,7 @@ class BusyTime(NamedTuple):
         elif load < self.low:
             rate = rate + self.inc_step * obs.target
         rate = max(self.min_share * obs.target, min(rate, obs.target))
-        return BusyTimeState(
-            rate=rate, limit=state.limit, reject=state.reject, busy=busy, wanted=obs.target
-        )
+        return BusyTimeState(rate, state.limit, state.reject, busy, obs.target)
 
     def why(self, before: BusyTimeState, obs: Observation, after: BusyTimeState) -> str:
         if math.isnan(after.busy):

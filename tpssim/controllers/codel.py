@@ -92,19 +92,19 @@ class Codel(NamedTuple):
 
     def init(self, target: float) -> CodelState:
         return CodelState(
-            rate=math.inf,
-            limit=math.inf,
-            reject=0.0,
-            first_above=math.inf,
-            next_drop=0.0,
-            drops=0.0,
-            last_drops=0.0,
-            dropping=0.0,
-            advance=0.0,
-            wait=0.0,
-            least=math.inf,
-            queued=0.0,
-            target=target,
+            math.inf,
+            math.inf,
+            0.0,
+            math.inf,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            0.0,
+            math.inf,
+            0.0,
+            target,
         )
 
     def admit(self, state: CodelState, now: float, lag: float, in_flight: float) -> CodelState:
@@ -137,37 +137,37 @@ class Codel(NamedTuple):
             next_drop = now + self.interval / math.sqrt(drops)
             last_drops = drops
         return CodelState(
-            rate=state.rate,
-            limit=state.limit,
-            reject=reject,
-            first_above=first_above,
-            next_drop=next_drop,
-            drops=drops,
-            last_drops=last_drops,
-            dropping=dropping,
-            advance=advance,
-            wait=wait,
-            least=state.least,
-            queued=state.queued,
-            target=state.target,
+            state.rate,
+            state.limit,
+            reject,
+            first_above,
+            next_drop,
+            drops,
+            last_drops,
+            dropping,
+            advance,
+            wait,
+            state.least,
+            state.queued,
+            state.target,
         )
 
     def update(self, state: CodelState, obs: Observation) -> CodelState:
         least, queued = above_least(state.least, state.queued, obs)
         return CodelState(
-            rate=state.rate,
-            limit=state.limit,
-            reject=state.reject,
-            first_above=state.first_above,
-            next_drop=state.next_drop,
-            drops=state.drops,
-            last_drops=state.last_drops,
-            dropping=state.dropping,
-            advance=state.advance,
-            wait=state.wait,
-            least=least,
-            queued=queued,
-            target=obs.target,
+            state.rate,
+            state.limit,
+            state.reject,
+            state.first_above,
+            state.next_drop,
+            state.drops,
+            state.last_drops,
+            state.dropping,
+            state.advance,
+            state.wait,
+            least,
+            queued,
+            obs.target,
         )
 
     def why(self, before: CodelState, obs: Observation, after: CodelState) -> str:

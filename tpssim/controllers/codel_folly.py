@@ -84,17 +84,17 @@ class CodelFolly(NamedTuple):
 
     def init(self, target: float) -> CodelFollyState:
         return CodelFollyState(
-            rate=math.inf,
-            limit=math.inf,
-            reject=0.0,
-            until=0.0,
-            shortest=0.0,
-            fresh=1.0,
-            overloaded=0.0,
-            load=0.0,
-            wait=0.0,
-            least=math.inf,
-            queued=0.0,
+            math.inf,
+            math.inf,
+            0.0,
+            0.0,
+            0.0,
+            1.0,
+            0.0,
+            0.0,
+            0.0,
+            math.inf,
+            0.0,
         )
 
     def admit(
@@ -114,33 +114,33 @@ class CodelFolly(NamedTuple):
         too_long = nanoseconds(wait) > 2.0 * nanoseconds(self.delay)
         refused = passed == 0.0 and overloaded > 0.0 and too_long
         return CodelFollyState(
-            rate=state.rate,
-            limit=state.limit,
-            reject=1.0 if refused else 0.0,
-            until=until,
-            shortest=shortest,
-            fresh=0.0,
-            overloaded=overloaded,
-            load=load_of(shortest, self.delay),
-            wait=wait,
-            least=state.least,
-            queued=state.queued,
+            state.rate,
+            state.limit,
+            1.0 if refused else 0.0,
+            until,
+            shortest,
+            0.0,
+            overloaded,
+            load_of(shortest, self.delay),
+            wait,
+            state.least,
+            state.queued,
         )
 
     def update(self, state: CodelFollyState, obs: Observation) -> CodelFollyState:
         least, queued = above_least(state.least, state.queued, obs)
         return CodelFollyState(
-            rate=state.rate,
-            limit=state.limit,
-            reject=state.reject,
-            until=state.until,
-            shortest=state.shortest,
-            fresh=state.fresh,
-            overloaded=state.overloaded,
-            load=state.load,
-            wait=state.wait,
-            least=least,
-            queued=queued,
+            state.rate,
+            state.limit,
+            state.reject,
+            state.until,
+            state.shortest,
+            state.fresh,
+            state.overloaded,
+            state.load,
+            state.wait,
+            least,
+            queued,
         )
 
     def why(self, before: CodelFollyState, obs: Observation, after: CodelFollyState) -> str:

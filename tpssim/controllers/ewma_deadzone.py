@@ -94,9 +94,7 @@ class EwmaDeadzone(NamedTuple):
         return ""
 
     def init(self, target: float) -> EwmaDeadzoneState:
-        return EwmaDeadzoneState(
-            rate=target, limit=math.inf, reject=0.0, last=math.nan, ewma=math.nan, target=target
-        )
+        return EwmaDeadzoneState(target, math.inf, 0.0, math.nan, math.nan, target)
 
     def update(self, state: EwmaDeadzoneState, obs: Observation) -> EwmaDeadzoneState:
         rate, last, ewma = followed(state.rate, state.target, obs.target), state.last, state.ewma
@@ -106,12 +104,12 @@ class EwmaDeadzone(NamedTuple):
             last, ewma = math.nan, ewma * (state.rate / rate)
         if obs.count < 1.0:
             return EwmaDeadzoneState(
-                rate=rate,
-                limit=state.limit,
-                reject=state.reject,
-                last=last,
-                ewma=ewma,
-                target=obs.target,
+                rate,
+                state.limit,
+                state.reject,
+                last,
+                ewma,
+                obs.target,
             )
         if not math.isnan(last):
             measured = (obs.now - last) / obs.count
@@ -126,12 +124,12 @@ class EwmaDeadzone(NamedTuple):
                 rate = rate + self.inc_step
             rate = max(self.min_rate, min(rate, obs.target))
         return EwmaDeadzoneState(
-            rate=rate,
-            limit=state.limit,
-            reject=state.reject,
-            last=obs.now,
-            ewma=ewma,
-            target=obs.target,
+            rate,
+            state.limit,
+            state.reject,
+            obs.now,
+            ewma,
+            obs.target,
         )
 
     def why(self, before: EwmaDeadzoneState, obs: Observation, after: EwmaDeadzoneState) -> str:

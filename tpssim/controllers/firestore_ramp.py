@@ -58,7 +58,7 @@ class FirestoreRamp(NamedTuple):
 
     def init(self, target: float) -> FirestoreRampState:
         rate = min(target, self.max_rate, floored(self.initial))
-        return FirestoreRampState(rate=rate, limit=math.inf, reject=0.0, target=target)
+        return FirestoreRampState(rate, math.inf, 0.0, target)
 
     def update(self, state: FirestoreRampState, obs: Observation) -> FirestoreRampState:
         if obs.count < 1.0 and obs.target == state.target:
@@ -66,9 +66,7 @@ class FirestoreRamp(NamedTuple):
         # In whole nanoseconds: 1.9 / 0.1 is less than 19.
         steps = nanoseconds(obs.now) / max(1.0, nanoseconds(self.step))
         rate = min(obs.target, self.max_rate, ramp(self.initial, self.growth, steps))
-        return FirestoreRampState(
-            rate=rate, limit=state.limit, reject=state.reject, target=obs.target
-        )
+        return FirestoreRampState(rate, state.limit, state.reject, obs.target)
 
     def why(self, before: FirestoreRampState, obs: Observation, after: FirestoreRampState) -> str:
         return f"{obs.now:.4g} s after the start"

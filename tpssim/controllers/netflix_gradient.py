@@ -143,12 +143,12 @@ class NetflixGradient(NamedTuple):
 
     def init(self, target: float) -> NetflixGradientState:
         return NetflixGradientState(
-            rate=math.inf,
-            limit=self.initial,
-            reject=0.0,
-            estimate=self.initial,
-            noload=0.0,
-            countdown=math.nan,
+            math.inf,
+            self.initial,
+            0.0,
+            self.initial,
+            0.0,
+            math.nan,
         )
 
     def update(
@@ -175,12 +175,12 @@ class NetflixGradient(NamedTuple):
             estimate = max(self.min_limit, size)
             limit = floored(estimate)
             return NetflixGradientState(
-                rate=state.rate,
-                limit=limit,
-                reject=state.reject,
-                estimate=estimate,
-                noload=0.0,
-                countdown=fresh,
+                state.rate,
+                limit,
+                state.reject,
+                estimate,
+                0.0,
+                fresh,
             )
         countdown -= 1.0
         noload = rtt if state.noload == 0.0 else min(state.noload, rtt)
@@ -194,12 +194,12 @@ class NetflixGradient(NamedTuple):
             estimate = max(size, min(self.max_limit, wanted))
         limit = floored(estimate)
         return NetflixGradientState(
-            rate=state.rate,
-            limit=limit,
-            reject=state.reject,
-            estimate=estimate,
-            noload=noload,
-            countdown=countdown,
+            state.rate,
+            limit,
+            state.reject,
+            estimate,
+            noload,
+            countdown,
         )
 
     def why(

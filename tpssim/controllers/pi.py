@@ -79,9 +79,7 @@ class Pi(NamedTuple):
     ] = 1.0
 
     def init(self, target: float) -> PiState:
-        return PiState(
-            rate=target, limit=math.inf, reject=0.0, integral=1.0, time=0.0, target=target
-        )
+        return PiState(target, math.inf, 0.0, 1.0, 0.0, target)
 
     def update(self, state: PiState, obs: Observation) -> PiState:
         held, integral = followed(state.rate, state.target, obs.target), state.integral
@@ -90,12 +88,12 @@ class Pi(NamedTuple):
             integral = min(integral * (state.target / obs.target), max(integral, 1.0))
         if obs.count < 1.0 or math.isnan(obs.latency):
             return PiState(
-                rate=held,
-                limit=state.limit,
-                reject=state.reject,
-                integral=integral,
-                time=state.time,
-                target=obs.target,
+                held,
+                state.limit,
+                state.reject,
+                integral,
+                state.time,
+                obs.target,
             )
         error = max(-1.0, (self.setpoint - obs.lag - obs.latency) / self.setpoint)
         dt = min(max(obs.now - state.time, 0.0), self.ti)
@@ -105,12 +103,12 @@ class Pi(NamedTuple):
         integral = integral + dt / self.ti * (self.kp * error + share - wanted)
         rate = max(self.min_rate, min(share * obs.target, obs.target))
         return PiState(
-            rate=rate,
-            limit=state.limit,
-            reject=state.reject,
-            integral=integral,
-            time=obs.now,
-            target=obs.target,
+            rate,
+            state.limit,
+            state.reject,
+            integral,
+            obs.now,
+            obs.target,
         )
 
     def why(self, before: PiState, obs: Observation, after: PiState) -> str:

@@ -71,9 +71,7 @@ class ScrapyAutothrottle(NamedTuple):
 
     def init(self, target: float) -> ScrapyAutothrottleState:
         delay = max(self.start_delay, self.min_delay)
-        return ScrapyAutothrottleState(
-            rate=speed(delay, target), limit=math.inf, reject=0.0, delay=delay
-        )
+        return ScrapyAutothrottleState(speed(delay, target), math.inf, 0.0, delay)
 
     def update(self, state: ScrapyAutothrottleState, obs: Observation) -> ScrapyAutothrottleState:
         delay = state.delay
@@ -83,9 +81,7 @@ class ScrapyAutothrottle(NamedTuple):
             new = min(max(self.min_delay, new), self.max_delay)
             if obs.errors == 0.0 or new > delay:
                 delay = new
-        return ScrapyAutothrottleState(
-            rate=speed(delay, obs.target), limit=state.limit, reject=state.reject, delay=delay
-        )
+        return ScrapyAutothrottleState(speed(delay, obs.target), state.limit, state.reject, delay)
 
     def why(
         self, before: ScrapyAutothrottleState, obs: Observation, after: ScrapyAutothrottleState

@@ -111,9 +111,7 @@ class SreThrottling(NamedTuple):
         return 2 * int(self.bins)
 
     def init(self, target: float) -> SreThrottlingState:
-        return SreThrottlingState(
-            rate=math.inf, limit=math.inf, reject=0.0, requests=0.0, accepts=0.0, head=0.0
-        )
+        return SreThrottlingState(math.inf, math.inf, 0.0, 0.0, 0.0, 0.0)
 
     def admit(
         self,
@@ -132,12 +130,12 @@ class SreThrottling(NamedTuple):
         )
         seen = counted(memory, int(self.bins), seen, at, self.attempts, 0.0)
         return SreThrottlingState(
-            rate=state.rate,
-            limit=state.limit,
-            reject=reject,
-            requests=seen.requests,
-            accepts=seen.accepts,
-            head=seen.head,
+            state.rate,
+            state.limit,
+            reject,
+            seen.requests,
+            seen.accepts,
+            seen.head,
         )
 
     def update(
@@ -155,12 +153,12 @@ class SreThrottling(NamedTuple):
             seen.requests, seen.accepts, self.k, self.padding, self.max_reject, self.min_requests
         )
         return SreThrottlingState(
-            rate=state.rate,
-            limit=state.limit,
-            reject=reject,
-            requests=seen.requests,
-            accepts=seen.accepts,
-            head=seen.head,
+            state.rate,
+            state.limit,
+            reject,
+            seen.requests,
+            seen.accepts,
+            seen.head,
         )
 
     def why(self, before: SreThrottlingState, obs: Observation, after: SreThrottlingState) -> str:
