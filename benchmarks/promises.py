@@ -172,9 +172,8 @@ def in_league(losses: Losses, n: int, behind: bool) -> Trial:
     @functools.cache
     def truth() -> tuple[Array, float]:
         many = losses(np.random.default_rng(2**40), BIG)
-        scores = achieved(many) ** (
-            0.4 / 0.75
-        )  # its weight, of those of latency and steadiness besides
+        # its weight, of those of latency and steadiness besides
+        scores = achieved(many) ** (0.4 / 0.75)
         gaps = np.median(scores[:, np.newaxis] - scores[np.newaxis], axis=2)
         return gaps, float(np.median(1.0 + (scores > scores[0]).sum(axis=0)))
 

@@ -29,10 +29,11 @@ CLOCK = (
     "cli/test_live_command.py",
     "validation/test_live_against_simulated.py",
 )
+#: and the argument that names the law
 COMPILING = {
     "simulation/test_compiled_engine.py": "name",
     "experiments/test_batch_runs.py": "controller",
-}  #: and the argument that names the law
+}
 #: Beginnings of the tests that are marked `slow`: they take seconds, or compile or host much.
 SLOW = (
     "controllers/test_contract.py::test_finite_news",

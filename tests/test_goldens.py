@@ -333,9 +333,8 @@ def golden(name: str) -> Path:
 @pytest.mark.parametrize("name", CASES)
 def test_what_users_see(name: str, tmp_path: Path) -> None:
     if name.startswith("sweep"):
-        pytest.importorskip(
-            "pyarrow", reason="pyarrow is not installed"
-        )  # else there is no points.parquet
+        # else there is no points.parquet
+        pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     was = json.loads(golden(name).read_text(encoding="utf-8"))
     told = difference(was, record(name, tmp_path))
     if told:

@@ -14,6 +14,7 @@ from tpssim.cli.main import _parser
 from tpssim.core.loading import load
 from tpssim.output.results_dir import file_name
 
+# where it goes, and how it is made
 PLACES = {
     "out",
     "json",
@@ -22,7 +23,7 @@ PLACES = {
     "workers",
     "dask",
     "quiet",
-}  # where it goes, and how it is made
+}
 
 
 @pytest.mark.parametrize(

@@ -200,9 +200,8 @@ def test_a_client_that_goes_away_is_no_accident(server: Server) -> None:
     for part in (b"", b"GET / H", POST + b"Content-Length: 10\r\n\r\nhell", GET, GET * 100):
         connection = socket.create_connection(("127.0.0.1", server.server_port), timeout=30.0)
         connection.sendall(part)
-        connection.setsockopt(
-            socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0"
-        )  # it closes with a reset
+        # it closes with a reset
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         connection.close()
     assert statuses(talk(server, GET)) == [200]
 

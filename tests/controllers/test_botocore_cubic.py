@@ -135,9 +135,8 @@ def test_until_it_is_throttled_calls_go_at_the_target() -> None:
 
 
 def test_the_least_rate_and_the_cap() -> None:
-    state = fed(BotocoreCubic(), [reply(10.0, throttled=True)])[
-        -1
-    ]  # measured 0.08: 0.056 is too little
+    # measured 0.08: 0.056 is too little
+    state = fed(BotocoreCubic(), [reply(10.0, throttled=True)])[-1]
     assert state.fill == 0.5
     # Long after the throttle the cubic has gone through the roof: 2 x measured holds it.
     late = [reply(10.0, throttled=True), *(reply(1000.0 + 0.5 * k) for k in range(30))]
@@ -147,9 +146,8 @@ def test_the_least_rate_and_the_cap() -> None:
 
 
 def test_the_least_rate_is_a_parameter() -> None:
-    state = fed(BotocoreCubic(min_rate=0.2), [reply(4.0, throttled=True)])[
-        -1
-    ]  # 0.7 x 0.8 / 4 = 0.14
+    # 0.7 x 0.8 / 4 = 0.14
+    state = fed(BotocoreCubic(min_rate=0.2), [reply(4.0, throttled=True)])[-1]
     assert state.fill == 0.2
 
 

@@ -135,9 +135,8 @@ def test_the_least_latency_falls_by_a_tenth_in_whole_microseconds_and_never_rise
 
 def test_the_best_throughput_decays_by_a_hundredth_of_the_gap() -> None:
     state = window(LAW, LAW.init(100.0), 0.001, 0.1)
-    slower = window(
-        LAW, state, 0.202, 0.1, 0.002
-    )  # 200 in 399 ms, counted from the last window's end at 0.2
+    # 200 in 399 ms, counted from the last window's end at 0.2
+    slower = window(LAW, state, 0.202, 0.1, 0.002)
     assert slower.known.best == pytest.approx(0.01 * 200.0 / 0.4 + 0.99 * 200.0 / 0.199, rel=1e-12)
     assert slower.limit == math.floor(0.1 * slower.known.best * 1.3)  # low load: it explores
 

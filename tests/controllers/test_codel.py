@@ -288,17 +288,17 @@ def test_folly_refuses_only_above_twice_the_delay_and_only_while_the_least_was_t
     assert (state.overloaded, state.until) == (1.0, 0.2)
     assert law.admit(state, 0.15, 0.01, 0.0).reject == 0.0
     assert law.admit(state, 0.15, 0.0101, 0.0).reject == 1.0
-    assert (
-        law.admit(state, 0.2, 0.0101, 0.0).reject == 1.0
-    )  # the interval has not ended: 0.2 is not above
+    # the interval has not ended: 0.2 is not above
+    assert law.admit(state, 0.2, 0.0101, 0.0).reject == 1.0
     short = law.admit(state, 0.16, 0.005, 0.0)
     assert short.shortest == 0.005
     after = law.admit(short, 0.201, 0.1, 0.0)
+    # 5 ms are not above 5 ms
     assert (after.overloaded, after.reject, after.shortest) == (
         0.0,
         0.0,
         0.1,
-    )  # 5 ms are not above 5 ms
+    )
 
 
 def test_folly_by_latencies() -> None:

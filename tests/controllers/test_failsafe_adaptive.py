@@ -109,12 +109,10 @@ def test_caps(decay: float, least: float, m: float, cap: float) -> None:
 def test_the_cap_in_the_law() -> None:
     assert limits(warmed(LAW, (1.0, 4.0))) == [20.0]  # wanted 21, cap 20: up to it
     assert limits(warmed(LAW, (1.0, 3.0))) == [19.0]  # cap 15, below the limit: one less
-    assert limits(warmed(LAW._replace(factor_decay=2.0), (1.0, 5.0))) == [
-        19.0
-    ]  # 5 x (5 - 1.398) = 18.01
-    assert limits(warmed(LAW._replace(factor_decay=9.0, min_factor=4.5), (1.0, 5.0))) == [
-        21.0
-    ]  # 22.5
+    # 5 x (5 - 1.398) = 18.01
+    assert limits(warmed(LAW._replace(factor_decay=2.0), (1.0, 5.0))) == [19.0]
+    # 22.5
+    assert limits(warmed(LAW._replace(factor_decay=9.0, min_factor=4.5), (1.0, 5.0))) == [21.0]
     assert limits(warmed(LAW._replace(max_factor=4.1), (1.0, 5.0))) == [20.0]  # 20.5, trunc
     assert limits(warmed(LAW._replace(max_limit=20.0), (1.0, 10.0))) == [20.0]
     assert limits(warmed(LAW._replace(min_limit=20.0), (2.0, 10.0))) == [20.0]
@@ -303,9 +301,8 @@ def test_latency_that_goes_with_the_calls_in_flight_lowers_a_full_limit(
 ) -> None:
     assert tenth_window(1000.0, growth) == -1.0
     assert tenth_window(29.0, growth) == -1.0  # full is 29 of 29
-    assert (
-        tenth_window(28.0, growth) == queue_says
-    )  # not full, though more were when the call was released
+    # not full, though more were when the call was released
+    assert tenth_window(28.0, growth) == queue_says
 
 
 def test_throughput_that_goes_with_the_calls_in_flight_does_not() -> None:

@@ -133,9 +133,8 @@ def test_busy_time_ignores_a_call_without_busy_time() -> None:
     assert law.update(state, Observation(1.0, 10.0, math.nan, 0.0)) == state
     failed = Observation(1.0, 10.0, 9.0, 0.0, 1.0, errors=1.0)
     assert law.update(state, failed) == state
-    assert (
-        law.update(state, failed._replace(drops=1.0)).busy > state.busy
-    )  # a timeout kept the consumer busy
+    # a timeout kept the consumer busy
+    assert law.update(state, failed._replace(drops=1.0)).busy > state.busy
 
 
 @pytest.mark.parametrize("record", [EwmaDeadzone(low=1.2), BusyTime(low=0.99, high=0.9)])

@@ -61,9 +61,8 @@ def test_aimd() -> None:
     assert limits(NetflixAimd(), done(0.0, 0.001, 10.0)) == [21.0]
     assert limits(NetflixAimd(initial=30.0), done(0.0, 0.001, 10.0, dropped=True)) == [27.0]
     full = NetflixAimd(initial=21.0, min_limit=0.0, max_limit=21.0)
-    assert limits(full, done(0.0, 0.001, 10.0)) == [
-        21.0
-    ]  # 20 in flight, doubled, is not 21: no growth
+    # 20 in flight, doubled, is not 21: no growth
+    assert limits(full, done(0.0, 0.001, 10.0)) == [21.0]
     assert limits(full, done(0.0, 0.001, 11.0)) == [21.0]  # bounded
     assert limits(NetflixAimd(), done(0.0, 0.001, 9.0)) == [20.0]  # app-limited
     # Over the timeout, by a nanosecond; at it, no.

@@ -157,9 +157,8 @@ def test_beam_after_errors() -> None:
         if ms % 3 == 1:
             throttler.answered(now, 1.0)
         if ms > 10:
-            throttler.told(
-                Observation(now, 100.0, math.nan, 0.0, 0.0)
-            )  # the probability as it is now
+            # the probability as it is now
+            throttler.told(Observation(now, 100.0, math.nan, 0.0, 0.0))
             assert throttler.state.reject == pytest.approx(0.33, abs=0.1)
             assert throttled == (ms < 14)
 

@@ -73,11 +73,12 @@ def test_from_too_few_runs_nothing_is_claimed() -> None:
         assert assumption(n) == f"no interval: {n} replications are too few, 5 are the least"
     assert estimate([0.5] * 5) == Estimate(0.5, 0.5, 0.5, 5, 0)
     assert estimate([0.5] * 5, CONFIDENCE) == Estimate(0.5, None, None, 5, 0)
+    # 351 / 0.05 = 2^12.8
     assert (fewest(EACH), fewest(CONFIDENCE), fewest(1.0 - 0.05 / 351.0)) == (
         5,
         6,
         14,
-    )  # 351 / 0.05 = 2^12.8
+    )
     assert assumption(5).startswith("93.75 % for the median of 5 runs")
 
 

@@ -29,19 +29,19 @@ SHORT = "blocking-steady:duration=5"
 def test_objectives_are_what_their_formulas_say() -> None:
     trace = simulate(SHORT, "ewma-deadzone")
     found = measure(trace)
+    # of the scenario: 20 ms a call, and twice that is wanted
     target, capacity, duration = (
         100.0,
         50.0,
         5.0,
-    )  # of the scenario: 20 ms a call, and twice that is wanted
+    )
     known = constants(trace.scenario)
     assert known == pytest.approx({"target": target, "achievable": capacity, "duration": duration})
     measures = {**found, **known}
     latency = found["response_p99"] * capacity
     tracking, churn = found["iae"] / (capacity * duration), found["total_variation"] / capacity
-    assert (
-        objective("churn").of(measures) == found["total_variation"] / known["achievable"]
-    )  # to the bit
+    # to the bit
+    assert objective("churn").of(measures) == found["total_variation"] / known["achievable"]
     assert objective("tracking").of(measures) == pytest.approx(tracking)
     assert objective("achieved").of(measures) == pytest.approx(1.0 - found["achieved"])
     assert objective("latency").of(measures) == pytest.approx(latency)

@@ -144,9 +144,8 @@ def test_an_outage_is_decided_again_too(
     outage(tmp_path / "run.ndjson")
     assert main(["replay", "run.ndjson"]) == 0
     said = capsys.readouterr().out
-    assert (
-        "7 decisions, all as recorded, to the bit" in said
-    )  # the start, three releases, three ends
+    # the start, three releases, three ends
+    assert "7 decisions, all as recorded, to the bit" in said
     assert "No call went well" in said
     assert said.endswith("Written to results/replay-run: live.csv, summary.json\n")
     folder = tmp_path / "results" / "replay-run"

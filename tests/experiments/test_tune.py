@@ -99,11 +99,12 @@ def test_axes_come_from_the_records() -> None:
     assert [axis.name for axis in every] == list(law._fields)
     alpha = search.axes(law, ["alpha"])[0]
     assert (alpha.low, alpha.high, alpha.log) == (0.02, 0.6, True)
+    # 0.02 * 30 ** 0.5 = 0.10954
     assert [alpha.at(u) for u in (0.0, 0.5, 1.0)] == [
         0.02,
         0.1095,
         0.6,
-    ]  # 0.02 * 30 ** 0.5 = 0.10954
+    ]
     assert alpha.share(0.02 * math.sqrt(30.0)) == pytest.approx(0.5)
     (own,) = search.axes(law, {"deadzone": (1.0, 3.0)})
     assert (own.at(0.25), own.share(1.5), own.share(9.0)) == (1.5, 0.25, 1.0)
@@ -204,9 +205,8 @@ def test_conflicts_and_laws_that_raise_are_no_crash() -> None:
     assert all("broken=1; allowed: 0" in row.infeasible for row in broken)
     assert all(row.losses[0] == 2.0 * PENALTY for row in broken)
     assert result.best.broken == 0.0
-    assert not any(
-        edge.startswith("broken") for edge in result.at_edges()
-    )  # a switch has no wider range
+    # a switch has no wider range
+    assert not any(edge.startswith("broken") for edge in result.at_edges())
     result = tune("fast-async:duration=8,target=100", Brittle, wanted, replications=1, budget=40)
     for row in result.tried:
         assert (row.infeasible == "ZeroDivisionError: more than a half is too much") == (
@@ -260,9 +260,8 @@ def test_what_is_reported_are_runs_that_nothing_was_chosen_by(tuned: TuneResult)
     assert tuned.tuned[0].mean == pytest.approx(losses[1].mean())
     gap = tuned.optimism()[0]
     assert gap == pytest.approx(losses[1].mean() - tuned.winner.losses[0])
-    fresh = simulate(
-        tuned.scenarios[0], tuned.spec(), seed=3, replication=102
-    )  # the text is the setting
+    # the text is the setting
+    fresh = simulate(tuned.scenarios[0], tuned.spec(), seed=3, replication=102)
     again = simulate(tuned.scenarios[0], tuned.best, seed=3, replication=102)
     assert np.array_equal(fresh.released, again.released)
 

@@ -67,9 +67,8 @@ def test_sleeps_are_measured_and_the_clock_costs_something() -> None:
     asked: list[float] = []
     late = measure_sleeps(asked.append, lambda: None, 3)
     assert asked == list(LENGTHS) * 3
-    assert all(
-        abs(x + length) < 1e-3 for length, values in late.items() for x in values
-    )  # it did not sleep
+    # it did not sleep
+    assert all(abs(x + length) < 1e-3 for length, values in late.items() for x in values)
     assert 0.0 < clock_cost(1000) < 1e-3
 
 

@@ -123,9 +123,8 @@ def by_requests() -> Iterator[Call]:
 @contextlib.contextmanager
 def by_urllib3() -> Iterator[Call]:
     with urllib3.PoolManager(retries=False) as pool:
-        yield lambda url, timeout: pool.request(
-            "GET", url, timeout=timeout
-        )  # which raises for no status
+        # which raises for no status
+        yield lambda url, timeout: pool.request("GET", url, timeout=timeout)
 
 
 @contextlib.contextmanager

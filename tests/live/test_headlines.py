@@ -99,9 +99,8 @@ def test_waits_that_ended_without_a_slot_come_before_all() -> None:
     assert said(how, **numbers, went_without=150.0) == f"{line}on pace, 50.00/s"
     assert said(went_without=52.0) == "on pace, 100.0/s"  # 52 / 1052 = 4.94 %, 53 / 1053 = 5.03 %
     assert said(went_without=53.0).startswith("53 of 1,053 waits ended without a slot")
-    assert (
-        said(how, **numbers | {"released": 5.0}, went_without=1.0) == "too few calls to judge"
-    )  # a run ends
+    # a run ends
+    assert said(how, **numbers | {"released": 5.0}, went_without=1.0) == "too few calls to judge"
 
 
 def test_few_failures_come_last_and_one_in_a_hundred_is_no_finding() -> None:
@@ -562,9 +561,8 @@ def test_one_call_at_a_time_is_named_also_when_a_law_held_back() -> None:
     # 1 / 0.114 s = 8.77 a second; 0.114 s * 50/s = 5.7 calls at once.
     line = "one call at a time takes 114 ms: at most 8.77 a second; use workers=6 (run)"
     unheard = "no outcome was reported, so headroom could see no refusal: pass responses to see()"
-    assert (
-        paced(200, 50.0, 0.114, controller="auto").verdict == f"{line}; {unheard}"
-    )  # a plain loop
+    # a plain loop
+    assert paced(200, 50.0, 0.114, controller="auto").verdict == f"{line}; {unheard}"
     assert paced(200, 50.0, 0.114).verdict.startswith(line)
 
 

@@ -49,9 +49,8 @@ def forms(secret: str) -> Iterator[bytes]:
     yield urllib.parse.quote_plus(secret).encode()
     for before in range(3):
         coded = base64.b64encode(b"\0" * before + raw)
-        yield coded[
-            (0, 2, 3)[before] : len(coded) // 4 * 4 - 4
-        ]  # what does not depend on its neighbours
+        # what does not depend on its neighbours
+        yield coded[(0, 2, 3)[before] : len(coded) // 4 * 4 - 4]
 
 
 def unpacked(data: bytes) -> Iterator[bytes]:

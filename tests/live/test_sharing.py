@@ -268,9 +268,8 @@ def test_a_timeout_takes_no_slot_and_no_item() -> None:
 
 
 def test_a_cancelled_wait_loses_nothing() -> None:
-    live = athrottle(
-        "abcd", tps=1.0
-    )  # so slow that a busy machine does not make the waits too long
+    # so slow that a busy machine does not make the waits too long
+    live = athrottle("abcd", tps=1.0)
 
     async def main() -> str:
         got = await anext(live)

@@ -83,11 +83,12 @@ def test_who_has_lost_his_turn_gets_in_line_again(stopped: asyncio.AbstractEvent
     for _ in range(2):
         within(20.0, lambda: limiter.acquire().done())
     permits = stopped.run_until_complete(asyncio.wait_for(asyncio.gather(*asking), 20.0))
+    # those of the line, each slot once
     assert sorted(permit.call for permit in permits) == [
         3,
         4,
         5,
-    ]  # those of the line, each slot once
+    ]
     for permit in permits:
         permit.done()
     report = limiter.report()

@@ -154,9 +154,8 @@ def test_another_rate_does_not_turn_back_a_laws_time() -> None:
     live = throttle(range(6), 4.0, clock=clock, controller=Windowed())
     for k in live:
         if k == 1:
-            clock.set(
-                clock.time() + 2.0
-            )  # windows end in the body, and then another rate is wanted
+            # windows end in the body, and then another rate is wanted
+            clock.set(clock.time() + 2.0)
             live.tps = 8.0
     assert heard == sorted(heard)
     assert len(heard) > 2

@@ -105,6 +105,7 @@ def kinds_of_place(document: Any) -> list[tuple[Any, ...]]:
     return list(known.values())
 
 
+# alike in what follows
 NAMES = {
     *METRICS,
     *MEANINGS,
@@ -114,7 +115,7 @@ NAMES = {
     "better",
     "total",
     "held_out",
-}  # alike in what follows
+}
 #: A column of a measure, without its end.
 KEY = re.compile(f"^({'|'.join(METRICS)})(?=_(low|high|n|never)$)")
 GONE = object()

@@ -344,9 +344,8 @@ def test_a_replay_tells_whether_it_was_decided_as_recorded_and_each_law(results:
         assert f"{head} {unit}" in words
         assert f"{head}, {unit}: {definition}" in [th.get("title") for th in outline.all("th")]
         assert number(row[name] * scale) in words
-    told = [
-        name for name in MEANINGS if name in summary["report"]
-    ]  # nobody waited for a worker, for one
+    # nobody waited for a worker, for one
+    told = [name for name in MEANINGS if name in summary["report"]]
     assert len(told) > 0.8 * len(MEANINGS)
     for name in told:
         assert name in words.replace("\u200b", "")

@@ -69,9 +69,8 @@ def test_a_run_of_a_limit_law_shows_the_limit_and_the_calls_in_flight_and_no_emp
     assert lines(flight)["most calls in flight"].get_data().values == pytest.approx(4.0)
     assert all(ax.lines or ax.patches for ax in figure.axes)
     far: Any = live_figure("t", run_of(limit=np.full(N, 10_000.0)))
-    assert (
-        far.axes[1].get_ylim()[1] < 10.0
-    )  # a limit that nothing comes near does not press the calls flat
+    # a limit that nothing comes near does not press the calls flat
+    assert far.axes[1].get_ylim()[1] < 10.0
     assert "(it is 10,000 or more, above the picture)" in lines(far.axes[1])
 
 

@@ -46,13 +46,14 @@ def test_a_pool_runs_as_many_calls_as_it_has_workers_and_queues_the_rest() -> No
     assert longer.completed[:6].tolist() == [0.5, 0.625, 1.0, 1.125, 1.5, 1.625]
     # What the law is told counts the wait in the queue.
     assert longer.latency[:4].tolist() == [0.5, 0.5, 0.75, 0.75]
+    # the fifth comes as the first ends
     assert longer.in_flight[:5].tolist() == [
         1.0,
         2.0,
         3.0,
         4.0,
         4.0,
-    ]  # the fifth comes as the first ends
+    ]
 
 
 def test_a_full_queue_holds_the_producer_back() -> None:
@@ -61,9 +62,8 @@ def test_a_full_queue_holds_the_producer_back() -> None:
     assert trace.released[:6].tolist() == [0.0, 0.125, 0.25, 0.375, 0.5, 0.625]
     assert trace.scheduled[:6].tolist() == [0.0, 0.125, 0.25, 0.375, 0.5, 0.625]
     assert trace.released[6] == 1.0  # the call of 0.625 found no place before then
-    assert (
-        trace.in_flight.max() == 4.0
-    )  # two at work, one in the queue, one on the producer's hands
+    # two at work, one in the queue, one on the producer's hands
+    assert trace.in_flight.max() == 4.0
     unbounded = run(plant(0.5, 8.0, 2.0, Pool(2.0)))
     assert unbounded.in_flight.max() > 8.0
 

@@ -36,9 +36,8 @@ def test_nobody_delivers_more_than_was_achievable() -> None:
     arena = ARENA._replace(target=1000.0)
     trace = simulate(arena, "fixed")
     done = np.histogram(trace.completed, np.linspace(0.0, 12.0, 121))[0] / 0.1
-    assert (
-        np.abs(done - levels("fixed", arena)).max() <= 30.0
-    )  # a call more or less at either end of 0.1 s
+    # a call more or less at either end of 0.1 s
+    assert np.abs(done - levels("fixed", arena)).max() <= 30.0
     assert done.max() == pytest.approx(100.0, abs=10.1)
 
 

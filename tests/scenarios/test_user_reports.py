@@ -81,9 +81,8 @@ def test_constant_timeouts() -> None:
     calls = math.log((1.0 - 0.05) / (1.0 - 0.8 / 1.5)) / -math.log(1.0 - 2.0 / 601.0)
     leaves = trace.released[np.flatnonzero(trace.limit > 20.0)[0]]
     assert leaves == pytest.approx(11.0 + calls / 20.0, abs=1.0)
-    assert (
-        limits(trace, 30.0, 45.0).min() == 200.0
-    )  # the law's maximum, while not one call succeeds
+    # the law's maximum, while not one call succeeds
+    assert limits(trace, 30.0, 45.0).min() == 200.0
     # Back at 45 s the service works off calls that nobody waits for any more, 400 a second while
     # 100 a second come, until the next one has waited for less than a second.
     backlog = np.count_nonzero(between(trace, 10.0, 45.0)) - 1.0 * 100.0
@@ -147,9 +146,8 @@ def test_zero_rate() -> None:
     # The second batch lags by more than 0.1 s: latest - 10 lag latest < 0; at 0.01/s the next waits
     # 100 s.
     assert trace.released.max() < 3.0
-    bounded = simulate(
-        "zero-rate", "spark-pid:ki=10,min_rate=2"
-    )  # a minimum is what the complaint led to
+    # a minimum is what the complaint led to
+    bounded = simulate("zero-rate", "spark-pid:ki=10,min_rate=2")
     assert done(bounded, 15.0, 30.0) == pytest.approx(100.0, rel=0.01)
 
 
@@ -225,9 +223,8 @@ def test_few_samples() -> None:
     trace = complained("few-samples")
     assert set(trace.limit) == {40.0}  # the initial one
     assert latencies(trace, 20.0) == pytest.approx(40 / 8)  # Little's law; unloaded it is 0.25 s
-    windowed = simulate(
-        "few-samples", "netflix-gradient2:window=1"
-    )  # ten calls in a second, or they are lost
+    # ten calls in a second, or they are lost
+    windowed = simulate("few-samples", "netflix-gradient2:window=1")
     assert set(windowed.limit) == {20.0}
     assert latencies(windowed, 20.0) == pytest.approx(20 / 8)
 
@@ -255,8 +252,7 @@ def test_join_leave_in_flight() -> None:
     assert leasts[2] > 2.0 * leasts[0]
     assert shares[2] > 1.4 * max(shares[:2])
 
-    fair = simulate(
-        "join-leave-in-flight", "aimd-epoch"
-    )  # cuts by a share converge to fairness (Chiu, Jain)
+    # cuts by a share converge to fairness (Chiu, Jain)
+    fair = simulate("join-leave-in-flight", "aimd-epoch")
     equal = [done(fair, 35.0, 45.0, producer) for producer in range(3)]
     assert max(equal) / min(equal) < 1.15

@@ -64,9 +64,8 @@ def test_a_checkout_in_the_place_of_the_cache_stays(base: Path) -> None:
 def test_old_folders_of_ours_go_and_no_others(base: Path) -> None:
     kept = base / "compiled"
     named = f"{0:016x}"
-    young = [
-        aged(kept / f"{i:016x}", 0.5) for i in range(1, 6)
-    ]  # in use, by another process perhaps
+    # in use, by another process perhaps
+    young = [aged(kept / f"{i:016x}", 0.5) for i in range(1, 6)]
     old = [aged(kept / f"{i:016x}", 30.0 + i) for i in range(6, 9)]
     unmarked = aged(kept / f"{9:016x}", 30.0, mark=False)
     other = aged(kept / "backup", 30.0)
@@ -212,9 +211,8 @@ def test_commands_are_right_after_a_power_cut(tmp_path: Path) -> None:
     """A file of the cache is emptied: a new process compiles it again, and gives the bytes of
     before.
     """
-    measure(
-        simulate("fast-async:duration=2", "fixed", engine="compiled")
-    )  # so that all of it is kept
+    # so that all of it is kept
+    measure(simulate("fast-async:duration=2", "fixed", engine="compiled"))
     copy = tmp_path / "cache" / "tpssim" / "compiled" / cache.sources()
     shutil.copytree(cache.cache_folder(), copy)
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}

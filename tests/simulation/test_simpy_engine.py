@@ -83,9 +83,8 @@ def test_a_hand_off_frees_the_producer_and_is_all_the_law_sees() -> None:
     trace = run(scenario)
     assert trace.released.tolist() == [0.0, 0.25, 0.5, 0.75]
     assert trace.latency.tolist() == [0.125] * 4
-    assert trace.completed.tolist()[:1] == [
-        0.625
-    ]  # the second ends at 0.875, the others after the end
+    # the second ends at 0.875, the others after the end
+    assert trace.completed.tolist()[:1] == [0.625]
     assert trace.outcome.tolist() == [OK, OK, UNFINISHED, UNFINISHED]
 
 

@@ -315,9 +315,8 @@ def test_a_run_in_which_time_falls_is_refused_wherever_it_was_made(
         "scenario odd: controller fixed: a time of call 2 is negative, falls or is no number;"
         " allowed: "
     )
-    kinds = (
-        ["compiled"] if math.isnan(third) else ["compiled", "simpy"]
-    )  # simpy: nan is never answered
+    # simpy: nan is never answered
+    kinds = ["compiled"] if math.isnan(third) else ["compiled", "simpy"]
     for kind in kinds:
         with pytest.raises(InputError, match=wanted):
             simulate(scenario, "fixed", engine=kind)

@@ -95,9 +95,8 @@ def _reasons(law: Any) -> list[str]:
     half = [0.5] * steps  # more draws than there are calls and windows
     record = law()
     pacer = Pacer(record, 150.0, 0.0, half, half)
-    flying: deque[tuple[float, float, float, float]] = (
-        deque()
-    )  # (completed, latency, lag, in flight then)
+    # (completed, latency, lag, in flight then)
+    flying: deque[tuple[float, float, float, float]] = deque()
     free = deque([0.0] * 4)  # when the servers are
     reasons, before = [], pacer.state
     for k in range(steps):

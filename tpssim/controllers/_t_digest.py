@@ -10,10 +10,11 @@ import math
 from array import array
 
 COMPRESSION = 100.0
+# values that wait to be merged; centroids, of which there are 201 at most
 WAITING, MERGED = (
     800,
     256,
-)  # values that wait to be merged; centroids, of which there are 201 at most
+)
 #: Places from `base` on: numbers of both kinds, least and largest centroid so far, then means and
 #: weights.
 WAIT, KEPT, LEAST, MOST, VALUES = 0, 1, 2, 3, 4

@@ -177,10 +177,11 @@ class EnvoyGradient(NamedTuple):
     ) -> EnvoyGradientState:
         if obs.count < 1.0 or math.isnan(obs.latency):
             return state
+        # whole ns, so that ties are exact
         now, every = (
             nanoseconds(obs.now),
             nanoseconds(self.update_every),
-        )  # whole ns, so that ties are exact
+        )
         limit, saved, least, probing = state.limit, state.saved, state.least, state.probing
         began, samples, at_floor = state.began, state.samples, state.at_floor
         next_update, next_probe = state.next_update, state.next_probe

@@ -10,10 +10,11 @@ from tpssim.controllers.codel import above_least, behind, waited
 from tpssim.core.types import Observation, described, floored, record
 from tpssim.core.validation import FLAG, Range
 
+# probabilities saved up below which no call is refused, and from which one is
 BURSTY, CERTAIN = (
     0.85,
     8.5,
-)  # probabilities saved up below which no call is refused, and from which one is
+)
 MOST = 10_000.0  # steps of the past that are made up for at once
 
 

@@ -22,9 +22,8 @@ class Reads(NamedTuple):
     """What some code reads and writes that outlives a call of it."""
 
     names: tuple[tuple[str, tuple[str, ...]], ...]  #: of its module or built in, with attributes
-    imports: tuple[
-        tuple[str, int, tuple[str, ...]], ...
-    ]  #: module, level, attributes; none: all of it
+    #: module, level, attributes; none: all of it
+    imports: tuple[tuple[str, int, tuple[str, ...]], ...]
     writes: tuple[str, ...]  #: variables of its module, or of the function around it
 
 

@@ -243,7 +243,6 @@ def explore(scenario: str = "degrade-recover", seed: int = 0) -> Any:
     for control in controls.values():
         control.observe(moved, "value")
     column = w.VBox(list(controls.values()), layout=w.Layout(flex="0 0 auto"))
-    row = w.HBox(
-        [column, picture], layout=w.Layout(flex_flow="row wrap")
-    )  # below them where it is narrow
+    # below them where it is narrow
+    row = w.HBox([column, picture], layout=w.Layout(flex_flow="row wrap"))
     return w.VBox([row, verdict, command])

@@ -84,9 +84,8 @@ def _timerfd() -> tuple[Callable[[int, int], None], int]:
         raise OSError("no timerfd on this system")
     import ctypes
 
-    library = ctypes.PyDLL(
-        None, use_errno=True
-    )  # calls of 0.5 us: too short to release the interpreter lock
+    # calls of 0.5 us: too short to release the interpreter lock
+    library = ctypes.PyDLL(None, use_errno=True)
     create, set_ = library.timerfd_create, library.timerfd_settime
     file = create(time.CLOCK_MONOTONIC, os.O_NONBLOCK | os.O_CLOEXEC)
     if file < 0:

@@ -48,15 +48,13 @@ class Run(NamedTuple):
     #: How many calls raised what, as "Type: message" (the first of each type), or returned a
     #: response that is a failure, a timeout or a refusal, as "Type: refused".
     failures: dict[str, int]
-    results: list[
-        Any
-    ]  #: what the calls returned, in the order of the items; None where there is nothing
+    #: what the calls returned, in the order of the items; None where there is nothing
+    results: list[Any]
     #: Items whose last call was not ok, in the order in which they ended, each with what it raised.
     #: If it raised nothing, with its response, which is its result, too.
     failed: list[tuple[Any, Any]]
-    pending: list[
-        Any
-    ]  #: items that were fetched and not done: not released, not begun, or to be retried
+    #: items that were fetched and not done: not released, not begun, or to be retried
+    pending: list[Any]
 
     def __repr__(self) -> str:
         some = f"{self.report.ok:,} ok, {len(self.failed):,} failed, {len(self.pending):,} pending"

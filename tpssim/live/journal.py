@@ -140,9 +140,8 @@ class Journal:
             raise InputError(f"{path} cannot be written: {error.strerror}") from error
         self._thread = threading.Thread(target=self._write_on, name="tpssim journal", daemon=True)
         self._thread.start()
-        atexit.register(
-            self.close
-        )  # of a run that nobody ended; its thread would not live to write it
+        # of a run that nobody ended; its thread would not live to write it
+        atexit.register(self.close)
 
     def add(self, line: str) -> None:
         """One more line, its end included. Any thread."""
@@ -158,9 +157,8 @@ class Journal:
 
     def after_fork(self) -> None:
         """In a forked child: the thread does not exist, and the file belongs to the parent."""
-        self._done = (
-            threading.Event()
-        )  # the lock of the old one may be held by a thread that does not exist
+        # the lock of the old one may be held by a thread that does not exist
+        self._done = threading.Event()
         self._done.set()
         atexit.unregister(self.close)
         os.close(self._file)

@@ -66,9 +66,8 @@ class Permit:
         self.scheduled = scheduled  #: when it was due, s on the throttle's clock
         self.released = released  #: when it was given, s
         self.in_flight = in_flight  #: calls in flight then, this one included
-        self.begun = (
-            math.nan
-        )  #: when a worker began the call, s; nan if none has yet, or there are no workers
+        #: when a worker began the call, s; nan if none has yet, or there are no workers
+        self.begun = math.nan
         self.open = False  #: whether the call has begun, and nobody has settled it
         self.outcome: Outcome | None = None  #: the outcome of the call, once it is known
 

@@ -42,9 +42,8 @@ class Recording(NamedTuple):
     """A recorded run."""
 
     header: Mapping[str, Any]
-    events: list[
-        dict[str, Any]
-    ]  #: the law's observations, in order, with times of the run's own clock
+    #: the law's observations, in order, with times of the run's own clock
+    events: list[dict[str, Any]]
     report: Mapping[str, Any]  #: numbers of its report; empty if the run was cut off
     start: Mapping[str, Any]  #: its first moment: `t`, `tps`, `calls`
 

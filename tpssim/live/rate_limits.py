@@ -16,9 +16,8 @@ FEW = 10
 
 def limit(report: Report, how: Setting) -> str:
     rate, wanted, commanded = report.rate, how.wanted, report.commanded
-    off = min(
-        max(0.01, 1.0 / max(report.released - 1.0, 1.0)), 0.05
-    )  # one interval more or less is chance
+    # one interval more or less is chance
+    off = min(max(0.01, 1.0 / max(report.released - 1.0, 1.0)), 0.05)
     below = rate < (1.0 - off) * commanded < math.inf
     at_most = min(commanded, wanted)
     able = able_rate(report, how)

@@ -224,9 +224,8 @@ class WaitQueue:
         if still is None or still[0] is not head:
             still = self._still = head, time.monotonic()
             ring(head, self._runs, head)
-        return (
-            time.monotonic() - still[1] >= LOOK and self._still is still
-        )  # it may have run just now
+        # it may have run just now
+        return time.monotonic() - still[1] >= LOOK and self._still is still
 
     def _runs(self, loop: Any) -> None:
         """This loop runs again."""

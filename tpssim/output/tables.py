@@ -168,9 +168,8 @@ def screen() -> int:
     """Characters that a line may have: those of the terminal that is written to, else `WIDTH`."""
     if not sys.stdout.isatty():
         return WIDTH
-    return (
-        os.get_terminal_size(sys.stdout.fileno()).columns or WIDTH
-    )  # one may not say how wide it is
+    # one may not say how wide it is
+    return os.get_terminal_size(sys.stdout.fileno()).columns or WIDTH
 
 
 def filled(text: str, first: str = "", further: str = "") -> str:

@@ -66,9 +66,8 @@ class Serving:
         self.by_handoff = isinstance(self.consumer, Async) and self.consumer.feedback == "handoff"
         self.pooled = isinstance(self.consumer, Pool)
         self.blocking = isinstance(self.consumer, Blocking)
-        self.plain = (
-            self.backend == Backend() and scenario.tick == 0.0
-        )  # nothing but the service itself
+        # nothing but the service itself
+        self.plain = self.backend == Backend() and scenario.tick == 0.0
         self.inside = 0  # calls in the backend
         self.server_free_at: list[
             float

@@ -67,9 +67,8 @@ class Trace(NamedTuple):
     outcome: NDArray[np.int8]  #: index into `tpssim.core.types.OUTCOMES`
     producer: NDArray[np.int32]  #: which of the producers released it
     scenario: Scenario
-    meta: Mapping[
-        str, Any
-    ]  #: controller, parameters, seed, replication, engine, version, spun (CPU s)
+    #: controller, parameters, seed, replication, engine, version, spun (CPU s)
+    meta: Mapping[str, Any]
 
     def __repr__(self) -> str:
         n = format.count(len(self.released), "call")
@@ -137,10 +136,11 @@ class Trace(NamedTuple):
         return plots.rate_figure(title, [self.panel("")], plots.Frame(*self.frame()))
 
 
+# of a run, as its picture has them; calls whose mean is a service time at a time
 BINS, FEWEST = (
     120,
     10,
-)  # of a run, as its picture has them; calls whose mean is a service time at a time
+)
 
 
 def recorded_steps(trace: Trace) -> Steps:

@@ -29,10 +29,11 @@ class VectorCase(NamedTuple):
     backend: Backend = Backend()
     retry: Retry = FIBONACCI
     pinned: float = math.nan  #: the limit, if it is fixed
+    #: attempts of these numbers, from 0, fail for good (not the second)
     failures: tuple[int, int] = (
         0,
         0,
-    )  #: attempts of these numbers, from 0, fail for good (not the second)
+    )
     jitter: float = 0.0  #: mean of an exponential share of the delay, added to it
     timeout: float = math.inf  #: of an attempt, s
 

@@ -70,9 +70,8 @@ class Choice(NamedTuple):
     winner: int  #: -1 if none has a loss in every replication
     replications: int
     standing: list[int]  #: candidates that may do best in the median run, the winner among them
-    within: (
-        float | None
-    )  #: what the best may lose less in the median run; None: of too few replications
+    #: what the best may lose less in the median run; None: of too few replications
+    within: float | None
 
 
 def least_mean(losses: Array) -> Choice:

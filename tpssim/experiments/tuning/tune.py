@@ -169,9 +169,8 @@ def _compromise(trials: Trials, budget: int) -> TuneResult:
     losses = _losses(trials, [row.point for row in few], range(first, first + SHOWING))
     trials.runs.end()
     means = losses.mean(axis=1)
-    sound = [
-        i for i, mean in enumerate(means) if np.isfinite(mean).all()
-    ]  # others failed on fresh seeds
+    # others failed on fresh seeds
+    sound = [i for i, mean in enumerate(means) if np.isfinite(mean).all()]
     front = [sound[i] for i in search.front(means[sound])] if sound else []
     default = len(few) - 1
     finalists = [

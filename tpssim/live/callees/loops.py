@@ -33,9 +33,8 @@ async def async_url(
     except ModuleNotFoundError as error:
         raise InputError(f"--url with --async {MISSING.format('aiohttp')}") from error
     sent = prepared(request)
-    logging.getLogger("aiohttp").addHandler(
-        logging.NullHandler()
-    )  # its warnings name what was answered
+    # its warnings name what was answered
+    logging.getLogger("aiohttp").addHandler(logging.NullHandler())
     # A long body is sent in pieces; sent at once it would block the loop.
     long = sent.body if sent.body is not None and len(sent.body) > PIECE else None
     where = yarl.URL(sent.address.sent, encoded=True)

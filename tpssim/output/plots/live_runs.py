@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 BINS = 120  # of a run, at most
 FEW = 4.0  # slots in a bin, at least: one release in a short bin would look like many a second
+# s
 STEPS = (
     0.1,
     0.2,
@@ -39,7 +40,7 @@ STEPS = (
     600.0,
     1800.0,
     3600.0,
-)  # s
+)
 
 
 @record
@@ -61,9 +62,8 @@ def live_figure(title: str, run: LiveRun) -> Figure:
     figure = Figure(figsize=(9.0, 8.0 if limited else 5.8), layout="constrained", dpi=110)
     axes = list(figure.subplots(3 if limited else 2, 1, sharex=True))
     width = _bin(run)
-    edges = np.append(
-        np.arange(0.0, run.duration - 0.5 * width, width), run.duration
-    )  # the last: 0.5 to 1.5
+    # the last: 0.5 to 1.5
+    edges = np.append(np.arange(0.0, run.duration - 0.5 * width, width), run.duration)
     _draw_rates(axes[0], run, edges)
     if limited:
         _draw_flight(axes[1], run, edges)

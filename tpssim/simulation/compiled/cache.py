@@ -26,10 +26,11 @@ from numba.core import compiler, config, serialize
 
 from tpssim.core.provenance import package, version
 
+# folders of earlier sources that always stay; s without use after which others go
 KEPT, UNUSED = (
     3,
     86_400.0,
-)  # folders of earlier sources that always stay; s without use after which others go
+)
 MARK = "made-by-tpssim"
 _FOLDER = re.compile("[0-9a-f]{16}")
 _FILE = re.compile(r"[\w.]+-[0-9a-f]{16}\.nbc(\.[0-9a-f]{8})?")

@@ -60,9 +60,8 @@ class Strand:
         self.world = world
         self.producer = producer
         self.body = body
-        self.root = (
-            root or self
-        )  # the strand of the producer; it knows all threads that were started
+        # the strand of the producer; it knows all threads that were started
+        self.root = root or self
         self.started: list[Strand] = []
         self.priority = RELEASE + (producer << 40) + len(self.root.started)
         late: Draws = world.late(producer) if root is None else root.threads_late

@@ -64,9 +64,8 @@ class VirtualLoop(asyncio.BaseEventLoop):
             # time
             return
         if strand.closing and timeout is not None:
-            strand.clock.set(
-                strand.clock.time() + timeout
-            )  # the run is over: clean-up takes no time of the world
+            # the run is over: clean-up takes no time of the world
+            strand.clock.set(strand.clock.time() + timeout)
         elif timeout is None:
             strand.pause()
         elif timeout > 0.0:
