@@ -608,7 +608,7 @@ def test_a_line_has_at_most_120_characters(count: int) -> None:
     (seen,) = frames(io.BytesIO(frame_of(2.0, 7 * count, rate=987.6, **more)))
     text = line(seen)
     assert len(text) <= 120
-    assert "of 987.6 commanded, 1234.5 wanted" in text
+    assert "of 987.6 commanded, 1,234.5 wanted" in text
     assert (
         f"{count:,} failed + {count:,} timed out + {count:,} refused + {count:,} in" in text
     ) == bool(count)

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers import ROOT
 
 from tpssim import InputError, compare, judge, measure, simulate
 from tpssim.cli.main import main
@@ -33,7 +34,7 @@ from tpssim.scenarios.service_times import Constant
 from tpssim.simulation.hosting import user_code
 from tpssim.simulation.trace import Trace
 
-THROTTLES = Path(__file__).parent / "throttles"
+THROTTLES = ROOT / "tests" / "throttles"
 QUICK = Scenario("quick", Constant(0.001), 100.0, 2.0)
 EVEN = [k / 100.0 for k in range(200)]
 PASTED = {

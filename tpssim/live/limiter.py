@@ -27,7 +27,7 @@ R = TypeVar("R")
 
 
 class Limiter(Handle):
-    """At most `tps` calls a second, from any number of threads and tasks at once.
+    """A ceiling on the calls a second of any number of threads and tasks at once.
 
     They wait in one queue and get slots in the order in which they asked. A call begins with its
     slot. How it ends is its outcome, which a `controller` observes:
