@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import ROOT
 
 import tpssim
 from tpssim.cli.main import main
@@ -207,3 +208,11 @@ def test_a_record_that_is_damaged_in_memory_is_refused_too() -> None:
     with pytest.raises(InputError, match=r"^points is empty; allowed: at least one$"):
         from_dict(record.to_dict())
     assert record.to_dict()["schema_version"] == SCHEMA
+
+
+@pytest.mark.parametrize("name", ["reference-league", "reference-held-out"])
+def test_the_committed_summaries_are_records_of_this_schema(name: str) -> None:
+    text = (ROOT / "results" / name / "summary.json").read_text(encoding="utf-8")
+    record = from_dict(json.loads(text))
+    assert record.kind == "league"
+    assert record.to_dict() == json.loads(text)
