@@ -1,4 +1,4 @@
-"""`explore`: throttle 5 under sliders, in a notebook; ipywidgets' only door.
+"""`explore`: throttle 5 under sliders, in a notebook; only here is ipywidgets used.
 
 `view` is all of it but the sliders: what is chosen in, picture, verdict and command out.
 """

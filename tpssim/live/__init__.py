@@ -3,7 +3,7 @@
 Modules, lowest first:
 
 - how precisely to wait: `waiting` (a thread), `async_clocks` (an event loop), `clocks` (both);
-- what a run counts and reports: `bounded_counts`, `stats`, `late_causes`, `report`, `rounding`,
+- what a run counts and reports: `bounded_counts`, `stats`, `late_causes`, `report`,
   `run_setting`, `rate_limits`, `headline`, `reporting`, `journal`;
 - calls: `outcomes`, `permits`, `call_owners`, `sources`, `async_sources`;
 - a run: `arguments`, `run_lock`, `signal_handlers`, `waiters`, then `session_state`, `settlements`,

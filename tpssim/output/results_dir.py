@@ -1,6 +1,6 @@
 """Results folders: complete or absent, and known to be ours before they are replaced.
 
-This room knows files, not what is in them.
+This module knows files, not what is in them.
 """
 
 from __future__ import annotations

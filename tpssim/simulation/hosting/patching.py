@@ -69,7 +69,7 @@ def _lock(strand: Strand) -> Lock:
 
 
 def _rlock(strand: Strand) -> Any:
-    return threading._PyRLock()  # type: ignore[attr-defined]  # made of the lock and identity of this room
+    return threading._PyRLock()  # type: ignore[attr-defined]  # made of the lock and identity of this module
 
 
 def _event_loop(strand: Strand) -> asyncio.AbstractEventLoop:

@@ -3,7 +3,7 @@
 
 They are called as the article's, `(items, tps, total)`, and must give an iterable or an async
 iterable; each item that comes out is a call. While one runs, real time, locks and threads are
-replaced for it (`rebinding`).
+replaced for it (`patching`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The clocks of `time` and `datetime` in hosted code, and what it asks in vain.
 
-Called by a replacement (`rebinding`), which knows that a strand is asking.
+Called by a replacement (`patching`), which knows that a strand is asking.
 """
 
 from __future__ import annotations
