@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.laws import Valve
+from helpers.laws import SetOnce
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tpssim import throttle
 from tpssim.core.clocks import VirtualClock
 from tpssim.core.pacer import Pacer
-from tpssim.core.schedule import AUTO, BURST, DELAY, SKIP, Late, anchor_over, capped
-from tpssim.live.playback import play, read_recording
+from tpssim.core.schedule import AUTO, BURST, DELAY, SKIP, Late, anchor_on, capped
+from tpssim.live.playback import play, read_journal
 
 HALF = [0.5] * 10_000
 
 
 def pacer(target: float, late: Late = AUTO, rate: float = math.inf, gaps: Any = None) -> Pacer:
-    return Pacer(Valve(rate=rate), target, 0.0, HALF, HALF, late=late, gaps=gaps)
+    return Pacer(SetOnce(rate=rate), target, 0.0, HALF, HALF, late=late, gaps=gaps)
 
 
 def at_zero(target: float, **options: Any) -> Pacer:
@@ -119,7 +119,7 @@ def test_before_the_first_slot_a_change_moves_nothing() -> None:
 
 
 def test_a_change_while_the_limit_holds_calls_back() -> None:
-    paced = Pacer(Valve(limit=1.0), 1.0, 0.0, HALF, HALF, late=BURST)
+    paced = Pacer(SetOnce(limit=1.0), 1.0, 0.0, HALF, HALF, late=BURST)
     assert paced.due() == 0.0
     assert paced.release(0.0)
     paced.retarget(2.5, 4.0)
@@ -135,7 +135,7 @@ def test_a_change_while_the_limit_holds_calls_back() -> None:
     assert paced.due() == pytest.approx(3.125, abs=1e-12)
 
 
-def test_a_closed_rate_valve_takes_no_time_into_account() -> None:
+def test_a_closed_rate_actuator_takes_no_time_into_account() -> None:
     paced = at_zero(1.0)
     paced.state = paced.state._replace(rate=0.0)
     paced.retarget(1.0, 10.0)
@@ -165,7 +165,8 @@ def test_without_a_change_since_the_last_slot_the_bits_are_the_rule_s() -> None:
     ids=str,
 )
 def test_where_the_schedule_continues(late: Late, then: tuple[float, float]) -> None:
-    assert anchor_over(late, 2.0, 3.0, math.inf, [(2.9, 0.5)], 500.0) == pytest.approx(
+    times, targets = [0.0, 2.9, 2.9], [0.5, 0.5, 500.0]
+    assert anchor_on(late, times, targets, 0, 2.0, 3.0, math.inf, 500.0) == pytest.approx(
         then, abs=1e-9
     )
 
@@ -173,7 +174,8 @@ def test_where_the_schedule_continues(late: Late, then: tuple[float, float]) -> 
 def test_after_a_fall_one_slot_of_what_is_wanted_now_is_kept() -> None:
     # 500 a second were wanted until 2 s and 0.5 since; at 3 s half a slot has come since then, the
     # other half in 1 ms before: not the 500 that lie in the two seconds which one slot takes now.
-    start, skipped = anchor_over(AUTO, 0.0, 3.0, math.inf, [(2.0, 500.0)], 0.5)
+    times, targets = [0.0, 2.0, 2.0], [500.0, 500.0, 0.5]
+    start, skipped = anchor_on(AUTO, times, targets, 0, 0.0, 3.0, math.inf, 0.5)
     assert start == pytest.approx(2.0 - 0.5 / 500.0, abs=1e-12)
     assert skipped == pytest.approx(999.5, abs=1e-9)
 
@@ -188,7 +190,7 @@ def test_a_recording_with_changes_is_played_back_to_the_bit(late: str, tmp_path:
         if k % 7 == 3:
             paced.tps = (5.0, 300.0, 41.7)[k % 3]
             clock.set(clock.time() + 0.0123 * (k % 5))
-    played = play(read_recording(path))
+    played = play(read_journal(path))
     assert (played.difference, len(played.calls)) == ("", 200)
     assert played.pacer.skipped == paced.flow.pacer.skipped  # type: ignore[union-attr]
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from helpers.plants import interpret
 
 import tpssim
 from tpssim import Scenario, sweep
@@ -356,9 +357,7 @@ def test_a_sweep_after_an_edit_gives_the_numbers_of_a_fresh_one(
     law: Any, tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if what != "which method is called":  # once with numba, which takes seconds to refuse a law
-        monkeypatch.setattr(
-            "tpssim.experiments.sweep.batch_runs.fast_for", lambda function, _: function
-        )
+        interpret(monkeypatch)
 
     def throughput(cls: Any, **store: Any) -> float:
         result = sweep("fast-async:duration=3", cls, {"share": [0.5]}, replications=1, **store)
@@ -529,7 +528,7 @@ import codecs, gzip, os, pathlib, random, runpy, threading, time, zipfile
 from typing import Annotated, NamedTuple
 import numpy as np
 from tpssim.core.validation import Range
-from helpers.laws import Valves
+from helpers.laws import Actuators
 from tpssim.scenarios.recordings import read_service_times
 PATH, LOCK, NUMBERS = pathlib.Path("gains.txt"), threading.Lock(), (float(x) for x in range(9))
 DRAWS, GAIN, COUNT, LIMIT = np.random.default_rng(), 1.0, 0.0, 0.0
@@ -565,9 +564,9 @@ def absent():
 class Law(NamedTuple):
     share: Annotated[float, Range(0.0, 1.0)] = 1.0
     def init(self, target):
-        return Valves(target, 9.0, 0.0)
+        return Actuators(target, 9.0, 0.0)
     def update(self, state, obs):
-        return Valves(state.rate, {expression} if obs.now < LIMIT else 9.0, 0.0)
+        return Actuators(state.rate, {expression} if obs.now < LIMIT else 9.0, 0.0)
 """
     names: dict[str, Any] = {"__name__": "refused"}
     exec(compile(source, "refused", "exec", dont_inherit=True), names)
@@ -684,7 +683,7 @@ def test_a_file_of_the_users_may_have_the_name_of_a_standard_module(
     assert keys[0] != keys[1]
 
 
-def test_values_are_told_apart() -> None:
+def test_values_are_distinguished() -> None:
     """By hand: kinds, signs, order where it counts, and no order where there is none."""
 
     class One(NamedTuple):

@@ -18,7 +18,7 @@ import pytest
 from tpssim import InputError, run, throttle
 from tpssim.cli.main import main
 from tpssim.core.locks import locked
-from tpssim.live.playback import read_recording
+from tpssim.live.playback import read_journal
 
 CALLS = "import time\n\ndef send(k):\n    time.sleep(0.001)\n\ndef other(k):\n    pass\n"
 
@@ -41,7 +41,7 @@ def wait_for(path: Path, lines: int) -> None:
 
 @pytest.fixture
 def running(here: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """A run that goes on until it is told to stop: --out out, --record mine.ndjson."""
+    """A run that goes on until it is asked to stop: --out out, --record mine.ndjson."""
     words = "live --call calls.py:send --tps 100 --quiet --out out --record mine.ndjson"
     child = subprocess.Popen(
         [sys.executable, "-m", "tpssim", *words.split()], stdout=subprocess.DEVNULL
@@ -89,7 +89,7 @@ def test_the_second_is_refused_and_the_first_goes_on(
     summary = json.loads((here / "out" / "summary.json").read_text())
     assert "calls.py:send" in summary["command"]
     calls = [
-        event for event in read_recording(here / "mine.ndjson").events if event["e"] == "release"
+        event for event in read_journal(here / "mine.ndjson").events if event["e"] == "release"
     ]
     assert len(calls) == summary["report"]["released"] > 20
     assert len((here / "out" / "live.csv").read_text().splitlines()) == len(calls) + 1
@@ -110,8 +110,8 @@ def test_a_lock_dies_with_its_process(running: subprocess.Popen[bytes], here: Pa
     words = "live --call calls.py:other --tps 100 --total 5 --quiet --out out --record mine.ndjson"
     assert main(words.split()) == 0
     assert not [path for path in here.iterdir() if "lock" in path.name], "the next one removes it"
-    assert read_recording(here / "mine.ndjson").report["ok"] == 5
-    assert len(read_recording(here / "mine.1.ndjson").events) > 15
+    assert read_journal(here / "mine.ndjson").report["ok"] == 5
+    assert len(read_journal(here / "mine.1.ndjson").events) > 15
 
 
 def test_one_at_a_time_has_a_name(here: Path) -> None:
@@ -162,7 +162,7 @@ def test_two_throttles_do_not_write_one_recording(here: Path) -> None:
     ):
         list(throttle(range(3), 1000.0, record="a.ndjson"))
     assert list(first) == [0, 1, 2]
-    assert read_recording("a.ndjson").report["released"] == 3
+    assert read_journal("a.ndjson").report["released"] == 3
     assert run(abs, range(3), 1000.0, record="a.ndjson").report.ok == 3
     assert sorted(path.name for path in here.glob("*.ndjson")) == ["a.1.ndjson", "a.ndjson"]
 

@@ -23,7 +23,8 @@ from tpssim.metrics.measure import frame_of
 from tpssim.scenarios.disturbances import Ramp, Step, Swap
 from tpssim.scenarios.scenario import Producer, Scenario
 from tpssim.scenarios.service_times import Constant, Exponential, Gamma, Lognormal, Pareto, draws
-from tpssim.simulation.compiled import engine
+from tpssim.simulation.compiled import noise
+from tpssim.simulation.compiled.noise import Which
 
 SCRIPTS = {"tpssim.__main__", "tpssim.scenarios.recordings.record_sqlite"}
 
@@ -115,7 +116,7 @@ def test_records_differ_where_plain_records_in_them_do() -> None:
     assert len({one: 1, other: 2}) == 2
 
 
-def test_a_class_defined_anew_is_another_kind() -> None:
+def test_a_class_defined_again_is_another_kind() -> None:
     def define() -> Any:
         @record
         class Mine(NamedTuple):
@@ -150,7 +151,7 @@ def test_a_subclass_is_a_kind_of_its_own() -> None:
 )
 def test_kept_service_times_are_those_of_the_kind(one: Any, other: Any) -> None:
     for service in (one, other, one):
-        drawn = engine._times(service, (current(type(service)),), 50, 0, 0)
+        drawn = noise.times(service, (current(type(service)),), Which(50, 0, 0))
         fresh = service.times(draws(service.noise(), 50, 0, 0))
         assert np.array_equal(drawn, fresh), service
 

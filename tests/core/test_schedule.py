@@ -14,7 +14,7 @@ from tpssim.core.schedule import next_due
     [
         (1.0, 4.0, 8.0, 1.25),  # the law's rate is the smaller one
         (1.0, 8.0, 4.0, 1.25),  # the target is
-        (1.0, math.inf, 4.0, 1.25),  # an open valve
+        (1.0, math.inf, 4.0, 1.25),  # an open actuator
         (1.0, 0.0, 4.0, math.inf),  # a closed one
     ],
 )

@@ -20,7 +20,7 @@ import math
 import random
 from typing import NamedTuple
 import numpy as np
-from helpers.laws import Valves
+from helpers.laws import Actuators
 
 GAIN, LOG, DRAWS, DEEP, TABLE = 1.0, [], random.Random(1), [], {"up": 1.0}
 for _ in range(400):
@@ -32,9 +32,9 @@ def scaled(x, by=1.0, *, least=0.0):
 class Law(NamedTuple):
     share: float = 1.0
     def init(self, target):
-        return Valves(target, math.inf, 0.0)
+        return Actuators(target, math.inf, 0.0)
     def update(self, state, obs):
-        return Valves(scaled(np.minimum(obs.target, 9.0)), state.limit, state.reject)
+        return Actuators(scaled(np.minimum(obs.target, 9.0)), state.limit, state.reject)
 
 class Noting(Law):
     def update(self, state, obs):
@@ -48,7 +48,7 @@ class Drawing(Law):
 
 class Deep(Law):
     def update(self, state, obs):
-        return Valves(GAIN * obs.target, float(len(DEEP)) * math.inf, state.reject)
+        return Actuators(GAIN * obs.target, float(len(DEEP)) * math.inf, state.reject)
 """
 
 

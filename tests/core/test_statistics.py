@@ -68,7 +68,9 @@ def test_the_places_are_those_of_scipy(n: int) -> None:
 
 def test_from_too_few_runs_nothing_is_claimed() -> None:
     """Two, three or four: 2 / 2^n is 1/2, 1/4, 1/8. However equal they are."""
-    for n in (1, 2, 3, 4):
+    assert assumption(1) == "no interval: 1 replication is too few, 5 are the least"
+    assert estimate([0.5]) == Estimate(0.5, None, None, 1, 0)
+    for n in (2, 3, 4):
         assert estimate([0.5] * n) == Estimate(0.5, None, None, n, 0)
         assert assumption(n) == f"no interval: {n} replications are too few, 5 are the least"
     assert estimate([0.5] * 5) == Estimate(0.5, 0.5, 0.5, 5, 0)

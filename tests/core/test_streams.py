@@ -34,12 +34,12 @@ def shell(line: str, folder: Path, **environment: str) -> subprocess.CompletedPr
 @pytest.mark.parametrize(
     ("where", "why"), [(">&-", "Bad file descriptor"), (">/dev/full", "No space left on device")]
 )
-def test_a_closed_or_full_stdout_is_told_in_one_line_after_the_work(
+def test_a_closed_or_full_stdout_is_reported_in_one_line_after_the_work(
     arguments: str, where: str, why: str, tmp_path: Path
 ) -> None:
     done = shell(f"{TPSSIM} {arguments} {where}", tmp_path)
-    told = f"tpssim: stdout cannot be written: {why}; what goes to files is there\n"
-    assert (done.returncode, done.stderr.decode()) == (1, told)
+    message = f"tpssim: stdout cannot be written: {why}; what goes to files is there\n"
+    assert (done.returncode, done.stderr.decode()) == (1, message)
     if arguments == SIMULATE:
         names = {"summary.json", "run.json", "trace.csv", "trace.npz", "rate.png"}
         assert {path.name for path in (tmp_path / "r").iterdir()} == names

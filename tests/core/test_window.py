@@ -6,7 +6,7 @@ import math
 from array import array
 
 import pytest
-from helpers.laws import Valve, Valves, run, told
+from helpers.laws import Actuators, SetOnce, observations_of, run
 
 from tpssim.core.types import Observation
 from tpssim.core.window import CAPACITY, Sensor, collected, opened, summed_up, window_end
@@ -28,7 +28,7 @@ def test_a_window_sums_up_mean_errors_drops_and_extremes() -> None:
         completion(1.0, in_flight=3.0, peak=4.0),
         completion(
             9.0, errors=1.0, in_flight=2.0, peak=7.0
-        ),  # a plain failure: its latency is no news
+        ),  # a plain failure: its latency says nothing
         completion(3.0, errors=1.0, drops=1.0),
         completion(2.0),
     ):
@@ -67,14 +67,14 @@ SCENARIO = Scenario("s", Constant(0.0625), 8.0, 2.0, Async(0.0, "completion"))
 
 def test_windows_by_time_end_on_time() -> None:
     # Completions at 1/16 + k / 8: four in each half second.
-    seen = told(SCENARIO, Valve(), Sensor(period=0.5))
+    seen = observations_of(SCENARIO, SetOnce(), Sensor(period=0.5))
     assert [obs.now for obs in seen] == [0.5, 1.0, 1.5]
     assert [obs.count for obs in seen] == [4.0] * 3
     assert [obs.latency for obs in seen] == [0.0625] * 3
 
 
 def test_windows_by_count_end_with_a_completion() -> None:
-    seen = told(SCENARIO, Valve(), Sensor(least=5.0))
+    seen = observations_of(SCENARIO, SetOnce(), Sensor(least=5.0))
     assert [obs.now for obs in seen] == [4 / 8 + 1 / 16, 9 / 8 + 1 / 16, 14 / 8 + 1 / 16]
     assert [obs.count for obs in seen] == [5.0] * 3
 
@@ -82,7 +82,7 @@ def test_windows_by_count_end_with_a_completion() -> None:
 @pytest.mark.parametrize(("discard", "ends"), [(1.0, []), (0.0, [9 / 16, 19 / 16, 29 / 16])])
 def test_a_window_with_too_few_is_thrown_away_or_goes_on(discard: float, ends: list[float]) -> None:
     # Four completions in half a second, five wanted.
-    seen = told(SCENARIO, Valve(), Sensor(period=0.5, least=5.0, discard=discard))
+    seen = observations_of(SCENARIO, SetOnce(), Sensor(period=0.5, least=5.0, discard=discard))
     assert [obs.now for obs in seen] == ends
 
 
@@ -93,7 +93,7 @@ def test_a_window_counts_errors_and_drops_and_the_most_in_flight() -> None:
         consumer=Async(0.0, "completion"),
     )
     # 0 ok, 1/8 rejected (an error after 1/4), 2/8 ok, ...: completions at 1/4, 3/8, 1/2, 5/8, ...
-    seen = told(scenario, Valve(), Sensor(period=1.0))
+    seen = observations_of(scenario, SetOnce(), Sensor(period=1.0))
     assert seen[0].now == 1.0
     # A completion at the very end of a window comes first, so it belongs to it.
     assert (seen[0].count, seen[0].errors, seen[0].drops) == (7.0, 3.0, 3.0)
@@ -101,7 +101,7 @@ def test_a_window_counts_errors_and_drops_and_the_most_in_flight() -> None:
 
 
 def test_a_law_without_a_window_hears_of_every_completion() -> None:
-    assert [obs.count for obs in told(SCENARIO)] == [1.0] * 16
+    assert [obs.count for obs in observations_of(SCENARIO)] == [1.0] * 16
 
 
 def test_a_law_gets_its_memory_and_keeps_it() -> None:
@@ -110,16 +110,16 @@ def test_a_law_gets_its_memory_and_keeps_it() -> None:
         finds.
         """
 
-        def init(self, target: float) -> Valves:
-            return Valves(8.0, math.inf, 0.0)
+        def init(self, target: float) -> Actuators:
+            return Actuators(8.0, math.inf, 0.0)
 
         def memory(self) -> int:
             return 3
 
-        def update(self, state: Valves, obs: Observation, memory: array[float]) -> Valves:
+        def update(self, state: Actuators, obs: Observation, memory: array[float]) -> Actuators:
             assert len(memory) == 3
             memory[0] += 1.0
-            return Valves(8.0, 100.0 + memory[0], 0.0)
+            return Actuators(8.0, 100.0 + memory[0], 0.0)
 
     trace = run(SCENARIO, Ring())
     assert trace.limit.tolist() == [math.inf] + [100.0 + k for k in range(1, 16)]
@@ -127,5 +127,5 @@ def test_a_law_gets_its_memory_and_keeps_it() -> None:
 
 def test_a_window_on_a_grid_ends_where_its_end_is_rounded_to() -> None:
     # A window of 0.1003 s on a grid of 1 ms: without the same rounding it would look for ever.
-    seen = told(SCENARIO._replace(grid=1e-3), Valve(), Sensor(period=0.1253))
+    seen = observations_of(SCENARIO._replace(grid=1e-3), SetOnce(), Sensor(period=0.1253))
     assert [obs.now for obs in seen][:3] == pytest.approx([0.125, 0.25, 0.376], abs=2e-3)

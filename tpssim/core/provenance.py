@@ -68,8 +68,12 @@ _PURE = f"""
     re contextlib __future__ reprlib _thread.get_ident numpy numba scipy.special scipy.linalg
     scipy.interpolate scipy.integrate scipy.fft scipy.constants {_OURS}controllers {_OURS}core.types
     {_OURS}core.errors {_OURS}core.validation {_OURS}core.schedule {_OURS}core.window
+    {_OURS}core.profiles {_OURS}core.slots {_OURS}core.quotas {_OURS}core.quota_windows
+    {_OURS}core.arrivals
     {_OURS}core.clocks {_OURS}core.timer_models {_OURS}scenarios.disturbances {_OURS}scenarios.plant
-    {_OURS}scenarios.scenario {_OURS}scenarios.service_times {_OURS}metrics.timeseries
+    {_OURS}scenarios.capacity {_OURS}scenarios.feedback {_OURS}scenarios.load
+    {_OURS}scenarios.producers {_OURS}scenarios.retries {_OURS}scenarios.scenario
+    {_OURS}scenarios.service_quotas {_OURS}scenarios.service_times {_OURS}metrics.timeseries
     """.split()
 #: What in them is an exception: clocks, chance, files, addresses, code as text.
 _BUT = {

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
 from typing import Annotated, NamedTuple
 
 from tpssim.core.errors import InputError
+from tpssim.core.slots import Floats, between, due_on, one_back, piece_at
 from tpssim.core.types import ceiled, floored, record
 from tpssim.core.validation import Range, checked, exact
 
@@ -36,7 +36,7 @@ class Late(NamedTuple):
         float,
         Range(0.0, math.inf, "s"),
         "how far the schedule may lie behind a release, if that is more than an interval of the"
-        " wanted rate",
+        " wanted rate (where calls have costs, of calls of their mean cost)",
     ] = math.inf
 
     def __str__(self) -> str:
@@ -109,7 +109,7 @@ def next_due(previous: float, rate: float, target: float, gap: float = 1.0) -> f
 
 
 def anchor(
-    late: Late, due: float, now: float, interval: float, target: float
+    late: Late, due: float, now: float, interval: float, target: float, unit: float = 1.0
 ) -> tuple[float, float]:
     """(where the schedule continues from after a release at `now`, slots that are given up by
     that).
@@ -117,7 +117,8 @@ def anchor(
     `skip`: the last tick at or before now; else `max(due, now - keep * interval)`. With `seconds`
     it is `max(due, now - max(seconds, 1 / target))`: the slots up to a release at t lie after the
     first one of the second before it, less that, so no second holds more than `(1 + max(seconds, 1
-    / target)) * target + 1`.
+    / target)) * target + 1`. Where calls cost `unit` on average, `interval` is that of such a call,
+    `unit / target` stands for `1 / target`, and the slots that are given up are counted in them.
 
     >>> anchor(SKIP, 1.0, 1.7, 0.25, 4.0)
     (1.5, 2.0)
@@ -133,91 +134,53 @@ def anchor(
     if late.keep < math.inf and interval < math.inf:
         start = max(start, now - late.keep * interval)
     if late.seconds < math.inf:
-        start = max(start, now - max(late.seconds, 1.0 / target if target > 0.0 else math.inf))
+        start = max(start, now - max(late.seconds, unit / target if target > 0.0 else math.inf))
     return start, (start - due) / interval
 
 
-#: Changes of the wanted rate: until when, s, which rate was wanted; in order.
-Changes = Sequence[tuple[float, float]]
-
-
-def stretches(
-    start: float, end: float, changes: Changes, target: float
-) -> Iterator[tuple[float, float, float]]:
-    """(from, to, wanted rate) of each part of a stretch of time.
-
-    >>> list(stretches(0.0, 3.0, [(1.0, 4.0), (2.0, 8.0)], 16.0))
-    [(0.0, 1.0, 4.0), (1.0, 2.0, 8.0), (2.0, 3.0, 16.0)]
-    """
-    for until, wanted in (*changes, (math.inf, target)):
-        if start < min(until, end):
-            yield start, min(until, end), wanted
-            start = until
-
-
-def slots_in(start: float, end: float, rate: float, changes: Changes, target: float) -> float:
-    """How many slots lie in a stretch: the integral of `min(rate, wanted rate)` over it."""
-    return math.fsum(
-        (b - a) * min(rate, wanted) for a, b, wanted in stretches(start, end, changes, target)
-    )
-
-
-def due_after(
-    previous: float, rate: float, changes: Changes, target: float, gap: float = 1.0
-) -> float:
-    """`next_due`, with a wanted rate that was changed on the way: each rate counts for its own
-    time.
-
-    >>> due_after(0.0, math.inf, [(1.0, 0.5)], 500.0)  # half a slot is over at the change
-    1.001
-    """
-    left = gap
-    for start, end, wanted in stretches(previous, math.inf, changes, target):
-        speed = min(rate, wanted)
-        passed = (end - start) * speed if speed > 0.0 else 0.0
-        if end == math.inf or (speed > 0.0 and passed >= left):
-            return next_due(start, rate, wanted, left)
-        left -= passed
-    return math.inf
-
-
-def anchor_over(
-    late: Late, due: float, now: float, rate: float, changes: Changes, target: float
+def anchor_on(
+    late: Late,
+    times: Floats,
+    targets: Floats,
+    piece: int,
+    due: float,
+    now: float,
+    rate: float,
+    target: float,
+    unit: float = 1.0,
 ) -> tuple[float, float]:
-    """`anchor`, with a wanted rate that was changed since `due`: each rate counts for its own time.
+    """`anchor`, for a target that changes after `due`: each part of it counts for its own time.
 
-    Where any number of slots fits (a rate without bound) none is missed. Of a fall, `AUTO` keeps
-    one slot of what was wanted, or what the last 0.1 s hold: not what the old rate makes of an
-    interval of the new one.
+    `times` and `targets` are the break points of the target and `piece` the one that holds `due`
+    (see `slots`); `target` is the one at `now`. Where any number of slots fits (a rate without
+    bound) none is missed. With `seconds` the schedule continues from `max(due, now - max(seconds, 1
+    / target), min(now - seconds, b))`, where one slot was wanted from b until now: after a fall,
+    one slot of what was wanted is kept, not what the old rate makes of an interval of the new one.
+    So a second [t, t + 1), t a release, holds at most one more than the integral of the target from
+    the later of t - max(seconds, 1 / target(t)) and min(t - seconds, b(t)) to t + 1.
 
-    >>> anchor_over(DELAY, 0.0, 2.0, math.inf, [(1.0, 4.0)], 100.0)
+    >>> anchor_on(DELAY, [0.0, 1.0, 1.0], [4.0, 4.0, 100.0], 0, 0.0, 2.0, math.inf, 100.0)
     (2.0, 104.0)
     """
-    for _, end, wanted in stretches(due, now, changes, target):
-        if min(rate, wanted) == math.inf:
-            due = end
+    if rate == math.inf:
+        for after in range(piece, len(times)):
+            until = min(times[after + 1], now) if after + 1 < len(times) else now
+            if targets[after] == math.inf and until > max(due, times[after]):
+                due = until
+    piece = piece_at(times, due, piece)
     start, lost = due, 0.0
     if late.skip > 0.0 or late.keep < math.inf:
-        missed = slots_in(due, now, rate, changes, target)
+        missed = between(times, targets, piece, due, now, rate) / unit
         lost = floored(missed) if late.skip > 0.0 else max(0.0, missed - late.keep)
-        start = min(now, due_after(due, rate, changes, target, lost)) if lost > 0.0 else due
+        if lost > 0.0:
+            given_up = lost * unit
+            start = min(now, due_on(times, targets, piece, due, rate, given_up, 0.0, 0.0)[0])
     if late.skip > 0.0:
         return start, lost
     if late.seconds < math.inf:
-        start, _ = anchor(late, due, now, math.inf, target)
-        start = max(start, one_back(now - late.seconds, now, changes, target))
-    return start, slots_in(due, start, rate, changes, target)
-
-
-def one_back(start: float, now: float, changes: Changes, target: float) -> float:
-    """`start`, or a time before it from which on one slot was wanted until now."""
-    left = 1.0
-    for since, until, wanted in reversed(list(stretches(-math.inf, now, changes, target))):
-        back = until - left / wanted if wanted > 0.0 else -math.inf
-        if back >= since:
-            return min(start, back)
-        left -= (until - since) * wanted
-    return start
+        start, _ = anchor(late, due, now, math.inf, target, unit)
+        start = max(start, min(now - late.seconds, one_back(times, targets, now, unit)))
+    return start, between(times, targets, piece, due, start, rate) / unit
 
 
 def on_grid(time: float, grid: float) -> float:

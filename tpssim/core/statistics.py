@@ -101,7 +101,8 @@ def assumption(n: int, confidence: float = EACH) -> str:
     '95 % for the median of 100 runs, however they spread; what 3 % of all runs do may be missing'
     """
     if not place(n, confidence):
-        return f"no interval: {n} replications are too few, {fewest(confidence)} are the least"
+        few = "1 replication is" if n == 1 else f"{n} replications are"
+        return f"no interval: {few} too few, {fewest(confidence)} are the least"
     return (
         f"{100.0 * confidence:.4g} % for the median of {n} runs, however they spread; what "
         f"{100.0 * unseen(n):.2g} % of all runs do may be missing"

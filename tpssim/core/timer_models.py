@@ -6,7 +6,7 @@ Times in seconds.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
 from tpssim.core.types import ceiled, record
 from tpssim.core.validation import Range
@@ -110,7 +110,7 @@ TIMERS = {
 }
 
 
-def late_wakeups(timer: TimerModel, normal: NDArray, uniform: NDArray) -> NDArray:  # type: ignore[type-arg]
+def late_wakeups(timer: TimerModel, normal: NDArray[Any], uniform: NDArray[Any]) -> NDArray[Any]:
     """How late each sleep ends, s, from standard normal and uniform draws: the term `late` of the
     model.
     """

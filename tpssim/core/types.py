@@ -15,6 +15,8 @@ VERSION = "0.1.0"
 #: Outcome of a call, as it stands in a trace.
 OK, FAILED, TIMED_OUT, REJECTED, REFUSED, UNFINISHED = range(6)
 OUTCOMES = ("ok", "failed", "timed out", "rejected by the service", "refused locally", "unfinished")
+#: HTTP statuses of a refusal: too many requests, unavailable, overloaded.
+REFUSALS = (429, 503, 529)
 
 
 def error_of(outcome: float) -> float:
@@ -107,7 +109,7 @@ class Observation(NamedTuple):
     """
 
     now: float  #: time now; a law's time starts at 0 at `init`
-    target: float  #: the wanted TPS
+    target: float  #: the wanted TPS; where calls have costs, calls of the mean cost
     latency: float  #: completion - release; nan when nothing completed
     lag: float  #: release - scheduled release
     # The field is what users know; it hides `tuple.count`, which nobody calls here.

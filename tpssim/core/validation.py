@@ -106,11 +106,29 @@ def check_size(what: str, asked: float, most: int, each: str) -> None:
         raise InputError(f"{asked:,.0f} {what}; allowed: at most {most:,}, at {each} each")
 
 
-def checked(record: RecordT, owner: str) -> RecordT:
+def checked_number(given: Any, allowed: Range, owner: str, field: str) -> float:
+    """A number as a float inside its range; raises `InputError`.
+
+    >>> checked_number(3, Range(1.0, 5.0), "mine", "servers")
+    3.0
+    """
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        raise InputError(f"{owner}: {field}={given!r} is not a number; allowed: {allowed}")
+    try:
+        number = float(given)
+    except OverflowError:  # of a whole number beyond what a float holds
+        number = math.inf if given > 0 else -math.inf
+    if not allowed.holds(number) or (allowed.unit == FLAG and number not in (0.0, 1.0)):
+        raise InputError(f"{owner}: {field}={number:g} is out of range; allowed: {allowed}")
+    return number
+
+
+def checked(record: RecordT, owner: str, seconds: str = "s") -> RecordT:
     """The record with every parameter a float inside its range; raises `InputError` naming the
     field.
 
     A record may have a method `conflict() -> str` for rules between fields ("" when there is none).
+    `seconds`: the unit of what its ranges give in s, where such a record measures something else.
     """
     if isinstance(record, type) or not hasattr(record, "_fields"):
         raise InputError(
@@ -118,15 +136,10 @@ def checked(record: RecordT, owner: str) -> RecordT:
         )
     changed = {}
     for field, allowed in ranges(record).items():
+        if allowed.unit == "s" != seconds:
+            allowed = allowed._replace(unit=seconds)
         given = getattr(record, field)
-        if isinstance(given, bool) or not isinstance(given, int | float):
-            raise InputError(f"{owner}: {field}={given!r} is not a number; allowed: {allowed}")
-        try:
-            number = float(given)
-        except OverflowError:  # of a whole number beyond what a float holds
-            number = math.inf if given > 0 else -math.inf
-        if not allowed.holds(number) or (allowed.unit == FLAG and number not in (0.0, 1.0)):
-            raise InputError(f"{owner}: {field}={number:g} is out of range; allowed: {allowed}")
+        number = checked_number(given, allowed, owner, field)
         # Never -0.0, which equals 0.0 and would be the same key.
         if type(given) is not float or math.copysign(1.0, given) < 0.0 == given:
             changed[field] = number + 0.0
@@ -139,14 +152,17 @@ def checked(record: RecordT, owner: str) -> RecordT:
     return cast(RecordT, fixed)
 
 
-def replaced(record: RecordT, owner: str, parameters: Mapping[str, float]) -> RecordT:
+def replaced(
+    record: RecordT, owner: str, parameters: Mapping[str, float], seconds: str = "s"
+) -> RecordT:
     """The record with some parameters changed and all of them checked; raises `InputError`."""
     known = ranges(record)
     changed: Any = record
     for name in parameters:
         if name not in known:
             raise no_such("parameter", name, known, f"{owner}: ")
-    return checked(cast(RecordT, changed._replace(**parameters) if parameters else changed), owner)
+    made = cast(RecordT, changed._replace(**parameters) if parameters else changed)
+    return checked(made, owner, seconds)
 
 
 def parse_spec(text: str) -> tuple[str, dict[str, float]]:
