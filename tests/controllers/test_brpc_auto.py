@@ -28,8 +28,8 @@ def window(
     law: BrpcAuto, state: BrpcAutoState, begin: float, rtt: float, gap: float = 0.001
 ) -> BrpcAutoState:
     """The state after 200 samples, which end a window."""
-    for news in steady([rtt] * 200, begin, gap):
-        state = law.update(state, news)
+    for obs in steady([rtt] * 200, begin, gap):
+        state = law.update(state, obs)
     assert state.window.successes == 0.0
     return state
 
@@ -103,7 +103,7 @@ def test_fewer_than_a_hundred_in_a_second_are_thrown_away() -> None:
 def test_the_throughput_counts_what_is_not_sampled() -> None:
     # Pairs at once: the second of each is within 0.1 ms of the first. The first of pair 101 ends
     # the window.
-    history = [news for news in steady([0.5] * 101, 0.01, 0.01) for _ in range(2)][:-1]
+    history = [obs for obs in steady([0.5] * 101, 0.01, 0.01) for _ in range(2)][:-1]
     state = fed(LAW, history)[-1]
     assert state.known.best == 201.0
     apart = fed(LAW, [done(0.0, 0.1), done(0.0000999, 0.1), done(0.0001, 0.1)])
@@ -156,7 +156,7 @@ def test_exploring_less_under_load_and_more_without() -> None:
     assert [explored(0.3, True, 0.3), explored(0.06, False, 0.3)] == [0.3, 0.06]
 
 
-def test_when_the_latency_is_measured_anew() -> None:
+def test_when_the_latency_is_measured_again() -> None:
     # Half of 50 s, and a whole number of ms below another half.
     assert remeasure_wait(50.0, 0.0) == 25e6
     assert remeasure_wait(50.0, 0.99999999) == 49.999e6
@@ -166,8 +166,8 @@ def test_when_the_latency_is_measured_anew() -> None:
 def test_measuring_the_latency_again() -> None:
     law = LAW._replace(remeasure_after=0.2)  # with u = 0.5: 0.15 s after the start
     state = law.init(100.0)
-    for news in steady([0.1] * 200, 0.001, 0.001):
-        state = law.update(state, news)
+    for obs in steady([0.1] * 200, 0.001, 0.001):
+        state = law.update(state, obs)
     # The window ends at 0.2: ceil(1005.025 x 0.1 x 0.9) = 91, and nothing is sampled for 0.2 s.
     assert state.limit == 91.0
     assert state.known.resume == 400_000.0
@@ -183,11 +183,11 @@ def test_measuring_the_latency_again() -> None:
         fresh.known.resume,
     ) == (400_000.0, 1.0, 0.0, 0.0)
     assert fresh.remeasure == 550_000.0
-    for news in steady([0.05] * 100, 0.401, 0.001):
-        fresh = law.update(fresh, news)
+    for obs in steady([0.05] * 100, 0.401, 0.001):
+        fresh = law.update(fresh, obs)
     assert fresh.limit == 91.0
-    for news in steady([0.05] * 99, 0.501, 0.001):
-        fresh = law.update(fresh, news)
+    for obs in steady([0.05] * 99, 0.501, 0.001):
+        fresh = law.update(fresh, obs)
     assert fresh.known.least == 50_000.0
 
 
@@ -199,6 +199,6 @@ def test_the_reason() -> None:
         states[-2], done(0.2, 0.1), states[-1]
     )
     state = window(LAW, LAW.init(100.0), 0.001, 0.1)
-    assert "best 1005/s, least latency 100 ms, explores 30%: limit 130" in LAW.why(
+    assert "best 1005/s, least latency 100 ms, explores 30 %: limit 130" in LAW.why(
         state, done(0.2, 0.1), state
     )

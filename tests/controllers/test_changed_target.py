@@ -26,7 +26,7 @@ SLOW_STARTS = ("scrapy-autothrottle", "firestore-ramp", "bbr")
 
 
 def changed(now: float, target: float) -> Observation:
-    """The news that another rate is wanted."""
+    """The observation that another rate is wanted."""
     return Observation(now, target, math.nan, 0.0, 0.0, 0.0, 1.0)
 
 
@@ -71,7 +71,7 @@ def test_what_held_back_stays_and_is_at_most_the_new_target(
 @pytest.mark.parametrize("name", RATE_LAWS)
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), target=TARGETS, factor=st.sampled_from([0.01, 0.5, 2.0, 100.0]))
-def test_valves_stay_sound_whatever_is_wanted(
+def test_actuators_stay_sound_whatever_is_wanted(
     name: str, data: st.DataObject, target: float, factor: float
 ) -> None:
     law = data.draw(records(name))
@@ -107,18 +107,18 @@ def test_an_interval_that_spans_a_change_is_not_measured() -> None:
     # 100.
     for name in ("aimd", "ewma-deadzone"):
         law = CONTROLLERS[name]()
-        news: list[Any] = [done(0.0, 0.001), done(4.0, 0.001)]
-        news = [obs._replace(target=0.25) for obs in news] + [
+        history: list[Any] = [done(0.0, 0.001), done(4.0, 0.001)]
+        history = [obs._replace(target=0.25) for obs in history] + [
             changed(5.0, 100.0),
             done(5.01, 0.001),
         ]
-        assert fed(law, news, 0.25)[-1].rate == 100.0, name
+        assert fed(law, history, 0.25)[-1].rate == 100.0, name
 
 
 def test_a_smoothed_interval_keeps_its_ratio() -> None:
     law = CONTROLLERS["ewma-deadzone"]()
-    news = [done(float(k), 0.001)._replace(target=1.0) for k in range(5)]
-    state = fed(law, [*news, changed(4.5, 50.0)], 1.0)[-1]
+    history = [done(float(k), 0.001)._replace(target=1.0) for k in range(5)]
+    state = fed(law, [*history, changed(4.5, 50.0)], 1.0)[-1]
     assert (state.rate, state.ewma * state.rate) == (50.0, pytest.approx(1.0))
 
 

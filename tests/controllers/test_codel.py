@@ -43,7 +43,7 @@ def test_times_between_drops_shrink_with_the_root_of_their_number() -> None:
     assert [at - dropped[0] for at in dropped[1:11]] == pytest.approx(want, abs=0.02)
 
 
-def test_one_short_wait_begins_the_interval_anew_and_ends_the_dropping() -> None:
+def test_one_short_wait_begins_the_interval_again_and_ends_the_dropping() -> None:
     law = Codel()
     state = slots(law, law.init(1000.0), 0.0, 0.09, 0.01, 0.02)
     state = law.admit(state, 0.095, 0.0049, 0.0)
@@ -326,7 +326,7 @@ def test_why_folly() -> None:
 
 
 @pytest.mark.parametrize("law", [Codel(), CodelFolly()])
-def test_news_moves_no_valve(law: Any) -> None:
+def test_observations_move_no_actuator(law: Any) -> None:
     state = law.init(100.0)._replace(reject=1.0)
     refusal = Observation(1.0, 50.0, math.nan, 0.02, 0.0, 0.0, 1.0, 0.0, 1.0)
     for obs in (refusal, done(1.0, 0.5)):

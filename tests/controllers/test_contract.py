@@ -52,7 +52,7 @@ def test_equal_inputs_give_equal_bits(name: str, data: st.DataObject, target: fl
 @LAWS
 @given(st.data(), TARGETS)
 @settings(max_examples=100, deadline=None)
-def test_states_are_floats_and_begin_with_the_valves(
+def test_states_are_floats_and_begin_with_the_actuators(
     name: str, data: st.DataObject, target: float
 ) -> None:
     law = data.draw(records(name))
@@ -96,7 +96,7 @@ EXTREMES = st.lists(st.binary(min_size=10, max_size=10).map(extreme), min_size=8
 @LAWS
 @given(st.data(), TARGETS)
 @settings(max_examples=100, deadline=None)
-def test_finite_news_however_extreme_leave_sound_valves(
+def test_finite_observations_however_extreme_leave_sound_actuators(
     name: str, data: st.DataObject, target: float
 ) -> None:
     law = data.draw(records(name))
@@ -109,12 +109,12 @@ def test_finite_news_however_extreme_leave_sound_valves(
         assert state.rate > 0.0
         assert state.limit > 0.0
         assert 0.0 <= state.reject <= 1.0
-        if hasattr(law, "why") and state[:3] != before[:3]:
+        if state[:3] != before[:3]:
             assert law.why(before, obs, state)
 
 
-def valves(law: Any, target: float, history: list[Observation], start: float) -> list[Any]:
-    """The valves after each piece of news, for a law at work from `start` on."""
+def actuators(law: Any, target: float, history: list[Observation], start: float) -> list[Any]:
+    """The actuators after each observation, for a law at work from `start` on."""
     pacer = Pacer(law, target, start, Half(), Half())
     seen = []
     for obs in history:
@@ -149,13 +149,13 @@ def test_the_origin_of_time_does_not_matter(
             **{f: max(1.0, round(length / TICK)) * TICK for f, length in lengths.items()}
         )
     history = data.draw(observations(target))
-    assert valves(law, target, history, 0.0) == valves(law, target, history, shift * TICK)
+    assert actuators(law, target, history, 0.0) == actuators(law, target, history, shift * TICK)
 
 
 @LAWS
 @given(st.data(), TARGETS)
 @settings(max_examples=40, deadline=None)
-def test_a_local_refusal_changes_no_valve(name: str, data: st.DataObject, target: float) -> None:
+def test_a_local_refusal_changes_no_actuator(name: str, data: st.DataObject, target: float) -> None:
     law = data.draw(records(name))
     state = states(law, target, data.draw(observations(target)))[-1]
     refusal = Observation(1e3, target, math.nan, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0)
@@ -193,17 +193,19 @@ def test_class_attributes_say_what_it_commands_what_it_sees_and_whose_it_is(name
 def test_each_parameter_has_a_unit_and_a_meaning_that_is_a_whole_clause(name: str) -> None:
     law = CONTROLLERS[name]
     for field, allowed in ranges(law).items():
-        told = meanings(law)[field]
+        meaning = meanings(law)[field]
         assert allowed.unit, field
-        assert len(told.split()) >= 2, field
-        assert told[-1].isalnum() or told[-1] in "`)", f"{field}: {told}"
-        assert all(told.count(left) == told.count(right) for left, right in ("()", "[]")), field
-        assert told.count("`") % 2 == 0, field
-        assert "<-" not in told, f"{field}: a formula, not a meaning"
-        assert "=" not in told, f"{field}: a formula, not a meaning"
+        assert len(meaning.split()) >= 2, field
+        assert meaning[-1].isalnum() or meaning[-1] in "`)", f"{field}: {meaning}"
+        assert all(meaning.count(left) == meaning.count(right) for left, right in ("()", "[]")), (
+            field
+        )
+        assert meaning.count("`") % 2 == 0, field
+        assert "<-" not in meaning, f"{field}: a formula, not a meaning"
+        assert "=" not in meaning, f"{field}: a formula, not a meaning"
         if allowed.unit == FLAG:
-            assert "0:" in told, f"{field}: what does 0 mean?"
-            assert "1:" in told, f"{field}: what does 1 mean?"
+            assert "0:" in meaning, f"{field}: what does 0 mean?"
+            assert "1:" in meaning, f"{field}: what does 1 mean?"
 
 
 @LAWS

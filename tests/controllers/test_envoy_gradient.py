@@ -215,7 +215,7 @@ def test_a_floor_of_its_own_leaves_the_limit_alone_in_a_probe() -> None:
 
 
 def test_windows_at_a_floor_of_its_own_set_off_probe_after_probe() -> None:
-    """Run with envoyproxy/envoy 149521d8: a probe changes no limit, so nothing counts them anew."""
+    """Run with envoyproxy/envoy 149521d8: a probe changes no limit; nothing counts them again."""
     law = EnvoyGradient(probe_samples=1.0, jitter=0.0, floor=2.0, buffer=0.0)
     calls = [(0.05, 0.005), *((0.1 + 0.1 * k, 0.05) for k in range(6))]
     states = fed(law, [done(now, latency) for now, latency in calls])
@@ -327,7 +327,7 @@ def test_a_rank_in_a_bin() -> None:
     ]
 
 
-def test_a_refusal_is_no_news() -> None:
+def test_a_refusal_is_no_observation() -> None:
     states = fed(QUICK, [Observation(9.0, 100.0, math.nan, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0)])
     assert states[0] is states[1]
 

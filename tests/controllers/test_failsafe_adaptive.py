@@ -30,8 +30,8 @@ def warmed(law: FailsafeAdaptive, *calls: tuple[float, float], gap: float = 2.0)
     memory, seen = memory_of(law), []
     for k, (rtt, in_flight) in enumerate(calls, start=1):
         # Its own call is the only one under way when it ends: the semaphore is not full.
-        news = Observation(gap * k, 100.0, rtt, 0.0, 1.0, 0.0, in_flight, 0.0, 0.0, 1.0)
-        state = law.update(state, news, *memory)
+        obs = Observation(gap * k, 100.0, rtt, 0.0, 1.0, 0.0, in_flight, 0.0, 0.0, 1.0)
+        state = law.update(state, obs, *memory)
         seen.append(state)
     return seen
 
@@ -238,9 +238,9 @@ def test_windows_accumulate_until_they_are_long_enough_and_have_enough() -> None
 def test_calls_of_no_time_are_samples() -> None:
     """Run with failsafe-go/failsafe-go 5759a5e: two samples a window, one call in the semaphore."""
     law = FailsafeAdaptive(samples=2.0)
-    news = [(0.5, 0.0), (1.1, 0.0), (2.2, 0.01), (3.3, 0.0)]
+    history = [(0.5, 0.0), (1.1, 0.0), (2.2, 0.01), (3.3, 0.0)]
     states = fed(
-        law, [Observation(t, 100.0, rtt, 0.0, 1.0, 0.0, 10.0, 0.0, 0.0, 1.0) for t, rtt in news]
+        law, [Observation(t, 100.0, rtt, 0.0, 1.0, 0.0, 10.0, 0.0, 0.0, 1.0) for t, rtt in history]
     )
     assert [
         (state.limit, state.recent.value, state.baseline.value, state.window.samples)
@@ -276,8 +276,8 @@ def tenth_window(peak: float, growth: float) -> float:
     memory, found = memory_of(law), [20.0]
     for k in range(10):
         rtt, m = 10.0 * (1.0 + growth * k), 200.0 + 2.0 * k
-        news = Observation(2.0 * (k + 1), 100.0, rtt, 0.0, 1.0, 0.0, m, 0.0, 0.0, peak)
-        state = law.update(state, news, *memory)
+        obs = Observation(2.0 * (k + 1), 100.0, rtt, 0.0, 1.0, 0.0, m, 0.0, 0.0, peak)
+        state = law.update(state, obs, *memory)
         found.append(state.limit)
     assert found[:-1] == [20.0 + k for k in range(10)]
     return found[-1] - found[-2]

@@ -14,7 +14,7 @@ from tpssim.core.validation import checked
 
 
 class Breaker:
-    """A law with its state and memory, told of answers, asked for slots."""
+    """A law with its state and memory, fed with answers, asked for slots."""
 
     def __init__(self, law: GozeroBreaker | None = None) -> None:
         self.law = law or GozeroBreaker()
@@ -22,12 +22,12 @@ class Breaker:
         self.state: GozeroBreakerState = self.law.init(100.0)
 
     def answered(self, now: float, ok: float, failed: float = 0.0) -> None:
-        self.told(Observation(now, 100.0, 0.01, 0.0, ok + failed, failed))
+        self.observe(Observation(now, 100.0, 0.01, 0.0, ok + failed, failed))
 
     def refused(self, now: float) -> None:
-        self.told(Observation(now, 100.0, math.nan, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0))
+        self.observe(Observation(now, 100.0, math.nan, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0))
 
-    def told(self, obs: Observation) -> None:
+    def observe(self, obs: Observation) -> None:
         self.state = self.law.update(self.state, obs, self.memory)
 
     def asked(self, now: float) -> float:
@@ -48,7 +48,7 @@ def test_the_originals_cases() -> None:
     assert badly.asked(0.0) == 0.0
     badly.answered(0.0, 0.0, 1e5)
     assert badly.asked(0.02) == pytest.approx((100_010.0 - 5.0 - 50.0) / 100_011.0)
-    assert badly.asked(11.0) == 0.0  # the window has passed, without news
+    assert badly.asked(11.0) == 0.0  # the window has passed, without an observation
 
 
 def test_the_weight_falls_with_bins_that_only_failed() -> None:
@@ -116,8 +116,8 @@ def test_a_call_is_forced_when_none_was_let_through_for_a_second() -> None:
     assert breaker.asked(5.0) == pytest.approx(90.0 / 96.0)
     breaker.refused(5.0)
     assert breaker.asked(5.1) == pytest.approx(91.0 / 97.0)  # the refused one is a request
-    # No refusal is told: let through at 5.1 s. Refused until 6.1 s, then one is let through, and so
-    # on.
+    # No refusal is reported: let through at 5.1 s. Refused until 6.1 s, then one is let through,
+    # and so on.
     for now, forced in [
         (5.2, False),
         (6.1, False),
@@ -135,7 +135,7 @@ def test_a_call_is_forced_when_none_was_let_through_for_a_second() -> None:
 def test_a_second_is_not_more_than_a_second() -> None:
     breaker = Breaker()
     breaker.answered(0.0, 0.0, 95.0)
-    assert breaker.asked(1.2) > 0.0  # let through, for no refusal is told
+    assert breaker.asked(1.2) > 0.0  # let through, for no refusal is reported
     assert 2.2 - 1.2 > 1.0
     assert breaker.asked(2.2) > 0.0  # the original counts nanoseconds: 1 s is not above 1 s
     breaker.refused(2.2)
@@ -161,5 +161,5 @@ def test_why() -> None:
     breaker.asked(0.0)
     state = breaker.state
     assert breaker.law.why(state, obs, state) == (
-        "0 of 9 requests succeeded in 10 s, failing bins 1: 40.0% refused"
+        "0 of 9 requests succeeded in 10 s, failing bins 1: 40.0 % refused"
     )

@@ -25,9 +25,9 @@ LAW = Headroom(
 )
 
 
-def blocked(*news: tuple[float, float, float], law: Headroom = LAW) -> list[Any]:
+def blocked(*history: tuple[float, float, float], law: Headroom = LAW) -> list[Any]:
     """States after calls of one blocked caller: (now, latency, lag)."""
-    return fed(law, [Observation(now, 100.0, latency, lag) for now, latency, lag in news])[1:]
+    return fed(law, [Observation(now, 100.0, latency, lag) for now, latency, lag in history])[1:]
 
 
 def test_one_call_tells_how_fast_a_blocked_caller_can_be() -> None:

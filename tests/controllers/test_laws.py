@@ -154,4 +154,4 @@ def test_why_names_the_reason() -> None:
     law = BusyTime()
     obs = Observation(0.0, 10.0, 0.2, 0.0)
     reason = law.why(law.init(10.0), obs, law.update(law.init(10.0), obs))
-    assert reason == "consumer busy 200% of the commanded interval, too much"
+    assert reason == "consumer busy 200 % of the commanded interval, too much"

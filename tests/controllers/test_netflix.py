@@ -45,15 +45,15 @@ def test_traces_of_the_original_classes_to_the_bit(name: str, shared_golden: Pat
     assert state.limit == trace["initial"]
     for k, (rtt_us, in_flight, dropped, limit, estimate) in enumerate(trace["steps"]):
         latency = rtt_us / 1e6
-        news = done(k * 0.1 + latency, latency, float(in_flight), bool(dropped))
-        state = law.update(state, news, *memory)
+        obs = done(k * 0.1 + latency, latency, float(in_flight), bool(dropped))
+        state = law.update(state, obs, *memory)
         assert state.limit == limit, f"step {k}"
         if estimate is not None and hasattr(state, "estimate"):
             assert state.estimate == estimate, f"step {k}"
 
 
-def limits(law: Any, *news: Observation) -> list[float]:
-    return [state.limit for state in fed(law, news)][1:]
+def limits(law: Any, *history: Observation) -> list[float]:
+    return [state.limit for state in fed(law, history)][1:]
 
 
 def test_aimd() -> None:
@@ -90,8 +90,8 @@ def test_vegas_at_ten_thousand() -> None:
 )
 def test_vegas_with_another_decrease_and_smoothing(smoothing: float, found: list[float]) -> None:
     law = NetflixVegas(initial=100.0, max_limit=200.0, dec_rate=0.5, smoothing=smoothing)
-    news = [done(0.1 * k, latency, 100.0) for k, latency in enumerate((0.01, 0.02, 0.02))]
-    assert limits(law, *news) == found
+    history = [done(0.1 * k, latency, 100.0) for k, latency in enumerate((0.01, 0.02, 0.02))]
+    assert limits(law, *history) == found
 
 
 def test_vegas_probes_after_half_to_all_of_multiplier_times_limit_samples() -> None:
@@ -105,12 +105,12 @@ def test_vegas_probes_after_half_to_all_of_multiplier_times_limit_samples() -> N
 
 def test_vegas_a_new_least_changes_no_limit_even_if_it_was_dropped() -> None:
     law = NetflixVegas()
-    news = [
+    history = [
         done(0.0, 0.02, 20.0),
         done(0.1, 0.01, 20.0, dropped=True),
         done(0.2, 0.01, 20.0, dropped=True),
     ]
-    assert limits(law, *news) == [20.0, 20.0, 19.0]
+    assert limits(law, *history) == [20.0, 20.0, 19.0]
 
 
 def test_gradient() -> None:
@@ -188,9 +188,9 @@ def test_windows(
         now = 2.0 if k == len(times) - 1 else 0.5
         sample = Sample(1.0, ms * 1e6, 1.0, float(drop))
         size, kept = (1.0, 100.0) if percentile else (1.0, 0.0)
-        told = through_window(memory, now, sample, 1.0, 1.0, size, percentile, 1e-4, kept)
-    assert math.floor(told.rtt / 1e6) == rtt
-    assert told.dropped == dropped
+        closed = through_window(memory, now, sample, 1.0, 1.0, size, percentile, 1e-4, kept)
+    assert math.floor(closed.rtt / 1e6) == rtt
+    assert closed.dropped == dropped
 
 
 def test_a_window_lasts_twice_its_predecessors_least_round_trip_within_bounds() -> None:
@@ -199,8 +199,8 @@ def test_a_window_lasts_twice_its_predecessors_least_round_trip_within_bounds() 
     # Window 1 ends at 0.1 with one sample: lost. Next until 0.1 + clamp(2 x 0.1) = 0.6. 0.3, 0.6
     # are in it; 0.7 ends it (three): 21. Until 0.7 + 2 x 0.4 = 1.5: 1.4; 1.6 ends it (two): 22.
     ends = [0.1, 0.3, 0.6, 0.7, 1.4, 1.6]
-    news = [done(end, 0.1 if k == 0 else 0.4, 20.0) for k, end in enumerate(ends)]
-    assert limits(law, *news) == [20.0, 20.0, 20.0, 21.0, 21.0, 22.0]
+    history = [done(end, 0.1 if k == 0 else 0.4, 20.0) for k, end in enumerate(ends)]
+    assert limits(law, *history) == [20.0, 20.0, 20.0, 21.0, 21.0, 22.0]
 
 
 def test_a_window_with_too_few_samples_is_lost_and_a_short_round_trip_is_none() -> None:
@@ -227,8 +227,8 @@ def test_a_percentile_sees_the_first_samples_of_its_window_alone(kept: float, li
     The eleventh is a drop: out of ten it is not seen, and nine are never enough."""
     law = NetflixAimd(initial=30.0, window=0.5, percentile=0.5, kept=kept)
     ends = [1.01] + [1.01 + 0.04 * k for k in range(1, 11)]
-    news = [done(end, 0.01, 20.0) for end in ends] + [done(1.46, 0.01, 20.0, dropped=True)]
-    assert limits(law, *news, done(1.61, 0.01, 20.0)) == [30.0] * 12 + [limit]
+    history = [done(end, 0.01, 20.0) for end in ends] + [done(1.46, 0.01, 20.0, dropped=True)]
+    assert limits(law, *history, done(1.61, 0.01, 20.0)) == [30.0] * 12 + [limit]
 
 
 def test_a_window_is_no_longer_than_the_longest() -> None:
@@ -256,12 +256,12 @@ def test_fixed_thresholds_and_a_fixed_queue() -> None:
         (11.0, 300.0),
         (12.0, 300.0),
     ]
-    news = [done(0.1 * k, ms / 1e3, in_flight) for k, (ms, in_flight) in enumerate(calls)]
+    history = [done(0.1 * k, ms / 1e3, in_flight) for k, (ms, in_flight) in enumerate(calls)]
     drop = done(1.0, 0.012, 300.0, dropped=True)
-    assert limits(law, *news, drop) == [250.0, 290.0, 292.0, 294.0, 294.0, 292.0, 290.0]
+    assert limits(law, *history, drop) == [250.0, 290.0, 292.0, 294.0, 294.0, 292.0, 290.0]
     gradient = NetflixGradient(initial=100.0, queue=4.0, fixed=1.0, probe_interval=0.0)
-    news = [done(0.1 * k, 0.01 if k < 2 else 0.04, 100.0) for k in range(3)]
-    states = fed(gradient, [*news, done(1.0, 0.04, 40.0, dropped=True), done(1.1, 0.04, 40.0)])
+    history = [done(0.1 * k, 0.01 if k < 2 else 0.04, 100.0) for k in range(3)]
+    states = fed(gradient, [*history, done(1.0, 0.04, 40.0, dropped=True), done(1.1, 0.04, 40.0)])
     assert [state.limit for state in states] == [100.0, 104.0, 108.0, 98.0, 96.0, 96.0]
     assert states[-1].estimate == float.fromhex("0x1.8028f5c28f5c3p6")
 

@@ -17,7 +17,7 @@ from tpssim.scenarios.service_times import Constant
 from tpssim.theory import simc
 
 
-def news(now: float, given: float, target: float = 1e6) -> Observation:
+def observation(now: float, given: float, target: float = 1e6) -> Observation:
     return Observation(now, target, given, 0.0)
 
 
@@ -26,7 +26,7 @@ def parts(law: Pid, rows: list[float], dt: float) -> list[tuple[float, float, fl
     state = law.init(1e6)._replace(integral=0.0)
     found = []
     for k, given in enumerate(rows, start=1):
-        state = law.update(state, news(k * dt, given))
+        state = law.update(state, observation(k * dt, given))
         found.append((state.proportional, state.integral, state.derivative))
     return found
 
@@ -73,7 +73,7 @@ def test_beside_simple_pid(p_on_input: float, d_on_error: float) -> None:
         now[0] += draw.choice([0.0, 0.004, draw.expovariate(10.0)])
         given = draw.lognormvariate(-1.0, 1.0)
         output = theirs(given)
-        state = law.update(state, news(now[0], given, 100.0))
+        state = law.update(state, observation(now[0], given, 100.0))
         assert state.rate == output, k
         assert (state.proportional, state.integral, state.derivative) == theirs.components, k
 
@@ -98,8 +98,8 @@ def test_another_target_is_another_limit_of_simple_pid() -> None:
             assert (state.rate, state.integral) == (theirs._last_output, theirs.components[1]), k
         now[0] += draw.choice([0.0, 0.004, draw.expovariate(10.0)])
         given = draw.lognormvariate(-1.0, 1.0)
-        assert theirs(given) == law.update(state, news(now[0], given, target)).rate, k
-        state = law.update(state, news(now[0], given, target))
+        assert theirs(given) == law.update(state, observation(now[0], given, target)).rate, k
+        state = law.update(state, observation(now[0], given, target))
         assert (state.proportional, state.integral, state.derivative) == theirs.components, k
 
 
@@ -116,20 +116,20 @@ def test_a_rate_at_a_bound_does_not_wind_the_integral_up() -> None:
 
     assert back(Pi()) < back(Pi(ti=4.0)) < 40.0
     # Idle for an hour at the bound: the integral stays at what the bound allows.
-    state = fed(Pi(), [news(float(k), 0.001, 100.0) for k in range(3600)])[-1]
+    state = fed(Pi(), [observation(float(k), 0.001, 100.0) for k in range(3600)])[-1]
     assert (state.integral, state.rate) == (1.0, 100.0)
 
 
 def test_pi_by_hand() -> None:
     # kp 1, ti 0.4, setpoint 0.2: 0.1 s is an error of 0.5; wanted 1.5, share 1: I + dt/ti x 0 = 1.
     law = Pi()
-    assert fed(law, [news(0.1, 0.1, 100.0)])[-1].integral == 1.0
+    assert fed(law, [observation(0.1, 0.1, 100.0)])[-1].integral == 1.0
     # 0.3 s: error -0.5, wanted 0.5: I = 1 + 0.1/0.4 x (-0.5) = 0.875.
-    state = fed(law, [news(0.1, 0.3, 100.0)])[-1]
+    state = fed(law, [observation(0.1, 0.3, 100.0)])[-1]
     assert (state.rate, state.integral) == pytest.approx((50.0, 0.875))
     # An hour is cut to an error of -1, a wait of an hour to ti: wanted -0.125, share 0.01: 0.875 -
     # 1 + 0.135.
-    state = law.update(state, news(3600.0, 3600.0, 100.0))
+    state = law.update(state, observation(3600.0, 3600.0, 100.0))
     assert state.rate == 1.0
     assert state.integral == pytest.approx(0.875 + (-1.0 + 0.01 + 0.125))
 

@@ -67,29 +67,29 @@ def test_it_goes_on_at_what_was_served() -> None:
 
 
 def test_a_confirmed_mark_is_tried_ever_more_seldom() -> None:
-    news, now, spans = served(100), 1.0, []
+    history, now, spans = served(100), 1.0, []
     for _ in range(5):
-        news += [refused(now + 0.01), refused(now + 0.02), *served(100, now + 0.02)]
+        history += [refused(now + 0.01), refused(now + 0.02), *served(100, now + 0.02)]
         now += 1.02
-        spans.append(fed(LAW, news)[-1].pace.cubic.span)
+        spans.append(fed(LAW, history)[-1].pace.cubic.span)
     assert spans == [64.0, 256.0, 1024.0, 1536.0, 1536.0]
 
 
 def test_a_pause_of_the_caller_is_no_time_of_the_service() -> None:
     # An hour in which nothing was asked for, and then two refusals: about 100 a second were served.
-    news = [
+    history = [
         *served(100),
         *served(100, 3600.0),
         refused(3601.01),
         refused(3601.02),
         done(3601.03, 0.001),
     ]
-    assert fed(LAW, news)[-1].pace.cubic.mark > 95.0
+    assert fed(LAW, history)[-1].pace.cubic.mark > 95.0
 
 
 def test_a_service_that_refuses_from_the_start_is_taken_up_at_half() -> None:
-    news = [refused(0.01), refused(0.02), refused(10.0), done(20.0, 0.001)]
-    assert fed(LAW, news)[-1].pace.allowed == 50.0
+    history = [refused(0.01), refused(0.02), refused(10.0), done(20.0, 0.001)]
+    assert fed(LAW, history)[-1].pace.allowed == 50.0
 
 
 def test_for_want_of_a_place_one_call_fewer_is_in_flight_and_the_rate_stays() -> None:

@@ -52,7 +52,7 @@ def test_with_a_constant_latency_the_distance_halves() -> None:
     assert [state.delay for state in states] == [5.0, 3.0, 2.0, 1.5, 1.25, 1.125]
 
 
-def test_a_failure_never_makes_it_faster_and_no_latency_is_no_news() -> None:
+def test_a_failure_never_makes_it_faster_and_no_latency_is_no_observation() -> None:
     law = ScrapyAutothrottle()
     quick = Observation(1.0, 100.0, 0.001, 0.0, 1.0, 1.0, 1.0, 1.0)
     slow = Observation(1.0, 100.0, 8.0, 0.0, 1.0, 1.0, 1.0, 1.0)

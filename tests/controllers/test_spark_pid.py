@@ -44,8 +44,8 @@ def test_it_follows_a_processing_rate_that_falls() -> None:
 def test_below_the_processing_rate_while_something_waits() -> None:
     law = SparkPid(kp=1.0, ki=0.01, kd=0.0, min_rate=10.0, batch=0.02)
     draw = random.Random(1)
-    news = [batch(20.0 * x, (x + 1) * 20.0, 20, draw.uniform(1.0, 40.0)) for x in range(50)]
-    for x, state in enumerate(fed(law, news, target=1e6)[2:], start=1):
+    history = [batch(20.0 * x, (x + 1) * 20.0, 20, draw.uniform(1.0, 40.0)) for x in range(50)]
+    for x, state in enumerate(fed(law, history, target=1e6)[2:], start=1):
         assert state.rate < (x + 1) * 1000.0
 
 
@@ -63,5 +63,5 @@ def test_batches_without_work_or_time_are_skipped() -> None:
 def test_never_above_a_target_that_falls() -> None:
     law = SparkPid(min_rate=1.0)
     state = law.init(100.0)
-    news = Observation(0.5, 40.0, 0.001, 0.0, 0.0)
-    assert law.update(state, news).rate == 40.0
+    obs = Observation(0.5, 40.0, 0.001, 0.0, 0.0)
+    assert law.update(state, obs).rate == 40.0

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.laws import Valve, run
+from helpers.laws import SetOnce, run
 
 from tpssim.controllers.sre_throttling import SreThrottling, SreThrottlingState
 from tpssim.core.pacer import Pacer
@@ -30,7 +30,7 @@ AEGIS = SreThrottling(
 
 
 class Throttler:
-    """A law with its state and memory, told of answers, asked for slots."""
+    """A law with its state and memory, fed with answers, asked for slots."""
 
     def __init__(self, law: SreThrottling) -> None:
         self.law = law
@@ -38,12 +38,12 @@ class Throttler:
         self.state: SreThrottlingState = law.init(100.0)
 
     def answered(self, now: float, ok: float, failed: float = 0.0) -> None:
-        self.told(Observation(now, 100.0, 0.01, 0.0, ok + failed, failed, 1.0, failed))
+        self.observe(Observation(now, 100.0, 0.01, 0.0, ok + failed, failed, 1.0, failed))
 
     def refused(self, now: float) -> None:
-        self.told(Observation(now, 100.0, math.nan, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0))
+        self.observe(Observation(now, 100.0, math.nan, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0))
 
-    def told(self, obs: Observation) -> None:
+    def observe(self, obs: Observation) -> None:
         self.state = self.law.update(self.state, obs, self.memory)
 
     def asked(self, now: float) -> float:
@@ -158,7 +158,7 @@ def test_beam_after_errors() -> None:
             throttler.answered(now, 1.0)
         if ms > 10:
             # the probability as it is now
-            throttler.told(Observation(now, 100.0, math.nan, 0.0, 0.0))
+            throttler.observe(Observation(now, 100.0, math.nan, 0.0, 0.0))
             assert throttler.state.reject == pytest.approx(0.33, abs=0.1)
             assert throttled == (ms < 14)
 
@@ -225,14 +225,14 @@ def test_aegis_summary_and_its_reset() -> None:
 def test_a_probability_is_met_within_5_percent() -> None:
     probability = math.pi / 10.0
     plant = Scenario("s", Constant(0.001), 1000.0, 20.0, Async(0.0))
-    outcome = run(plant, Valve(reject=probability)).outcome
+    outcome = run(plant, SetOnce(reject=probability)).outcome
     assert len(outcome) == 20000
     assert np.mean(outcome == REFUSED) == pytest.approx(probability, rel=0.05)
 
 
 def test_a_law_at_rest_forgets() -> None:
-    # In the bug class the window passes with news only: nothing is asked for two minutes, and still
-    # refused.
+    # In the bug class the window passes with observations only: nothing is asked for two minutes,
+    # and still refused.
     throttler = Throttler(SreThrottling(attempts=0.0))
     throttler.answered(0.5, 0.0, 50.0)
     throttler.answered(60.5, 0.0, 49.0)
@@ -285,7 +285,7 @@ def test_a_failed_call_was_accepted_unless_failures_count() -> None:
         Throttler(SreThrottling(attempts=0.0, failures=failures)) for failures in (0.0, 1.0)
     )
     for throttler in (book, other):
-        throttler.told(failed)
+        throttler.observe(failed)
     assert book.counts() == (3.0, 1.0)
     assert other.counts() == (1.0, 3.0)
 
@@ -329,5 +329,5 @@ def test_why() -> None:
     throttler.answered(0.0, 0.0, 1.0)
     assert (
         law.why(throttler.state, obs, throttler.state)
-        == "0 of 100 requests accepted in 3 s: 99.0% refused"
+        == "0 of 100 requests accepted in 3 s: 99.0 % refused"
     )

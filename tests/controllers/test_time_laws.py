@@ -24,9 +24,9 @@ STEPS = [
 @pytest.mark.parametrize(("minutes", "rate"), STEPS)
 def test_the_ramp(minutes: float, rate: float) -> None:
     law = FirestoreRamp(max_rate=1e6)
-    news = Observation(minutes * 60.0, 1e6, 0.01, 0.0)
-    assert fed(law, [news], target=1e6)[-1].rate == rate
-    assert fed(law, [news._replace(target=600.0)], target=600.0)[-1].rate == min(rate, 600.0)
+    obs = Observation(minutes * 60.0, 1e6, 0.01, 0.0)
+    assert fed(law, [obs], target=1e6)[-1].rate == rate
+    assert fed(law, [obs._replace(target=600.0)], target=600.0)[-1].rate == min(rate, 600.0)
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ def test_the_ramp(minutes: float, rate: float) -> None:
 )
 def test_the_ramp_ends_at_the_maximum_of_bulk_writer(minutes: float, rate: float) -> None:
     # 500 x 1.5^7 = 8542.96..., 500 x 1.5^8 = 12814.4...
-    news = Observation(minutes * 60.0, 1e6, 0.01, 0.0)
-    assert fed(FirestoreRamp(), [news], target=1e6)[-1].rate == rate
+    obs = Observation(minutes * 60.0, 1e6, 0.01, 0.0)
+    assert fed(FirestoreRamp(), [obs], target=1e6)[-1].rate == rate
 
 
 def test_a_maximum_below_the_start_is_the_start_as_in_bulk_writer() -> None:
@@ -71,7 +71,7 @@ def test_one_cut_for_each_event() -> None:
     # 100, halved, + 10 a second. Slow: over 0.25 s. Calls released at 0.7, 0.8, 0.9 are under way
     # at the cut.
     law = AimdEpoch(dec_rate=0.5)
-    news = [
+    history = [
         done(1.0, 0.3),  # released 0.7: 50, the epoch begins at 1
         done(1.1, 0.3),  # released 0.8: the same event
         done(1.25, 0.26),  # released 0.99: the same
@@ -79,7 +79,7 @@ def test_one_cut_for_each_event() -> None:
         done(2.0, 0.5),  # released 1.5: a new event
         done(2.1, 0.01, dropped=True),  # released 2.09, refused: another
     ]
-    rates = [state.rate for state in fed(law, news)]
+    rates = [state.rate for state in fed(law, history)]
     assert rates == pytest.approx([100.0, 50.0, 50.0, 50.0, 52.5, 26.25, 13.125])
 
 
@@ -103,8 +103,8 @@ def test_two_users_converge_as_in_chiu_and_jain(
     fairness = []
     for step in range(1, 21):
         over = users[0].rate + users[1].rate > 100.0
-        news = Observation(float(step), 1e9, 0.001, 0.0, 1.0, float(over), 1.0, float(over))
-        users = [law.update(user, news) for user in users]
+        obs = Observation(float(step), 1e9, 0.001, 0.0, 1.0, float(over), 1.0, float(over))
+        users = [law.update(user, obs) for user in users]
         total, squares = sum(u.rate for u in users), sum(u.rate**2 for u in users)
         fairness.append(total**2 / (2.0 * squares))
     assert fairness[4] == pytest.approx(after_5, abs=5e-5)

@@ -226,5 +226,5 @@ def test_the_reason() -> None:
         (first, done(2.0, 1.0, dropped=True), "a call failed: x0.9"),
         (first, done(1.5, 1.0), "limit 10: interval going on"),
     ]
-    for state, news, text in cases:
-        assert text in law.why(state, news, law.update(state, news))
+    for state, obs, text in cases:
+        assert text in law.why(state, obs, law.update(state, obs))

@@ -12,7 +12,7 @@ import pytest
 from tpssim import InputError, simulate
 from tpssim.cli.main import main
 from tpssim.output.records import from_dict
-from tpssim.scenarios.scenario import capacity
+from tpssim.scenarios.capacity import capacity
 from tpssim.validation import live_against_simulated
 from tpssim.validation.live_against_simulated import Pair, scenario_of, side_by_side, table
 

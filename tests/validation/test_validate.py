@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import ROOT
 
 from tpssim.cli.main import main
 from tpssim.core.errors import InputError
@@ -106,14 +107,14 @@ def test_every_case_runs_the_model(case: str, monkeypatch: pytest.MonkeyPatch) -
         CASES[case].run(0)
 
 
-def test_a_latency_that_is_told_wrong_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_latency_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     """3 % too long: the bound, two deviations of 0.1 of the mean above it, is then 1.65 deviations
     above.
     """
-    told = Pacer.settled
+    settled = Pacer.settled
 
     def longer(self: Pacer, now: float, latency: float, *rest: float) -> None:
-        told(self, now, 1.03 * latency, *rest)
+        settled(self, now, 1.03 * latency, *rest)
 
     monkeypatch.setattr(Pacer, "settled", longer)
     (outcome,) = validate(["noise rule"])
@@ -143,6 +144,11 @@ def test_the_command_says_so_and_its_exit_code_too(
     assert written == document
     assert main(["validate", "--cases", "dreams"]) == 2
     assert "no case 'dreams'; allowed: M/M/1, M/D/1" in capsys.readouterr().err
+
+
+def test_the_documents_say_how_many() -> None:
+    text = (ROOT / "docs/bench.md").read_text(encoding="utf-8")
+    assert f"holds the model against {len(CASES)} known answers" in text
 
 
 def test_an_unknown_case_is_refused() -> None:

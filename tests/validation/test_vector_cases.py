@@ -11,7 +11,7 @@ import pytest
 
 from tpssim.controllers.vector_arc import VectorArc
 from tpssim.core.types import Observation
-from tpssim.scenarios.plant import Retry
+from tpssim.scenarios.retries import Retry
 from tpssim.simulation import call_lifecycle, environment
 from tpssim.validation.known_answers.cases import CASES
 from tpssim.validation.validate import judged, table, validate

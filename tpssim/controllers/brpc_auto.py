@@ -9,6 +9,7 @@ from typing import Annotated, NamedTuple
 
 from tpssim.core.types import Observation, ceiled, described, floored, record
 from tpssim.core.validation import Range
+from tpssim.output import format
 
 LEAST_EXPLORE, EXPLORE_STEP = 0.06, 0.02
 NEAR = 1.0 + LEAST_EXPLORE
@@ -180,7 +181,7 @@ class BrpcAuto(NamedTuple):
         if math.isnan(known.best):
             return f"fewer than {self.least_samples:g} samples in {self.window:g} s so far"
         measured = f"best {known.best:.4g}/s, least latency {known.least / 1e3:.3g} ms"
-        return f"{measured}, explores {known.explore:.0%}: limit {after.limit:g}"
+        return f"{measured}, explores {format.share(known.explore)}: limit {after.limit:g}"
 
 
 def empty(now: float) -> Window:

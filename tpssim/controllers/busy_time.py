@@ -8,6 +8,7 @@ from typing import Annotated, NamedTuple
 from tpssim.controllers._target_changes import followed
 from tpssim.core.types import Observation, described, record
 from tpssim.core.validation import Range
+from tpssim.output import format
 
 
 @record
@@ -124,7 +125,7 @@ class BusyTime(NamedTuple):
             return "no busy time yet"
         load = after.busy * before.rate
         if load > self.high:
-            return f"consumer busy {load:.0%} of the commanded interval, too much"
+            return f"consumer busy {format.share(load)} of the commanded interval, too much"
         if load < self.low:
-            return f"consumer busy {load:.0%} of the commanded interval, room to spare"
-        return f"consumer busy {load:.0%} of the commanded interval, inside the dead zone"
+            return f"consumer busy {format.share(load)} of the commanded interval, room to spare"
+        return f"consumer busy {format.share(load)} of the commanded interval, inside the dead zone"

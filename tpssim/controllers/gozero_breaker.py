@@ -12,6 +12,7 @@ from tpssim.controllers._nanoseconds import nanoseconds
 from tpssim.controllers.sre_throttling import bin_of, turned
 from tpssim.core.types import Observation, described, record
 from tpssim.core.validation import Range
+from tpssim.output import format
 
 
 @record
@@ -177,8 +178,10 @@ class GozeroBreaker(NamedTuple):
     def why(self, before: GozeroBreakerState, obs: Observation, after: GozeroBreakerState) -> str:
         seen = f"{after.accepts:g} of {after.requests:g} requests succeeded in {self.window:g} s"
         if after.failing > 0.0:
-            return f"{seen}, failing bins {after.failing:g}: {after.reject:.1%} refused"
-        return f"{seen}: {after.reject:.1%} refused"
+            return (
+                f"{seen}, failing bins {after.failing:g}: {format.share(after.reject, 1)} refused"
+            )
+        return f"{seen}: {format.share(after.reject, 1)} refused"
 
 
 def since(then: float, now: float) -> float:

@@ -23,6 +23,7 @@ from tpssim.controllers._headroom_rate import LEAST, Pace, paced, rate_of, unref
 from tpssim.controllers._target_changes import followed
 from tpssim.core.types import Observation, described, record
 from tpssim.core.validation import Range
+from tpssim.output import format
 
 
 @record
@@ -202,7 +203,7 @@ class Headroom(NamedTuple):
                 return "no latency yet"
             load = after.busy.mean * after.rate
             took = after.busy.mean * 1e3
-            return f"a call takes {took:.3g} ms: {load:.0%} of the time at this rate"
+            return f"a call takes {took:.3g} ms: {format.share(load)} of the time at this rate"
         return why_limited(before.flight, after.flight)
 
 

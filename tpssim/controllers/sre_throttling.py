@@ -11,6 +11,7 @@ from typing import Annotated, NamedTuple
 from tpssim.controllers._nanoseconds import nanoseconds
 from tpssim.core.types import Observation, described, floored, record
 from tpssim.core.validation import FLAG, Range
+from tpssim.output import format
 
 
 @record
@@ -165,7 +166,7 @@ class SreThrottling(NamedTuple):
         seen = f"{after.accepts:g} of {after.requests:g} requests accepted in {self.window:g} s"
         if after.requests < self.min_requests:
             return f"{seen}, fewer than {self.min_requests:g} requests: none refused"
-        return f"{seen}: {after.reject:.1%} refused"
+        return f"{seen}: {format.share(after.reject, 1)} refused"
 
 
 @record
@@ -194,7 +195,7 @@ def counted(
     """The window once time has come to bin `at`, and so many more lie in it; the memory is a ring
     of bins.
 
-    News of a bin that has left the window is none.
+    An observation of a bin that has left the window counts for nothing.
 
     >>> ring = array("d", [0.0]) * 4
     >>> one = counted(ring, 2, Counts(0.0, 0.0, 0.0), 0.0, 1.0, 1.0)

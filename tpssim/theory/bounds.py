@@ -196,3 +196,31 @@ def aimd_balance(
         middle = (low + high) / 2.0
         low, high = (middle, high) if surplus(middle) > 0.0 else (low, middle)
     return low
+
+
+def late_aimd_period(
+    capacity: float, inc_step: float, dec_rate: float, period: float, delay: float = 0.0
+) -> float:
+    """The period of the limit cycle of an AIMD that sees windows of `period` seconds, each `delay`
+    after its end, s.
+
+    After each window the rate gains `inc_step`, so it climbs at `a = inc_step / period`; an
+    overload multiplies it by `dec_rate = b`, once (what was sent before the cut cuts no more). The
+    first window above `capacity` has a rate of `capacity + inc_step / 2` on average, between 0 and
+    one step above. Until it is seen the rate climbs on, by `a delay`; so it is cut at
+
+        `peak = capacity + inc_step / 2 + a delay`,
+
+    and climbs from `b peak` to `peak` in `(1 - b) peak / a`. The cut takes the place of one gain:
+
+        `T = period + (1 - b) (capacity / a + period / 2 + delay)`.
+
+    Each second of delay makes the cycle `1 - b` seconds longer and the peak `a` higher; where in a
+    step capacity lies moves T by at most `(1 - b) period / 2`. For whole windows of delay. Source:
+    Bolot & Shankar, Dynamical behavior of rate-based flow control mechanisms (1990), with linear
+    increase and exponential decrease; here with Chiu and Jain's cut of one step.
+
+    >>> [late_aimd_period(50.0, 4.0, 0.5, 2.0, delay) for delay in (0.0, 4.0, 16.0)]
+    [15.0, 17.0, 23.0]
+    """
+    return period + (1.0 - dec_rate) * (capacity * period / inc_step + period / 2.0 + delay)

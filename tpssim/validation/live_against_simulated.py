@@ -28,7 +28,7 @@ from tpssim.experiments.replay import trace_of
 from tpssim.live import callees
 from tpssim.live.arguments import law_of
 from tpssim.live.async_runs import arun
-from tpssim.live.playback import play, read_recording
+from tpssim.live.playback import play, read_journal
 from tpssim.live.report import Report
 from tpssim.live.runs import run
 from tpssim.metrics.measure import measure
@@ -180,7 +180,7 @@ def measured_delays(consumer: str) -> list[float]:
         report = drive(consumer, where, "fixed", PROBE_RATE, total=PROBES, record=path)
         if report.errors:
             raise Aborted(f"{report.errors:.0f} of {PROBES} calls to our own server failed")
-        calls = play(read_recording(path)).calls
+        calls = play(read_journal(path)).calls
     return [max(call.completed - call.released - 1.0 / FAST, 0.0) for call in calls]
 
 
@@ -235,7 +235,7 @@ def _pair(label: str, law: Any, consumer: str, scenario: Scenario, delay: float)
         path = Path(folder) / "run.ndjson"
         with server(f"{third!r}:{SLOW:g},{2.0 * third!r}:{FAST:g}") as where:
             report = drive(consumer, where, law, WANTED, seconds=scenario.duration, record=path)
-        recording = read_recording(path)
+        recording = read_journal(path)
     back = play(recording)
     if back.difference:
         raise Aborted(f"{label}: the recording does not play back: {back.difference}")

@@ -18,11 +18,8 @@ from tpssim.output import format, records
 from tpssim.output.records.predictions import Case
 from tpssim.output.tables import Column, Table
 from tpssim.validation.known_answers.cases import CASES
-from tpssim.validation.known_answers.common import Found
+from tpssim.validation.known_answers.common import CONFIDENCE, WIDEST, Found
 from tpssim.validation.vector_cases import Statistic
-
-CONFIDENCE = 0.999
-WIDEST = 0.1  # half-width of an interval, of the value
 
 
 @record

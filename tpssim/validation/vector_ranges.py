@@ -11,7 +11,8 @@ import math
 from typing import NamedTuple
 
 from tpssim.core.types import record
-from tpssim.scenarios.plant import Backend, Retry
+from tpssim.scenarios.plant import Backend
+from tpssim.scenarios.retries import Retry
 
 FIBONACCI = Retry(1000.0, 1.0, 0.0, 30.0)
 Bounds = tuple[float, float]

@@ -22,9 +22,9 @@ from tpssim.theory import aimd_balance, beyond, critical_dead_zone, noise_rule
 from tpssim.validation.known_answers.common import (
     COMPLETION_FEEDBACK,
     REPLICATIONS,
+    Actuators,
     Case,
     Found,
-    Valves,
     simulated,
 )
 
@@ -40,13 +40,13 @@ class ChiuJain(NamedTuple):
     def sensor(self) -> Sensor:
         return Sensor(period=1.0, quantile=0.5)
 
-    def init(self, target: float) -> Valves:
-        return Valves(10.0, math.inf, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(10.0, math.inf, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         if obs.latency > self.threshold:
-            return Valves(state.rate * 0.5, math.inf, 0.0)
-        return Valves(state.rate + 1.0, math.inf, 0.0)
+            return Actuators(state.rate * 0.5, math.inf, 0.0)
+        return Actuators(state.rate + 1.0, math.inf, 0.0)
 
 
 @record

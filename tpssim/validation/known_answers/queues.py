@@ -15,7 +15,15 @@ from tpssim.core.schedule import DELAY
 from tpssim.core.types import OK, REJECTED, Observation, record
 from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.service_times import Constant, Exponential, Lognormal, draws
-from tpssim.validation.known_answers.common import FIXED, Case, Found, Valves, open_queue, simulated
+from tpssim.theory import blocked, lindley
+from tpssim.validation.known_answers.common import (
+    FIXED,
+    Actuators,
+    Case,
+    Found,
+    open_queue,
+    simulated,
+)
 
 
 @record
@@ -24,10 +32,10 @@ class Window(NamedTuple):
 
     limit: float
 
-    def init(self, target: float) -> Valves:
-        return Valves(math.inf, self.limit, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(math.inf, self.limit, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         return state
 
 
@@ -49,10 +57,8 @@ def erlang_c(servers: int, load: float) -> float:
     >>> round(erlang_c(3, 2.5), 7)
     0.7022472
     """
-    blocked = 1.0
-    for k in range(1, servers + 1):
-        blocked = load * blocked / (k + load * blocked)
-    return blocked / (1.0 - load / servers * (1.0 - blocked))
+    lost = blocked(servers, load)
+    return lost / (1.0 - load / servers * (1.0 - lost))
 
 
 def dm1_sigma(load: float) -> float:
@@ -104,7 +110,7 @@ def _mm1k(seed: int) -> Found:
     places, load = 5, 0.8
     runs = simulated(open_queue(Exponential(1.0), load, 5_000, places=places - 1.0), FIXED, seed)
     values = [float((trace.outcome == REJECTED).mean()) for trace in runs]
-    theory = (1.0 - load) * load**places / (1.0 - load ** (places + 1))
+    theory = blocked(1, load, places - 1)
     return Found("share rejected", theory, values, 0.0, sum(len(trace.released) for trace in runs))
 
 
@@ -149,19 +155,16 @@ def _little(seed: int) -> Found:
 
 
 def _lindley(seed: int) -> Found:
-    """One first-come-first-served server: W' = max(0, W + S - A), as begin and end of each call."""
+    """One first-come-first-served server."""
     wrong, calls = 0, 0
     scenario = open_queue(Lognormal(1.0, 1.0), 0.9, 20_000)
     for replication, trace in enumerate(simulated(scenario, FIXED, seed, 3)):
         work = scenario.service.times(
             draws("normal", len(trace.released), seed, replication)
         ).tolist()
-        free = 0.0
-        for released, service, completed in zip(
-            trace.released.tolist(), work, trace.completed.tolist(), strict=True
-        ):
-            free = max(free, released) + service
-            wrong += completed != free and completed == completed
+        left = np.array(lindley(trace.released.tolist(), work))
+        done = np.isfinite(trace.completed)
+        wrong += int((trace.completed != left)[done].sum())
         calls += len(work)
     return Found("calls that differ by a bit", 0.0, [float(wrong)], 0.0, calls)
 
