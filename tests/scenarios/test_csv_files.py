@@ -17,8 +17,9 @@ from tpssim.cli.main import main
 from tpssim.core.errors import InputError
 from tpssim.core.states import of_users
 from tpssim.scenarios.builtin import trace_scenario
+from tpssim.scenarios.capacity import mean_service
 from tpssim.scenarios.recordings import overlapping, read, read_service_times
-from tpssim.scenarios.scenario import code, mean_service
+from tpssim.scenarios.scenario import code
 from tpssim.scenarios.service_times import Recorded
 
 FAULTS = ROOT.parent / "shared" / "faults"
@@ -159,7 +160,8 @@ OURS = (
             ),
         ),
         (
-            "elapsed,responseCode,success,url\n20,200,true,x\n1,429,false,x\n30,200,true,x\n31,200,false,x\n",
+            "elapsed,responseCode,success,url\n20,200,true,x\n1,429,false,x\n"
+            "30,200,true,x\n31,200,false,x\n",
             (20.0, 30.0),
             (
                 "left out by 'responseCode', 'success': 2 calls that did not go well "

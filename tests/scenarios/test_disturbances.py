@@ -7,6 +7,7 @@ import math
 import pytest
 from helpers.laws import run
 
+from tpssim.scenarios.capacity import achievable, capacity, mean_over, phases
 from tpssim.scenarios.disturbances import (
     Disturbance,
     Ramp,
@@ -21,7 +22,7 @@ from tpssim.scenarios.disturbances import (
     merged,
 )
 from tpssim.scenarios.plant import Async, Backend
-from tpssim.scenarios.scenario import Scenario, achievable, capacity, mean_over, phases
+from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.service_times import Constant
 
 

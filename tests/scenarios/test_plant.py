@@ -9,22 +9,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.laws import Valve, run, told
+from helpers.laws import SetOnce, observations_of, run
 
 from tpssim.core.schedule import BURST
 from tpssim.core.types import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED
+from tpssim.scenarios.capacity import achievable, capacity
 from tpssim.scenarios.plant import (
     Async,
     Backend,
     Blocking,
     Consumer,
     Pool,
-    Retry,
     backend_capacity,
-    retry_wait,
     slowdown,
 )
-from tpssim.scenarios.scenario import Producer, Scenario, achievable, capacity
+from tpssim.scenarios.retries import Retry, retry_wait
+from tpssim.scenarios.scenario import Producer, Scenario
 from tpssim.scenarios.service_times import Constant, draws
 
 
@@ -44,7 +44,7 @@ def test_a_pool_runs_as_many_calls_as_it_has_workers_and_queues_the_rest() -> No
     assert trace.outcome.tolist() == [OK, OK] + [UNFINISHED] * 6
     longer = run(plant(0.5, 8.0, 2.0, Pool(2.0)))
     assert longer.completed[:6].tolist() == [0.5, 0.625, 1.0, 1.125, 1.5, 1.625]
-    # What the law is told counts the wait in the queue.
+    # What the law observes counts the wait in the queue.
     assert longer.latency[:4].tolist() == [0.5, 0.5, 0.75, 0.75]
     # the fifth comes as the first ends
     assert longer.in_flight[:5].tolist() == [
@@ -126,7 +126,7 @@ def test_calls_fail_with_the_given_probability_and_by_their_own_noise() -> None:
     failed = trace.outcome == FAILED
     assert failed.sum() == pytest.approx(2500, abs=5 * math.sqrt(10_000 * 0.25 * 0.75))
     assert failed.tolist() == (draws("failure.uniform", 10_000, 0, 0) < 0.25).tolist()
-    observed = told(scenario._replace(duration=1.0))
+    observed = observations_of(scenario._replace(duration=1.0))
     assert [obs.errors for obs in observed] == failed[:100].tolist()
     assert all(obs.drops == 0.0 for obs in observed)
 
@@ -141,7 +141,7 @@ def test_a_caller_gives_up_and_the_server_works_on() -> None:
     assert trace.outcome[:2].tolist() == [OK, TIMED_OUT]
     assert trace.completed[:3].tolist() == [0.5, 0.6875, 0.8125]
     assert trace.outcome[2] == TIMED_OUT
-    last = told(scenario)[1]
+    last = observations_of(scenario)[1]
     assert (last.now, last.latency, last.errors, last.drops) == (0.6875, 0.5625, 1.0, 1.0)
 
 
@@ -258,7 +258,7 @@ def test_producers_share_the_servers_and_come_and_go() -> None:
     assert trace.latency[trace.producer == 0].tolist() == [0.5] * 4
     assert trace.latency[trace.producer == 1].tolist() == [1.0] * 2
     # A law's time starts when its producer does.
-    assert told(scenario._replace(producers=(Producer(1.0),)))[0].now == 0.5
+    assert observations_of(scenario._replace(producers=(Producer(1.0),)))[0].now == 0.5
 
 
 def test_every_producer_has_its_own_law_and_noise() -> None:
@@ -279,7 +279,7 @@ def test_random_gaps_are_exponential_and_indexed_by_slot() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backend", "callers", "bears"),
+    ("backend", "callers", "sustains"),
     [
         (Backend(), math.inf, math.inf),
         (Backend(), 3.0, 300.0),
@@ -296,8 +296,10 @@ def test_random_gaps_are_exponential_and_indexed_by_slot() -> None:
         (Backend(knee=10.0), 50.0, 5000.0),  # an exponent of 1 is no knee
     ],
 )
-def test_what_a_backend_bears_at_10_ms(backend: Backend, callers: float, bears: float) -> None:
-    assert backend_capacity(backend, 0.01, callers) == pytest.approx(bears, rel=1e-12)
+def test_what_a_backend_sustains_at_10_ms(
+    backend: Backend, callers: float, sustains: float
+) -> None:
+    assert backend_capacity(backend, 0.01, callers) == pytest.approx(sustains, rel=1e-12)
 
 
 @pytest.mark.parametrize("exponent", [1.001, 1.02, 1.3])
@@ -324,7 +326,7 @@ def test_what_is_achievable_is_achieved_by_asking_for_more(scenario: Scenario) -
     assert (trace.outcome == OK).sum() / scenario.duration == pytest.approx(best, rel=0.05)
 
 
-def test_a_limit_valve_in_a_pool_counts_the_queue() -> None:
-    trace = run(plant(0.5, 8.0, 2.0, Pool(1.0)), Valve(limit=2.0))
+def test_a_limit_actuator_in_a_pool_counts_the_queue() -> None:
+    trace = run(plant(0.5, 8.0, 2.0, Pool(1.0)), SetOnce(limit=2.0))
     assert trace.in_flight.max() == 2.0
     assert trace.meta["limited"] > 0.0

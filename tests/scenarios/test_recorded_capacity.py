@@ -1,4 +1,4 @@
-"""What is achievable of a recorded service is told by the recording, moment by moment."""
+"""What is achievable of a recorded service is read from the recording, moment by moment."""
 
 from __future__ import annotations
 

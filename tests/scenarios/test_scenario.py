@@ -13,19 +13,12 @@ import pytest
 from tpssim.core.errors import InputError
 from tpssim.core.schedule import Late
 from tpssim.scenarios.builtin import SCENARIOS, trace_scenario
+from tpssim.scenarios.capacity import achievable, capacity, mean_service, phases
 from tpssim.scenarios.disturbances import Sine, Step, Swap
-from tpssim.scenarios.plant import Async, Backend, Blocking, Pool, Retry
+from tpssim.scenarios.plant import Async, Backend, Blocking, Pool
 from tpssim.scenarios.recordings import SQLITE_COMMITS, overlapping, read_service_times
-from tpssim.scenarios.scenario import (
-    Producer,
-    Scenario,
-    achievable,
-    capacity,
-    checked_scenario,
-    mean_service,
-    phases,
-    with_parameters,
-)
+from tpssim.scenarios.retries import Retry
+from tpssim.scenarios.scenario import Producer, Scenario, checked_scenario, with_parameters
 from tpssim.scenarios.service_times import Constant, Lognormal
 
 PLAIN = Scenario("s", Constant(0.25), 8.0, 10.0)
@@ -135,9 +128,18 @@ def test_parameters_reach_scenario_service_consumer_and_timer() -> None:
             PLAIN._replace(service=0.03),  # type: ignore[arg-type]
             "0.03 is not a record of numbers; allowed: such as Constant",
         ),
-        (PLAIN._replace(consumer="pool"), r"consumer='pool'; allowed: Blocking\(\), "),  # type: ignore[arg-type]
-        (PLAIN._replace(consumer=Pool), "consumer=<class .*Pool'>; allowed: Blocking"),  # type: ignore[arg-type]
-        (PLAIN._replace(disturbances=Step(1.0, 2.0, 3.0)), "allowed: a tuple of disturbances"),  # type: ignore[arg-type]
+        (
+            PLAIN._replace(consumer="pool"),  # type: ignore[arg-type]
+            r"consumer='pool'; allowed: Blocking\(\), ",
+        ),
+        (
+            PLAIN._replace(consumer=Pool),  # type: ignore[arg-type]
+            "consumer=<class .*Pool'>; allowed: Blocking",
+        ),
+        (
+            PLAIN._replace(disturbances=Step(1.0, 2.0, 3.0)),  # type: ignore[arg-type]
+            "allowed: a tuple of disturbances",
+        ),
     ],
 )
 def test_impossible_scenarios_are_refused_in_one_line(scenario: Scenario, message: str) -> None:
@@ -227,7 +229,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
         read_service_times(tmp_path / "nothing.csv")
     binary = tmp_path / "noise.csv"
     binary.write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\xff")
-    with pytest.raises(InputError, match="cannot be read: it is no text file"):
+    with pytest.raises(InputError, match="is binary; allowed: text, or Parquet"):
         read_service_times(binary)
 
 
@@ -250,7 +252,7 @@ def test_the_share_of_calls_that_overlap(text: str, share: float, tmp_path: Path
     assert overlapping(write(tmp_path, text)) == pytest.approx(share, nan_ok=True)
 
 
-def test_a_trace_scenario_wants_twice_what_the_recording_bears(tmp_path: Path) -> None:
+def test_a_trace_scenario_wants_twice_what_the_recording_sustains(tmp_path: Path) -> None:
     scenario = trace_scenario(write(tmp_path, "service_s\n0.02\n0.06\n"))
     assert (scenario.target, scenario.duration) == (50.0, 240.0)  # mean 0.04 s: 25/s, 6,000 calls
     assert trace_scenario(write(tmp_path, "service_s\n0.02\n"), target=7.0).target == 7.0

@@ -1,5 +1,5 @@
-"""The built-in scenarios, `SCENARIOS`: the `CORE`, and what users complain about. And one of a
-recording.
+"""The built-in scenarios, `SCENARIOS`: the `CORE`, crowded services, loads over time and quotas
+(`LOADS`), and what users complain about. And one of a recording.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from tpssim.core.schedule import BURST
 from tpssim.core.timer_models import TIMERS
 from tpssim.core.validation import checked, ranges
 from tpssim.scenarios.disturbances import Stall, Step, Swap
+from tpssim.scenarios.loads import LOADS
 from tpssim.scenarios.plant import Async, Backend, Pool
 from tpssim.scenarios.recordings import SQLITE_COMMITS, ServiceTimes, read
 from tpssim.scenarios.scenario import Producer, Scenario, checked_scenario
@@ -26,29 +27,34 @@ def trace_scenario(
     *,
     column: str | None = None,
     unit: str | None = None,
+    cost: str | None = None,
     target: float | None = None,
 ) -> Scenario:
     """A blocking consumer whose service times are replayed from a CSV file (`read_service_times`).
 
-    `target` defaults to twice the mean rate of the recording, in two digits, so that a throttle has
-    something to find; the run is long enough for 6,000 calls at that mean rate. Raises
-    `InputError`.
+    `cost` is a column of what each call costs (tokens, say), which stays with its call; the target
+    counts it then. `target` defaults to twice the mean rate of the recording, in two digits, so
+    that a throttle has something to find; the run is long enough for 6,000 calls at that mean rate.
+    Raises `InputError`.
 
     >>> from tpssim.scenarios.recordings import SQLITE_COMMITS
     >>> recorded = trace_scenario(SQLITE_COMMITS, column="service_s", unit="s")
     >>> recorded.summary, recorded.target
     ('4000 recorded service times from sqlite_commits.csv', 1500.0)
     """
-    return recorded_scenario(read(path, column=column, unit=unit), path, target)
+    return recorded_scenario(read(path, column=column, unit=unit, cost=cost), path, target)
 
 
 def recorded_scenario(
     found: ServiceTimes, path: str | Path, target: float | None = None
 ) -> Scenario:
     """`trace_scenario` of a file that has been read; raises `InputError`."""
-    service = checked(Recorded(found.times, Path(path).name), f"trace {str(path)!r}")
+    shown, name = f"trace {str(path)!r}", Path(path).name
+    service = checked(Recorded(found.times, name), shown)
+    cost = checked(Recorded(found.costs, name), f"{shown}: cost") if found.costs else None
     most = ranges(Scenario)["target"].high  # calls of less than two microseconds ask for more
-    wanted = min(_two_digits(2.0 / service.mean), most) if target is None else target
+    usual = 2.0 / service.mean * (1.0 if cost is None else cost.mean)
+    wanted = min(_two_digits(usual), most) if target is None else target
     lost = found.failed + found.left_out.rows
     failed = f"; {lost:,} failed {'call' if lost == 1 else 'calls'} left out" if lost else ""
     return checked_scenario(
@@ -57,6 +63,7 @@ def recorded_scenario(
             service=service,
             target=wanted,
             duration=_two_digits(6000.0 * service.mean),
+            cost=cost,
             summary=(
                 f"{len(service.recording)} recorded service times from {service.source}{failed}"
             ),
@@ -205,5 +212,10 @@ CORE = tuple(scenario.name for scenario in _CORE)
 
 SCENARIOS: dict[str, Scenario] = {
     scenario.name: checked_scenario(scenario)
-    for scenario in (*_CORE, *_CROWDED, *(report.scenario for report in USER_REPORTS.values()))
+    for scenario in (
+        *_CORE,
+        *_CROWDED,
+        *LOADS,
+        *(report.scenario for report in USER_REPORTS.values()),
+    )
 }

@@ -100,11 +100,32 @@ class Swap(NamedTuple):
     service: Service  #: the one that serves meanwhile
 
 
+@record
+class Background(NamedTuple):
+    """Calls of other clients: `rate` a second at random (Poisson), each with a service time and a
+    cost of its own, which take up servers, places, limits and quotas and are not in the trace.
+
+    >>> from tpssim import Backend, Constant, Scenario
+    >>> busy = Scenario("busy", Constant(0.02), 100.0, 60.0, backend=Backend(servers=1.0))
+    >>> busy = busy._replace(disturbances=(Background(20.0, 40.0, 30.0),))
+    >>> busy.disturbances[0].rate
+    30.0
+    """
+
+    start: float  #: when it begins, s
+    end: float  #: when it is over, s
+    rate: Annotated[
+        float, Range(0.0, 1e6, "1/s", closed_low=False), "calls of other clients per second"
+    ]
+
+
 Factor = Step | Ramp | Spike | Sine
-Disturbance = Factor | Stall | Swap
+Disturbance = Factor | Stall | Swap | Background
 
 #: Those whose effect is the same from start to end.
-CONSTANT = (Step, Stall, Swap)
+CONSTANT = (Step, Stall, Swap, Background)
+#: Those that are no factor.
+OTHER = (Stall, Swap, Background)
 
 
 def checked_disturbance(disturbance: Disturbance, duration: float, owner: str) -> Disturbance:

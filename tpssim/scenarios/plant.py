@@ -1,5 +1,4 @@
-"""What stands behind a throttle: how calls are made, what serves them, what happens when it does
-not.
+"""What stands behind a throttle: how calls are made, and what serves them.
 
 Records and arithmetic; events and time are the model's business.
 """
@@ -8,12 +7,13 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
+from tpssim.core.errors import InputError
 from tpssim.core.types import record
-from tpssim.core.validation import Range
-
-MOST = 345.0  # powers stop growing at e^345, far from where a float ends
+from tpssim.core.validation import Range, checked
+from tpssim.scenarios.retries import Retry, power
+from tpssim.scenarios.service_quotas import ServiceQuota
 
 
 @record
@@ -90,13 +90,14 @@ class Backend(NamedTuple):
     """The serving side, shared by all producers.
 
     `servers` work first come, first served; `places` more calls may wait. Work takes the service
-    time times `1 + slope (n - 1) + exponent^max(0, n - knee) - 1` with n calls in the backend, the
-    new one included (the last two terms with a finite knee only). A call is rejected if n >
-    `limit`, if more than `rate` calls, itself included, began in the last second, or if n >
-    `servers` + `places`: with an error after the plain service time, or (`silent` 1) by never
-    answering. One that is over limit or rate is in the backend, and counts in n, until its error is
-    out; for want of a place, or in silence, a call never gets in. Work fails with probability
-    `failure` when it is done.
+    time, plus `per_cost` for each unit of the call's cost, times `1 + slope (n - 1) +
+    exponent^max(0, n - knee) - 1` with n calls in the backend, the new one included (the last two
+    terms with a finite knee only). A call is rejected if n > `limit`, if more than `rate` calls,
+    itself included, began in the last second, if n > `servers` + `places`, or if one of the
+    `quotas` has no room for it: with an error after the plain service time, or (`silent` 1) by
+    never answering. One that is over limit, rate or quota is in the backend, and counts in n, until
+    its error is out; for want of a place, or in silence, a call never gets in. Quotas count what
+    the other limits then reject. Work fails with probability `failure` when it is done.
 
     >>> backend_capacity(Backend(servers=8.0), 0.02, math.inf)
     400.0
@@ -139,6 +140,10 @@ class Backend(NamedTuple):
         Range(0.0, 1.0, "0 or 1"),
         "1: a rejected call is never answered, so it ends by `timeout`; 0: it gets an error",
     ] = 0.0
+    quotas: tuple[ServiceQuota, ...] = ()  #: what it takes in a window, of all producers together
+    per_cost: Annotated[
+        float, Range(0.0, 1e6, "s"), "what each unit of a call's cost adds to its service time"
+    ] = 0.0
 
     def conflict(self) -> str:
         for name in ("servers", "places", "limit", "silent"):
@@ -151,48 +156,6 @@ class Backend(NamedTuple):
         return ""
 
 
-@record
-class Retry(NamedTuple):
-    """How often a caller tries again after a failure, and how long it waits before.
-
-    Wait n: `base` times 1, 2, 3, 5, 8, ... (`growth` 0: Fibonacci) or `base * growth^(n - 1)`; at
-    most `cap`.
-
-    >>> [round(retry_wait(Retry(attempts=3, base=0.1, growth=2.0), n), 3) for n in (1, 2, 3)]
-    [0.1, 0.2, 0.4]
-    """
-
-    attempts: Annotated[
-        float, Range(0.0, 1000.0, "retries"), "how often a caller tries again after a failure"
-    ] = 0.0
-    base: Annotated[float, Range(0.0, 1e4, "s"), "wait before the first retry"] = 1.0
-    growth: Annotated[
-        float, Range(0.0, 100.0, "x; 0: Fibonacci"), "factor from one wait to the next"
-    ] = 0.0
-    cap: Annotated[float, Range(0.0, 1e6, "s"), "longest wait before a retry"] = 30.0
-
-
-def _power(base: float, exponent: float) -> float:
-    if exponent * math.log(base) > MOST:
-        return math.exp(MOST)
-    power: float = base**exponent
-    return power
-
-
-def retry_wait(retry: Retry, n: int) -> float:
-    """How long the caller waits before retry n = 1, 2, ..., s.
-
-    >>> [retry_wait(Retry(9, 1.0, 0.0, 30.0), n) for n in range(1, 9)]
-    [1.0, 2.0, 3.0, 5.0, 8.0, 13.0, 21.0, 30.0]
-    """
-    if retry.growth > 0.0:
-        return min(retry.base * _power(retry.growth, n - 1.0), retry.cap)
-    one, other = 1.0, 2.0
-    for _ in range(n - 1):
-        one, other = other, one + other
-    return min(retry.base * one, retry.cap)
-
-
 def slowdown(backend: Backend, n: float) -> float:
     """By what the service time is multiplied with n calls in the backend.
 
@@ -201,7 +164,7 @@ def slowdown(backend: Backend, n: float) -> float:
     """
     factor = 1.0 + backend.slope * (n - 1.0)
     if backend.knee < math.inf:
-        factor += _power(backend.exponent, max(0.0, n - backend.knee)) - 1.0
+        factor += power(backend.exponent, max(0.0, n - backend.knee)) - 1.0
     return factor
 
 
@@ -238,21 +201,65 @@ def _best_crowd(backend: Backend, callers: float) -> float:
     return max(speed(n) for n in (*beside, *(float(n) for n in range(low, high + 1))))
 
 
-def backend_capacity(backend: Backend, mean: float, callers: float = math.inf) -> float:
-    """Answers per second that the backend can sustain at a mean service time; inf without limits.
+def shares(backend: Backend) -> bool:
+    """Whether what one client sends makes a difference to another one."""
+    bounds = (backend.servers, backend.limit, backend.rate, backend.knee)
+    return min(bounds) < math.inf or backend.slope > 0.0 or bool(backend.quotas)
+
+
+def checked_backend(backend: Backend, owner: str) -> Backend:
+    """The backend with its numbers and those of its quotas checked; raises `InputError`."""
+    backend = checked(backend, owner)
+    quotas = backend.quotas
+    plain = isinstance(quotas, tuple) and not isinstance(quotas, ServiceQuota)
+    for quota in quotas if plain else (quotas,):
+        if not plain or not isinstance(quota, ServiceQuota):
+            raise InputError(
+                f"{owner}: quotas={quotas!r}; allowed: a tuple of ServiceQuota(amount, per)"
+            )
+    checked_quotas = tuple(checked(quota, f"{owner}: a quota of the backend") for quota in quotas)
+    return backend._replace(quotas=checked_quotas) if quotas else backend
+
+
+def quota_rate(quota: ServiceQuota, cost: float) -> float:
+    """Calls per second of that mean cost that a quota lets through in the long run.
+
+    >>> quota_rate(ServiceQuota(200e3, 60.0, of="cost"), 500.0)
+    6.666666666666667
+    """
+    if quota.of == "calls":
+        return quota.amount / quota.per
+    return quota.amount / quota.per / cost if cost > 0.0 else math.inf
+
+
+def backend_capacity(
+    backend: Backend,
+    mean: Any,
+    callers: float = math.inf,
+    cost: float = 1.0,
+    least: Any = min,
+) -> Any:
+    """Answers per second that the backend can sustain at a mean service time and a mean cost; inf
+    without limits.
 
     The best over n <= callers at once, n <= `limit`, of `min(n, servers) / (mean * slowdown(n))`,
-    up to the rate limit. It is what a throttle can get that sends no more: rejected calls take up
-    the limit of others.
+    up to the rate limit and the quotas. It is what a throttle can get that sends no more: rejected
+    calls take up the limit of others. `least`: of two, NumPy's `minimum` if `mean` is an array.
 
     >>> backend_capacity(Backend(servers=4.0), 0.01)
     400.0
     """
     best: float = _best_crowd(backend, callers)
-    return min(best / mean, backend.rate)
+    bounds = [backend.rate, *(quota_rate(quota, cost) for quota in backend.quotas)]
+    return functools.reduce(least, bounds, best / mean)
 
 
 def success(backend: Backend, retry: Retry) -> float:
-    """The share of calls that succeed in the end: `1 - failure^(attempts + 1)`."""
+    """The share of calls that succeed in the end: `1 - failure^(attempts + 1)`; less where that
+    takes more retries than the budget has: `(1 - failure) (1 + budget)`.
+
+    >>> success(Backend(failure=0.5), Retry(9)), success(Backend(failure=0.5), Retry(9, budget=0.1))
+    (0.9990234375, 0.55)
+    """
     lost: float = backend.failure ** (retry.attempts + 1.0)
-    return 1.0 - lost
+    return min(1.0 - lost, (1.0 - backend.failure) * (1.0 + retry.budget))

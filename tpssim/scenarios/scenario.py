@@ -1,56 +1,29 @@
-"""The record of a scenario: everything about a run except the law and the seed.
-
-Its rules, its phases, what the plant can take. This module runs nothing.
-"""
+"""The record of a scenario, its rules, and how its numbers are changed by name."""
 
 from __future__ import annotations
 
-import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
+from tpssim.core.arrivals import checked_arrivals
 from tpssim.core.errors import InputError, no_such
+from tpssim.core.profiles import Stages
+from tpssim.core.quotas import Quota, checked_quotas
 from tpssim.core.schedule import AUTO, Late
+from tpssim.core.slots import between
 from tpssim.core.states import current, of_users
 from tpssim.core.timer_models import FINEST, IDEAL, TimerModel
 from tpssim.core.types import record
-from tpssim.core.validation import MOST_CALLS, Range, check_size, checked, ranges, replaced
-from tpssim.scenarios.disturbances import (
-    CONSTANT,
-    Disturbance,
-    Stall,
-    Swap,
-    checked_disturbance,
-    factor_at,
-    factor_row,
-)
-from tpssim.scenarios.plant import (
-    Async,
-    Backend,
-    Blocking,
-    Consumer,
-    Retry,
-    backend_capacity,
-    success,
-)
+from tpssim.core.validation import Range, checked, ranges, replaced
+from tpssim.scenarios.disturbances import Background, Disturbance, Swap, checked_disturbance
+from tpssim.scenarios.feedback import Feedback
+from tpssim.scenarios.plant import Async, Backend, Blocking, Consumer, checked_backend, shares
+from tpssim.scenarios.producers import TARGET, checked_producer, checked_target
+from tpssim.scenarios.producers import Producer as Producer
+from tpssim.scenarios.retries import Retry
 from tpssim.scenarios.service_times import Service
-
-
-@record
-class Producer(NamedTuple):
-    """One of several sources of calls, each with its own throttle: when it comes and when it
-    leaves, s.
-
-    >>> from tpssim.scenarios.service_times import Constant
-    >>> two = (Producer(), Producer(start=2.0))
-    >>> shared = checked_scenario(Scenario("shared", Constant(0.02), 40.0, 5.0, producers=two))
-    >>> shared.producers[1].start
-    2.0
-    """
-
-    start: Annotated[float, Range(0.0, 1e6, "s"), "when the producer comes"] = 0.0
-    end: Annotated[float, Range(0.0, math.inf, "s"), "when the producer leaves"] = math.inf
 
 
 @record
@@ -66,9 +39,8 @@ class Scenario(NamedTuple):
 
     name: str
     service: Service
-    target: Annotated[
-        float, Range(0.0, 1e6, "1/s", closed_low=False), "the wanted TPS of each producer"
-    ]
+    #: the wanted TPS of each producer: a number, or `Stages` over the time of the run
+    target: Annotated[float | Stages, TARGET, "the wanted TPS of each producer"]
     duration: Annotated[float, Range(0.0, 1e6, "s", closed_low=False), "how long the run is"]
     consumer: Consumer = Blocking()
     disturbances: tuple[Disturbance, ...] = ()
@@ -102,6 +74,37 @@ class Scenario(NamedTuple):
     #: what an answer takes on its way besides (network, the client's own code); no server is busy
     #: then
     network: Service | None = None
+    #: what a call costs, in tokens, say: by so much the next slot moves, so the target counts cost
+    #: per second; quotas may count it, and work may depend on it; None: 1
+    cost: Service | None = None
+    #: what each producer's pacer knows of quotas, and never exceeds
+    quotas: tuple[Quota, ...] = ()
+    #: recorded start times of calls, s, in order: of the one producer without a target of its own,
+    #: in place of the target
+    arrivals: tuple[float, ...] | None = None
+    #: how late laws observe what happens to calls; None: at once
+    feedback: Feedback | None = None
+
+    def to_toml(self, path: str | Path | None = None) -> str:
+        """The scenario as the text of a TOML file, which `read_scenario` reads back to the bit;
+        written to `path` if there is one, complete or not at all. Raises `InputError`.
+
+        Fields are left out where they are as by default.
+
+        >>> from tpssim.scenarios.service_times import Constant
+        >>> print(Scenario("mine", Constant(0.02), target=100.0, duration=5.0).to_toml())
+        name = "mine"
+        target = 100
+        duration = 5
+        <BLANKLINE>
+        [service]
+        kind = "constant"
+        mean = 0.02
+        <BLANKLINE>
+        """
+        from tpssim.scenarios.toml_text import toml, written
+
+        return written(toml(checked_scenario(self), f"scenario {self.name}"), path)
 
 
 def checked_scenario(scenario: Scenario) -> Scenario:
@@ -110,7 +113,9 @@ def checked_scenario(scenario: Scenario) -> Scenario:
     """
     # One rule after the other: nothing to split.
     owner = f"scenario {scenario.name}"
-    scenario = checked(scenario, owner)
+    wanted = checked_target(scenario.target, owner)
+    peak = wanted.peak if isinstance(wanted, Stages) else wanted
+    scenario = checked(scenario._replace(target=peak), owner)._replace(target=wanted)
     if not isinstance(scenario.disturbances, tuple) or isinstance(
         scenario.disturbances, Disturbance
     ):
@@ -121,7 +126,7 @@ def checked_scenario(scenario: Scenario) -> Scenario:
         if not isinstance(thing, Disturbance):
             raise InputError(
                 f"{owner}: {thing!r} is no disturbance; allowed: Step, Ramp, Spike, Sine, Stall,"
-                " Swap"
+                " Swap, Background"
             )
     if not isinstance(scenario.consumer, Consumer):
         raise InputError(
@@ -130,10 +135,15 @@ def checked_scenario(scenario: Scenario) -> Scenario:
     consumer = checked(scenario.consumer, owner)
     if isinstance(consumer, Async) and consumer.feedback not in ("handoff", "completion"):
         raise InputError(f"{owner}: feedback={consumer.feedback!r}; allowed: handoff, completion")
-    backend = checked(scenario.backend, owner)
+    backend = checked_backend(scenario.backend, owner)
     if backend.silent and math.isinf(scenario.timeout):
         raise InputError(
             f"{owner}: silent=1 with timeout=inf: a call would wait for ever; allowed: a timeout"
+        )
+    if any(isinstance(d, Background) for d in scenario.disturbances) and not shares(backend):
+        raise InputError(
+            f"{owner}: a background load on a service without limits changes nothing; allowed: a"
+            " backend with servers, slope, knee, limit, rate or quotas"
         )
     if not isinstance(scenario.producers, tuple) or isinstance(scenario.producers, Producer):
         raise InputError(
@@ -141,7 +151,13 @@ def checked_scenario(scenario: Scenario) -> Scenario:
         )
     if not scenario.producers:
         raise InputError(f"{owner}: no producer; allowed: at least one")
-    producers = tuple(checked(producer, owner) for producer in scenario.producers)
+    check_load(scenario, owner)
+    producers = tuple(checked_producer(producer, owner) for producer in scenario.producers)
+    if all(producer.law is not None for producer in producers):
+        raise InputError(
+            f"{owner}: each producer has a law of its own, so the one that is run rules none;"
+            " allowed: one producer with law=None at least"
+        )
     alone = len(producers) == 1
     if isinstance(consumer, Blocking) and alone and math.isfinite(backend.limit):
         raise InputError(
@@ -166,11 +182,82 @@ def checked_scenario(scenario: Scenario) -> Scenario:
         producers=producers,
         late=checked(scenario.late, owner),
         network=None if scenario.network is None else checked(scenario.network, owner),
+        cost=checked_cost(scenario.cost, owner),
+        quotas=checked_quotas(scenario.quotas, owner),
+        arrivals=arrivals_of(scenario, owner),
+        feedback=checked_feedback(scenario, owner),
     )
 
 
+def check_load(scenario: Scenario, owner: str) -> None:
+    """Refuse a profile that wants nothing before the run ends; raises `InputError`."""
+    wanted = scenario.target
+    if isinstance(wanted, Stages) and scenario.arrivals is None:
+        times, targets = wanted.points()
+        if not between(times, targets, 0, 0.0, scenario.duration, math.inf) > 0.0:
+            raise InputError(
+                f"{owner}: stages {wanted} want no call before the end of the run at"
+                f" {scenario.duration:g} s; allowed: a longer duration"
+            )
+
+
+def checked_cost(cost: Service | None, owner: str) -> Service | None:
+    """What calls cost, its numbers checked; raises `InputError`."""
+    if isinstance(cost, int | float):
+        raise InputError(f"{owner}: cost={cost!r}; allowed: None, or such as Constant(mean=500)")
+    return None if cost is None else checked(cost, f"{owner}: cost", OF_COST)
+
+
+def checked_feedback(scenario: Scenario, owner: str) -> Feedback | None:
+    """How late laws observe, which must be before the run ends; raises `InputError`."""
+    if scenario.feedback is None:
+        return None
+    feedback: Feedback = checked(scenario.feedback, owner)
+    if not feedback.period + feedback.delay < scenario.duration:
+        raise InputError(
+            f"{owner}: period={feedback.period:g} and delay={feedback.delay:g} of the feedback in a"
+            f" run of {scenario.duration:g} s, in which no law would observe anything; allowed:"
+            " together below the duration"
+        )
+    return feedback
+
+
+def arrivals_of(scenario: Scenario, owner: str) -> tuple[float, ...] | None:
+    """The recorded arrivals, checked; raises `InputError`."""
+    if scenario.arrivals is None:
+        return None
+    if scenario.poisson:
+        raise InputError(f"{owner}: poisson=1 with arrivals; allowed: one of them")
+    if isinstance(scenario.target, Stages):
+        raise InputError(
+            f"{owner}: target={scenario.target!s:.40} with arrivals, which take its place;"
+            " allowed: one of them, and a number as target beside arrivals"
+        )
+    following = [producer for producer in scenario.producers if producer.target is None]
+    if len(following) != 1 or following[0].start > 0.0:
+        raise InputError(
+            f"{owner}: arrivals with {len(following)} producers that could follow them; allowed:"
+            " one with target=None, from 0 s on"
+        )
+    times = checked_arrivals(scenario.arrivals, owner)
+    if not times[0] < scenario.duration:
+        raise InputError(
+            f"{owner}: the first arrival is at {times[0]:g} s, after the end of the run at"
+            f" {scenario.duration:g} s; allowed: a longer duration"
+        )
+    return times
+
+
 #: The records inside a scenario whose numbers can be changed by name.
-PARTS = ("service", "consumer", "backend", "retry", "timer")
+PARTS = ("service", "consumer", "backend", "retry", "timer", "network", "cost", "feedback")
+#: The unit of what a cost has in place of seconds.
+OF_COST = "of cost"
+
+
+def parts_of(scenario: Scenario) -> dict[str, Any]:
+    """Those of the `PARTS` that a scenario has."""
+    found = {name: getattr(scenario, name) for name in PARTS}
+    return {name: part for name, part in found.items() if part is not None}
 
 
 def parameter_range(scenario: Scenario, name: str) -> Range | None:
@@ -180,8 +267,41 @@ def parameter_range(scenario: Scenario, name: str) -> Range | None:
     part, dot, plain = name.rpartition(".")
     if name in ranges(scenario):
         return ranges(scenario)[name]
-    records = [getattr(scenario, owner) for owner in PARTS if owner == part or not dot]
-    return next((found for record in records if (found := ranges(record).get(plain))), None)
+    for owner, given in parts_of(scenario).items():
+        if plain in ranges(given) and (owner == part or not dot):
+            found = ranges(given)[plain]
+            of_cost = owner == "cost" and found.unit == "s"
+            return found._replace(unit=OF_COST) if of_cost else found
+    return None
+
+
+def parameter_value(scenario: Scenario, name: str) -> Any:
+    """The number that `with_parameters` would change; None if there is none of that name.
+
+    >>> from tpssim.scenarios.service_times import Constant
+    >>> parameter_value(Scenario("s", Constant(0.02), 100.0, 60.0), "service.mean")
+    0.02
+    """
+    part, dot, plain = name.rpartition(".")
+    if name in ranges(scenario):
+        return getattr(scenario, name)
+    for owner, given in parts_of(scenario).items():
+        if plain in ranges(given) and (owner == part or not dot):
+            return getattr(given, plain)
+    return None
+
+
+def parameter_names(scenario: Scenario) -> list[str]:
+    """The names that `with_parameters` takes, a part's own where an earlier one has it too.
+
+    >>> from tpssim.scenarios.service_times import Constant
+    >>> parameter_names(Scenario("s", Constant(0.02), 100.0, 60.0))[:4]
+    ['target', 'duration', 'spin_threshold', 'timeout']
+    """
+    known = list(ranges(scenario))
+    for part, given in parts_of(scenario).items():
+        known += [f"{part}.{name}" if name in known else name for name in ranges(given)]
+    return known
 
 
 def with_parameters(scenario: Scenario, parameters: Mapping[str, float]) -> Scenario:
@@ -194,13 +314,15 @@ def with_parameters(scenario: Scenario, parameters: Mapping[str, float]) -> Scen
     >>> with_parameters(Scenario("s", Lognormal(0.02, 0.5), 100.0, 60.0), {"mean": 0.05}).service
     Lognormal(mean=0.05, cv=0.5)
     """
-    parts: dict[str, Any] = {name: getattr(scenario, name) for name in PARTS}
+    parts = parts_of(scenario)
     owner = f"scenario {scenario.name}"
     own: dict[str, Any] = {}
     inner: dict[str, dict[str, float]] = {part: {} for part in parts}
-    known = list(ranges(scenario))
-    for part, given in parts.items():
-        known += [f"{part}.{name}" if name in known else name for name in ranges(given)]
+    if "target" in parameters and scenario.arrivals is not None:
+        raise InputError(
+            f"{owner}: target with recorded arrivals, which take its place; allowed: a scenario"
+            " without arrivals"
+        )
     for name, value in parameters.items():
         qualifier, dot, plain = name.rpartition(".")
         if name in ranges(scenario):
@@ -211,8 +333,13 @@ def with_parameters(scenario: Scenario, parameters: Mapping[str, float]) -> Scen
                 inner[part][plain] = value
                 break
         else:
-            raise no_such("parameter", name, known, f"{owner}: ")
-    changed = {part: replaced(given, owner, inner[part]) for part, given in parts.items()}
+            raise no_such("parameter", name, parameter_names(scenario), f"{owner}: ")
+    changed = {
+        part: replaced(given, f"{owner}: cost", inner[part], OF_COST)
+        if part == "cost"
+        else replaced(given, owner, inner[part])
+        for part, given in parts.items()
+    }
     return checked_scenario(scenario._replace(**changed, **own))
 
 
@@ -227,137 +354,10 @@ def base_of(scenario: Scenario) -> str:
 
 
 def code(scenario: Scenario) -> tuple[str, ...]:
-    """The user's own code that serves in it, as it is now: part of the key of whatever is kept of
-    it.
+    """The user's own code that serves or rules in it, as it is now: part of the key of whatever is
+    kept of it.
     """
-    things: list[Any] = [scenario.service, scenario.network]
+    things: list[Any] = [scenario.service, scenario.network, scenario.cost]
     things += [thing.service for thing in scenario.disturbances if isinstance(thing, Swap)]
+    things += [producer.law for producer in scenario.producers]
     return tuple(current(thing) for thing in of_users(things))
-
-
-def phases(scenario: Scenario) -> list[tuple[float, float]]:
-    """The stretches of time, s, between two edges: of disturbances, and of producers coming and
-    leaving.
-    """
-    edges = {0.0, scenario.duration}
-    for thing in (*scenario.disturbances, *scenario.producers):
-        edges |= {min(thing.start, scenario.duration), min(thing.end, scenario.duration)}
-    return list(itertools.pairwise(sorted(edges)))
-
-
-def mean_service(scenario: Scenario, t: float) -> float:
-    """The expected service time of a call begun at t, s; inf during a stall."""
-    mean = scenario.service.mean
-    factors = []
-    for disturbance in scenario.disturbances:
-        if disturbance.start <= t < disturbance.end:
-            if isinstance(disturbance, Stall):
-                return math.inf
-            if isinstance(disturbance, Swap):
-                mean = disturbance.service.mean
-            else:
-                factors.append(factor_row(disturbance))
-    return mean * factor_at(factors, t)
-
-
-def active(scenario: Scenario, t: float) -> int:
-    """How many producers are there at t."""
-    return sum(producer.start <= t < producer.end for producer in scenario.producers)
-
-
-def capacity(scenario: Scenario, t: float) -> float:
-    """What the plant can take from the producers that are there at time t, successful calls per
-    second.
-
-    The least of what the callers can make (blocking: one call each at a time; a pool: `workers`
-    each; async: `1 / handoff` each) and of what the backend can sustain with that many callers
-    (`backend_capacity`), times the share that succeeds in the end. With hand-off feedback nothing
-    waits for the backend, which then only bounds what is delivered. Retries and their waits, which
-    take callers' time, are left out. inf if nothing is limited.
-    """
-    mean = mean_service(scenario, t)
-    n = active(scenario, t)
-    if mean == math.inf or n == 0:
-        return 0.0
-    consumer = scenario.consumer
-    if isinstance(consumer, Async):
-        callers = math.inf
-        made = n / consumer.handoff if consumer.handoff > 0.0 else math.inf
-    else:
-        callers = n * (1.0 if isinstance(consumer, Blocking) else consumer.workers)
-        made = callers / (mean + (scenario.network.mean if scenario.network else 0.0))
-    sustained = min(made, backend_capacity(scenario.backend, mean, callers))
-    return sustained * success(scenario.backend, scenario.retry)
-
-
-def expected_slots(scenario: Scenario) -> float:
-    """As many slots as one producer seldom exceeds, itself there all the time."""
-    wanted = max(scenario.target, 1.0) * scenario.duration
-    if isinstance(scenario.consumer, Blocking) and not scenario.late.skip:
-        served = math.fsum(
-            (b - a) * mean_over(scenario, capacity, a, b) for a, b in phases(scenario)
-        )
-        # A quarter more than the mean, because service times of a heavy tail are mostly shorter
-        # than theirs.
-        wanted = min(wanted, 1.25 * served + 100.0)
-    return wanted
-
-
-def check_calls(scenario: Scenario) -> None:
-    """Refuse a run of more calls than the memory has room for; raises `InputError`."""
-    present = sum(min(p.end, scenario.duration) - p.start for p in scenario.producers)
-    # What is wanted bounds what is made, and costs nothing to know.
-    if scenario.target * present > MOST_CALLS:
-        calls = expected_slots(scenario) * present / scenario.duration
-        what = f"calls in a run of {scenario.duration:g} s of {scenario.name}"
-        check_size(what, calls, MOST_CALLS, "0.1 to 0.5 kB of memory")
-
-
-def achievable(scenario: Scenario, t: float) -> float:
-    """`min(sum of targets x share that succeeds, capacity(t))` of the producers that are there,
-    1/s.
-    """
-    wanted = active(scenario, t) * scenario.target * success(scenario.backend, scenario.retry)
-    return min(wanted, capacity(scenario, t))
-
-
-def varies(scenario: Scenario, start: float, end: float) -> bool:
-    """Whether the service changes within a stretch without edges."""
-    return any(
-        not isinstance(d, CONSTANT) and d.start < end and d.end > start
-        for d in scenario.disturbances
-    )
-
-
-def mean_over(
-    scenario: Scenario,
-    what: Callable[[Scenario, float], float],
-    start: float,
-    end: float,
-    n: int = 200,
-) -> float:
-    """The mean of `capacity` or `achievable` over a stretch without edges, at n mid-points if it
-    varies.
-    """
-    if not varies(scenario, start, end):
-        return what(scenario, start)
-    return math.fsum(what(scenario, start + (i + 0.5) * (end - start) / n) for i in range(n)) / n
-
-
-Steps = list[tuple[float, float, float]]
-
-
-def frame(scenario: Scenario) -> tuple[Steps, list[tuple[float, float]], float, float]:
-    """What a picture needs: (start, end, achievable), when disturbances act, target of all,
-    duration.
-    """
-    steps: Steps = []
-    for start, end in phases(scenario):
-        n = 1 if mean_over(scenario, achievable, start, end) == achievable(scenario, start) else 50
-        width = (end - start) / n
-        for i in range(n):
-            a = start + i * width
-            steps.append((a, a + width, achievable(scenario, a + width / 2.0)))
-    shades = [(d.start, min(d.end, scenario.duration)) for d in scenario.disturbances]
-    most = max(active(scenario, start) for start, _ in phases(scenario))
-    return steps, shades, most * scenario.target, scenario.duration

@@ -235,6 +235,36 @@ def times_of(service: Any, noise: Any) -> Array:
     return times
 
 
+def costs_of(cost: Any, noise: Any) -> Array:
+    """The costs that these draws come to; raises `InputError` for any that is none."""
+    import numpy as np
+
+    costs = np.asarray(cost.times(noise), dtype=np.float64)
+    if not (costs.min() >= 0.0 and costs.max() < math.inf):
+        wrong = int(np.flatnonzero(~(np.isfinite(costs) & (costs >= 0.0)))[0])
+        raise InputError(
+            f"{type(cost).__name__}: call {wrong} would cost {costs[wrong]:g}; "
+            "allowed: finite costs of 0 or more"
+        )
+    return costs
+
+
+def cost_stream(cost: Any, service: Any) -> str:
+    """The stream that costs are drawn from: one of their own.
+
+    Of a recording with as many costs as service times it is that of the service times, so both are
+    of the same recorded call.
+
+    >>> cost_stream(Exponential(400.0), Exponential(0.02))
+    'cost.exponential'
+    """
+    recorded = isinstance(cost, Recorded) and isinstance(service, Recorded)
+    if recorded and len(cost.recording) == len(service.recording):
+        stream: str = service.noise()
+        return stream
+    return f"cost.{cost.noise()}"
+
+
 def _unpickled(recording: tuple[float, ...], source: str) -> Recorded:
     """A recording that another process sent: one object for all that are equal, so that they
     compare fast.
@@ -301,16 +331,33 @@ STREAMS = {
     "network.normal": 9,
     "network.exponential": 10,
     "network.uniform": 11,
+    "retry.uniform": 12,
+    "cost.normal": 13,
+    "cost.exponential": 14,
+    "cost.uniform": 15,
+    "background.gap.exponential": 16,
+    "background.normal": 17,
+    "background.exponential": 18,
+    "background.uniform": 19,
+    "background.cost.normal": 20,
+    "background.cost.exponential": 21,
+    "background.cost.uniform": 22,
 }
 
 
 def draws(
-    stream: str, n: int, seed: int, replication: int, producer: int = 0, attempt: int = 0
+    stream: str,
+    n: int,
+    seed: int,
+    replication: int,
+    producer: int = 0,
+    attempt: int = 0,
+    out: Array | None = None,
 ) -> Array:
     """The first n draws of a stream: the same numbers for every controller (common random numbers).
 
     The generator's seed is a pure function of (seed, replication, stream, producer, attempt); a
-    longer request continues a shorter one.
+    longer request continues a shorter one. With `out`, of length n, they are put there.
     """
     import numpy as np
 
@@ -318,7 +365,7 @@ def draws(
     generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
     kind = stream.rpartition(".")[2]
     if kind == "normal":
-        return generator.standard_normal(n)
+        return generator.standard_normal(n, out=out)
     if kind == "exponential":
-        return generator.standard_exponential(n)
-    return generator.random(n)
+        return generator.standard_exponential(n, out=out)
+    return generator.random(n, out=out)

@@ -1,80 +1,23 @@
-"""Recorded service times: reading them from any CSV, and the one recording that ships with the
-package.
+"""Recorded service times: reading them from any table and from what `read_recording` reads, and
+the one recording that ships with the package.
 
-This module knows files and numbers; it knows no scenario. Standard library only.
+This module knows files and numbers; it knows no scenario. Standard library only, for tables.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from tpssim.core.errors import InputError
 from tpssim.core.types import record
 from tpssim.core.validation import LONGEST_SERVICE
-from tpssim.scenarios.recordings.csv_files import MISSING, Table, number_in, opened
+from tpssim.scenarios.recordings.column_names import KNOWN_COLUMNS, UNITS, stem, unit_of
+from tpssim.scenarios.recordings.csv_files import MISSING, Table, number_in
 from tpssim.scenarios.recordings.outcomes import LeftOut, Outcomes
-
-UNITS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "min": 60.0}
-
-#: What a column of service times is called, without its unit, in lower case and without signs; the
-#: first that is there is taken.
-KNOWN_COLUMNS = (
-    "service",
-    "servicetime",
-    "latency",
-    "duration",
-    "responsetime",
-    "elapsed",
-    "elapsedtime",
-    "took",
-    "timetaken",
-    "rtt",
-    "generatedtokens",
-)
-#: A generated token counts 1 ms: the length of a language model's answer sets how long it works,
-#: and 1 ms a token is a fast, batched server.
-TOKENS = "generatedtokens"
-#: How a name says its unit: at its end, behind a sign or in brackets, or as in `durationMs`.
-_UNIT_WORDS = {
-    "s": "s",
-    "sec": "s",
-    "secs": "s",
-    "second": "s",
-    "seconds": "s",
-    "ms": "ms",
-    "msec": "ms",
-    "msecs": "ms",
-    "millis": "ms",
-    "millisecond": "ms",
-    "milliseconds": "ms",
-    "us": "us",
-    "µs": "us",
-    "μs": "us",
-    "usec": "us",
-    "usecs": "us",
-    "micros": "us",
-    "microsecond": "us",
-    "microseconds": "us",
-    "ns": "ns",
-    "nsec": "ns",
-    "nanos": "ns",
-    "nanosecond": "ns",
-    "nanoseconds": "ns",
-    "min": "min",
-    "mins": "min",
-    "minute": "min",
-    "minutes": "min",
-}
-_WORDS = re.compile(r"[^\W\d_]+|\d+")
-_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
-#: Columns beside which `latency_min` is the least one, and no number of minutes.
-_STATISTICS = frozenset(
-    ("max", "avg", "mean", "median", "p50", "p90", "p95", "p99", "std", "stddev")
-)
+from tpssim.scenarios.recordings.texts import Text
 
 #: Of a call, as `live` names them.
 ENDS = ("released", "completed")
@@ -98,6 +41,9 @@ class ServiceTimes(NamedTuple):
     ignored: tuple[str, ...]  #: the other columns
     #: share of the calls that were released before all earlier ones had completed; nan: unknown
     overlap: float
+    #: what each of them cost, by the column that was asked for; empty if none was
+    costs: tuple[float, ...] = ()
+    notes: tuple[str, ...] = ()  #: what was guessed, and what the format cannot say
 
     def said(self, path: str | Path) -> str:
         """What was made of the file, in one line.
@@ -121,13 +67,14 @@ class ServiceTimes(NamedTuple):
             text += f"; {self.left_out.said()}"
         if self.ignored:
             text += f"; not used: {', '.join(self.ignored)}"
-        return text
+        return "; ".join((text, *(note.rstrip(".") for note in self.notes)))
 
 
 def read_service_times(
     path: str | Path, *, column: str | None = None, unit: str | None = None
 ) -> tuple[float, ...]:
-    """The service times of a CSV file (also gzipped), in s and in the order of its rows.
+    """The service times of a CSV file (also gzipped), in s and in the order of its rows; of any
+    other recording that `read_recording` knows, those of the calls that went well.
 
     Any usual encoding and separator, decimal commas, with or without a header row. Without `column`
     the first of `KNOWN_COLUMNS` that is there is taken, or the only one; in a file without a header
@@ -140,45 +87,69 @@ def read_service_times(
     return read(path, column=column, unit=unit).times
 
 
-def read(path: str | Path, *, column: str | None = None, unit: str | None = None) -> ServiceTimes:
-    """`read_service_times` and what was made of the file, in one pass."""
+def read(
+    path: str | Path,
+    *,
+    column: str | None = None,
+    unit: str | None = None,
+    cost: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> ServiceTimes:
+    """`read_service_times` and what was made of the file, in one pass; `cost`: a column of what the
+    calls cost, numbers of 0 or more; `columns`: as `read_recording` has them.
+    """
+    from tpssim.scenarios.recordings.reading import known, read_recording
+    from tpssim.scenarios.recordings.tables import table_in
+
     if unit is not None and unit not in UNITS:
         raise InputError(f"unit {unit!r} is not known; allowed: {', '.join(UNITS)}")
-    table = opened(path)
     shown = f"trace {str(path)!r}"
+    text = Text(path, shown)
+    if columns or ({column, unit, cost} == {None} and known(text)):
+        from tpssim.scenarios.recordings.as_service_times import service_times_of
+
+        return service_times_of(read_recording(path, columns=columns, unit=unit), shown)
+    table = table_in(text)
     chosen = _choose(shown, table, column)
-    said = _unit_of(chosen, table.columns)
+    said = unit_of(chosen, table.columns)
     if unit is not None:
         found, because = unit, "as given"
     elif said:
         found, because = said, "its name says so"
     else:
         found, because = "s", "its name says no unit"
-    return _walked(shown, table, chosen, found, because)
+    costs = None if cost is None else _choose(shown, table, cost)
+    return _walked(shown, table, chosen, found, because, costs)
 
 
-def overlapping(path: str | Path, *, column: str | None = None) -> float:
+def overlapping(
+    path: str | Path, *, column: str | None = None, columns: Mapping[str, str] | None = None
+) -> float:
     """The share of calls that were released before all earlier ones had completed.
 
-    Told by the columns `released` and `completed`, as `live` writes them; nan if they are not
+    Read from the columns `released` and `completed`, as `live` writes them; nan if they are not
     there, or if the column that `read_service_times` takes holds times of service. Raises
     `InputError`.
     """
-    return read(path, column=column).overlap
+    return read(path, column=column, columns=columns).overlap
 
 
-def _walked(shown: str, table: Table, chosen: str, unit: str, because: str) -> ServiceTimes:
+def _walked(
+    shown: str, table: Table, chosen: str, unit: str, because: str, cost: str | None
+) -> ServiceTimes:
     """All rows, once."""
     # In one piece: it runs for every row of files of millions.
     index, scale, names = table.columns.index(chosen), UNITS[unit], table.columns
     most = LONGEST_SERVICE / scale
-    spans = not _stem(chosen).startswith("service") and {*ENDS} <= {*names}
+    spans = not stem(chosen).startswith("service") and {*ENDS} <= {*names}
     begun, ended = (names.index(name) if spans else 0 for name in ENDS)
     times: list[float] = []
+    costs: list[float] = []
+    paid = -1 if cost is None else names.index(cost)
     calls: list[tuple[float, float]] = []
     commas: set[int] = set()  # which of the times have one
     failed, first_failed = 0, ""
-    outcomes = Outcomes(names, [_stem(name) for name in names], index, {*ENDS} <= {*names})
+    outcomes = Outcomes(names, [stem(name) for name in names], index, {*ENDS} <= {*names})
     for number, row in table.rows:
         if spans:
             ends = _span(row, begun, ended)
@@ -206,6 +177,8 @@ def _walked(shown: str, table: Table, chosen: str, unit: str, because: str) -> S
             commas.add(len(times))
         times.append(value * scale)
         outcomes.add(row)
+        if paid >= 0:
+            costs.append(_cost(shown, table.skipped + number, names[paid], row, paid))
     if commas and any(
         not (time / scale).is_integer() for at, time in enumerate(times) if at not in commas
     ):
@@ -213,9 +186,10 @@ def _walked(shown: str, table: Table, chosen: str, unit: str, because: str) -> S
             f"{shown}: {chosen} has commas in some numbers and points in others; allowed: one"
             " decimal sign"
         )
+    costs, _ = outcomes.well(costs) if costs else (costs, None)
     times, left_out = outcomes.well(times)
     _check(shown, times, chosen, failed, left_out)
-    used = {chosen, *left_out.columns}
+    used = {chosen, cost, *left_out.columns}
     return ServiceTimes(
         tuple(times),
         chosen,
@@ -228,7 +202,18 @@ def _walked(shown: str, table: Table, chosen: str, unit: str, because: str) -> S
         left_out,
         tuple(name or f"column {i}" for i, name in enumerate(names, 1) if name not in used),
         _overlap(calls) if spans else math.nan,
+        tuple(costs),
     )
+
+
+def _cost(shown: str, number: int, name: str, row: list[str], index: int) -> float:
+    """What a call cost; raises `InputError`."""
+    cell = row[index] if index < len(row) else ""
+    found = number_in(cell)
+    if found is None or not 0.0 <= found <= LONGEST_SERVICE:
+        allowed = f"a cost from 0 to {LONGEST_SERVICE:g}"
+        raise InputError(f"{shown}, row {number}: {name}={cell!r}; allowed: {allowed}")
+    return found
 
 
 def _check(shown: str, times: Sequence[float], column: str, failed: int, left_out: LeftOut) -> None:
@@ -274,47 +259,10 @@ def _choose(shown: str, table: Table, column: str | None) -> str:
         if not found:
             raise InputError(f"{shown} has no column {column!r}; allowed: {listed}")
         return found[0]
-    stems = {_stem(name): name for name in reversed(names)}
-    for stem in KNOWN_COLUMNS:
-        if stem in stems:
-            return stems[stem]
+    stems = {stem(name): name for name in reversed(names)}
+    for word in KNOWN_COLUMNS:
+        if word in stems:
+            return stems[word]
     if len(names) == 1:
         return names[0]
     raise InputError(f"{shown}: which column holds the service times? Name it; allowed: {listed}")
-
-
-def _words(name: str) -> list[str]:
-    """The words of a name, in lower case.
-
-    >>> _words("responseTime (ms)"), _words("latency_us")
-    (['response', 'time', 'ms'], ['latency', 'us'])
-    """
-    return [word.lower() for word in _WORDS.findall(_HUMP.sub(" ", name))]
-
-
-def _stem(name: str) -> str:
-    """A name without its unit.
-
-    >>> _stem("Response_Time_ms"), _stem("latency"), _stem("s")
-    ('responsetime', 'latency', 's')
-    """
-    words = _words(name)
-    if len(words) > 1 and words[-1] in _UNIT_WORDS:
-        words.pop()
-    return "".join(words)
-
-
-def _unit_of(name: str, names: Sequence[str]) -> str:
-    """The unit that a name says; "" if it says none.
-
-    >>> both = ["latency_min", "latency_max"]
-    >>> _unit_of("duration_min", ["duration_min"]), _unit_of("latency_min", both)
-    ('min', '')
-    """
-    words = _words(name)
-    if _stem(name) == TOKENS:
-        return "ms"
-    unit = _UNIT_WORDS.get(words[-1], "") if words else ""
-    if unit == "min" and any(_STATISTICS & {*_words(other)} for other in names):
-        return ""
-    return unit

@@ -4,38 +4,39 @@ without one.
 
 from __future__ import annotations
 
-import codecs
 import contextlib
 import csv
-import gzip
-import io
 import itertools
 import re
-import zlib
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from tpssim.core.errors import InputError
 from tpssim.core.types import record
+from tpssim.scenarios.recordings.texts import Text
 
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 #: Cells that stand for no value, in lower case.
 MISSING = frozenset(
     ("", "-", "--", "nan", "na", "n/a", "#n/a", "null", "none", "nil", "failed", "error", "timeout")
 )
+BATCH = 1 << 12  # rows that are turned into columns at once
 NONE = "\x1f"  # the separator of a file of one column: none
 SAMPLE = 50  # rows that tell the separator
-_BOMS = (  # the longer ones first: UTF-32's begins with UTF-16's
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
-)
 _GROUPS = re.compile(r"[+-]?\d{1,3}(?:[.,' \u00a0\u202f]\d{3})+(?:[.,]\d+)?")
-_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
+
+
+class Lost:
+    """Rows that could not be read: how many, and the first of them; `rows`: how many there are."""
+
+    def __init__(self) -> None:
+        self.count, self.rows, self.first = 0, 0, ""
+
+    def add(self, line: int, reason: str, count: int = 1) -> None:
+        """Count a row, or several of which this is the first."""
+        self.count += count
+        self.first = self.first or f"row {line:,}: {reason}"
 
 
 @record
@@ -46,24 +47,13 @@ class Table(NamedTuple):
     first: str  #: the first row, if that holds values; "" if it holds the names
     skipped: int  #: lines above it
     rows: Iterator[tuple[int, list[str]]]  #: (number of the line, without those, and cells)
+    reader: Any = None  #: of the rows after the first, where they are read many at once
 
 
-def opened(path: str | Path) -> Table:
-    """A CSV file, also gzipped; raises `InputError`, while its rows are walked over too."""
-    shown = f"trace {str(path)!r}"
-    try:
-        data = Path(path).read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-        encoding = _encoding(data)
-    except (OSError, EOFError, zlib.error, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is no text file"
-        raise InputError(f"{shown} cannot be read: {reason}; allowed: a CSV file") from error
-
-    def lines() -> Iterator[str]:
-        return io.TextIOWrapper(io.BytesIO(data), encoding=encoding, newline="")
-
-    begun = lines()
+def table_of(text: Text) -> Table:
+    """A text as a table; raises `InputError`, while its rows are walked over too."""
+    shown = text.shown
+    begun = text.lines()
     skipped, separator = 0, ""
     for (
         line
@@ -76,7 +66,7 @@ def opened(path: str | Path) -> Table:
         raise InputError(f"{shown} is empty; allowed: a CSV file with at least one value")
     sample = [line, *itertools.islice(begun, SAMPLE)]
     separator = separator or _separator(sample, shown)
-    rest = itertools.islice(lines(), skipped, None)
+    rest = itertools.islice(text.lines(), skipped, None)
     reader = csv.reader(rest, delimiter=separator, skipinitialspace=True, strict=True)
     try:
         first = next(reader)
@@ -86,34 +76,16 @@ def opened(path: str | Path) -> Table:
         ) from error
     rows = _rows(reader, len(first), skipped, shown)
     if _is_header(first):
-        return Table(tuple(cell.strip() for cell in first), "", skipped, rows)
+        return Table(tuple(cell.strip() for cell in first), "", skipped, rows, reader)
     names = tuple(str(i + 1) for i in range(len(first)))
-    return Table(names, separator.join(first), skipped, itertools.chain([(1, first)], rows))
+    all_rows = itertools.chain([(1, first)], rows)
+    return Table(names, separator.join(first), skipped, all_rows, itertools.chain([first], reader))
 
 
 def _is_header(cells: list[str]) -> bool:
     """Whether a first row holds names: no cell is a number, or they are those that pandas gives."""
     unnamed = ["", *(str(i) for i in range(len(cells) - 1))]
     return (len(cells) > 1 and cells == unnamed) or all(number_in(cell) is None for cell in cells)
-
-
-def _encoding(data: bytes) -> str:
-    """How a text is encoded; raises `UnicodeError` for what is no text."""
-    found = next((name for mark, name in _BOMS if data.startswith(mark)), "")
-    if not found and data[1:2] == b"\0" != data[:1]:
-        found = "utf-16-le"  # every other byte of a Latin text is 0
-    elif not found and data[:1] == b"\0" != data[1:2]:
-        found = "utf-16-be"
-    try:
-        text = data.decode(found or "utf-8")
-    except UnicodeDecodeError:
-        if found:
-            raise
-        found = "cp1252"  # as spreadsheets of western Europe write it
-        text = data.decode(found)
-    if _CONTROL.search(text):
-        raise UnicodeError("control characters")
-    return found or "utf-8"
 
 
 def _separator(sample: list[str], shown: str) -> str:

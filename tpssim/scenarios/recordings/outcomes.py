@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from tpssim.core.types import OUTCOMES, record
 
-_NOTHING = frozenset(("", "-", "--", "nan", "na", "n/a", "null", "none", "nil"))
-_GOOD = frozenset(
+NOTHING = frozenset(("", "-", "--", "nan", "na", "n/a", "null", "none", "nil"))
+GOOD = frozenset(
     ("ok", "okay", "success", "successful", "succeeded", "passed", "pass", "true", "yes")
 )
-_BAD = frozenset(
+BAD = frozenset(
     (
         *OUTCOMES[1:],
         "fail",
@@ -38,9 +38,9 @@ def _status(cell: str) -> bool | None:
     >>> _status("200"), _status("429.0"), _status("timed out"), _status("0"), _status("")
     (True, False, False, None, True)
     """
-    if cell in _NOTHING or cell in _GOOD:
+    if cell in NOTHING or cell in GOOD:
         return True
-    if cell in _BAD:
+    if cell in BAD:
         return False
     try:
         number = float(cell)
@@ -55,7 +55,7 @@ def _success(cell: str) -> bool | None:
 
 def _error(cell: str) -> bool | None:
     """Any text is an error; a number with decimals is a measure of something."""
-    if cell in _NOTHING or cell in ("0", "false", "no", "ok"):
+    if cell in NOTHING or cell in ("0", "false", "no", "ok"):
         return True
     try:
         float(cell)
@@ -143,7 +143,7 @@ class Outcomes:
     def well(self, times: Sequence[float]) -> tuple[list[float], LeftOut]:
         """The times of the calls that went well, and what is left out."""
         written = [
-            {cells[k].lower() for cells in self._numbers} - _NOTHING for k in range(len(self._read))
+            {cells[k].lower() for cells in self._numbers} - NOTHING for k in range(len(self._read))
         ]
         used = [
             any(read(cell) is not None for cell in cells)
