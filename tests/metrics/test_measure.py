@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.laws import Valve
+from helpers.laws import SetOnce
 from helpers.laws import run as run_law
 from helpers.traces import limited, trace
 
@@ -291,12 +291,12 @@ def test_the_rates_of_producers_add_up() -> None:
 
 def test_errors_refusals_and_counters_are_counted() -> None:
     scenario = Scenario("s", Constant(0.01), 100.0, 100.0, backend=Backend(failure=0.25))
-    got = measure(run_law(scenario, Valve(reject=0.5)))
+    got = measure(run_law(scenario, SetOnce(reject=0.5)))
     # Half of 10,000 slots refused, a quarter of the rest failed; binomial, 5 standard deviations.
     assert got["refused"] == pytest.approx(5000.0, abs=250.0)
     assert got["errors"] == pytest.approx(0.25, abs=5.0 * math.sqrt(0.25 * 0.75 / 5000.0))
     held = run_law(
-        Scenario("s", Constant(0.5), 8.0, 1.0, Async(0.0, "completion")), Valve(limit=2.0)
+        Scenario("s", Constant(0.5), 8.0, 1.0, Async(0.0, "completion")), SetOnce(limit=2.0)
     )
     assert measure(held)["limited"] == 3.0  # each slot after the first two finds two in flight
 
@@ -316,9 +316,9 @@ def test_a_stall_over_the_whole_run_leaves_nothing_to_achieve() -> None:
     assert math.isnan(got["achieved"])
 
 
-def test_lateness_is_not_told_where_calls_are_held_back() -> None:
+def test_lateness_is_not_given_where_calls_are_held_back() -> None:
     held = Scenario("s", Constant(0.05), 100.0, 4.0, Async(0.0, "completion"))
-    assert math.isnan(measure(run_law(held, Valve(limit=2.0)))["lateness_p99"])
+    assert math.isnan(measure(run_law(held, SetOnce(limit=2.0)))["lateness_p99"])
     assert math.isnan(measure(run_law(held._replace(consumer=Pool(1.0, 0.0))))["lateness_p99"])
     assert measure(run_law(held._replace(consumer=Pool(1.0))))["lateness_p99"] == 0.0
 

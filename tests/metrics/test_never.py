@@ -14,12 +14,12 @@ import pytest
 from helpers.traces import limited
 
 from tpssim.cli.main import main
-from tpssim.experiments import league
 from tpssim.experiments.tuning import selection
 from tpssim.experiments.tuning.objectives import PENALTY, objective
 from tpssim.experiments.tuning.sensitivity import sensitivity
 from tpssim.experiments.tuning.trials import Trials
 from tpssim.metrics.measure import ENDLESS, METRICS
+from tpssim.metrics.score import score
 from tpssim.metrics.verdicts import judge
 
 
@@ -95,5 +95,5 @@ def test_code_that_hides_its_rate_is_not_called_steady_by_the_league() -> None:
         "fairness": nan,
         "limited": 0.0,
     }
-    assert league.score({**run, "total_variation": nan}).steadiness == 0.5
-    assert league.score({**run, "total_variation": 0.0}).steadiness == 1.0
+    assert score({**run, "total_variation": nan}).steadiness == 0.5
+    assert score({**run, "total_variation": 0.0}).steadiness == 1.0

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from helpers.laws import Valve, run
+from helpers.laws import SetOnce, run
 
 from tpssim.core.errors import InputError
 from tpssim.metrics.layout import Phase
@@ -59,43 +59,48 @@ def test_the_majority_decides_and_the_worse_word_wins_a_tie() -> None:
 
 
 @pytest.mark.parametrize(
-    ("consumer", "valve", "word", "reason"),
+    ("consumer", "law", "word", "reason"),
     [
         (
             Blocking(),
-            Valve(limit=1.0),
+            SetOnce(limit=1.0),
             "inert",
             "the law left the rate open, and its limit, never below 1, held no call back; "
             "at most 1 call was in flight: a blocking producer makes one call at a time",
         ),
         (
             Async(0.0),
-            Valve(limit=3.0),
+            SetOnce(limit=3.0),
             "inert",
             "with hand-off feedback a call is over when it has been handed",
         ),
         (
             Async(0.0, "completion"),
-            Valve(limit=30.0),
+            SetOnce(limit=30.0),
             "inert",
             "never below 30, held no call back; at most 2",
         ),
-        (Async(0.0, "completion"), Valve(limit=3.0), "stuck", "settled at 60 % of the achievable"),
-        (Pool(20.0), Valve(limit=3.0), "stuck", "settled at"),
-        (Blocking(), Valve(), "inert", "the law left every actuator open"),
-        (Blocking(), Valve(rate=200.0), "converges", "of the achievable"),
-        (Blocking(), Valve(limit=1.0, reject=0.5), "stuck", "settled at 51 % of the achievable"),
+        (
+            Async(0.0, "completion"),
+            SetOnce(limit=3.0),
+            "stuck",
+            "settled at 60 % of the achievable",
+        ),
+        (Pool(20.0), SetOnce(limit=3.0), "stuck", "settled at"),
+        (Blocking(), SetOnce(), "inert", "the law left every actuator open"),
+        (Blocking(), SetOnce(rate=200.0), "converges", "of the achievable"),
+        (Blocking(), SetOnce(limit=1.0, reject=0.5), "stuck", "settled at 51 % of the achievable"),
     ],
 )
-def test_a_law_none_of_whose_valves_acts_is_inert(
-    consumer: Consumer, valve: Valve, word: str, reason: str
+def test_a_law_none_of_whose_actuators_acts_is_inert(
+    consumer: Consumer, law: SetOnce, word: str, reason: str
 ) -> None:
     # 0.2 s of work, so 20 in flight at 100/s; a blocking producer gets 0.002 s.
     service = Constant(0.002 if isinstance(consumer, Blocking) else 0.2)
     scenario = Scenario("s", service, 100.0, 20.0, consumer)
     if isinstance(consumer, Async | Pool) and word == "stuck":
         scenario = scenario._replace(service=Constant(0.05))
-    verdict = judge(run(scenario, valve))
+    verdict = judge(run(scenario, law))
     assert verdict.word == word
     assert reason in verdict.reason
 

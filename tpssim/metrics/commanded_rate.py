@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tpssim.core.slots import piece_at, target_at
 from tpssim.core.types import REFUSED
 from tpssim.metrics import timeseries
 from tpssim.metrics.layout import (
     BAND,
+    BEHIND,
     BEST_BEHIND,
     EDGE,
     END,
+    FIRST,
+    GRID,
     NEXT_EDGE,
     RECOVERED,
     SETTLING_GRID,
@@ -56,26 +60,36 @@ def command(columns: Columns, n: int, frame: Frame, t: Array, size: int, out: Ar
         if first < 0:
             continue
         hidden = math.isnan(columns.rate[first])
+        points, behind_points = int(frame.producers[p, FIRST]), int(frame.producers[p, BEHIND])
+        times: Any = frame.times[points:behind_points]
+        targets: Any = frame.targets[points:behind_points]
+        piece = 0
         last, ahead, behind, count = first, first, first, 0.0
         for k in range(size):
             now = t[k]
             while ahead < n and not columns.released[ahead] > now:
                 if columns.outcome[ahead] != REFUSED and columns.producer[ahead] == p:
                     last = ahead
-                    count += 1.0
+                    if hidden:
+                        count += columns.cost[ahead]
                 ahead += 1
             if hidden:
                 while behind < ahead and not columns.released[behind] > now - 1.0:
                     if columns.outcome[behind] != REFUSED and columns.producer[behind] == p:
-                        count -= 1.0
+                        count -= columns.cost[behind]
                     behind += 1
             if start <= now < end:
                 if by_limit:
                     out[k] += columns.limit[last]
-                elif hidden:
-                    out[k] += count / min(max(now - start, 1.0 / frame.target), 1.0)
+                    continue
+                piece = piece_at(times, now, piece)
+                wanted = target_at(times, targets, piece, now)
+                if not hidden:
+                    out[k] += min(columns.rate[last], wanted)
+                elif wanted > 1.0:
+                    out[k] += count / min(max(now - start, 1.0 / wanted), 1.0)
                 else:
-                    out[k] += min(columns.rate[last], frame.target)
+                    out[k] += count
 
 
 def hidden(columns: Columns, n: int) -> bool:
@@ -105,13 +119,50 @@ def variation(columns: Columns, n: int, frame: Frame, actuator: Array) -> float:
     return total
 
 
+def wanted_at_first(times: Any, targets: Any, start: float) -> float:
+    """What a law begins with: the wanted rate at the start, or the highest if that is 0."""
+    wanted = target_at(times, targets, piece_at(times, start, 0), start)
+    if wanted == 0.0:
+        for k in range(len(targets)):
+            wanted = max(wanted, targets[k])
+    return wanted
+
+
+def own_variation(columns: Columns, n: int, frame: Frame) -> float:
+    """The same of the rate under profiles, less what it follows them: a move of the wanted rate
+    takes as much off the next moves of the rate that way, when the law has seen it.
+    """
+    total = 0.0
+    for p in range(len(frame.producers)):
+        points, behind_points = int(frame.producers[p, FIRST]), int(frame.producers[p, BEHIND])
+        times: Any = frame.times[points:behind_points]
+        targets: Any = frame.targets[points:behind_points]
+        wanted = wanted_at_first(times, targets, frame.producers[p, START])
+        before, to_follow, piece = math.nan, 0.0, 0
+        for i in range(n):
+            now = columns.rate[i]
+            if columns.producer[i] != p or columns.outcome[i] == REFUSED or not math.isfinite(now):
+                continue
+            piece = piece_at(times, columns.released[i], piece)
+            wanted_now = target_at(times, targets, piece, columns.released[i])
+            if not math.isnan(before) or now == wanted:  # what it began with, and has yet to leave
+                to_follow += wanted_now - wanted
+            wanted = wanted_now
+            if not math.isnan(before):
+                followed = min(max(now - before, min(to_follow, 0.0)), max(to_follow, 0.0))
+                to_follow -= followed
+                total += abs(now - before - followed)
+            before = now
+    return total
+
+
 def total_variation(columns: Columns, n: int, frame: Frame) -> float:
-    """How far the rate moves in a second, 1/s."""
-    return (
-        math.nan
-        if hidden(columns, n)
-        else variation(columns, n, frame, columns.rate) / frame.duration
-    )
+    """How far the rate moves in a second beyond what the wanted rate moves, 1/s."""
+    if hidden(columns, n):
+        return math.nan
+    if len(frame.times) == len(frame.producers):  # a point each: no profile
+        return variation(columns, n, frame, columns.rate) / frame.duration
+    return own_variation(columns, n, frame) / frame.duration
 
 
 def churn(
@@ -190,13 +241,38 @@ def recovery(columns: Columns, n: int, frame: Frame, times: Array, rates: Array)
     return longest
 
 
+def slope_of(levels: Array) -> float:
+    """The slope of the line of least squares through the levels of a steady window, a point."""
+    middle, total = (GRID - 1) / 2.0, 0.0
+    for k in range(GRID):
+        total += (k - middle) * levels[k]
+    return total / (GRID * (GRID * GRID - 1.0) / 12.0)
+
+
 def settling(
-    columns: Columns, n: int, frame: Frame, final: float, times: Array, rates: Array
+    columns: Columns,
+    n: int,
+    frame: Frame,
+    which: int,
+    final: float,
+    slope: float,
+    times: Array,
+    rates: Array,
 ) -> float:
-    last = len(frame.long) - 1
-    start, end = frame.long[last, START], frame.long[last, END]
+    """When the command has come to its line of the steady window, from the start of a long phase
+    on.
+
+    `final` is the line's mean; `slope` how far it rises from one point of the window to the next.
+    """
+    start, end = frame.long[which, START], frame.long[which, END]
     step = (end - start) / SETTLING_GRID
     for k in range(SETTLING_GRID):
         times[k] = k * step + start
     command(columns, n, frame, times, SETTLING_GRID, rates)
+    if slope != 0.0:
+        window = (start + end) / 2.0
+        point = (end - window) / GRID
+        centre = window + point * (GRID - 1) / 2.0
+        for k in range(SETTLING_GRID):
+            rates[k] -= slope * ((times[k] - centre) / point)
     return timeseries.settling_time(times, rates, SETTLING_GRID, final, BAND * final)

@@ -1,4 +1,7 @@
-"""What each measure is: unit, definition, source, and which way is better.
+"""What each measure is: unit, definition, source, which way is better, and a function of the run.
+
+Those without a function share sums or sorted values with others; `single_pass` and
+`order_statistics` compute them, and `measure` the fairness of several producers.
 
 With `TERMS` the definitions are complete: whoever has a trace and its scenario computes each value
 from this text alone, and `tests/helpers/independent_measures.py` does.
@@ -6,10 +9,20 @@ from this text alone, and `tests/helpers/independent_measures.py` does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
-from tpssim.core.types import record
+from tpssim.core.types import OK, record
+from tpssim.metrics.layout import ALONE, END, START, Run
+from tpssim.scenarios.plant import BLOCKING
+from tpssim.simulation.trace import (
+    CAUGHT_UP_COUNTER,
+    LIMITED_COUNTER,
+    RE_ANCHORED_COUNTER,
+    SKIPPED_COUNTER,
+    SPUN_COUNTER,
+)
 
 if TYPE_CHECKING:
     from tpssim.output.records.parts import Definitions
@@ -21,44 +34,48 @@ class Metric(NamedTuple):
     definition: str
     source: str
     better: str = ""  #: "more", "less", or "" where neither is better as such
+    #: Its value, of numbers alone: it is compiled into the single pass.
+    value: Callable[[Run], float] | None = None
+
+
+def spin_cpu(run: Run) -> float:
+    return float(run.counters[SPUN_COUNTER] / run.frame.duration)
+
+
+def limited(run: Run) -> float:
+    return float(run.counters[LIMITED_COUNTER])
+
+
+def caught_up(run: Run) -> float:
+    return float(run.counters[CAUGHT_UP_COUNTER])
+
+
+def re_anchored(run: Run) -> float:
+    return float(run.counters[RE_ANCHORED_COUNTER])
+
+
+def skipped(run: Run) -> float:
+    return float(run.counters[SKIPPED_COUNTER])
+
+
+def stretch(run: Run) -> float:
+    columns, phases = run.columns, run.frame.phases
+    waited, alone = 0.0, 0.0
+    for i in range(run.n):
+        if columns.outcome[i] != OK:
+            continue
+        begun = columns.scheduled[i] if run.frame.consumer == BLOCKING else columns.released[i]
+        for k in range(len(phases)):
+            if phases[k, START] <= columns.released[i] < phases[k, END]:
+                if phases[k, ALONE] < math.inf:
+                    waited += columns.completed[i] - begun
+                    alone += phases[k, ALONE]
+                break
+    return waited / alone if alone > 0.0 else math.nan
 
 
 _OURS = "tpssim"
 _CONTROL = "Astrom & Hagglund, Advanced PID Control (2006), ch. 4"
-
-#: The words of the definitions.
-TERMS: Mapping[str, str] = {
-    "call": (
-        "a slot that was released; a slot that was refused locally is none. Completed: outcome ok"
-    ),
-    "nan, inf": (
-        "nan: the measure does not exist for the run. inf: what it waits for never happened"
-    ),
-    "capacity, achievable": (
-        "at a time: `capacity` of the scenario, and the least of it and of what is wanted; over a"
-        " phase: the value at its start if nothing varies in it, else the mean at 200 mid-points of"
-        " equal parts (20 where a bin is meant). A rise: an edge at which the achievable is above"
-        " what it was just before"
-    ),
-    "phase": (
-        "a stretch [start, end) between two edges: of disturbances, of producers coming and"
-        " leaving, of the run. Long: of at least 5 s, or as long as the longest if none is"
-    ),
-    "steady window": "the second half [(start + end) / 2, end) of a long phase",
-    "command": (
-        "at a time t, the sum over the producers that are there (start <= t < end) of the rate at"
-        " the producer's last release at or before t (before its first: at that), at most its"
-        " target. If every slot has an infinite rate and a finite limit: the limit in place of the"
-        " rate, uncut. Code that hides its rate (nan): its releases in (t - 1 s, t], over the time"
-        " since its start, at least one interval of the target and at most 1 s. Of a window: at"
-        " 1000 points, its start + k x its length / 1000"
-    ),
-    "percentile": "linear between ranks (Hyndman & Fan, type 7: NumPy's default)",
-    "bins": (
-        "seconds from the start of the run (of a shorter run: one bin of its length); what is left "
-        "at its end belongs to none, and a completion at the end of the last bin to that"
-    ),
-}
 
 METRICS: Mapping[str, Metric] = {
     "throughput": Metric("1/s", "calls completed / duration of the run", "queueing: X", "more"),
@@ -85,23 +102,26 @@ METRICS: Mapping[str, Metric] = {
     "steady_error": Metric(
         "share",
         "1 - calls completed in the last steady window / calls achievable in that time at the mean"
-        " achievable rate of its phase; negative while a backlog is worked off; 0 if nothing is"
-        " achievable",
+        " achievable rate of its phase (of the window, if the phase ramps); negative while a"
+        " backlog is worked off; 0 if nothing is achievable",
         _CONTROL,
     ),
     "overshoot": Metric(
         "share",
         "most releases in any half-open second of the last long phase (its length if shorter), per"
         " second, / mean achievable rate of that phase - 1; 0 if below, nan if nothing is"
-        " achievable",
+        " achievable. If it ramps: most (releases - achievable calls) in such a second from a"
+        " release on, up to the end of the phase, over the same; the achievable is summed at the"
+        " mid-points of 2000 equal parts and linear within each",
         _CONTROL,
         "less",
     ),
     "settling_time": Metric(
         "s",
         "from the start of the last long phase to the first of 2000 even points of it (start + k x"
-        " length / 2000) behind the last one at which the command is more than 10 % away from its"
-        " mean in the steady window; 0 if none is; inf if the last point is",
+        " length / 2000) behind the last one at which the command is more than 10 % of its mean in"
+        " the steady window away from its line; 0 if none is; inf if the last point is. The longest"
+        " of this and of the same of each long phase that begins with an edge of a stage",
         "MATLAB stepinfo, with a band of 10 %",
         "less",
     ),
@@ -115,15 +135,16 @@ METRICS: Mapping[str, Metric] = {
     ),
     "swing": Metric(
         "share",
-        "(95th - 5th percentile) / mean of the command, in the steady window where it is largest"
-        " (of equal ones the first); 0 while nothing is achievable or commanded. Of a law that"
-        " commands by its limit it is the limit's; refusals are not in it (`churn`)",
+        "(95th - 5th percentile) of the command less its line / its mean, in the steady window"
+        " where it is largest (of equal ones the first); 0 while nothing is achievable or"
+        " commanded. Of a law that commands by its limit it is the limit's; refusals are not in it"
+        " (`churn`)",
         "peak-to-peak amplitude of a limit cycle, robust to single samples",
         "less",
     ),
     "regularity": Metric(
         "1",
-        "R of the command in that window, less its mean: with its autocorrelation a_k = sum w_i"
+        "R of the command in that window, less its line: with its autocorrelation a_k = sum w_i"
         " w_(i+k) / sum w_i^2 (k < 500), its first minimum p, the maximum q and the minimum r that"
         " follow, the height of a_q above the line from p to r / the depth of a_p below the line"
         " from lag 0 to q; above 0.5: oscillatory; nan without these turns, or if the command is"
@@ -144,7 +165,9 @@ METRICS: Mapping[str, Metric] = {
         "sum of |change of the logged rate from one call to the next|, each producer's apart and"
         " not cut at the target, / duration; calls with an open rate are left out, so it is 0 for a"
         " law that commands by limit or refusals (`churn` compares them); nan if the rate is"
-        " hidden",
+        " hidden. A rate may follow a profile for nothing: what the wanted rate moves from one"
+        " release to the next is a credit, of which a move of the rate in that direction uses up"
+        " as much as it can before it counts",
         "Skogestad 2003",
         "less",
     ),
@@ -214,6 +237,7 @@ METRICS: Mapping[str, Metric] = {
         "time spent reading the clock while waiting, which the throttle counts, / duration",
         _OURS,
         "less",
+        value=spin_cpu,
     ),
     "errors": Metric(
         "share",
@@ -223,19 +247,24 @@ METRICS: Mapping[str, Metric] = {
     ),
     "refused": Metric("calls", "slots whose call was refused locally", "SRE book, ch. 21", "less"),
     "limited": Metric(
-        "slots", "slots that the limit held back, as the throttle counts them", _OURS
+        "slots",
+        "slots that the limit held back, as the throttle counts them",
+        _OURS,
+        value=limited,
     ),
     "caught_up": Metric(
         "calls",
         "releases made an interval or more behind the schedule, as the throttle counts them",
         "tokio: Burst",
         "less",
+        value=caught_up,
     ),
     "re_anchored": Metric(
         "times",
         "how often the schedule was restarted or cut short, as the throttle counts it",
         "tokio: Delay",
         "less",
+        value=re_anchored,
     ),
     "skipped": Metric(
         "slots",
@@ -243,6 +272,7 @@ METRICS: Mapping[str, Metric] = {
         " many intervals the schedule was moved",
         "tokio: Skip; k6: dropped iterations",
         "less",
+        value=skipped,
     ),
     "stretch": Metric(
         "1",
@@ -252,11 +282,12 @@ METRICS: Mapping[str, Metric] = {
         " waits",
         "slowdown: Harchol-Balter, Performance Modeling, ch. 7",
         "less",
+        value=stretch,
     ),
     "regain_time": Metric(
         "s",
-        "from each rise to the first completion that, with those before it, makes n = 95 % of the"
-        " achievable at the rise, rounded up, within a second (until the next edge if that is"
+        "from each rise to the first completion that, with those before it, makes 95 % of the"
+        " achievable at the rise or more within a second (until the next edge if that is"
         " nearer), that second included (0.95 s at an even pace, less in a storm), the longest; inf"
         " if there is none before the next edge; nan without a rise",
         _OURS,
@@ -265,9 +296,9 @@ METRICS: Mapping[str, Metric] = {
     "fairness": Metric(
         "1",
         "Jain index (sum x)^2 / (n sum x^2) of the completed calls of the producers that are there"
-        " from the last edge of a producer on, in the second half (the longer one if they are odd)"
-        " of the equal parts of the rest of the run that are nearest above a second; nan with fewer"
-        " than two",
+        " from the last edge of a producer on, of each divided by its weight, in the second half"
+        " (the longer one if they are odd) of the equal parts of the rest of the run that are"
+        " nearest above a second; nan with fewer than two",
         "Jain, Chiu & Hawe 1984",
         "more",
     ),

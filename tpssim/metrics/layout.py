@@ -14,14 +14,6 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-(
-    THROUGHPUT, ACHIEVED, WORST_PHASE, UTILISATION, STEADY_ERROR, OVERSHOOT, SETTLING_TIME,
-    RECOVERY_TIME, SWING, REGULARITY, PERIOD, TOTAL_VARIATION, IAE, ITAE, RESPONSE_P50,
-    RESPONSE_P99, RESPONSE_P999, LAG_P99, LAG_MAX, LATENESS_P50, LATENESS_P99, DRIFT, BURST_10MS,
-    BURST_100MS, SPIN_CPU, ERRORS, REFUSED_CALLS, LIMITED, CAUGHT_UP, RE_ANCHORED, SKIPPED, STRETCH,
-    REGAIN_TIME, FAIRNESS, TIME_TO_FAIRNESS, CHURN, BURST_1S,
-) = range(37)  # fmt: skip
-
 GRID = 1000  # points of a steady window
 SETTLING_GRID = 2000  # points of the last phase
 RECOVERED = 0.95  # of the achievable
@@ -35,17 +27,26 @@ class Frame(NamedTuple):
     consumer: int
     handoff: float
     bounded: bool  #: a queue that may hold the producer back
-    target: float
     duration: float
     width: float  #: of a bin, s
     capacity: float  #: integral of the capacity, calls
     achievable: float  #: its mean over the run, 1/s
-    producers: Array  #: rows of (start, end)
+    #: rows of (start, end, index of its first point, index behind its last one)
+    producers: Array
+    times: Array  #: points of what each producer wants, those of one after the other, s
+    targets: Array  #: what it wants there, 1/s: see `core.slots`
     #: rows of (start, end, achievable calls, mean service time and way of an answer, s)
     phases: Array
-    long: Array  #: of each long phase: start, end, mean of the achievable and of the capacity, 1/s
-    rises: Array  #: rows of (edge, next edge, achievable behind it) where the achievable rises
+    #: of each long phase: start, end, mean of the achievable and of the capacity, 1/s; the same two
+    #: of its steady window; 1 if the wanted rate moves in it; 1 if it has to settle
+    long: Array
+    #: rows of (edge, next edge, achievable behind it) where the achievable jumps up, or an overload
+    #: ends
+    rises: Array
     bins: Array  #: mean of the achievable in each bin, 1/s
+    #: achievable calls since the start of the last long phase, at even points of it, if the wanted
+    #: rate moves in it; else empty
+    curve: Array
 
 
 @record
@@ -60,6 +61,7 @@ class Columns(NamedTuple):
     limit: Array
     outcome: NDArray[np.int8]
     producer: NDArray[np.int32]
+    cost: Array
 
 
 @record
@@ -75,6 +77,20 @@ class Samples(NamedTuple):
     levels: Array  #: a row a long phase: the commanded rate in its steady window
     waves: Array  #: the same less its mean
     powers: Array  #: sum of squares of each wave; nan if it is constant
+    times: Array  #: room for what a measure needs for itself alone, in turn; the same for all runs
+    values: Array
+
+
+@record
+class Run(NamedTuple):
+    """What a metric of its own may read: one run, and what the single pass found of it."""
+
+    columns: Columns  #: of which the first n rows are the run's
+    n: int
+    counters: Array  #: in the order of `COUNTERS`
+    frame: Frame
+    phases: Array  #: a row a long phase, see `Phase`; swing, cycle and what follows still to come
+    values: Array  #: of the metrics found so far, in the order of `METRICS`
 
 
 @record
@@ -96,10 +112,11 @@ class Phase(NamedTuple):
     drift: float
 
 
-# Places in a row of `Frame.phases`, `long` (START and END in both), `rises`, of `Phase`.
+# Places in a row of `Frame.phases`, `long`, `producers` (START, END in all), `rises`, of `Phase`.
 START, END = 0, 1
 CALLS, ALONE = 2, 3
-BEST, CAPACITY = 2, 3
+BEST, CAPACITY, BEST_AT_LAST, CAPACITY_AT_LAST, MOVES, SETTLES = range(2, 8)
+FIRST, BEHIND = 2, 3
 EDGE, NEXT_EDGE, BEST_BEHIND = 0, 1, 2
 (
     START_OF_PHASE, END_OF_PHASE, BEST_IN_PHASE, CAPACITY_IN_PHASE, THROUGHPUT_IN_PHASE,
@@ -119,4 +136,6 @@ def one_of(samples: Samples, run: int) -> Samples:
         samples.levels[run],
         samples.waves[run],
         samples.powers[run],
+        samples.times,
+        samples.values,
     )

@@ -163,9 +163,9 @@ def most_in_window(times: Array, n: int, window: float) -> int:
     >>> most_in_window(np.array([0.0, 0.5, 0.9, 1.0, 3.0]), 5, 1.0)
     3
     """
-    most, end = 0, 0
+    most = 0
     for start in range(n):
-        while end < n and times[end] < times[start] + window:
-            end += 1
-        most = max(most, end - start)
+        # One more than the most so far, and so on: as good as never, and no end is looked for.
+        while start + most < n and times[start + most] < times[start] + window:
+            most += 1
     return most

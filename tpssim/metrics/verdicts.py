@@ -17,9 +17,10 @@ phase:
 - `converges`: settled at 80 % of the achievable or above.
 
 A reason says besides if more than a hundredth of the slots were skipped: with a late policy that
-gives up slots no lag grows. Beside the word stands a remark, `bursts`, where far more calls than
-wanted are released in a second or in 10 ms: a rate that is right on average may still be one that
-no quota allows.
+gives up slots no lag grows. Of recorded arrivals it says if they are too few to tell (fewer than 20
+calls were released), and if a rate that swings does so because the law follows them. Beside the
+word stands a remark, `bursts`, where far more calls than wanted are released in a second or in 10
+ms: a rate that is right on average may still be one that no quota allows.
 
 The word for the run is the worst of its phases: stuck, oscillates, saturated, drifts, converges.
 The word for several replications is that of the majority (the worse one in a tie), with its share.
@@ -38,6 +39,8 @@ from tpssim.core.types import REFUSED, record
 from tpssim.metrics.measure import measure_phases
 from tpssim.output import format
 from tpssim.output.verdict_words import WORDS
+from tpssim.scenarios.capacity import most_wanted
+from tpssim.scenarios.load import peak
 from tpssim.scenarios.plant import Async, Blocking
 from tpssim.simulation.trace import Trace, checked_trace
 
@@ -51,6 +54,7 @@ OVERLOAD, DRIFT = 10_000.0, 1000.0  # ppm
 STUCK = 0.8
 EXCESS = 1.1
 SKIPPED = 0.01  # of the slots
+ENOUGH = 20  # calls that recorded arrivals come to, for a word to mean something
 #: Of what is wanted in a second, and in 0.1 s, which may come at once: more of it, beside a few
 #: calls, is a burst. A ceiling as of `late="auto"` stays below both.
 BURST, FEW_1S, FEW_10MS = 1.25, 2.0, 10.0
@@ -139,7 +143,7 @@ def overrun(trace: Trace) -> str:
     """By how much code that hides its rate went beyond the wanted one; "" if it did not."""
     if not len(trace.rate) or not bool(np.isnan(trace.rate).all()):
         return ""
-    wanted = trace.scenario.target * len(trace.scenario.producers)
+    wanted = peak(trace.scenario) * len(trace.scenario.producers)
     calls, took = len(trace.released), float(trace.released.max())
     # One second more: a window that is full at its start is no excess.
     if calls <= EXCESS * wanted * (took + 1.0):
@@ -147,26 +151,35 @@ def overrun(trace: Trace) -> str:
     return f"released {calls:,} calls in {took:.3g} s, where {wanted:g}/s were wanted"
 
 
-def besides(trace: Trace) -> str:
-    """What a reason says besides: the slots that were given up; "" if few were."""
+def besides(trace: Trace, word: str) -> str:
+    """What a reason says besides: the slots that were given up, if they were not few; what recorded
+    arrivals have to do with the word.
+    """
     skipped = float(trace.meta.get("skipped", 0.0))
     if skipped > SKIPPED * (len(trace.released) + skipped):
         return f"; {format.share(skipped / (len(trace.released) + skipped))} of the slots skipped"
+    if trace.scenario.arrivals is None:
+        return ""
+    calls = int((trace.outcome != REFUSED).sum())
+    if calls < ENOUGH:
+        return f"; too few calls to tell: {calls}"
+    if word == "oscillates" and bool(np.isfinite(trace.rate).any()):
+        return "; a law that follows recorded arrivals swings as they do"
     return ""
 
 
 def bursts(measures: Mapping[str, float], scenario: Scenario) -> str:
     """How far releases went beyond what is wanted, in a second or in 10 ms; "" if they did not.
 
-    Random gaps have no ceiling of this kind.
+    Random gaps have no ceiling of this kind, nor have calls that differ in cost.
 
     >>> from tpssim.scenarios.builtin import SCENARIOS
     >>> bursts({"burst_1s": 100.0, "burst_10ms": 99.0}, SCENARIOS["blocking-steady"])
     'releases up to 99 calls in 10 ms, where 100/s are wanted'
     """
-    wanted = scenario.target * len(scenario.producers)
-    if scenario.poisson > 0.0:
+    if scenario.poisson > 0.0 or scenario.cost is not None:
         return ""
+    wanted = most_wanted(scenario)
     found = []
     if measures["burst_1s"] > BURST * wanted + FEW_1S:
         found.append(f"{measures['burst_1s']:,.0f} calls in a second")
@@ -196,7 +209,7 @@ def judge(trace: Trace, rows: list[Phase] | None = None) -> Verdict:
         judge_phase(phase, what) for phase in (measure_phases(trace) if rows is None else rows)
     ]
     found = min(reversed(every), key=lambda verdict: WORDS.index(verdict.word))
-    return found._replace(reason=found.reason + besides(trace))
+    return found._replace(reason=found.reason + besides(trace, found.word))
 
 
 def majority(words: Sequence[str]) -> tuple[str, float]:

@@ -1,0 +1,38 @@
+"""Where in a row of values a metric lies whose name is needed: at its place in `METRICS`."""
+
+from tpssim.metrics.definitions import METRICS
+
+_PLACES = {name: place for place, name in enumerate(METRICS)}
+
+THROUGHPUT = _PLACES["throughput"]
+ACHIEVED = _PLACES["achieved"]
+WORST_PHASE = _PLACES["worst_phase"]
+UTILISATION = _PLACES["utilisation"]
+STEADY_ERROR = _PLACES["steady_error"]
+OVERSHOOT = _PLACES["overshoot"]
+SETTLING_TIME = _PLACES["settling_time"]
+RECOVERY_TIME = _PLACES["recovery_time"]
+SWING = _PLACES["swing"]
+REGULARITY = _PLACES["regularity"]
+PERIOD = _PLACES["period"]
+TOTAL_VARIATION = _PLACES["total_variation"]
+IAE = _PLACES["iae"]
+ITAE = _PLACES["itae"]
+RESPONSE_P50 = _PLACES["response_p50"]
+RESPONSE_P99 = _PLACES["response_p99"]
+RESPONSE_P999 = _PLACES["response_p999"]
+LAG_P99 = _PLACES["lag_p99"]
+LAG_MAX = _PLACES["lag_max"]
+LATENESS_P50 = _PLACES["lateness_p50"]
+LATENESS_P99 = _PLACES["lateness_p99"]
+DRIFT = _PLACES["drift"]
+BURST_10MS = _PLACES["burst_10ms"]
+BURST_100MS = _PLACES["burst_100ms"]
+ERRORS = _PLACES["errors"]
+REFUSED_CALLS = _PLACES["refused"]
+LIMITED = _PLACES["limited"]
+REGAIN_TIME = _PLACES["regain_time"]
+FAIRNESS = _PLACES["fairness"]
+TIME_TO_FAIRNESS = _PLACES["time_to_fairness"]
+CHURN = _PLACES["churn"]
+BURST_1S = _PLACES["burst_1s"]
