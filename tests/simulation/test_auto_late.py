@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from helpers.laws import Valve
+from helpers.laws import SetOnce
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -51,7 +51,7 @@ def ceiling(target: float) -> float:
 
 @settings(deadline=None)
 @given(
-    law=st.sampled_from([*(law() for law in CONTROLLERS.values()), Valve(), Valve(rate=7.0)]),
+    law=st.sampled_from([*(law() for law in CONTROLLERS.values()), SetOnce(), SetOnce(rate=7.0)]),
     target=st.floats(0.01, 100.0),
     gaps=st.lists(
         st.one_of(st.just(0.0), st.floats(0.0, 0.05), st.floats(0.0, 3.0), st.just(3600.0)),
@@ -77,7 +77,7 @@ def test_no_second_holds_more_than_the_ceiling(
     ],
 )
 def test_an_idle_source_is_no_lag(target: float, expected: int) -> None:
-    times = paced(Valve(), target, [3600.0] + [0.0] * 20)
+    times = paced(SetOnce(), target, [3600.0] + [0.0] * 20)
     assert times[0] == 0.0
     assert sum(t == 3600.0 for t in times) == expected
     gaps = [b - a for a, b in pairwise(times[expected:])]
@@ -87,14 +87,14 @@ def test_an_idle_source_is_no_lag(target: float, expected: int) -> None:
 def test_a_short_delay_is_made_up_for() -> None:
     # 50 a second, 90 ms late once: the four slots that were missed follow at once, and none is
     # lost.
-    times = paced(Valve(), 50.0, [0.09] + [0.0] * 9)
+    times = paced(SetOnce(), 50.0, [0.09] + [0.0] * 9)
     assert times == pytest.approx([0.0, *[0.09] * 4, 0.1, 0.12, 0.14, 0.16, 0.18])
 
 
 def test_what_a_long_delay_costs_is_counted() -> None:
     # At 10 a second it may be 0.1 s behind. Due at 0.1, released at 2.1: it goes on from 2.0, 19
     # slots less.
-    pacer = Pacer(Valve(), 10.0, 0.0, HALF, HALF, late=AUTO)
+    pacer = Pacer(SetOnce(), 10.0, 0.0, HALF, HALF, late=AUTO)
     assert (pacer.due(), pacer.release(0.0)) == (0.0, True)
     assert (pacer.due(), pacer.release(2.1)) == (0.1, True)
     assert pacer.skipped == pytest.approx(19.0)

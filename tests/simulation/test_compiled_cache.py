@@ -21,7 +21,7 @@ pytest.importorskip("numba")
 import numba
 
 from tpssim.simulation.compiled import _jit, cache
-from tpssim.simulation.compiled.heap import pop
+from tpssim.simulation.compiled.heap import in_a_heap
 
 
 @pytest.fixture
@@ -163,8 +163,10 @@ def compiled(base: Path) -> Callable[[], Any]:
     def call() -> Any:
         _jit.kept.cache_clear()
         try:
-            function: Any = _jit.kept(pop)
-            assert function(np.array([1.0, 3.0, 2.0]), np.array([7, 8, 9]), 3) == 2  # one fewer
+            function: Any = _jit.kept(in_a_heap)
+            free_at = np.array([1.0, 3.0, 2.0])
+            function(free_at, 3, 4.0)
+            assert free_at[0] == 2.0
             return sum(function.stats.cache_hits.values())
         finally:
             _jit.kept.cache_clear()
@@ -208,8 +210,8 @@ def test_a_file_where_the_folder_should_be_is_left_alone(
 
 
 def test_commands_are_right_after_a_power_cut(tmp_path: Path) -> None:
-    """A file of the cache is emptied: a new process compiles it again, and gives the bytes of
-    before.
+    """Files of the cache are emptied: a new process compiles what it needs again, and gives the
+    bytes of before.
     """
     # so that all of it is kept
     measure(simulate("fast-async:duration=2", "fixed", engine="compiled"))
@@ -233,11 +235,12 @@ def test_commands_are_right_after_a_power_cut(tmp_path: Path) -> None:
         return (tmp_path / name / "out" / "summary.json").read_bytes()
 
     before = summary("one")
-    path = min(copy.glob("*.conclude-*.nbc"))  # the quickest to compile
-    whole = path.stat().st_size
-    path.write_bytes(b"")
+    # The quickest to compile; one is of single runs, another of sweeps.
+    sizes = {path: path.stat().st_size for path in copy.glob("*.conclude-*.nbc")}
+    for path in sizes:
+        path.write_bytes(b"")
     assert summary("two") == before
-    assert path.stat().st_size > 0.9 * whole
+    assert any(path.stat().st_size > 0.9 * whole for path, whole in sizes.items())
 
 
 def test_functions_of_one_name_in_two_modules_have_files_of_their_own(tmp_path: Path) -> None:

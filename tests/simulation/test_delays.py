@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
-from helpers.laws import FIXED, Valve, run
+from helpers.laws import FIXED, SetOnce, run
 
 from tpssim.core.clocks import VirtualClock
 from tpssim.core.schedule import late_policy
@@ -116,7 +116,7 @@ def test_a_caller_that_was_blocked(late: str) -> None:
 
 @POLICIES
 def test_a_limit(late: str) -> None:
-    trace = run(stalled(late)._replace(consumer=Async(0.0, "completion")), Valve(limit=1.0))
+    trace = run(stalled(late)._replace(consumer=Async(0.0, "completion")), SetOnce(limit=1.0))
     assert most(trace.released.tolist()) == at_most_128(late)
     assert trace.meta["skipped"] == pytest.approx(LOST[late][1])
 

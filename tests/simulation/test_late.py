@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from helpers.laws import Valve, run
+from helpers.laws import SetOnce, run
 
 from tpssim.core.errors import InputError
 from tpssim.core.schedule import AUTO, BURST, DELAY, SKIP, Late, anchor, capped, late_policy
@@ -30,7 +30,7 @@ BACK = 1.125 + W  # when the call of 0.5 s comes back
     [
         # All five missed slots at once, and on with the old schedule (the next is due at 1.25).
         (BURST, [BACK, BACK + W, BACK + 2 * W, BACK + 3 * W, BACK + 4 * W, 1.25], (4.0, 0.0, 0.0)),
-        # One slot late: released at once, and the schedule begins anew from there.
+        # One slot late: released at once, and the schedule begins again from there.
         (DELAY, [BACK, BACK + 0.125, BACK + 0.25], (1.0, 1.0, (BACK - 0.625) / 0.125)),
         # The due slot (0.625) goes out late, the other missed ones are skipped: on at 1.25.
         (SKIP, [BACK, 1.25, 1.375], (1.0, 0.0, 4.0)),
@@ -73,12 +73,12 @@ def test_skipped_slots_use_up_their_noise() -> None:
     )
 
 
-def test_a_rate_valve_counts_in_its_own_intervals() -> None:
+def test_a_rate_actuator_counts_in_its_own_intervals() -> None:
     # At 4/s three slots are missed; capped(1) keeps one of them.
     scenario = Scenario(
         "s", Constant(W), 8.0, 2.0, disturbances=(Stall(0.5, 1.125),), late=capped(1)
     )
-    trace = run(scenario, Valve(rate=4.0))
+    trace = run(scenario, SetOnce(rate=4.0))
     assert trace.released.tolist() == [
         0.0,
         0.25,

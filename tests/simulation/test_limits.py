@@ -18,12 +18,13 @@ from tpssim.core.errors import InputError
 from tpssim.core.validation import MOST_CALLS, checked
 from tpssim.experiments.replay import consumer_of
 from tpssim.experiments.sweep import designs
-from tpssim.live.demo_server import VirtualQueue
+from tpssim.live.demo_queue import VirtualQueue
 from tpssim.live.events import events
 from tpssim.scenarios.builtin import trace_scenario
+from tpssim.scenarios.capacity import check_calls
 from tpssim.scenarios.plant import Async
 from tpssim.scenarios.recordings import read_service_times
-from tpssim.scenarios.scenario import Producer, Scenario, check_calls, checked_scenario
+from tpssim.scenarios.scenario import Producer, Scenario, checked_scenario
 from tpssim.scenarios.service_times import Constant, Recorded
 from tpssim.simulation.hosting import runner
 from tpssim.simulation.resolve import scenario_named
@@ -41,7 +42,7 @@ def one_line(capsys: pytest.CaptureFixture[str], argv: list[str]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("values", "unit", "told"),
+    ("values", "unit", "message"),
     [
         (
             ["1e308"] * 30,
@@ -62,14 +63,14 @@ def test_a_recording_of_absurd_times_is_refused_in_one_line(
     verb: list[str],
     values: list[str],
     unit: str,
-    told: str,
+    message: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("calls.csv").write_text("\n".join(["latency", *values, ""]), encoding="utf-8")
-    assert told in one_line(capsys, [*verb, "--trace", "calls.csv", "--unit", unit])
+    assert message in one_line(capsys, [*verb, "--trace", "calls.csv", "--unit", unit])
     assert [path.name for path in tmp_path.iterdir()] == ["calls.csv"]
 
 
@@ -86,7 +87,7 @@ def test_of_calls_of_a_nanosecond_the_highest_rate_is_wanted(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("recording", "told"),
+    ("recording", "message"),
     [
         ((0.1, 1e308), "recording[1]=1e+308; allowed: service times from 0 to 1e+06 s"),
         ((0.1, math.inf), "recording[1]=inf; allowed"),
@@ -103,11 +104,11 @@ def test_of_calls_of_a_nanosecond_the_highest_rate_is_wanted(tmp_path: Path) -> 
         ),
     ],
 )
-def test_a_recording_made_in_python_obeys_the_same_rules(recording: Any, told: str) -> None:
+def test_a_recording_made_in_python_obeys_the_same_rules(recording: Any, message: str) -> None:
     scenario = Scenario("mine", Recorded(recording, "here"), 10.0, 10.0)
     with pytest.raises(InputError) as error:
         tpssim.simulate(scenario, "fixed")
-    assert told in str(error.value)
+    assert message in str(error.value)
     assert "\n" not in str(error.value)
 
 
@@ -130,7 +131,7 @@ START = {"e": "start", "t": 0.0, "tps": 10.0, "calls": "blocking", "rate": 10.0}
 
 
 @pytest.mark.parametrize(
-    ("lines", "told"),
+    ("lines", "message"),
     [
         ([START | {"t": 10**400}], "line 2: t=1000000"),
         ([START | {"t": 1e308}], "line 2: t=1e+308; allowed: a number of seconds from 0 to 1e+12"),
@@ -149,10 +150,10 @@ START = {"e": "start", "t": 0.0, "tps": 10.0, "calls": "blocking", "rate": 10.0}
     ],
 )
 def test_a_live_recording_of_absurd_numbers_is_refused_in_one_line(
-    lines: list[Any], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    lines: list[Any], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = recording(tmp_path, *lines)
-    assert told in one_line(capsys, ["replay", str(path), "--out", str(tmp_path / "r")])
+    assert message in one_line(capsys, ["replay", str(path), "--out", str(tmp_path / "r")])
 
 
 @pytest.mark.parametrize("calls", ["pool(1e18)", "pool(0)", "pool(x)", "pool(nan)"])
@@ -237,10 +238,10 @@ TOO_MANY = [
 ]
 
 
-@pytest.mark.parametrize(("argv", "told"), TOO_MANY, ids=lambda value: " ".join(value)[:50])
+@pytest.mark.parametrize(("argv", "message"), TOO_MANY, ids=lambda value: " ".join(value)[:50])
 def test_what_would_fill_the_memory_is_refused_before_anything_runs(
     argv: list[str],
-    told: str,
+    message: str,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
@@ -257,7 +258,7 @@ def test_what_would_fill_the_memory_is_refused_before_anything_runs(
         "experiments.compare._measured",
     ):
         monkeypatch.setattr(f"tpssim.{run}", nothing)
-    assert told in one_line(capsys, argv)
+    assert message in one_line(capsys, argv)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 

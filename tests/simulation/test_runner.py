@@ -1,4 +1,4 @@
-"""The article's throttles iterated without an event list: the bits of the event-driven run."""
+"""The article's throttles without an event list, and compiled: the bits of the event-driven run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,15 @@ from hypothesis import strategies as st
 
 from tpssim import simulate
 from tpssim.controllers.article import PRINTED
+from tpssim.core.schedule import AUTO
 from tpssim.scenarios.builtin import CORE, SCENARIOS
 from tpssim.scenarios.plant import Async, Blocking
 from tpssim.scenarios.scenario import Producer, Scenario
+from tpssim.scenarios.service_times import Constant
+from tpssim.simulation.compiled import printed as loop
 from tpssim.simulation.hosting import runner
+from tpssim.simulation.resolve import throttle_spec
+from tpssim.simulation.run import has_twin, run_once, run_twin
 
 
 @pytest.mark.parametrize("printed", PRINTED)
@@ -27,6 +32,14 @@ def test_on_every_scenario_where_it_stands_alone(printed: str) -> None:
         )
         assert (ours.meta["engine"], theirs.meta["engine"]) == ("direct", "simpy")
         assert same(ours, theirs), name
+
+
+def test_answers_on_their_way_are_waited_for() -> None:
+    # 10 ms of service, 20 ms on the way, then a sleep of 10 ms: every 40 ms.
+    plant = Scenario("far", Constant(0.01), 100.0, 1.0, network=Constant(0.02))
+    trace = simulate(plant, "printed-sleep")
+    assert trace.released == pytest.approx([0.04 * k for k in range(25)])
+    assert same(trace, simulate(plant, "printed-sleep", engine="simpy"))
 
 
 LONE = st.builds(
@@ -46,8 +59,40 @@ LONE = st.builds(
 @settings(max_examples=200, deadline=None)
 def test_on_drawn_plants(scenario: Scenario, printed: str, seed: int) -> None:
     assert runner.stands_alone(scenario)
+    alone = runner.simulate_alone(scenario, PRINTED[printed], seed, 0, {})
     body = runner.printed(PRINTED[printed])
-    assert same(
-        runner.simulate_alone(scenario, PRINTED[printed], seed, 0, {}),
-        runner.simulate(scenario, body, seed, 0, {}),
+    assert same(alone, runner.simulate(scenario, body, seed, 0, {}))
+    assert same(alone, loop.simulate(scenario, printed, seed, 0, {}))  # which may be compiled
+
+
+@pytest.mark.parametrize("printed", PRINTED)
+def test_the_loop_has_the_same_bits_interpreted(
+    printed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "fast", lambda function, counted: function)
+    for name in ("degrade-recover", "drift", "stall"):
+        plant = SCENARIOS[name]._replace(duration=13.0)
+        alone = runner.simulate_alone(plant, PRINTED[printed], 1, 2, {})
+        assert same(alone, loop.simulate(plant, printed, 1, 2, {})), name
+
+
+@pytest.mark.parametrize("printed", PRINTED)
+def test_a_twin_has_the_bits_of_the_printed_throttle(printed: str) -> None:
+    twins, spec = [], throttle_spec(printed)
+    far = SCENARIOS["blocking-steady"]._replace(name="far", network=Constant(0.02))
+    for plant in (*(SCENARIOS[name] for name in (*CORE, "healthy", "pool-degrade")), far):
+        # What a printed throttle does not know of.
+        scenario = plant._replace(spin_threshold=0.002, late=AUTO)
+        if has_twin(scenario, spec):
+            hosted, twin = (once(scenario, spec, 4, 1) for once in (run_once, run_twin))
+            assert same(hosted, twin), plant.name
+            twins.append(plant.name)
+    # Of all core ones with one producer; where calls overlap, of those that only keep time.
+    only_keeps_time = (
+        ["healthy", "pool-degrade"] if printed in ("printed-schedule", "printed-spin") else []
+    )
+    waits_for_answers = ["far"] if printed != "printed-sleep" else []
+    assert (
+        twins
+        == [name for name in CORE if name != "join-leave"] + only_keeps_time + waits_for_answers
     )

@@ -1,4 +1,4 @@
-"""The simpy model by hand: releases, ties, valves, disturbances; the printed throttles beside
+"""The simpy model by hand: releases, ties, actuators, disturbances; the printed throttles beside
 it.
 """
 
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from helpers.laws import Valve, Valves, run
+from helpers.laws import Actuators, SetOnce, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +21,8 @@ from tpssim.core.schedule import BURST, DELAY, SKIP, Late, capped
 from tpssim.core.timer_models import TIMERS
 from tpssim.core.types import OK, REFUSED, UNFINISHED, Observation
 from tpssim.scenarios.disturbances import Stall, Step, Swap
-from tpssim.scenarios.plant import Async, Backend, Blocking, Retry
+from tpssim.scenarios.plant import Async, Backend, Blocking
+from tpssim.scenarios.retries import Retry
 from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.service_times import Constant, Lognormal, draws
 from tpssim.simulation.hosting import runner
@@ -103,29 +104,29 @@ def test_a_completion_comes_before_a_release_at_the_same_instant() -> None:
     assert trace.in_flight.tolist() == [1.0] * 8
 
 
-def test_the_limit_valve_holds_releases_back() -> None:
+def test_the_limit_actuator_holds_releases_back() -> None:
     # Two in flight at most, half a second each: pairs at 0 and 1/4, then one as each ends.
     scenario = Scenario("s", Constant(0.5), 8.0, 1.0, Async(0.0, "completion"))
-    trace = run(scenario, Valve(limit=2.0))
+    trace = run(scenario, SetOnce(limit=2.0))
     assert trace.released.tolist() == [0.0, 0.125, 0.5, 0.625]
     assert trace.in_flight.max() == 2.0
     assert trace.limit.tolist() == [2.0] * 4
 
 
-def test_the_rate_valve_paces_releases() -> None:
-    assert run(Scenario("s", Constant(0.01), 8.0, 1.0), Valve(rate=2.0)).released.tolist() == [
+def test_the_rate_actuator_paces_releases() -> None:
+    assert run(Scenario("s", Constant(0.01), 8.0, 1.0), SetOnce(rate=2.0)).released.tolist() == [
         0.0,
         0.5,
     ]
 
 
-def test_the_rejection_valve_refuses_slots() -> None:
+def test_the_rejection_actuator_refuses_slots() -> None:
     scenario = Scenario("s", Constant(0.01), 100.0, 100.0)
-    every = run(scenario, Valve(reject=1.0))
+    every = run(scenario, SetOnce(reject=1.0))
     assert set(every.outcome.tolist()) == {REFUSED}
     assert np.isnan(every.released).all()
     assert len(every.outcome) == 10_000
-    half = run(scenario, Valve(reject=0.5))
+    half = run(scenario, SetOnce(reject=0.5))
     # Binomial: 5,000 +- 5 x 50.
     assert (half.outcome == REFUSED).sum() == pytest.approx(5000, abs=250)
     # A refused slot uses up its noise, and its place in the schedule.
@@ -133,16 +134,16 @@ def test_the_rejection_valve_refuses_slots() -> None:
 
 
 class Faster(NamedTuple):
-    """A law that quadruples the rate at the first news."""
+    """A law that quadruples the rate at the first observation."""
 
-    def init(self, target: float) -> Valves:
-        return Valves(1.0, math.inf, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(1.0, math.inf, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
-        return Valves(4.0, math.inf, 0.0)
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
+        return Actuators(4.0, math.inf, 0.0)
 
 
-def test_a_wait_is_begun_anew_when_news_moves_the_deadline() -> None:
+def test_a_wait_is_begun_again_when_an_observation_moves_the_deadline() -> None:
     # Released at 0; the next is due at 1 s, until the completion at 0.375 s moves it to 0 + 1/4: at
     # once.
     scenario = Scenario("s", Constant(0.375), 8.0, 1.0, Async(0.0, "completion"))
@@ -171,14 +172,14 @@ def test_call_k_draws_the_same_time_whatever_the_law_does() -> None:
     assert compared > 1000  # a law that begins slowly has few calls to compare
 
 
-def test_what_a_law_is_told() -> None:
+def test_what_a_law_observes() -> None:
     seen: list[Observation] = []
 
     class Spy(NamedTuple):
-        def init(self, target: float) -> Valves:
-            return Valves(math.inf, math.inf, 0.0)
+        def init(self, target: float) -> Actuators:
+            return Actuators(math.inf, math.inf, 0.0)
 
-        def update(self, state: Valves, obs: Observation) -> Valves:
+        def update(self, state: Actuators, obs: Observation) -> Actuators:
             seen.append(obs)
             return state
 
@@ -289,21 +290,21 @@ def test_equal_arguments_give_equal_bits_and_another_seed_does_not() -> None:
 
 
 class Closing(NamedTuple):
-    """A law that closes the rate valve at a late release, by `admit`."""
+    """A law that closes the rate actuator at a late release, by `admit`."""
 
-    def init(self, target: float) -> Valves:
-        return Valves(math.inf, math.inf, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(math.inf, math.inf, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         return state
 
-    def admit(self, state: Valves, now: float, lag: float, in_flight: float) -> Valves:
-        return Valves(0.0, math.inf, 0.0) if lag > 0.0 else state
+    def admit(self, state: Actuators, now: float, lag: float, in_flight: float) -> Actuators:
+        return Actuators(0.0, math.inf, 0.0) if lag > 0.0 else state
 
 
 @pytest.mark.parametrize("late", [BURST, DELAY, SKIP, capped(2)], ids=str)
-def test_a_closed_rate_valve_is_due_never(late: Late) -> None:
+def test_a_closed_rate_actuator_is_due_never(late: Late) -> None:
     scenario = Scenario("s", Constant(0.375), 4.0, 4.0, late=late)
-    assert run(scenario, Valve(rate=0.0)).released.tolist() == []
+    assert run(scenario, SetOnce(rate=0.0)).released.tolist() == []
     # The second release is late, so it is the last.
     assert run(scenario, Closing()).released.tolist() == [0.0, 0.375]

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from helpers.laws import FIXED, Valves
-from helpers.plants import interpreted, needs_numba, same
+from helpers.laws import FIXED, Actuators
+from helpers.plants import interpret, interpreted, needs_numba, same
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,7 +36,7 @@ from tpssim.scenarios.plant import Async, Backend, Pool
 from tpssim.scenarios.scenario import Scenario, checked_scenario
 from tpssim.scenarios.service_times import Constant
 from tpssim.simulation import simpy_engine
-from tpssim.simulation.compiled import compiling, engine, heap, kernel
+from tpssim.simulation.compiled import compiling, general, heap, kernel, noise
 from tpssim.simulation.trace import Trace, first_unsound
 
 # Memory.
@@ -46,7 +46,8 @@ def test_fewer_calls_than_seconds_are_measured(monkeypatch: pytest.MonkeyPatch) 
     # A call every 100 s for 5,000 s, of 1 s each: 50 seconds with a call where 0.01 are due, 4,950
     # without.
     trace = simulate(Scenario("slow", Constant(1.0), 0.01, 5000.0), "fixed")
-    monkeypatch.setattr(measure, "fast", lambda function: function)  # NumPy checks every index
+    # NumPy checks every index.
+    monkeypatch.setattr(measure, "fast", lambda function, counted=True: function)
     found = tpssim.measure(trace)
     assert found["iae"] == pytest.approx(50 * 0.99 + 4950 * 0.01)
     assert found["throughput"] == 0.01
@@ -54,14 +55,14 @@ def test_fewer_calls_than_seconds_are_measured(monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_same_in_a_sweep_and_of_no_call_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     class Closed(NamedTuple):
-        def init(self, target: float) -> Valves:
-            return Valves(0.0, math.inf, 0.0)
+        def init(self, target: float) -> Actuators:
+            return Actuators(0.0, math.inf, 0.0)
 
-        def update(self, state: Valves, obs: Observation) -> Valves:
+        def update(self, state: Actuators, obs: Observation) -> Actuators:
             return state
 
-    monkeypatch.setattr(batch_runs, "fast", lambda function: function)
-    monkeypatch.setattr(batch_runs, "fast_for", lambda function, law: function)
+    monkeypatch.setattr(batch_runs, "fast", lambda function, counted=True: function)
+    interpret(monkeypatch)
     at = list(measure.METRICS).index("iae")
     slow = Scenario("slow", Constant(1.0), 0.01, 5000.0)
     assert batch_runs.reduced(slow, FIXED, 0, [0]).values[0, at] == pytest.approx(99.0)
@@ -151,13 +152,13 @@ def compiled_functions() -> Iterator[tuple[str, ast.AST]]:
     if compiling.compiles:
         from tpssim.simulation.compiled import _jit
 
-        for entered in (kernel.run, collect, conclude):
+        for entered in (kernel.run, general.run, collect, conclude):
             compiling.fast(entered)
         assert {window.window_end, timeseries.quantile, heap.pop} <= _jit._jitables
         reached = [
             function for function in _jit._jitables if function.__module__.startswith("tpssim.")
         ]
-        functions: list[Any] = [kernel.run, collect, conclude, *reached]
+        functions: list[Any] = [kernel.run, general.run, collect, conclude, *reached]
         for helper in functions:
             if helper not in (floored, ceiled):
                 yield helper.__qualname__, ast.parse(textwrap.dedent(inspect.getsource(helper)))
@@ -194,10 +195,10 @@ class Hasty(NamedTuple):
     def sensor(self) -> Sensor:
         return Sensor(self.period)
 
-    def init(self, target: float) -> Valves:
-        return Valves(target, math.inf, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(target, math.inf, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         return state
 
 
@@ -298,7 +299,7 @@ def unchecked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         service_times, "times_of", lambda service, noise: np.asarray(service.times(noise))
     )
     yield
-    engine._make_times_once.cache_clear()
+    noise._make_times_once.cache_clear()
     batch_runs._noise.cache_clear()
 
 

@@ -249,8 +249,8 @@ def test_nothing_leaks_out() -> None:
             ticks.append(time.perf_counter())
 
     outside = threading.Thread(target=real_thread)
-    outside.start()
     began = time.perf_counter()
+    outside.start()
     simulate(QUICK._replace(duration=50.0), curious)
     stop.set()
     outside.join()
@@ -652,7 +652,7 @@ def test_a_file_is_executed_afresh_for_every_run(tmp_path: Path) -> None:
     assert {run.calls for run in both.of("quick")["stateful.py:throttle"].runs} == {199}
 
 
-def test_files_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+def test_files_of_the_same_name_are_distinguished(tmp_path: Path) -> None:
     specs = []
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()

@@ -1,9 +1,10 @@
 """How a released call is made and served: hand-off, pool, attempts with timeout and retries, the
 backend.
 
-It knows no law. Whoever releases a call hands over two functions: `freed(call)`, when the
-producer's thread is free again, and `settled(call)`, when the outcome is known to the caller (or,
-with hand-off feedback, when the call has been handed over).
+It knows no law. Whoever releases a call hands over three functions: `freed(call)`, when the
+producer's thread is free again; `settled(call)`, when the outcome is known to the caller (or, with
+hand-off feedback, when the call has been handed over); `closed(time)`, when an answer says not to
+come back before that time (never with hand-off feedback, where nobody reads answers).
 """
 
 from __future__ import annotations
@@ -15,10 +16,13 @@ from heapq import heappop, heappush
 from typing import Any
 
 from tpssim.core.types import FAILED, OK, REJECTED, TIMED_OUT
-from tpssim.scenarios.plant import Async, Backend, Blocking, Pool, retry_wait, slowdown
+from tpssim.scenarios.plant import Async, Backend, Blocking, Pool, slowdown
+from tpssim.scenarios.retries import RESERVE, affordable, deposited, drawn_wait
+from tpssim.scenarios.service_quotas import Meters, seconds_until
 from tpssim.simulation.environment import (
     COMPLETED,
     COMPLETION,
+    COST,
     LATENCY,
     OUTCOME,
     RELEASED,
@@ -33,7 +37,20 @@ from tpssim.simulation.environment import (
 class Call:
     """A released call on its way; an attempt that was given up is known by its number."""
 
-    __slots__ = ("attempt", "freed", "number", "pending", "producer", "row", "settled", "slot")
+    __slots__ = (
+        "attempt",
+        "closed",
+        "cost",
+        "freed",
+        "number",
+        "pending",
+        "producer",
+        "retry_after",
+        "retry_wait",
+        "row",
+        "settled",
+        "slot",
+    )
 
     def __init__(
         self,
@@ -42,12 +59,17 @@ class Call:
         row: Row,
         freed: Callable[[Call], None],
         settled: Callable[[Call], None],
+        closed: Callable[[float], None] = lambda time: None,
     ) -> None:
         self.producer = producer
         self.slot = slot
         self.row = row
+        self.cost = row[COST]
         self.freed = freed
         self.settled = settled
+        self.closed = closed
+        self.retry_after = 0.0  # what the answer to the attempt says, s
+        self.retry_wait = 0.0  # the last one, s
         self.number = (producer << 40) + slot  # order among equal times
         self.attempt = 0
         self.pending = False  # whether an answer to the attempt is awaited
@@ -73,8 +95,13 @@ class Serving:
             float
         ] = []  # of each server that has worked; those that have not are free
         self.begun: deque[float] = deque()  # begins of the last second, for a rate limit
+        self.meters = Meters(self.backend.quotas)
+        self.whole = max((quota.whole for quota in self.backend.quotas), default=0.0)
+        self.at_once = any(quota.at_once for quota in self.backend.quotas)
         self.failures: dict[tuple[int, int], Noise] = {}
+        self.jitters: dict[tuple[int, int], Noise] = {}
         n = len(scenario.producers)
+        self.tokens = [RESERVE] * n
         workers = int(self.consumer.workers) if isinstance(self.consumer, Pool) else 0
         self.idle_workers = [workers] * n
         self.queues: list[deque[Call]] = [deque() for _ in range(n)]
@@ -100,6 +127,18 @@ class Serving:
             if len(queue) <= consumer.queue:
                 call.freed(call)
 
+    def visit(self, call: Call) -> None:
+        """A call of another client comes now: it takes up the backend, and nobody here waits for
+        it.
+        """
+        done, _, inside = self._serve(call, self.world.env._now)
+
+        def leave(_: Any) -> None:
+            self.inside -= 1
+
+        if inside:
+            self.world.at(done, COMPLETION + call.number, leave)
+
     def _hand_over(self, call: Call) -> None:
         world = self.world
         self._attempt(call)
@@ -112,6 +151,8 @@ class Serving:
         """One attempt begins now."""
         world = self.world
         now = world.env._now
+        if call.attempt == 0 and self.retry.budget < math.inf:
+            self.tokens[call.producer] = deposited(self.tokens[call.producer], self.retry.budget)
         done, outcome, inside = self._serve(call, now)
         if world.scenario.network is not None:
             done += world.delay(call.producer, call.slot, call.attempt)
@@ -140,17 +181,23 @@ class Serving:
         """
         world, backend = self.world, self.backend
         if self.plain:
-            work = world.work(call.producer, call.slot, call.attempt, now)
+            work = world.work(call.producer, call.slot, call.attempt, now, call.cost)
             return (world.finish(now, work) if world.stalls else now + work), OK, False
         n = self.inside + 1
-        turned_away = self._too_fast(now) or n > backend.limit
+        opens = self.meters.take(now, call.cost) if backend.quotas else -1.0
+        turned_away = self._too_fast(now) or n > backend.limit or opens >= 0.0
         if turned_away or n > backend.servers + backend.places:
             if backend.silent:
                 return math.inf, REJECTED, False
             if turned_away:
                 self.inside = n  # until its error is out; for want of a place it never got in
-            work = world.work(call.producer, call.slot, call.attempt, now)
-            return now + world.ticked(work), REJECTED, turned_away
+            # No work is done on it that its cost could lengthen.
+            work = world.work(call.producer, call.slot, call.attempt, now, 0.0)
+            if opens >= 0.0 and self.at_once:
+                work = 0.0
+            sent = now + world.ticked(work)
+            call.retry_after = seconds_until(opens, sent, self.whole)
+            return sent, REJECTED, turned_away
         self.inside = n
         start = now
         lined_up = backend.servers < math.inf
@@ -158,7 +205,7 @@ class Serving:
             # First come, first served: the next server to be free takes the call, so its end is
             # known now.
             start = max(now, heappop(self.server_free_at))
-        work = world.work(call.producer, call.slot, call.attempt, start)
+        work = world.work(call.producer, call.slot, call.attempt, start, call.cost)
         work = work * slowdown(backend, float(n))
         done = world.finish(start, work)
         if world.scenario.tick > 0.0:
@@ -176,7 +223,7 @@ class Serving:
         return len(self.begun) > self.backend.rate
 
     def _result(self, call: Call) -> int:
-        if self.backend.failure == 0.0:
+        if self.backend.failure == 0.0 or call.producer >= self.world.producers:
             return OK
         key = (call.producer, call.attempt)
         if key not in self.failures:
@@ -188,13 +235,18 @@ class Serving:
         world = self.world
         call.pending = False
         call.attempt += 1
-        if outcome != OK and call.attempt <= self.retry.attempts:
-            wait = world.ticked(retry_wait(self.retry, call.attempt))
-            world.at(world.env._now + wait, RETRY + call.number, lambda _: self._attempt(call))
+        now = world.env._now
+        # Of an answer that came in time; a timeout says nothing.
+        asked = call.retry_after if outcome == REJECTED else 0.0
+        if asked > 0.0 and not self.by_handoff:
+            call.closed(now + asked)
+        if outcome != OK and self._tries_again(call):
+            wait = world.ticked(self._retry_wait(call, asked))
+            world.at(now + wait, RETRY + call.number, lambda _: self._attempt(call))
             return
         row = call.row
         row[OUTCOME] = outcome
-        row[COMPLETED] = now = world.env._now
+        row[COMPLETED] = now
         if self.by_handoff:
             return
         row[LATENCY] = now - row[RELEASED]
@@ -203,6 +255,26 @@ class Serving:
             call.freed(call)
         elif self.pooled:
             self._next(call.producer)
+
+    def _tries_again(self, call: Call) -> bool:
+        """Whether a call that failed is tried again; a budget pays for it."""
+        if call.attempt > self.retry.attempts:
+            return False
+        if self.retry.budget < math.inf:
+            if not affordable(self.tokens[call.producer]):
+                return False
+            self.tokens[call.producer] -= 1.0
+        return True
+
+    def _retry_wait(self, call: Call, asked: float) -> float:
+        u = 0.0
+        if self.retry.jitter != "none":
+            key = (call.producer, call.attempt)
+            if key not in self.jitters:
+                self.jitters[key] = self.world.noise("retry.uniform", *key)
+            u = self.jitters[key][call.slot]
+        call.retry_wait = drawn_wait(self.retry, call.attempt, u, call.retry_wait, asked)
+        return call.retry_wait
 
     def _next(self, producer: int) -> None:
         """A worker of a pool is free: the call that waited longest begins."""

@@ -7,6 +7,7 @@ absolute time, because `now + (t - now)` need not be `t`. Sole importer of simpy
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Callable, Mapping
 from heapq import heappush
 from typing import Any
@@ -19,19 +20,21 @@ from tpssim.core.schedule import on_grid, ticked
 from tpssim.core.timer_models import Draws, late_wakeups
 from tpssim.core.types import REFUSED, UNFINISHED
 from tpssim.scenarios import service_times
-from tpssim.scenarios.disturbances import Stall, Swap, factor_at, factor_row, finish, merged
+from tpssim.scenarios.disturbances import OTHER, Stall, Swap, factor_at, factor_row, finish, merged
+from tpssim.scenarios.load import peak
 from tpssim.scenarios.scenario import Scenario
 from tpssim.simulation.event_kinds import KINDS
 from tpssim.simulation.trace import COLUMNS, COUNTERS, Trace, sound
 
 # Priorities at equal times. simpy's own wake-ups are 0 and 1; producer and slot are added to these.
-END, COMPLETION, TIMEOUT, WINDOW, RETRY, RELEASE = (kind + 2 << 64 for kind in KINDS)
+END, ARRIVAL, COMPLETION, TIMEOUT, WINDOW, RETRY, RELEASE = (kind + 2 << 64 for kind in KINDS)
 FIRST = 1 << 16
 Action = Callable[[Any], None]
 
 #: A row of the log, in the order of a trace's columns.
 Row = list[float]
-SCHEDULED, RELEASED, COMPLETED, LATENCY, _, _, IN_FLIGHT, OUTCOME, PRODUCER = range(len(COLUMNS))
+SCHEDULED, RELEASED, COMPLETED, LATENCY = range(4)
+IN_FLIGHT, OUTCOME, PRODUCER, COST = range(6, len(COLUMNS))
 
 
 class Moment(simpy.Event):
@@ -75,7 +78,7 @@ class World:
         self.replication = replication
         self.env = simpy.Environment()
         # A slot lies at least 1 / target after the one before (unless gaps are random).
-        self.slots = math.ceil(max(scenario.target, 1.0) * scenario.duration) + 2
+        self.slots = math.ceil(max(peak(scenario), 1.0) * scenario.duration) + 2
         self.first = min(self.slots, FIRST)  # draws; more are made when they are asked for
         self.services = [scenario.service]
         self.swaps: list[tuple[float, float, int]] = []
@@ -83,24 +86,29 @@ class World:
             if isinstance(d, Swap):
                 self.swaps.append((d.start, d.end, len(self.services)))
                 self.services.append(d.service)
-        self.factors = [
-            factor_row(d) for d in scenario.disturbances if not isinstance(d, Swap | Stall)
-        ]
+        self.factors = [factor_row(d) for d in scenario.disturbances if not isinstance(d, OTHER)]
         self.stalls = merged([d for d in scenario.disturbances if isinstance(d, Stall)])
         self.times: dict[tuple[int, int, int], Noise] = {}
         self.delays: dict[tuple[int, int], Noise] = {}
+        self.costs: dict[int, Noise] = {}
+        self.per_cost = scenario.backend.per_cost
         self.disturbed = bool(self.swaps or self.factors)
-        self.plain_times = [self._times(0, i, 0) for i in range(len(scenario.producers))]
+        self.producers = len(scenario.producers)
+        self.plain_times = [self._times(0, i, 0) for i in range(self.producers)]
         self.counters = dict.fromkeys(COUNTERS, 0.0)
         self.rows: list[Row] = []
 
     def noise(self, stream: str, producer: int = 0, attempt: int = 0) -> Noise:
         """The draws of a stream."""
+        return Noise(lambda n: self._draws(stream, n, producer, attempt), self.first)
 
-        def make(n: int) -> Any:
-            return service_times.draws(stream, n, self.seed, self.replication, producer, attempt)
-
-        return Noise(make, self.first)
+    def _draws(self, stream: str, n: int, producer: int, attempt: int = 0) -> Any:
+        """The first draws of a stream; producers beyond the scenario's are other clients, with
+        streams of their own.
+        """
+        if producer >= self.producers:
+            stream, producer = f"background.{stream}", producer - self.producers
+        return service_times.draws(stream, n, self.seed, self.replication, producer, attempt)
 
     def late(self, producer: int = 0) -> Draws:
         """How late each sleep of a producer ends, s."""
@@ -117,12 +125,26 @@ class World:
 
         return Noise(make, self.first)
 
-    def work(self, producer: int, slot: int, attempt: int, begin: float) -> float:
-        """Service time of a call whose work begins at `begin`, s, under the disturbances in
-        force.
+    def cost(self, producer: int, slot: int) -> float:
+        """What a call costs."""
+        cost, service = self.scenario.cost, self.scenario.service
+        if cost is None:
+            return 1.0
+        if producer not in self.costs:
+            stream = service_times.cost_stream(cost, service)
+
+            def make(n: int) -> Any:
+                return service_times.costs_of(cost, self._draws(stream, n, producer))
+
+            self.costs[producer] = Noise(make, self.first)
+        return self.costs[producer][slot]
+
+    def work(self, producer: int, slot: int, attempt: int, begin: float, cost: float) -> float:
+        """Service time of a call of that cost whose work begins at `begin`, s, under the
+        disturbances in force.
         """
-        if attempt == 0 and not self.disturbed:
-            return self.plain_times[producer][slot]
+        if attempt == 0 and not self.disturbed and producer < self.producers:
+            return self.plain_times[producer][slot] + self.per_cost * cost
         which = 0
         for start, end, other in self.swaps:
             if start <= begin < end:
@@ -131,7 +153,7 @@ class World:
         times = self.times.get(key)
         if times is None:
             times = self.times[key] = self._times(*key)
-        time = times[slot]
+        time = times[slot] + self.per_cost * cost
         return time * factor_at(self.factors, begin) if self.factors else time
 
     def delay(self, producer: int, slot: int, attempt: int) -> float:
@@ -153,9 +175,7 @@ class World:
         service = self.services[which]
 
         def make(n: int) -> Any:
-            noise = service_times.draws(
-                service.noise(), n, self.seed, self.replication, producer, attempt
-            )
+            noise = self._draws(service.noise(), n, producer, attempt)
             return service_times.times_of(service, noise)
 
         return Noise(make, self.first)
@@ -181,7 +201,13 @@ class World:
         return moment
 
     def log(
-        self, producer: int, scheduled: float, rate: float, limit: float, in_flight: int
+        self,
+        producer: int,
+        scheduled: float,
+        rate: float,
+        limit: float,
+        in_flight: int,
+        cost: float,
     ) -> Row:
         """Log a release now; returns its row, whose outcome is written in later."""
         now = self.env._now
@@ -195,15 +221,22 @@ class World:
             in_flight,
             UNFINISHED,
             producer,
+            cost,
         ]
         self.rows.append(row)
         return row
 
     def log_refusal(
-        self, producer: int, scheduled: float, rate: float, limit: float, in_flight: int
+        self,
+        producer: int,
+        scheduled: float,
+        rate: float,
+        limit: float,
+        in_flight: int,
+        cost: float,
     ) -> None:
         """Log a slot whose call was refused locally."""
-        row = self.log(producer, scheduled, rate, limit, in_flight)
+        row = self.log(producer, scheduled, rate, limit, in_flight, cost)
         row[RELEASED] = math.nan
         row[OUTCOME] = REFUSED
 
@@ -218,8 +251,10 @@ class World:
         self.at(self.scenario.duration, END, stop)
         self.env.run()
 
-    def trace(self, meta: Mapping[str, Any]) -> Trace:
-        table = np.array(self.rows, dtype=np.float64).reshape(-1, len(COLUMNS))
+    def trace(self, meta: Mapping[str, Any], log: array[float] | None = None) -> Trace:
+        """The trace of the run, from `rows`, or from a log of one row behind the other."""
+        table = np.array(self.rows if log is None else log, dtype=np.float64)
+        table = table.reshape(-1, len(COLUMNS))
         columns: Any = [np.ascontiguousarray(table[:, i]) for i in range(len(COLUMNS))]
         columns[OUTCOME] = columns[OUTCOME].astype(np.int8)
         columns[PRODUCER] = columns[PRODUCER].astype(np.int32)

@@ -1,12 +1,13 @@
 """What can happen at a moment of a run, in the order in which it does at equal times.
 
-Of one kind, the producer with the lower number comes first, then the call with the lower number.
+`ARRIVAL` is that of a call of another client. Of one kind, the producer with the lower number comes
+first, then the call with the lower number; other clients come after all producers.
 Both engines take the order from here.
 """
 
 from __future__ import annotations
 
-END, COMPLETION, TIMEOUT, WINDOW, RETRY, RELEASE = KINDS = range(6)
+END, ARRIVAL, COMPLETION, TIMEOUT, WINDOW, RETRY, RELEASE = KINDS = range(7)
 
 
 def first_kind(completion: float, window: float, release: float) -> int:

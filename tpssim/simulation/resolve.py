@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 from tpssim.controllers import CONTROLLERS, actuators_of, law_named
@@ -10,6 +11,7 @@ from tpssim.core.errors import InputError, no_such
 from tpssim.core.types import Controller, record
 from tpssim.core.validation import checked, format_spec, parse_spec, ranges
 from tpssim.scenarios.builtin import SCENARIOS
+from tpssim.scenarios.files import read_scenario
 from tpssim.scenarios.scenario import Scenario, checked_scenario, with_parameters
 from tpssim.simulation.hosting.user_code import Foreign, ThrottleFunction, check_signature
 
@@ -17,6 +19,10 @@ from tpssim.simulation.hosting.user_code import Foreign, ThrottleFunction, check
 #: too), or a throttle of one's own: a callable `(items, tps, total)`, or where it stands,
 #: "FILE.py:callable".
 ControllerLike = Controller[Any] | type[Controller[Any]] | str | Foreign | ThrottleFunction
+
+
+#: A scenario in a file, and parameters.
+_FILE = re.compile(r"(.*\.toml)(?::.*)?")
 
 
 @record
@@ -87,11 +93,29 @@ def _names_code(text: str) -> bool:
 
 
 def scenario_named(given: Scenario | str) -> Scenario:
-    """A scenario, or the built-in one of that name with parameters; raises `InputError`."""
+    """A scenario; or the built-in one of that name, or that of a file, with parameters; raises
+    `InputError`.
+
+    >>> scenario_named("blocking-steady:mean=0.05").service.mean
+    0.05
+    """
     if not isinstance(given, str):
         return checked_scenario(given)
-    name, parameters = parse_spec(given)
-    if name not in SCENARIOS:
+    path = file_of(given)
+    name, parameters = parse_spec(given if not path else f"it{given.removeprefix(path)}")
+    if not path and name not in SCENARIOS:
         raise no_such("scenario", name, SCENARIOS)
-    scenario = with_parameters(SCENARIOS[name], parameters)
-    return scenario._replace(name=format_spec(name, parameters))
+    scenario = read_scenario(path) if path else SCENARIOS[name]
+    changed = with_parameters(scenario, parameters)
+    return changed._replace(name=format_spec(scenario.name, parameters))
+
+
+def file_of(given: Scenario | str) -> str:
+    """The file that a scenario is read from, if it is given as `FILE.toml` or
+    `FILE.toml:key=value`; else "".
+
+    >>> file_of("old.toml.d/mine.toml:target=50"), file_of("spikes:target=50")
+    ('old.toml.d/mine.toml', '')
+    """
+    found = _FILE.fullmatch(given) if isinstance(given, str) else None
+    return found[1] if found else ""

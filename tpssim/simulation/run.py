@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from tpssim.controllers.article import PRINTED, TWINS
+from typing import Any
+
+from tpssim.controllers.article import PRINTED, SPIN_THRESHOLD, TWINS
 from tpssim.core.errors import InputError
 from tpssim.core.schedule import BURST
 from tpssim.core.timer_models import IDEAL
 from tpssim.core.types import VERSION
 from tpssim.core.validation import checked_count
-from tpssim.scenarios.scenario import Scenario, check_calls
+from tpssim.scenarios.capacity import check_calls
+from tpssim.scenarios.plant import Async, Blocking
+from tpssim.scenarios.scenario import Scenario
 from tpssim.simulation import simpy_engine
 from tpssim.simulation.compiled import engine as fast
+from tpssim.simulation.compiled import printed
 from tpssim.simulation.compiled.compiling import compiles
 from tpssim.simulation.hosting import runner, user_code
 from tpssim.simulation.resolve import ControllerLike, ThrottleSpec, scenario_named, throttle_spec
@@ -30,8 +35,8 @@ def simulate(
     """One run. Equal arguments give equal bits; `replication` picks the noise of one run of
     `compare`.
 
-    `engine`: `simpy` is the reference, `compiled` gives the same bits (and refuses by name what it
-    cannot express), `auto` takes the fast one where it can. `trace.meta["engine"]` tells which ran.
+    `engine`: `simpy` is the reference, `compiled` gives the same bits (and takes no code that waits
+    by itself), `auto` takes the fast one where it can. `trace.meta["engine"]` tells which ran.
     Raises `InputError` for anything that cannot be used.
 
     >>> trace = simulate("blocking-steady:duration=2", "aimd")
@@ -46,7 +51,7 @@ def simulate(
     check_calls(named)
     check_hostable(named, spec)
     if engine == "compiled":
-        _check_compilable(named, spec)
+        _check_compilable(spec)
     return run_once(named, spec, seed, replication, engine)
 
 
@@ -58,30 +63,17 @@ def check_hostable(scenario: Scenario, spec: ThrottleSpec) -> None:
         runner.refuse_unhosted(scenario, spec.label)
 
 
-def _check_compilable(scenario: Scenario, spec: ThrottleSpec) -> None:
+def _check_compilable(spec: ThrottleSpec) -> None:
     if spec.law is None:
         raise InputError(
             f"{spec.label} waits by itself and cannot be compiled; allowed: engine simpy or auto"
-        )
-    what = fast.refusal(scenario)
-    if what:
-        raise InputError(
-            f"scenario {scenario.name}: {what}, which the compiled engine does not know; "
-            "allowed: engine simpy or auto"
         )
 
 
 def run_once(
     scenario: Scenario, spec: ThrottleSpec, seed: int, replication: int, engine: str = "auto"
 ) -> Trace:
-    meta = {
-        "controller": spec.name,
-        "parameters": spec.parameters(),
-        "seed": seed,
-        "replication": replication,
-        "engine": "simpy",
-        "version": VERSION,
-    }
+    meta = _meta(spec, seed, replication)
     if spec.code is not None:
         return user_code.simulate(scenario, spec.code, seed, replication, meta)
     if spec.law is None:
@@ -91,23 +83,58 @@ def run_once(
                 scenario, throttle, seed, replication, {**meta, "engine": "direct"}
             )
         return runner.simulate(scenario, runner.printed(throttle), seed, replication, meta)
-    if engine == "compiled" or (engine == "auto" and compiles and not fast.refusal(scenario)):
-        return fast.simulate(scenario, spec.law, seed, replication, meta)
-    return simpy_engine.simulate(scenario, spec.law, seed, replication, meta)
+    run = simpy_engine.simulate
+    if engine == "compiled" or (engine == "auto" and compiles):
+        run = fast.simulate
+    try:
+        return run(scenario, spec.law, seed, replication, meta)
+    except InputError:
+        raise
+    except Exception as error:  # a law's own, which compiled code does not name
+        error.add_note(f"while {spec.label} ran on {scenario.name}")
+        raise
+
+
+def _meta(spec: ThrottleSpec, seed: int, replication: int) -> dict[str, Any]:
+    return {
+        "controller": spec.name,
+        "parameters": spec.parameters(),
+        "seed": seed,
+        "replication": replication,
+        "engine": "simpy",
+        "version": VERSION,
+    }
 
 
 def has_twin(scenario: Scenario, spec: ThrottleSpec) -> bool:
-    """Whether a printed throttle equals a law to the bit here, and the law can be compiled.
+    """Whether there is compiled code that equals a printed throttle to the bit here: a law, for a
+    lone producer that makes each call once on the ideal timer, or `compiled.printed`.
 
     Whether numba is there does not matter: a comparison is the same with it and without.
     """
-    return spec.name in TWINS and scenario.timer == IDEAL and not fast.refusal(scenario)
+    return spec.name in PRINTED and (equals_law(scenario, spec) or runner.stands_alone(scenario))
 
 
-def as_twin(scenario: Scenario, spec: ThrottleSpec) -> Scenario:
-    """The scenario in which the twin does as the printed throttle, which makes up for everything.
+def equals_law(scenario: Scenario, spec: ThrottleSpec) -> bool:
+    """Whether that compiled code is the law's."""
+    lone = scenario.timer == IDEAL and fast.is_lean(scenario)
+    return spec.name in TWINS and lone and observes_alike(scenario, spec.name)
 
-    Throttle 2 does not spin.
+
+def observes_alike(scenario: Scenario, printed: str) -> bool:
+    """Whether the law that equals a printed throttle sees what that one times: from one return of
+    its own thread to the next. Where calls overlap a law sees their completions instead.
     """
-    spin = 0.0 if spec.name == "printed-schedule" else scenario.spin_threshold
-    return scenario._replace(spin_threshold=spin, late=BURST)
+    consumer = scenario.consumer
+    by_handoff = isinstance(consumer, Async) and consumer.feedback == "handoff"
+    return TWINS[printed] == "fixed" or by_handoff or isinstance(consumer, Blocking)
+
+
+def run_twin(scenario: Scenario, spec: ThrottleSpec, seed: int, replication: int) -> Trace:
+    """The run of a printed throttle, by what equals it (`has_twin`)."""
+    if equals_law(scenario, spec):
+        # A printed throttle makes up for everything; throttle 2 does not spin.
+        spin = 0.0 if spec.name == "printed-schedule" else SPIN_THRESHOLD
+        plant = scenario._replace(spin_threshold=spin, late=BURST)
+        return run_once(plant, throttle_spec(TWINS[spec.name]), seed, replication)
+    return printed.simulate(scenario, spec.name, seed, replication, _meta(spec, seed, replication))

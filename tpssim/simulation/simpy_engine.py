@@ -5,13 +5,15 @@ model.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tpssim.core.pacer import Pacer
 from tpssim.core.timer_models import IDEAL, plan_ideal_wait, plan_wait
 from tpssim.core.types import OK, Controller, drop_of, error_of
-from tpssim.scenarios.scenario import Scenario, check_calls
+from tpssim.scenarios.capacity import check_calls
+from tpssim.scenarios.load import mean_cost, target_of
+from tpssim.scenarios.scenario import Scenario
 from tpssim.simulation.call_lifecycle import Call, Serving
 from tpssim.simulation.environment import (
     IN_FLIGHT,
@@ -20,30 +22,39 @@ from tpssim.simulation.environment import (
     RELEASE,
     RELEASED,
     SCHEDULED,
-    WINDOW,
     World,
 )
+from tpssim.simulation.late_feedback import OWN, ControlPlane, window_priority
+from tpssim.simulation.other_clients import begin_background
 from tpssim.simulation.trace import Trace
 
 
 class Driver:
-    """Releases calls as a law commands (`Pacer`), one wait at a time, on the event list."""
+    """Releases calls as a law commands (`Pacer`), one wait at a time, on the event list.
+
+    `law` is the one that is run; a producer may have its own.
+    """
 
     def __init__(self, world: World, serving: Serving, law: Controller[Any], index: int) -> None:
         scenario = world.scenario
         self.world = world
         self.serving = serving
         self.index = index
-        start, self.end = scenario.producers[index]
+        producer = scenario.producers[index]
+        self.end = producer.end
         self.pacer = Pacer(
-            law,
-            scenario.target,
-            start,
+            law if producer.law is None else producer.law,
+            target_of(scenario, producer),
+            producer.start,
             world.noise("law.uniform", index),
             world.noise("reject.uniform", index),
             late=scenario.late,
             gaps=world.noise("gap.exponential", index) if scenario.poisson > 0.0 else None,
             grid=scenario.grid,
+            origin=0.0,
+            quotas=scenario.quotas,
+            arrivals=scenario.arrivals if producer.target is None else None,
+            mean_cost=mean_cost(scenario),
         )
         self.late = world.late(index)
         self.ideal = scenario.timer == IDEAL
@@ -53,8 +64,13 @@ class Driver:
         self.idle = True  # whether the producer's thread is free to wait and to release
         self.due = math.nan  # what is being waited for
         self.armed: Any = None
-        self.waited_rate = math.nan  # the rate when it was armed
+        # The rate when it was armed; nan if the deadline may move though the rate does not.
+        self.waited_rate = math.nan
+        self.moves = self.pacer.path.varies or self.pacer.quotas is not None
         self.spun = 0.0
+        self.plane: ControlPlane | None = None
+        if scenario.feedback is not None:
+            self.plane = ControlPlane(world, scenario.feedback, self.pacer, index, self.arm)
         self._watch()
 
     def arm(self) -> None:
@@ -71,8 +87,8 @@ class Driver:
             and pacer.flying + 1 <= state.limit
         ):
             return
-        self.waited_rate = state.rate
-        due = pacer.due()
+        self.waited_rate = math.nan if self.moves else state.rate
+        due = pacer.due(world.cost(self.index, pacer.slot))
         if self.armed is not None and due == self.due:
             return
         self.due = due
@@ -98,17 +114,25 @@ class Driver:
             return
         self.armed = None
         world.counters["spun"] += self.spun
-        slot = pacer.slot
-        released = pacer.release(now)
+        slot, due = pacer.slot, pacer.deadline
+        cost = world.cost(self.index, slot)
+        released = pacer.release(now, cost)
         state = pacer.state
+        rate = state.rate * pacer.path.unit
         if not released:
-            world.log_refusal(self.index, self.due, state.rate, state.limit, pacer.flying)
-            pacer.refused(now)
+            world.log_refusal(self.index, due, rate, state.limit, pacer.flying, cost)
+            (self.plane or pacer).refused(now)
             self.arm()
             return
-        row = world.log(self.index, self.due, state.rate, state.limit, pacer.flying)
+        row = world.log(self.index, due, rate, state.limit, pacer.flying, cost)
         self.idle = False
-        self.serving.begin(Call(self.index, slot, row, self.freed, self.settled))
+        self.serving.begin(Call(self.index, slot, row, self.freed, self.settled, self.closed))
+
+    def closed(self, time: float) -> None:
+        """An answer says not to come back before then."""
+        self.pacer.close_until(time)
+        self.waited_rate = math.nan
+        self.arm()
 
     def freed(self, call: Call) -> None:
         self.idle = True
@@ -121,7 +145,7 @@ class Driver:
         if outcome != OK:
             error, drop = error_of(outcome), drop_of(outcome)
         lag = row[RELEASED] - row[SCHEDULED]
-        self.pacer.settled(
+        (self.plane or self.pacer).settled(
             self.world.env._now, row[LATENCY], lag, error, drop, float(row[IN_FLIGHT])
         )
         self.arm()
@@ -129,7 +153,8 @@ class Driver:
     def _watch(self) -> None:
         """Look at the law's window when it may end."""
         if self.pacer.look_at < math.inf:
-            self.world.at(self.pacer.look_at, WINDOW + self.index, self._look)
+            priority = window_priority(self.index, OWN)
+            self.world.at(self.pacer.look_at, priority, self._look)
 
     def _look(self, _: Any) -> None:
         if self.pacer.look(self.world.env._now):
@@ -144,10 +169,16 @@ def simulate(
     check_calls(scenario)
     world = World(scenario, seed, replication)
     serving = Serving(world)
+    begin_background(world, serving)
     drivers = [Driver(world, serving, law, index) for index in range(len(scenario.producers))]
     for driver in drivers:
         driver.arm()
     world.run()
+    count_late(world, drivers)
+    return world.trace(meta)
+
+
+def count_late(world: World, drivers: Sequence[Driver]) -> None:
+    """Count over all drivers what became of slots that came late."""
     for name in ("caught_up", "re_anchored", "skipped", "limited"):
         world.counters[name] += sum(getattr(driver.pacer, name) for driver in drivers)
-    return world.trace(meta)

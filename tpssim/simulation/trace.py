@@ -19,7 +19,10 @@ from tpssim.core.errors import InputError
 from tpssim.core.types import REFUSED, record
 from tpssim.output import format, tables
 from tpssim.output.pictures import Columns, commanded, panel
-from tpssim.scenarios.scenario import Scenario, active, capacity, frame
+from tpssim.scenarios.capacity import capacity
+from tpssim.scenarios.drawn import frame, target_points
+from tpssim.scenarios.load import mean_cost, spans, wanted
+from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.service_times import Recorded, draws
 
 if TYPE_CHECKING:
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
 
     from tpssim.output.pictures import Panel
     from tpssim.output.plots import Figure
-    from tpssim.scenarios.scenario import Steps
+    from tpssim.scenarios.drawn import Drawn, Steps
 
 #: What is counted over a run, in `meta`.
 COUNTERS = ("spun", "caught_up", "re_anchored", "skipped", "limited")
@@ -43,6 +46,7 @@ COLUMNS = (
     "in_flight",
     "outcome",
     "producer",
+    "cost",
 )
 
 
@@ -61,11 +65,13 @@ class Trace(NamedTuple):
     released: NDArray[np.float64]  #: when the call was released; nan if it was refused locally
     completed: NDArray[np.float64]  #: when its work was done; nan if it was not before the end
     latency: NDArray[np.float64]  #: what the law saw: completion (or end of the hand-off) - release
-    rate: NDArray[np.float64]  #: rate in force at the release, 1/s; nan if the throttle hides it
+    #: rate in force at the release, 1/s; of cost, as the target is; nan if the throttle hides it
+    rate: NDArray[np.float64]
     limit: NDArray[np.float64]  #: limit in force at the release, calls
     in_flight: NDArray[np.float64]  #: calls in flight at the release, this one included
     outcome: NDArray[np.int8]  #: index into `tpssim.core.types.OUTCOMES`
     producer: NDArray[np.int32]  #: which of the producers released it
+    cost: NDArray[np.float64]  #: what the call costs; 1 where the scenario gives no cost
     scenario: Scenario
     #: controller, parameters, seed, replication, engine, version, spun (CPU s)
     meta: Mapping[str, Any]
@@ -91,8 +97,8 @@ class Trace(NamedTuple):
         scenario = self.scenario
         picture = {
             "frame": self.frame(),
-            "target": scenario.target,
-            "producers": scenario.producers,
+            "targets": target_points(scenario),
+            "producers": spans(scenario),
         }
         meta = json.dumps(
             {"scenario": scenario.name, "picture": picture, **self.meta}, sort_keys=True
@@ -113,19 +119,20 @@ class Trace(NamedTuple):
         A rate that is left open commands the target; one that is hidden (foreign code) is
         replaced by the releases of the last second.
         """
-        return commanded(self.columns(), self.scenario.producers, self.scenario.target, t)
+        return commanded(self.columns(), spans(self.scenario), target_points(self.scenario), t)
 
-    def frame(self) -> tuple[Steps, list[tuple[float, float]], float, float]:
-        """`scenario.frame`; with a recorded service what is achievable is that of the calls of this
-        run.
+    def frame(self) -> Drawn:
+        """`frame` of the scenario; with a recorded service what is achievable is that of the calls
+        of this run.
         """
-        steps, shades, target, duration = frame(self.scenario)
-        return recorded_steps(self) or steps, shades, target, duration
+        steps, shades, target, duration, points, of = frame(self.scenario)
+        return recorded_steps(self) or steps, shades, target, duration, points, of
 
     def panel(self, title: str) -> Panel:
         """What a picture of rates needs of this run."""
         scenario = self.scenario
-        found = panel(self.columns(), scenario.producers, scenario.target, scenario.duration, title)
+        points = target_points(scenario)
+        found = panel(self.columns(), spans(scenario), points, scenario.duration, title)
         return found._replace(steps=recorded_steps(self))
 
     def plot(self) -> Figure:
@@ -181,7 +188,8 @@ def recorded_steps(trace: Trace) -> Steps:
         sustained = capacity(scenario, middle) * (
             scenario.service.mean / mean if mean > 0.0 else math.inf
         )
-        steps.append((start, end, min(active(scenario, middle) * scenario.target, sustained)))
+        sustained *= mean_cost(scenario)
+        steps.append((start, end, min(wanted(scenario, middle), sustained)))
     return steps
 
 

@@ -10,19 +10,36 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable
+import gc
+import threading
+from collections.abc import Callable, Iterator
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numba
-from numba.core import types
+from numba.core import event, types
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
 from numba.extending import overload, register_jitable
 
-from tpssim.core.provenance import PACKAGE, Opaque
-from tpssim.simulation.compiled import kernel
-from tpssim.simulation.compiled.cache import Kept, cache_folder
+from tpssim.core.provenance import PACKAGE, Opaque, ours
+from tpssim.core.types import record
+from tpssim.simulation.compiled import (
+    _addresses,
+    clients,
+    events,
+    general,
+    kernel,
+    laws,
+    meters,
+    observing,
+    pacing,
+    serving,
+    shortages,
+)
+from tpssim.simulation.compiled.cache import ENDING, Kept, cache_folder, settings
 
+_njit: Any = numba.njit  # whose stubs lack some of its options
 _jitables: set[Callable[..., Any]] = set()
 
 
@@ -30,31 +47,41 @@ def _jitable(function: Callable[..., Any]) -> Callable[..., Any]:
     """The function, callable from compiled code, and so are the functions that it names."""
     if function not in _jitables:
         _jitables.add(function)
-        inlined = (function.__module__ or "").startswith(_IN_PARTS)
-        register_jitable(forceinline=inlined)(function)
+        module = function.__module__ or ""
+        options = {"forceinline": module.startswith(_IN_PARTS), "no_cfunc_wrapper": True}
+        register_jitable(**options)(function)
         _register_named(function)
     return function
 
 
 def _register_named(function: Callable[..., Any]) -> None:
-    """What compiled code of a function calls: the functions that it names, by themselves or in a
-    module.
+    """What compiled code of a function calls: the functions that it names, by themselves, in a
+    module, or in the function around it.
     """
     names = function.__code__.co_names
     spaces = [function.__globals__]
     spaces += [
-        vars(found) for name in names if _is_package_module(found := function.__globals__.get(name))
+        vars(module)
+        for name in names
+        if _is_package_module(module := function.__globals__.get(name))
     ]
-    for space in spaces:
-        for helper in (space.get(name) for name in names):
-            if isinstance(helper, FunctionType) and helper not in _OVERLOADED:
-                _jitable(helper)
+    found = [space.get(name) for space in spaces for name in names]
+    found += [cell.cell_contents for cell in function.__closure__ or ()]
+    for helper in found:
+        if isinstance(helper, FunctionType) and helper not in _OVERLOADED:
+            _jitable(helper)
 
 
 #: Modules whose functions are cut into parts for people to read: a part costs no call.
-_IN_PARTS = (kernel.__name__, f"{PACKAGE}.controllers.")
+_PARTS = (kernel, clients, events, general, meters, observing, pacing, serving, shortages)
+_IN_PARTS = (*(module.__name__ for module in _PARTS), f"{PACKAGE}.controllers.")
 #: What compiled code finds by an `overload`.
-_OVERLOADED: set[Callable[..., Any]] = {kernel.law_update, kernel.law_admit}
+_OVERLOADED: set[Callable[..., Any]] = {
+    kernel.law_update,
+    kernel.law_admit,
+    laws.law_step,
+    laws.law_entry,
+}
 
 
 def _is_package_module(found: Any) -> bool:
@@ -88,35 +115,108 @@ def _admit(law: Any, state: Any, now: Any, lag: Any, in_flight: Any, memory: Any
 
 
 @functools.cache
-def kept(function: Callable[..., Any]) -> Callable[..., Any]:
+def kept(function: Callable[..., Any], counted: bool = True) -> Callable[..., Any]:
     """The function compiled, and kept on disk, where that can be and the sources are still those
     that run.
+
+    Not `counted`: without numba's counts of arrays, for what makes none.
     """
     _register_named(function)
-    compiled: Any = numba.njit(nogil=True)(function)
-    with contextlib.suppress(OSError, Opaque):
-        folder = cache_folder()
-        if isinstance(compiled, Dispatcher):  # with NUMBA_DISABLE_JIT it is the function itself
-            setattr(compiled, "_cache", Kept(function, folder))  # noqa: B010  # not in its stubs
-    found: Callable[..., Any] = compiled
+    options = {} if counted else {"_nrt": False}
+    compiled: Any = _njit(nogil=True, no_cfunc_wrapper=True, **options)(function)
+    found: Callable[..., Any] = _keep(compiled, f"{function.__module__}.{function.__qualname__}")
     return found
 
 
-def for_law(
-    function: Callable[..., Any], law: type
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """The function compiled for a user's law as it is now, and the class whose records it then
-    takes.
+def _keep(compiled: Any, name: str, of: str = "") -> Any:
+    """A dispatcher that keeps what it compiles on disk."""
+    with contextlib.suppress(OSError, Opaque):
+        folder = cache_folder()
+        if isinstance(compiled, Dispatcher):  # with NUMBA_DISABLE_JIT it is the function itself
+            setattr(compiled, "_cache", Kept(name, folder, of))  # noqa: B010  # not in its stubs
+    return compiled
 
-    numba compiles a function, and reads its constants, once for good. So it is given copies: of the
-    law's methods, of the functions of the user's that they call, and of the class that they belong
-    to.
+
+def nothing_kept() -> bool:
+    """Whether there is no compiled code of these sources on disk."""
+    try:
+        return not any(cache_folder().glob(f"*{ENDING}"))
+    except (OSError, Opaque):
+        return True
+
+
+def enabled() -> bool:
+    """Whether numba compiles: it can be switched off (NUMBA_DISABLE_JIT)."""
+    return not settings.DISABLE_JIT
+
+
+@record
+class Code(NamedTuple):
+    """Where the code of a law is, 0 for none, and what it belongs to."""
+
+    update: int
+    admit: int
+    owned: tuple[Any, ...]
+
+
+def code_of(law: Any, state: Any) -> Code:
+    """The code of a law for records of these types (the law's may be a user's); raises
+    `CompileError`.
+    """
+    kinds = _addresses.type_of(law), _addresses.type_of(state)
+    cls: Any = type(law)
+    return _code_of(cls, *kinds)
+
+
+@functools.lru_cache(maxsize=256)
+def _code_of(law: Any, record: Any, state: Any) -> Code:
+    parts: list[Any] = [(_addresses.update_of, _addresses.UPDATE)]
+    if hasattr(law, "admit"):
+        parts.append((_addresses.admit_of, _addresses.ADMIT))
+    found: list[int] = []
+    owned = []
+    for make, signature in parts:
+        function = make(record, state)
+        compiled = _njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+        if ours(law):
+            name = f"{law.__module__}.{law.__qualname__}.{function.__name__}"
+            compiled = _keep(compiled, name, f"{record} {state}")
+        found.append(_addresses.address(compiled, signature))
+        owned.append(compiled)
+    return Code(found[0], found[1] if len(found) > 1 else 0, tuple(owned))
+
+
+def as_it_is_now(law: type) -> type:
+    """A user's law with copies of its methods, and of the functions of the user's that they call.
+
+    numba compiles a function, and reads its constants, once for good.
     """
     copies: dict[FunctionType, FunctionType] = {}
     methods = [getattr(law, name, None) for name in ("update", "admit")]
     own = {f.__name__: _copied(f, copies) for f in methods if isinstance(f, FunctionType)}
+    # Its module is the user's too: code of this package would be kept on disk.
+    return type(law.__name__, (law,), {"__slots__": (), "__module__": law.__module__, **own})
+
+
+def loop_of(function: Callable[..., Any], own: bool) -> Any:
+    """The function to be compiled for a law; for one of the user's in this process alone."""
+    if not own:
+        return kept(function, counted=False)
     _register_named(function)
-    return numba.njit(nogil=True)(function), type(law.__name__, (law,), {"__slots__": (), **own})
+    return _njit(nogil=True, no_cfunc_wrapper=True, _nrt=False)(function)
+
+
+def signature(*arguments: Any) -> tuple[Any, ...]:
+    """The types of some arguments."""
+    return tuple(_addresses.typeof(argument) for argument in arguments)
+
+
+def is_there(compiled: Any, types: tuple[Any, ...]) -> bool:
+    """Whether a function is compiled for these types, or can be read from the disk."""
+    if types in compiled.overloads:
+        return True
+    store = getattr(compiled, "_cache", None)
+    return isinstance(store, Kept) and store.has(types, compiled.targetctx.codegen())
 
 
 def _copied(function: FunctionType, copies: dict[FunctionType, FunctionType]) -> FunctionType:
@@ -134,6 +234,67 @@ def _copied(function: FunctionType, copies: dict[FunctionType, FunctionType]) ->
         if isinstance(helper := space.get(name), FunctionType):
             space[name] = _copied(helper, copies)
     return copy
+
+
+class _Uncollected(event.Listener):
+    """No garbage is collected while something is compiled: a tenth of the time, for nothing."""
+
+    depth, collects = 0, False
+
+    def on_start(self, found: Any) -> None:
+        self.depth += 1
+        if self.depth == 1:
+            self.collects = gc.isenabled()
+            gc.disable()
+
+    def on_end(self, found: Any) -> None:
+        self.depth -= 1
+        if self.depth == 0 and self.collects:
+            gc.enable()
+
+
+class _Ending(event.Listener):
+    """Ends a thread at the next pass of what it compiles. An error thrown into it from outside
+    might come in a callback of LLVM, which loses the error and what it was called for.
+    """
+
+    def __init__(self, thread: threading.Thread) -> None:
+        self.thread = thread
+
+    def on_start(self, found: Any) -> None:
+        if threading.current_thread() is self.thread:
+            raise SystemExit  # which ends a thread without a word
+
+    def on_end(self, found: Any) -> None:
+        pass
+
+
+_register: Any = event.register
+_register("numba:compile", _Uncollected())
+
+
+@contextlib.contextmanager
+def filters_left_alone() -> Iterator[None]:
+    """Within it what is compiled leaves the warning filters of the process alone.
+
+    numba exchanges `warnings.filters` while it looks at a function, and puts the old ones back.
+    In a thread that undoes what the program, or an import, has set meanwhile (before Python 3.14).
+    No two functions are compiled at a time, so nobody else misses what is out of force here.
+    """
+    fixer: Any = getattr(numba.core.errors, "WarningsFixer")  # noqa: B009  # not in its stubs
+    with global_compiler_lock:
+        catching = fixer.catch_warnings
+        fixer.catch_warnings = lambda *_, **__: contextlib.nullcontext()
+        try:
+            yield
+        finally:
+            fixer.catch_warnings = catching
+
+
+def give_up(thread: threading.Thread) -> None:
+    """Have a thread compile no further, and wait for its end."""
+    _register("numba:run_pass", _Ending(thread))
+    thread.join()
 
 
 #: What is raised when a law cannot be compiled.

@@ -18,7 +18,6 @@ import sys
 import time
 import uuid
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ KEPT, UNUSED = (
     86_400.0,
 )
 MARK = "made-by-tpssim"
+ENDING = ".nbc"
 _FOLDER = re.compile("[0-9a-f]{16}")
 _FILE = re.compile(r"[\w.]+-[0-9a-f]{16}\.nbc(\.[0-9a-f]{8})?")
 _SEAL = 32  # bytes of a digest
@@ -106,18 +106,22 @@ def _remove(folder: Path) -> None:
 class Kept:
     """What a numba dispatcher asks for compiled code, in place of numba's own cache."""
 
-    def __init__(self, function: Callable[..., Any], folder: Path) -> None:
-        self.name = f"{function.__module__}.{function.__qualname__}"
+    def __init__(self, name: str, folder: Path, of: str = "") -> None:
+        self.name, self.of = name, of  #: `of`: what a signature does not tell apart
         self.cache_path, self.warned = str(folder), False
 
     def _key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
-        return self.name, sig, codegen.magic_tuple()  # the processor
+        return self.name, self.of, sig, codegen.magic_tuple()  # the processor
 
     def _path(self, key: tuple[Any, ...]) -> Path:
         return (
             Path(self.cache_path)
-            / f"{self.name}-{hashlib.sha256(str(key).encode()).hexdigest()[:16]}.nbc"
+            / f"{self.name}-{hashlib.sha256(str(key).encode()).hexdigest()[:16]}{ENDING}"
         )
+
+    def has(self, sig: Any, codegen: Any) -> bool:
+        """Whether there is code for a signature; whether it is whole is seen when it is loaded."""
+        return self._path(self._key(sig, codegen)).is_file()
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The code compiled for a signature; None if there is none that is whole."""

@@ -1,7 +1,7 @@
-"""The compiled engine: the same runs as `model`, to the bit, many times faster.
+"""The compiled engine: the same runs as the simpy model, to the bit, many times faster.
 
-It takes what `refusal` does not name and runs `kernel` on noise drawn beforehand, compiled if numba
-is there.
+It takes every scenario. `kernel`, compiled for one law, runs what is lean, once it is there;
+`general` runs everything. Without numba both run as they are.
 """
 
 from __future__ import annotations
@@ -14,17 +14,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tpssim.core.schedule import Late, on_grid
-from tpssim.core.timer_models import IDEAL, TimerModel, late_wakeups
+from tpssim.core.timer_models import IDEAL, TimerModel
 from tpssim.core.types import UNFINISHED, Controller, record
 from tpssim.core.window import CAPACITY, Sensor, sensor_of
-from tpssim.scenarios import service_times
-from tpssim.scenarios.disturbances import Stall, Swap, factor_row, merged
-from tpssim.scenarios.plant import Async, Backend, kind_of
-from tpssim.scenarios.scenario import Scenario, check_calls, code
-from tpssim.scenarios.scenario import expected_slots as slots_of
-from tpssim.simulation.compiled import kernel
-from tpssim.simulation.compiled.compiling import fast_for, was_compiled
-from tpssim.simulation.compiled.kernel import SPARE, Draws, Log, Plan, Tables
+from tpssim.scenarios.capacity import check_calls
+from tpssim.scenarios.capacity import expected_slots as slots_of
+from tpssim.scenarios.disturbances import OTHER, Background, Stall, Swap, factor_row, merged
+from tpssim.scenarios.load import peak, profiles
+from tpssim.scenarios.plant import Async, Backend, Pool, kind_of
+from tpssim.scenarios.scenario import Scenario, code
+from tpssim.simulation.compiled import compiling, general, kernel, noise
+from tpssim.simulation.compiled.compiling import fast
+from tpssim.simulation.compiled.general_engine import Run
+from tpssim.simulation.compiled.heap import LINE, Events
+from tpssim.simulation.compiled.kernel import SPARE, Bench, Draws, Plan, Tables
+from tpssim.simulation.compiled.laws import Placed, as_it_is
+from tpssim.simulation.compiled.noise import KEPT, Which
+from tpssim.simulation.compiled.tables import log_of, path_of
 from tpssim.simulation.trace import COUNTERS, Trace, unsound
 
 if TYPE_CHECKING:
@@ -33,62 +39,37 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 
-def refusal(scenario: Scenario) -> str:
-    """What in a scenario the engine cannot express; "" if nothing."""
-    asked = {
-        f"{len(scenario.producers)} producers": len(scenario.producers) > 1,
-        f"timeout={scenario.timeout:g}": scenario.timeout < math.inf,
-        f"attempts={scenario.retry.attempts:g}": scenario.retry.attempts > 0.0,
-        f"backend.rate={scenario.backend.rate:g}": scenario.backend.rate < math.inf,
-        "silent=1": scenario.backend.silent > 0.0,
-    }
-    return ", ".join(what for what, is_asked in asked.items() if is_asked)
-
-
-KEPT = 65_536  # draws; more of them are drawn faster than new memory is found to keep them in
-
-
-#: Slots for the next run of a law on a scenario, from how many calls the last one made.
-_took: dict[tuple[type, Scenario], int] = {}
-
-
-@record
-class Wanted(NamedTuple):
-    """Which service times: a key, in which plain named tuples of a user's differ by their class
-    too.
-    """
-
-    service: Any
-    own: tuple[str, ...]  #: what of the user's own code decides them, as it is now
-    n: int
-    seed: int
-    replication: int
-
-
-def _make_times(wanted: Wanted) -> Array:
-    service, _, *number = wanted
-    return service_times.times_of(service, _drawn(service.noise(), *number))
-
-
-_draw_once = functools.lru_cache(maxsize=64)(service_times.draws)
-_make_times_once = functools.lru_cache(maxsize=64)(_make_times)
-
-
-def _drawn(stream: str, n: int, seed: int, replication: int) -> Array:
-    """Draws that other laws and points will ask for too."""
-    return (_draw_once if n <= KEPT else service_times.draws)(stream, n, seed, replication)
-
-
-def _times(service: Any, own: tuple[str, ...], n: int, seed: int, replication: int) -> Array:
-    return (_make_times_once if n <= KEPT else _make_times)(
-        Wanted(service, own, n, seed, replication)
+def is_plain(scenario: Scenario) -> bool:
+    """Whether a scenario has nothing of `world.More`."""
+    return (
+        not any(isinstance(d, Background) for d in scenario.disturbances)
+        and not profiles(scenario)
+        and scenario.arrivals is None
+        and not scenario.quotas
+        and not scenario.backend.quotas
+        and scenario.feedback is None
     )
 
 
-def delays(network: Any, n: int, seed: int, replication: int) -> Array:
-    """How long each answer takes on its way, s."""
-    noise = service_times.draws(f"network.{network.noise()}", n, seed, replication)
-    return service_times.times_of(network, noise)
+def is_lean(scenario: Scenario) -> bool:
+    """Whether a scenario asks for nothing beyond the lean loop: one producer, each call once."""
+    backend = scenario.backend
+    return (
+        is_plain(scenario)
+        and len(scenario.producers) == 1
+        and scenario.producers[0].target is None
+        and scenario.producers[0].law is None
+        and scenario.timeout == math.inf
+        and scenario.retry.attempts == 0.0
+        and backend.rate == math.inf
+        and backend.silent == 0.0
+        and scenario.cost is None
+        and backend.per_cost == 0.0
+    )
+
+
+#: Slots, and draws of all kinds, for the next run of a law on a scenario, from the last one.
+_took: dict[tuple[type, Scenario], tuple[int, int]] = {}
 
 
 def draws(
@@ -103,21 +84,17 @@ def draws(
     """The first n draws of every stream that the run needs; `own`: `scenario.code` of it."""
     swaps = [d.service for d in scenario.disturbances if isinstance(d, Swap)]
     every: list[Any] = [scenario.service, *swaps]
-    times = [_times(service, own, n, seed, replication) for service in every]
+    which = Which(n, seed, replication)
+    times = [noise.times(service, own, which) for service in every]
     none = np.zeros(1)
 
     def drawn(stream: str, needed: bool = True, length: int = n) -> Array:
-        return _drawn(stream, length, seed, replication) if needed else none
+        return noise.drawn(stream, which._replace(n=length)) if needed else none
 
     timer = scenario.timer
     late = none
     if timer != IDEAL:
-        sleeps = 2 * n + SPARE
-        if timer.median == 0.0 and timer.spike == 0.0:
-            late = np.zeros(sleeps)
-        else:
-            normal, uniform = (drawn(s, True, sleeps) for s in ("timer.normal", "timer.uniform"))
-            late = np.asarray(late_wakeups(timer, normal, uniform), dtype=np.float64)
+        late = noise.lateness(timer, which._replace(n=2 * n + SPARE))
     return Draws(
         times[0][np.newaxis] if len(times) == 1 else np.stack(times),
         late,
@@ -127,7 +104,7 @@ def draws(
         drawn("reject.uniform") if refuses else none[:0],
         drawn("gap.exponential", scenario.poisson > 0.0),
         drawn("failure.uniform", scenario.backend.failure > 0.0),
-        none if scenario.network is None else delays(scenario.network, n, seed, replication),
+        none if scenario.network is None else noise.delays(scenario.network, which),
     )
 
 
@@ -148,7 +125,7 @@ def tables_of(disturbances: tuple[Any, ...]) -> Tables:
     return Tables(
         max((d.end for d in disturbances), default=-math.inf),
         _rows([(d.start, d.end) for d in disturbances if isinstance(d, Swap)], 2),
-        _rows([factor_row(d) for d in disturbances if not isinstance(d, Swap | Stall)], 5),
+        _rows([factor_row(d) for d in disturbances if not isinstance(d, OTHER)], 5),
         _rows(merged([d for d in disturbances if isinstance(d, Stall)]), 2),
     )
 
@@ -156,13 +133,13 @@ def tables_of(disturbances: tuple[Any, ...]) -> Tables:
 def plan_of(scenario: Scenario, law: Any) -> Plan:
     """What a scenario and a law come to for the kernel."""
     consumer = scenario.consumer
-    producer = scenario.producers[0]
+    producer, target = scenario.producers[0], peak(scenario)
     return Plan(
         consumer=kind_of(consumer),
         by_handoff=isinstance(consumer, Async) and consumer.feedback == "handoff",
         poisson=scenario.poisson > 0.0,
         admits=hasattr(law, "admit"),
-        target=scenario.target,
+        target=target,
         duration=on_grid(scenario.duration, scenario.grid),
         start=producer.start,
         end=producer.end,
@@ -175,18 +152,118 @@ def plan_of(scenario: Scenario, law: Any) -> Plan:
         networked=scenario.network is not None,
         ideal=scenario.timer == IDEAL,
         bare=scenario.backend == Backend(),
+        slack=slack_of(scenario.late, target),
     )
+
+
+def slack_of(late: Late, target: float) -> float:
+    """How late a release may be and leave the schedule where it is, whatever the rate, s.
+
+    >>> slack_of(Late(seconds=0.1), 4.0)
+    0.25
+    """
+    if late.skip > 0.0 or late.keep < math.inf:
+        return -math.inf
+    return max(late.seconds, 1.0 / target if target > 0.0 else math.inf)
 
 
 def simulate(
     scenario: Scenario, law: Controller[Any], seed: int, replication: int, meta: Mapping[str, Any]
 ) -> Trace:
     """One run; `meta["engine"]` says whether it was compiled."""
-    run = fast_for(kernel.run, type(law))
-    trace = _simulate(run, scenario, law, seed, replication, meta)
-    return trace._replace(
-        meta={**trace.meta, "engine": "compiled" if was_compiled(run) else "interpreted"}
+    loop, every = loop_for(scenario, law)
+    how = "interpreted" if loop is kernel.run or not (loop or every) else "compiled"
+    meta = {**meta, "engine": how}
+    if loop is not None:
+        return _simulate(loop, scenario, law, seed, replication, meta)
+    return generally(scenario, law, every, seed, replication, meta).trace(meta)
+
+
+def loop_for(scenario: Scenario, law: Any) -> tuple[Callable[..., int] | None, list[Placed]]:
+    """The lean loop if a run can take it now, else what the general loop calls for each producer,
+    which is nothing where it is interpreted.
+    """
+    lean = is_lean(scenario)
+    if lean:
+        loop = compiling.specialised(law, lambda: _example(scenario, law))
+        if loop is not None:
+            return loop, []
+    found = [compiling.placed(own, target) for own, target in ruled(scenario, law)]
+    every = [at for at in found if at is not None]
+    if len(every) == len(found):
+        return None, every
+    return (kernel.run if lean else None), []
+
+
+def ruled(scenario: Scenario, law: Any) -> list[tuple[Any, float]]:
+    """The law of each producer, and the target that it begins with."""
+    return [
+        (law if producer.law is None else producer.law, path_of(scenario, producer).seen)
+        for producer in scenario.producers
+    ]
+
+
+def prepare(scenario: Scenario, law: Controller[Any]) -> None:
+    """Compile what long runs of a law on a scenario take, which else comes as they go."""
+    if is_lean(scenario):
+        compiling.prepare(law, lambda: _example(scenario, law))
+
+
+def _example(scenario: Scenario, law: Any) -> tuple[Any, ...]:
+    """Arguments of the lean loop, small."""
+    setting, none = setting_of(scenario, law), np.zeros(1)
+    random = Draws(np.zeros((1, 1)), *[none] * (len(Draws._fields) - 1))
+    tables, memory = tables_of(scenario.disturbances), memory_of(law, setting)
+    return (
+        law,
+        law.init(scenario.target),
+        *setting,
+        random,
+        tables,
+        log_of(1),
+        bench_of(scenario, 1),
+        *memory,
     )
+
+
+def generally(
+    scenario: Scenario,
+    law: Controller[Any],
+    every: list[Placed],
+    seed: int,
+    replication: int,
+    meta: Mapping[str, Any],
+) -> Run:
+    """One run by the general loop, interpreted if the law is placed nowhere."""
+    loop = fast(general.run, counted=False) if every else general.run
+    laws = ruled(scenario, law)
+    most = expected_slots(scenario)
+    # It goes on where that is too little.
+    slots, numbers = _took.get((type(law), scenario), (min(most, KEPT), 0))
+    n = min(most, slots)
+    places = every or [as_it_is(own, target) for own, target in laws]
+    run = Run(
+        scenario, [own for own, _ in laws], places, Which(n, seed, replication), max(4 * n, numbers)
+    )
+    tables = tables_of(scenario.disturbances)
+    full = not is_plain(scenario) or not every
+    if not full and not compiling.is_there(loop, run.arguments(tables, False)):
+        # Without what a plain scenario has not, the loop is compiled in half the time.
+        full = compiling.is_there(loop, run.arguments(tables, True))
+    if not run.go(loop, tables, full):
+        name = str(meta.get("controller", type(law).__name__))
+        raise unsound(scenario, name, int(run.room.world[0].number))
+    _remember(law, scenario, most, run.slots, run.used)
+    compiling.has_run(law, run.rows)
+    return run
+
+
+def _remember(law: Any, scenario: Scenario, most: int, slots: int, numbers: int) -> None:
+    """How many slots a long run took: noise is most of it."""
+    if most > KEPT:
+        if len(_took) >= 64:
+            _took.clear()
+        _took[type(law), scenario] = math.ceil(1.1 * slots) + 1000, math.ceil(1.2 * numbers)
 
 
 @record
@@ -217,13 +294,20 @@ def memory_of(law: Any, setting: Setting) -> tuple[Array, Array]:
     return memory, np.zeros(1 if setting.sensor is None else CAPACITY)
 
 
-def log_of(n: int) -> Log:
-    """Room for n rows."""
-    # One block: the system hands out large ones in large pages, which is faster than writing to
-    # them.
-    columns: list[Any] = list(np.empty((7, n)))
-    columns += [np.empty(n, np.int8), np.zeros(len(COUNTERS))]
-    return Log(*columns)
+def bench_of(scenario: Scenario, n: int) -> Bench:
+    """Arrays for a run of n calls to work with."""
+    consumer, servers = scenario.consumer, scenario.backend.servers
+    pooled = isinstance(consumer, Pool)
+    # No more calls are begun at once than there are callers.
+    callers = n if isinstance(consumer, Async) else getattr(consumer, "workers", 1.0)
+    places = LINE + int(min(callers, n))
+    keys = np.empty(places, np.int64)
+    return Bench(
+        events=Events(at=np.empty(places), key=keys, tag=keys),
+        slot_of=np.empty(n, np.int64),
+        queue=np.empty(n if pooled else 1, np.int64),
+        free_at=np.empty(int(servers) if servers < n else 1),
+    )
 
 
 def _simulate(
@@ -235,17 +319,17 @@ def _simulate(
     meta: Mapping[str, Any],
 ) -> Trace:
     setting = setting_of(scenario, law)
-    memory, latencies = memory_of(law, setting)
+    memory = memory_of(law, setting)
     most = expected_slots(scenario)
     # What the same law took before is a better guess, and noise is most of a long run.
-    n = min(most, _took.get((type(law), scenario), most)) if most > KEPT else most
+    n = min(most, _took.get((type(law), scenario), (most, 0))[0]) if most > KEPT else most
     windowed, refuses, own = setting.sensor is not None, False, code(scenario)
     while True:
         # Before there is room for what cannot be.
-        noise = draws(scenario, own, n, seed, replication, windowed, refuses)
-        log = log_of(n)
+        random = draws(scenario, own, n, seed, replication, windowed, refuses)
+        log, bench = log_of(n), bench_of(scenario, n)
         tables = tables_of(scenario.disturbances)
-        rows = run(law, law.init(scenario.target), *setting, noise, tables, log, memory, latencies)
+        rows = run(law, law.init(scenario.target), *setting, random, tables, log, bench, *memory)
         if rows >= 0:
             break
         if rows <= kernel.UNSOUND:
@@ -254,14 +338,11 @@ def _simulate(
         # Begin again with more of what was missing.
         refuses = refuses or rows == kernel.NEEDS_REFUSALS
         n = n if rows == kernel.NEEDS_REFUSALS else 2 * n
-        memory[:] = 0.0
-    if most > KEPT:
-        if len(_took) >= 64:
-            _took.clear()
-        _took[type(law), scenario] = math.ceil(1.1 * rows) + 1000
+        memory[0][:] = 0.0
+    _remember(law, scenario, most, rows, 0)
     outcome = log.outcome[:rows]
     outcome[outcome > UNFINISHED] = UNFINISHED
     counters = dict(zip(COUNTERS, log.counters.tolist(), strict=True))
     found: list[Any] = [column[:rows] for column in log[:7]]
-    found += [outcome, np.zeros(rows, np.int32), scenario, {**meta, **counters}]
+    found += [outcome, np.zeros(rows, np.int32), np.ones(rows), scenario, {**meta, **counters}]
     return Trace(*found)

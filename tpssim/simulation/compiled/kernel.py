@@ -29,7 +29,8 @@ from tpssim.core.types import (
 from tpssim.core.window import Sensor, collected, opened, summed_up, window_end
 from tpssim.scenarios.disturbances import factor_at, finish
 from tpssim.scenarios.plant import ASYNC, BLOCKING, POOL, Backend, slowdown
-from tpssim.simulation.compiled.heap import pop, push
+from tpssim.simulation.compiled.events import Queue, occupied, put, rest
+from tpssim.simulation.compiled.heap import Events
 from tpssim.simulation.event_kinds import COMPLETION, WINDOW, first_kind
 from tpssim.simulation.trace import (
     CAUGHT_UP_COUNTER,
@@ -75,6 +76,7 @@ class Plan(NamedTuple):
     networked: bool
     ideal: bool  #: the timer is
     bare: bool  #: nothing but the service itself stands behind the consumer
+    slack: float  #: a slot due no longer ago stays where it is, s; -inf where that depends on more
 
 
 @record
@@ -115,6 +117,44 @@ class Log(NamedTuple):
     counters: NDArray[np.float64]
 
 
+@record
+class Coming(NamedTuple):
+    """The completions and hand-overs to come: the first of them, and how many others."""
+
+    at: float  #: inf if there is none
+    key: int
+    others: Queue
+
+
+def sooner(coming: Coming, events: Events, at: float, key: int) -> Coming:
+    """With one more event; at equal times the lower key comes first, and so the lower call."""
+    if coming.at == math.inf:
+        return Coming(at=at, key=key, others=coming.others)
+    first_at, first_key = coming.at, coming.key
+    if at < first_at or (at == first_at and key < first_key):
+        at, key, first_at, first_key = first_at, first_key, at, key
+    return Coming(at=first_at, key=first_key, others=put(events, coming.others, at, key, key))
+
+
+def later(coming: Coming, events: Events) -> Coming:
+    """Without the first event."""
+    others = coming.others
+    if others.lined == 0:
+        return Coming(at=math.inf, key=0, others=others)
+    at, key = events.at[others.first], events.key[others.first]
+    return Coming(at=at, key=key, others=rest(events, others))
+
+
+@record
+class Bench(NamedTuple):
+    """Arrays to work with, with room for each call."""
+
+    events: Events  #: completions and hand-overs to come; no two have one key, which is the tag too
+    slot_of: NDArray[np.int64]
+    queue: NDArray[np.int64]  #: calls that wait for a worker of the pool, by row
+    free_at: NDArray[np.float64]  #: when each server that has worked is free
+
+
 def law_update(law: Any, state: Any, obs: Observation, memory: Any) -> Any:
     """`law.update`, with memory if it has some; compiled, it is replaced by the record's own
     function.
@@ -141,34 +181,6 @@ def service_time(times: Any, swaps: Any, factors: Any, slot: int, begin: float) 
     return time * factor_at(factors, begin) if len(factors) else time
 
 
-@record
-class Events(NamedTuple):
-    """The completions and hand-overs to come: the first of them; the others are in a heap."""
-
-    at: float  #: inf if there is none
-    key: int
-    others: int
-
-
-def put(events: Events, times: Array, keys: Any, at: float, key: int) -> Events:
-    """With one more event; at equal times the lower key comes first, and so the lower call."""
-    if events.at == math.inf:
-        return Events(at=at, key=key, others=events.others)
-    if at < events.at or (at == events.at and key < events.key):
-        others = push(times, keys, events.others, events.at, events.key)
-        return Events(at=at, key=key, others=others)
-    others = push(times, keys, events.others, at, key)
-    return Events(at=events.at, key=events.key, others=others)
-
-
-def rest(events: Events, times: Array, keys: Any) -> Events:
-    """Without the first event."""
-    if events.others == 0:
-        return Events(at=math.inf, key=0, others=0)
-    at, key = times[0], keys[0]
-    return Events(at=at, key=key, others=pop(times, keys, events.others))
-
-
 def due_at(plan: Plan, rate: float, previous: float, gap: float) -> float:
     """When the next slot is due, if the limit does not hold it back."""
     if not math.isnan(previous):
@@ -193,8 +205,10 @@ def fallen_behind(plan: Plan, late: Late, rate: float, due: float, now: float) -
     speed = min(rate, plan.target)
     interval = 1.0 / speed if speed > 0.0 else math.inf
     previous, skipped = due, 0.0
-    # A law that has just said when, as of `due`, has nothing behind.
-    if not (plan.admits and rate < plan.target and due + interval >= now):
+    # As `anchor` would say, whose divisions cost more; and a law that has just said when, as of
+    # `due`, has nothing behind.
+    stays = due >= now - plan.slack and interval > 0.0
+    if not stays and not (plan.admits and rate < plan.target and due + interval >= now):
         previous, skipped = anchor(late, due, now, interval, plan.target)
     return Behind(
         previous=previous,
@@ -222,15 +236,6 @@ def admission(plan: Plan, backend: Backend, inside: int) -> Admission:
     if inside + 1 > backend.servers + backend.places:
         return Admission(outcome=REJECTED, inside=0, served=False)
     return Admission(outcome=OK, inside=1, served=True)
-
-
-def occupy(free_at: Array, servers: int, done: float) -> None:
-    """The server that is free first works until `done`; `free_at` stays in order."""
-    at = 1
-    while at < servers and free_at[at] < done:
-        free_at[at - 1] = free_at[at]
-        at += 1
-    free_at[at - 1] = done
 
 
 def observed(
@@ -278,6 +283,7 @@ def run(
     draws: Draws,
     tables: Tables,
     log: Log,
+    bench: Bench,
     memory: Any,
     latencies: Any,
 ) -> int:
@@ -287,16 +293,12 @@ def run(
     """
     room, slots = len(log.scheduled), draws.times.shape[1]
     counters = log.counters
-    heap_times, heap_keys = np.empty(room + 1), np.empty(room + 1, np.int64)
-    events = Events(at=math.inf, key=0, others=0)
+    events, slot_of, queue, free_at = bench.events, bench.slot_of, bench.queue, bench.free_at
+    coming = Coming(at=math.inf, key=0, others=Queue(first=0, lined=0, heaped=0))
     new_at, new_key = 0.0, -1  # an event to be put among them
-    slot_of = np.empty(room, np.int64)
-    # Calls that wait for a worker of the pool, by row.
-    queue = np.empty(room if plan.consumer == POOL else 1, np.int64)
     first, last, free_workers = 0, 0, plan.workers
-    # When each server is free, in order; of as many servers as there are calls one is always free.
-    servers = int(backend.servers) if backend.servers < room else 0
-    free_at = np.zeros(servers + 1)
+    working = 0  # servers that have worked; of as many as there are calls one is always free
+    lines_up = backend.servers < room
     rows, slot, seen, flying, peak, inside = 0, 0, 0, 0, 0, 0
     now, previous = 0.0, math.nan
     # The wait for the next slot: when that is due, when the wait ends, the spinning in it, whether
@@ -340,14 +342,14 @@ def run(
                     return UNSOUND - rows
         arm = False
 
-        kind = first_kind(events.at, look_at, release_at)
-        now = events.at if kind == COMPLETION else look_at if kind == WINDOW else release_at
+        kind = first_kind(coming.at, look_at, release_at)
+        now = coming.at if kind == COMPLETION else look_at if kind == WINDOW else release_at
         if now >= plan.duration:
             return rows
         if kind == COMPLETION:
-            key = events.key
+            key = coming.key
             row = key >> KEY_BITS
-            events = rest(events, heap_times, heap_keys)
+            coming = later(coming, events)
             if key & HAND_OVER:
                 begins = row
             else:
@@ -444,7 +446,7 @@ def run(
             taken = admission(plan, backend, inside)
             outcome, begun = taken.outcome, now
             inside += taken.inside
-            if taken.served and servers > 0:
+            if taken.served and lines_up and working >= backend.servers:
                 begun = max(now, free_at[0])
             work = draws.times[0, number]
             if begun < tables.last:
@@ -457,8 +459,8 @@ def run(
             if plan.tick > 0.0:
                 done = now + ticked(work if outcome == REJECTED else done - now, plan.tick)
             if taken.served:
-                if servers > 0:
-                    occupy(free_at, servers, done)
+                if lines_up:
+                    working = occupied(free_at, working, backend.servers, done)
                 if backend.failure > 0.0 and draws.failures[number] < backend.failure:
                     outcome = FAILED
             if plan.networked:
@@ -475,7 +477,7 @@ def run(
         if new_key >= 0:
             if not new_at >= now:
                 return UNSOUND - (new_key >> KEY_BITS)
-            events = put(events, heap_times, heap_keys, new_at, new_key)
+            coming = sooner(coming, events, new_at, new_key)
             new_key = -1
 
         observes = False  # whether the law sees one

@@ -34,9 +34,9 @@ class _Look:
             deadline = self._since_start(other)
         except OverflowError:  # an integer that no clock will ever show
             return
-        strand = current()
-        if deadline is not None and strand is not None:
-            strand.notice(deadline, scheduled)
+        vthread = current()
+        if deadline is not None and vthread is not None:
+            vthread.notice(deadline, scheduled)
 
     def __lt__(self, other: Any) -> Any:
         self._notice(other)

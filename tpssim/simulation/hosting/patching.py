@@ -2,8 +2,8 @@
 it runs.
 
 All references to `time.sleep` and the like are found and replaced (`references`), methods in their
-classes. A replacement asks who is calling: in a strand it acts in virtual time, anywhere else it is
-the real thing, so nothing outside the hosted code notices.
+classes. A replacement asks who is calling: in a virtual thread it acts in virtual time, anywhere
+else it is the real thing, so nothing outside the hosted code notices.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from typing import Any
 
 from tpssim.simulation.hosting import virtual_clocks
 from tpssim.simulation.hosting.references import Exchange
-from tpssim.simulation.hosting.threads import Strand, current
+from tpssim.simulation.hosting.threads import VirtualThread, current
 from tpssim.simulation.hosting.virtual_clocks import refused
 from tpssim.simulation.hosting.virtual_threads import (
     Lock,
@@ -54,28 +54,29 @@ class Replacement:
         functools.update_wrapper(self, real, updated=())
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        strand = current()
-        if strand is None:
+        vthread = current()
+        if vthread is None:
             return self.real(*args, **kwargs)
-        return self.virtual(strand, *self.first, *args, **kwargs)
+        return self.virtual(vthread, *self.first, *args, **kwargs)
 
     def __getitem__(self, _: Any) -> Replacement:
         """`queue.SimpleQueue[int]`, of a class."""
         return self
 
 
-def _lock(strand: Strand) -> Lock:
+def _lock(vthread: VirtualThread) -> Lock:
     return Lock()
 
 
-def _rlock(strand: Strand) -> Any:
-    return threading._PyRLock()  # type: ignore[attr-defined]  # made of the lock and identity of this module
+def _rlock(vthread: VirtualThread) -> Any:
+    # made of the lock and identity of this module
+    return threading._PyRLock()  # type: ignore[attr-defined]
 
 
-def _event_loop(strand: Strand) -> asyncio.AbstractEventLoop:
+def _event_loop(vthread: VirtualThread) -> asyncio.AbstractEventLoop:
     from tpssim.simulation.hosting.virtual_loop import VirtualLoop
 
-    return VirtualLoop(strand)
+    return VirtualLoop(vthread)
 
 
 #: Found wherever they are referred to.
@@ -275,9 +276,9 @@ def _set_in_class(owner: Any, name: str, value: Any) -> None:
 def _method(real: Callable[..., Any], virtual: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(real)
     def method(this: Any, *args: Any, **kwargs: Any) -> Any:
-        strand = current()
-        if strand is None:
+        vthread = current()
+        if vthread is None:
             return real(this, *args, **kwargs)
-        return virtual(strand, this, *args, **kwargs)
+        return virtual(vthread, this, *args, **kwargs)
 
     return method

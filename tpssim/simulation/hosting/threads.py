@@ -1,5 +1,4 @@
-"""Strands, flows of control in virtual time: code that waits by itself, and each thread that it
-starts.
+"""Virtual threads: code that waits by itself, and each thread that it starts.
 
 A blocking function cannot be a simpy process, so it runs in a greenlet. When it waits, control goes
 back to simpy, which switches to it again when virtual time has come. Sole importer of greenlet.
@@ -20,9 +19,9 @@ from tpssim.core.errors import InputError
 from tpssim.core.timer_models import IDEAL, Draws, reads_until, sleep_end
 from tpssim.simulation.environment import RELEASE, World
 
-#: The strand of every greenlet that is one.
-_strands: dict[Any, Strand] = {}
-_abandoned: list[Strand] = []
+#: The virtual thread of every greenlet that runs one.
+_vthreads: dict[Any, VirtualThread] = {}
+_abandoned: list[VirtualThread] = []
 
 Place = tuple[tuple[CodeType, int], ...]
 DEPTH = 5  # callers by which two looks at the clock are distinguished
@@ -34,9 +33,9 @@ FREE_READS = 100
 STUCK_READ = 1e-6  # s
 
 
-def current() -> Strand | None:
-    """The strand that is running; None in code that is not hosted."""
-    return _strands.get(greenlet.getcurrent())
+def current() -> VirtualThread | None:
+    """The virtual thread that is running; None in code that is not hosted."""
+    return _vthreads.get(greenlet.getcurrent())
 
 
 class _InTurn:
@@ -51,18 +50,22 @@ class _InTurn:
         return self.noise[self.taken - 1]
 
 
-class Strand:
+class VirtualThread:
     """One flow of control: a greenlet with its own view of virtual time."""
 
     def __init__(
-        self, world: World, producer: int, body: Callable[[], None], root: Strand | None = None
+        self,
+        world: World,
+        producer: int,
+        body: Callable[[], None],
+        root: VirtualThread | None = None,
     ) -> None:
         self.world = world
         self.producer = producer
         self.body = body
-        # the strand of the producer; it knows all threads that were started
+        # the thread of the producer; it knows all threads that were started
         self.root = root or self
-        self.started: list[Strand] = []
+        self.started: list[VirtualThread] = []
         self.priority = RELEASE + (producer << 40) + len(self.root.started)
         late: Draws = world.late(producer) if root is None else root.threads_late
         self.clock = VirtualClock(world.scenario.timer, late, self._until)
@@ -80,7 +83,7 @@ class Strand:
         self.woken = False
         self.closing = False
         self.closed_waits = 0
-        self.thread: Any = None  # what the code knows this strand by, if it started it
+        self.thread: Any = None  # what the code knows this thread by, if it started it
         self.threads: dict[
             Any, Any
         ] = {}  # of a root: a lock for each thread started, held till it ends
@@ -96,14 +99,14 @@ class Strand:
 
     def start(self) -> None:
         """Begin at the present instant, as soon as the hub is back."""
-        _strands[self.greenlet] = self
+        _vthreads[self.greenlet] = self
         self.world.at(self.clock.time(), self.priority, lambda _: self.switch())
 
     def _run(self) -> None:
         try:
             self.body()
         finally:
-            _strands.pop(greenlet.getcurrent(), None)
+            _vthreads.pop(greenlet.getcurrent(), None)
 
     def switch(self) -> None:
         """Let it run until it waits; called from the hub, whose running event loop stays as it
@@ -166,7 +169,7 @@ class Strand:
         self.world.at(max(now, self.world.env.now), self.priority, lambda _: self._resume(number))
 
     def catch_up(self) -> None:
-        """Let the world come to where this strand's clock stands."""
+        """Let the world come to where this thread's clock stands."""
         self._until(self.clock.time())
 
     def _until(self, time: float) -> None:
@@ -289,8 +292,8 @@ class Strand:
         """Whether it waits without end, and so does everything that it has started."""
         if self.greenlet.dead:
             return False
-        alive = [strand for strand in (self, *self.started) if not strand.greenlet.dead]
-        return all(strand.until == math.inf for strand in alive)
+        alive = [vthread for vthread in (self, *self.started) if not vthread.greenlet.dead]
+        return all(vthread.until == math.inf for vthread in alive)
 
     def fail(self, message: str) -> None:
         """End the run with an error that the hosted code cannot catch."""
@@ -298,12 +301,12 @@ class Strand:
 
     def close(self) -> None:
         """The run is over: the code ends where it stands; its own clean-up may not wait."""
-        for strand in self.started:
-            strand.close()
+        for vthread in self.started:
+            vthread.close()
         self.closing = True
         if self.greenlet and not self.greenlet.dead:
             _switch_to(self.greenlet.throw)
-        _strands.pop(self.greenlet, None)
+        _vthreads.pop(self.greenlet, None)
 
 
 def _switch_to(other: Callable[[], Any]) -> None:

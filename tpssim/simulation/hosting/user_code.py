@@ -66,7 +66,7 @@ def _body(code: Foreign | ThrottleFunction) -> runner.Body:
         function = code.load() if isinstance(code, Foreign) else code
         refuse_unseen(function)
         total = guest.world.slots
-        flow = function(range(total), guest.world.scenario.target, total)
+        flow = function(range(total), guest.target, total)
         if hasattr(flow, "__aiter__"):
             _run_async(guest, flow)
         elif hasattr(flow, "__iter__"):
@@ -79,7 +79,7 @@ def _body(code: Foreign | ThrottleFunction) -> runner.Body:
         if guest.slot < total:
             raise InputError(
                 f"it ended after {guest.slot:,} of {total:,} items, at"
-                f" {guest.strand.clock.time():.4g} s; allowed: as many items as are asked for, the"
+                f" {guest.vthread.clock.time():.4g} s; allowed: as many items as are asked for, the"
                 " given ones repeated if need be"
             )
 
@@ -107,13 +107,13 @@ def _run_async(guest: Guest, flow: Any) -> None:
         async for _ in flow:
             guest.call()
 
-    loop = VirtualLoop(guest.strand)
+    loop = VirtualLoop(guest.vthread)
     try:
         loop.run_until_complete(consume())
     finally:
         # As `asyncio.run` ends: tasks are cancelled and may clean up.
         asyncio._set_running_loop(None)
-        guest.strand.closing = True
+        guest.vthread.closing = True
         tasks = asyncio.all_tasks(loop)
         for task in tasks:
             task.cancel()
@@ -173,16 +173,16 @@ def _watched() -> Iterator[None]:
     began = real_time()
 
     def look(_: int, frame: FrameType | None) -> None:
-        strand = current()
-        if strand is None or frame is None:
+        vthread = current()
+        if vthread is None or frame is None:
             return
         took = real_time() - began
-        if took > PATIENCE + PACE * strand.world.env.now:
+        if took > PATIENCE + PACE * vthread.world.env.now:
             where = f"{frame.f_code.co_name}, {frame.f_code.co_filename}:{frame.f_lineno}"
-            strand.fail(
-                f"the hosted code took {took:.0f} s for {strand.world.env.now:.3g} virtual seconds:"
-                f" it waits in real time, by a means that has no virtual twin ({where}); allowed:"
-                " time, datetime, threading, queue and asyncio timers"
+            vthread.fail(
+                f"the hosted code took {took:.0f} s for {vthread.world.env.now:.3g} virtual"
+                " seconds: it waits in real time, by a means that has no virtual twin"
+                f" ({where}); allowed: time, datetime, threading, queue and asyncio timers"
             )
 
     before = signal.signal(signal.SIGALRM, look)

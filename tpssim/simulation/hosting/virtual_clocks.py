@@ -1,6 +1,6 @@
 """The clocks of `time` and `datetime` in hosted code, and what it asks in vain.
 
-Called by a replacement (`patching`), which knows that a strand is asking.
+Called by a replacement (`patching`), which knows that a virtual thread is asking.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tpssim.simulation.hosting.clock_values import (
     WallInstant,
     WallTicks,
 )
-from tpssim.simulation.hosting.threads import Strand
+from tpssim.simulation.hosting.threads import VirtualThread
 
 
 def caller(depth: int = 3) -> FrameType:
@@ -38,20 +38,20 @@ def _ns(look: float) -> int:
     return round(look * 1e9)
 
 
-def now(strand: Strand) -> Instant:
-    return Instant(strand.look(caller()))
+def now(vthread: VirtualThread) -> Instant:
+    return Instant(vthread.look(caller()))
 
 
-def now_ns(strand: Strand) -> Ticks:
-    return Ticks(_ns(strand.look(caller())))
+def now_ns(vthread: VirtualThread) -> Ticks:
+    return Ticks(_ns(vthread.look(caller())))
 
 
-def wall(strand: Strand) -> WallInstant:
-    return WallInstant(EPOCH + strand.look(caller()))
+def wall(vthread: VirtualThread) -> WallInstant:
+    return WallInstant(EPOCH + vthread.look(caller()))
 
 
-def wall_ns(strand: Strand) -> WallTicks:
-    return WallTicks(EPOCH_NS + _ns(strand.look(caller())))
+def wall_ns(vthread: VirtualThread) -> WallTicks:
+    return WallTicks(EPOCH_NS + _ns(vthread.look(caller())))
 
 
 #: Clocks of `clock_gettime` that stand for `time.monotonic`, as far as the system has them.
@@ -62,72 +62,72 @@ _STEADY = {
 }
 
 
-def thread_time(strand: Strand) -> float:
+def thread_time(vthread: VirtualThread) -> float:
     """What the processor did for this thread: looking at the clock is all that takes virtual
     time.
     """
-    strand.look(caller())
-    return strand.busy
+    vthread.look(caller())
+    return vthread.busy
 
 
-def process_time(strand: Strand) -> float:
-    strand.look(caller())
-    return math.fsum(each.busy for each in (strand.root, *strand.root.started))
+def process_time(vthread: VirtualThread) -> float:
+    vthread.look(caller())
+    return math.fsum(each.busy for each in (vthread.root, *vthread.root.started))
 
 
-def thread_time_ns(strand: Strand) -> int:
-    strand.look(caller())
-    return _ns(strand.busy)
+def thread_time_ns(vthread: VirtualThread) -> int:
+    vthread.look(caller())
+    return _ns(vthread.busy)
 
 
-def process_time_ns(strand: Strand) -> int:
-    strand.look(caller())
-    return _ns(math.fsum(each.busy for each in (strand.root, *strand.root.started)))
+def process_time_ns(vthread: VirtualThread) -> int:
+    vthread.look(caller())
+    return _ns(math.fsum(each.busy for each in (vthread.root, *vthread.root.started)))
 
 
-def clock_gettime(strand: Strand, clock: int) -> Instant:
+def clock_gettime(vthread: VirtualThread, clock: int) -> Instant:
     if clock == time.CLOCK_REALTIME:
-        return WallInstant(EPOCH + strand.look(caller()))
-    _check_steady(strand, clock)
-    return Instant(strand.look(caller()))
+        return WallInstant(EPOCH + vthread.look(caller()))
+    _check_steady(vthread, clock)
+    return Instant(vthread.look(caller()))
 
 
-def clock_gettime_ns(strand: Strand, clock: int) -> Ticks:
+def clock_gettime_ns(vthread: VirtualThread, clock: int) -> Ticks:
     if clock == time.CLOCK_REALTIME:
-        return WallTicks(EPOCH_NS + _ns(strand.look(caller())))
-    _check_steady(strand, clock)
-    return Ticks(_ns(strand.look(caller())))
+        return WallTicks(EPOCH_NS + _ns(vthread.look(caller())))
+    _check_steady(vthread, clock)
+    return Ticks(_ns(vthread.look(caller())))
 
 
-def _check_steady(strand: Strand, clock: int) -> None:
+def _check_steady(vthread: VirtualThread, clock: int) -> None:
     if clock not in _STEADY:
-        refuse(strand, f"time.clock_gettime({clock!r})", "reads the clock", caller(4))
+        refuse(vthread, f"time.clock_gettime({clock!r})", "reads the clock", caller(4))
 
 
-def localtime(strand: Strand, seconds: float | None = None) -> time.struct_time:
-    return real_localtime(EPOCH + strand.look(caller()) if seconds is None else seconds)
+def localtime(vthread: VirtualThread, seconds: float | None = None) -> time.struct_time:
+    return real_localtime(EPOCH + vthread.look(caller()) if seconds is None else seconds)
 
 
-def gmtime(strand: Strand, seconds: float | None = None) -> time.struct_time:
-    return real_gmtime(EPOCH + strand.look(caller()) if seconds is None else seconds)
+def gmtime(vthread: VirtualThread, seconds: float | None = None) -> time.struct_time:
+    return real_gmtime(EPOCH + vthread.look(caller()) if seconds is None else seconds)
 
 
-def ctime(strand: Strand, seconds: float | None = None) -> str:
+def ctime(vthread: VirtualThread, seconds: float | None = None) -> str:
     return real_asctime(
-        real_localtime(EPOCH + strand.look(caller()) if seconds is None else seconds)
+        real_localtime(EPOCH + vthread.look(caller()) if seconds is None else seconds)
     )
 
 
-def asctime(strand: Strand, *at: Any) -> str:
-    return real_asctime(*at or (real_localtime(EPOCH + strand.look(caller())),))
+def asctime(vthread: VirtualThread, *at: Any) -> str:
+    return real_asctime(*at or (real_localtime(EPOCH + vthread.look(caller())),))
 
 
-def strftime(strand: Strand, form: str, *at: Any) -> str:
-    return real_strftime(form, *at or (real_localtime(EPOCH + strand.look(caller())),))
+def strftime(vthread: VirtualThread, form: str, *at: Any) -> str:
+    return real_strftime(form, *at or (real_localtime(EPOCH + vthread.look(caller())),))
 
 
-def sleep(strand: Strand, seconds: float) -> None:
-    strand.sleep(seconds)
+def sleep(vthread: VirtualThread, seconds: float) -> None:
+    vthread.sleep(seconds)
 
 
 def _moment(look: float, kind: type[datetime], tz: tzinfo | None) -> datetime:
@@ -137,18 +137,20 @@ def _moment(look: float, kind: type[datetime], tz: tzinfo | None) -> datetime:
     return Moment.of(shown, micros) if kind in (datetime, Moment) else shown
 
 
-def datetime_now(strand: Strand, kind: type[datetime], tz: tzinfo | None = None) -> datetime:
-    return _moment(strand.look(caller()), kind, tz)
+def datetime_now(
+    vthread: VirtualThread, kind: type[datetime], tz: tzinfo | None = None
+) -> datetime:
+    return _moment(vthread.look(caller()), kind, tz)
 
 
-def datetime_utcnow(strand: Strand, kind: type[datetime]) -> datetime:
-    look = strand.look(caller())
+def datetime_utcnow(vthread: VirtualThread, kind: type[datetime]) -> datetime:
+    look = vthread.look(caller())
     shown = _moment(look, kind, UTC).replace(tzinfo=None)
     return Moment.of(shown, _ns(look) // 1000) if kind in (datetime, Moment) else shown
 
 
-def today(strand: Strand, kind: type[date]) -> date:
-    look = strand.look(caller())
+def today(vthread: VirtualThread, kind: type[date]) -> date:
+    look = vthread.look(caller())
     return (
         _moment(look, kind, None)
         if issubclass(kind, datetime)
@@ -156,10 +158,10 @@ def today(strand: Strand, kind: type[date]) -> date:
     )
 
 
-def refuse(strand: Strand, name: str, does: str, frame: FrameType) -> None:
+def refuse(vthread: VirtualThread, name: str, does: str, frame: FrameType) -> None:
     """End the run: the code has asked for something that virtual time cannot give."""
     where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
-    strand.fail(
+    vthread.fail(
         f"the hosted code {does} by {name} ({where}), which has no virtual twin; "
         "allowed: time, datetime, threading, queue and asyncio timers"
     )
@@ -168,7 +170,7 @@ def refuse(strand: Strand, name: str, does: str, frame: FrameType) -> None:
 def refused(name: str, does: str = "waits") -> Callable[..., Any]:
     """In place of what cannot be hosted: it is named."""
 
-    def stand_in(strand: Strand, *args: Any, **kwargs: Any) -> Any:
-        refuse(strand, name, does, caller())
+    def stand_in(vthread: VirtualThread, *args: Any, **kwargs: Any) -> Any:
+        refuse(vthread, name, does, caller())
 
     return stand_in

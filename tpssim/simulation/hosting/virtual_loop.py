@@ -16,19 +16,19 @@ from contextvars import Context
 from typing import Any
 
 from tpssim.core.timer_models import IDEAL, TimerModel
-from tpssim.simulation.hosting.threads import Strand
+from tpssim.simulation.hosting.threads import VirtualThread
 
 # s; a turn of the loop with nothing to wait for: measured 1.8 us (asyncio), 0.8 us (uvloop)
 TURN = 2e-6
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """One for each strand. What needs a file descriptor is refused by name."""
+    """One for each virtual thread. What needs a file descriptor is refused by name."""
 
-    def __init__(self, strand: Strand) -> None:
+    def __init__(self, vthread: VirtualThread) -> None:
         super().__init__()
-        self.strand = strand
-        timer = strand.clock.timer
+        self.vthread = vthread
+        timer = vthread.clock.timer
         self._nearest = timer.granularity if timer.nearest > 0.0 else 0.0
         self._plain: TimerModel = timer._replace(granularity=0.0)
         self._selector = _Selector(self)
@@ -38,7 +38,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             self._look()
 
     def _look(self) -> None:
-        clock = self.strand.clock
+        clock = self.vthread.clock
         self._turn = math.floor(clock.now() / self._nearest + 1e-9) * self._nearest
 
     def time(self) -> float:
@@ -46,7 +46,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
             return self._turn
         # A plain number: the loop compares it with its own timers, which are no schedule of the
         # code's.
-        return self.strand.look(sys._getframe(1))
+        return self.vthread.look(sys._getframe(1))
 
     def call_at(  # type: ignore[override]  # a looser signature
         self, when: float, callback: Callable[..., Any], *args: Any, context: Context | None = None
@@ -58,37 +58,37 @@ class VirtualLoop(asyncio.BaseEventLoop):
 
     def wait(self, timeout: float | None) -> None:
         """The loop has nothing to do for so long."""
-        strand = self.strand
+        vthread = self.vthread
         if timeout != 0.0 and self._ready:  # type: ignore[attr-defined]
             # a thread has called since the timeout was computed, for looking at the clock takes
             # time
             return
-        if strand.closing and timeout is not None:
+        if vthread.closing and timeout is not None:
             # the run is over: clean-up takes no time of the world
-            strand.clock.set(strand.clock.time() + timeout)
+            vthread.clock.set(vthread.clock.time() + timeout)
         elif timeout is None:
-            strand.pause()
+            vthread.pause()
         elif timeout > 0.0:
             if self._nearest > 0.0:
                 timeout = round(timeout / self._nearest) * self._nearest
-                model, strand.clock.timer = strand.clock.timer, self._plain
+                model, vthread.clock.timer = vthread.clock.timer, self._plain
                 try:
-                    strand.wait(timeout)
+                    vthread.wait(timeout)
                 finally:
-                    strand.clock.timer = model
+                    vthread.clock.timer = model
             else:
-                strand.wait(timeout)
-        elif strand.clock.timer == IDEAL:
-            strand.reads += 1
-            strand.dawdle()
+                vthread.wait(timeout)
+        elif vthread.clock.timer == IDEAL:
+            vthread.reads += 1
+            vthread.dawdle()
         else:
-            strand.clock.set(strand.clock.time() + TURN)
-            strand.catch_up()
+            vthread.clock.set(vthread.clock.time() + TURN)
+            vthread.catch_up()
         if self._nearest > 0.0:
             self._look()
 
     def _write_to_self(self) -> None:
-        self.strand.wake()
+        self.vthread.wake()
 
     def _process_events(self, events: Any) -> None:
         pass
@@ -110,7 +110,7 @@ class _Selector:
 
 def _refused(name: str) -> Callable[..., Any]:
     def refuse(self: VirtualLoop, *args: Any, **kwargs: Any) -> Any:
-        self.strand.fail(
+        self.vthread.fail(
             f"the hosted code waits by the event loop's {name}, which has no virtual twin; "
             "allowed: asyncio timers, tasks, locks and queues"
         )

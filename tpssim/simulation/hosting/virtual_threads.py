@@ -1,8 +1,8 @@
 """Locks and threads in virtual time. `threading`'s Condition, Event, Semaphore and Queue are made
 of them.
 
-A thread that hosted code starts becomes a strand of the same producer. Threads take turns where
-they wait, so what happens between two waits is atomic, and equal runs are equal.
+A thread that hosted code starts becomes a virtual thread of the same producer. Threads take turns
+where they wait, so what happens between two waits is atomic, and equal runs are equal.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from tpssim.simulation.hosting.threads import Strand, current
+from tpssim.simulation.hosting.threads import VirtualThread, current
 from tpssim.simulation.hosting.virtual_clocks import caller, refuse
 
 
 class Lock:
-    """As `threading.Lock`; it is handed to the strand that waited longest."""
+    """As `threading.Lock`; it is handed to the thread that waited longest."""
 
     def __init__(self) -> None:
         self._locked = False
-        self._waiting: deque[Strand] = deque()
+        self._waiting: deque[VirtualThread] = deque()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         if not self._locked:
             self._locked = True
             return True
-        strand = current()
+        vthread = current()
         if not blocking or timeout == 0:
             return False
-        if strand is None:
+        if vthread is None:
             raise RuntimeError("a lock made by hosted code is waited for outside of it")
-        self._waiting.append(strand)
-        strand.wait(None if timeout < 0 else timeout)
-        if strand in self._waiting:
-            self._waiting.remove(strand)
+        self._waiting.append(vthread)
+        vthread.wait(None if timeout < 0 else timeout)
+        if vthread in self._waiting:
+            self._waiting.remove(vthread)
             return False
         return True
 
@@ -63,20 +63,20 @@ class Lock:
         self.release()
 
 
-def _begin(strand: Strand, body: Callable[[], None]) -> Strand:
+def _begin(vthread: VirtualThread, body: Callable[[], None]) -> VirtualThread:
     def quiet() -> None:
         with contextlib.suppress(SystemExit):  # which ends a thread and nothing else
             body()
 
-    new = Strand(strand.world, strand.producer, quiet, strand.root)
-    new.clock.set(strand.clock.time())
+    new = VirtualThread(vthread.world, vthread.producer, quiet, vthread.root)
+    new.clock.set(vthread.clock.time())
     new.start()
     return new
 
 
-def start(strand: Strand, thread: threading.Thread) -> None:
+def start(vthread: VirtualThread, thread: threading.Thread) -> None:
     """`Thread.start` in hosted code."""
-    known = strand.root.threads
+    known = vthread.root.threads
     if thread in known or thread.ident is not None:
         raise RuntimeError("threads can only be started once")
 
@@ -89,7 +89,7 @@ def start(strand: Strand, thread: threading.Thread) -> None:
             done.release()
             _mark_ended(thread)
 
-    new = _begin(strand, body)
+    new = _begin(vthread, body)
     new.thread = thread
     done = known[thread] = Lock()  # held as long as the thread runs
     done.acquire()
@@ -110,11 +110,11 @@ _real_join, _real_is_alive = threading.Thread.join, threading.Thread.is_alive
 _real_ident = threading.get_ident
 
 
-def join(strand: Strand, thread: threading.Thread, timeout: float | None = None) -> None:
+def join(vthread: VirtualThread, thread: threading.Thread, timeout: float | None = None) -> None:
     """`Thread.join` in hosted code; of a real thread, which only a finaliser may end there, in real
     time.
     """
-    done = strand.root.threads.get(thread)
+    done = vthread.root.threads.get(thread)
     if done is None:
         if thread.ident == _real_ident():  # in which all hosted code runs: it would wait for itself
             raise RuntimeError("cannot join a thread that hosted code has not started")
@@ -124,41 +124,41 @@ def join(strand: Strand, thread: threading.Thread, timeout: float | None = None)
         done.release()
 
 
-def is_alive(strand: Strand, thread: threading.Thread) -> bool:
+def is_alive(vthread: VirtualThread, thread: threading.Thread) -> bool:
     """`Thread.is_alive` in hosted code."""
-    done = strand.root.threads.get(thread)
+    done = vthread.root.threads.get(thread)
     return _real_is_alive(thread) if done is None else done.locked()
 
 
 def start_new_thread(
-    strand: Strand,
+    vthread: VirtualThread,
     function: Callable[..., object],
     args: tuple[Any, ...],
     kwargs: dict[str, Any] | None = None,
 ) -> int:
     """`_thread.start_new_thread` in hosted code."""
-    return id(_begin(strand, lambda: (function(*args, **(kwargs or {})), None)[1]))
+    return id(_begin(vthread, lambda: (function(*args, **(kwargs or {})), None)[1]))
 
 
-def identity(strand: Strand) -> int:
+def identity(vthread: VirtualThread) -> int:
     """`threading.get_ident` in hosted code."""
-    return id(strand)
+    return id(vthread)
 
 
-def current_thread(strand: Strand) -> threading.Thread:
+def current_thread(vthread: VirtualThread) -> threading.Thread:
     """`threading.current_thread` in hosted code."""
-    return strand.thread or threading.main_thread()
+    return vthread.thread or threading.main_thread()
 
 
-def simple_queue(strand: Strand) -> Any:
+def simple_queue(vthread: VirtualThread) -> Any:
     """`queue.SimpleQueue` in hosted code: the one written in Python, made of a semaphore."""
     return queue._PySimpleQueue()  # type: ignore[attr-defined]
 
 
-def get(strand: Strand, this: Any, block: bool = True, timeout: float | None = None) -> Any:
+def get(vthread: VirtualThread, this: Any, block: bool = True, timeout: float | None = None) -> Any:
     """`queue.SimpleQueue.get` in hosted code, of a queue made outside of it: what is there
     already.
     """
     if block and this.empty():
-        refuse(strand, "queue.SimpleQueue.get, of a queue made before,", "waits", caller())
+        refuse(vthread, "queue.SimpleQueue.get, of a queue made before,", "waits", caller())
     return this.get_nowait()
