@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
-from helpers.laws import Valve, left, threads
+from helpers.laws import SetOnce, left, threads
 
 from tpssim import InputError, arun, athrottle
 from tpssim.core.clocks import VirtualClock
@@ -140,7 +140,7 @@ def test_another_rate_from_another_thread_ends_a_long_wait(kind: str) -> None:
     assert time.perf_counter() - start < 50.0
 
 
-def test_an_alarm_set_anew_while_it_rings_rings_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_alarm_set_again_while_it_rings_rings_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """`set` in the moment between the sleeper's last look at its time and its forgetting it."""
 
     class Sleeper(async_clocks.Sleeper):
@@ -304,7 +304,7 @@ def test_open_loop_calls_and_their_outcomes() -> None:
     assert done.report.latency_max > 0.2
 
 
-def test_the_limit_valve_holds_tasks_back() -> None:
+def test_the_limit_actuator_holds_tasks_back() -> None:
     running = most = 0
 
     async def call(_: int) -> None:
@@ -314,7 +314,7 @@ def test_the_limit_valve_holds_tasks_back() -> None:
         await asyncio.sleep(0.005)
         running -= 1
 
-    done = asyncio.run(arun(call, range(20), 5000.0, controller=Valve(limit=3.0)))
+    done = asyncio.run(arun(call, range(20), 5000.0, controller=SetOnce(limit=3.0)))
     assert most == 3
     assert done.report.ok == 20
 

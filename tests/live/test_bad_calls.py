@@ -15,13 +15,15 @@ async def asynchronous(_: Any) -> None:
     """Nothing."""
 
 
+NOTHING: Any = None
+FIVE: Any = 5
 NONSENSE: list[tuple[Callable[[], Any], str]] = [
     (lambda: run(asynchronous, range(3), 1000.0), "is asynchronous; allowed: with arun"),
-    (lambda: run(5, range(3), 1000.0), "call=5; allowed: a function of an item"),  # type: ignore[arg-type]
-    (lambda: asyncio.run(arun(None, range(3), 1000.0)), "call=None; allowed: a function"),  # type: ignore[arg-type]
-    (lambda: throttle("a", 5.0, late=None), "late=None; allowed: auto, burst"),  # type: ignore[arg-type]
-    (lambda: throttle("a", 5.0, spin=None), "spin=None; allowed: auto, off"),  # type: ignore[arg-type]
-    (lambda: throttle("a", 5.0, record=5), "record=5; allowed: a path, or None"),  # type: ignore[arg-type]
+    (lambda: run(FIVE, range(3), 1000.0), "call=5; allowed: a function of an item"),
+    (lambda: asyncio.run(arun(NOTHING, range(3), 1000.0)), "call=None; allowed: a function"),
+    (lambda: throttle("a", 5.0, late=NOTHING), "late=None; allowed: auto, burst"),
+    (lambda: throttle("a", 5.0, spin=NOTHING), "spin=None; allowed: auto, off"),
+    (lambda: throttle("a", 5.0, record=FIVE), "record=5; allowed: a path, or None"),
 ]
 
 

@@ -82,7 +82,7 @@ HANDLES: list[Any] = []
 
 
 @pytest.mark.parametrize("rates", [(50.0,), (50.0, 60.0), (50.0, 60.0, 70.0)])
-def test_a_law_that_sets_the_wanted_rate_whenever_it_is_told_of_it_comes_to_an_end(
+def test_a_law_that_sets_the_wanted_rate_at_each_change_of_it_comes_to_an_end(
     rates: tuple[float, ...],
 ) -> None:
     SEEN.clear()

@@ -26,11 +26,11 @@ import urllib3
 import tpssim
 from tpssim import Limiter, arun, athrottle, run
 from tpssim.core.clocks import VirtualClock
-from tpssim.core.types import OUTCOMES
+from tpssim.core.types import OUTCOMES, REFUSALS
 from tpssim.live.clients.for_aiohttp import throttled
 from tpssim.live.clients.for_httpx import AsyncThrottledTransport, ThrottledTransport
 from tpssim.live.clients.for_requests import ThrottledAdapter
-from tpssim.live.outcomes import REFUSALS, Outcome, Rejected, outcome_of
+from tpssim.live.outcomes import Outcome, Rejected, outcome_of
 from tpssim.live.permits import Permit
 
 #: For what is answered, however busy the machine is, and for what is not, s.
@@ -39,7 +39,7 @@ PATIENT, SHORT = 60.0, 0.2
 
 class Server(ThreadingHTTPServer):
     """Answers by the path: /200, /429 and the like; /slow does not answer, /half stops in the
-    body.
+    body, /asked is a 429 that says when to come back.
     """
 
     daemon_threads = True
@@ -63,8 +63,8 @@ class Answer(BaseHTTPRequestHandler):
         path = self.path[1:]
         if path == "slow":
             self.server.over.wait(PATIENT)
-        self.send_response(int(path) if path.isdigit() else 200)
-        if path in ("429", "503"):
+        self.send_response(int(path) if path.isdigit() else 429 if path == "asked" else 200)
+        if path == "asked":
             self.send_header("Retry-After", "2")
         if path == "302":
             self.send_header("Location", "/200")
@@ -190,17 +190,22 @@ def test_a_recording_shows_refusals_and_timeouts(
 
 
 @pytest.mark.parametrize("client", [*CLIENTS, "aiohttp"])
-def test_what_a_service_asks_for_is_read(client: str, server: Server) -> None:
+def test_what_a_service_asks_for_is_read_and_holds_the_next_call_back(
+    client: str, server: Server
+) -> None:
     seen: list[Any] = []
+    limiter = Limiter(20.0, clock=VirtualClock())
+    permit = limiter.acquire()
 
     def note(answer: Any) -> None:
         seen.append(outcome_of(answer))
+        permit.see(answer)
 
     if client == "aiohttp":
 
         async def make(call: Callable[[str, float], Awaitable[Any]]) -> None:
             try:
-                await call(f"{server.url}/429", PATIENT)
+                await call(f"{server.url}/asked", PATIENT)
             except aiohttp.ClientError as error:
                 note(error)
 
@@ -208,10 +213,12 @@ def test_what_a_service_asks_for_is_read(client: str, server: Server) -> None:
     else:
         with CLIENTS[client]() as call:
             try:
-                note(call(f"{server.url}/429", PATIENT))
+                note(call(f"{server.url}/asked", PATIENT))
             except Exception as error:
                 note(error)
     assert seen == [Outcome(3, 2.0)]
+    assert limiter.acquire().released == 2.0
+    assert limiter.report().retry_after_held == 1
 
 
 @pytest.mark.parametrize("client", [*CLIENTS, "aiohttp"])
@@ -297,12 +304,12 @@ class Slots(Limiter):
         super().__init__(1000.0)
         self.given: list[Permit] = []
 
-    def acquire(self, timeout: float | None = None) -> Permit:
-        self.given.append(super().acquire(timeout))
+    def acquire(self, timeout: float | None = None, *, cost: float = 1.0) -> Permit:
+        self.given.append(super().acquire(timeout, cost=cost))
         return self.given[-1]
 
-    async def aacquire(self, timeout: float | None = None) -> Permit:
-        self.given.append(await super().aacquire(timeout))
+    async def aacquire(self, timeout: float | None = None, *, cost: float = 1.0) -> Permit:
+        self.given.append(await super().aacquire(timeout, cost=cost))
         return self.given[-1]
 
     def outcomes(self) -> list[str]:
@@ -332,7 +339,8 @@ def test_the_adapter_for_requests(server: Server) -> None:
         with session.get(f"{server.url}/429", timeout=PATIENT, stream=True) as response:
             assert slots.outcomes()[-1] == "rejected by the service"
             assert response.content == b"abcd"
-    assert slots.given[1].outcome == Outcome(3, 2.0)
+        session.get(f"{server.url}/asked", timeout=PATIENT)
+    assert slots.given[-1].outcome == Outcome(3, 2.0)
     assert slots.report().in_flight == 0
 
 

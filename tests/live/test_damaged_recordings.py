@@ -15,7 +15,7 @@ from tpssim.cli.main import main
 from tpssim.core.clocks import VirtualClock
 from tpssim.live.events import events
 from tpssim.live.journal import number
-from tpssim.live.playback import read_recording
+from tpssim.live.playback import read_journal
 
 Lines = list[str]
 
@@ -108,7 +108,7 @@ def test_two_threads_may_write_times_of_the_same_moment_in_either_order(
     path = tmp_path / "shared.ndjson"
     late = changed(6, t=release["t"] + 0.01)(lines)
     path.write_text("".join(f"{line}\n" for line in late))
-    assert read_recording(path).events[3]["t"] > read_recording(path).events[4]["t"]
+    assert read_journal(path).events[3]["t"] > read_journal(path).events[4]["t"]
 
 
 def test_no_wanted_rate_is_written_as_json_has_it(tmp_path: Path, lines: Lines) -> None:
@@ -118,4 +118,4 @@ def test_no_wanted_rate_is_written_as_json_has_it(tmp_path: Path, lines: Lines) 
         "".join(f"{line}\n" for line in changed(2, tps=None)(changed(1, tps=None)(lines)))
     )
     assert [event["e"] for event in events(path)][:2] == ["header", "start"]
-    assert read_recording(path).start["tps"] is None
+    assert read_journal(path).start["tps"] is None

@@ -13,17 +13,23 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import ROOT
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tpssim import InputError, simulate
 from tpssim.cli.main import main
 from tpssim.core.types import REJECTED
-from tpssim.live.demo_server import Server, VirtualQueue, parse_schedule
+from tpssim.live.demo_queue import VirtualQueue, parse_schedule
+from tpssim.live.demo_quotas import DemoQuotas
+from tpssim.live.demo_server import Server
 from tpssim.scenarios.plant import Async, Backend
 from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_quotas import Meters, ServiceQuota
 from tpssim.scenarios.service_times import Constant
 
 
@@ -101,7 +107,7 @@ def test_over_http_on_one_connection(port: int) -> None:
     status, text = ask(connection, "GET", "/report")
     assert (status, json.loads(text)) == (
         200,
-        {"rate": 250.0, "servers": 1, "answered": 2, "rejected": 0},
+        {"rate": 250.0, "servers": 1, "answered": 2, "rejected": 0, "refused": 0},
     )
     assert connection.sock is socket
     connection.close()
@@ -136,7 +142,7 @@ def test_a_full_queue_answers_503(port: int) -> None:
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_serves_until_it_is_told_to_stop(signum: int) -> None:
+def test_the_command_serves_until_it_is_asked_to_stop(signum: int) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "tpssim", "serve", "--rate", "500", "--schedule", "5:100"]
     with subprocess.Popen(
@@ -163,8 +169,19 @@ def test_the_command_serves_until_it_is_told_to_stop(signum: int) -> None:
         ("serve --servers 0", "servers=0 is out of range"),
         ("serve --queue -1", "queue=-1 is out of range"),
         ("serve --schedule 10", "'10' is not SECONDS:RATE"),
-        ("serve --schedule 10:100,5:200", "goes back in time"),
-        ("serve --port 99999", "cannot be served"),
+        ("serve --schedule 10:100,5:200", "its times do not rise; allowed: rising seconds"),
+        ("serve --schedule 10:100,10:200", "its times do not rise; allowed: rising seconds"),
+        ("serve --port 99999", "port=99999; allowed: 0 (a free one) to 65535"),
+        ("serve --port -1", "port=-1; allowed: 0 (a free one) to 65535"),
+        ("serve --host nowhere.invalid", "allowed: an address of this machine and a free port"),
+        ("serve --quota -1/s", "--quota '-1/s'; allowed: AMOUNT/PER above 0"),
+        ("serve --quota 5.5/s", "quota: amount=5.5 is no whole number of calls"),
+        ("serve --quota 5/1e-9s", "quota: per=1e-09 is out of range; allowed: [1e-06, 1e+06] s"),
+        ("serve --quota 100", "--quota '100'; allowed: AMOUNT/PER above 0, such as 500/1m"),
+        ("serve --quota 0/1s", "--quota '0/1s'; allowed"),
+        ("serve --quota 5/nan", "--quota '5/nan'; allowed"),
+        ("serve --quota 5/1s:twice", "and :cost or :fixed behind it"),
+        ("serve --log /nowhere/at/all", "cannot be written: No such file"),
     ],
 )
 def test_bad_input_gets_one_line(
@@ -179,3 +196,133 @@ def test_bad_input_gets_one_line(
 def test_a_taken_port_is_refused(port: int) -> None:
     with pytest.raises(InputError, match="cannot be served"):
         Server(VirtualQueue(1.0), port=port)
+
+
+# Quotas: at most 3 in a second.
+TIMES = (0.0, 0.25, 0.5, 0.75, 1.0, 1.125, 1.25, 1.75)
+
+
+def test_a_rolling_quota_refuses_and_says_when_there_is_room() -> None:
+    quota = DemoQuotas([ServiceQuota(3.0, 1.0, retry_after=1.0)])
+    # The calls of 0, 0.25 and 0.5 leave at 1, 1.25 and 1.5.
+    said = [None, None, None, 0.25, None, 0.125, None, None]
+    assert [quota.refusal(t, 1.0) for t in TIMES] == said
+    assert quota.refused == 2
+
+
+def test_a_call_that_was_refused_may_count_as_well() -> None:
+    quota = DemoQuotas([ServiceQuota(3.0, 1.0, counts_refused=1.0, retry_after=1.0)])
+    # Each counts for a second. From 0.75 on more than two do all the time: at 1.0 those of 0.25,
+    # 0.5 and 0.75; there is room when all but two have left, of which the last one is just here.
+    said = [None, None, None, 0.5, 0.5, 0.625, 0.75, 0.375]
+    assert [quota.refusal(t, 1.0) for t in TIMES] == said
+    assert quota.refusal(9.0, 1.0) is None
+
+
+def test_fixed_windows_follow_one_another_from_the_first_call_on() -> None:
+    quota = DemoQuotas([ServiceQuota(2.0, 1.0, window="fixed", retry_after=1.0)])
+    times = (10.5, 11.25, 11.375, 11.5, 11.625, 11.75, 13.75)
+    assert [quota.refusal(t, 1.0) for t in times] == [None, None, 0.125, None, None, 0.75, None]
+
+
+def test_costs_count_against_a_quota_of_them_and_all_quotas_hold_at_once() -> None:
+    cost = ServiceQuota(100.0, 10.0, of="cost", retry_after=1.0)
+    quotas = DemoQuotas([cost, ServiceQuota(3.0, 1.0)])
+    assert quotas.refusal(0.0, 60.0) is None
+    assert quotas.refusal(0.5, 50.0) == 9.5
+    assert quotas.refusal(0.5, 101.0) == 0.0, "never: nothing is said"
+    assert [quotas.refusal(0.5, 1.0) for _ in range(3)] == [None, None, 0.0], "not a word"
+
+
+ANY = st.builds(
+    ServiceQuota,
+    amount=st.sampled_from([1.0, 2.0, 5.0]),
+    per=st.sampled_from([0.5, 1.0, 4.0]),
+    of=st.sampled_from(["calls", "cost"]),
+    window=st.sampled_from(["rolling", "fixed"]),
+    counts_refused=st.sampled_from([0.0, 1.0]),
+    retry_after=st.sampled_from([0.0, 1.0]),
+    whole=st.sampled_from([0.0, 1.0]),
+    at_once=st.sampled_from([0.0, 1.0]),
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    quotas=st.lists(ANY, min_size=1, max_size=3),
+    calls=st.lists(st.tuples(st.integers(0, 12), st.integers(0, 6)), min_size=1, max_size=40),
+)
+def test_quotas_are_those_of_the_model(
+    quotas: list[ServiceQuota], calls: list[tuple[int, int]]
+) -> None:
+    """Both have been written from the same words, and not from one another. Times and costs are
+    multiples of an eighth, so that both are exact."""
+    demo, meters, now = DemoQuotas(quotas), Meters(tuple(quotas)), 0.0
+    for k, (gap, cost) in enumerate(calls):
+        now += gap / 8.0 if k else 0.0
+        opens, wait = meters.take(now, cost / 2.0), demo.refusal(now, cost / 2.0)
+        assert (opens == -1.0) == (wait is None)
+        if wait is not None:
+            assert wait == (opens - now if opens < math.inf else 0.0)
+
+
+@pytest.mark.parametrize(
+    ("quota", "message"),
+    [
+        (ServiceQuota(0.0, 1.0), r"amount=0"),
+        (ServiceQuota(1.0, math.nan), r"per=nan"),
+        (ServiceQuota(1.0, 1.0, of="tokens"), r"of='tokens'; allowed: calls, cost"),
+        (ServiceQuota(1.0, 1.0, window="daily"), r"window='daily'; allowed: rolling, fixed"),
+    ],
+)
+def test_bad_quotas(quota: ServiceQuota, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        DemoQuotas([quota])
+
+
+def test_the_command_answers_429_and_logs_what_came(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    words = ["--rate", "10000", "--quota", "2/1h", "--quota", "100/90s:cost", "--log", str(log)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tpssim", "serve", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert "at most 100 wait, quota 2/1h, quota 100/90s:cost; Ctrl-C" in line
+        port = int(line.split("/")[2].rpartition(":")[2])
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        assert ask(connection, "GET", "/?cost=60")[0] == 200
+        connection.request("GET", "/?cost=41")
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (429, b"a quota is used up\n")
+        assert 80 <= int(answer.getheader("Retry-After") or 0) <= 90
+        assert ask(connection, "GET", "/?cost=40")[0] == 200
+        connection.request("GET", "/?cost=0")
+        answer = connection.getresponse()
+        answer.read()
+        assert 3590 <= int(answer.getheader("Retry-After") or 0) <= 3600
+        for bad in ("cost=-1", "cost=nan", "cost=x", "cost=1&cost=2", "price=1"):
+            said = f"{bad!r} is no cost; allowed: /?cost=N, N in [0, inf)"
+            assert ask(connection, "GET", f"/?{bad}") == (400, said)
+        connection.close()
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=10)
+    assert json.loads(error)["refused"] == 2
+    head, *lines = log.read_text().splitlines()
+    assert head == "seconds,status,cost"
+    assert [line.split(",")[1:] for line in lines] == [
+        ["200", "60"], ["429", "41"], ["200", "40"], ["429", "0"],
+    ]  # fmt: skip
+    times = [float(line.split(",")[0]) for line in lines]
+    assert times[0] == 0.0
+    assert times == sorted(times)
+
+
+def test_a_quota_may_be_silent_about_when() -> None:
+    with Server(VirtualQueue(rate=1000.0), quotas=[ServiceQuota(1.0, 3600.0)]) as server:
+        assert server.arrived(1.0)[::2] == (200, 0.0)
+        assert server.arrived(1.0)[::2] == (429, 0.0)

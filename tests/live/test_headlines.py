@@ -11,7 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from helpers.laws import Valve
+from helpers.laws import SetOnce
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,6 +25,7 @@ from tpssim.live.permits import Permit
 from tpssim.live.report import Report
 from tpssim.live.run_setting import Setting
 from tpssim.live.stats import LIMIT, MACHINE, SOURCE, Tally, ceiling
+from tpssim.scenarios.retries import Retry
 
 #: 1,000 calls in 10 s at 100 a second, on schedule, all well.
 NUMBERS = dict.fromkeys(Report._fields, 0.0) | {
@@ -644,27 +645,43 @@ def test_slots_that_are_skipped_while_the_source_is_empty() -> None:
 
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_wait_for_retries_is_not_an_empty_source(asynchronous: bool) -> None:
-    """Calls 0 to 19 leave from 0 to 0.19 s; the fifth is refused at 0.05 s and asked to wait for 5
-    s. Its retry leaves at 5.05 s instead of 0.2 s, of which 0.1 s are made up for: 475 slots."""
+    """Calls 0 to 19 leave from 0 to 0.19 s; the fifth fails at 0.05 s and is tried again 5 s later.
+    Its retry leaves at 5.05 s instead of 0.2 s, of which 0.1 s are made up for: 475 slots."""
+    report = _once_in_trouble(ValueError("5"), asynchronous, Retry(attempts=1.0, base=5.0))
+    why = "the calls waited for their retries, as the service or the policy asked"
+    lost = f"4 of 100/s: 4.75 s of the schedule, 475 slots, were not made up for: {why}"
+    assert report.verdict == f"{lost}; 5 % of the calls failed"
+    assert report.fetching == pytest.approx(0.0, abs=1e-9)
+
+
+def _once_in_trouble(error: Exception, asynchronous: bool, retries: Any) -> Report:
+    """Twenty calls, 100 a second; the fifth raises that the first time."""
     clock = VirtualClock()
     asked: list[int] = []
 
     def call(k: int) -> None:
         if k == 5 and not asked:
             asked.append(k)
-            raise Rejected("429", retry_after=5.0)
+            raise error
 
     async def task(k: int) -> None:
         call(k)
 
     if asynchronous:
-        report = asyncio.run(arun(task, range(20), 100.0, clock=clock, retries=1)).report
-    else:
-        report = run(call, range(20), 100.0, workers=0, clock=clock, retries=1).report
-    why = "the calls waited for their retries, as the service or the policy asked"
-    lost = f"4 of 100/s: 4.75 s of the schedule, 475 slots, were not made up for: {why}"
-    assert report.verdict == f"{lost}; 5 % of the calls were refused by the service (429, 503)"
-    assert report.fetching == pytest.approx(0.0, abs=1e-9)
+        return asyncio.run(arun(task, range(20), 100.0, clock=clock, retries=retries)).report
+    return run(call, range(20), 100.0, workers=0, clock=clock, retries=retries).report
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_retry_after_holds_all_calls_back_and_the_report_says_so(asynchronous: bool) -> None:
+    """Refused at 0.05 s, for 5 s: call 6 leaves at 5.05 s instead of 0.06 s."""
+    report = _once_in_trouble(Rejected("429", retry_after=5.0), asynchronous, 1)
+    assert (report.retry_after_held, report.quota_held) == (1, 0)
+    assert report.retry_after_wait == pytest.approx(4.99)
+    why = "Retry-After of the service held 1 call back for 4.99 s"
+    refused = "5 % of the calls were refused by the service (429, 503)"
+    assert report.verdict == f"3.9 of 100 a second: {why}; {refused}"
+    assert "\n  held back 1 call for 4.99 s by Retry-After of the service" in str(report)
 
 
 def test_what_holds_up_the_event_loop_is_not_the_iterables_doing() -> None:
@@ -792,8 +809,8 @@ def test_refusals_come_first_in_a_run() -> None:
 
 
 def test_a_law_that_refuses_here_in_a_run() -> None:
-    report = paced(1000, 100.0, 0.0, controller=Valve(math.inf, math.inf, 0.5))
-    assert report.verdict.startswith("held back by Valve: it refused 49 % of the slots here, ")
+    report = paced(1000, 100.0, 0.0, controller=SetOnce(math.inf, math.inf, 0.5))
+    assert report.verdict.startswith("held back by SetOnce: it refused 49 % of the slots here, ")
 
 
 def test_a_rate_below_one_has_four_digits() -> None:
@@ -822,7 +839,7 @@ def test_the_report_prints_no_nan() -> None:
 
 @pytest.mark.parametrize("name", CONTROLLERS)
 def test_a_law_says_why_of_numbers_that_exist(name: str) -> None:
-    """Another wanted rate is news of no call: no latency, and no sentence about one."""
+    """Another wanted rate is an observation of no call: no latency, and no sentence about one."""
     clock = VirtualClock()
     live = throttle(range(20), 10.0, clock=clock, controller=name)
     for k in live:

@@ -19,7 +19,7 @@ from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 import pytest
-from helpers.laws import Valves
+from helpers.laws import Actuators
 from helpers.watchdog import within
 
 from tpssim import Aborted, Limiter, Observation, throttle
@@ -218,7 +218,8 @@ def test_no_point_of_a_turn_that_is_given_on_loses_it(handler: Any) -> None:
             yield 0
             trace = sys.gettrace()
             sys.settrace(None)
-            other = threading.Thread(target=lambda: got.append(next(live)), daemon=True)  # noqa: B023
+            asking = lambda: got.append(next(live))  # noqa: B023, E731
+            other = threading.Thread(target=asking, daemon=True)
             other.start()
             others.append(other)  # noqa: B023
             while not live.flow.queue.waiting:  # noqa: B023
@@ -269,16 +270,16 @@ def test_what_a_handler_raises_is_not_laid_to_the_law(way: str, handler: Any, al
     shots = [0]
 
     class Law(NamedTuple):
-        def init(self, target: float) -> Valves:
-            return Valves(target, math.inf, 0.0)
+        def init(self, target: float) -> Actuators:
+            return Actuators(target, math.inf, 0.0)
 
-        def update(self, state: Valves, obs: Observation) -> Valves:
+        def update(self, state: Actuators, obs: Observation) -> Actuators:
             if shots[0] and (obs.count > 0.0) == (way != "retarget"):
                 shots[0] -= 1
                 _shoot()
-            return Valves(state.rate * 0.5, state.limit, 0.0)
+            return Actuators(state.rate * 0.5, state.limit, 0.0)
 
-        def admit(self, state: Valves, now: float, lag: float, in_flight: float) -> Valves:
+        def admit(self, state: Actuators, now: float, lag: float, in_flight: float) -> Actuators:
             if shots[0] and way == "rehearsal":
                 shots[0] -= 1
                 _shoot()
@@ -309,13 +310,13 @@ def test_what_a_handler_raises_is_not_laid_to_the_law(way: str, handler: Any, al
 
 def test_what_a_law_raises_itself_is_laid_to_it() -> None:
     class Law(NamedTuple):
-        def init(self, target: float) -> Valves:
-            return Valves(target, math.inf, 0.0)
+        def init(self, target: float) -> Actuators:
+            return Actuators(target, math.inf, 0.0)
 
-        def update(self, state: Valves, obs: Observation) -> Valves:
+        def update(self, state: Actuators, obs: Observation) -> Actuators:
             return self.below(1, obs)
 
-        def below(self, number: int, obs: Any) -> Valves:
+        def below(self, number: int, obs: Any) -> Actuators:
             raise Alarm("ouch")
 
     live = Limiter(1e6, controller=Law())
@@ -385,10 +386,10 @@ def test_no_point_of_an_end_leaves_the_one_asleep_who_waits_for_it(handler: Any)
     """
 
     class One(NamedTuple):
-        def init(self, target: float) -> Valves:
-            return Valves(target, 1.0, 0.0)
+        def init(self, target: float) -> Actuators:
+            return Actuators(target, 1.0, 0.0)
 
-        def update(self, state: Valves, obs: Observation) -> Valves:
+        def update(self, state: Actuators, obs: Observation) -> Actuators:
             return state
 
     for n in itertools.count():

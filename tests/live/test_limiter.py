@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.laws import Valve, left, threads
+from helpers.laws import SetOnce, left, threads
 from helpers.watchdog import within
 
 import tpssim
@@ -348,7 +348,7 @@ def test_cancelled_tasks_take_no_slots() -> None:
     assert counts(limiter) == (len(got), 0, 0, 0)
 
 
-def test_after_stop_whoever_waits_or_asks_is_told() -> None:
+def test_after_stop_whoever_waits_or_asks_gets_an_error() -> None:
     limiter = Limiter(0.01)
     said: list[str] = []
 
@@ -396,7 +396,7 @@ def test_a_thread_that_holds_up_its_own_loop_is_refused_and_not_hung() -> None:
     within(30.0, lambda: asyncio.run(main()))
 
 
-def test_a_with_that_another_thread_leaves_is_told_of() -> None:
+def test_a_with_that_another_thread_leaves_is_reported() -> None:
     limiter = Limiter(1000.0)
     limiter.__enter__()
     with pytest.raises(InputError, match="another thread or task leaves"):
@@ -483,8 +483,8 @@ def test_it_is_public_and_loads_no_asyncio_for_threads() -> None:
     assert done.stdout == "False\n", done.stderr
 
 
-def test_a_limit_lets_so_many_through_and_a_raising_law_is_told() -> None:
-    limiter = Limiter(10_000.0, controller=Valve(math.inf, 2.0))
+def test_a_limit_lets_so_many_through_and_a_raising_law_is_reported() -> None:
+    limiter = Limiter(10_000.0, controller=SetOnce(math.inf, 2.0))
     a, b = limiter.acquire(), limiter.acquire()
     with pytest.raises(TimeoutError):
         limiter.acquire(timeout=0.01)

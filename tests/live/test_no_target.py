@@ -16,7 +16,7 @@ from tpssim.controllers import CONTROLLERS
 from tpssim.core.clocks import VirtualClock
 from tpssim.core.errors import InputError
 from tpssim.live.events import events
-from tpssim.live.playback import play, read_recording
+from tpssim.live.playback import play, read_journal
 
 ABLE = [name for name, law in CONTROLLERS.items() if not law.needs_target]
 
@@ -98,7 +98,7 @@ def test_a_recording_of_it_is_played_back(tmp_path: Path) -> None:
     assert "Infinity" not in lines
     header, start, *_ = events(path)
     assert (header["tps"], start["tps"]) == (None, None)
-    played = play(read_recording(path))
+    played = play(read_journal(path))
     assert (played.difference, len(played.calls)) == ("", 9)
 
 

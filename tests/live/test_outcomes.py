@@ -180,7 +180,7 @@ ERRORS: list[tuple[Any, int]] = [
     (api_error("APIConnectionError"), FAILED),
     (ValueError(429), FAILED),
     (ConnectionResetError(104, "reset"), FAILED),
-    # no news of the service
+    # it says nothing about the service
     (KeyboardInterrupt(), UNFINISHED),
     (SystemExit(429), UNFINISHED),
     (asyncio.CancelledError(), UNFINISHED),
@@ -364,7 +364,7 @@ def test_a_permit_settles_by_a_response_or_a_word() -> None:
 @pytest.mark.parametrize(
     "error", [SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError]
 )
-def test_what_ends_a_program_is_no_news_and_goes_on(error: type[BaseException]) -> None:
+def test_what_ends_a_program_is_no_observation_and_goes_on(error: type[BaseException]) -> None:
     handle = throttle(range(1), 10.0, clock=VirtualClock())
     for _, permit in handle.permits():
         with pytest.raises(error), permit:
@@ -399,7 +399,7 @@ def test_the_body_of_a_plain_loop_says_what_came_of_its_call() -> None:
 def test_a_loop_that_never_says_what_came_of_its_calls(
     controller: str | None, calls: int, reported: int, said: bool
 ) -> None:
-    """A law that listens is told only of what is taken for ok, and the report says so."""
+    """A law that listens observes only what is taken for ok, and the report says so."""
     handle = throttle(range(calls), 10.0, clock=VirtualClock(), controller=controller)
     for item in handle:
         if item < reported:

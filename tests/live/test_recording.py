@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from helpers.laws import Valve, left, threads
+from helpers.laws import SetOnce, left, threads
 
 import tpssim
 from tpssim import Aborted, InputError, Observation, arun, run, throttle
@@ -24,7 +24,7 @@ from tpssim.core.clocks import VirtualClock
 from tpssim.live import journal
 from tpssim.live.events import events
 from tpssim.live.permits import Permit
-from tpssim.live.playback import play, read_recording
+from tpssim.live.playback import play, read_journal
 
 
 def drive(path: Path, controller: str, **options: Any) -> None:
@@ -60,7 +60,7 @@ HURRIED = {"botocore-cubic": "min_rate=100", "scrapy-autothrottle": "start_delay
 def test_a_recording_played_back_decides_the_same_to_the_bit(name: str, tmp_path: Path) -> None:
     path = tmp_path / "run.ndjson"
     drive(path, f"{name}:{HURRIED[name]}" if name in HURRIED else name, late="capped(3)", seed=5)
-    recording = read_recording(path)
+    recording = read_journal(path)
     assert recording.header["controller"] == name
     assert recording.header["late"] == "capped(3)"
     assert recording.start["calls"] == "pool(3)"
@@ -75,10 +75,10 @@ def test_a_recording_played_back_decides_the_same_to_the_bit(name: str, tmp_path
     assert "recorded" in play(recording).difference
 
 
-def test_news_that_were_not_so_lead_to_other_decisions(tmp_path: Path) -> None:
+def test_observations_that_were_not_so_lead_to_other_decisions(tmp_path: Path) -> None:
     path = tmp_path / "run.ndjson"
     drive(path, "aimd")
-    recording = read_recording(path)
+    recording = read_journal(path)
     event = next(e for e in recording.events[100:] if e["e"] == "end")
     event["t"] += 0.05
     assert play(recording).difference != ""
@@ -92,11 +92,11 @@ def test_an_asynchronous_run_and_a_plain_loop_play_back_too(tmp_path: Path) -> N
 
     path = tmp_path / "a.ndjson"
     asyncio.run(arun(call, range(100), 1000.0, controller="headroom", record=path))
-    assert read_recording(path).start["calls"] == "async"
-    assert play(read_recording(path)).difference == ""
+    assert read_journal(path).start["calls"] == "async"
+    assert play(read_journal(path)).difference == ""
     for _ in throttle(range(100), 1000.0, controller="ewma-deadzone", record=path):
         time.sleep(0.0003)
-    recording = read_recording(path)
+    recording = read_journal(path)
     assert recording.start["calls"] == "blocking"
     assert play(recording).difference == ""
     assert recording.report["released"] == 100
@@ -169,13 +169,13 @@ def test_another_rate_while_the_law_begins_is_obeyed_and_written_after_the_start
     clock = VirtualClock()
 
     class Slow(NamedTuple):
-        def init(self, target: float) -> Valve:
+        def init(self, target: float) -> SetOnce:
             if made and setter.ident is None:
                 setter.start()
                 setter.join(0.2)
-            return Valve()
+            return SetOnce()
 
-        def update(self, state: Valve, obs: Observation) -> Valve:
+        def update(self, state: SetOnce, obs: Observation) -> SetOnce:
             return state
 
     made = False  # a law's beginning is looked at once when the throttle is made
@@ -188,7 +188,7 @@ def test_another_rate_while_the_law_begins_is_obeyed_and_written_after_the_start
         seen.append(clock.time())
     assert live.tps == 50.0
     assert seen == pytest.approx([0.0, 0.02, 0.04, 0.06])
-    assert [event["e"] for event in read_recording(path).events].count("tps") == 1
+    assert [event["e"] for event in read_journal(path).events].count("tps") == 1
 
 
 def test_a_recording_that_is_there_is_kept_under_another_name(
@@ -199,7 +199,7 @@ def test_a_recording_that_is_there_is_kept_under_another_name(
     kept = [tmp_path / "a.run.1.ndjson", tmp_path / "a.run.2.ndjson"]
     for text in "abc", "de", "f":
         list(throttle(text, 1000.0, clock=VirtualClock(), record=path))
-    assert [read_recording(file).report["ok"] for file in (*kept, path)] == [3, 2, 1]
+    assert [read_journal(file).report["ok"] for file in (*kept, path)] == [3, 2, 1]
     said = "".join(f"tpssim: the recording that was {path} is now {file}\n" for file in kept)
     assert capsys.readouterr().err == said
 
@@ -252,7 +252,7 @@ def test_what_a_full_disk_has_taken_stays_whole(
     text = path.read_bytes()
     assert 2500 < len(text) <= 3000
     assert text.endswith(b"\n")
-    assert play(read_recording(path)).difference == ""
+    assert play(read_journal(path)).difference == ""
 
 
 CHILD = """
@@ -271,7 +271,7 @@ def test_a_killed_run_is_readable_up_to_its_last_second(tmp_path: Path) -> None:
         assert child.stdout.readline() == b"go\n"
         time.sleep(1.0)
         child.send_signal(signal.SIGKILL)
-    recording = read_recording(path)
+    recording = read_journal(path)
     assert recording.report == {}
     back = play(recording)
     assert back.difference == ""
@@ -295,7 +295,7 @@ def test_a_program_that_ends_in_the_middle_of_a_run_leaves_a_whole_recording(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, check=True, timeout=60.0
     )
     for name, calls in ("a", 5), ("b", 5):  # the sixth was in the caller's hand, not counted yet
-        recording = read_recording(tmp_path / f"{name}.ndjson")
+        recording = read_journal(tmp_path / f"{name}.ndjson")
         assert sum(event["e"] == "release" for event in recording.events) == calls
         assert play(recording).difference == ""
 
@@ -305,21 +305,21 @@ def test_a_torn_last_line_is_left_out_and_a_damaged_one_is_named(tmp_path: Path)
     drive(path, "aimd")
     lines = path.read_text().splitlines(keepends=True)
     (tmp_path / "torn.ndjson").write_text("".join(lines[:100]) + lines[100][:20])
-    assert len(read_recording(tmp_path / "torn.ndjson").events) == 98
+    assert len(read_journal(tmp_path / "torn.ndjson").events) == 98
     (tmp_path / "bad.ndjson").write_text("".join(lines[:50]) + "{]\n" + "".join(lines[50:]))
     with pytest.raises(InputError, match="line 51"):
-        read_recording(tmp_path / "bad.ndjson")
+        read_journal(tmp_path / "bad.ndjson")
     (tmp_path / "empty.ndjson").write_text(lines[0])
     with pytest.raises(InputError, match="has no call;"):
-        read_recording(tmp_path / "empty.ndjson")
+        read_journal(tmp_path / "empty.ndjson")
     (tmp_path / "other.ndjson").write_text(json.dumps({"e": "header", "format": 99}) + "\n")
     with pytest.raises(InputError, match="not a recording of format 1"):
-        read_recording(tmp_path / "other.ndjson")
+        read_journal(tmp_path / "other.ndjson")
     with pytest.raises(InputError, match="cannot be read"):
-        read_recording(tmp_path / "nothing.ndjson")
+        read_journal(tmp_path / "nothing.ndjson")
 
 
-def test_whatever_is_damaged_is_told_in_one_line_or_found_to_differ(tmp_path: Path) -> None:
+def test_whatever_is_damaged_is_reported_in_one_line_or_found_to_differ(tmp_path: Path) -> None:
     """Every line left out, doubled, and with every value left out or another."""
     path, bad = tmp_path / "run.ndjson", tmp_path / "bad.ndjson"
     clock = VirtualClock()
@@ -342,7 +342,7 @@ def test_whatever_is_damaged_is_told_in_one_line_or_found_to_differ(tmp_path: Pa
     for document in damaged:
         bad.write_text("".join(json.dumps(line) + "\n" for line in document))
         try:
-            play(read_recording(bad))
+            play(read_journal(bad))
         except InputError as error:
             said.add(str(error).replace(str(bad), "bad"))
     assert not any("\n" in text for text in said)

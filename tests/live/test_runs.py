@@ -20,7 +20,7 @@ import tpssim
 from tpssim import InputError, Rejected, arun, run
 from tpssim.core.clocks import VirtualClock
 from tpssim.live.jobs import Run
-from tpssim.scenarios.plant import Retry
+from tpssim.scenarios.retries import Retry
 
 
 def response(status: int) -> Any:
@@ -407,8 +407,9 @@ def test_a_call_of_the_wrong_kind_is_refused_and_not_taken_for_ok() -> None:
         InputError, match=r"returned a coroutine that nobody awaits; allowed: with arun"
     ):
         run(lambda item: acall(item), range(9), 1000.0)
+    wrong: Any = lambda item: item  # noqa: E731
     with pytest.raises(InputError, match=r"returned 0; allowed: an awaitable, or with run"):
-        asyncio.run(arun(lambda item: item, range(9), 1000.0))  # type: ignore[arg-type, return-value]
+        asyncio.run(arun(wrong, range(9), 1000.0))
     for way in WAYS[:2]:
         with pytest.raises(
             InputError, match=r"is a generator, which nobody iterates; allowed: a function"

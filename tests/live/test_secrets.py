@@ -105,7 +105,8 @@ def tpssim(folder: Path, *words: str) -> subprocess.CompletedProcess[bytes]:
 def url(port: int) -> str:
     quoted = {name: urllib.parse.quote(secret, "") for name, secret in SECRETS.items()}
     return (
-        f"http://{quoted['user']}:{quoted['password']}@127.0.0.1:{port}/path;s={quoted['parameter']}"
+        f"http://{quoted['user']}:{quoted['password']}@127.0.0.1:{port}/path"
+        f";s={quoted['parameter']}"
         f"?token={quoted['query']}#{quoted['fragment']}"
     )
 

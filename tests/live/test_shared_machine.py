@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 
 sys.path.append(str(Path(__file__).parent.parent))  # as a program
 
-from helpers.shared_model import Contract
+from helpers.shared_model import NOISE, Contract
 from helpers.shared_users import (
     WAYS,
     AsyncFeed,
@@ -43,11 +43,23 @@ from helpers.shared_users import (
     stoppable_time,
 )
 
-from tpssim import Limiter, athrottle, throttle
+from tpssim import Limiter, Quota, Stages, athrottle, throttle
 from tpssim.controllers import CONTROLLERS, actuators_of
+from tpssim.core.costs import cost_rate
 
 POLICIES = ("auto", "burst", "delay", "skip", "capped(3)")
 RATES = st.sampled_from([0.5, 5.0, 10.0, 40.0, 200.0])
+STAGES = st.lists(
+    st.tuples(st.sampled_from([0.0, 0.2, 1.0, 5.0]), st.sampled_from([0.0, 1.0, 20.0, 150.0])),
+    min_size=1,
+    max_size=4,
+).filter(lambda stages: any(a > 0.0 < b for a, b in stages))
+QUOTAS: list[list[Quota]] = [
+    [],
+    [],
+    [Quota(5, 0.5)],
+    [Quota(40, 3.0), Quota(20, 1.0, of="cost", margin=0.0)],
+]
 TIMEOUTS = st.sampled_from([None, None, None, 0.0, 0.001, 0.05, 0.3, 5.0])
 TIMES = st.sampled_from([0.0, 0.001, 0.01, 0.1, 0.7, 3.0, 20.0])
 CROWD = st.sampled_from([1, 1, 1, 2, 5, 20, 100])
@@ -68,8 +80,11 @@ class SharedRun(RuleBasedStateMachine):
         tps=RATES,
         plain=st.booleans(),
         asynchronous=st.booleans(),
+        quotas=st.sampled_from(QUOTAS),
     )
-    def begin(self, law: str, late: str, tps: float, plain: bool, asynchronous: bool) -> None:
+    def begin(
+        self, law: str, late: str, tps: float, plain: bool, asynchronous: bool, quotas: list[Quota]
+    ) -> None:
         self.bench = Bench()
         self.plain = plain and self.kind != "limiter"
         self.over = False
@@ -79,34 +94,41 @@ class SharedRun(RuleBasedStateMachine):
         ]
         self.feed = AsyncFeed() if asynchronous and self.kind == "athrottle" else Feed()
         exact = "reject" not in actuators_of(CONTROLLERS[law]()) and law != "token-bucket"
-        self.contract = Contract(late, tps, exact)
+        ceilings = [(q.amount, q.per * (1.0 + q.margin), q.of == "cost") for q in quotas]
+        self.contract = Contract(late, tps, exact, ceilings)
         self.strict_limit = not hasattr(CONTROLLERS[law], "admit")
-        self.bench.do(lambda: self._make(tps, {"controller": law, "late": late, "spin": "off"}))
+        options = {"controller": law, "late": late, "spin": "off", "quotas": quotas}
+        self.bench.do(lambda: self._make(tps, options))
 
     def _make(self, tps: float, options: dict[str, Any]) -> None:
         self.origin = time.perf_counter()
         if self.kind == "throttle":
-            self.handle: Any = throttle(self.feed, tps, **options)
+            self.handle: Any = throttle(self.feed, tps, cost=self.cost_of, **options)
         elif self.kind == "athrottle":
-            self.handle = athrottle(self.feed, tps, **options)
+            self.handle = athrottle(self.feed, tps, cost=self.cost_of, **options)
         else:
             self.handle = Limiter(tps, **options)
         self.permits: Any = None if self.plain or self.kind == "limiter" else self.handle.permits()
 
     # What users do, in threads and tasks.
 
-    def ask(self, timeout: float | None) -> tuple[Any, Any]:
+    def cost_of(self, item: int) -> float:
+        return (1.0, 1.0, 2.5, 0.0, 1.0, 0.5)[item % 6]
+
+    def ask(self, user: User) -> tuple[Any, Any]:
+        timeout = user.timeout
         if self.kind == "limiter":
-            return self.handle.acquire(timeout), None
+            return self.handle.acquire(timeout, cost=user.cost), None
         if self.plain:
             item = next(self.handle)
             return self.handle._owners.mine()[-1], item
         item, permit = self.permits.next(timeout)
         return permit, item
 
-    async def aask(self, timeout: float | None) -> tuple[Any, Any]:
+    async def aask(self, user: User) -> tuple[Any, Any]:
+        timeout = user.timeout
         if self.kind == "limiter":
-            return await self.handle.aacquire(timeout), None
+            return await self.handle.aacquire(timeout, cost=user.cost), None
         if self.plain:
             item = await anext(self.handle)
             return self.handle._owners.mine()[-1], item
@@ -117,12 +139,25 @@ class SharedRun(RuleBasedStateMachine):
         self.handle.see(RuntimeError(way) if way == "fail" else _Refusal())
 
     def granted(self, user: User, permit: Any, item: Any) -> None:
-        state = self.handle.flow.pacer.state
-        contract = self.contract
+        pacer, contract = self.handle.flow.pacer, self.contract
+        limit = pacer.state.limit if self.strict_limit else float("inf")
         assert not self.over or self.feed.ended, "released after stop()"
-        contract.granted(
-            user, permit, item, state.rate, state.limit if self.strict_limit else float("inf")
-        )
+        assert permit.cost == (user.cost if item is None else self.cost_of(item))
+        contract.granted(user, permit, item, self.rate(), limit)
+
+    def rate(self) -> float:
+        """What the law commands, of cost, before the last slot's cost was known."""
+        pacer, unit = self.handle.flow.pacer, self.contract.schedule.unit
+        path = pacer.path
+        return cost_rate(pacer.state.rate, path.seen, path.asked, unit, path.varies)
+
+    def is_over(self) -> bool:
+        """Whether there is an end: of the run, of its items, or of the last stage."""
+        since = time.perf_counter() - self.origin
+        return self.over or since >= self.contract.wanted.ends - NOISE
+
+    def asked_to_wait(self, before: float, after: float, seconds: float) -> None:
+        self.contract.asked_to_wait(before - self.origin, after - self.origin, seconds)
 
     # The rules.
 
@@ -183,8 +218,22 @@ class SharedRun(RuleBasedStateMachine):
     @rule(tps=RATES)
     def the_target_changes(self, tps: float) -> None:
         def change() -> None:
-            self.handle.tps = tps
-            self.contract.wanted.change(time.perf_counter() - self.origin, tps)
+            if not self.is_over():
+                self.handle.tps = tps
+                self.contract.wanted.change(time.perf_counter() - self.origin, tps)
+
+        self.bench.do(change)
+        self._check()
+
+    @precondition(lambda self: self.handle.flow.pacer is not None)  # else it begins later
+    @rule(stages=STAGES, start=st.sampled_from([0.0, 0.0, 50.0]))
+    def the_target_is_a_profile_from_now_on(
+        self, stages: list[tuple[float, float]], start: float
+    ) -> None:
+        def change() -> None:
+            if not self.is_over():
+                self.handle.tps = Stages(stages, start)
+                self.contract.wanted.profile(time.perf_counter() - self.origin, stages, start)
 
         self.bench.do(change)
         self._check()
@@ -228,13 +277,18 @@ class SharedRun(RuleBasedStateMachine):
         bench, contract = self.bench, self.contract
         bench.do(self._sums)
         flow, now = self.handle.flow, bench.now
+        self.over = self.over or now - self.origin > contract.wanted.ends + SLACK
         waits_for_item = now < self.feed.empty_until + SLACK
         for user in contract.line:
             until = user.asked + (user.timeout if user.timeout is not None else float("inf"))
             assert now < until + SLACK or waits_for_item, f"{user} waits though its time is up"
         if flow.pacer is not None and not self.over and not waits_for_item:
-            state, at = flow.pacer.state, now - self.origin - SLACK
-            late = contract.overdue(at, state.rate, state.limit, lambda: flow.pacer.deadline)
+            pacer, at = flow.pacer, now - self.origin - SLACK
+            rate, limit = self.rate(), pacer.state.limit
+            cost = self.cost_of(contract.items)
+            if self.kind == "limiter" and contract.line:
+                cost = contract.line[0].cost
+            late = contract.overdue(at, rate, limit, cost, lambda: pacer.deadline)
             assert not late, (
                 f"{contract.line[0]} waits for a slot that has come, {len(contract.line)}"
             )
@@ -273,7 +327,9 @@ class SharedRun(RuleBasedStateMachine):
             loop.close()
         bench.go(2.0)
         left = [
-            strand for strand in (*bench.strands, *bench.root.started) if not strand.greenlet.dead
+            vthread
+            for vthread in (*bench.vthreads, *bench.root.started)
+            if not vthread.greenlet.dead
         ]
         assert not left, f"{len(left)} threads are left"
 

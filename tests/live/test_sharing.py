@@ -17,7 +17,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from helpers.laws import Valve, Valves, left, threads
+from helpers.laws import Actuators, SetOnce, left, threads
 from helpers.watchdog import within
 
 from tpssim import Aborted, InputError, Observation, ThrottleWarning, athrottle, throttle
@@ -137,7 +137,7 @@ def test_permits_are_one_iterator_for_all_threads() -> None:
 
 
 def test_a_call_is_forgotten_when_its_thread_ends() -> None:
-    live = throttle(range(10), tps=1000.0, controller=Valve(math.inf, 1.0))
+    live = throttle(range(10), tps=1000.0, controller=SetOnce(math.inf, 1.0))
 
     def main() -> None:
         for _ in range(5):  # with a call that stayed open, the second one would wait for ever
@@ -152,7 +152,7 @@ def test_a_call_is_forgotten_when_its_thread_ends() -> None:
 
 
 def test_a_call_is_forgotten_when_its_task_ends() -> None:
-    live = athrottle(range(10), tps=1000.0, controller=Valve(math.inf, 1.0))
+    live = athrottle(range(10), tps=1000.0, controller=SetOnce(math.inf, 1.0))
 
     async def main() -> None:
         kept = []
@@ -171,7 +171,7 @@ def test_a_call_is_forgotten_when_its_task_ends() -> None:
 
 def test_a_permit_that_is_garbage_is_forgotten() -> None:
     """Every second task is cancelled before it begins, so nobody ever enters its permit."""
-    live = athrottle(range(100), tps=20_000.0, controller=Valve(math.inf, 3.0))
+    live = athrottle(range(100), tps=20_000.0, controller=SetOnce(math.inf, 3.0))
     made = 0
 
     async def call(permit: Any) -> None:
@@ -200,7 +200,7 @@ def test_a_permit_that_is_garbage_is_forgotten() -> None:
 
 def test_permits_that_nobody_settles_are_warned_of_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(releases, "PATIENCE", 0.05)
-    live = throttle(range(10), tps=1000.0, controller=Valve(math.inf, 2.0))
+    live = throttle(range(10), tps=1000.0, controller=SetOnce(math.inf, 2.0))
 
     def main() -> None:
         def stop() -> None:
@@ -217,7 +217,7 @@ def test_permits_that_nobody_settles_are_warned_of_once(monkeypatch: pytest.Monk
         within(30.0, main)
     said = [str(w.message) for w in caught if w.category is ThrottleWarning]
     assert len(said) == 1
-    assert said[0].startswith("2 calls are in flight, which is the limit of Valve, and none has")
+    assert said[0].startswith("2 calls are in flight, which is the limit of SetOnce, and none has")
 
 
 def test_the_line_is_first_come_first_served() -> None:
@@ -431,7 +431,7 @@ def test_one_athrottle_in_two_loops(asynchronous: bool) -> None:
     assert open_files() == files
 
 
-def test_an_asynchronous_generator_that_went_with_its_loop_is_told_of() -> None:
+def test_an_asynchronous_generator_that_went_with_its_loop_is_reported() -> None:
     async def items() -> AsyncIterator[int]:
         for k in range(20):
             yield k
@@ -472,10 +472,10 @@ def test_a_law_may_ask_change_and_stop() -> None:
     seen: list[float] = []
 
     class Busybody(NamedTuple):
-        def init(self, target: float) -> Valve:
-            return Valve(target)
+        def init(self, target: float) -> SetOnce:
+            return SetOnce(target)
 
-        def update(self, state: Valve, obs: Observation) -> Valve:
+        def update(self, state: SetOnce, obs: Observation) -> SetOnce:
             seen.append(live.report().released)
             if len(seen) == 3:
                 live.tps = 4.0
@@ -519,7 +519,12 @@ def test_a_signal_handler_may_do_anything_at_any_moment() -> None:
     before = signal.signal(signal.SIGUSR1, handler)
     shooter = threading.Thread(target=shoot)
     hung: list[int] = []
-    alarm = signal.signal(signal.SIGALRM, lambda *_: hung.append(1) or live.stop())  # type: ignore[func-returns-value]
+
+    def give_up(*_: Any) -> None:
+        hung.append(1)
+        live.stop()
+
+    alarm = signal.signal(signal.SIGALRM, give_up)
     signal.alarm(60)
     shooter.start()
     try:
@@ -539,9 +544,9 @@ def test_a_signal_handler_may_do_anything_at_any_moment() -> None:
 @pytest.mark.parametrize("rate", [math.nan, -5.0])
 def test_a_law_with_an_invalid_first_state_is_refused_at_once(rate: float) -> None:
     with pytest.raises(
-        InputError, match=rf"controller Valve begins with an invalid state at tps=5: rate={rate}"
+        InputError, match=rf"controller SetOnce begins with an invalid state at tps=5: rate={rate}"
     ):
-        throttle("ab", 5.0, controller=Valve(rate))
+        throttle("ab", 5.0, controller=SetOnce(rate))
 
     class NoState(NamedTuple):
         def init(self, target: float) -> Any:
@@ -567,12 +572,12 @@ def test_who_asks_again_from_within_is_refused() -> None:
         within(10.0, lambda: next(live))
 
 
-def test_a_failed_law_is_told_to_everybody() -> None:
+def test_a_failed_law_reaches_everybody() -> None:
     class Mortal(NamedTuple):
-        def init(self, target: float) -> Valves:
-            return Valves(target, math.inf, 0.0)
+        def init(self, target: float) -> Actuators:
+            return Actuators(target, math.inf, 0.0)
 
-        def update(self, state: Valves, obs: Observation) -> Valves:
+        def update(self, state: Actuators, obs: Observation) -> Actuators:
             raise ZeroDivisionError("ouch")
 
     live = throttle(range(100), 1000.0, controller=Mortal())

@@ -11,16 +11,26 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from helpers.laws import Valve, Valves
+from helpers.laws import Actuators, SetOnce
 
 import tpssim
-from tpssim import CONTROLLERS, SCENARIOS, Aborted, InputError, Observation, throttle
+from tpssim import (
+    CONTROLLERS,
+    SCENARIOS,
+    Aborted,
+    InputError,
+    Observation,
+    Quota,
+    Stages,
+    throttle,
+)
 from tpssim.core.clocks import VirtualClock
 from tpssim.core.timer_models import TIMERS
 from tpssim.core.types import REFUSED
 from tpssim.core.window import Sensor
 from tpssim.live.session import Flow
 from tpssim.live.waiting import PreciseClock
+from tpssim.scenarios.load import peak
 
 
 def times(clock: VirtualClock, *args: Any, **options: Any) -> list[float]:
@@ -96,7 +106,7 @@ def test_the_live_throttle_decides_as_the_model_to_the_bit(name: str, scenario: 
     clock = VirtualClock()
     made = np.flatnonzero(trace.outcome != REFUSED)  # a refused slot keeps its item
     wanted = SCENARIOS[scenario]
-    live = throttle(made, wanted.target, clock=clock, controller=name, late=wanted.late)
+    live = throttle(made, peak(wanted), clock=clock, controller=name, late=wanted.late)
     for k in live:
         assert clock.time() == trace.released[k], f"call {k}"
         if not math.isfinite(trace.completed[k]):
@@ -143,10 +153,10 @@ def test_another_rate_does_not_turn_back_a_laws_time() -> None:
         def sensor(self) -> Sensor:
             return Sensor(period=0.5)
 
-        def init(self, target: float) -> Valves:
-            return Valves(target, math.inf, 0.0)
+        def init(self, target: float) -> Actuators:
+            return Actuators(target, math.inf, 0.0)
 
-        def update(self, state: Valves, obs: Observation) -> Valves:
+        def update(self, state: Actuators, obs: Observation) -> Actuators:
             heard.append(obs.now)
             return state
 
@@ -219,13 +229,13 @@ def test_a_rehearsal_that_fails_ends_the_rehearsing() -> None:
     class Mortal(NamedTuple):
         seconds: float
 
-        def init(self, target: float) -> Valve:
-            return Valve()
+        def init(self, target: float) -> SetOnce:
+            return SetOnce()
 
-        def update(self, state: Valve, obs: Observation) -> Valve:
+        def update(self, state: SetOnce, obs: Observation) -> SetOnce:
             return state
 
-        def admit(self, state: Valve, now: float, lag: float, flying: float) -> Valve:
+        def admit(self, state: SetOnce, now: float, lag: float, flying: float) -> SetOnce:
             if now > self.seconds:
                 raise ZeroDivisionError
             return state
@@ -240,6 +250,36 @@ def test_a_rehearsal_that_fails_ends_the_rehearsing() -> None:
     assert list(throttle(range(4), 20.0, controller=Mortal(60.0), spin=1.0)) == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("quotas", [[], [Quota(2, 1.0)]])
+def test_rehearsals_go_on_past_the_end_of_a_profile(quotas: list[Quota]) -> None:
+    """A profile of 1 s; rehearsed is a slow ramp that begins at half of its peak, 50 a second."""
+    seen: list[float] = []
+
+    class Counting(NamedTuple):
+        unused: float = 0.0
+
+        def init(self, target: float) -> SetOnce:
+            return SetOnce()
+
+        def update(self, state: SetOnce, obs: Observation) -> SetOnce:
+            return state
+
+        def admit(self, state: SetOnce, now: float, lag: float, flying: float) -> SetOnce:
+            seen.append(now)
+            return state
+
+    flow = Flow(
+        Stages("1s:100"), Counting(), "burst", None, 0, PreciseClock(1.0), {}, quotas=quotas
+    )
+    rehearse = flow.rehearsal()
+    assert all(rehearse() for _ in range(200))
+    assert len(seen) == 200
+    if quotas:
+        assert max(sum(start <= t < start + 1.0 for t in seen) for start in seen) == 2
+    else:
+        assert seen[-1] == pytest.approx(199 / 50.0)
+
+
 def test_a_class_of_laws_stands_for_its_defaults() -> None:
     live = throttle("ab", 5.0, controller=CONTROLLERS["aimd"], clock=VirtualClock())
     assert live.flow.law == CONTROLLERS["aimd"]()
@@ -250,10 +290,10 @@ def test_a_class_of_laws_stands_for_its_defaults() -> None:
 class Refusing(NamedTuple):
     """A law that refuses every call with probability a half."""
 
-    def init(self, target: float) -> Valve:
-        return Valve(math.inf, math.inf, 0.5)
+    def init(self, target: float) -> SetOnce:
+        return SetOnce(math.inf, math.inf, 0.5)
 
-    def update(self, state: Valve, obs: Observation) -> Valve:
+    def update(self, state: SetOnce, obs: Observation) -> SetOnce:
         return state
 
 
@@ -267,14 +307,14 @@ def test_a_refused_slot_keeps_its_item() -> None:
 
 
 def test_permits_tell_the_law_what_became_of_a_call() -> None:
-    told: list[Observation] = []
+    observed: list[Observation] = []
 
     class Listening(NamedTuple):
-        def init(self, target: float) -> Valve:
-            return Valve(target, math.inf, 0.0)
+        def init(self, target: float) -> SetOnce:
+            return SetOnce(target, math.inf, 0.0)
 
-        def update(self, state: Valve, obs: Observation) -> Valve:
-            told.append(obs)
+        def update(self, state: SetOnce, obs: Observation) -> SetOnce:
+            observed.append(obs)
             return state
 
     clock = VirtualClock()
@@ -298,14 +338,14 @@ def test_permits_tell_the_law_what_became_of_a_call() -> None:
         else:
             assert permit.in_flight == 1
             permit.done()
-    assert [(obs.count, obs.errors, obs.drops) for obs in told] == [
+    assert [(obs.count, obs.errors, obs.drops) for obs in observed] == [
         (1.0, 0.0, 0.0),
         (1.0, 1.0, 0.0),
         (1.0, 1.0, 1.0),
         (1.0, 1.0, 1.0),
         (1.0, 0.0, 0.0),
     ]
-    assert told[0].latency == 0.05
+    assert observed[0].latency == 0.05
     report = live.report()
     assert (report.ok, report.errors, report.drops, report.in_flight) == (2, 3, 2, 0)
 
@@ -342,15 +382,15 @@ class Nonsense(NamedTuple):
 
     value: float
 
-    def init(self, target: float) -> Valve:
-        return Valve(target, math.inf, 0.0)
+    def init(self, target: float) -> SetOnce:
+        return SetOnce(target, math.inf, 0.0)
 
-    def update(self, state: Valve, obs: Observation) -> Valve:
+    def update(self, state: SetOnce, obs: Observation) -> SetOnce:
         if obs.now < 0.025:
             return state
         if self.value == 7.0:
             raise ZeroDivisionError("division by zero")
-        return Valve(self.value, math.inf, 0.0)
+        return SetOnce(self.value, math.inf, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -364,9 +404,9 @@ def test_a_law_with_an_invalid_state_ends_the_run(value: float, said: str) -> No
 
 
 def test_a_law_that_releases_nothing_for_ever_is_warned_of() -> None:
-    live = throttle(range(9), 100.0, clock=VirtualClock(), controller=Valve(0.0, math.inf, 0.0))
+    live = throttle(range(9), 100.0, clock=VirtualClock(), controller=SetOnce(0.0, math.inf, 0.0))
     with (
-        pytest.warns(tpssim.ThrottleWarning, match="Valve releases nothing"),
+        pytest.warns(tpssim.ThrottleWarning, match="SetOnce releases nothing"),
         pytest.raises(Aborted, match="for good"),
     ):
         list(live)
@@ -410,8 +450,8 @@ def test_bad_rates_while_running() -> None:
     assert live.tps == 5.0
 
 
-def test_the_limit_valve_waits_for_a_permit_to_be_settled_in_another_thread() -> None:
-    live = throttle(range(6), 1000.0, controller=Valve(math.inf, 2.0, 0.0))
+def test_the_limit_actuator_waits_for_a_permit_to_be_settled_in_another_thread() -> None:
+    live = throttle(range(6), 1000.0, controller=SetOnce(math.inf, 2.0, 0.0))
     most = 0
     for _, permit in live.permits():
         most = max(most, permit.in_flight)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from helpers.laws import Valves
+from helpers.laws import Actuators
 from helpers.virtual_time import virtual_time
 
 from tpssim import run, throttle
@@ -52,10 +52,10 @@ class TwoAtOnce:
     def sensor(self) -> Sensor:
         return Sensor(period=0.2)
 
-    def init(self, target: float) -> Valves:
-        return Valves(math.inf, 2.0, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(math.inf, 2.0, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         return state
 
 
@@ -168,13 +168,13 @@ class Slowed:
     s.
     """
 
-    def init(self, target: float) -> Valves:
-        return Valves(math.inf, math.inf, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(math.inf, math.inf, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         if obs.drops > 0.0:
-            return Valves(10.0, math.inf, 0.0)
-        return Valves(math.inf, math.inf, 0.0) if obs.latency > 3.0 else state
+            return Actuators(10.0, math.inf, 0.0)
+        return Actuators(math.inf, math.inf, 0.0) if obs.latency > 3.0 else state
 
 
 class Eventful(VirtualClock):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.laws import Valve
+from helpers.laws import SetOnce
 
 from tpssim import Aborted, ThrottleWarning, arun, athrottle, run, throttle
 from tpssim.core.clocks import VirtualClock
@@ -31,7 +31,7 @@ def test_a_thread_that_computes_is_named_as_the_cause() -> None:
         while not over.is_set():
             sum(range(2000))
 
-    def told() -> tuple[str, str]:
+    def warning_and_verdict() -> tuple[str, str]:
         live = throttle(range(600), 400.0)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -47,7 +47,7 @@ def test_a_thread_that_computes_is_named_as_the_cause() -> None:
     try:
         # On a busy machine the system itself may be what is late, and is named then.
         for _ in range(5):
-            warning, verdict = told()
+            warning, verdict = warning_and_verdict()
             if "hold the interpreter lock" in warning and "for other threads" in verdict:
                 break
     finally:
@@ -142,8 +142,8 @@ def test_our_own_work_is_not_the_callers() -> None:
 
 
 def closed(**options: Any) -> dict[str, Any]:
-    """Options with which a run warns at once, of a valve that is closed, and is aborted then."""
-    return {"controller": Valve(rate=0.0), "clock": VirtualClock(), **options}
+    """Options with which a run warns at once of a closed actuator, and is aborted then."""
+    return {"controller": SetOnce(rate=0.0), "clock": VirtualClock(), **options}
 
 
 async def call(_: int) -> None: ...
@@ -200,7 +200,7 @@ def one_at_a_time() -> None:
 )
 def test_a_warning_points_at_the_line_of_the_caller(way: Callable[[], None]) -> None:
     with (
-        pytest.warns(ThrottleWarning, match="Valve releases nothing") as caught,
+        pytest.warns(ThrottleWarning, match="SetOnce releases nothing") as caught,
         pytest.raises(Aborted),
     ):
         way()

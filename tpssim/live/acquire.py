@@ -27,11 +27,13 @@ def ask(
     source: Source[Any] | None,
     asked: float,
     timeout: float | None = None,
+    cost: float = 1.0,
 ) -> tuple[Any, Permit] | None:
     """(item, permit) of the next slot, or None if the run is over.
 
     `asked` is when the caller asked; from then on all time but the iterable's counts as the
-    throttle's own. Raises `TimeoutError`, and then takes no slot.
+    throttle's own. `cost` is of a call without an item. Raises `TimeoutError`, and then takes no
+    slot.
     """
     until = math.inf if timeout is None else asked + timeout
     queue, who = flow.queue, threading.get_ident()
@@ -56,7 +58,7 @@ def ask(
             mine = True
             queue.at_head = None  # whoever else leaves need not call it again
         # Stored first, for an exception just after a call is to be raised within this `try`.
-        got = _slot(flow, clock, source, asked, until, timeout)
+        got = _slot(flow, clock, source, asked, until, timeout, cost)
         return got  # noqa: RET504
     finally:
         if mine:
@@ -77,6 +79,7 @@ def _slot(
     asked: float,
     until: float,
     timeout: float | None,
+    cost: float,
 ) -> tuple[Any, Permit] | None:
     """As `ask`, for the head of the queue."""
     permit = None
@@ -95,17 +98,19 @@ def _slot(
                     flow.finish()
                     return None
             item = waiting[0]
+            given = flow.cost
+            cost = given if given.__class__ is float else flow.cost_of(item)
             took = flow.timing.now() - before
         if flow.pacer is None:
             begun = flow.begin(in_loop=False)
         else:
             flow.tally.fetching += took
             begun = (asked if asked > flow.released_at else flow.released_at) + took
-        while (deadline := flow.deadline(clock)) is not None:
+        while (deadline := flow.deadline(clock, cost)) is not None:
             if flow.warning:
                 warn(flow.warning)
             at = clock.wait(deadline if deadline < until else until)
-            permit = flow.release(at, begun)
+            permit = flow.release(at, begun, cost)
             if permit is not None:
                 # Until now an exception leaves the item there; from here on there is no call.
                 if source is not None:

@@ -7,17 +7,24 @@ import itertools
 import math
 import os
 import random
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from tpssim.controllers import CONTROLLERS, law_named
 from tpssim.core.errors import InputError
+from tpssim.core.profiles import Stages
+from tpssim.core.quotas import Quota, Quotas
 from tpssim.core.schedule import POLICIES, Late, late_policy
 from tpssim.core.types import Controller
 from tpssim.core.validation import checked
 
 T = TypeVar("T")
+
+#: A wanted rate: a number, inf, or a profile over time.
+Tps = float | Stages
+#: What a call costs: a number, or a function of its item.
+Cost = float | Callable[[Any], float]
 
 
 def law_of(controller: Any) -> tuple[str, Controller[Any]]:
@@ -97,12 +104,16 @@ def checked_timeout(timeout: float | None) -> float | None:
     return float(timeout)
 
 
-def checked_target(tps: float, name: str, law: Controller[Any]) -> float:
+def checked_target(tps: Tps, name: str, law: Controller[Any]) -> float | Stages:
     """A wanted rate that the law can work with; raises `InputError`.
 
     >>> checked_target(math.inf, *law_of("netflix-vegas"))
     inf
     """
+    if isinstance(tps, Stages):
+        return tps
+    if not isinstance(tps, int | float):
+        raise InputError(f"tps={tps!r}; allowed: a number in (0, inf], or Stages")
     rate = checked_rate(tps)
     if rate == math.inf and getattr(law, "needs_target", False):
         able = ", ".join(name for name, other in CONTROLLERS.items() if not other.needs_target)
@@ -111,6 +122,27 @@ def checked_target(tps: float, name: str, law: Controller[Any]) -> float:
             f" {able}"
         )
     return rate
+
+
+def checked_cost(cost: float) -> float:
+    """What a call costs; raises `InputError`."""
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0.0 <= cost < math.inf:
+        raise InputError(f"cost={cost!r}; allowed: a number in [0, inf)")
+    return float(cost)
+
+
+def checked_cost_rule(cost: Cost, quotas: Sequence[Quota]) -> Cost:
+    """The option `cost`: a number that the quotas let through, or a function of the item; raises
+    `InputError`.
+    """
+    if callable(cost):
+        return cost
+    try:
+        number = checked_cost(cost)
+    except InputError as error:
+        raise InputError(f"{error}, or a function of the item") from None
+    Quotas(quotas, 0.0, 0.0).opening(number)
+    return number
 
 
 def checked_total(total: int | None) -> int | None:

@@ -78,6 +78,7 @@ async def aask(
     source: Source[Any] | AsyncSource[Any] | None,
     asked: float,
     timeout: float | None = None,
+    cost: float = 1.0,
 ) -> tuple[Any, Permit] | None:
     """As `ask`. After each `await` somebody else may have the turn: see `WaitQueue`."""
     until = math.inf if timeout is None else asked + timeout
@@ -102,7 +103,7 @@ async def aask(
                     if term < 0:
                         without(flow, timeout)
                         return None
-                got = await _slot(flow, clocks, source, asked, until, timeout, term, loop)
+                got = await _slot(flow, clocks, source, asked, until, timeout, cost, term, loop)
                 if got or got is None:
                     return got
             finally:
@@ -128,6 +129,7 @@ async def _slot(
     asked: float,
     until: float,
     timeout: float | None,
+    cost: float,
     term: int,
     loop: asyncio.AbstractEventLoop,
 ) -> tuple[Any, Permit] | Literal[False] | None:
@@ -156,6 +158,8 @@ async def _slot(
                     return None
                 took = max(source.ended - max(source.began, before), 0.0)
             item = waiting[0]
+            given = flow.cost
+            cost = given if given.__class__ is float else flow.cost_of(item)
         if flow.pacer is None:
             begun = flow.begin(in_loop=True)
         else:
@@ -164,7 +168,7 @@ async def _slot(
         clock = clocks.latest
         if clock is None or clock.loop is not loop:
             clock = clocks.in_loop(loop)
-        while (deadline := flow.deadline(clock)) is not None:
+        while (deadline := flow.deadline(clock, cost)) is not None:
             if flow.warning:
                 warn(flow.warning)
             at = await clock.wait(deadline if deadline < until else until)
@@ -172,7 +176,7 @@ async def _slot(
                 lost = term != queue.term
             if lost:
                 return False
-            permit = flow.release(at, begun)
+            permit = flow.release(at, begun, cost)
             if permit is not None:
                 if source is not None:
                     del waiting[0]  # until now an exception leaves it there
@@ -222,10 +226,13 @@ async def _fetched(
     turn = TaskTurn(loop)
     try:
         while flow.queue.still(term) and flow.waits_for_item(turn):
-            left = None if until == math.inf else max(until - flow.timing.now(), 0.0)
+            last = min(until, flow.ends)
+            left = None if last == math.inf else max(last - flow.timing.now(), 0.0)
             if await source.fetch(turn.bell(), left):
                 return True
-            if left is not None and flow.timing.now() >= until:
+            if flow.timing.now() >= flow.ends:
+                flow.finish()
+            elif flow.timing.now() >= until:
                 return False
         if flow.queue.still(term):
             await source.give_up()

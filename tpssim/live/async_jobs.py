@@ -33,10 +33,11 @@ async def stream(jobs: Jobs[T], items: AsyncIterator[T] | PlainFeed[T]) -> Async
                 yield job
                 continue
             when, calls = jobs.left()
-            if feed.empty and not (calls or when < math.inf):
+            over = jobs.flow.timing.now() >= jobs.flow.ends
+            if feed.empty and (over or not (calls or when < math.inf)):
                 return
             since = jobs.flow.timing.now()
-            await _pause(jobs, bell, when, calls if feed.empty else 1)
+            await _pause(jobs, bell, min(when, jobs.flow.ends), calls if feed.empty else 1)
             if feed.empty:
                 jobs.flow.retrying += jobs.flow.timing.now() - since
     finally:

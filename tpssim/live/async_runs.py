@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from tpssim.core.errors import InputError
 from tpssim.core.validation import checked_count
-from tpssim.live.arguments import checked_call, checked_total, cycled, cycled_async
+from tpssim.live.arguments import Tps, checked_call, checked_total, cycled, cycled_async
 from tpssim.live.async_jobs import PlainFeed, stream
 from tpssim.live.async_sources import AsyncSource
 from tpssim.live.async_throttle import AsyncThrottle, athrottle
@@ -18,7 +18,7 @@ from tpssim.live.jobs import Job, Jobs, Run
 from tpssim.live.permits import Permit
 from tpssim.live.pool_begins import Begins
 from tpssim.live.retries import policy_of
-from tpssim.live.runs import carried
+from tpssim.live.runs import carried, cost_of_jobs
 
 T = TypeVar("T")
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 async def arun(
     call: Callable[[T], Awaitable[Any]],
     items: Iterable[T] | AsyncIterable[T],
-    tps: float,
+    tps: Tps,
     total: int | None = None,
     *,
     max_in_flight: int | None = None,
@@ -67,7 +67,9 @@ async def arun(
     if max_in_flight is not None:
         checked_count("max_in_flight", max_in_flight)
     checked_call(call, asynchronous=True)
-    jobs: Jobs[T] = Jobs(policy_of(retries, call), results, options.get("clock"))
+    policy = policy_of(retries, call, options.get("seed", 0))
+    jobs: Jobs[T] = Jobs(policy, results, options.get("clock"))
+    options |= cost_of_jobs(options)
     async with athrottle(_source(jobs, items, total), tps, **options) as paced:
         jobs.flow = paced.flow
         paced.flow.calls = "async" if max_in_flight is None else f"async({max_in_flight})"
@@ -105,7 +107,8 @@ async def _made(
         try:
             async with turns:
                 if most is not None and not flow.borrowed:
-                    await asyncio.sleep(max(begins.due(flow.timing.now()) - flow.timing.now(), 0.0))
+                    for seconds in begins.waits(permit.cost):
+                        await asyncio.sleep(seconds)
                 if not flow.stopped:
                     await _make(jobs, call, job, permit, stopping)
         except asyncio.CancelledError:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable
+from collections.abc import AsyncIterable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from tpssim.core.clocks import Clock
+from tpssim.core.quotas import Quota
 from tpssim.core.schedule import Late
-from tpssim.live.arguments import checked_timeout, checked_total, cycled, cycled_async
+from tpssim.live.arguments import (
+    Cost,
+    Tps,
+    checked_timeout,
+    checked_total,
+    cycled,
+    cycled_async,
+)
 from tpssim.live.async_acquire import aask
 from tpssim.live.async_sources import AsyncSource
 from tpssim.live.call_owners import CallOwners
@@ -54,10 +62,12 @@ class AsyncThrottle(Handle, Generic[T]):
     def __init__(
         self,
         items: Iterable[T] | AsyncIterable[T],
-        tps: float,
+        tps: Tps,
         total: int | None,
         controller: Any,
         late: Late | str,
+        quotas: Sequence[Quota],
+        cost: Cost,
         spin: float | str,
         clock: Clock | None,
         record: str | Path | None,
@@ -73,7 +83,16 @@ class AsyncThrottle(Handle, Generic[T]):
         self._owners = CallOwners()
         options = {"total": total, "spin": spin}
         self.flow = Flow(
-            tps, controller, late, record, seed, self._timing, options, clock is not None
+            tps,
+            controller,
+            late,
+            record,
+            seed,
+            self._timing,
+            options,
+            clock is not None,
+            quotas,
+            cost,
         )
         self.flow.classify = classify
         self.flow.tasks = True
@@ -192,11 +211,13 @@ class AsyncPermits(Generic[T]):
 
 def athrottle(
     items: Iterable[T] | AsyncIterable[T],
-    tps: float,
+    tps: Tps,
     total: int | None = None,
     *,
     controller: Any = None,
     late: Late | str = "auto",
+    quotas: Sequence[Quota] = (),
+    cost: Cost = 1.0,
     spin: float | str = "auto",
     clock: Clock | None = None,
     record: str | Path | None = None,
@@ -218,5 +239,16 @@ def athrottle(
     ['a', 'b', 'a']
     """
     return AsyncThrottle(
-        items, tps, total, controller, late, spin, clock, record, seed, checked_classify(classify)
+        items,
+        tps,
+        total,
+        controller,
+        late,
+        quotas,
+        cost,
+        spin,
+        clock,
+        record,
+        seed,
+        checked_classify(classify),
     )

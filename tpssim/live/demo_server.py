@@ -2,14 +2,12 @@
 schedule.
 
 `VirtualQueue` computes when each answer is due, and the threads of the server only wait for that.
-So the error of one wait is not added to the next, and the capacity is exact. h11 reads the
-requests.
+So the error of one wait is not added to the next. h11 reads the requests.
 """
 
 from __future__ import annotations
 
 import contextlib
-import heapq
 import json
 import math
 import socket
@@ -17,13 +15,14 @@ import socketserver
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import parse_qs, urlsplit
 
 from tpssim.core.errors import InputError
-from tpssim.core.validation import MOST_THREADS, checked_count
+from tpssim.live.demo_queue import VirtualQueue
+from tpssim.live.demo_quotas import DemoQuotas
+from tpssim.scenarios.service_quotas import ServiceQuota
 
 try:
     import h11
@@ -37,108 +36,13 @@ MOST_BODY = 64 * 2**20  # bytes
 PIECE = 65536  # bytes of a body that are in memory at once
 PARTING = 1.0  # s
 
-#: (seconds after the first request, answers per second from then on)
-Change = tuple[float, float]
-
-
-def parse_schedule(text: str) -> list[Change]:
-    """`10:200,30:800` as [(10.0, 200.0), (30.0, 800.0)]; raises `InputError`."""
-    changes = []
-    for part in text.split(","):
-        at, colon, rate = part.partition(":")
-        try:
-            change = float(at), float(rate)
-        except ValueError:
-            change = math.nan, math.nan
-        if not colon or not 0.0 <= change[0] < math.inf or not 0.0 < change[1] < math.inf:
-            raise InputError(
-                f"schedule {text!r}: {part!r} is not SECONDS:RATE; allowed: such as 10:200,30:800"
-            )
-        changes.append(change)
-    if changes != sorted(changes):
-        raise InputError(f"schedule {text!r} goes back in time; allowed: rising seconds")
-    return changes
-
-
-class VirtualQueue:
-    """`servers` servers, first come first served, that serve `rate` answers per second; at most
-    `places` requests wait.
-
-    An answer to a request at `now` is due at `max(now, first free server) + servers / rate`. After
-    a change of the rate, new requests take the new time; those that wait keep theirs.
-
-    >>> queue = VirtualQueue(rate=4.0, servers=1, places=1)
-    >>> [queue.due(0.0), queue.due(0.0), queue.due(0.0)]
-    [0.25, 0.5, None]
-    """
-
-    def __init__(
-        self,
-        rate: float,
-        servers: int = 1,
-        places: float = math.inf,
-        schedule: Sequence[Change] = (),
-    ) -> None:
-        for name, value in (("rate", rate), ("servers", servers)):
-            if not 0.0 < value < math.inf:
-                raise InputError(f"{name}={value:g} is out of range; allowed: (0, inf)")
-        checked_count("servers", servers, 1, MOST_THREADS)
-        if not places >= 0.0:
-            raise InputError(f"queue={places:g} is out of range; allowed: [0, inf]")
-        self.rate = rate
-        self.places = places
-        self.free_at = [0.0] * servers
-        self.changes = list(schedule)
-        self.begins: deque[float] = deque()  # of those that wait
-        self.first = math.nan
-        self.answered = self.rejected = 0
-        self._lock = threading.Lock()
-
-    def due(self, now: float) -> float | None:
-        """When a request that arrives now is answered; None if it is refused."""
-        with self._lock:
-            if math.isnan(self.first):
-                self.first = now
-            while self.changes and self.changes[0][0] <= now - self.first:
-                self.rate = self.changes.pop(0)[1]
-            while self.begins and self.begins[0] <= now:
-                self.begins.popleft()
-            begin = max(now, self.free_at[0])
-            if begin > now:
-                if len(self.begins) >= self.places:
-                    self.rejected += 1
-                    return None
-                self.begins.append(begin)
-            self.answered += 1
-            end = begin + len(self.free_at) / self.rate
-            heapq.heapreplace(self.free_at, end)
-            return end
-
-    def set_rate(self, rate: float) -> None:
-        """From now on so many answers per second; the schedule is discarded."""
-        if not 0.0 < rate < math.inf:
-            raise InputError(f"rate={rate:g} is out of range; allowed: (0, inf)")
-        with self._lock:
-            self.rate = rate
-            self.changes.clear()
-
-    def report(self) -> dict[str, float]:
-        """Its capacity, and what it has done so far."""
-        with self._lock:
-            return {
-                "rate": self.rate,
-                "servers": len(self.free_at),
-                "answered": self.answered,
-                "rejected": self.rejected,
-            }
-
 
 class _Closed(Exception):
     """The connection is over: its client has gone, or was too slow."""
 
 
 class _Handler(socketserver.BaseRequestHandler):
-    """One connection. `/` takes a server's time, `/report` shows the counts,
+    """One connection. `/` and `/?cost=N` take a server's time, `/report` shows the counts,
     `/rate?per_second=N` (PUT) sets the rate; everything else is not found. Bodies are read in
     pieces and discarded."""
 
@@ -158,13 +62,14 @@ class _Handler(socketserver.BaseRequestHandler):
         try:
             asked = self._asked()
             answer = (
-                (413, f"a body of at most {MOST_BODY:,} bytes")
+                (413, f"a body of at most {MOST_BODY:,} bytes", 0.0)
                 if asked is None
                 else self._answer_to(asked)
             )
         except h11.RemoteProtocolError as error:
             asked = None
-            answer = error.error_status_hint, f"{error}; allowed: requests as RFC 9112 has them"
+            allowed = "requests as RFC 9112 has them"
+            answer = error.error_status_hint, f"{error}; allowed: {allowed}", 0.0
         self._send(*answer, asked)
         return self.connection.our_state is self.connection.their_state is h11.DONE
 
@@ -212,8 +117,8 @@ class _Handler(socketserver.BaseRequestHandler):
             self.connection.receive_data(data)
         return event
 
-    def _answer_to(self, request: h11.Request) -> tuple[int, str]:
-        """Status and text."""
+    def _answer_to(self, request: h11.Request) -> tuple[int, str, float]:
+        """Status, text, and how long until the client is to come back, s; 0 if nothing is said."""
         method = request.method.decode("ascii")
         try:
             target = urlsplit(request.target.decode("ascii"))
@@ -226,22 +131,39 @@ class _Handler(socketserver.BaseRequestHandler):
                 queue.set_rate(rate)
             except (KeyError, ValueError):
                 allowed = "PUT /rate?per_second=N, N in (0, inf)"
-                return 400, f"{target.query[:60]!r} sets no rate; allowed: {allowed}"
-            return 200, json.dumps(queue.report())
+                return 400, f"{target.query[:60]!r} sets no rate; allowed: {allowed}", 0.0
+            return 200, json.dumps(self.server.report()), 0.0
         if target.path not in ("/", "/report") or method == "PUT":
-            return 404, "not found; there is /, /report and /rate?per_second=N (PUT)"
+            return 404, "not found; there is /, /report and /rate?per_second=N (PUT)", 0.0
         if method not in ("GET", "HEAD", "POST"):
-            return 501, "no such method; allowed: GET, HEAD, POST"
+            return 501, "no such method; allowed: GET, HEAD, POST", 0.0
         if target.path == "/report":
-            return 200, json.dumps(queue.report())
-        if (due := queue.due(time.perf_counter())) is None:
-            return 503, "the queue is full"
+            return 200, json.dumps(self.server.report()), 0.0
+        cost = 1.0
+        if target.query:
+            try:
+                (cost,) = (float(value) for value in parse_qs(target.query)["cost"])
+            except (KeyError, ValueError):
+                cost = math.nan
+            if not 0.0 <= cost < math.inf:
+                return (
+                    400,
+                    f"{target.query[:60]!r} is no cost; allowed: /?cost=N, N in [0, inf)",
+                    0.0,
+                )
+        status, due, wait = self.server.arrived(cost)
+        if status == 429:
+            return status, "a quota is used up", wait
+        if status == 503:
+            return status, "the queue is full", 0.0
         time.sleep(max(0.0, due - time.perf_counter()))
-        return 200, "done"
+        return status, "done", 0.0
 
-    def _send(self, status: int, text: str, asked: h11.Request | None) -> None:
+    def _send(self, status: int, text: str, wait: float, asked: h11.Request | None) -> None:
         body = f"{text}\n".encode()
         headers = [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))]
+        if 0.0 < wait < math.inf:  # whole seconds, RFC 9110, 10.2.3
+            headers.append(("Retry-After", str(math.ceil(wait))))
         if asked is None:
             headers.append(("Connection", "close"))  # the rest of this request is not another one
         answer = h11.Response(status_code=status, headers=headers)
@@ -274,6 +196,9 @@ class _Handler(socketserver.BaseRequestHandler):
 class Server(socketserver.ThreadingTCPServer):
     """The queue behind a port; port 0 takes a free one (see `server_port`).
 
+    A call that has no room in one of `quotas` gets 429, and when to come back if the quota says so.
+    `log` gets a line for each call, as it arrives: seconds since the first one, status, cost.
+
     A connection without a request for `idle` seconds is closed. So is one whose request is not
     complete `whole` seconds after its first byte.
     """
@@ -284,16 +209,49 @@ class Server(socketserver.ThreadingTCPServer):
     idle = 90.0
     whole = 30.0
 
-    def __init__(self, queue: VirtualQueue, host: str = "127.0.0.1", port: int = 0) -> None:
+    def __init__(
+        self,
+        queue: VirtualQueue,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        quotas: Sequence[ServiceQuota] = (),
+        log: TextIO | None = None,
+    ) -> None:
         self.queue = queue
+        self.quotas = DemoQuotas(quotas)
+        self._log = log
+        self._arrivals = threading.Lock()
+        self._first = math.inf
+        if log is not None:
+            log.write("seconds,status,cost\n")
+        if not 0 <= port <= 65_535:
+            raise InputError(f"port={port}; allowed: 0 (a free one) to 65535")
         try:
             self.address_family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
             super().__init__((host, port), _Handler)
         except (OSError, OverflowError, UnicodeError) as error:
             raise InputError(
-                f"{host}:{port} cannot be served: {error}; allowed: a free port"
+                f"{host}:{port} cannot be served: {error}; allowed: an address of this machine and"
+                " a free port"
             ) from error
         self.server_port: int = self.server_address[1]
+
+    def arrived(self, cost: float) -> tuple[int, float, float]:
+        """A call arrives: (status, when its answer is due, how long until it is to come back)."""
+        with self._arrivals:
+            now = time.perf_counter()
+            wait = self.quotas.refusal(now, cost)
+            due = self.queue.due(now) if wait is None else None
+            status = 429 if wait is not None else 503 if due is None else 200
+            if self._log is not None:
+                self._first = min(self._first, now)
+                self._log.write(f"{now - self._first:.6f},{status},{cost:g}\n")
+        return status, due or now, wait or 0.0
+
+    def report(self) -> dict[str, float]:
+        """The queue's, and how many calls found no room in the quotas."""
+        return {**self.queue.report(), "refused": self.quotas.refused}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print errors, but a missing thread for one more connection in one line only."""

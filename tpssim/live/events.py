@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tpssim.core.errors import InputError
+from tpssim.core.profiles import Stages
 from tpssim.core.types import OUTCOMES
 from tpssim.live.journal import FORMAT
 
@@ -35,6 +36,8 @@ BOUNDS = {
     "seed": (0, math.inf),
     "call": (0, math.inf),
     "in_flight": (0, math.inf),
+    "cost": (0.0, math.inf),
+    "retry_after": (0.0, math.inf),
     "outcome": (0, len(OUTCOMES) - 1),
     "spin_cpu": (0.0, math.inf),
     "limited": (0.0, math.inf),
@@ -46,7 +49,7 @@ CALLS = re.compile(r"(blocking|permits|async)|(pool|async)\([1-9]\d{0,5}\)")
 CLOCKS = {"release": "release", "refuse": "release", "look": "look"}
 SLACK = 10.0  # s by which times of two threads may differ: the process may be stopped between
 KINDS: dict[str, type] = {
-    **dict.fromkeys(("controller", "late", "began", "calls"), str),
+    **dict.fromkeys(("controller", "late", "began", "calls", "stages"), str),
     **dict.fromkeys(("seed", "call", "outcome", "in_flight"), int),
     "parameters": dict,
 }
@@ -153,7 +156,7 @@ def _wrong(event: dict[str, Any]) -> str:
             given[name] = math.inf
     for name in (
         *FIELDS[kind],
-        *(name for name in BOUNDS if name in event and name not in FIELDS[kind]),
+        *(name for name in (*BOUNDS, "stages") if name in event and name not in FIELDS[kind]),
     ):
         if name not in given:
             return f"an event {kind!r} without {name!r}; allowed: with {', '.join(FIELDS[kind])}"
@@ -168,6 +171,11 @@ def _wrong(event: dict[str, Any]) -> str:
                 least = "above 0" if name == "tps" else f"of {low:g} or more"
                 most = "" if math.isinf(high) else f", at most {high:g}"
                 return f"{name}={str(value)[:20]}; allowed: a finite number {least}{most}"
+        if name == "stages":
+            try:
+                Stages(value)
+            except InputError as error:
+                return str(error)
         if name == "calls" and not CALLS.fullmatch(value):
             return (
                 f"calls={value!r}; allowed: blocking, permits, async, or such as pool(8), async(8)"

@@ -6,6 +6,7 @@ import math
 from typing import Any, TypeVar
 
 from tpssim.core.errors import InputError
+from tpssim.live.arguments import Tps
 from tpssim.live.call_owners import CallOwners
 from tpssim.live.report import Report
 from tpssim.live.session import Flow
@@ -21,11 +22,13 @@ class Handle:
 
     @property
     def tps(self) -> float:
-        """The wanted rate, 1/s; set it to change it while running."""
+        """The wanted rate now, 1/s. Set it to change it while running: to a number, or to `Stages`,
+        which begin then.
+        """
         return self.flow.target
 
     @tps.setter
-    def tps(self, tps: float) -> None:
+    def tps(self, tps: Tps) -> None:
         self.flow.retarget(tps)
 
     def stop(self) -> None:
@@ -34,7 +37,11 @@ class Handle:
 
     def __repr__(self) -> str:
         flow = self.flow
-        rate = "any rate" if flow.target == math.inf else f"{flow.target:g}/s"
+        wanted = flow.wanted
+        if isinstance(wanted, float):
+            rate = "any rate" if wanted == math.inf else f"{wanted:g}/s"
+        else:
+            rate = str(wanted)
         return f"<{type(self).__name__}: {rate}, {flow.name}, {flow.tally.released:,} released>"
 
     def __reduce_ex__(self, _: Any) -> Any:

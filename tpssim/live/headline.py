@@ -10,10 +10,10 @@ releases kept to the schedule. At the end come bursts, lost slots, waits, and fa
 
 from __future__ import annotations
 
-from tpssim.live.rate_limits import able_rate, largest_cause, limit, loss, starved
+from tpssim.live.rate_limits import able_rate, held, largest_cause, limit, loss, starved
 from tpssim.live.report import Report
 from tpssim.live.run_setting import Setting
-from tpssim.live.stats import CALLER, MACHINE, SOURCE
+from tpssim.live.stats import CALLER, CLOSED, MACHINE, QUOTA, SOURCE
 from tpssim.output import format
 
 
@@ -82,6 +82,8 @@ def _pace(report: Report, how: Setting) -> list[str]:
     main = limit(report, how)
     more = []
     most, began = max((report.most_in_1s, "were released"), (report.most_begun_in_1s, "began"))
+    if sum(seconds for *_, seconds in how.held) > 0.01 * report.seconds and held(how) not in main:
+        more.append(held(how))
     if most > report.ceiling:
         more.append(f"up to {most:,.0f} calls {began} in one second")
     if (report.lost > 1.0 or report.lost > 0.01 * report.seconds) and not _explained(
@@ -100,6 +102,8 @@ def _pace(report: Report, how: Setting) -> list[str]:
 def _explained(report: Report, how: Setting, main: str) -> bool:
     """Whether `main` already explains the slots that were given up."""
     cause = largest_cause(how)
+    if cause in (QUOTA, CLOSED):
+        return True  # what held calls back is said of them
     if cause == CALLER and how.on_demand:
         return True  # nobody asked
     if cause in (CALLER, SOURCE) and able_rate(report, how) < 0.99 * how.wanted:

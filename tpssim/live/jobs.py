@@ -19,7 +19,7 @@ from tpssim.core.types import OK, UNFINISHED, record
 from tpssim.live.outcomes import WORDS, Outcome
 from tpssim.live.permits import Permit
 from tpssim.live.report import Report
-from tpssim.live.retries import Attempt, Policy
+from tpssim.live.retries import Attempt, Counted, Policy
 from tpssim.live.session import Flow
 from tpssim.live.waiting import SPIN
 
@@ -28,8 +28,8 @@ T = TypeVar("T")
 #: The words for a response by which a call was not ok.
 SAID = {code: word for word, code in WORDS.items() if code != OK}
 
-#: How often a source that waits for a retry or for calls in other threads checks whether it was
-#: stopped, s.
+#: How often whoever waits for a retry, for calls in other threads or for the begin of a call
+#: checks whether the run was stopped, s.
 LOOK = 0.05
 
 
@@ -92,7 +92,7 @@ class Failures:
 class Job(Generic[T]):
     """An item and its calls so far."""
 
-    __slots__ = ("began", "idle", "index", "item", "number")
+    __slots__ = ("began", "idle", "index", "item", "number", "waited")
 
     def __init__(self, index: int, item: T) -> None:
         self.index = index  #: in the order of the items
@@ -100,6 +100,7 @@ class Job(Generic[T]):
         self.number = 0  #: calls begun
         self.began = math.nan  #: the first of them, s
         self.idle = 0.0  #: seconds waited for retries
+        self.waited = 0.0  #: of that the last wait
 
 
 class Jobs(Generic[T]):
@@ -116,6 +117,7 @@ class Jobs(Generic[T]):
         self.failed: list[tuple[T, Any]] = []
         self.failures = Failures()
         self.policy, self._keep = policy, keep
+        self._counted = policy if isinstance(policy, Counted) else None
         self.clock = (
             clock  #: the caller's own, which stops while nobody waits on it; None: real time
         )
@@ -137,6 +139,8 @@ class Jobs(Generic[T]):
         job.number += 1
         if job.number == 1:
             job.began = self.flow.timing.now()
+            if self._counted is not None:
+                self._counted.begun()
 
     def end(
         self, job: Job[T], permit: Permit, result: Any, error: BaseException | None = None
@@ -150,13 +154,13 @@ class Jobs(Generic[T]):
         wait = None
         if self.policy is not None:
             now = self.flow.timing.now()
-            attempt = Attempt(
-                job.item, job.number, job.began, now, job.idle, outcome, result, error
-            )
+            times = job.began, now, job.idle, job.waited
+            attempt = Attempt(job.item, job.number, *times, outcome, result, error)
             wait = self.policy(attempt)
         with self._lock:
             if wait is not None:
                 job.idle += wait
+                job.waited = wait
                 heapq.heappush(self._retries, (now + wait, next(self._order), job))
             else:
                 del self._open[job.index]
@@ -214,10 +218,11 @@ class Jobs(Generic[T]):
                 yield job
                 continue
             when, calls = self.left()
-            if self.flow.stopped or not (calls or when < math.inf):
+            over = self.flow.stopped or self.flow.timing.now() >= self.flow.ends
+            if over or not (calls or when < math.inf):
                 return
             since = self.flow.timing.now()
-            self._wait(when, calls)
+            self._wait(min(when, self.flow.ends), calls)
             self.flow.retrying += self.flow.timing.now() - since
 
     def _wait(self, when: float, calls: int) -> None:

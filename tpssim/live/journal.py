@@ -12,9 +12,14 @@ observations::
     {"e": "tps", "t": ..., "tps": 700.0, "rate": ...}         the wanted rate has changed
     {"e": "stop", "t": ..., ...}                              the run is over: its report
 
-`t` is in seconds on the run's own clock; `outcome` indexes `tpssim.core.types.OUTCOMES`; `rate` and
-`tps` (null: infinite), `limit` (left out while infinite) and `reject` (left out while 0) are the
-actuators after the event. Numbers read back to the same bits.
+`t` is in seconds on the run's own clock; `outcome` indexes `tpssim.core.types.OUTCOMES`; `rate`
+(null: infinite), `limit` (left out while infinite) and `reject` (left out while 0) are the
+actuators after the event, in calls. `tps` (null: infinite) is what is wanted, in cost per second. A
+profile has its text in `stages` beside its peak in `tps`; a call that does not cost 1 has a `cost`;
+an end whose answer asked the caller to wait says so in `retry_after`, s.
+In the header `mean_cost` is what a call counts as for the law: a number, or "recent" for the mean
+of the calls so far (see `tpssim.core.costs`); left out, it is 1. Numbers read back to the same
+bits.
 """
 
 from __future__ import annotations
@@ -35,12 +40,14 @@ from typing import Any
 
 from tpssim.core.errors import InputError
 from tpssim.core.locks import lock, still_named
+from tpssim.core.profiles import Stages
 from tpssim.core.types import VERSION
 from tpssim.live.report import Report
 
 FORMAT = 1
 _HEAD = b'{"e": "header", '  # how a recording begins
 PERIOD = 0.25  # s between two writes
+RECENT = "recent"  # the mean cost is that of the calls so far
 
 
 def machine() -> dict[str, Any]:
@@ -82,20 +89,53 @@ def header_line(header: Mapping[str, Any]) -> str:
     return json.dumps({"e": "header", "format": FORMAT, **header}) + "\n"
 
 
-def start_line(now: float, tps: float, calls: str, state: Any) -> str:
+def wanted(tps: float | Stages) -> dict[str, Any]:
+    """What is wanted, as members of a JSON object; of a profile its peak and its text.
+
+    >>> wanted(math.inf), wanted(Stages("1m:20"))
+    ({'tps': None}, {'tps': 20.0, 'stages': '1m:20'})
+    """
+    if isinstance(tps, Stages):
+        return {"tps": tps.peak, "stages": str(tps)}
+    return {"tps": tps if tps < math.inf else None}
+
+
+def mean_cost(cost: float | None) -> dict[str, Any]:
+    """What calls cost on average, as a member of a header; nothing if that is 1.
+
+    >>> mean_cost(400.0), mean_cost(None), mean_cost(1.0)
+    ({'mean_cost': 400.0}, {'mean_cost': 'recent'}, {})
+    """
+    if cost == 1.0:
+        return {}
+    return {"mean_cost": RECENT if cost is None else cost}
+
+
+def _members(tps: float | Stages) -> str:
+    return json.dumps(wanted(tps))[1:-1]
+
+
+def start_line(now: float, tps: float | Stages, calls: str, state: Any) -> str:
     """The line of a run's first moment."""
-    return _line(f'"e": "start", "t": {now!r}, "tps": {number(tps)}, "calls": "{calls}"', state)
+    return _line(f'"e": "start", "t": {now!r}, {_members(tps)}, "calls": "{calls}"', state)
 
 
-def slot_line(kind: str, now: float, call: int, due: float, flying: int, state: Any) -> str:
+def slot_line(
+    kind: str, now: float, call: int, due: float, cost: float, flying: int, state: Any
+) -> str:
     """The line of a slot: a release, or a refusal by the law."""
     slot = f'"call": {call}, "due": {due!r}, "in_flight": {flying}'
+    if cost != 1.0:
+        slot += f', "cost": {cost!r}'
     return _line(f'"e": "{kind}", "t": {now!r}, {slot}', state)
 
 
-def end_line(now: float, call: int, outcome: int, state: Any) -> str:
-    """The line of a call's end."""
-    return _line(f'"e": "end", "t": {now!r}, "call": {call}, "outcome": {outcome}', state)
+def end_line(now: float, call: int, outcome: int, state: Any, wait: float | None = None) -> str:
+    """The line of a call's end; `wait`: in how many s its answer asked the caller to come back."""
+    end = f'"e": "end", "t": {now!r}, "call": {call}, "outcome": {outcome}'
+    if wait is not None:
+        end += f', "retry_after": {wait!r}'
+    return _line(end, state)
 
 
 def look_line(now: float, state: Any) -> str:
@@ -103,9 +143,9 @@ def look_line(now: float, state: Any) -> str:
     return _line(f'"e": "look", "t": {now!r}', state)
 
 
-def target_line(now: float, tps: float, state: Any) -> str:
+def target_line(now: float, tps: float | Stages, state: Any) -> str:
     """The line of a change of the wanted rate."""
-    return _line(f'"e": "tps", "t": {now!r}, "tps": {number(tps)}', state)
+    return _line(f'"e": "tps", "t": {now!r}, {_members(tps)}', state)
 
 
 def stop_line(now: float, report: Report) -> str:

@@ -84,7 +84,8 @@ class Watch:
     def _found(self, seconds: float) -> tuple[str, bool]:
         mine = (time.thread_time() - self._thread) / seconds
         others = (time.process_time() - self._process) / seconds - mine
-        wanted = (self._tally.planned - self._planned) / (self._tally.released - self._released)
+        slots = self._tally.planned - self._planned
+        wanted = self._tally.of_calls(slots) / (self._tally.released - self._released)
         waited = (queued() - self._queued) / seconds
         if others > 0.15 and self._tally.computed:
             calls = (math.fsum(self._tally.computed) - self._computed) / seconds

@@ -5,16 +5,17 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, TypeVar
 
 from tpssim.core.clocks import Clock
 from tpssim.core.errors import Aborted, InputError
+from tpssim.core.quotas import Quota
 from tpssim.core.schedule import Late
 from tpssim.live.acquire import ask
-from tpssim.live.arguments import checked_timeout
+from tpssim.live.arguments import Tps, checked_cost, checked_timeout
 from tpssim.live.call_owners import CallOwners
 from tpssim.live.clocks import Clocks
 from tpssim.live.handle import Handle
@@ -36,7 +37,8 @@ class Limiter(Handle):
     - `@limiter` on a function, a method or a coroutine function: each call of it waits for a slot;
     - `permit = limiter.acquire()`, in a coroutine `await limiter.aacquire()`, and then `with
       permit:`, or `permit.done()`, `fail()`, `drop()`. With `timeout` it raises `TimeoutError` if
-      no slot comes in so many seconds, and nobody else's slot moves; `timeout=0` only tries.
+      no slot comes in so many seconds, and nobody else's slot moves; `timeout=0` only tries. With
+      `cost` the call counts for so much, in the wanted rate and in quotas `of="cost"`.
 
     A signal handler may raise at any moment (Ctrl-C in a notebook). Then a call is either made or
     not, and nobody loses a turn. If it raises at the first instruction of the end of a `with`, the
@@ -60,10 +62,11 @@ class Limiter(Handle):
 
     def __init__(
         self,
-        tps: float,
+        tps: Tps,
         *,
         controller: Any = None,
         late: Late | str = "auto",
+        quotas: Sequence[Quota] = (),
         spin: float | str = "auto",
         clock: Clock | None = None,
         record: str | Path | None = None,
@@ -73,28 +76,38 @@ class Limiter(Handle):
         self._clocks = Clocks(spin, clock)
         self._owners = CallOwners()
         self.flow = Flow(
-            tps, controller, late, record, seed, self._clocks, {"spin": spin}, clock is not None
+            tps,
+            controller,
+            late,
+            record,
+            seed,
+            self._clocks,
+            {"spin": spin},
+            clock is not None,
+            quotas,
         )
         self.flow.calls = "permits"
         self.flow.on_demand = True
         self.flow.classify = checked_classify(classify)
 
-    def acquire(self, timeout: float | None = None) -> Permit:
-        """A permit for one call, when its slot has come."""
+    def acquire(self, timeout: float | None = None, *, cost: float = 1.0) -> Permit:
+        """A permit for one call of a cost, when its slot has come."""
         flow = self.flow
-        got = ask(flow, self._clocks.in_thread(), None, flow.timing.now(), checked_timeout(timeout))
+        clock, timeout = self._clocks.in_thread(), checked_timeout(timeout)
+        got = ask(flow, clock, None, flow.timing.now(), timeout, checked_cost(cost))
         if got is None:
-            raise _stopped()
+            raise _over(flow)
         return got[1]
 
-    async def aacquire(self, timeout: float | None = None) -> Permit:
+    async def aacquire(self, timeout: float | None = None, *, cost: float = 1.0) -> Permit:
         """As `acquire`, in a coroutine; other tasks run meanwhile."""
         from tpssim.live.async_acquire import aask
 
         flow = self.flow
-        got = await aask(flow, self._clocks, None, flow.timing.now(), checked_timeout(timeout))
+        timeout, asked = checked_timeout(timeout), flow.timing.now()
+        got = await aask(flow, self._clocks, None, asked, timeout, checked_cost(cost))
         if got is None:
-            raise _stopped()
+            raise _over(flow)
         return got[1]
 
     def __enter__(self) -> Permit:
@@ -201,5 +214,7 @@ def _name(call: Any) -> str:
     return str(getattr(call, "__qualname__", call))
 
 
-def _stopped() -> Aborted:
-    return Aborted("this limiter was stopped and releases no more calls; allowed: a new one")
+def _over(flow: Flow) -> Aborted:
+    if flow.stopped:
+        return Aborted("this limiter was stopped and releases no more calls; allowed: a new one")
+    return Aborted("the last stage of this limiter is over; allowed: a new one")

@@ -15,10 +15,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from tpssim.core.errors import InputError
-from tpssim.core.types import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED, record
+from tpssim.core.types import FAILED, OK, REFUSALS, REJECTED, TIMED_OUT, UNFINISHED, record
 
-#: HTTP statuses of a refusal: too many requests, unavailable, overloaded.
-REFUSALS = (429, 503, 529)
 #: The words of `classify`.
 WORDS = {"ok": OK, "failed": FAILED, "timed out": TIMED_OUT, "refused": REJECTED}
 #: The worst first: what a group of exceptions stands for.
@@ -90,8 +88,8 @@ class Rejected(Exception):
     """Raise it in a call that the service refused (429, 503): a sign of overload, and a drop in the
     law's observation.
 
-    Needed only where the client's own exception does not say so. `retry_after` is in seconds;
-    retries of `run` and `arun` wait at least that long.
+    Needed only where the client's own exception does not say so. With `retry_after`, s, no call of
+    the throttle is released before that time is over, retries included.
 
     >>> import tpssim
     >>> def call(item):

@@ -50,6 +50,7 @@ class Permit:
         "_run",
         "begun",
         "call",
+        "cost",
         "in_flight",
         "open",
         "outcome",
@@ -59,13 +60,20 @@ class Permit:
     )
 
     def __init__(
-        self, run: Run, call: int, scheduled: float, released: float, in_flight: int
+        self,
+        run: Run,
+        call: int,
+        scheduled: float,
+        released: float,
+        in_flight: int,
+        cost: float = 1.0,
     ) -> None:
         self._run = run
         self.call = call  #: number of the slot
         self.scheduled = scheduled  #: when it was due, s on the throttle's clock
         self.released = released  #: when it was given, s
         self.in_flight = in_flight  #: calls in flight then, this one included
+        self.cost = cost  #: what the call counts for
         #: when a worker began the call, s; nan if none has yet, or there are no workers
         self.begun = math.nan
         self.open = False  #: whether the call has begun, and nobody has settled it

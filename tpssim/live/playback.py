@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from tpssim.controllers import CONTROLLERS
 from tpssim.core.errors import InputError
 from tpssim.core.pacer import Pacer
+from tpssim.core.profiles import Stages
 from tpssim.core.types import (
     OUTCOMES,
     REFUSED,
@@ -20,8 +21,9 @@ from tpssim.core.types import (
     record,
 )
 from tpssim.core.validation import replaced
-from tpssim.live.arguments import checked_rate, draws, late_of
+from tpssim.live.arguments import checked_cost, checked_rate, draws, late_of
 from tpssim.live.events import events
+from tpssim.live.journal import RECENT
 
 
 @record
@@ -31,14 +33,16 @@ class Call(NamedTuple):
     scheduled: float
     released: float
     completed: float
-    rate: float  #: as commanded at the release, as are `limit` and `in_flight`
+    rate: float  #: as commanded at the release, of cost per second, as are `limit` and `in_flight`
     limit: float
     in_flight: float
     outcome: int  #: index into `tpssim.core.types.OUTCOMES`
+    cost: float = 1.0
+    retry_after: float = math.nan  #: in how many s its answer asked the caller to come back
 
 
 @record
-class Recording(NamedTuple):
+class Journal(NamedTuple):
     """A recorded run."""
 
     header: Mapping[str, Any]
@@ -58,16 +62,16 @@ class Playback(NamedTuple):
     pacer: Pacer  #: as it is at the end
 
 
-def read_recording(path: str | Path) -> Recording:
+def read_journal(path: str | Path) -> Journal:
     """A recording; raises `InputError` if it is none, or if it ended before its first call."""
     header, *rest = events(path)
     report = rest.pop() if rest and rest[-1]["e"] == "stop" else {}
     if not rest or rest[0]["e"] != "start":
         raise InputError(f"{path} has no call; allowed: the recording of a run that made calls")
-    return Recording(header, rest[1:], report, rest[0])
+    return Journal(header, rest[1:], report, rest[0])
 
 
-def recorded_law(recording: Recording) -> Controller[Any]:
+def recorded_law(recording: Journal) -> Controller[Any]:
     """The law of a recorded run; raises `InputError` if it is not one of `CONTROLLERS`."""
     header = recording.header
     name = header["controller"]
@@ -78,7 +82,7 @@ def recorded_law(recording: Recording) -> Controller[Any]:
     return replaced(CONTROLLERS[name](), name, header["parameters"])
 
 
-def play(recording: Recording) -> Playback:
+def play(recording: Journal) -> Playback:
     """Feed the observations of a recording to its law, from the start, and compare each state.
 
     The release rule, the windows and the draws are those of the live run. Only the times of events
@@ -89,8 +93,9 @@ def play(recording: Recording) -> Playback:
         law, late = recorded_law(recording), late_of(str(header["late"]))
     except InputError as error:
         raise InputError(f"line 1 of the recording: {error}") from error
-    wanted = _wanted(recording.start["tps"])
-    pacer = Pacer(law, wanted, start, *draws(int(header["seed"])), late=late)
+    wanted = wanted_of(recording.start)
+    seed, cost = draws(int(header["seed"])), mean_cost_of(header)
+    pacer = Pacer(law, wanted, start, *seed, late=late, mean_cost=cost)
     player = _Player(pacer)
     difference = _differs(pacer, recording.start, 0)
     for number, event in enumerate(recording.events, 1):
@@ -100,14 +105,14 @@ def play(recording: Recording) -> Playback:
                 if other := player.other_slot(event):
                     calls = list(player.calls.values())
                     return Playback(number, difference or other, calls, pacer)
-                other = player.slot(t, kind == "release")
+                other = player.slot(t, event.get("cost", 1.0), kind == "release")
                 difference = difference or other
             elif kind == "end":
-                player.end(t, event["call"], event["outcome"])
+                player.end(t, event["call"], event["outcome"], event.get("retry_after", math.nan))
             elif kind == "look" and pacer.sensor is not None:
                 pacer.look(t)
             elif kind == "tps":
-                pacer.retarget(t, _wanted(event["tps"]))
+                pacer.retarget(t, wanted_of(event))
             else:
                 raise ValueError("there is no such event in a run of this law")
             difference = difference or _differs(pacer, event, number)
@@ -132,11 +137,11 @@ class _Player:
             return ""
         return f"call {slot} was due at {due!r}, recorded: {event['call']} at {event['due']!r}"
 
-    def slot(self, t: float, recorded: bool) -> str:
+    def slot(self, t: float, cost: float, recorded: bool) -> str:
         """Release the next slot, or refuse it as the law decides; how that differs, if it does."""
         pacer, start = self._pacer, self._pacer.start
         due, slot = pacer.due(), pacer.slot
-        given = pacer.release(t)
+        given = pacer.release(t, cost)
         if not given:
             pacer.refused(t)
         state, flying = pacer.state, float(pacer.flying)
@@ -145,16 +150,17 @@ class _Player:
             due - start,
             t - start if given else math.nan,
             math.nan,
-            state.rate,
+            state.rate * pacer.path.unit,
             state.limit,
             flying,
             UNFINISHED if given else REFUSED,
+            cost,
         )
         if given == recorded:
             return ""
         return f"call {slot} was {'released' if given else 'refused'}: not so live"
 
-    def end(self, t: float, slot: int, outcome: int) -> None:
+    def end(self, t: float, slot: int, outcome: int, wait: float) -> None:
         """A call is over; raises `ValueError` if that cannot be."""
         pacer = self._pacer
         if slot not in self._in_flight or not 0 <= outcome < len(OUTCOMES):
@@ -164,13 +170,29 @@ class _Player:
             pacer.forgotten()
             return
         call = self.calls[slot]
-        self.calls[slot] = call._replace(completed=t - pacer.start, outcome=outcome)
+        ended = t - pacer.start
+        self.calls[slot] = call._replace(completed=ended, outcome=outcome, retry_after=wait)
         pacer.settled(t, t - released, released - due, error_of(outcome), drop_of(outcome), flying)
 
 
-def _wanted(tps: float | None) -> float:
-    """The wanted rate of an event; null if none was wanted."""
-    return checked_rate(math.inf if tps is None else tps)
+def wanted_of(event: Mapping[str, Any]) -> float | Stages:
+    """The wanted rate of an event, or a profile; null if none was wanted."""
+    if "stages" in event:
+        return Stages(event["stages"])
+    return checked_rate(math.inf if event["tps"] is None else event["tps"])
+
+
+def mean_cost_of(header: Mapping[str, Any]) -> float | None:
+    """What a call counts as for the law, None for the mean of the calls so far; raises
+    `InputError`.
+    """
+    cost = header.get("mean_cost", 1.0)
+    if cost == RECENT:
+        return None
+    try:
+        return checked_cost(cost)
+    except InputError as error:
+        raise InputError(f"line 1 of the recording: mean_{error}, or {RECENT!r}") from None
 
 
 def _differs(pacer: Pacer, event: Mapping[str, Any], number: int) -> str:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import threading
+from collections.abc import Iterator
 
-from tpssim.core.schedule import anchor, next_due
+from tpssim.controllers import CONTROLLERS
+from tpssim.core.pacer import Pacer
+from tpssim.core.profiles import Stages
+from tpssim.live.arguments import draws
+from tpssim.live.jobs import LOOK
 from tpssim.live.session import Flow
 
 
 class Begins:
-    """The late policy again, for the begin of calls instead of their release. Any thread.
+    """The rule of releases again, for the begin of calls. Any thread.
 
     Released calls that waited for a worker would all begin as soon as the service is fast again,
-    and the service sees their begin. So begins have a schedule of their own, `tps` a second. `due`
-    gives the time when a call whose worker is free at `now` may begin, by the rule of releases:
-
-        due = max(previous + 1 / tps, now),  then previous = anchor(due, now)
-
-    With `late="burst"` all waiting calls begin at once; with `tps=inf` every call does.
+    and the service sees their begin. So begins have a schedule of their own, with the run's wanted
+    rate, late policy, costs, quotas and Retry-After. `due` gives the time when a call whose worker
+    is free at `now` may begin. What still waits when the last stage is over begins at the highest
+    rate of the profile. With `late="burst"` all waiting calls begin at once; with `tps=inf` every
+    call does.
 
     >>> from tpssim import throttle
     >>> begins = Begins(throttle((), 10.0).flow)
@@ -29,19 +32,64 @@ class Begins:
     def __init__(self, flow: Flow) -> None:
         self._flow = flow
         self._lock = threading.Lock()
-        self._previous = math.nan
+        self._pacer: Pacer | None = None
+        self._changes = 0  # of the wanted rate, as far as they are known here
 
-    def due(self, now: float) -> float:
+    def due(self, now: float, cost: float = 1.0) -> float:
         """When the next call may begin, s; its place is taken."""
-        late, target = self._flow.late, self._flow.target
+        flow = self._flow
         with self._lock:
-            if target == math.inf:
-                self._previous = now
-                return now
-            if math.isnan(self._previous):
-                due = now if self._flow.pacer is None else self._flow.pacer.start
-            else:
-                due = next_due(self._previous, target, target)
-            begin = max(due, now)
-            self._previous, _ = anchor(late, due, begin, 1.0 / target, target)
+            pacer = self._pacer
+            if pacer is None:
+                pacer = self._pacer = self._new(now)
+            elif flow.changes != self._changes:
+                self._changes = flow.changes
+                pacer.retarget(flow.since, _unending(flow.wanted))
+            if flow.pacer is not None and flow.pacer.closed_until > pacer.closed_until:
+                pacer.close_until(flow.pacer.closed_until)
+            begin = max(pacer.due(cost), now)
+            pacer.release(begin, cost)
+            pacer.forgotten()
             return begin
+
+    def waits(self, cost: float) -> Iterator[float]:
+        """How long to sleep, s, again and again until a call may begin or the run has stopped.
+
+        An answer that comes meanwhile may hold the call back, which then needs another time; what
+        it took of quotas is not given back.
+        """
+        flow = self._flow
+        now = flow.timing.now
+        due = self.due(now(), cost)
+        while not flow.stopped:
+            if flow.pacer is not None and due < flow.pacer.closed_until:
+                due = self.due(now(), cost)
+            left = due - now()
+            if left <= 0.0:
+                return
+            yield min(left, LOOK)
+
+    def _new(self, now: float) -> Pacer:
+        flow = self._flow
+        self._changes = flow.changes
+        start, origin = (now, now) if flow.pacer is None else (flow.pacer.start, flow.since)
+        wanted = _unending(flow.wanted)
+        law = CONTROLLERS["fixed"]()
+        return Pacer(
+            law,
+            wanted,
+            start,
+            *draws(0),
+            late=flow.late,
+            origin=origin,
+            quotas=flow.quotas,
+            wall=flow.wall(),
+            mean_cost=flow.mean_cost,
+        )
+
+
+def _unending(wanted: float | Stages) -> float | Stages:
+    """A profile that goes on, at its highest rate."""
+    if not isinstance(wanted, Stages):
+        return wanted
+    return Stages([*wanted.stages, (0.0, wanted.peak), (1e9, wanted.peak)], wanted.start)

@@ -7,7 +7,7 @@ import math
 from tpssim.live.late_causes import FEW_LATE
 from tpssim.live.report import Report
 from tpssim.live.run_setting import Setting
-from tpssim.live.stats import CALLER, LIMIT, RETRIES, SOURCE
+from tpssim.live.stats import CALLER, CLOSED, LIMIT, QUOTA, RETRIES, SOURCE
 from tpssim.output import format
 
 #: With fewer calls than this there is no pace to judge.
@@ -24,6 +24,9 @@ def limit(report: Report, how: Setting) -> str:
     behind = _behind(report, how)
     if starved(report, how):
         return _workers(report, how)
+    if (below or commanded == math.inf) and _held_share(report, how) > 0.05:
+        pace = f"{format.of(rate, at_most)} a second" if below else f"{format.rate(rate)}/s"
+        return f"{pace}: {held(how)}"
     if able < 0.99 * wanted and rate >= 0.7 * able and not behind:
         return _serial(report, how, able)
     if below and report.limited > 0.05 * report.released:
@@ -58,6 +61,22 @@ def limit(report: Report, how: Setting) -> str:
     if wanted == math.inf:
         return f"{format.rate(rate)}/s, where no rate was wanted"
     return _on_pace(report, how)
+
+
+def _held_share(report: Report, how: Setting) -> float:
+    """Which share of the time quotas and Retry-After held calls back."""
+    return sum(seconds for *_, seconds in how.held) / max(report.seconds, 1e-9)
+
+
+def held(how: Setting) -> str:
+    """What held calls back for longest.
+
+    >>> held(Setting(held=(("quota of 500 calls per 60 s", 120, 31.0), ("Retry-After", 1, 2.0))))
+    'quota of 500 calls per 60 s held 120 calls back for 31 s'
+    """
+    what, calls, seconds = max(how.held, key=lambda each: each[2])
+    many = f"{calls:,} call{'' if calls == 1 else 's'}"
+    return f"{what} held {many} back for {format.seconds(seconds)}"
 
 
 def _behind(report: Report, how: Setting) -> bool:
@@ -220,6 +239,8 @@ def loss(report: Report, how: Setting) -> str:
         why = f"the limit of {how.law} delayed them"
     elif cause == SOURCE:
         why = "the source was empty"
+    elif cause in (QUOTA, CLOSED):
+        why = held(how)
     elif cause == RETRIES:
         why = "the calls waited for their retries, as the service or the policy asked"
     else:

@@ -6,11 +6,14 @@ import math
 
 from tpssim.core.errors import Aborted
 from tpssim.core.pacer import Pacer
-from tpssim.live.arguments import checked_target
+from tpssim.core.profiles import Stages
+from tpssim.core.quota_windows import opening
+from tpssim.live.arguments import Tps, checked_target
 from tpssim.live.journal import slot_line, start_line, target_line
 from tpssim.live.late_causes import Watch
 from tpssim.live.permits import OpenPermit, Permit
-from tpssim.live.session_state import Bell, Release, invalid_actuators
+from tpssim.live.run_parts import Bell, Release
+from tpssim.live.session_state import invalid_actuators
 from tpssim.live.settlements import Settlements
 
 #: If a limit is reached and no call has ended for so long, the user is warned, s.
@@ -36,8 +39,9 @@ class Releases(Settlements):
             if wrong := invalid_actuators(pacer.state):
                 self._failure = Aborted(f"{self.name} failed: {wrong}")
             watch = None if self.borrowed else Watch(self.tally, start, in_loop)
-            line = start_line(start, self.target, self.calls, pacer.state)
+            line = start_line(start, self.wanted, self.calls, pacer.state)
             self.free_since = start  # from here on there is no call
+            self.want(self.wanted, start)
             self.watch = watch
             self.pacer = pacer
             if self.journal is not None:
@@ -67,10 +71,11 @@ class Releases(Settlements):
             self._guard.drain()
         return not self.over()
 
-    def deadline(self, bell: Bell | None = None) -> float | None:
+    def deadline(self, bell: Bell | None = None, cost: float = 1.0) -> float | None:
         """When the head of the queue is to look again: the next slot, or the end of a window.
 
-        `bell` is what it waits with; whatever moves the slot rings it. None: the run is over.
+        `cost` is that of its call; `bell` is what it waits with, and whatever moves the slot rings
+        it. None: the run is over.
         """
         with self._lock:
             if self._uncounted is not None:
@@ -87,7 +92,8 @@ class Releases(Settlements):
                 return None
             if self._requested is not None:
                 self._grant(self._requested)
-            due = pacer.due()
+            over = self.ends < math.inf and self.timing.now() >= self.ends
+            due = self._due = pacer.due(cost)
             self._bell = bell
             self._current = True
             if due == math.inf:
@@ -96,13 +102,16 @@ class Releases(Settlements):
                 due = pacer.look_at
         if self._guard.mail:
             self._guard.drain()
-        return due
+        if over:
+            self.finish()
+            return None
+        return due if due < self.ends else self.ends
 
     def _closed(self, pacer: Pacer) -> float:
         """No slot is due now: when to look again. Warns once if there may never be one."""
         look_at = pacer.look_at
         if not pacer.flying:
-            if look_at == math.inf and not self._starved:
+            if look_at == self.ends == math.inf and not self._starved:
                 self._starved = True
                 self.warning = (
                     f"{self.name} releases nothing and no call is in flight, so nothing will"
@@ -129,7 +138,20 @@ class Releases(Settlements):
             )
         return look_at
 
-    def release(self, now: float, begun: float) -> Permit | None:
+    def finish(self) -> None:
+        """Release nothing more; the run is over when what is in flight is settled. Any thread."""
+        self._guard.post(self._finish)
+
+    def _finish(self) -> None:
+        self._count()
+        self._exhausted = self.ending = True
+        self.queue.call_all()
+        if self.watch is not None:
+            self.watch.judge(self.timing.now())  # another thread may ask for the report
+        if self.pacer is None or not self.pacer.flying:
+            self.end()
+
+    def release(self, now: float, begun: float, cost: float = 1.0) -> Permit | None:
         """A permit, if a slot is due now (`begun`: as in `Tally.release`)."""
         permit = None
         try:
@@ -140,15 +162,21 @@ class Releases(Settlements):
                 while pacer.look_at <= now:
                     self._end_window(pacer)
                 # `deadline` has asked for the slot; only an observation since then can move it.
-                due = pacer.deadline if self._current else pacer.due()
-                if now >= due:
+                opens = self._due if self._current else pacer.due(cost)
+                if now >= opens and opens < self.ends:
+                    due = pacer.deadline
                     call, flying = pacer.slot, pacer.flying + 1
-                    new, release = OpenPermit(self, call, due, now, flying), Release()
+                    path = pacer.path
+                    seen, asked, unit = path.seen, path.asked, path.unit
+                    new, release = OpenPermit(self, call, due, now, flying, cost), Release()
+                    release.gate = -1
+                    if opens != due:
+                        release.gate, release.opened = self._last_gate(pacer, cost)
                     try:
                         given = (
-                            pacer.release(now)
-                            if pacer.admit is None
-                            else self._call_law(pacer.release, now)
+                            pacer.release(now, cost)
+                            if pacer.admit is None and (call > 0 or not pacer.learns)
+                            else self._call_law(pacer.release, now, cost)
                         )
                     except BaseException:  # of a signal handler: nothing has been released
                         pacer.slot, pacer.flying = call, flying - 1
@@ -159,6 +187,8 @@ class Releases(Settlements):
                         release.call, release.flying = call, flying
                         release.limited = pacer.limited_slot == call
                         release.state, release.target = pacer.state, pacer.target
+                        release.cost, release.profile = cost, self.profile
+                        release.seen, release.asked, release.unit = seen, asked, unit
                         tally = self.tally
                         release.blocked, release.fetching = tally.blocked, tally.fetching
                         release.retrying = self.retrying
@@ -166,7 +196,7 @@ class Releases(Settlements):
                         new.open = True
                         permit = new
                     else:
-                        self._refuse(pacer, call, due, now)
+                        self._refuse(pacer, call, due, cost, now)
             if self._guard.mail:
                 self._guard.drain()
         except BaseException:
@@ -175,17 +205,28 @@ class Releases(Settlements):
             raise
         return permit
 
-    def _refuse(self, pacer: Pacer, call: int, due: float, now: float) -> None:
+    def _last_gate(self, pacer: Pacer, cost: float) -> tuple[int, float]:
+        """(which quota, or behind them Retry-After, lets the next call through last; when)."""
+        gate, opens = len(self.quotas), pacer.closed_until
+        if pacer.quotas is not None:
+            gates = zip(pacer.quotas.ceilings, pacer.quotas.rings, strict=True)
+            for number, (ceiling, ring) in enumerate(gates):
+                room = opening(ceiling, cost, *ring)
+                if room > opens:
+                    gate, opens = number, room
+        return gate, opens
+
+    def _refuse(self, pacer: Pacer, call: int, due: float, cost: float, now: float) -> None:
         """The law refuses the call of this slot."""
         if self._failure is None:
             self.tally.refused += 1
             self._call_law(pacer.refused, now)
         if self.journal is not None:
-            self.journal.add(slot_line("refuse", now, call, due, pacer.flying, pacer.state))
+            self.journal.add(slot_line("refuse", now, call, due, cost, pacer.flying, pacer.state))
         self._check()
 
-    def retarget(self, tps: float) -> None:
-        """Another wanted rate from now on. Any thread.
+    def retarget(self, tps: Tps) -> None:
+        """Another wanted rate from now on, or a profile that begins now. Any thread.
 
         A law that sets the wanted rate while it is being given another one gets its own at the next
         look at the schedule, for it might go on for ever.
@@ -196,32 +237,41 @@ class Releases(Settlements):
             return
         self._guard.do(self._retarget, tps)
 
-    def _retarget(self, tps: float) -> None:
-        if tps == self.target:
+    def _retarget(self, tps: float | Stages) -> None:
+        if tps == self.wanted and not isinstance(tps, Stages):
             return
         self._count()
         if self.pacer is not None:
             now = self.timing.now()
+            if now >= self.ends:
+                self._finish()  # the last stage is over, though nobody has asked since
+                return
             while self.pacer.look_at < now:
                 self._end_window(self.pacer)
-            self.tally.retarget(now, self.target)
-        self.target = tps
-        if self.pacer is not None:
+            self.tally.retarget(now, self.target if self.profile is None else self.profile)
+            before = self.wanted, self.profile, self.ends, self.since
+            path = self.pacer.path
+            self.want(tps, now)
             self._changing = True
             try:
                 self._call_law(self.pacer.retarget, now, tps)
             finally:
                 self._changing = False
-                self.target = self.pacer.target
+                if self.pacer.path is path:
+                    self.wanted, self.profile, self.ends, self.since = before
+                    self.changes += 1  # back again
             if self.journal is not None:
                 self.journal.add(target_line(now, tps, self.pacer.state))
+        else:
+            self.wanted, self.since = tps, self.timing.now()
+            self.changes += 1
         self._ring()
 
-    def _grant(self, tps: float) -> None:
+    def _grant(self, tps: float | Stages) -> None:
         """Set the wanted rate that the law requested."""
         self._requested = None
         try:
             self._retarget(tps)
         finally:
-            if self.target != tps and self._requested is None:
+            if self.wanted != tps and self._requested is None:
                 self._requested = tps

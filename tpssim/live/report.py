@@ -8,7 +8,7 @@ import warnings
 from typing import NamedTuple
 
 from tpssim.core.types import record
-from tpssim.output.format import rate, seconds, share
+from tpssim.output.format import number, rate, seconds, share
 from tpssim.output.meanings import MEANINGS
 
 
@@ -61,6 +61,7 @@ class Report(NamedTuple):
     commanded: float
     rate: float
     begun_rate: float
+    mean_cost: float
     rate_error: float
     target_error: float
     drift_ppm: float
@@ -83,6 +84,10 @@ class Report(NamedTuple):
     lost: float
     re_anchored: float
     limited: float
+    quota_held: float
+    quota_wait: float
+    retry_after_held: float
+    retry_after_wait: float
     latency_p50: float
     latency_p90: float
     latency_p99: float
@@ -134,6 +139,11 @@ def _calls(report: Report) -> list[str]:
             f" {share(r.fetching)} in the iterable"
         ),
     ]
+    if r.mean_cost not in (0.0, 1.0) and not math.isnan(r.rate):
+        lines.append(
+            f"cost      {number(r.mean_cost)} a call on average, so"
+            f" {number(r.rate * r.mean_cost)} a second"
+        )
     if not math.isnan(r.wait_p50):  # calls have waited for workers
         lines.append(
             f"workers   {r.begun:.0f} begun, {rate(r.begun_rate)}/s;"
@@ -162,5 +172,20 @@ def _schedule(report: Report) -> list[str]:
             f"schedule  {r.caught_up:.0f} caught up, {r.skipped:.0f} skipped"
             f" ({seconds(r.lost)}), {r.re_anchored:.0f} re-anchored, {r.limited:.0f} limited"
         ),
-        f"cost      {share(r.spin_cpu, 1)} of a core spun, threshold {seconds(r.spin_threshold)}",
+        *_held(r),
+        f"cpu       {share(r.spin_cpu, 1)} of a core spun, threshold {seconds(r.spin_threshold)}",
     ]
+
+
+def _held(report: Report) -> list[str]:
+    """What held calls back, if anything did."""
+    r = report
+    held = [
+        f"{calls:,.0f} call{'' if calls == 1.0 else 's'} for {seconds(wait)} by {what}"
+        for calls, wait, what in (
+            (r.quota_held, r.quota_wait, "quotas"),
+            (r.retry_after_held, r.retry_after_wait, "Retry-After of the service"),
+        )
+        if calls
+    ]
+    return [f"held back {', '.join(held)}"] if held else []

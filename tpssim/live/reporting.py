@@ -10,6 +10,7 @@ from typing import Any
 
 from tpssim.live.headline import headline
 from tpssim.live.report import Report
+from tpssim.live.report_numbers import numbers
 from tpssim.live.run_setting import Setting
 from tpssim.live.session_state import SessionState
 
@@ -29,11 +30,11 @@ def why_of(run: SessionState) -> str:
 def glimpse_of(run: SessionState) -> tuple[dict[str, Any], bytes, bytes]:
     """Numbers and the bins of lateness and latency, for a live monitor; takes 20 us."""
     tally, pacer = run.tally, run.pacer
-    state = pacer.state if pacer else run.law.init(run.target)
+    state = pacer.state if pacer else run.first_state()
     numbers = {
         "t": run.timing.now() - pacer.start if pacer else 0.0,
-        "tps": run.target,
-        "rate": min(state.rate, run.target),
+        "tps": tally.of_calls(run.target),
+        "rate": min(state.rate, tally.of_calls(run.target)),
         "limit": state.limit if state.limit < math.inf else None,
         "reject": state.reject,
         "in_flight": pacer.flying if pacer else 0,
@@ -56,9 +57,9 @@ def report_of(run: SessionState) -> Report:
     if run.watch is not None:
         run.watch.judge(now)
     report = Report(
-        **tally.numbers(run.workers, now),
+        **numbers(tally, run.workers, now),
         in_flight=pacer.flying if pacer else 0,
-        target=run.target,
+        target=tally.of_calls(run.target),
         caught_up=pacer.caught_up if pacer else 0.0,
         re_anchored=pacer.re_anchored if pacer else 0.0,
         limited=pacer.limited if pacer else 0.0,
@@ -88,7 +89,15 @@ def _setting(run: SessionState) -> Setting:
         overtaken=tally.overtaken,
         cause=run.watch.cause if run.watch else "",
         lost=tuple(tally.lost),
+        held=_held(run),
         slower=tally.slower(),
         unreported=not (run.outcome_reported or getattr(run.law, "signals", "").startswith("none")),
         by_permit=run.calls == "permits",
     )
+
+
+def _held(run: SessionState) -> tuple[tuple[str, int, float], ...]:
+    """What held calls back, how many, and for how long in all, s."""
+    gates = [*(f"quota of {quota}" for quota in run.quotas), "Retry-After of the service"]
+    held = zip(gates, run.tally.held, strict=True)
+    return tuple((gate, calls, seconds) for gate, (calls, seconds) in held if calls)

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import inspect
 import math
+import random
+import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,7 +15,7 @@ from tpssim.core.errors import InputError
 from tpssim.core.types import OK, UNFINISHED, record
 from tpssim.core.validation import checked, checked_count
 from tpssim.live.outcomes import Outcome
-from tpssim.scenarios.plant import Retry, retry_wait
+from tpssim.scenarios.retries import RESERVE, Retry, affordable, deposited, drawn_wait
 
 MOST_RETRIES = 1000
 
@@ -27,6 +29,7 @@ class Attempt(NamedTuple):
     began: float  #: when the first one began, s
     ended: float  #: when this one ended, s
     idle: float  #: total time spent waiting for retries, s
+    waited: float  #: the wait before this one, s; 0 for the first
     outcome: Outcome
     result: Any
     error: BaseException | None
@@ -36,8 +39,8 @@ class Attempt(NamedTuple):
 Policy = Callable[[Attempt], float | None]
 
 
-def policy_of(retries: Any, call: Callable[..., Any]) -> Policy | None:
-    """The option `retries` of `run` and `arun`; raises `InputError`.
+def policy_of(retries: Any, call: Callable[..., Any], seed: int = 0) -> Policy | None:
+    """The option `retries` of `run` and `arun`; raises `InputError`. `seed`: of the draws of waits.
 
     >>> policy_of(None, abs) is None, policy_of(0, abs) is None
     (True, True)
@@ -47,15 +50,15 @@ def policy_of(retries: Any, call: Callable[..., Any]) -> Policy | None:
     ):
         return None
     if isinstance(retries, Retry):
-        return _counted(checked(retries, "retries"))
+        return Counted(checked(retries, "retries"), seed)
     if isinstance(retries, int):
         checked_count("retries", retries, 0, MOST_RETRIES)
-        return _counted(Retry(attempts=float(retries)))
+        return Counted(Retry(attempts=float(retries)), seed)
     if all(callable(getattr(retries, name, None)) for name in ("stop", "wait", "retry")):
         for name in ("stop", "wait", "retry"):
             _refuse_asynchronous(getattr(retries, name), name)
         return _as_tenacity(retries, call)
-    allowed = "a whole number, tpssim.scenarios.plant.Retry, tenacity's Retrying, or None"
+    allowed = "a whole number, tpssim.Retry, tenacity's Retrying, or None"
     raise InputError(f"retries={retries!r}; allowed: {allowed}")
 
 
@@ -64,15 +67,34 @@ def _refuse_asynchronous(part: Any, name: str) -> None:
         raise InputError(f"retries: {name}={part!r} is asynchronous; allowed: a plain function")
 
 
-def _counted(retry: Retry) -> Policy:
-    """Calls that were not ok are tried again, with the number and the waits of `retry`."""
+class Counted:
+    """Calls that were not ok are tried again: number, waits and budget are those of a record.
 
-    def wait(attempt: Attempt) -> float | None:
-        if attempt.outcome.code in (OK, UNFINISHED) or attempt.number > retry.attempts:
-            return None
-        return max(retry_wait(retry, attempt.number), attempt.outcome.retry_after or 0.0)
+    Any thread. The arithmetic is the model's; the draws are in the order in which calls fail.
+    """
 
-    return wait
+    def __init__(self, retry: Retry, seed: int) -> None:
+        self._retry = retry
+        self._draw = random.Random(f"retries {seed}").random
+        self._tokens = RESERVE
+        self._lock = threading.Lock()
+
+    def begun(self) -> None:
+        """The first call of an item begins."""
+        with self._lock:
+            self._tokens = deposited(self._tokens, self._retry.budget)
+
+    def __call__(self, attempt: Attempt) -> float | None:
+        retry = self._retry
+        with self._lock:
+            if attempt.outcome.code in (OK, UNFINISHED) or attempt.number > retry.attempts:
+                return None
+            if retry.budget < math.inf:
+                if not affordable(self._tokens):
+                    return None
+                self._tokens -= 1.0
+            asked = attempt.outcome.retry_after or 0.0
+            return drawn_wait(retry, attempt.number, self._draw(), attempt.waited, asked)
 
 
 class _Ended:

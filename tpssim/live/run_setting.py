@@ -24,7 +24,10 @@ class Setting(NamedTuple):
     behind: int = 0  #: releases that the generator itself made late
     overtaken: int = 0  #: releases that the caller made late
     cause: str = ""  #: why the generator was late, if that is known
-    lost: tuple[float, ...] = (0.0,) * 5  #: s, by LIMIT, SOURCE, CALLER, MACHINE, RETRIES
+    #: s, by LIMIT, SOURCE, CALLER, MACHINE, RETRIES, QUOTA, CLOSED
+    lost: tuple[float, ...] = (0.0,) * 7
+    #: (what held calls back, calls, s): quotas and Retry-After
+    held: tuple[tuple[str, int, float], ...] = ()
     slower: float = 0.0  #: as of `Tally.slower`
     #: Whether the law looks at outcomes, and nobody reported one.
     unreported: bool = False

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 from tpssim.core.errors import InputError
 from tpssim.core.validation import MOST_THREADS, checked_count
-from tpssim.live.arguments import checked_call, cycled
+from tpssim.live.arguments import Tps, checked_call, cycled
 from tpssim.live.handle import Handle
-from tpssim.live.jobs import LOOK, Job, Jobs
+from tpssim.live.jobs import Job, Jobs
 from tpssim.live.jobs import Run as Run
 from tpssim.live.permits import Permit
 from tpssim.live.pool_begins import Begins
@@ -29,7 +29,7 @@ T = TypeVar("T")
 def run(
     call: Callable[[T], Any],
     items: Iterable[T],
-    tps: float,
+    tps: Tps,
     total: int | None = None,
     *,
     workers: int = 1,
@@ -62,8 +62,9 @@ def run(
     """
     checked_count("workers", workers, 0, MOST_THREADS)
     checked_call(call, asynchronous=False)
-    jobs: Jobs[T] = Jobs(policy_of(retries, call), results, options.get("clock"))
-
+    policy = policy_of(retries, call, options.get("seed", 0))
+    jobs: Jobs[T] = Jobs(policy, results, options.get("clock"))
+    options |= cost_of_jobs(options)
     make = functools.partial(_make, jobs, call)
     with throttle(jobs.source(cycled(items, total)), tps, **options) as paced:
         jobs.flow = paced.flow
@@ -78,6 +79,12 @@ def run(
                 for job, permit in paced._all():
                     make(job, permit)
         return jobs.done(paced.report())
+
+
+def cost_of_jobs(options: dict[str, Any]) -> dict[str, Any]:
+    """The option `cost` of a throttle of jobs, if it is a function of their items."""
+    cost = options.get("cost")
+    return {"cost": lambda job: cost(job.item)} if callable(cost) else {}
 
 
 def _make(jobs: Jobs[T], call: Callable[[T], Any], job: Job[T], permit: Permit) -> None:
@@ -108,12 +115,11 @@ def carried(jobs: Jobs[Any], paced: Handle) -> Iterator[None]:
         raise
 
 
-def _turn(flow: Flow, begins: Begins) -> bool:
+def _turn(flow: Flow, begins: Begins, permit: Permit) -> bool:
     """Wait until a call may begin; False if the run has stopped."""
-    now = flow.timing.now
-    due = now() if flow.borrowed else begins.due(now())
-    while not flow.stopped and (left := due - now()) > 0.0:
-        time.sleep(min(left, LOOK))
+    if not flow.borrowed:
+        for seconds in begins.waits(permit.cost):
+            time.sleep(seconds)
     return not flow.stopped
 
 
@@ -129,7 +135,7 @@ def _pooled(paced: Throttle[Job[T]], make: Callable[[Job[T], Permit], None], wor
     def work(i: int) -> None:
         while (given := given_out.get()) is not None:
             job, permit = given
-            if not _turn(flow, begins):
+            if not _turn(flow, begins, permit):
                 permit.forget()
                 continue
             permit.begin()

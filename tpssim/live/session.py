@@ -12,6 +12,7 @@ from tpssim.live.report import Report
 from tpssim.live.reporting import glimpse_of, report_of, why_of
 from tpssim.live.session_state import SessionState
 from tpssim.live.signal_handlers import by_handler
+from tpssim.live.wanted import lasting
 
 T = TypeVar("T")
 
@@ -33,19 +34,6 @@ class Flow(Releases):
         self._ring()
         self.queue.call_all()
 
-    def finish(self) -> None:
-        """Release nothing more; the run is over when what is in flight is settled. Any thread."""
-        self._guard.post(self._finish)
-
-    def _finish(self) -> None:
-        self._count()
-        self._exhausted = self.ending = True
-        self.queue.call_all()
-        if self.watch is not None:
-            self.watch.judge(self.timing.now())  # another thread may ask for the report
-        if self.pacer is None or not self.pacer.flying:
-            self.end()
-
     def end_if_failed(self) -> None:
         """If the law or the recording has failed, the run is over."""
         if self._failure is not None or (
@@ -56,9 +44,19 @@ class Flow(Releases):
 
     def rehearsal(self) -> Callable[[], bool]:
         """A release by a stand-in with the same law and code: see `PreciseClock.rehearse`."""
-        stand_in = Flow(self.target, self.law, self.late, None, self.seed, self.timing, {})
+        stand_in = Flow(
+            lasting(self.wanted),
+            self.law,
+            self.late,
+            None,
+            self.seed,
+            self.timing,
+            {},
+            quotas=self.quotas,
+        )
         stand_in._starved = True  # it has nobody to warn
-        pacer = stand_in.pacer = self.new_pacer(0.0)
+        stand_in.want(stand_in.wanted, 0.0)
+        pacer = stand_in.pacer = stand_in.new_pacer(0.0)
 
         def rehearse() -> bool:
             try:

@@ -8,72 +8,39 @@ from __future__ import annotations
 
 import math
 import os
+import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from tpssim.core.costs import unit_of
 from tpssim.core.errors import Aborted, InputError
 from tpssim.core.pacer import Pacer
+from tpssim.core.profiles import Stages
+from tpssim.core.quotas import Quota, checked_quotas
 from tpssim.core.schedule import Late
 from tpssim.core.validation import ranges
-from tpssim.live.arguments import checked_record, checked_target, draws, late_of, law_of
-from tpssim.live.journal import Journal, look_line, machine, stamp
+from tpssim.live.arguments import (
+    Cost,
+    Tps,
+    checked_cost,
+    checked_cost_rule,
+    checked_record,
+    checked_target,
+    draws,
+    late_of,
+    law_of,
+)
+from tpssim.live.journal import Journal, look_line, machine, mean_cost, stamp, wanted
 from tpssim.live.late_causes import Watch
 from tpssim.live.outcomes import Classify
 from tpssim.live.run_lock import Guard
+from tpssim.live.run_parts import Bell, Release, Timing
 from tpssim.live.signal_handlers import by_handler
 from tpssim.live.stats import Tally
 from tpssim.live.waiters import WaitQueue
-
-
-class Timing(Protocol):
-    """What a run needs of the clock that its throttle waits on."""
-
-    @property
-    def spun(self) -> float: ...
-    @property
-    def threshold(self) -> float: ...
-    def now(self) -> float: ...
-    def after_fork(self) -> None: ...
-
-
-class Bell(Protocol):
-    """What the head of the queue waits with."""
-
-    def wake(self) -> None: ...
-
-
-class Release:
-    """A release that is not counted yet.
-
-    It is made before the release and filled in by plain stores, which no signal handler interrupts.
-    """
-
-    __slots__ = (
-        "begun",
-        "blocked",
-        "call",
-        "due",
-        "fetching",
-        "flying",
-        "limited",
-        "now",
-        "retrying",
-        "state",
-        "target",
-    )
-    due: float  #: s
-    now: float  #: when it was released, s
-    target: float  #: the wanted rate, 1/s
-    begun: float  #: as in `Tally.release`, s
-    limited: bool  #: whether the limit delayed it
-    call: int
-    flying: int  #: calls in flight, this one included
-    state: Any  #: of the law
-    blocked: float  #: total time so far in the caller's code, s
-    fetching: float  #: total time so far in the iterable, s
-    retrying: float  #: total time so far spent waiting for retries alone, s
+from tpssim.live.wanted import Points, ends_at, first_target
 
 
 class SessionState:
@@ -93,6 +60,7 @@ class SessionState:
         "_bell",
         "_changing",
         "_current",
+        "_due",
         "_exhausted",
         "_failure",
         "_first_call",
@@ -107,26 +75,33 @@ class SessionState:
         "borrowed",
         "calls",
         "changed",
+        "changes",
         "classify",
+        "cost",
         "ending",
+        "ends",
         "free_since",
         "from_verb",
         "journal",
         "late",
         "law",
+        "mean_cost",
         "name",
         "on_demand",
         "outcome_reported",
         "pacer",
+        "profile",
         "queue",
+        "quotas",
         "released_at",
         "retrying",
         "seed",
+        "since",
         "stopped",
         "tally",
-        "target",
         "tasks",
         "timing",
+        "wanted",
         "warning",
         "watch",
         "workers",
@@ -135,7 +110,7 @@ class SessionState:
 
     def __init__(
         self,
-        tps: float,
+        tps: Tps,
         controller: Any,
         late: Late | str,
         record: str | Path | None,
@@ -143,9 +118,20 @@ class SessionState:
         timing: Timing,
         options: Mapping[str, Any],
         borrowed: bool = False,
+        quotas: Sequence[Quota] = (),
+        cost: Cost | None = None,
     ) -> None:
         self.name, self.law = law_of(controller)
-        self.target = checked_target(tps, self.name, self.law)
+        self.wanted = checked_target(tps, self.name, self.law)
+        self.profile: Points | None = None  #: what is wanted, on the run's clock, if it changes
+        self.ends = math.inf  #: when the last stage does, s
+        self.since = math.nan  #: from when on this is wanted, s
+        self.changes = 0  #: of what is wanted
+        self.quotas = checked_quotas(quotas, "live")
+        #: of a call with an item
+        self.cost = 1.0 if cost is None else checked_cost_rule(cost, self.quotas)
+        #: What calls cost on average; None: what they turn out to cost.
+        self.mean_cost = self.cost if cost is not None and isinstance(self.cost, float) else None
         self.late = late_of(late)
         self.timing = timing
         self.borrowed = borrowed  #: whether its clock is the caller's
@@ -162,7 +148,7 @@ class SessionState:
         self.classify: Classify | None = None  #: the user's own rule for outcomes, if there is one
         #: Whether anybody has reported the outcome of a call, or raised an exception in one.
         self.outcome_reported = False
-        self.tally = Tally()
+        self.tally = Tally(len(self.quotas))
         self.pacer: Pacer | None = None
         self.watch: Watch | None = None
         #: (state, observation, state) of the last update that changed an actuator.
@@ -193,32 +179,41 @@ class SessionState:
         self._failure: Aborted | None = None
         self._settled_at = math.nan  # when a call was settled last, s
         self._first_call = 0  # in a forked child, calls before this one belong to the parent
-        self._current = False  # whether the pacer's deadline is up to date
+        self._due = math.inf  # when the next slot may be released, s
+        self._current = False  # whether that is up to date
         self._starved = self._exhausted = self._stuck = False
         self._changing = False  # whether the law is being given another wanted rate
-        self._requested: float | None = None  # the wanted rate that the law sets meanwhile
+        self._requested: float | Stages | None = None  # the wanted rate that the law sets meanwhile
 
     def _check_first_state(self) -> None:
         try:
-            wrong = invalid_actuators(self.law.init(self.target))
+            wrong = invalid_actuators(self.first_state())
         except InputError:
             raise
         except Exception as error:
             wrong = f"{type(error).__name__}: {error}"
         if wrong:
             raise InputError(
-                f"controller {self.name} begins with an invalid state at tps={self.target:g}:"
+                f"controller {self.name} begins with an invalid state at"
+                f" tps={first_target(self.wanted):g}:"
                 f" {wrong}"
             )
 
+    def first_state(self) -> Any:
+        """What the law begins with, as far as is known before a call."""
+        return self.law.init(first_target(self.wanted) / unit_of(self.mean_cost or 1.0))
+
     def _header(self) -> dict[str, Any]:
         law = {field: getattr(self.law, field) for field in ranges(self.law)}
+        quotas = [{k: v for k, v in q._asdict().items() if v != math.inf} for q in self.quotas]
         return {
+            **({"quotas": quotas} if quotas else {}),
+            **mean_cost(self.mean_cost),
             **machine(),
             "began": stamp(),
             "controller": self.name,
             "parameters": law,
-            "tps": self.target if self.target < math.inf else None,
+            **wanted(self.wanted),
             "late": str(self.late),
             "seed": self.seed,
             "threshold": self.timing.threshold,
@@ -226,7 +221,41 @@ class SessionState:
 
     def new_pacer(self, start: float) -> Pacer:
         """The law and its schedule at the start of a run."""
-        return Pacer(self.law, self.target, start, *draws(self.seed), late=self.late)
+        return Pacer(
+            self.law,
+            self.wanted,
+            start,
+            *draws(self.seed),
+            late=self.late,
+            quotas=self.quotas,
+            wall=self.wall(),
+            mean_cost=self.mean_cost,
+        )
+
+    def wall(self) -> float:
+        """The wall clock less the run's; a caller's own clock is taken for the wall's."""
+        return 0.0 if self.borrowed else time.time() - self.timing.now()
+
+    @property
+    def target(self) -> float:
+        """The wanted rate now, 1/s."""
+        wanted = self.wanted
+        if isinstance(wanted, float):
+            return wanted
+        if self.profile is None:
+            return first_target(wanted)
+        return wanted.at(self.timing.now() - self.profile[0][0])
+
+    def want(self, wanted: float | Stages, now: float) -> None:
+        """This is wanted from now on."""
+        self.profile = wanted.points(now) if isinstance(wanted, Stages) else None
+        self.ends, self.wanted, self.since = ends_at(wanted, now), wanted, now
+        self.changes += 1
+
+    def cost_of(self, item: Any) -> float:
+        """What the call of an item costs."""
+        cost = self.cost
+        return checked_cost(cost(item)) if callable(cost) else cost
 
     def after_fork(self) -> None:
         """In a forked child: waiters, calls in flight and the recording are the parent's."""

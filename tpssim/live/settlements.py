@@ -5,12 +5,14 @@ Their outcomes are observations of the law.
 
 from __future__ import annotations
 
+from tpssim.core.costs import cost_rate
 from tpssim.core.types import OK, UNFINISHED, drop_of, error_of
 from tpssim.live.journal import end_line, slot_line, stop_line
 from tpssim.live.permits import Permit
 from tpssim.live.reporting import report_of
-from tpssim.live.session_state import Release, SessionState
-from tpssim.live.stats import CALLER, LIMIT, MACHINE, RETRIES, SOURCE
+from tpssim.live.run_parts import Release
+from tpssim.live.session_state import SessionState
+from tpssim.live.stats import CALLER, CLOSED, LIMIT, MACHINE, QUOTA, RETRIES, SOURCE
 
 
 class Settlements(SessionState):
@@ -24,17 +26,27 @@ class Settlements(SessionState):
         if release is None:
             return
         tally, rate, target = self.tally, release.state.rate, release.target
-        speed = rate if rate < target else target
+        profile = release.profile
+        if profile is not None or release.unit != 1.0:
+            known = release.seen, release.asked, release.unit
+            rate = cost_rate(rate, *known, profile is not None)
         n = tally.lateness.n
         try:
-            tally.release(release.due, release.now, speed, target, release.begun, release.limited)
+            due, now, begun, limited = release.due, release.now, release.begun, release.limited
+            free = due if due > begun else begun
+            held = release.gate >= 0 and release.opened > free
+            waited = held or limited
+            tally.release(due, now, rate, target, begun, waited, profile, release.cost)
+            if held:
+                tally.hold(release.gate, release.opened - free)
             if release.flying > tally.most_in_flight:
                 tally.most_in_flight = release.flying
             assert self.pacer is not None
             slots = self.pacer.skipped - tally.skipped
             if slots > 0.0:
-                seconds = slots / speed if speed > 0.0 else 0.0
-                tally.lose(slots, seconds, self._cause(release, seconds))
+                speed = rate if rate < target else target
+                seconds = slots * release.unit / speed if speed > 0.0 else 0.0
+                tally.lose(slots, seconds, self._cause(release, held, seconds))
         except BaseException:  # of a signal handler
             if tally.lateness.n == n:
                 self._uncounted = release
@@ -45,10 +57,14 @@ class Settlements(SessionState):
         if self.journal is not None:
             self._counted(release)
 
-    def _cause(self, release: Release, seconds: float) -> int:
-        """What a release waited for that came so many seconds too late."""
+    def _cause(self, release: Release, held: bool, seconds: float) -> int:
+        """What a release waited for that came so many seconds too late; `held`: a quota or the
+        service held it back.
+        """
         if release.limited:
             return LIMIT
+        if held:
+            return QUOTA if release.gate < len(self.quotas) else CLOSED
         blocked, fetching, retrying = self._before
         retry = release.retrying - retrying
         longest, waited = max(
@@ -62,9 +78,8 @@ class Settlements(SessionState):
         """A release has been counted; write it to the journal."""
         self._before = release.blocked, release.fetching, release.retrying
         if self.journal is not None:
-            line = slot_line(
-                "release", release.now, release.call, release.due, release.flying, release.state
-            )
+            slot = release.call, release.due, release.cost, release.flying
+            line = slot_line("release", release.now, *slot, release.state)
             self.journal.lines += (line,)
 
     def began(self, permit: Permit) -> None:
@@ -98,7 +113,10 @@ class Settlements(SessionState):
                 assert pacer is not None
                 while pacer.look_at < now:
                     self._end_window(pacer)
-                flying = pacer.flying
+                flying, said = pacer.flying, permit.outcome
+                if said is not None and said.retry_after is not None:
+                    pacer.close_until(now + said.retry_after)
+                    self._current = False
                 try:
                     if outcome == UNFINISHED:
                         self._current = False
@@ -154,7 +172,9 @@ class Settlements(SessionState):
         permit.__class__ = Permit
         if self.journal is not None:
             assert self.pacer is not None
-            self.journal.lines += (end_line(now, permit.call, outcome, self.pacer.state),)
+            said = permit.outcome
+            wait = None if said is None else said.retry_after
+            self.journal.lines += (end_line(now, permit.call, outcome, self.pacer.state, wait),)
 
     def abandon(self, permit: Permit) -> None:
         """Nobody has settled a permit that is garbage now. Even a finaliser may call this."""

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from tpssim.core.types import FAILED, OK, TIMED_OUT, UNFINISHED
 from tpssim.live.bounded_counts import IN_1S, IN_10MS, Histogram, Most, Trend
+from tpssim.live.wanted import Points, Wanted, slots
 
 if TYPE_CHECKING:
     from tpssim.live.permits import Permit
 
 #: Why a schedule was moved, and slots lost: each names what the release waited for.
-LIMIT, SOURCE, CALLER, MACHINE, RETRIES = range(5)
+LIMIT, SOURCE, CALLER, MACHINE, RETRIES, QUOTA, CLOSED = range(7)
 
 
 class Tally:
@@ -21,6 +22,7 @@ class Tally:
     # Beyond 30 attributes without slots CPython looks up each of them in a dict.
     # fmt: off
     __slots__ = (
+        "_cost",
         "_gaps",
         "_mean_late",
         "_mean_t",
@@ -30,6 +32,7 @@ class Tally:
         "_served",
         "_service",
         "_slower",
+        "_spent",
         "_squares",
         "_stretches",
         "_t_late",
@@ -45,6 +48,7 @@ class Tally:
         "first",
         "first_begun",
         "forgotten",
+        "held",
         "highest",
         "in_1s",
         "in_10ms",
@@ -72,7 +76,7 @@ class Tally:
     )
     # fmt: on
 
-    def __init__(self) -> None:
+    def __init__(self, quotas: int = 0) -> None:
         self.lateness = Histogram()
         self.latency = Histogram()
         self.waits = Histogram()  # from the release until a worker began the call
@@ -82,13 +86,17 @@ class Tally:
         self.early = self.within_10 = self.within_25 = self.doubles = 0
         self.first = self.last = math.nan
         self.planned = self.wanted = 0.0  # integrals of the commanded and of the wanted rate
+        self._cost = 1.0  # of the last call
+        self._spent = 0.0  # what all calls but the last have cost: what these integrals should be
         self._mean_t = self._mean_late = self._tt = self._t_late = 0.0
         self._gaps = self._squares = 0.0
         self.in_10ms, self.in_1s, self.begun_in_1s = Most(IN_10MS), Most(IN_1S), Most(IN_1S)
         self._recent = self.in_10ms.recent, self.in_1s.recent
-        self.highest = 0.0  # of the wanted rates
+        self.highest = 0.0  # of the wanted rates, in calls
         self.skipped = 0.0  # slots that the late policy gave up
-        self.lost = [0.0] * 5  # s of the schedule that these were, by what they were lost to
+        self.lost = [0.0] * 7  # s of the schedule that these were, by what they were lost to
+        #: (calls, s) that each quota held back, and last what Retry-After did.
+        self.held = [(0, 0.0)] * (quotas + 1)
         self.latencies = 0.0  # s, of all calls of which something became known
         self.first_begun = self.last_begun = self.last_end = math.nan
         self.running = 0  #: calls that workers are at
@@ -98,8 +106,8 @@ class Tally:
         )
         self._slower = Trend()
         self._stretches: list[
-            tuple[float, float, float]
-        ] = []  # (start, end, wanted rate) of the present gap
+            tuple[float, float, Wanted]
+        ] = []  # (start, end, what was wanted) of the present gap
         self.blocked = self.fetching = 0.0  # s in the caller's code, and in the iterable
         self.computed: list[
             float
@@ -113,15 +121,26 @@ class Tally:
 
     # One function, for it runs at each release: a call in it costs a twentieth of it.
     def release(
-        self, due: float, now: float, speed: float, target: float, begun: float, held: bool
+        self,
+        due: float,
+        now: float,
+        rate: float,
+        target: float,
+        begun: float,
+        held: bool,
+        profile: Points | None = None,
+        cost: float = 1.0,
     ) -> None:
-        """A release at `now` that was due at `due`, at a commanded rate.
+        """A release at `now` that was due at `due`, at a commanded rate and a wanted one.
+
+        The rates are those of slots; a call of a `cost` takes so many of them.
 
         `begun` is when the pacing thread would have been free to wait for it, did we take no time
-        ourselves; `held`: the limit had it wait longer.
+        ourselves; `held`: the limit, a quota or the service had it wait longer. `profile`: what is
+        wanted over time, if it changes by itself; it is `target` now.
         """
-        # In one piece: it runs at every release, where a call more would show.
         late = now - due
+        speed = rate if rate < target else target
         self.lateness.add(late)
         n = self.lateness.n
         if late < 0.0:
@@ -138,7 +157,7 @@ class Tally:
         self._ours = ours
         # What a service could notice: the next one is due already, and two calls come closer than a
         # network would have them come anyway.
-        if ours > 1e-3 and 1.0 < ours * speed < math.inf and ours > 0.5 * late:
+        if ours > 1e-3 and cost < ours * speed < math.inf and ours > 0.5 * late:
             self.behind += 1
         elif begun > due and not held and ours <= 0.5 * late:
             self.overtaken += 1
@@ -157,10 +176,14 @@ class Tally:
             self._squares += gap * gap
             planned = gap * speed if gap else 0.0  # of an endless rate, too
             wanted = gap * target if gap else 0.0
-            if self._stretches:
-                planned, wanted = self._of_stretches(now, speed, target)
+            if self._stretches or profile is not None:
+                planned, wanted = self._of_stretches(now, rate, target, profile)
             self.planned += planned
             self.wanted += wanted
+            before = self._cost
+            self._spent += before
+            if before != 1.0:
+                planned = planned / before if before else 1.0
             if planned < 0.75:
                 if planned < 0.1:
                     self.doubles += 1
@@ -169,6 +192,10 @@ class Tally:
                 if -0.1 <= planned - 1.0 <= 0.1:
                     self.within_10 += 1
         self.last = now
+        if cost != self._cost:
+            self._cost = cost
+        if cost != 1.0:
+            target = target / cost if cost else math.inf
         if target > self.highest:
             self.highest = target
         recent, most = self._recent  # twice `Most.add`, without its call
@@ -179,28 +206,39 @@ class Tally:
         if most[0] <= now - IN_1S:
             most.popleft()
 
-    def retarget(self, now: float, target: float) -> None:
-        """Until now this rate was wanted; from now on it is another one."""
+    def retarget(self, now: float, wanted: Wanted) -> None:
+        """Until now this was wanted; from now on it is something else."""
         if self.released:
             start = self._stretches[-1][1] if self._stretches else self.last
-            self._stretches.append((start, now, target))
+            self._stretches.append((start, now, wanted))
 
-    def _of_stretches(self, now: float, speed: float, target: float) -> tuple[float, float]:
+    def _of_stretches(
+        self, now: float, rate: float, target: float, profile: Points | None
+    ) -> tuple[float, float]:
         """(calls that were commanded, that were wanted) in a gap in which the wanted rate changed.
 
         By the release rule the commanded rate counts for the whole gap, each wanted rate for its
         time.
         """
-        stretches = [*self._stretches, (self._stretches[-1][1], now, target)]
+        start = self._stretches[-1][1] if self._stretches else self.last
+        last = target if profile is None else profile
+        stretches = [*self._stretches, (start, now, last)]
         self._stretches.clear()
-        lasts = [(end - start, then) for start, end, then in stretches if end > start]
-        planned = math.fsum(seconds * min(speed, then) for seconds, then in lasts)
-        return planned, math.fsum(seconds * then for seconds, then in lasts)
+        lasts = [stretch for stretch in stretches if stretch[1] > stretch[0]]
+        return (
+            math.fsum(slots(*stretch, rate) for stretch in lasts),
+            math.fsum(slots(*stretch, math.inf) for stretch in lasts),
+        )
 
     def lose(self, slots: float, seconds: float, cause: int) -> None:
         """Slots that the late policy gave up, and to what."""
         self.skipped += slots
         self.lost[cause] += seconds
+
+    def hold(self, gate: int, seconds: float) -> None:
+        """A quota, or at the last place Retry-After, held a call back."""
+        calls, before = self.held[gate]
+        self.held[gate] = calls + 1, before + seconds
 
     def begin(self, now: float, wait: float) -> None:
         """A worker has taken a call that waited for it. Counted first, as in `settle`."""
@@ -249,11 +287,25 @@ class Tally:
         return 1e6 * self._t_late / self._tt if self._tt > 0.0 else math.nan
 
     def rates(self) -> tuple[float, float, float]:
-        """(achieved, commanded, wanted) mean rates, 1/s; nan before the second release."""
+        """(achieved, commanded, wanted) mean rates of calls, 1/s; nan before the second release."""
         seconds = self.last - self.first
         if not seconds > 0.0:
             return math.nan, math.nan, math.nan
-        return (self.released - 1) / seconds, self.planned / seconds, self.wanted / seconds
+        return (
+            (self.released - 1) / seconds,
+            self.of_calls(self.planned) / seconds,
+            self.of_calls(self.wanted) / seconds,
+        )
+
+    def mean_cost(self) -> float:
+        """What calls have cost, on average; the last one does not count if there are others."""
+        n = self.released - 1
+        return self._spent / n if n > 0 else self._cost
+
+    def of_calls(self, slots: float) -> float:
+        """So many slots, or slots per second, as calls of the mean cost."""
+        cost = self.mean_cost()
+        return slots / cost if cost else math.inf
 
     def gap_cv(self) -> float:
         """Coefficient of variation of the gaps."""
@@ -292,69 +344,6 @@ class Tally:
                 self.timed_out += 1
             elif outcome != FAILED:
                 self.refused_by_service += 1
-
-    def numbers(self, workers: int, now: float) -> dict[str, float]:
-        """What a report says of the calls, by its names. `workers` is 0 where their number is not
-        limited.
-        """
-        rate, commanded, wanted = self.rates()
-        gaps = max(self.released - 1, 1)
-        late, latency, waits = self.lateness, self.latency, self.waits
-        lates = late.quantiles(0.5, 0.9, 0.99, 0.999)
-        latencies, waited = latency.quantiles(0.5, 0.9, 0.99), waits.quantiles(0.5, 0.99)
-        stretch = self.last_begun - self.first_begun
-        begun = (waits.n - 1) / stretch if stretch > 0.0 else math.nan
-        pooled = bool(workers or waits.n)
-        got = begun if pooled else rate  # what reached the service
-        return {
-            "released": self.released,
-            "refused": self.refused,
-            "went_without": self.went_without,
-            "ok": self.ok,
-            "errors": self.errors,
-            "drops": self.drops,
-            "timed_out": self.timed_out,
-            "refused_by_service": self.refused_by_service,
-            "forgotten": self.forgotten,
-            "most_in_flight": self.most_in_flight,
-            "begun": waits.n if pooled else self.released,
-            "seconds": self.last - self.first if self.released else 0.0,
-            "wanted": wanted,
-            "commanded": commanded,
-            "rate": rate,
-            "begun_rate": got,
-            "rate_error": _off(got, commanded),
-            "target_error": _off(got, wanted),
-            "drift_ppm": self.drift_ppm,
-            "late_p50": lates[0],
-            "late_p90": lates[1],
-            "late_p99": lates[2],
-            "late_p999": lates[3],
-            "late_max": late.most if late.n else math.nan,
-            "early": self.early,
-            "gap_cv": self.gap_cv(),
-            "gaps_within_10": self.within_10 / gaps,
-            "gaps_within_25": self.within_25 / gaps,
-            "doubles": self.doubles / gaps,
-            "most_in_10ms": self.in_10ms.count,
-            "most_in_1s": self.in_1s.count,
-            "most_begun_in_1s": self.begun_in_1s.count if pooled else self.in_1s.count,
-            "ceiling": ceiling(self.highest),
-            "skipped": self.skipped,
-            "lost": sum(self.lost),
-            "latency_p50": latencies[0],
-            "latency_p90": latencies[1],
-            "latency_p99": latencies[2],
-            "latency_max": latency.most if latency.n else math.nan,
-            "wait_p50": waited[0],
-            "wait_p99": waited[1],
-            "service_mean": self.service(),
-            "busy": self.busy(workers, now),
-        }
-
-
-def _off(rate: float, of: float) -> float:
-    return abs(rate / of - 1.0) if 0.0 < of < math.inf else math.nan
 
 
 def ceiling(target: float) -> float:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from tpssim.core.clocks import Clock
+from tpssim.core.quotas import Quota
 from tpssim.core.schedule import Late
 from tpssim.live.acquire import ask
-from tpssim.live.arguments import checked_timeout, cycled
+from tpssim.live.arguments import Cost, Tps, checked_timeout, cycled
 from tpssim.live.call_owners import CallOwners
 from tpssim.live.handle import Handle
 from tpssim.live.outcomes import Classify, checked_classify
@@ -48,10 +49,12 @@ class Throttle(Handle, Generic[T]):
     def __init__(
         self,
         items: Iterable[T],
-        tps: float,
+        tps: Tps,
         total: int | None,
         controller: Any,
         late: Late | str,
+        quotas: Sequence[Quota],
+        cost: Cost,
         spin: float | str,
         clock: Clock | None,
         record: str | Path | None,
@@ -63,7 +66,16 @@ class Throttle(Handle, Generic[T]):
         self._owners = CallOwners()
         options = {"total": total, "spin": spin}
         self.flow = Flow(
-            tps, controller, late, record, seed, self._timing, options, clock is not None
+            tps,
+            controller,
+            late,
+            record,
+            seed,
+            self._timing,
+            options,
+            clock is not None,
+            quotas,
+            cost,
         )
         self.flow.classify = classify
         if isinstance(self._timing, PreciseClock):
@@ -174,11 +186,13 @@ class Permits(Generic[T]):
 
 def throttle(
     items: Iterable[T],
-    tps: float,
+    tps: Tps,
     total: int | None = None,
     *,
     controller: Any = None,
     late: Late | str = "auto",
+    quotas: Sequence[Quota] = (),
+    cost: Cost = 1.0,
     spin: float | str = "auto",
     clock: Clock | None = None,
     record: str | Path | None = None,
@@ -193,6 +207,9 @@ def throttle(
     than the interval delays the schedule. (`run` has workers; or let several threads iterate the
     object that this returns, see `Throttle`.)
 
+    - `tps`: a number, inf, or `Stages`, with whose last stage the loop ends. An iterable that gives
+    nothing for a while cannot be interrupted: the end then comes when it returns. Take items from a
+    source with a timeout of its own (`queue.get(timeout=1.0)`), or use `athrottle`.
     - `total`: so many items, repeating the iterable if it ends; None: one pass. If the law refuses
     a slot, its item comes in the next.
     - `controller`: None (the fixed rate), a spec such as `"headroom"` or `"aimd:dec_rate=0.8"`, or
@@ -227,6 +244,18 @@ def throttle(
     >>> [(item, clock.time()) for item in throttle("ab", 4, 3, clock=clock)]
     [('a', 0.0), ('b', 0.25), ('a', 0.5)]
     """
+    # Long by its signature and what it promises.
     return Throttle(
-        items, tps, total, controller, late, spin, clock, record, seed, checked_classify(classify)
+        items,
+        tps,
+        total,
+        controller,
+        late,
+        quotas,
+        cost,
+        spin,
+        clock,
+        record,
+        seed,
+        checked_classify(classify),
     )

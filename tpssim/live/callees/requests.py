@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
 from tpssim.core.errors import InputError
-from tpssim.core.types import VERSION, record
+from tpssim.core.types import REFUSALS, VERSION, record
 from tpssim.live.callees.addresses import Address, address
-from tpssim.live.outcomes import REFUSALS, Rejected, asked_wait
+from tpssim.live.outcomes import Rejected, asked_wait
 
 REDIRECTS = (301, 302, 303, 307, 308)
 MISSING = "needs {}, which is not installed; allowed: pip install 'tpssim[live]'"

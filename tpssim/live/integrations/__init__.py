@@ -1,0 +1,1 @@
+"""What is loaded by other people's tools."""
