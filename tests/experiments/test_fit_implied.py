@@ -1,0 +1,96 @@
+"""The service times that a recording implies: worked by hand, counted one by one, and drawn."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from tpssim import Async, Backend, Constant, Lognormal, Scenario, simulate
+from tpssim.experiments.fitting.implied import (
+    begin_times,
+    calls_of,
+    implied,
+    in_flight,
+    overtakings,
+    within_steps,
+)
+from tpssim.scenarios.service_times import draws, times_of
+
+
+def test_three_calls_on_two_servers_by_hand() -> None:
+    # 1 s on the way; the servers work from 1 to 4, from 1.5 to 2.5 and, on the second, from 2.5.
+    calls = calls_of(np.array([0.0, 0.5, 0.75]), np.array([4.0, 2.5, 4.5]))
+    found = implied(calls, 2.0, 1.0)
+    assert found.time.tolist() == [3.0, 1.0, 2.0]
+    assert found.waited.tolist() == [False, False, True]
+    assert found.taken.tolist() == [0.0, 0.5, 1.5]
+    # One server: the second call would end before the first.
+    assert implied(calls, 1.0, 1.0).time.tolist() == [3.0, -1.5, 0.5]
+    assert implied(calls, math.inf, 1.0).time.tolist() == [3.0, 1.0, 2.75]
+
+
+def test_the_times_that_the_model_drew_are_recovered() -> None:
+    service = Lognormal(0.02, 0.8)
+    plant = Scenario("five", service, 230.0, 20.0, Async(feedback="completion"), poisson=1.0)
+    plant = plant._replace(backend=Backend(servers=5.0), network=Constant(0.03))
+    trace = simulate(plant, "fixed", seed=3)
+    done = np.isfinite(trace.completed)
+    calls = calls_of(trace.released[done], trace.completed[done])
+    drawn = times_of(service, draws(service.noise(), len(done), 3, 0))[done]
+    first = int(np.argmin(done)) if not done.all() else len(done)  # what follows may have waited
+    found = implied(calls, 5.0, 0.03 + 20e-6)
+    assert found.waited.sum() > 1000
+    np.testing.assert_allclose(found.time[:first], drawn[:first], atol=1e-9)
+
+
+def test_compiled_and_plain_python_give_the_same() -> None:
+    drawn = np.random.default_rng(1)
+    arrivals = np.cumsum(drawn.exponential(1.0, 500))
+    ends = arrivals + drawn.exponential(3.0, 500)
+    there = drawn.random(500) < 0.9
+    calls = calls_of(arrivals, ends, there)
+    plain = np.empty(500)
+    begin_times(arrivals + 0.5, ends, there, 3, 0.0, np.empty(3), plain)
+    assert (implied(calls._replace(longest=2.0), 3.0, 0.5).begin == plain).all()
+
+
+def test_the_third_latest_completion_one_by_one() -> None:
+    drawn = np.random.default_rng(2)
+    arrivals = np.cumsum(drawn.exponential(1.0, 300))
+    ends = arrivals + drawn.exponential(4.0, 300)
+    begin = [max(arrivals[i], sorted(ends[:i])[-3]) if i >= 3 else arrivals[i] for i in range(300)]
+    assert implied(calls_of(arrivals, ends), 3.0, 0.0).begin.tolist() == begin
+
+
+def test_overtakings_and_calls_in_flight_one_by_one() -> None:
+    drawn = np.random.default_rng(3)
+    starts = np.cumsum(drawn.exponential(1.0, 200))
+    ends = starts + drawn.exponential(5.0, 200)
+    depth = [sum(ends[j] > ends[i] for j in range(i)) for i in range(200)]
+    assert overtakings(ends).tolist() == depth
+    flying = [sum(s <= t < e for s, e in zip(starts, ends, strict=True)) for t in starts]
+    assert in_flight(starts, ends).tolist() == flying
+
+
+def test_what_follows_a_call_without_an_answer_is_not_sure() -> None:
+    # The caller gave the first call up at 1 s. Its server may still be at it at 2 s, or not.
+    starts, ends = np.array([0.0, 2.0, 6.0]), np.array([1.0, 4.0, 7.0])
+    calls = calls_of(starts, ends, np.array([False, True, True]))
+    assert implied(calls._replace(longest=3.0), 1.0, 0.0).sure.tolist() == [True, False, True]
+    assert implied(calls._replace(longest=1.5), 1.0, 0.0).sure.tolist() == [True, True, True]
+
+
+def test_a_stamp_is_any_time_within_its_step() -> None:
+    starts = np.repeat(np.arange(100.0), 20)
+    ends = starts + np.tile(np.arange(20.0), 100)
+    begun, ended = within_steps(starts, ends, 1.0, seed=1)
+    assert (np.diff(begun) >= 0.0).all()
+    assert np.abs(begun - starts).max() <= 0.5
+    assert np.abs((ended - begun) - (ends - starts)).max() <= 0.5
+    assert (ended >= begun).all()
+    # evenly: of 2,000 draws of +-0.5 the mean has a standard error of 0.0065
+    assert abs(float((ended - begun - (ends - starts))[ends - starts >= 1.0].mean())) < 0.02
+    again = within_steps(starts, ends, 1.0, seed=1)
+    assert (again[0] == begun).all()
+    assert (again[1] == ended).all()
