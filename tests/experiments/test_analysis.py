@@ -205,7 +205,7 @@ def test_a_climb_cannot_miss_a_zone_as_wide_as_a_step(alpha: float, inc_step: fl
     assert np.ptp(crossing[1000:]) > 0.1 * crossing[1000:].mean()
 
 
-def test_the_describing_function_of_a_lagging_ewma_is_shown_and_refused() -> None:
+def test_the_describing_function_of_a_lagging_ewma_is_refused() -> None:
     found = analyse(QUIET, "ewma-deadzone", replications=2)
     bound = row(found, "DEADZONE without a cycle")
     assert "EWMA is not in the loop" in bound.refusal
@@ -246,8 +246,10 @@ def test_of_a_linear_loop_what_applies_is_drawn() -> None:
         ("pi:kp=0.1,ti=0.009", ["-1"]),
     ):
         figure: Any = analyse(QUIET, law, replications=2).plot()
-        told = [line.get_label() for ax in figure.axes for line in ax.lines]
-        assert [label for label in told if label.startswith("-1") or "predicted" in label] == labels
+        drawn = [line.get_label() for ax in figure.axes for line in ax.lines]
+        assert [
+            label for label in drawn if label.startswith("-1") or "predicted" in label
+        ] == labels
         assert figure._suptitle.get_text() == f"{law} on {QUIET}"
 
 
@@ -351,9 +353,9 @@ def test_a_refuted_prediction_says_so_in_table_document_and_picture(tmp_path: Pa
     assert [bool(one["refuted"]) for one in document["rows"]] == [True, False, False, False]
     figure: Any = wrong.plot()
     assert "refuted by the simulation: mean rate, sawtooth" in figure._suptitle.get_text()
-    told = [
+    drawn = [
         str(line.get_label())
         for line in figure.axes[0].lines
         if "predicted" in str(line.get_label())
     ]
-    assert told[0].startswith("predicted mean (refuted) 3.04")
+    assert drawn[0].startswith("predicted mean (refuted) 3.04")

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import pytest
-from helpers.laws import Valves
+from helpers.laws import Actuators
 
 from tpssim import InputError, Observation
 from tpssim.controllers.aimd import Aimd
@@ -115,10 +115,10 @@ class Timid(NamedTuple):
 
     target: Annotated[float, Range(0.0, 1.0)] = 0.5
 
-    def init(self, target: float) -> Valves:
-        return Valves(target * self.target, math.inf, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(target * self.target, math.inf, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         return state
 
 

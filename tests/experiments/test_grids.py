@@ -17,8 +17,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from tpssim import InputError
 from tpssim.cli.main import main
 from tpssim.core.statistics import Estimate, estimate
+from tpssim.experiments.sweep.rows import Row
 from tpssim.experiments.sweep.sweep import sweep
-from tpssim.experiments.sweep.sweep_result import Row, SweepResult
+from tpssim.experiments.sweep.sweep_result import SweepResult
 from tpssim.metrics.measure import ENDLESS, METRICS
 from tpssim.output import plots
 from tpssim.output.cells import At, cells_of, levels
@@ -314,9 +315,9 @@ def test_tables_count_what_never_happens() -> None:
 
 
 def drawings_key(value: Estimate) -> float:
-    from tpssim.output.html.blocks import estimate as cell
+    from tpssim.output.html.cells import cell, numbers
 
-    key = cell(value._asdict()).key
+    key = cell(value, numbers("")).key
     assert isinstance(key, float)
     return key
 

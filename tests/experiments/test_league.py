@@ -12,14 +12,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from helpers.laws import Valves
+from helpers.laws import Actuators
 
 from tpssim import InputError, sensitivity, tune
 from tpssim.cli.main import main
 from tpssim.core.types import Observation, described
+from tpssim.experiments.cells import Cell, Run
 from tpssim.experiments.compare import league
-from tpssim.experiments.comparison import Cell, Comparison, Run
-from tpssim.experiments.league import LEAST, PARTS, SEED, SPLIT, League, acts, half, score
+from tpssim.experiments.comparison import Comparison
+from tpssim.experiments.league import SEED, SPLIT, League, acts, half
+from tpssim.metrics.score import LEAST, PARTS, score
 from tpssim.metrics.verdicts import Verdict
 from tpssim.scenarios.builtin import SCENARIOS
 from tpssim.scenarios.plant import Async, Blocking, Consumer, Pool
@@ -80,10 +82,10 @@ class Plain(NamedTuple):
     limit: float = math.inf
     reject: float = 0.0
 
-    def init(self, target: float) -> Valves:
-        return Valves(self.rate, self.limit, self.reject)
+    def init(self, target: float) -> Actuators:
+        return Actuators(self.rate, self.limit, self.reject)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         return state
 
 
@@ -91,10 +93,10 @@ class Plain(NamedTuple):
     "It may close both.", actuators=("rate", "limit"), signals="none", origin="a test", year=2026
 )
 class Both(NamedTuple):
-    def init(self, target: float) -> Valves:
-        return Valves(math.inf, 4.0, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(math.inf, 4.0, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         return state
 
 
@@ -109,9 +111,7 @@ class Both(NamedTuple):
         (Both(), ("rate", "limit")),
     ],
 )
-def test_what_a_law_of_ones_own_commands_is_what_it_says_or_else_shows_at_first(
-    law: Any, actuators: tuple[str, ...]
-) -> None:
+def test_what_a_law_of_ones_own_commands(law: Any, actuators: tuple[str, ...]) -> None:
     found = league(["healthy:duration=2", "blocking-steady:duration=2"], law, replications=1)
     (row,) = found.standings()
     assert row.actuator == " or ".join(actuators)
@@ -119,16 +119,16 @@ def test_what_a_law_of_ones_own_commands_is_what_it_says_or_else_shows_at_first(
     assert row.scenarios == (1 if actuators == ("limit",) else 2)
 
 
-@pytest.mark.parametrize("told", ["rate", ("valve",), (), ["rate"], 3])
-def test_actuators_that_do_not_exist_are_refused_in_a_line(told: Any) -> None:
+@pytest.mark.parametrize("declared", ["rate", ("actuator",), (), ["rate"], 3])
+def test_actuators_that_do_not_exist_are_refused_in_a_line(declared: Any) -> None:
     class Mistaken(Plain):
-        actuators = told
+        actuators = declared
 
     with pytest.raises(InputError) as error:
         league("healthy:duration=2", Mistaken(), replications=1)
     assert (
         str(error.value)
-        == f"Mistaken: actuators={told!r}; allowed: a tuple of 'rate', 'limit', 'reject'"
+        == f"Mistaken: actuators={declared!r}; allowed: a tuple of 'rate', 'limit', 'reject'"
     )
 
 
@@ -302,7 +302,7 @@ def test_a_throttle_without_scenarios_of_a_half_is_not_in_its_table() -> None:
     assert found.cell("healthy", "fixed") is None
 
 
-def test_only_laws_whose_valve_acts_take_part() -> None:
+def test_only_laws_whose_actuator_acts_take_part() -> None:
     found = league(["blocking-steady:duration=2"], ["netflix-vegas", "aimd"], replications=1)
     assert [label for _, label in found.comparison.cells] == ["aimd"]
     # A scenario that nobody played is in no table.

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 from tpssim import InputError, measure, simulate
-from tpssim.experiments import league
 from tpssim.experiments.tuning.evaluations import penalised
 from tpssim.experiments.tuning.objectives import (
     OBJECTIVES,
     PENALTY,
     constants,
+    distinguished,
     objective,
     sense,
-    told_apart,
 )
 from tpssim.metrics.measure import METRICS
+from tpssim.metrics.score import score
 
 SHORT = "blocking-steady:duration=5"
 
@@ -125,7 +125,7 @@ def test_of_what_has_no_sense_one_must_be_given(text: str) -> None:
 
 def test_score_has_the_league_s_direction_and_what_is_missing_to_it_its_name() -> None:
     found = measure(simulate(SHORT, "aimd"))
-    best = league.score(found).total
+    best = score(found).total
     assert (objective("score").name, objective("score").of(found)) == ("1 - score", 1.0 - best)
     assert objective("max: score").of(found) == -best
 
@@ -218,8 +218,8 @@ def test_a_function_that_is_named_as_an_objective_stays_itself_in_another_proces
 
 def test_an_objective_that_is_given_twice_is_refused() -> None:
     with pytest.raises(InputError, match="'tracking' is given twice"):
-        told_apart([objective("tracking"), objective("tracking")])
-    both = told_apart([objective("tracking"), objective(tracking)])
+        distinguished([objective("tracking"), objective("tracking")])
+    both = distinguished([objective("tracking"), objective(tracking)])
     assert [one.name for one in both] == ["tracking 1", "tracking 2"]
 
 
@@ -246,7 +246,7 @@ def test_the_most_of_a_measure_is_the_measure_in_its_own_sense() -> None:
     most, own = objective("max: throughput"), objective("throughput")
     assert (most.name, most.formula) == (own.name, own.formula) == ("-throughput", "-throughput")
     with pytest.raises(InputError, match="'-throughput' is given twice"):
-        told_apart([most, own])
+        distinguished([most, own])
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ from tpssim.experiments.replay import (
     trace_of,
     without,
 )
-from tpssim.live.playback import Call, play, read_recording
+from tpssim.live.playback import Call, play, read_journal
 from tpssim.metrics.measure import METRICS, measure
 from tpssim.scenarios.plant import Async, Blocking, Pool
 from tpssim.scenarios.scenario import Scenario
@@ -80,7 +80,7 @@ def record(path: Path, controller: str) -> VirtualClock:
 def test_the_simulation_of_a_recording_is_the_recorded_run(name: str, tmp_path: Path) -> None:
     path = tmp_path / "run.ndjson"
     record(path, name)
-    recording = read_recording(path)
+    recording = read_journal(path)
     back = play(recording)
     assert back.difference == ""
     scenario = scenario_of(recording, back.calls)
@@ -104,7 +104,7 @@ def test_the_command(
     record(path, "ewma-deadzone")
     assert main(["replay", "run.ndjson", "--controllers", "headroom,aimd:dec_rate=0.5"]) == 0
     said = capsys.readouterr().out
-    assert "all as recorded, to the bit" in said
+    assert "The replay equals the recording: " in said
     assert "aimd:dec_rate=0.5" in said
     folder = tmp_path / "results" / "replay-run"
     assert {file.name for file in folder.iterdir()} == {
@@ -128,7 +128,7 @@ def test_the_command(
     bent = json.loads(lines[500]) | {"rate": 1.5}
     path.write_text("".join([*lines[:500], json.dumps(bent) + "\n", *lines[501:]]))
     assert main(["replay", "run.ndjson"]) == 1
-    assert "NOT as recorded: event" in capsys.readouterr().out
+    assert "The replay differs from the recording: event" in capsys.readouterr().out
 
 
 def outage(path: Path) -> None:
@@ -145,7 +145,7 @@ def test_an_outage_is_decided_again_too(
     assert main(["replay", "run.ndjson"]) == 0
     said = capsys.readouterr().out
     # the start, three releases, three ends
-    assert "7 decisions, all as recorded, to the bit" in said
+    assert "The replay equals the recording: 7 decisions, to the bit" in said
     assert "No call went well" in said
     assert said.endswith("Written to results/replay-run: live.csv, summary.json\n")
     folder = tmp_path / "results" / "replay-run"
@@ -286,7 +286,7 @@ def test_a_law_of_ones_own_cannot_be_made_again(tmp_path: Path) -> None:
     text = path.read_text().replace('"controller": "fixed"', '"controller": "mine"', 1)
     path.write_text(text)
     with pytest.raises(InputError, match="'mine' is not built in"):
-        play(read_recording(path))
+        play(read_journal(path))
 
 
 @pytest.mark.parametrize("name", ["limited", "held"])
@@ -301,7 +301,7 @@ def test_what_the_limit_held_back_is_known_of_earlier_recordings_too(
     text = path.read_text(encoding="utf-8")
     assert text.count('"limited": 0') == 1
     path.write_text(text.replace('"limited": 0', f'"{name}": 7'), encoding="utf-8")
-    recording = read_recording(path)
+    recording = read_journal(path)
     back = play(recording)
     trace = trace_of(recording, back, scenario_of(recording, back.calls))
     assert measure(trace)["limited"] == pytest.approx(7.0)

@@ -14,10 +14,10 @@ from tpssim.metrics.measure import METRICS
 
 
 def test_the_choice_by_hand() -> None:
-    """Three contenders, 13 replications: two intervals, for each 2 P(Bin(13, 1/2) < k) <= 0.05 / 2.
+    """Three candidates, 13 replications: two intervals, for each 2 P(Bin(13, 1/2) < k) <= 0.05 / 2.
 
     P(Bin(13) < 2) = 14 / 8192, P(Bin(13) < 3) = 92 / 8192 = 0.0112: k = 3 (twice 0.0112 is 0.0225).
-    Contender 0 loses 0 always; 1 loses 1, 2, ..., 13; 2 loses -6, -5, ..., 6 (mean 0: the last of
+    Candidate 0 loses 0 always; 1 loses 1, 2, ..., 13; 2 loses -6, -5, ..., 6 (mean 0: the last of
     equal ones). Of 2 less 0 the third least and greatest are -4 and 4, the mean is 0, so at most 4.
     Of 2 less 1 it is -7 always: never the best.
     """

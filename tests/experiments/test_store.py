@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import pytest
-from helpers.laws import Valves
+from helpers.laws import Actuators
+from helpers.plants import interpret
 
 from tpssim import InputError, sweep
 from tpssim.cli.main import main
@@ -227,10 +228,10 @@ class Paced(NamedTuple):
 
     share: Annotated[float, Range(0.0, 1.0)] = 0.5
 
-    def init(self, target: float) -> Valves:
-        return Valves(self.share * target * SCALE, math.inf, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(self.share * target * SCALE, math.inf, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         return state
 
 
@@ -262,7 +263,7 @@ def test_an_earlier_sweep_stays_when_code_changes_in_a_later_one(
     """
     from tpssim.experiments.sweep import scheduler
 
-    monkeypatch.setattr(batch_runs, "fast_for", lambda function, _: function)
+    interpret(monkeypatch)
     path = tmp_path / "kept.sqlite"
     sweep(SHORT, Paced, {"share": [0.5]}, replications=2, store=path)
 
@@ -297,7 +298,7 @@ def test_rows_are_checked_before_they_are_written(
         add(self, rows, failures)
         counts.append(self._file.execute("SELECT count(*) FROM run").fetchone())
 
-    monkeypatch.setattr(batch_runs, "fast_for", lambda function, _: function)
+    interpret(monkeypatch)
     monkeypatch.setattr(Store, "add", counted)
     monkeypatch.setattr("test_store.LOG", [])
     with pytest.warns(UserWarning, match="these runs are not kept"):
@@ -317,6 +318,6 @@ LOG: list[float] = []
 class Logged(Paced):
     """A law that changes what it depends on."""
 
-    def init(self, target: float) -> Valves:
+    def init(self, target: float) -> Actuators:
         LOG.append(target)
-        return Valves(self.share * target, math.inf, float(len(LOG) > 99))
+        return Actuators(self.share * target, math.inf, float(len(LOG) > 99))

@@ -21,20 +21,22 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import pytest
 from helpers import ROOT
-from helpers.laws import Valves
+from helpers.laws import Actuators
 
 from tpssim import InputError, Observation, judge, measure, simulate, sweep
 from tpssim.cli.main import main
 from tpssim.controllers import CONTROLLERS
 from tpssim.core.errors import Aborted
+from tpssim.core.profiles import Stages
 from tpssim.core.statistics import estimate
 from tpssim.core.validation import Range, ranges
 from tpssim.experiments.sweep import designs
+from tpssim.experiments.sweep.rows import Row
 from tpssim.experiments.sweep.store import Store
-from tpssim.experiments.sweep.sweep_result import Row, SweepResult
+from tpssim.experiments.sweep.sweep_result import SweepResult
 from tpssim.metrics.measure import METRICS
 from tpssim.scenarios.builtin import SCENARIOS
-from tpssim.scenarios.scenario import PARTS, Scenario, parameter_range
+from tpssim.scenarios.scenario import Scenario, parameter_range, parts_of
 
 SHORT = "blocking-steady:duration=5"
 GRID = {"alpha": [0.1, 0.3, 0.5], "deadzone": [1.05, 1.2]}
@@ -79,12 +81,13 @@ def parameters() -> Iterator[tuple[Scenario, Any, str, float]]:
             if parameter_range(arena, name) is None:
                 yield arena, law, name, getattr(law, name)
     for scenario in SCENARIOS.values():
-        for record in (scenario, *(getattr(scenario, part) for part in PARTS)):
+        for record in (scenario, *parts_of(scenario).values()):
             for name in ranges(record):
-                yield scenario, plain, name, getattr(record, name)
+                if not isinstance(value := getattr(record, name), Stages):  # no number to sweep
+                    yield scenario, plain, name, value
 
 
-def test_no_factor_bears_the_name_of_another_column() -> None:
+def test_no_factor_has_the_name_of_another_column() -> None:
     alone = SweepResult(SCENARIOS["drift"], "aimd", None, (), [Row.failed(())], [], 1, 0, "common")
     (columns,) = alone.records()
     assert columns.keys() <= designs.COLUMNS
@@ -133,12 +136,12 @@ class Fragile(NamedTuple):
     def conflict(self) -> str:
         return f"step={self.step:g} above {self.ceiling:g}" if self.step > self.ceiling else ""
 
-    def init(self, target: float) -> Valves:
+    def init(self, target: float) -> Actuators:
         if self.step == 3.0:
             raise ZeroDivisionError("three is too much")
-        return Valves(target / (1.0 + self.step), math.inf, 0.0)
+        return Actuators(target / (1.0 + self.step), math.inf, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         return state
 
 
@@ -232,18 +235,18 @@ def scaled(target):
 class Mine(NamedTuple):
     share: Annotated[float, Range(0.0, 1.0)] = 1.0
     def init(self, target):
-        return Valves(self.share * scaled(target), math.inf, 0.0)
+        return Actuators(self.share * scaled(target), math.inf, 0.0)
     def update(self, state, obs):
         return state
 """
     names: dict[str, Any] = {"NamedTuple": NamedTuple, "Annotated": Annotated, "Range": Range}
-    names |= {"Valves": Valves, "math": math, "__name__": "mine"}
+    names |= {"Actuators": Actuators, "math": math, "__name__": "mine"}
     exec(compile(source, "mine", "exec", dont_inherit=True), names)
     return names["Mine"]
 
 
 @pytest.mark.usefixtures("uncompiled")
-def test_an_edited_law_is_run_anew(tmp_path: Path) -> None:
+def test_an_edited_law_is_run_again(tmp_path: Path) -> None:
     path = tmp_path / "kept.sqlite"
     rates = [
         sweep(SHORT, law_with(factor), {"share": [0.1]}, replications=1, store=path).values(
@@ -536,7 +539,7 @@ def test_maps_say_what_they_are_a_mean_of() -> None:
     assert np.asarray(lines[1].get_ydata()).tolist() == achieved[[1, 5]].tolist()
 
 
-def told(result: SweepResult) -> list[str]:
+def legend_of(result: SweepResult) -> list[str]:
     """The legend of its map of swings."""
     return [
         text.get_text() for legend in result.heatmap("swing").legends for text in legend.get_texts()
@@ -545,8 +548,8 @@ def told(result: SweepResult) -> list[str]:
 
 def test_bounds_of_theory_are_drawn_where_they_hold() -> None:
     grid = {"alpha": [0.1, 0.3], "deadzone": [1.0, 1.05, 1.1]}
-    # A service that bears 50 a second: 0.95 + 5/50 = 1.05; of noise of CV 0.01 an EWMA of alpha 0.3
-    # keeps 0.01 sqrt(0.3 / 1.7) = 0.0042.
+    # A service that can sustain 50 a second: 0.95 + 5/50 = 1.05; of noise of CV 0.01 an EWMA of
+    # alpha 0.3 keeps 0.01 sqrt(0.3 / 1.7) = 0.0042.
     result = sweep(f"{SHORT},cv=0.01", "ewma-deadzone:inc_step=5", grid, replications=2)
     noise, landing = (
         next(
@@ -561,14 +564,14 @@ def test_bounds_of_theory_are_drawn_where_they_hold() -> None:
     assert np.asarray(noise.get_ydata())[-1] == pytest.approx(1.0 + 3.0 * 0.0042, abs=3e-4)
 
 
-def test_a_bound_off_the_map_is_told_and_one_without_grounds_is_not() -> None:
+def test_a_bound_off_the_map_is_reported_and_one_without_grounds_is_not() -> None:
     grid: dict[str, list[float]] = {"alpha": [0.1, 0.3], "deadzone": [1.0, 1.04]}
-    legend = told(sweep(SHORT, "ewma-deadzone", grid, replications=2))
+    legend = legend_of(sweep(SHORT, "ewma-deadzone", grid, replications=2))
     assert "no limit cycle from 0.97 up (backlogged, no noise): below the map" in legend
     assert "noise rule, 3 sigma (CV 0.5): above the map" in legend
     # No backlog where all that is wanted is borne; no single place over a third factor.
     for scenario, more in (("fast-async:duration=5", {}), (SHORT, {"inc_step": [1.0, 9.0]})):
-        legend = told(sweep(scenario, "ewma-deadzone", {**grid, **more}, replications=2))
+        legend = legend_of(sweep(scenario, "ewma-deadzone", {**grid, **more}, replications=2))
         assert not any("limit cycle" in text for text in legend)
 
 

@@ -21,7 +21,7 @@ from typing import Annotated, Any, NamedTuple
 import numpy as np
 import pytest
 from helpers import ROOT
-from helpers.laws import Valves
+from helpers.laws import Actuators
 
 from tpssim import (
     InputError,
@@ -63,10 +63,10 @@ class Share(NamedTuple):
     def conflict(self) -> str:
         return "broken=1; allowed: 0" if self.broken == 1.0 else ""
 
-    def init(self, target: float) -> Valves:
-        return Valves(self.share * (1.0 - self.waste) * target, math.inf, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(self.share * (1.0 - self.waste) * target, math.inf, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         return state
 
 
@@ -75,12 +75,12 @@ class Brittle(NamedTuple):
 
     step: Annotated[float, Range(0.0, 1.0, search=(0.0, 1.0))] = 0.2
 
-    def init(self, target: float) -> Valves:
+    def init(self, target: float) -> Actuators:
         if self.step > 0.5:
             raise ZeroDivisionError("more than a half is too much")
-        return Valves((0.1 + self.step) * target, math.inf, 0.0)
+        return Actuators((0.1 + self.step) * target, math.inf, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         return state
 
 
@@ -181,10 +181,10 @@ class Staged(NamedTuple):
     stage: Annotated[float, Range(0.1, 1.0, "x", search=(0.2, 0.9))] = 0.5
     iae: Annotated[float, Range(0.1, 1.0, "x", search=(0.2, 0.9))] = 0.5
 
-    def init(self, target: float) -> Valves:
-        return Valves(target * self.stage, math.inf, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(target * self.stage, math.inf, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         return state
 
 
@@ -457,11 +457,11 @@ def test_a_default_that_is_best_is_said_to_be() -> None:
 
 
 def test_progress_counts_runs_in_stages() -> None:
-    told: list[tuple[str, int, int]] = []
-    tune(SHORT, "ewma-deadzone", "tracking", progress=lambda *args: told.append(args), **QUICK)
-    assert list(dict.fromkeys(stage for stage, _, _ in told)) == ["search", "choice", "judging"]
+    reported: list[tuple[str, int, int]] = []
+    tune(SHORT, "ewma-deadzone", "tracking", progress=lambda *args: reported.append(args), **QUICK)
+    assert list(dict.fromkeys(stage for stage, _, _ in reported)) == ["search", "choice", "judging"]
     for stage, total in (("search", 40 * 2), ("judging", 2 * 100)):
-        counts = [done for name, done, of in told if name == stage and of == total]
+        counts = [done for name, done, of in reported if name == stage and of == total]
         assert counts == sorted(counts)
         assert counts[-1] == total
 
@@ -566,7 +566,7 @@ def test_two_objectives_of_one_name_have_columns_of_their_own() -> None:
     assert (single["stage"], single["objective.stage"]) == ("default", row["<lambda> 1"])
 
 
-def test_what_never_ends_any_more_is_told_as_given_up(tuned: TuneResult) -> None:
+def test_what_never_ends_any_more_is_reported_as_given_up(tuned: TuneResult) -> None:
     """An interval would be over the runs in which it did."""
     nothing, some = estimate([]), estimate([-0.5, -0.4, -0.6, -0.5, -0.5])
     late = selection.Change("stall", "response_p99", 1.0, 9.0, estimate([8.0, 8.1] * 3), 40, (0, 0))
@@ -779,7 +779,7 @@ def test_the_command_tunes_to_a_recording(
     assert "Written to results/tune-aimd--trace:" in out
 
 
-def test_a_recording_of_calls_that_overlap_is_told(
+def test_a_recording_of_calls_that_overlap_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Calls of 0.04 s, one every 0.01 s: all but the first begin before another is over."""

@@ -7,13 +7,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, as_completed
+from concurrent.futures import Executor, as_completed, wait
 from typing import Any
 
 from tpssim.controllers import CONTROLLERS
-from tpssim.controllers.article import PRINTED, TWINS
+from tpssim.controllers.article import PRINTED
 from tpssim.core.errors import InputError
-from tpssim.core.schedule import AUTO, BURST
+from tpssim.core.provenance import ours
 from tpssim.core.validation import (
     MOST_COMPARED,
     MOST_KEPT,
@@ -21,17 +21,22 @@ from tpssim.core.validation import (
     check_size,
     checked_count,
 )
-from tpssim.experiments.comparison import Cell, Comparison, Run
-from tpssim.experiments.executor import processes
+from tpssim.experiments.cells import Cell, Run
+from tpssim.experiments.comparison import Comparison
+from tpssim.experiments.executor import Helped, processes, taken_back
 from tpssim.experiments.league import SEED, League, acts
 from tpssim.metrics.measure import measured
 from tpssim.metrics.verdicts import judge
 from tpssim.scenarios.builtin import CORE, SCENARIOS
-from tpssim.scenarios.scenario import Scenario, check_calls, expected_slots
-from tpssim.simulation.compiled import engine as fast
-from tpssim.simulation.compiled.compiling import compiles
+from tpssim.scenarios.capacity import check_calls, expected_slots
+from tpssim.scenarios.load import wanted_calls
+from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Constant
+from tpssim.simulation.compiled.compiling import compiles, nothing_kept
+from tpssim.simulation.compiled.engine import is_plain, loop_for
+from tpssim.simulation.hosting.runner import unhosted
 from tpssim.simulation.resolve import ControllerLike, ThrottleSpec, scenario_named, throttle_spec
-from tpssim.simulation.run import as_twin, check_hostable, has_twin, run_once
+from tpssim.simulation.run import check_hostable, equals_law, has_twin, run_once, run_twin
 
 #: What a comparison compares by default: the article's throttles as printed, and what mends
 #: them.
@@ -43,19 +48,15 @@ def _measured(
 ) -> list[Run]:
     """All replications of one pair, reduced to measures; the first `keep` traces are kept.
 
-    A printed throttle cannot be compiled: its first replication is hosted, and where it has a twin
-    that equals it to the bit, the others are the twin's (without a digest, since they prove
-    nothing).
+    A printed throttle is a generator, which cannot be compiled: its first replication is hosted,
+    and where it has a twin that equals it to the bit, the others are the twin's (without a digest,
+    since they prove nothing).
     """
     runs = []
     for replication in range(replications):
         hosted_here = replication == 0 or not has_twin(scenario, spec)
-        if hosted_here:
-            trace = run_once(scenario, spec, seed, replication)
-        else:
-            trace = run_once(
-                as_twin(scenario, spec), throttle_spec(TWINS[spec.name]), seed, replication
-            )
+        once = run_once if hosted_here else run_twin
+        trace = once(scenario, spec, seed, replication)
         measures, phases = measured(trace)
         digest = hashlib.sha256()
         for column in (trace.scheduled, trace.released, trace.completed, trace.rate):
@@ -83,15 +84,17 @@ def compare(
     workers: int = 1,
     executor: Executor | None = None,
     progress: Callable[[int, int, float], None] | None = None,
+    compiling: Callable[[], None] | None = None,
 ) -> Comparison:
     """Every controller on every scenario, `replications` times, all of them under the same noise.
 
     `None` means the scenarios of `CORE`, or the `DEFAULT_CONTROLLERS` (the printed ones among them
-    only with the late policies `burst`, which is all that they know, and `auto`, the default). The
+    only where all scenarios can be put to code that keeps its own schedule). The
     traces of the first `keep` replications are kept. With `workers` > 1 the pairs run in that many
     processes (a script needs the usual `if __name__ == "__main__"`), or on any `executor`; the
     result does not depend on it. `progress(done, total, share)` is called as pairs end, with the
-    share of the work that is done. Raises `InputError` before anything runs.
+    share of the work that is done; `compiling()` before all of them if code is compiled first, as
+    after an installation. Raises `InputError` before anything runs.
 
     >>> result = compare("blocking-steady:duration=5", ["aimd", "headroom"], replications=2)
     >>> [label for _, label in result.cells]
@@ -100,14 +103,14 @@ def compare(
     _check_counts(replications, seed, workers)
     checked_count("keep", keep, 1)
     resolved = [scenario_named(s) for s in _listed(scenarios, CORE, Scenario)]
-    hostable = all(scenario.late in (AUTO, BURST) and not scenario.poisson for scenario in resolved)
+    hostable = not any(unhosted(scenario) for scenario in resolved)
     default = [name for name in DEFAULT_CONTROLLERS if hostable or name not in PRINTED]
     specs = [throttle_spec(c) for c in _listed(controllers, default, tuple)]
     specs = [_distinguished(spec, specs) for spec in specs]
     _check_distinct("scenario", [scenario.name for scenario in resolved])
     _check_distinct("controller", [spec.label for spec in specs])
     pairs = [(scenario, spec) for scenario in resolved for spec in specs]
-    cells = _run_pairs(pairs, replications, seed, keep, workers, executor, progress)
+    cells = _run_pairs(pairs, replications, seed, keep, workers, executor, progress, compiling)
     return Comparison({scenario.name: scenario for scenario in resolved}, cells, seed, replications)
 
 
@@ -120,6 +123,7 @@ def league(
     workers: int = 1,
     executor: Executor | None = None,
     progress: Callable[[int, int, float], None] | None = None,
+    compiling: Callable[[], None] | None = None,
 ) -> League:
     """Every law on every scenario where its actuator acts, scored and ranked; no trace is kept.
 
@@ -143,7 +147,7 @@ def league(
             "no actuator of these laws acts on these scenarios; "
             "allowed: an async consumer or a pool"
         )
-    cells = _run_pairs(pairs, replications, seed, 0, workers, executor, progress)
+    cells = _run_pairs(pairs, replications, seed, 0, workers, executor, progress, compiling)
     return League(
         Comparison({scenario.name: scenario for scenario in resolved}, cells, seed, replications)
     )
@@ -163,6 +167,7 @@ def _run_pairs(
     workers: int,
     executor: Executor | None,
     progress: Callable[[int, int, float], None] | None,
+    compiling: Callable[[], None] | None,
 ) -> dict[tuple[str, str], Cell]:
     """What became of each pair, by the names of both."""
     check_size("runs of a comparison", len(pairs) * replications, MOST_COMPARED, "5 kB of memory")
@@ -179,13 +184,69 @@ def _run_pairs(
     jobs = [(scenario, spec, seed, replications, keep) for scenario, spec in pairs]
     shares = _Shares(jobs, progress)
     with contextlib.ExitStack() as stack:
-        if executor is None and workers > 1:
-            executor = stack.enter_context(processes(min(workers, len(jobs))))
+        if executor is None and min(workers, len(jobs)) > 1:
+            number = min(workers, len(jobs))
+            executor = stack.enter_context(processes(number, helped=True))
+        if executor is not None:
+            _prepare(executor, pairs, compiling)
+        elif compiling is not None and nothing_kept():
+            compiling()
         results = _in_turn(jobs, shares) if executor is None else _sent_out(executor, jobs, shares)
     return {
         (scenario.name, spec.label): Cell(spec.name, spec.parameters(), runs, spec.actuators())
         for (scenario, spec), runs in zip(pairs, results, strict=True)
     }
+
+
+def _prepare(
+    executor: Executor,
+    pairs: Sequence[tuple[Scenario, ThrottleSpec]],
+    compiling: Callable[[], None] | None,
+) -> None:
+    """Let one process compile the loop, another the measures, and each law whoever is free first:
+    not each of them everything. After an installation that is most of the time. All find on disk
+    what another has compiled. What fails here fails in a job too.
+    """
+    if not compiles:
+        return
+    asking = next((s for s, _ in pairs if not is_plain(s)), pairs[0][0])
+    laws = {type(spec.law): (s, spec) for s, spec in pairs if ours(type(spec.law))}
+    tasks: list[tuple[Callable[..., None], tuple[Any, ...]]] = [(_run_first, (asking,))]
+    # Those with the most parameters take longest, as a rule.
+    ordered = sorted(laws.values(), key=lambda pair: -len(pair[1].law))
+    tasks += [(_place_first, pair) for pair in ordered]
+    looped = [pair for pair in pairs if has_twin(*pair) and not equals_law(*pair)]
+    tasks += [(_twin_first, pair) for pair in looped[:1]]
+    tasks.append((_measure_first, ()))
+    if compiling is not None:
+        here = isinstance(executor, Helped)
+        if nothing_kept() if here else executor.submit(nothing_kept).result():
+            compiling()
+    futures = [executor.submit(work, *given) for work, given in tasks]
+    for number in taken_back(executor, futures):
+        work, given = tasks[number]
+        work(*given)
+    wait([futures[0], futures[-1]])
+
+
+def _run_first(scenario: Scenario) -> None:
+    run_once(scenario, throttle_spec("fixed"), 0, 0)
+
+
+def _place_first(scenario: Scenario, spec: ThrottleSpec) -> None:
+    loop_for(scenario, spec.law)
+
+
+def _twin_first(scenario: Scenario, spec: ThrottleSpec) -> None:
+    run_twin(scenario, spec, 0, 0)
+
+
+def _measure_first() -> None:
+    measured(
+        run_once(
+            Scenario("first", Constant(0.01), 10.0, 1.0), throttle_spec("fixed"), 0, 0, "simpy"
+        )
+    )
 
 
 Job = tuple[Scenario, ThrottleSpec, int, int, int]
@@ -198,17 +259,14 @@ INTERPRETED = 100.0
 def expected_work(scenario: Scenario, spec: ThrottleSpec, replications: int) -> float:
     """What the runs of a pair take, about, in compiled calls.
 
-    100 calls a second for 5 s, twice, each of them by code that waits by itself:
+    100 calls a second for 5 s, first by code that waits by itself, then by its compiled twin:
 
     >>> short, law = scenario_named("blocking-steady:duration=5"), throttle_spec("printed-sleep")
     >>> expected_work(short, law, 2)
-    100000.0
+    50500.0
     """
-    here = [
-        min(producer.end, scenario.duration) - producer.start for producer in scenario.producers
-    ]
-    calls = scenario.target * sum(here)
-    slow = replications if spec.law is None or fast.refusal(scenario) or not compiles else 0
+    calls = wanted_calls(scenario)
+    slow = replications if spec.law is None or not compiles else 0
     if spec.law is None and has_twin(scenario, spec):
         slow = 1  # the others are the twin's
     return calls * (replications + slow * (INTERPRETED - 1.0))
@@ -245,15 +303,26 @@ def _in_turn(jobs: Sequence[Job], shares: _Shares) -> list[list[Run]]:
 
 def _sent_out(executor: Executor, jobs: Sequence[Job], shares: _Shares) -> list[list[Run]]:
     futures = [executor.submit(_measured, *job) for job in jobs]
-    numbers = {future: number for number, future in enumerate(futures)}
+    there, here = dict(enumerate(futures)), {}
+
+    def tell(ended: Iterable[int]) -> None:
+        for number in ended:
+            there.pop(number).result()  # an error ends the comparison at once
+            shares.ended(number)
+
     try:
-        for future in as_completed(futures):
-            future.result()  # an error ends the comparison at once
-            shares.ended(numbers[future])
+        for number in taken_back(executor, futures):
+            del there[number]
+            here[number] = _measured(*jobs[number])
+            shares.ended(number)
+            tell([number for number, future in there.items() if future.done()])
+        numbers = {future: number for number, future in there.items()}
+        for future in as_completed(numbers):
+            tell([numbers[future]])
     finally:
         for future in futures:
             future.cancel()
-    return [future.result() for future in futures]
+    return [here[k] if k in here else future.result() for k, future in enumerate(futures)]
 
 
 def _listed(given: Any, default: Iterable[str], single: type) -> Iterator[Any]:

@@ -8,96 +8,34 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tpssim.controllers.article import TWINS
 from tpssim.core.schedule import BURST
-from tpssim.core.statistics import EACH, Estimate, assumption, estimate
+from tpssim.core.statistics import EACH, assumption
 from tpssim.core.timer_models import IDEAL
 from tpssim.core.types import record
-from tpssim.metrics.layout import Phase
+from tpssim.experiments.cells import Cell, storm
+from tpssim.experiments.comparison_record import scenario_part
+from tpssim.experiments.comparison_tables import (
+    DRAWN,
+    late_table,
+    scenario_table,
+)
+from tpssim.experiments.over_draws import over_draws
 from tpssim.metrics.measure import ENDLESS, METRICS, definitions
-from tpssim.metrics.verdicts import Verdict, bursts, majority
 from tpssim.output import format, records, tables
-from tpssim.output.columns import COLUMNS, columns
+from tpssim.output.pictures import Frame, Panel
 from tpssim.output.records import comparisons as parts
-from tpssim.output.records.parts import interval
-from tpssim.output.results_dir import plain
-from tpssim.output.tables import Column, Note, Table, Value
-from tpssim.scenarios.scenario import Scenario, base_of, frame
+from tpssim.output.tables import Note, Table
+from tpssim.scenarios.drawn import frame
+from tpssim.scenarios.scenario import Scenario, base_of
+from tpssim.simulation.run import observes_alike
 
 if TYPE_CHECKING:
-    from tpssim.output.plots import Figure, Frame, Panel
-    from tpssim.simulation.trace import Trace
-
-
-#: Columns of the tables; measures by name.
-FIRST = (
-    Column("throttle", left=True),
-    Column("verdict", left=True),
-    COLUMNS["achieved"],
-    Column("steady", "%"),
-)
-MEASURES = columns("swing", "recovery_time", "response_p99")
-ALONE = columns("drift", "spin_cpu")
-SHARED = columns("fairness", "time_to_fairness")
-COUNTS = columns("caught_up", "re_anchored", "skipped")
-
-
-@record
-class Run(NamedTuple):
-    """One replication of one throttle on one scenario."""
-
-    measures: dict[str, float]
-    phases: list[Phase]
-    verdict: Verdict
-    calls: int
-    #: SHA-256 of the columns scheduled, released, completed and rate; "" if it is a twin's run
-    digest: str
-    trace: Trace | None
-
-
-@record
-class Cell(NamedTuple):
-    """All replications of one throttle on one scenario."""
-
-    controller: str
-    parameters: Mapping[str, float]
-    runs: list[Run]
-    actuators: tuple[str, ...] = ("rate",)  #: what the throttle commands
-
-    def estimate(self, metric: str) -> Estimate:
-        """Mean of a measure, and the interval around it that holds the median run."""
-        return estimate([run.measures[metric] for run in self.runs])
-
-    def verdict(self) -> tuple[str, float]:
-        """The word of the majority and its share."""
-        return majority([run.verdict.word for run in self.runs])
-
-    def reason(self) -> str:
-        """Why: the reason given for the first replication of the majority."""
-        word, _ = self.verdict()
-        return next(run.verdict.reason for run in self.runs if run.verdict.word == word)
-
-    def remark(self, scenario: Scenario) -> str:
-        """What stands beside the verdict of most runs (`verdicts.bursts`): that of the first of
-        them.
-        """
-        remarks = [text for run in self.runs if (text := bursts(run.measures, scenario))]
-        return remarks[0] if 2 * len(remarks) > len(self.runs) else ""
-
-    def phase_estimates(self) -> list[parts.Phase]:
-        """One entry a long phase: its bounds and the estimate of every measure in it."""
-        fixed = ("start", "end", "achievable", "capacity")
-        rows = []
-        for same in zip(*(run.phases for run in self.runs), strict=True):
-            row: Any = {name: plain(getattr(same[0], name)) for name in fixed}
-            for name in Phase._fields:
-                if name not in fixed:
-                    row[name] = interval(estimate([getattr(phase, name) for phase in same]))
-            rows.append(row)
-        return rows
+    from tpssim.output.plots import Figure
+    from tpssim.output.records.parts import OverDraws
 
 
 @record
@@ -131,6 +69,23 @@ class Comparison(NamedTuple):
         parts.append("\n".join(map(tables.noted, self._notes())))
         return "\n\n".join([*parts, *([twins] if checks and (twins := self._twin_lines()) else [])])
 
+    def undrawn(self) -> Comparison:
+        """Without the services that were drawn from the intervals of a fit."""
+        kept = {name: each for name, each in self.scenarios.items() if not DRAWN.search(name)}
+        cells = {place: cell for place, cell in self.cells.items() if place[0] in kept}
+        return self._replace(scenarios=kept, cells=cells)
+
+    def over_draws(self) -> dict[str, dict[str, OverDraws]]:
+        """By fitted service: what each throttle comes to on those that were drawn from it."""
+        groups: dict[str, list[dict[str, Cell]]] = {}
+        for name in self.scenarios:
+            if DRAWN.search(name):
+                groups.setdefault(DRAWN.sub("", name), []).append(self.of(name))
+        return {
+            base: {label: over_draws([cells[label] for cells in found]) for label in found[0]}
+            for base, found in groups.items()
+        }
+
     def __repr__(self) -> str:
         throttles = len({label for _, label in self.cells})
         return (
@@ -149,8 +104,14 @@ class Comparison(NamedTuple):
     def _tables(self) -> list[Table]:
         """One a scenario, and one for each group of late policies."""
         return [
-            *(self._scenario_table(scenario) for scenario in self.scenarios.values()),
-            *(self._late_table(variants) for variants in self.late_variants()),
+            *(
+                scenario_table(scenario, self.of(name), self.replications)
+                for name, scenario in self.scenarios.items()
+            ),
+            *(
+                late_table(variants, [*self.of(variants[0].name)], self.cells)
+                for variants in self.late_variants()
+            ),
         ]
 
     def _notes(self) -> list[Note]:
@@ -176,8 +137,6 @@ class Comparison(NamedTuple):
 
     def picture(self, scenario: str | None = None) -> tuple[str, list[Panel], Frame]:
         """What `plots.rate_figure` needs for that."""
-        from tpssim.output import plots
-
         chosen = self.scenarios[scenario or next(iter(self.scenarios))]
         shared: dict[tuple[str, str], list[str]] = {}  # equal runs share a panel
         for label, cell in self.of(chosen.name).items():
@@ -191,7 +150,7 @@ class Comparison(NamedTuple):
             assert trace is not None
             panels.append(trace.panel(_panel_title(labels, f"{_share(cell)}{remark}")))
         title = f"{chosen.name}: {chosen.summary}" if chosen.summary else chosen.name
-        return title, panels, plots.Frame(*frame(chosen))
+        return title, panels, Frame(*frame(chosen))
 
     def plot_late(self, throttle: str) -> list[Figure]:
         """The rate over time of one throttle under each late policy: a figure for each group of
@@ -203,8 +162,6 @@ class Comparison(NamedTuple):
 
     def late_pictures(self, throttle: str) -> dict[str, tuple[str, list[Panel], Frame]]:
         """What `plots.rate_figure` needs for those, by the scenario that they are variants of."""
-        from tpssim.output import plots
-
         pictures = {}
         for group in self.late_variants():
             panels = []
@@ -212,12 +169,12 @@ class Comparison(NamedTuple):
                 cell = self.cells[scenario.name, throttle]
                 trace = cell.runs[0].trace
                 assert trace is not None
-                storm = _storm(cell, scenario)
-                title = f"{scenario.late}: {storm:.2g} x the target in the busiest 0.1 s"
+                peak = storm(cell, scenario)
+                title = f"{scenario.late}: {peak:.2g} x the target in the busiest 0.1 s"
                 panels.append(trace.panel(title))
             base = base_of(group[0])
             title = f"{base}, {throttle}: what becomes of missed slots"
-            pictures[base] = title, panels, plots.Frame(*frame(group[0]))
+            pictures[base] = title, panels, Frame(*frame(group[0]))
         return pictures
 
     def record(self) -> records.CompareRecord:
@@ -230,10 +187,11 @@ class Comparison(NamedTuple):
             assumption=assumption(self.replications),
             metrics=definitions(),
             scenarios={
-                name: self._listed_scenario(scenario, variants.get(name, ""))
+                name: scenario_part(scenario, variants.get(name, ""), self.of(name))
                 for name, scenario in self.scenarios.items()
             },
             twins=[pair.part() for pair in self.twins()],
+            over_draws=self.over_draws(),
         )
 
     def to_json(self, **extra: Any) -> str:
@@ -286,6 +244,7 @@ class Comparison(NamedTuple):
                 for name, scenario in self.scenarios.items()
                 if scenario.timer == IDEAL
                 and scenario.late == BURST
+                and observes_alike(scenario, printed)
                 and {(name, printed), (name, law)} <= self.cells.keys()
             ]
             pairs = [
@@ -315,88 +274,6 @@ class Comparison(NamedTuple):
             for t in self.twins()
         )
 
-    def _about(self, scenario: Scenario) -> str:
-        """What is above its table."""
-        wanted = (
-            f"wanted {scenario.target:g}/s for {scenario.duration:g} s, {self.replications}"
-            " replications"
-        )
-        return f"{scenario.name}: {wanted}" + (f"\n{scenario.summary}" if scenario.summary else "")
-
-    def _scenario_table(self, scenario: Scenario) -> Table:
-        last = SHARED if len(scenario.producers) > 1 else ALONE
-        rows: list[list[Value]] = [
-            [
-                label,
-                format.verdict(*cell.verdict(), len(cell.runs))
-                + ("*" if cell.remark(scenario) else ""),
-                cell.estimate("achieved"),
-                _steady(cell),
-                *(cell.estimate(name) for name in (*MEASURES, *last)),
-            ]
-            for label, cell in self.of(scenario.name).items()
-        ]
-        shown = [*FIRST, *MEASURES.values(), *last.values()]
-        return Table(self._about(scenario), shown, rows, self._remarks(scenario))
-
-    def _remarks(self, scenario: Scenario) -> list[Note]:
-        """A line for each different remark beside a verdict, with the throttles that it is of."""
-        found: dict[str, list[str]] = {}
-        for label, cell in self.of(scenario.name).items():
-            if remark := cell.remark(scenario):
-                found.setdefault(remark, []).append(label)
-        return [("*", f"{', '.join(labels)}: {remark}") for remark, labels in found.items()]
-
-    def _late_table(self, variants: Sequence[Scenario]) -> Table:
-        rows: list[list[Value]] = []
-        for label in self.of(variants[0].name):
-            for scenario in variants:
-                cell = self.cells[scenario.name, label]
-                counts = [cell.estimate(name) for name in COUNTS]
-                rows.append(
-                    [
-                        label,
-                        str(scenario.late),
-                        cell.estimate("achieved"),
-                        _storm(cell, scenario),
-                        *counts,
-                        cell.estimate("response_p99"),
-                    ]
-                )
-        shown = [
-            Column("throttle", left=True),
-            Column("late", left=True),
-            COLUMNS["achieved"],
-            Column("storm", "x", digits=1),
-            *COUNTS.values(),
-            COLUMNS["response_p99"],
-        ]
-        return Table(_about_late(variants), shown, rows)
-
-    def _listed_scenario(self, scenario: Scenario, variant_of: str) -> parts.ScenarioPart:
-        return {
-            "summary": scenario.summary,
-            "target": scenario.target,
-            "duration": scenario.duration,
-            "consumer": _json(scenario.consumer),
-            "backend": _json(scenario.backend),
-            "timeout": plain(scenario.timeout),
-            "retry": _json(scenario.retry),
-            "late": str(scenario.late),
-            "variant_of": variant_of,
-            "poisson": scenario.poisson,
-            "producers": [_json(producer) for producer in scenario.producers],
-            "disturbances": [_json(disturbance) for disturbance in scenario.disturbances],
-            "tick": scenario.tick,
-            "grid": scenario.grid,
-            "service": _json(scenario.service),
-            "timer": scenario.timer._asdict(),
-            "spin_threshold": scenario.spin_threshold,
-            "throttles": {
-                label: _cell_part(cell, scenario) for label, cell in self.of(scenario.name).items()
-            },
-        }
-
 
 @record
 class Twins(NamedTuple):
@@ -421,19 +298,6 @@ class Twins(NamedTuple):
         }
 
 
-def _about_late(variants: Sequence[Scenario]) -> str:
-    """What is above the table of late policies."""
-    storm = "storm: releases in the busiest 0.1 s, as a multiple of the wanted rate"
-    return f"{base_of(variants[0])}: what becomes of missed slots\n{storm}"
-
-
-def _storm(cell: Cell, scenario: Scenario) -> float:
-    """Releases in the busiest 0.1 s as a multiple of the wanted rate."""
-    return (cell.estimate("burst_100ms").mean or 0.0) / (
-        0.1 * scenario.target * len(scenario.producers)
-    )
-
-
 def _panel_title(labels: Sequence[str], verdict: str) -> str:
     """Above a panel: the throttles whose first runs are equal to the bit, and what became of them.
 
@@ -452,43 +316,3 @@ def _panel_title(labels: Sequence[str], verdict: str) -> str:
 def _share(cell: Cell) -> str:
     word, share = cell.verdict()
     return f"{word} {round(share * len(cell.runs))}/{len(cell.runs)}"
-
-
-def _steady(cell: Cell) -> str:
-    """Share of the achievable in the steady window of each long phase, in %; the extremes of
-    many.
-    """
-    return format.shares([row["steady_share"]["mean"] for row in cell.phase_estimates()])
-
-
-def _json(record: Any) -> dict[str, Any]:
-    """A record of numbers by name; inf, which JSON does not have, becomes null; a recording its
-    mean.
-    """
-    found: dict[str, Any] = {"kind": type(record).__name__}
-    for name, value in record._asdict().items():
-        if isinstance(value, float | int):
-            found[name] = plain(float(value))
-        elif isinstance(value, str):
-            found[name] = value
-        elif hasattr(value, "_asdict"):
-            found[name] = _json(value)
-    return found | ({"mean": record.mean} if hasattr(record, "mean") else {})
-
-
-def _cell_part(cell: Cell, scenario: Scenario) -> parts.Cell:
-    word, share = cell.verdict()
-    return {
-        "controller": cell.controller,
-        "parameters": dict(cell.parameters),
-        "verdict": {
-            "word": word,
-            "share": share,
-            "reason": cell.reason(),
-            "remark": cell.remark(scenario),
-            "replications": [run.verdict.word for run in cell.runs],
-        },
-        "calls": [run.calls for run in cell.runs],
-        "metrics": {name: interval(cell.estimate(name)) for name in METRICS},
-        "phases": cell.phase_estimates(),
-    }

@@ -20,9 +20,9 @@ from tpssim.metrics.verdicts import Verdict, judge
 from tpssim.output.plots import Frame
 from tpssim.output.plots.scope import BINS, Curves, Scope
 from tpssim.scenarios.builtin import SCENARIOS
-from tpssim.scenarios.scenario import frame
-from tpssim.simulation.compiled import engine
-from tpssim.simulation.resolve import scenario_named
+from tpssim.scenarios.drawn import frame
+from tpssim.scenarios.scenario import Scenario
+from tpssim.simulation.resolve import file_of, scenario_named
 from tpssim.simulation.run import simulate
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class Choice(NamedTuple):
         """
         default = Choice()
         law = {n: getattr(self, n) for n in LAW if getattr(self, n) != getattr(default, n)}
-        spin = SCENARIOS[self.scenario].spin_threshold != self.spin_threshold
+        spin = scenario_named(self.scenario).spin_threshold != self.spin_threshold
         spinning = {"spin_threshold": self.spin_threshold} if spin else {}
         return format_spec(self.scenario, spinning), format_spec("ewma-deadzone", law)
 
@@ -78,13 +78,9 @@ class View(NamedTuple):
     command: str
 
 
-#: Scenarios that the compiled engine takes: the others would not follow a slider.
-COMPILED_SCENARIOS = [name for name, scenario in SCENARIOS.items() if not engine.refusal(scenario)]
-
-
 def curves(trace: Trace) -> Curves:
-    """The run in `BINS` bins of time: calls are counted, and their response time taken, where they
-    end.
+    """The run in `BINS` bins of time: calls are counted (or their cost), and their response time
+    taken, where they end.
     """
     duration = trace.scenario.duration
     width = duration / BINS
@@ -100,11 +96,12 @@ def curves(trace: Trace) -> Curves:
     rows[0, there] = sorted_[(last - count // 2)[there]]
     rows[1, there] = sorted_[last[there]]
     middle = np.arange(0.5, BINS) * width
-    return Curves(trace.commanded(middle), count / width, rows[0], rows[1])
+    delivered = np.bincount(at, weights=trace.cost[ok], minlength=BINS) / width
+    return Curves(trace.commanded(middle), delivered, rows[0], rows[1])
 
 
 @functools.lru_cache(maxsize=32)
-def _scope(scenario: str, seed: int) -> tuple[Scope, Verdict, dict[str, float]]:
+def _scope(scenario: Scenario, seed: int) -> tuple[Scope, Verdict, dict[str, float]]:
     """The picture with the article's constants in it, and what those come to."""
     trace = simulate(scenario, "ewma-deadzone", seed=seed)
     measures, phases = measured(trace)
@@ -115,10 +112,10 @@ def _scope(scenario: str, seed: int) -> tuple[Scope, Verdict, dict[str, float]]:
 
 def view(choice: Choice) -> View:
     """Picture, verdict, measures and command line of a choice; raises `InputError`."""
-    if choice.scenario not in COMPILED_SCENARIOS:
-        allowed = ", ".join(COMPILED_SCENARIOS)
+    if choice.scenario not in SCENARIOS and choice.scenario != file_of(choice.scenario):
+        allowed = ", ".join([*SCENARIOS, "FILE.toml"])
         raise InputError(f"there is no scenario {choice.scenario!r} here; allowed: {allowed}")
-    scope, _, _ = _scope(choice.scenario, choice.seed)
+    scope, _, _ = _scope(scenario_named(choice.scenario), choice.seed)
     scenario, law = choice.specs()
     trace = simulate(scenario_named(scenario), law, seed=choice.seed)
     measures, phases = measured(trace)
@@ -153,7 +150,7 @@ SHOWN = (
 
 def verdict_text(seen: View, choice: Choice) -> str:
     """Verdict and measures beside those of the article's constants, as HTML."""
-    _, word, measures = _scope(choice.scenario, choice.seed)
+    _, word, measures = _scope(scenario_named(choice.scenario), choice.seed)
     left, number = (f'style="text-align: {side}"' for side in ("left", "right"))
     heads = "".join(f"<th {number}>{shown.name}</th>" for shown in SHOWN)
 
@@ -174,7 +171,8 @@ def explore(scenario: str = "degrade-recover", seed: int = 0) -> Any:
 
     The widget, which a notebook shows when it is the last value of a cell. The grey lines are the
     article's constants on the same scenario and noise; the command below the picture makes the same
-    run. Needs the extra `notebook`; raises `InputError`.
+    run. The scenario is a built-in one or a file, `my-service.toml`. Needs the extra `notebook`;
+    raises `InputError`.
 
     >>> panel = explore("blocking-steady")
     >>> type(panel).__name__
@@ -207,7 +205,7 @@ def explore(scenario: str = "degrade-recover", seed: int = 0) -> Any:
         "inc_step": slider("INC_STEP", choice.inc_step, 0.1, 10.0, 0.1, ".1f"),
         "spin_threshold": slider("spin (ms)", 1e3 * choice.spin_threshold, 0.0, 2.0, 0.05),
         "scenario": w.Dropdown(
-            options=COMPILED_SCENARIOS,
+            options=list(dict.fromkeys([*SCENARIOS, scenario])),
             value=scenario,
             description="scenario",
             layout=wide,

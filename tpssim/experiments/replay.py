@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tpssim.core.errors import InputError
+from tpssim.core.profiles import Stages
 from tpssim.core.types import OK, OUTCOMES, REFUSED, REJECTED, VERSION, record
 from tpssim.core.validation import checked
 from tpssim.live.arguments import late_of
-from tpssim.live.playback import Call, Playback, Recording
+from tpssim.live.playback import Call, Journal, Playback, wanted_of
 from tpssim.output import records
 from tpssim.output.meanings import definitions
 from tpssim.output.results_dir import plain
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 STRETCHES = 200
 #: and none with fewer calls than this.
 FEWEST = 10
+#: Steps of a profile in a picture.
+STEPS = 64
 #: x what went well live: beyond that a law is said to complete more.
 MORE = 1.02
 FLATTERED = (
@@ -39,15 +42,24 @@ FLATTERED = (
     " for one another, and nothing here limits how many the service does at once. Do not rely"
     " on it."
 )
+NOT_FULL = (
+    "completes more than was recorded, of a service that was never full: how many calls it does at"
+    " once is not known from this recording. Do not rely on it."
+)
 
 
 @record
 class Replay(NamedTuple):
     """A recorded run that was decided again, and what laws do with its service times."""
 
-    recording: Recording
+    recording: Journal
     playback: Playback
     traces: dict[str, Trace]  #: by law: the live run, then the simulated ones; or none at all
+    twin: str = ""  #: the service that was fitted, in a sentence; "": its own times were taken
+    #: by law and number: the middle one, and between which 95 % of all are, on services drawn from
+    #: what the fit leaves open
+    predicted: dict[str, dict[str, Any]] = {}  # noqa: RUF012  # of a record: it is never changed
+    full: bool = True  #: whether the twin was: else how many calls it does at once is not known
 
     def numbers(self) -> dict[str, dict[str, float]]:
         """What each law comes to."""
@@ -57,7 +69,15 @@ class Replay(NamedTuple):
         """What is left out of the simulated runs; "" if nothing is."""
         calls = self.playback.calls
         made = sum(call.outcome != REFUSED for call in calls)
-        return without(left_out(calls), made) if self.traces else ""
+        return without(left_out(calls), made) if self.traces and not self.twin else ""
+
+    def _flattered(self, table: Mapping[str, Mapping[str, float]]) -> list[str]:
+        """The laws on which nobody should rely."""
+        if not self.twin:
+            return flattered(self.playback.calls, table)
+        recorded = next(iter(table.values()))["throughput"]
+        least = {label: row["throughput"].low for label, row in self.predicted.items()}
+        return [] if self.full else [law for law, rate in least.items() if rate > recorded]
 
     def record(self) -> records.ReplayRecord:
         """All but the traces as plain data."""
@@ -75,9 +95,14 @@ class Replay(NamedTuple):
             difference=self.playback.difference,
             report=plain(self.recording.report),
             numbers=plain(table),
-            flattered=flattered(self.playback.calls, table),
+            flattered=self._flattered(table),
             left_out=left_out(self.playback.calls),
             without=self.without(),
+            twin=self.twin,
+            predicted={
+                label: {name: plain(found._asdict()) for name, found in row.items()}
+                for label, row in self.predicted.items()
+            },
             definitions=definitions(),
         )
 
@@ -117,7 +142,7 @@ def service_times(calls: list[Call], consumer: Consumer) -> list[tuple[float, fl
     return sorted(found)
 
 
-def scenario_of(recording: Recording, calls: list[Call]) -> Scenario:
+def scenario_of(recording: Journal, calls: list[Call]) -> Scenario:
     """The recorded service as a scenario: what was wanted, how calls were made, how long they took
     and when.
 
@@ -136,6 +161,7 @@ def scenario_of(recording: Recording, calls: list[Call]) -> Scenario:
     start = float(recording.start["t"])
     end = max(event["t"] for event in recording.events) - start
     source = "the recording"
+    wanted, costs = wanted_of(recording.start), {call.cost for call in calls}
     stretches: list[tuple[float, list[float]]] = []
     width = max(0.1, end / STRETCHES)
     for begun, took in times:
@@ -149,11 +175,7 @@ def scenario_of(recording: Recording, calls: list[Call]) -> Scenario:
         Scenario(
             name="recording",
             service=services[0][1],
-            target=(
-                len(calls) / end
-                if recording.start["tps"] is None
-                else float(recording.start["tps"])
-            ),
+            target=len(calls) / end if wanted == math.inf else wanted,
             duration=end,
             consumer=consumer,
             disturbances=tuple(
@@ -162,6 +184,7 @@ def scenario_of(recording: Recording, calls: list[Call]) -> Scenario:
             ),
             summary=f"{len(times)} service times of a live run",
             late=late_of(str(recording.header["late"])),
+            cost=None if costs == {1.0} else Recorded(tuple(call.cost for call in calls), source),
         )
     )
 
@@ -203,7 +226,7 @@ def columns_of(calls: list[Call]) -> dict[str, Any]:
     """The columns of a `Trace`; of a run without any call that went well, too."""
     columns: dict[str, Any] = {
         name: np.array([getattr(call, name) for call in calls], dtype=np.float64)
-        for name in ("scheduled", "released", "completed", "rate", "limit", "in_flight")
+        for name in ("scheduled", "released", "completed", "rate", "limit", "in_flight", "cost")
     }
     return {
         **columns,
@@ -213,7 +236,7 @@ def columns_of(calls: list[Call]) -> dict[str, Any]:
     }
 
 
-def trace_of(recording: Recording, playback: Playback, scenario: Scenario) -> Trace:
+def trace_of(recording: Journal, playback: Playback, scenario: Scenario) -> Trace:
     """The live run as a log like that of a simulated one."""
     pacer, header, report = playback.pacer, recording.header, recording.report
     meta: dict[str, Any] = {
@@ -237,7 +260,7 @@ def trace_of(recording: Recording, playback: Playback, scenario: Scenario) -> Tr
     return Trace(**columns_of(playback.calls), scenario=scenario, meta=meta)
 
 
-def live_run(recording: Recording, calls: list[Call]) -> LiveRun:
+def live_run(recording: Journal, calls: list[Call]) -> LiveRun:
     """What the picture of a live run shows, of the slots that were released."""
     from tpssim.output.plots import LiveRun
 
@@ -245,10 +268,22 @@ def live_run(recording: Recording, calls: list[Call]) -> LiveRun:
     made = [call for call in calls if not math.isnan(call.released)]
     columns = columns_of(made)
     changes = [recording.start, *(event for event in recording.events if event["e"] == "tps")]
-    ceiling = [(e["t"] - begin, math.inf if e["tps"] is None else float(e["tps"])) for e in changes]
+    ceiling = [level for event in changes for level in _levels(event, begin)]
     last = max(event["t"] for event in recording.events) - begin
     shown = {name: columns[name] for name in ("released", "latency", "rate", "limit", "in_flight")}
-    return LiveRun(**shown, ceiling=ceiling, duration=max(last, 1e-6))
+    cost = columns["cost"] if bool((columns["cost"] != 1.0).any()) else None
+    return LiveRun(**shown, ceiling=ceiling, duration=max(last, 1e-6), cost=cost)
+
+
+def _levels(event: Mapping[str, Any], begin: float) -> list[tuple[float, float]]:
+    """From when on which rate was wanted, by one event; a profile in steps."""
+    since = float(event["t"]) - begin
+    wanted = wanted_of(event)
+    if not isinstance(wanted, Stages):
+        return [(since, wanted)]
+    width = wanted.duration / STEPS
+    steps = [(since + i * width, wanted.at((i + 0.5) * width)) for i in range(STEPS)]
+    return [*steps, (since + wanted.duration, 0.0)]
 
 
 def ceiling(scenario: Scenario, left: Mapping[str, int]) -> str:

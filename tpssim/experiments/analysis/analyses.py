@@ -18,7 +18,8 @@ from tpssim.experiments.analysis.sawtooths import of_aimd, of_aimd_epoch
 from tpssim.metrics.measure import measure_phases
 from tpssim.output import format, records, tables
 from tpssim.output.tables import Column, Table
-from tpssim.scenarios.scenario import Scenario, frame
+from tpssim.scenarios.drawn import frame
+from tpssim.scenarios.scenario import Scenario
 from tpssim.simulation.resolve import ControllerLike, scenario_named, throttle_spec
 from tpssim.simulation.run import simulate
 
@@ -98,7 +99,7 @@ class Analysis(NamedTuple):
                 *([REFUTED] if self.refuted() else []),
                 "",
                 "assumptions:",
-                *_told(notes),
+                *_assumptions(notes),
             ]
         )
 
@@ -159,7 +160,7 @@ class Analysis(NamedTuple):
         return " (refuted)" if any(row.refuted() for row in own or rates) else ""
 
 
-def _told(notes: dict[str, list[str]]) -> list[str]:
+def _assumptions(notes: dict[str, list[str]]) -> list[str]:
     """Each assumption once, behind the quantities that rest on it."""
     return [
         tables.filled(f"{'; '.join(quantities)}: {note}", "  ", "    ")
@@ -184,7 +185,7 @@ def _estimate(row: Row) -> str:
 def _silence(name: str) -> str:
     """Why nothing is predicted for a law."""
     if name not in CONTROLLERS:
-        return "it is no law of the catalogue, and only laws with known equations can be reckoned"
+        return "no analytical model for this controller"
     law = CONTROLLERS[name]
     if law.signals == "none":
         return "it looks at nothing, so there is no loop"

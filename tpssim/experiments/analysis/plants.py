@@ -12,9 +12,11 @@ import numpy as np
 from tpssim.core.schedule import BURST
 from tpssim.core.types import Observation, record
 from tpssim.metrics.measure import long_phases
+from tpssim.scenarios.capacity import achievable, capacity
 from tpssim.scenarios.disturbances import Swap
+from tpssim.scenarios.load import peak, profiles
 from tpssim.scenarios.plant import Backend, Blocking
-from tpssim.scenarios.scenario import Scenario, achievable, capacity
+from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.service_times import Constant, Lognormal
 from tpssim.theory.bounds import noise_of
 
@@ -76,18 +78,20 @@ def plant_of(scenario: Scenario) -> Plant | str:
             "the predictions know no backend, network or timeout beside the service; the scenario"
             " has one"
         )
+    if profiles(scenario) or scenario.cost is not None:
+        return "the predictions are for a constant target of calls; the scenario has another"
     if scenario.poisson or scenario.tick or scenario.grid:
         return (
             "the predictions are for an even schedule and an exact clock; the scenario has another"
         )
     phases = long_phases(scenario)
-    shares = [achievable(scenario, (a + b) / 2.0) / scenario.target for a, b in phases]
+    shares = [achievable(scenario, (a + b) / 2.0) / peak(scenario) for a, b in phases]
     index = int(np.argmin(shares))
     start, end = phases[index]
     sustained = capacity(scenario, (start + end) / 2.0)
-    if sustained >= scenario.target or sustained == 0.0:
+    if sustained >= peak(scenario) or sustained == 0.0:
         return (
-            f"in no long phase does the service bear less than the wanted {scenario.target:g}/s"
+            f"in no long phase can the service sustain less than the wanted {peak(scenario):g}/s"
             " (and more than nothing): nothing closes the loop"
         )
     if any(
@@ -105,7 +109,7 @@ def plant_of(scenario: Scenario) -> Plant | str:
         1.0 / sustained,
         noise_of(service),
         sustained,
-        scenario.target,
+        peak(scenario),
         index,
         start,
         end,
@@ -115,7 +119,7 @@ def plant_of(scenario: Scenario) -> Plant | str:
 
 
 def is_lognormal(plant: Plant) -> bool:
-    """Whether the mean-field balance, which is written for it, can be reckoned."""
+    """Whether the mean-field balance, which is written for it, applies."""
     return isinstance(plant.service, Lognormal)
 
 

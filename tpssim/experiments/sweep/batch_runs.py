@@ -7,7 +7,7 @@ No trace leaves this module. The measures are those of `metrics.measure`, by the
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -15,17 +15,21 @@ import numpy as np
 from tpssim.core.types import UNFINISHED, record
 from tpssim.metrics.layout import (
     GRID,
-    LIMITED,
     OPEN,
-    REFUSED_CALLS,
     Columns,
     Frame,
     Phase,
     Samples,
     one_of,
 )
-from tpssim.metrics.measure import METRICS, frame_of, measured, room_for, settled
+from tpssim.metrics.measure import METRICS, fairness, frame_of, measured, room_for, settled
 from tpssim.metrics.order_statistics import conclude
+from tpssim.metrics.places import (
+    FAIRNESS,
+    LIMITED,
+    REFUSED_CALLS,
+    TIME_TO_FAIRNESS,
+)
 from tpssim.metrics.single_pass import collect
 from tpssim.metrics.verdicts import judge, word_of_run
 from tpssim.output.verdict_words import WORDS
@@ -34,8 +38,9 @@ from tpssim.scenarios.plant import Backend
 from tpssim.scenarios.scenario import Scenario, code
 from tpssim.simulation import simpy_engine
 from tpssim.simulation.compiled import engine, kernel
-from tpssim.simulation.compiled.compiling import fast, fast_for
+from tpssim.simulation.compiled.compiling import fast
 from tpssim.simulation.compiled.kernel import Draws, Log
+from tpssim.simulation.compiled.tables import log_of
 from tpssim.simulation.trace import unsound
 
 if TYPE_CHECKING:
@@ -59,6 +64,7 @@ def gather(
     log: Log,
     n: int,
     producer: Any,
+    cost: Array,
     frame: Frame,
     samples: Samples,
     lane: int,
@@ -78,6 +84,7 @@ def gather(
         log.limit,
         log.outcome,
         producer,
+        cost,
     )
     collect(columns, n, log.counters, frame, one_of(samples, lane), rows[lane], values[lane])
 
@@ -85,14 +92,22 @@ def gather(
 def reduced(scenario: Scenario, law: Any, seed: int, replications: Sequence[int]) -> Reduced:
     """The replications of those numbers, reduced to their measures.
 
-    As the compiled engine runs them if it knows the scenario, else one by one in the simpy model.
+    As the compiled engine runs them; what would be interpreted on a heap of events, one by one in
+    the simpy model.
     """
-    if engine.refusal(scenario):
+    loop, every = engine.loop_for(scenario, law)
+    if loop is None and not every:
         return _one_by_one(scenario, law, seed, replications)
     n = engine.expected_slots(scenario)
     at_once = max(1, MOST // max(n, len(frame_of(scenario).long) * GRID))
     batches = (tuple(replications[i : i + at_once]) for i in range(0, len(replications), at_once))
-    parts = [_side_by_side(scenario, law, seed, batch, n) for batch in batches]
+    parts = []
+    for batch in batches:
+        loop, every = engine.loop_for(scenario, law)  # its own may have been compiled meanwhile
+        if loop is None:
+            parts.append(_generally(scenario, law, seed, batch))
+        else:
+            parts.append(_side_by_side(loop, scenario, law, seed, batch, n))
     return Reduced(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -140,9 +155,44 @@ def _noise(
     return Draws(*columns)
 
 
+def _generally(scenario: Scenario, law: Any, seed: int, replications: tuple[int, ...]) -> Reduced:
+    """As the general loop runs them."""
+    name, frame = {"controller": type(law).__name__}, frame_of(scenario)
+    runs = []
+    for replication in replications:
+        _, every = engine.loop_for(scenario, law)  # a run has its own places for a law's numbers
+        runs.append(engine.generally(scenario, law, every, seed, replication, name))
+    values = np.empty((len(runs), len(METRICS)))
+    rows = np.empty((len(runs), len(frame.long), len(Phase._fields)))
+    calls = np.array([run.rows for run in runs], np.int64)
+    samples = room_for(len(runs), max(int(calls.max()), 1), frame)
+    reduce_one = fast(gather, counted=False)
+    for lane, run in enumerate(runs):
+        run.counters()
+        reduce_one(
+            run.room.log, run.rows, run.owners(), run.costs(), frame, samples, lane, rows, values
+        )
+    found = _concluded(samples, rows, values, calls)
+    if len(scenario.producers) > 1:
+        for lane, run in enumerate(runs):
+            outcome, completed = (
+                run.room.log.outcome[: run.rows],
+                run.room.log.completed[: run.rows],
+            )
+            fair = fairness(scenario, outcome, completed, run.owners(), run.costs())
+            values[lane, [FAIRNESS, TIME_TO_FAIRNESS]] = fair
+    return found
+
+
 def _side_by_side(
-    scenario: Scenario, law: Any, seed: int, replications: tuple[int, ...], n: int
+    run: Callable[..., int],
+    scenario: Scenario,
+    law: Any,
+    seed: int,
+    replications: tuple[int, ...],
+    n: int,
 ) -> Reduced:
+    """As the lean loop runs them, on noise that is drawn for all of them and kept."""
     setting, frame = engine.setting_of(scenario, law), frame_of(scenario)
     windowed, refuses = setting.sensor is not None, False
     memory, latencies = engine.memory_of(law, setting)
@@ -151,20 +201,22 @@ def _side_by_side(
     rows = np.empty((runs, len(frame.long), len(Phase._fields)))
     calls = np.zeros(runs, np.int64)
     law_class: Any = type(law)
-    run, reduce_one = fast_for(kernel.run, law_class), fast(gather)
+    reduce_one = fast(gather, counted=False)
     start, tables = law.init(scenario.target), engine.tables_of(scenario.disturbances)
     while True:
         noise = _noise(
             _noise_alone(scenario), code(scenario), n, seed, replications, windowed, refuses
         )
-        samples, log, producer = room_for(runs, n, frame), engine.log_of(n), np.zeros(n, np.int32)
+        samples, log = room_for(runs, n, frame), log_of(n)
+        bench = engine.bench_of(scenario, n)
+        producer, cost = np.zeros(n, np.int32), np.ones(n)
         for lane in range(runs):
             memory[:] = log.counters[:] = 0.0
             drawn = Draws(*(column[lane] for column in noise))
-            done = run(law, start, *setting, drawn, tables, log, memory, latencies)
+            done = run(law, start, *setting, drawn, tables, log, bench, memory, latencies)
             if done < 0:
                 break
-            reduce_one(log, done, producer, frame, samples, lane, rows, values)
+            reduce_one(log, done, producer, cost, frame, samples, lane, rows, values)
             calls[lane] = done
         if done >= 0:
             break
@@ -172,7 +224,12 @@ def _side_by_side(
             raise unsound(scenario, law_class.__name__, kernel.UNSOUND - done)
         refuses = refuses or done == kernel.NEEDS_REFUSALS
         n = n if done == kernel.NEEDS_REFUSALS else 2 * n
-    fast(conclude)(samples, settled(samples), rows, values)
+    return _concluded(samples, rows, values, calls)
+
+
+def _concluded(samples: Samples, rows: Array, values: Array, calls: NDArray[np.int64]) -> Reduced:
+    """The measures and verdicts of runs that were gathered."""
+    fast(conclude, counted=False)(samples, settled(samples), rows, values)
     return Reduced(
         values,
         np.array([_word(*run) for run in zip(samples.sizes, values, rows, strict=True)], np.int8),

@@ -11,11 +11,12 @@ from tpssim.core.errors import InputError
 from tpssim.core.validation import MOST_RUNS, check_size, checked_count
 from tpssim.experiments.sweep import designs
 from tpssim.experiments.sweep.designs import Point, Value
+from tpssim.experiments.sweep.rows import Failure, Row
 from tpssim.experiments.sweep.run_cache import Answer, RunCache, Study, caches
 from tpssim.experiments.sweep.scheduler import check_portable, pieces_of, run_missing
 from tpssim.experiments.sweep.store import Store
-from tpssim.experiments.sweep.sweep_result import Failure, Row, SweepResult
-from tpssim.scenarios.scenario import Scenario
+from tpssim.experiments.sweep.sweep_result import SweepResult
+from tpssim.scenarios.scenario import Scenario, parameter_value
 from tpssim.simulation.resolve import ControllerLike, scenario_named, throttle_spec
 
 #: done, total runs, simulated calls
@@ -32,6 +33,7 @@ def sweep(
     replications: int = 10,
     seed: int = 0,
     seed_set: str = "common",
+    drawn: Sequence[Scenario] = (),
     executor: Executor | None = None,
     store: Store | str | Path | None = None,
     progress: Progress | None = None,
@@ -42,10 +44,12 @@ def sweep(
     `grid`: values of each factor by name, `{"alpha": [0.1, 0.2], "service.cv": [0.2, 0.5]}`; with
     `design` `sobol` or `lhs`, the two ends of each and `points` points between them. `seed_set`:
     `common` random numbers at all points, so that differences between points are not noise, or
-    `independent` ones. `executor`: any of `concurrent.futures` (None: here). `store`: a file where
-    results are kept as they arrive; the same call resumes from it, as long as the code is the same
-    (a warning says if that cannot be known). A point that fails is recorded in `result.failures`,
-    and the others go on. Equal arguments give equal bits. Raises `InputError` before anything runs.
+    `independent` ones. `drawn`: services that it may be too (`FitResult.draws`): each point is run
+    on all of them, and `over_draws()` says what that leaves open. `executor`: any of
+    `concurrent.futures` (None: here). `store`: a file where results are kept as they arrive; the
+    same call resumes from it, as long as the code is the same (a warning says if that cannot be
+    known). A point that fails is recorded in `result.failures`, and the others go on. Equal
+    arguments give equal bits. Raises `InputError` before anything runs.
 
     >>> grid = {"dec_rate": [0.5, 0.9]}
     >>> result = sweep("blocking-steady:duration=5", "aimd", grid, replications=2)
@@ -65,61 +69,83 @@ def sweep(
             f"{spec.label} has no parameters to sweep; allowed: a law such as ewma-deadzone"
         )
     factors = designs.factors(resolved, spec.law, grid)
-    study = Study(resolved, spec.law, tuple(factors), seed, seed_set)
+    services = [resolved, *drawn]
+    _check_common(factors, services)
+    studies = [Study(each, spec.law, tuple(factors), seed, seed_set) for each in services]
     every = designs.points(factors, design, points, seed)
-    check_size("runs of a sweep", len(every) * replications, MOST_RUNS, "0.5 kB of memory")
-    check_portable(study, executor)
-    rows: dict[Point, Row] = {}
+    runs = len(services) * len(every) * replications
+    check_size("runs of a sweep", runs, MOST_RUNS, "0.5 kB of memory")
+    check_portable(studies[0], executor)
     with contextlib.ExitStack() as stack:
-        (cache,) = caches(store, [study], stack)
-        _run_all(cache, every, range(replications), rows, executor, progress)
-    ordered = [rows[point] if point in rows else Row.failed(point) for point in every]
-    failures = [Failure(p, *cache.failed[p].failure) for p in every if p in cache.failed]
-    return SweepResult(
-        resolved,
-        spec.name,
-        spec.law,
-        study.factors,
-        ordered,
-        failures,
-        replications,
-        seed,
-        seed_set,
-    )
+        made = caches(store, studies, stack)
+        rows = _run_all(made, every, range(replications), executor, progress)
+    results = [
+        SweepResult(
+            cache.study.scenario,
+            spec.name,
+            spec.law,
+            cache.study.factors,
+            [found[point] if point in found else Row.failed(point) for point in every],
+            [Failure(p, *cache.failed[p].failure) for p in every if p in cache.failed],
+            replications,
+            seed,
+            seed_set,
+        )
+        for cache, found in zip(made, rows, strict=True)
+    ]
+    return results[0]._replace(drawn=tuple(results[1:]))
+
+
+def _check_common(factors: Sequence[designs.Factor], services: Sequence[Scenario]) -> None:
+    """Raise `InputError` where a number is swept that the services were drawn with: the others were
+    drawn together with it.
+    """
+    for factor in factors:
+        if factor.owner == "scenario":
+            values = {parameter_value(service, factor.field) for service in services}
+            if len(values) > 1:
+                raise InputError(
+                    f"{factor.name} is swept and drawn: {min(values):g} to {max(values):g} over the"
+                    " services; allowed: what they have in common, or no draws"
+                )
 
 
 def _run_all(
-    cache: RunCache,
+    made: Sequence[RunCache],
     every: Sequence[Point],
     replications: range,
-    rows: dict[Point, Row],
     executor: Executor | None,
     progress: Progress | None,
-) -> None:
+) -> list[dict[Point, Row]]:
     """Run what is missing; a point that is complete becomes a row, and its runs are dropped."""
+    rows: list[dict[Point, Row]] = [{} for _ in made]
+    places = {id(cache): place for place, cache in enumerate(made)}
 
-    def finish(point: Point) -> None:
+    def finish(cache: RunCache, point: Point) -> None:
         runs = cache.known[point]
         if len(runs) == len(replications) and point not in cache.failed:
-            rows[point] = Row.of(point, [runs[r] for r in replications])
+            row = Row.of(point, [runs[r] for r in replications])
+            rows[places[id(cache)]][point] = row
             del cache.known[point]
 
     missing = []
-    for point in every:
-        pieces = list(pieces_of(cache, point, replications))
-        missing += [(cache, piece) for piece in pieces]
-        if not pieces:
-            finish(point)
-    total = len(every) * len(replications)
+    for cache in made:
+        for point in every:
+            pieces = list(pieces_of(cache, point, replications))
+            missing += [(cache, piece) for piece in pieces]
+            if not pieces:
+                finish(cache, point)
+    total = len(made) * len(every) * len(replications)
     done = total - sum(len(piece.replications) for _, piece in missing)
 
-    def arrived(_: RunCache, answers: Sequence[Answer]) -> None:
+    def arrived(cache: RunCache, answers: Sequence[Answer]) -> None:
         nonlocal done
         for answer in answers:
             done += len(answer.replications)
             if answer.found is not None:
-                finish(answer.point)
+                finish(cache, answer.point)
         if progress is not None:
-            progress(done, total, cache.calls)
+            progress(done, total, sum(each.calls for each in made))
 
     run_missing(missing, executor, arrived)
+    return rows

@@ -9,90 +9,37 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim import theory
 from tpssim.core.errors import InputError, no_such
-from tpssim.core.statistics import Estimate, assumption, estimates, single
 from tpssim.core.types import record
+from tpssim.experiments.over_draws import over_draws
 from tpssim.experiments.sweep import designs
-from tpssim.metrics.measure import ENDLESS, METRICS, definitions, long_phases
-from tpssim.metrics.verdicts import majority
+from tpssim.experiments.sweep.rows import Failure, Row
+from tpssim.experiments.sweep.sweep_table import sweep_table
+from tpssim.experiments.sweep.theory_bounds import bounds
+from tpssim.metrics.measure import ENDLESS, METRICS, definitions
 from tpssim.output import format, tables
 from tpssim.output.cells import At, Cells, cells_of, levels, measured
-from tpssim.output.columns import columns
 from tpssim.output.records import SweepRecord
-from tpssim.output.tables import Column, Table, Value
-from tpssim.output.verdict_words import GROWING, WORDS, merit
-from tpssim.scenarios.scenario import achievable
+from tpssim.output.tables import Table
+from tpssim.output.verdict_words import WORDS
 from tpssim.simulation.run import simulate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from tpssim.experiments.sweep.designs import Factor, Point
+    from tpssim.experiments.sweep.designs import Factor
     from tpssim.output.plots import Figure
+    from tpssim.output.records.parts import OverDraws
     from tpssim.output.records.searches import Curve
     from tpssim.scenarios.scenario import Scenario
     from tpssim.simulation.trace import Trace
 
     Array = NDArray[np.float64]
-
-#: Columns of the table, by measure.
-SHOWN = columns("achieved", "swing", "recovery_time", "response_p99", "lateness_p99", "spin_cpu")
-LUCK = (
-    "the best of several had luck, and the same seed meets the same runs: compare with another"
-    " --seed\n"
-)
-
-
-@record
-class Row(NamedTuple):
-    """One point of a sweep."""
-
-    point: Point
-    calls: int  #: simulated, in all replications
-    words: Mapping[str, int]  #: verdicts, how many replications each; empty if the point failed
-    mean: Array  #: in the order of `METRICS`
-    half: Array  #: half-widths of the intervals
-    n: NDArray[np.int64]  #: replications with a finite value
-    never: NDArray[np.int64]  #: replications with an infinite one
-
-    @staticmethod
-    def of(point: Point, runs: Sequence[tuple[int, int, Array]]) -> Row:
-        """From the (verdict, calls, measures) of every replication."""
-        found = estimates(np.array([measures for _, _, measures in runs]))
-        words = Counter(WORDS[word] for word, _, _ in runs)
-        return Row(point, sum(calls for _, calls, _ in runs), dict(words), *found)
-
-    @staticmethod
-    def failed(point: Point) -> Row:
-        none, zero = np.full(len(METRICS), math.nan), np.zeros(len(METRICS), np.int64)
-        return Row(point, 0, {}, none, none, zero, zero)
-
-    def estimate(self, metric: str) -> Estimate:
-        """Mean of a measure, and the interval around it that holds the median run."""
-        i = list(METRICS).index(metric)
-        mean, half = float(self.mean[i]), float(self.half[i])
-        n, never = int(self.n[i]), int(self.never[i])
-        return single(mean, half, n, never)
-
-    def verdict(self) -> tuple[str, float]:
-        """The word of the majority and its share."""
-        return majority(list(Counter(self.words).elements())) if self.words else ("failed", 1.0)
-
-
-@record
-class Failure(NamedTuple):
-    """A point that could not be run."""
-
-    point: Point
-    type: str
-    message: str
-    traceback: str
 
 
 @record
@@ -115,6 +62,7 @@ class SweepResult(NamedTuple):
     replications: int
     seed: int
     seed_set: str
+    drawn: tuple[SweepResult, ...] = ()  #: the same on services drawn from what a fit leaves open
 
     def names(self) -> list[str]:
         """The names of the factors."""
@@ -170,7 +118,14 @@ class SweepResult(NamedTuple):
                 }
                 for failure in self.failures
             ],
+            over_draws=self.over_draws(),
         )
+
+    def over_draws(self) -> list[OverDraws]:
+        """What each point comes to on the services that were drawn from what a fit leaves open."""
+        if not self.drawn:
+            return []
+        return [over_draws(rows) for rows in zip(*(one.rows for one in self.drawn), strict=True)]
 
     def _curves(self) -> list[Curve]:
         """The curves over the first two factors; of a sample, none."""
@@ -233,51 +188,15 @@ class SweepResult(NamedTuple):
         """The table in a notebook."""
         from tpssim.output.html.notebook import shown
 
-        table = self._table(60, 20)
+        table = self._table()
         return shown([table._replace(title=f"{self.summary()}\n{table.title}")])
 
     def table(self, most: int = 60, best: int = 20) -> str:
         """Plain text: every point, or of more than `most` the `best` (`verdicts.merit`)."""
         return self._table(most, best).text()
 
-    def _split(self) -> bool:
-        """Whether replications of one point differ in their verdict."""
-        return any(row.verdict()[1] < 1.0 for row in self.rows)
-
-    def _table(self, most: int, best: int) -> Table:
-        rows, about = self.rows, ""
-        if len(rows) > most:
-            rows = sorted(rows, key=self._merit)[:best]
-            about = (
-                f"the {best} best of {len(self.rows)} points, by verdict, its share and achieved"
-                " share"
-            )
-            if any(row.verdict()[0] in GROWING for row in rows):
-                about += f" ({', '.join(GROWING)}: by p99)"
-            about += "\n"
-        if len(self.rows) > 1:
-            about += LUCK
-        shown = [
-            *(Column(name, left=True) for name in self.names()),
-            Column("verdict", left=True),
-            *SHOWN.values(),
-        ]
-        lines: list[list[Value]] = [
-            [
-                *(value if isinstance(value, str) else format.number(value) for value in row.point),
-                format.verdict(*row.verdict(), self.replications),
-                *(row.estimate(name) for name in SHOWN),
-            ]
-            for row in rows
-        ]
-        notes = [tables.split_note(self.replications)] if self._split() else []
-        return Table(about, shown, lines, [*notes, ("±:", assumption(self.replications))])
-
-    @staticmethod
-    def _merit(row: Row) -> tuple[float, float, float]:
-        return merit(
-            *row.verdict(), row.estimate("achieved").mean, row.estimate("response_p99").mean
-        )
+    def _table(self, most: int = 60, best: int = 20) -> Table:
+        return sweep_table(self.rows, self.names(), self.replications, most, best)
 
     def summary(self) -> str:
         """What was swept and what came of it, in a few lines."""
@@ -298,6 +217,9 @@ class SweepResult(NamedTuple):
             lines.append(f"failed at {at}: {failure.type}: {failure.message}")
         if len(self.failures) > 3:
             lines.append(f"and at {len(self.failures) - 3} more points")
+        if failed := [failure for one in self.drawn for failure in one.failures]:
+            many = f"{len(failed)} points on drawn services failed, the first with"
+            lines.append(f"{many} {failed[0].type}: {failed[0].message}")
         return "\n".join(tables.filled(line, further="  ") for line in lines)
 
     def grid(self, metric: str, x: str, y: str) -> tuple[list[Any], list[Any], Array]:
@@ -402,21 +324,7 @@ class SweepResult(NamedTuple):
             or len(self.factors) > 2
         ):
             return []
-        alpha = np.linspace(min(xs), max(xs), 200)
-        sigma = theory.service_noise(self.scenario)
-        noise = theory.noise_rule(alpha, sigma)
-        curves = [(f"noise rule, {theory.LOOKS:g} sigma (CV {sigma:.2g})", alpha, noise)]
-        rate = min(
-            (achievable(self.scenario, (a + b) / 2.0) for a, b in long_phases(self.scenario)),
-            default=0.0,
-        )
-        # Where the consumer can sustain the target there is no backlog, several producers share
-        # what a return shows, and a consumer that stands still returns nothing.
-        if 0.0 < rate < self.scenario.target and len(self.scenario.producers) == 1:
-            landing = theory.landing_boundary(self.law.low, self.law.inc_step, rate)
-            label = f"no limit cycle from {landing:.3g} up (backlogged, no noise)"
-            curves.append((label, alpha, np.full(len(alpha), landing)))
-        return curves
+        return bounds(self.scenario, self.law, xs)
 
     def _column(self, name: str) -> int:
         if name not in self.names():

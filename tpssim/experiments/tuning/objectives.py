@@ -26,9 +26,10 @@ from typing import Any, NamedTuple
 
 from tpssim.core.errors import InputError, no_such
 from tpssim.core.types import record
-from tpssim.experiments import league
 from tpssim.metrics.measure import METRICS, frame_of
+from tpssim.metrics.score import score
 from tpssim.output.records import searches as parts
+from tpssim.scenarios.load import peak
 from tpssim.scenarios.scenario import Scenario
 
 PENALTY = 1e12
@@ -225,7 +226,7 @@ def _both(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, int]:
     return {**dict.fromkeys(a, 0), **{n: t for n, t in b.items() if n not in a}, **alike}
 
 
-def told_apart(objectives: Sequence[Objective]) -> list[Objective]:
+def distinguished(objectives: Sequence[Objective]) -> list[Objective]:
     """Objectives of different names: two functions of one name, such as two lambdas, are numbered.
 
     Raises `InputError` for one that is given twice.
@@ -266,7 +267,7 @@ def _compiled(node: ast.expr, text: str) -> Function:
             if name in METRICS or name in CONSTANTS:
                 return lambda measures: measures[name]
             if name == "score":
-                return lambda measures: league.score(measures).total
+                return lambda measures: score(measures).total
             if name in OBJECTIVES:
                 return _parsed(OBJECTIVES[name])
             known = [*METRICS, *CONSTANTS, *(name for name in OBJECTIVES if name not in METRICS)]
@@ -296,7 +297,7 @@ def constants(scenario: Scenario) -> dict[str, float]:
     """The numbers of a scenario that an objective may use."""
     calls = math.fsum(frame_of(scenario).phases[:, 2].tolist())
     return {
-        "target": scenario.target,
+        "target": peak(scenario),
         "achievable": calls / scenario.duration,
         "duration": scenario.duration,
     }

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-#: Measures that are compared, what matters most first.
-COMPARED = (
+#: What matters most of what is compared, in this order.
+FIRST = (
     "achieved",
     "worst_phase",
     "throughput",
@@ -58,6 +58,8 @@ COMPARED = (
     "lateness_p99",
     "time_to_fairness",
 )
+#: Measures that are compared: all that have a better direction.
+COMPARED = (*FIRST, *(name for name in METRICS if METRICS[name].better and name not in FIRST))
 MORE = tuple(name for name in COMPARED if METRICS[name].better == "more")
 LESS = tuple(name for name in COMPARED if METRICS[name].better == "less")
 NEVER = ENDLESS

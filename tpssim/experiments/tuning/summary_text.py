@@ -78,8 +78,8 @@ def head(
         f"{size.settings} settings x {size.replications} replications, {size.runs:,} runs in all;"
         f" {found}"
     )
-    told_lines = [filled(line, further="    ") for line in lines]
-    return "\n".join([filled(f"{controller} tuned on {over}, for"), *told_lines])
+    title = filled(f"{controller} tuned on {over}, for")
+    return "\n".join([title, *(filled(line, further="    ") for line in lines)])
 
 
 def warning(outcomes: Iterable[tuple[Outcome, ...]]) -> str:

@@ -22,12 +22,13 @@ from tpssim.experiments.tuning.objectives import (
     ROBUST,
     Function,
     Objective,
+    distinguished,
     objective,
-    told_apart,
 )
 from tpssim.experiments.tuning.search import Axis, Bounds, Setting
 from tpssim.experiments.tuning.tried import Tried
-from tpssim.scenarios.scenario import Scenario, check_calls
+from tpssim.scenarios.capacity import check_calls
+from tpssim.scenarios.scenario import Scenario
 from tpssim.simulation.resolve import ControllerLike, scenario_named, throttle_spec
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Task:
             )
         if len(listed) == 2 and importlib.util.find_spec("optuna") is None:
             raise InputError("two objectives need the extra tune: pip install 'tpssim[tune]'")
-        self.objectives: list[Objective] = told_apart([objective(aim) for aim in listed])
+        self.objectives: list[Objective] = distinguished([objective(aim) for aim in listed])
         self.axes: list[Axis] = search.axes(self.spec.law, parameters)
         self.robust, self.replications, self.seed = robust, replications, seed
 

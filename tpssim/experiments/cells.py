@@ -1,0 +1,81 @@
+"""What one throttle did on one scenario: its runs, and what they come to together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tpssim.core.statistics import Estimate, estimate
+from tpssim.core.types import record
+from tpssim.metrics.layout import Phase
+from tpssim.metrics.verdicts import Verdict, bursts, majority
+from tpssim.output.records import comparisons as parts
+from tpssim.output.records.parts import interval
+from tpssim.output.results_dir import plain
+from tpssim.scenarios.load import peak
+from tpssim.scenarios.scenario import Scenario
+
+if TYPE_CHECKING:
+    from tpssim.simulation.trace import Trace
+
+
+@record
+class Run(NamedTuple):
+    """One replication of one throttle on one scenario."""
+
+    measures: dict[str, float]
+    phases: list[Phase]
+    verdict: Verdict
+    calls: int
+    #: SHA-256 of the columns scheduled, released, completed and rate; "" if it is a twin's run
+    digest: str
+    trace: Trace | None
+
+
+@record
+class Cell(NamedTuple):
+    """All replications of one throttle on one scenario."""
+
+    controller: str
+    parameters: Mapping[str, float]
+    runs: list[Run]
+    actuators: tuple[str, ...] = ("rate",)  #: what the throttle commands
+
+    def estimate(self, metric: str) -> Estimate:
+        """Mean of a measure, and the interval around it that holds the median run."""
+        return estimate([run.measures[metric] for run in self.runs])
+
+    def verdict(self) -> tuple[str, float]:
+        """The word of the majority and its share."""
+        return majority([run.verdict.word for run in self.runs])
+
+    def reason(self) -> str:
+        """Why: the reason given for the first replication of the majority."""
+        word, _ = self.verdict()
+        return next(run.verdict.reason for run in self.runs if run.verdict.word == word)
+
+    def remark(self, scenario: Scenario) -> str:
+        """What stands beside the verdict of most runs (`verdicts.bursts`): that of the first of
+        them.
+        """
+        remarks = [text for run in self.runs if (text := bursts(run.measures, scenario))]
+        return remarks[0] if 2 * len(remarks) > len(self.runs) else ""
+
+    def phase_estimates(self) -> list[parts.Phase]:
+        """One entry a long phase: its bounds and the estimate of every measure in it."""
+        fixed = ("start", "end", "achievable", "capacity")
+        rows = []
+        for same in zip(*(run.phases for run in self.runs), strict=True):
+            row: Any = {name: plain(getattr(same[0], name)) for name in fixed}
+            for name in Phase._fields:
+                if name not in fixed:
+                    row[name] = interval(estimate([getattr(phase, name) for phase in same]))
+            rows.append(row)
+        return rows
+
+
+def storm(cell: Cell, scenario: Scenario) -> float:
+    """Releases in the busiest 0.1 s as a multiple of the wanted rate."""
+    return (cell.estimate("burst_100ms").mean or 0.0) / (
+        0.1 * peak(scenario) * len(scenario.producers)
+    )
