@@ -136,13 +136,13 @@ def changed(text: str, path: tuple[Any, ...], value: Any) -> str:
 
 def one_line(folder: Path) -> str:
     """What is wrong; "" if there is a page. Anything but an `InputError` fails the test."""
-    told = ""
+    message = ""
     try:
         assert "</html>" in page(folder)
     except InputError as error:
-        told = str(error)
-    assert "\n" not in told
-    return told
+        message = str(error)
+    assert "\n" not in message
+    return message
 
 
 @pytest.mark.parametrize("kind", MADE)
@@ -161,16 +161,16 @@ def test_each_number_may_be_null_or_absurd_and_each_key_missing_or_of_another_ty
             ):
                 continue
             summary.write_text(changed(text, path, value), encoding="utf-8")
-            told = one_line(folder)
-            named += bool(told)
-            if told:
-                assert told.startswith(f"{str(summary)!r}: "), told
-                assert "allowed: " in told, told
+            message = one_line(folder)
+            named += bool(message)
+            if message:
+                assert message.startswith(f"{str(summary)!r}: "), message
+                assert "allowed: " in message, message
     assert named, "what a record of this kind holds is known"
 
 
 @pytest.mark.parametrize(
-    ("kind", "path", "value", "told"),
+    ("kind", "path", "value", "message"),
     [
         ("simulate", ("verdict",), GONE, "verdict is missing; allowed: an object"),
         ("simulate", ("verdict", "word"), 3, "verdict > word is 3; allowed: text"),
@@ -273,7 +273,7 @@ def test_the_key_is_named_with_what_is_allowed(
     kind: str,
     path: tuple[Any, ...],
     value: Any,
-    told: str,
+    message: str,
     results: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -284,13 +284,13 @@ def test_the_key_is_named_with_what_is_allowed(
     assert main(["report", str(folder)]) == 2
     error = capsys.readouterr().err
     assert "summary.json': " in error
-    assert told in error
+    assert message in error
     assert error.count("\n") == 1
     assert not (folder / "report.html").exists()
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "message"),
     [
         (
             "schema_version",
@@ -303,13 +303,13 @@ def test_the_key_is_named_with_what_is_allowed(
     ],
 )
 def test_a_folder_of_another_version_is_named_with_the_way_out(
-    key: str, value: Any, told: str, results: Path, tmp_path: Path
+    key: str, value: Any, message: str, results: Path, tmp_path: Path
 ) -> None:
     folder = copy(results, "simulate", tmp_path / "r")
     text = changed((folder / "summary.json").read_text(encoding="utf-8"), ("tpssim",), "0.0.3")
     (folder / "summary.json").write_text(changed(text, (key,), value), encoding="utf-8")
     found = one_line(folder)
-    assert f"summary.json': {told}" in found
+    assert f"summary.json': {message}" in found
     assert "; written by tpssim 0.0.3; make it again: python -m tpssim simulate " in found
 
 
@@ -332,7 +332,7 @@ def test_a_figure_lies_in_the_folder(file: str, results: Path, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "cannot be read as JSON"),
         (b'{"scenario": "x", "metr', "cannot be read as JSON"),
@@ -349,13 +349,13 @@ def test_a_figure_lies_in_the_folder(file: str, results: Path, tmp_path: Path) -
 @pytest.mark.parametrize("kind", ["simulate", "validate"])
 @pytest.mark.parametrize("file", ["summary.json", MARK])
 def test_a_file_that_is_no_result_is_named(
-    file: str, kind: str, content: bytes, told: str, results: Path, tmp_path: Path
+    file: str, kind: str, content: bytes, message: str, results: Path, tmp_path: Path
 ) -> None:
     folder = copy(results, kind, tmp_path / "r")
     (folder / file).write_bytes(content)
     found = one_line(folder)
     assert f"{file}'" in found
-    assert told in found
+    assert message in found
 
 
 def test_a_search_with_a_measure_that_is_never_reached_says_never(results: Path) -> None:
@@ -408,7 +408,7 @@ def test_a_picture_that_is_none_is_named_and_one_that_is_gone_is_passed_over(
 def test_a_trace_with_any_damage_is_read_or_named(results: Path, tmp_path: Path) -> None:
     whole = (results / "simulate" / "trace.npz").read_bytes()
     path = tmp_path / "trace.npz"
-    dice, told = random.Random(1), []
+    dice, messages = random.Random(1), []
     for _ in range(150):
         data = bytearray(whole[: dice.randrange(1, len(whole))] if dice.random() < 0.2 else whole)
         for _ in range(dice.randrange(1, 4)):
@@ -417,9 +417,9 @@ def test_a_trace_with_any_damage_is_read_or_named(results: Path, tmp_path: Path)
         try:
             read_picture(path)
         except InputError as error:
-            told.append(str(error))
-    assert len(told) > 50
-    assert {*told} == {f"{str(path)!r} is no trace; allowed: an npz file that tpssim wrote"}
+            messages.append(str(error))
+    assert len(messages) > 50
+    assert {*messages} == {f"{str(path)!r} is no trace; allowed: an npz file that tpssim wrote"}
 
 
 def test_a_calibration_that_is_none_is_named(tmp_path: Path) -> None:

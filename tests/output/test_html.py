@@ -20,7 +20,7 @@ from tpssim.cli.main import main
 from tpssim.live.report import Report
 from tpssim.metrics.measure import METRICS
 from tpssim.output.format import number
-from tpssim.output.html.blocks import WORD_MEANINGS
+from tpssim.output.html.cells import WORD_MEANINGS
 from tpssim.output.html.generic import generic
 from tpssim.output.html.page import page
 from tpssim.output.html.rendering import rendered
@@ -189,10 +189,10 @@ def test_a_comparison_shows_every_throttle_as_a_drawing_with_its_verdict(results
     for scenario in ("degrade-recover:duration=40", "join-leave:duration=40"):
         for law in ("aimd", "headroom", "fixed"):
             assert len([d for d in drawings if d.startswith(f"{law} on {scenario}:")]) == 1
-    assert outline.all("img") == [], "drawn anew, so no PNG is needed"
-    told = " ".join(th.get("title") or "" for th in outline.all("th"))
+    assert outline.all("img") == [], "drawn again, so no PNG is needed"
+    definitions = " ".join(th.get("title") or "" for th in outline.all("th"))
     for name, metric in METRICS.items():
-        assert f"{name} ({metric.unit}): {metric.definition}" in told
+        assert f"{name} ({metric.unit}): {metric.definition}" in definitions
     summary = json.loads((results / "compare" / "summary.json").read_text(encoding="utf-8"))
     words = "".join(outline.words)
     for arena in summary["scenarios"].values():
@@ -226,7 +226,7 @@ def test_a_sweep_shows_its_maps_with_the_theory_and_every_point(results: Path) -
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "said"),
     [
         (
             ("saturated", "saturated", "oscillates", "stuck"),
@@ -241,7 +241,7 @@ def test_a_sweep_shows_its_maps_with_the_theory_and_every_point(results: Path) -
     ],
 )
 def test_the_best_of_a_sweep_says_by_what(
-    words: tuple[str, ...], told: str, results: Path, tmp_path: Path
+    words: tuple[str, ...], said: str, results: Path, tmp_path: Path
 ) -> None:
     shutil.copytree(results / "sweep", tmp_path / "r")
     path = tmp_path / "r" / "summary.json"
@@ -251,8 +251,8 @@ def test_the_best_of_a_sweep_says_by_what(
         point |= {"verdict": word, "achieved": achieved, "response_p99": p99}
     path.write_text(json.dumps(summary), encoding="utf-8")
     shown = "".join(Outline(page(tmp_path / "r")).words)
-    assert told in shown
-    assert ("no point converges" in shown) == told.startswith("no point")
+    assert said in shown
+    assert ("no point converges" in shown) == said.startswith("no point")
 
 
 def test_late_policies_stand_side_by_side(results: Path) -> None:
@@ -317,9 +317,9 @@ def test_a_search_tells_its_law_its_gain_and_its_price_before_all_numbers(
     for change in summary["worse"][:3]:
         assert change["measure"] in glance
     assert len(outline.all("img")) == len(list((results / kind).glob("*.png")))
-    told = " ".join(th.get("title") or "" for th in outline.all("th"))
+    definitions = " ".join(th.get("title") or "" for th in outline.all("th"))
     for name, metric in METRICS.items():
-        assert f"{name} ({metric.unit}): {metric.definition}" in told
+        assert f"{name} ({metric.unit}): {metric.definition}" in definitions
     words = "".join(outline.words)
     for raw in ("at_edges", "scenario_outcomes", "default_parameters", "search_said"):
         assert raw not in words
@@ -337,7 +337,8 @@ def test_a_replay_tells_whether_it_was_decided_as_recorded_and_each_law(results:
         "Configuration and versions",
     ]
     words = "".join(outline.words)
-    assert f"{summary['decisions']} decisions, all as recorded, to the bit" in words
+    decisions = summary["decisions"]
+    assert f"The replay equals the recording: {decisions} decisions, to the bit" in words
     row = summary["numbers"]["ewma-deadzone"]
     assert list(row) == list(NUMBERS)
     for name, (head, scale, unit, definition) in NUMBERS.items():
@@ -345,9 +346,9 @@ def test_a_replay_tells_whether_it_was_decided_as_recorded_and_each_law(results:
         assert f"{head}, {unit}: {definition}" in [th.get("title") for th in outline.all("th")]
         assert number(row[name] * scale) in words
     # nobody waited for a worker, for one
-    told = [name for name in MEANINGS if name in summary["report"]]
-    assert len(told) > 0.8 * len(MEANINGS)
-    for name in told:
+    listed = [name for name in MEANINGS if name in summary["report"]]
+    assert len(listed) > 0.8 * len(MEANINGS)
+    for name in listed:
         assert name in words.replace("\u200b", "")
         assert MEANINGS[name][1] in words
     assert "e stop" not in words
@@ -362,7 +363,7 @@ def test_a_replay_that_differs_says_so_first(results: Path, tmp_path: Path) -> N
         json.dumps({**summary, "difference": "event 3: <rate>", "report": {}, "complete": False})
     )
     text = page(tmp_path / "r")
-    assert "<b>not as recorded</b>: event 3: &lt;rate&gt;" in text
+    assert "<b>The replay differs from the recording: event 3: &lt;rate&gt;</b>" in text
     assert "cut off before the end" in text
     assert "The live run in numbers" not in text
 

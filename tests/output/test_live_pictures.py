@@ -14,7 +14,7 @@ import pytest
 from tpssim import compare, throttle
 from tpssim.core.clocks import VirtualClock
 from tpssim.experiments import replay
-from tpssim.live.playback import play, read_recording
+from tpssim.live.playback import play, read_journal
 from tpssim.output import plots
 from tpssim.output.plots import LiveRun, live_figure
 
@@ -25,8 +25,8 @@ def run_of(**columns: Any) -> LiveRun:
     """100 calls a second for 10 s; 20 ms each, every tenth 200 ms."""
     released: Any = (np.arange(N) + 0.5) / 100.0  # none at an edge of a bin
     latency = np.where(np.arange(N) % 10 == 9, 0.2, 0.02)
-    open_valve = np.full(N, math.inf)
-    run = LiveRun(released, latency, open_valve, open_valve, np.full(N, 4.0), [(0.0, 100.0)], 10.0)
+    unused = np.full(N, math.inf)
+    run = LiveRun(released, latency, unused, unused, np.full(N, 4.0), [(0.0, 100.0)], 10.0)
     return run._replace(**columns)
 
 
@@ -53,8 +53,8 @@ def test_a_release_is_not_drawn_as_many_a_second(tps: float, calls: int, most: f
     fits.
     """
     at = np.arange(calls) / tps
-    open_valve, ones = np.full(calls, math.inf), np.ones(calls)
-    run = LiveRun(at, ones, open_valve, open_valve, ones, [(0.0, tps)], float(at[-1]))
+    unused, ones = np.full(calls, math.inf), np.ones(calls)
+    run = LiveRun(at, ones, unused, unused, ones, [(0.0, tps)], float(at[-1]))
     figure: Any = live_figure("t", run)
     drawn = lines(figure.axes[0])["releases a second"].get_data()
     assert drawn.edges[-1] == at[-1]  # the last call is in it
@@ -95,7 +95,7 @@ def test_a_recording_comes_to_such_a_run(tmp_path: Path) -> None:
         clock.set(clock.time() + 0.01)
         if k == 9:
             live.tps = 20.0
-    recording = read_recording(path)
+    recording = read_journal(path)
     run = replay.live_run(recording, play(recording).calls)
     assert len(run.released) == 20
     assert run.latency == pytest.approx(0.01)
@@ -112,3 +112,26 @@ def test_throttles_whose_runs_are_equal_share_a_panel_that_says_so() -> None:
     ]
     figure: Any = found.plot()
     assert len([ax for ax in figure.axes if ax.get_visible()]) == 2
+
+
+def test_calls_that_cost_are_drawn_in_cost_on_one_axis(tmp_path: Path) -> None:
+    """Calls of 200 and 600 by turns, 4000 of cost a second: 10 calls a second, of which the law
+    commands all."""
+    path, clock = tmp_path / "run.ndjson", VirtualClock()
+    handle = throttle(
+        range(100), 4000.0, controller="token-bucket", clock=clock, record=path,
+        cost=lambda k: 200.0 + 400.0 * (k % 2),
+    )  # fmt: skip
+    for _ in handle:
+        pass
+    recording = read_journal(path)
+    run = replay.live_run(recording, play(recording).calls)
+    figure: Any = live_figure("t", run)
+    rates = figure.axes[0]
+    assert rates.get_ylabel() == "cost per second"
+    assert list(lines(rates)) == ["released cost a second", "ceiling (wanted)", "commanded rate"]
+    drawn = lines(rates)["released cost a second"].get_data()
+    assert (drawn.values * np.diff(drawn.edges)).sum() == pytest.approx(100 * 400.0)
+    # The law commands the target, but for a mean that is up to a twentieth off.
+    commanded = lines(rates)["commanded rate"].get_ydata()
+    assert commanded[10:] == pytest.approx(4000.0, rel=0.06)

@@ -68,17 +68,19 @@ def test_a_law_that_commands_by_a_limit_is_drawn_by_its_limit() -> None:
         "limit": np.array([8.0, 8.0, 4.0, 4.0]),
     }
     frame = plots.Frame([(0.0, 4.0, 80.0)], [], 100.0, 4.0)
-    run = panel(columns, [(0.0, 4.0)], 100.0, 4.0, "")
+    run = panel(columns, [(0.0, 4.0)], [([0.0], [100.0])], 4.0, "")
     assert run.limit is not None
     assert [run.limit[0], run.limit[-1]] == [8.0, 4.0]
-    assert np.isnan(run.commanded).all(), "a rate valve that is never touched commands nothing"
+    assert np.isnan(run.commanded).all(), "a rate actuator that is never touched commands nothing"
     figure: Any = plots.rate_figure("t", [run], frame)
     assert len(figure.axes) == 2
     assert "limit, calls in flight (right)" in [
         text.get_text() for text in figure.legends[0].get_texts()
     ]
     assert len(plots.overlay_figure("t", [run], frame, "achievable").axes) == 3
-    by_rate = panel({**columns, "rate": np.full(4, 50.0)}, [(0.0, 4.0)], 100.0, 4.0, "")
+    by_rate = panel(
+        {**columns, "rate": np.full(4, 50.0)}, [(0.0, 4.0)], [([0.0], [100.0])], 4.0, ""
+    )
     assert not by_rate.limited(), "a limit that stands beside a rate does not act"
     assert (by_rate.commanded == 50.0).all()
     assert len(plots.rate_figure("t", [by_rate], frame).axes) == 1
@@ -104,8 +106,8 @@ def test_a_storm_that_leaves_the_axes_is_named_and_does_not_press_the_others_fla
         axes: Any = figure.axes
         assert 150.0 < axes[-1].get_ylim()[1] < 200.0
         (named,) = said(axes[-1])
-        told = float(named.removeprefix("storm: ").removesuffix("/s").replace(",", ""))
-        assert told == pytest.approx(1100.0, abs=12.0)
+        peak = float(named.removeprefix("storm: ").removesuffix("/s").replace(",", ""))
+        assert peak == pytest.approx(1100.0, abs=12.0)
         assert 36.0 < axes[-1].texts[0].xy[0] < 40.5, "beside the storm"
 
 
@@ -213,12 +215,12 @@ def test_of_many_settings_the_means_are_drawn_and_the_title_says_so(
 ) -> None:
     points = points_of(3, 5, 2)
     rows = [At(float(a), 100.0 * float(a) + 10.0 * float(b) + float(c), 0.5) for a, b, c in points]
-    lines, told, joined = plots.lines_over(NAMES, points, x, by, rows)
+    lines, noted, joined = plots.lines_over(NAMES, points, x, by, rows)
     assert [label for label, _ in lines] == labels
     assert [len(line) for _, line in lines] == [3] * len(labels)
     assert lines[0][1][0] == first
-    assert (told, joined) == (note, True)
-    ax = plots.line_figure("title", ("x", "y"), lines, told).axes[0]
+    assert (noted, joined) == (note, True)
+    ax = plots.line_figure("title", ("x", "y"), lines, noted).axes[0]
     assert ax.get_title() == note
 
 

@@ -56,6 +56,7 @@ MADE: dict[str, tuple[list[str], list[tuple[str, str]]]] = {
         [("live", "traces")],
     ),
     "replay": (["replay", "live/recording.ndjson"], [("replay", "controllers")]),
+    "fit": (["fit", "recorded/trace.csv", "--runs", "2"], [("fit", "recording")]),
     "analyse": (
         ["analyse", "aimd", "--scenario", SHORT, "--replications", "2"],
         [("analysis", "scenario")],
@@ -70,6 +71,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
+        assert main(["simulate", "healthy:duration=10", "fixed", "--out", "recorded"]) == 0
         for kind, (argv, _) in MADE.items():
             assert main([*argv, "--out", kind]) == 0
     return root

@@ -8,7 +8,10 @@ import jinja2
 import pytest
 
 from tpssim.output.html import blocks as b
+from tpssim.output.html.cells import named, names, words
 from tpssim.output.html.rendering import rendered
+from tpssim.output.spans import Span
+from tpssim.output.tables import Cell, Table, Value
 
 EVIL = '"><script>alert(1)</script><i x="'
 
@@ -31,11 +34,12 @@ class Seen(HTMLParser):
 
 def every_block(text: str) -> list[b.Block]:
     """One of each kind, with that text wherever one may stand."""
-    spans = [b.Span(text, kind) for kind in ("", "strong", "small", "verdict", "name")]
+    spans = [Span(text, kind) for kind in ("", "strong", "small", "verdict", "name")]
     figure = b.Figure("<svg></svg>", spans)
-    cells = [b.Cell(spans, text, text), b.name_cell(text, text), b.word_cell(text)]
+    cells: list[Value] = [named(text, text), Cell(spans, text, text), text]
+    table = Table(text, [names(text, text), words(text, text), words(text)], [cells])
     blocks: list[b.Block] = [
-        b.Table([b.Column(text, text)] * 3, [cells], text),
+        b.Sortable(table),
         b.Paragraph(text, spans),
         b.Items([text, spans]),
         b.Facts([(text, spans)]),
@@ -61,7 +65,7 @@ def test_names_of_scenarios_and_controllers_stay_text() -> None:
     assert seen.tags.count("script") == 1, "the page's own"
     assert seen.tags.count("i") == 2, "of the two legends"
     assert "x" not in seen.names
-    assert seen.values.count(EVIL) > 10, "told on demand, as it is"
+    assert seen.values.count(EVIL) > 10, "shown on demand, as it is"
 
 
 def test_each_kind_of_block_has_its_template() -> None:

@@ -58,13 +58,13 @@ RESULTS: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("kind", list(RESULTS))
 def test_a_result_is_a_line_that_says_what_it_is(kind: str) -> None:
-    make, told = RESULTS[kind]
+    make, pattern = RESULTS[kind]
     result = make()
     line = repr(result)
     assert "\n" not in line
     assert len(line) <= 320
     assert re.fullmatch(rf"<{type(result).__name__}: .*>", line)
-    assert re.search(told, line), line
+    assert re.search(pattern, line), line
     assert repr(pickle.loads(pickle.dumps(result))) == line
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tpssim.core.errors import InputError
-from tpssim.core.types import OK, REFUSED, record
+from tpssim.core.slots import piece_at, target_at
+from tpssim.core.types import OK, REFUSED, REJECTED, record
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 Columns = Mapping[str, "NDArray[Any]"]
 Spans = Sequence[tuple[float, float]]
+Points = tuple[Sequence[float], Sequence[float]]
 
 POINTS = 1000  # of the commanded rate; more than a panel has pixels
 
@@ -42,6 +44,10 @@ class Panel(NamedTuple):
     steps: Sequence[
         tuple[float, float, float]
     ] = ()  #: (start, end, achievable) of this run, if it has its own
+    costs: Array | None = None  #: what each completed call counts; None: 1
+    each_costs: Sequence[Array] = ()
+    refused: Array | None = None  #: when calls were released that the service refused, s
+    refused_costs: Array | None = None
 
     def limited(self) -> bool:
         return self.limit is not None and bool(np.isfinite(self.limit).any())
@@ -53,26 +59,34 @@ class Frame(NamedTuple):
 
     steps: Sequence[tuple[float, float, float]]  #: (start, end, achievable rate)
     shades: Sequence[tuple[float, float]]  #: when a disturbance acts
-    target: float
+    target: float  #: the most that is wanted
     duration: float
+    wanted: Sequence[tuple[float, float]] = ()  #: (time, rate), where that is more than a number
+    of: str = "calls"  #: what rates are of: "calls" or "cost"
+
+
+def wanted_at(points: Points, t: Array) -> Array:
+    """What is wanted at times t by points of `core.slots`, 1/s."""
+    times, targets = points
+    return np.array([target_at(times, targets, piece_at(times, now, 0), now) for now in t.tolist()])
 
 
 def commanded(
-    columns: Columns, producers: Spans, target: float, t: NDArray[np.float64]
+    columns: Columns, producers: Spans, targets: Sequence[Points], t: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """`Trace.commanded` of columns by name."""
     total = np.zeros(len(t))
     for index, (start, end) in enumerate(producers):
         mine = (columns["producer"] == index) & (columns["outcome"] != REFUSED)
-        times, rates = columns["released"][mine], np.minimum(columns["rate"][mine], target)
+        times, rates = columns["released"][mine], columns["rate"][mine]
         if not len(times):
             continue
-        last = np.searchsorted(times, t, side="right")
+        last, target = np.searchsorted(times, t, side="right"), wanted_at(targets[index], t)
         if np.isnan(rates).all():
-            since = np.minimum(np.maximum(t - start, 1.0 / target), 1.0)
+            since = np.minimum(np.maximum(t - start, 1.0 / np.maximum(target, 1.0)), 1.0)
             held = (last - np.searchsorted(times, t - 1.0, side="right")) / since
         else:
-            held = rates[np.maximum(last - 1, 0)]
+            held = np.minimum(rates[np.maximum(last - 1, 0)], target)
         total += np.where((t >= start) & (t < end), held, 0.0)
     return total
 
@@ -95,15 +109,31 @@ def limits(columns: Columns, producers: Spans, t: NDArray[np.float64]) -> NDArra
     return np.where(total > 0.0, total, np.nan)
 
 
-def panel(columns: Columns, producers: Spans, target: float, duration: float, title: str) -> Panel:
+def panel(
+    columns: Columns, producers: Spans, targets: Sequence[Points], duration: float, title: str
+) -> Panel:
     """`Trace.panel` of columns by name."""
     t = np.linspace(0.0, duration, POINTS, endpoint=False)
     done, completed = columns["outcome"] == OK, columns["completed"]
-    each = [completed[done & (columns["producer"] == i)] for i in range(len(producers))]
-    rate, limit = commanded(columns, producers, target, t), limits(columns, producers, t)
+    cost = columns["cost"] if "cost" in columns else np.ones(len(completed))
+    mine = [done & (columns["producer"] == i) for i in range(len(producers))]
+    each, costs = [completed[one] for one in mine], [cost[one] for one in mine]
+    rate, limit = commanded(columns, producers, targets, t), limits(columns, producers, t)
     if np.isfinite(limit).any() and np.isinf(columns["rate"]).all():
         rate = np.full(len(t), np.nan)  # the law commands by its limit alone
-    return Panel(title, t, rate, completed[done], each if len(each) > 1 else [], limit)
+    several = len(each) > 1
+    return Panel(
+        title,
+        t,
+        rate,
+        completed[done],
+        each if several else [],
+        limit,
+        costs=cost[done],
+        each_costs=costs if several else [],
+        refused=columns["released"][columns["outcome"] == REJECTED],
+        refused_costs=cost[columns["outcome"] == REJECTED],
+    )
 
 
 #: What reading a damaged archive raises, besides what is raised for any file or text.
@@ -117,6 +147,13 @@ DAMAGED = (
 )
 
 
+def targets_of(seen: Mapping[str, Any]) -> list[Points]:
+    """The points of what each producer wants; earlier versions wrote one number for all."""
+    if "targets" not in seen:
+        return [([0.0], [seen["target"]]) for _ in seen["producers"]]
+    return [(times, targets) for times, targets in seen["targets"]]
+
+
 def _check_columns(columns: Columns, seen: Mapping[str, Any], drawn: Frame) -> None:
     """Raise `ValueError` or `TypeError` for what cannot be drawn."""
     lengths = {column.shape for column in columns.values()}
@@ -126,8 +163,9 @@ def _check_columns(columns: Columns, seen: Mapping[str, Any], drawn: Frame) -> N
     spans = [
         *drawn.shades,
         *seen["producers"],
-        (seen["target"], drawn.target),
-        (0.0, drawn.duration),
+        *drawn.wanted,
+        (drawn.target, drawn.duration),
+        *(pair for points in targets_of(seen) for pair in zip(*points, strict=True)),
     ]
     numbers = [number for row in (*drawn.steps, *spans) for number in row]
     if (
@@ -160,5 +198,5 @@ def read_picture(path: Path) -> tuple[Panel, Frame, dict[str, Any]] | None:
         raise InputError(
             f"{str(path)!r} is no trace; allowed: an npz file that tpssim wrote"
         ) from error
-    found = panel(columns, seen["producers"], seen["target"], drawn.duration, "")
+    found = panel(columns, seen["producers"], targets_of(seen), drawn.duration, "")
     return found._replace(steps=drawn.steps), drawn, meta

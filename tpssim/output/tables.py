@@ -1,4 +1,5 @@
-"""Tables: one record that is written as plain text or in HTML; CSV and frames for programs.
+"""Tables: one record that is written as plain text, in a notebook and on a page; CSV and frames for
+programs.
 
 Knows strings, numbers and estimates only.
 """
@@ -16,24 +17,29 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from tpssim.core.types import record
 from tpssim.output import format
+from tpssim.output.spans import Text, plain
 
 if TYPE_CHECKING:
     from tpssim.core.statistics import Estimate
 
 LONGEST_LABEL = 16
+LEAST_ROOM = 20  # characters for words beside the other columns
 WIDTH = 80  # characters of a line, where no terminal says otherwise
 
 
 @record
 class Column(NamedTuple):
-    """A column of a table: what its head says, and how its numbers are written."""
+    """A column of a table: what its head says, and how what is in it is written."""
 
     name: str  #: a line break is where it may be broken; within a word after a soft hyphen
     unit: str = ""
     left: bool = False  #: words stand to the left, numbers to the right
-    digits: int = 0  #: decimals of its numbers
+    digits: int | None = 0  #: decimals of its numbers; None for as many as each of them needs
     scale: float = 1.0  #: of its numbers in that unit
     spread: bool = False  #: whether the mean of an estimate has its interval beside it
+    fills: bool = False  #: of the last one: words that fill what is left of the line, in several
+    names: bool = False  #: what is in it names the row
+    detail: str = ""  #: the definition of its numbers, which a page shows on demand
 
     def head(self) -> str:
         """Name and unit in the lines of a narrow column.
@@ -61,10 +67,29 @@ class Column(NamedTuple):
         """
         if isinstance(value, str):
             return value
-        if value is None or isinstance(value, float):
+        if isinstance(value, Cell):
+            return plain(value.shown)
+        if value is None or isinstance(value, int | float):
+            if self.digits is None:
+                return format.number(None if value is None else value * self.scale)
             return format.fixed(value, self.digits, self.scale)
         write = format.interval if self.spread else format.mean
-        return write(value, self.digits, self.scale)
+        return write(value, self.decimals(value), self.scale)
+
+    def decimals(self, value: Estimate) -> int:
+        """Decimals of a mean in this column."""
+        if self.digits is None:
+            return format.decimals(value.mean and value.mean * self.scale)
+        return self.digits
+
+
+@record
+class Cell(NamedTuple):
+    """Words in place of a value, with what a page needs of it besides."""
+
+    shown: Text
+    key: float | str | None = None  #: what it is sorted by; None at the end
+    detail: str = ""  #: more about it, on demand
 
 
 @record
@@ -106,8 +131,8 @@ class Table(NamedTuple):
 
 #: A paragraph below a table: the mark that it explains ("±:", "*", "" for none), and what it says.
 Note = tuple[str, str]
-#: What a table holds: words, a number, a mean with its interval, or nothing.
-Value: TypeAlias = "str | float | Estimate | None"
+#: What a table holds: words, a number, a mean with its interval, nothing, or what is shown instead.
+Value: TypeAlias = "str | float | Estimate | Cell | None"
 
 
 def noted(note: Note) -> str:
@@ -123,8 +148,9 @@ def _aligned(table: Table) -> str:
     To fit the screen the columns stand closer, then a long label gets a line of its own; if that is
     not enough the columns follow in blocks, each beside those to the left.
     """
-    columns, rows = table.columns, table.written()
+    columns = table.columns
     heads = _heads([column.head() for column in columns])
+    rows = _filled(columns, heads, table.written())
     lines = [*heads, *rows]
     widths = [max(len(row[i]) for row in lines) for i in range(len(columns))]
     head, labels = max(len(row[0]) for row in heads), [len(row[0]) for row in rows]
@@ -150,6 +176,32 @@ def _heads(header: Sequence[str]) -> list[list[str]]:
     return [
         list(row) for row in zip(*([""] * (most - len(part)) + part for part in parts), strict=True)
     ]
+
+
+def _filled(
+    columns: Sequence[Column], heads: Sequence[Sequence[str]], rows: Sequence[list[str]]
+) -> list[list[str]]:
+    """The rows, with a last column that fills the line in as many of them as its words take.
+
+    >>> row = ["alpha", f"weight{chr(10)}of a value"]
+    >>> _filled([Column("", left=True), Column("", left=True, fills=True)], [["", ""]], [row])
+    [['alpha', 'weight'], ['', 'of a value']]
+    """
+    if not columns[-1].fills:
+        return [*rows]
+    before = range(len(columns) - 1)
+    taken = sum(max(len(row[i]) for row in [*heads, *rows]) + 2 for i in before)
+    room = max(min(100, screen()) - taken, LEAST_ROOM)
+    every = []
+    for row in rows:
+        lines = [
+            part
+            for line in row[-1].splitlines()
+            for part in textwrap.wrap(line, room, break_on_hyphens=False, break_long_words=False)
+        ]
+        every.append([*row[:-1], *(lines[:1] or [""])])
+        every += [[*([""] * len(before)), line] for line in lines[1:]]
+    return every
 
 
 def _fitted(head: int, labels: Sequence[int], others: Sequence[int], most: int) -> tuple[int, int]:

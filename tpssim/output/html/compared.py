@@ -11,8 +11,6 @@ from tpssim.output.columns import columns as columns_of
 from tpssim.output.html import drawings
 from tpssim.output.html.blocks import (
     Block,
-    Cell,
-    Column,
     Facts,
     Figure,
     Figures,
@@ -21,24 +19,17 @@ from tpssim.output.html.blocks import (
     Legend,
     Paragraph,
     Section,
-    Span,
-    Table,
-    about,
-    estimate,
-    heads,
-    measured,
-    name_cell,
-    scaled,
-    spans,
-    strong,
-    verdict,
-    word_cell,
+    Sortable,
 )
+from tpssim.output.html.cells import estimate, every, heads, names, verdict, words
 from tpssim.output.html.generic import generic
 from tpssim.output.html.reading import Result
+from tpssim.output.over_draws import draws_table
 from tpssim.output.pictures import read_picture
 from tpssim.output.records import CompareRecord, parts
 from tpssim.output.records.comparisons import ScenarioPart, Verdicts
+from tpssim.output.spans import Span, spans, strong
+from tpssim.output.tables import Cell, Column, Table, Value
 from tpssim.output.verdict_words import WORDS
 
 #: Measures that stand in the first table of a scenario.
@@ -57,19 +48,19 @@ def _verdict(cell: Mapping[str, Any]) -> Cell:
     )
 
 
-def _by_word(words: Mapping[str, str]) -> Items:
+def _by_word(verdicts: Mapping[str, str]) -> Items:
     """Which came to which verdict, best first."""
     items = []
     for word in reversed(WORDS):
-        names = [name for name, found in words.items() if found == word]
-        if names:
-            listed = [span for name in names for span in (Span(", "), strong(name))]
+        found = [name for name, verdict in verdicts.items() if verdict == word]
+        if found:
+            listed = [span for name in found for span in (Span(", "), strong(name))]
             items.append([Span(word, "verdict"), Span(" "), *listed[1:]])
     return Items(items, "words")
 
 
 def compare(result: Result[CompareRecord], progress: Progress) -> Iterator[Section]:
-    arenas = result.record.scenarios
+    arenas = {k: one for k, one in result.record.scenarios.items() if "drawn_from" not in one}
     figures = {
         figure.get("scenario"): figure
         for figure in result.record.figures
@@ -101,6 +92,10 @@ def compare(result: Result[CompareRecord], progress: Progress) -> Iterator[Secti
         else:
             drawn = [Paragraph("No traces and no picture are in the folder.")]
         yield Section(name, _scenario(result, name, arena, drawn))
+    for name, found in result.record.over_draws.items():
+        rows = (([label], over) for label, over in found.items())
+        table = draws_table(name, [names("throttle")], rows)
+        yield Section(f"{name}: services that may have been it", over_draws(table))
     if twins := result.record.twins:
         shown = [
             f"{t['printed']} and {t['law']}: the same trajectory to the bit in {t['equal']} of"
@@ -108,6 +103,15 @@ def compare(result: Result[CompareRecord], progress: Progress) -> Iterator[Secti
             for t in twins
         ]
         yield Section("Printed throttles and their laws", [Items(shown)])
+
+
+def over_draws(table: Table) -> list[Block]:
+    """What a fit leaves open, as a spread of the measures."""
+    about = (
+        "Each is drawn from the intervals of the fit: what holds on all of them does not hang on"
+        " what the recording left open."
+    )
+    return [Paragraph(f"{table.title}. {about}"), Sortable(table)]
 
 
 def _matrix(arenas: Mapping[str, Any], labels: Sequence[str]) -> list[Block]:
@@ -118,16 +122,16 @@ def _matrix(arenas: Mapping[str, Any], labels: Sequence[str]) -> list[Block]:
         if cell["verdict"]["word"] == "converges"
     )
     columns = [
-        Column("throttle"),
-        Column("converges", "on how many scenarios the majority of the runs converges"),
-        *(Column(name, arena["summary"]) for name, arena in arenas.items()),
+        names("throttle"),
+        Column("converges", detail="on how many scenarios the majority of the runs converges"),
+        *(words(name, arena["summary"]) for name, arena in arenas.items()),
     ]
-    rows = [
+    rows: list[list[Value]] = [
         [
-            name_cell(label),
+            label,
             Cell(f"{good[label]} of {len(arenas)}", float(good[label])),
             *(
-                _verdict(arena["throttles"][label]) if label in arena["throttles"] else Cell("-")
+                _verdict(arena["throttles"][label]) if label in arena["throttles"] else None
                 for arena in arenas.values()
             ),
         ]
@@ -142,7 +146,8 @@ def _matrix(arenas: Mapping[str, Any], labels: Sequence[str]) -> list[Block]:
             Span("."),
         ]
     )
-    return [*([lead] if most else []), Table(columns, rows, "verdicts", "matrix")]
+    matrix = Sortable(Table("verdicts", columns, rows), "matrix")
+    return [*([lead] if most else []), matrix]
 
 
 def _pictures(result: Result[CompareRecord], figure: parts.Figure) -> dict[str, drawings.Picture]:
@@ -171,34 +176,21 @@ def _scenario(
     shown = {**SHOWN, **(SHARED if len(arena["producers"]) > 1 else {})}
     shown = {metric: how for metric, how in shown.items() if metric in definitions}
     columns = [
-        Column("throttle"),
-        Column("verdict", "what the majority of the runs came to, and how many of them"),
+        names("throttle"),
+        words("verdict", "what the majority of the runs came to, and how many of them"),
         *heads(shown, definitions),
-        Column("steady %", "share of the achievable in the second half of each long phase"),
+        Column(
+            "steady",
+            "%",
+            detail="share of the achievable in the second half of each long phase",
+        ),
     ]
-    rows = [
+    rows: list[list[Value]] = [
         [
-            name_cell(label),
+            label,
             _verdict(cell),
-            *(measured(cell["metrics"][m], how) for m, how in shown.items()),
+            *(estimate(cell["metrics"][m]) for m in shown),
             _steady(cell["phases"]),
-        ]
-        for label, cell in cells.items()
-    ]
-    words = _by_word({k: v["verdict"]["word"] for k, v in cells.items()})
-    every = [Column("throttle")]
-    for metric, definition in definitions.items():
-        unit = scaled(definition["unit"])[1]
-        every.append(
-            Column(metric if unit == "1" else f"{metric} {unit}", about(metric, definitions))
-        )
-    numbers = [
-        [
-            name_cell(label),
-            *(
-                estimate(cell["metrics"][m], scaled(definition["unit"])[0])
-                for m, definition in definitions.items()
-            ),
         ]
         for label, cell in cells.items()
     ]
@@ -210,14 +202,25 @@ def _scenario(
     plant = {k: v for k, v in arena.items() if k not in ("throttles", "summary", "variant_of")}
     return [
         lead,
-        words,
-        Table(columns, rows, f"{name}: measures"),
+        _by_word({k: v["verdict"]["word"] for k, v in cells.items()}),
+        Sortable(Table(f"{name}: measures", columns, rows)),
         *drawn,
         Folded("Why: the reason of each verdict", [Facts(reasons)]),
-        Folded("Every measure", [Table(every, numbers, f"{name}: every measure")], "screen"),
+        _all_measures(name, cells, definitions),
         Folded("Parameters of the throttles", [Facts(laws)]),
         Folded("The plant", generic(plant)),
     ]
+
+
+def _all_measures(
+    name: str, cells: Mapping[str, Mapping[str, Any]], definitions: Mapping[str, Mapping[str, Any]]
+) -> Folded:
+    rows: list[list[Value]] = [
+        [label, *(estimate(cell["metrics"][m]) for m in definitions)]
+        for label, cell in cells.items()
+    ]
+    table = Table(f"{name}: every measure", [names("throttle"), *every(definitions)], rows)
+    return Folded("Every measure", [Sortable(table)], "screen")
 
 
 def _reason(found: Verdicts) -> list[Span]:
@@ -243,22 +246,19 @@ def _late(result: Result[CompareRecord], arenas: Mapping[str, ScenarioPart]) -> 
             groups.setdefault(arena["variant_of"], []).append(arena)
     for base, variants in groups.items():
         columns = [
-            Column("throttle"),
-            Column("late", "what becomes of missed slots"),
+            names("throttle"),
+            words("late", "what becomes of missed slots"),
             *heads(late, definitions),
         ]
-        rows = [
+        rows: list[list[Value]] = [
             [
-                name_cell(label),
-                word_cell(arena["late"]),
-                *(
-                    measured(arena["throttles"][label]["metrics"][m], how)
-                    for m, how in late.items()
-                ),
+                label,
+                arena["late"],
+                *(estimate(arena["throttles"][label]["metrics"][m]) for m in late),
             ]
             for label in variants[0]["throttles"]
             for arena in variants
             if label in arena["throttles"]
         ]
-        table = Table(columns, rows, f"{base}: late policies")
+        table = Sortable(Table(f"{base}: late policies", columns, rows))
         yield Section(f"{base}: what becomes of missed slots", [table])

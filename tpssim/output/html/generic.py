@@ -6,24 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tpssim.core.statistics import Estimate
-from tpssim.output.html.blocks import (
-    WORD_MEANINGS,
-    Block,
-    Cell,
-    Column,
-    Facts,
-    Folded,
-    Heading,
-    Span,
-    Table,
-    about,
-    estimate,
-    name_cell,
-    number_cell,
-    spans,
-)
+from tpssim.output.html.blocks import Block, Facts, Folded, Heading, Sortable
+from tpssim.output.html.cells import WORD_MEANINGS, about, cell, estimate, names, numbers
 from tpssim.output.records.checks import fault
 from tpssim.output.records.parts import Interval
+from tpssim.output.spans import Span, Text, spans
+from tpssim.output.tables import Cell, Column, Table, Value
 
 Definitions = Mapping[str, Mapping[str, Any]]
 MOST_CELLS = 2000  # more of them are folded
@@ -47,26 +35,27 @@ def _estimate(value: Any) -> bool:
     )
 
 
-def cell(value: Any, detail: str = "") -> Cell:
-    """A value that is no table itself."""
+def _value(value: Any) -> Value:
+    """A value that is no table itself, as one of a table."""
     if _estimate(value):
-        return estimate(value)._replace(detail=detail)
+        return estimate(value)
     if isinstance(value, bool) or value is None:
-        word = {True: "yes", False: "no", None: "-"}[value]
-        return Cell(word, word, detail)
+        return {True: "yes", False: "no", None: "-"}[value]
     if isinstance(value, str):
-        known = [Span(value, "verdict")] if value in WORD_MEANINGS else value or "-"
-        return Cell(known, value or "-", detail)
+        return Cell([Span(value, "verdict")], value) if value in WORD_MEANINGS else value or "-"
     if isinstance(value, Mapping):
-        named = [
-            [Span(str(k), "small"), Span(" "), *spans(cell(v).shown)] for k, v in value.items()
-        ]
-        return Cell(_listed(named), str(value), detail)
+        named = [[Span(str(k), "small"), Span(" "), *spans(_shown(v))] for k, v in value.items()]
+        return Cell(_listed(named), str(value))
     if isinstance(value, list) and len(value) == 1:
-        return cell(value[0], detail)
+        return _value(value[0])
     if isinstance(value, list):
-        return Cell(_listed([spans(cell(v).shown) for v in value]), str(value), detail)
-    return number_cell(float(value))._replace(detail=detail)
+        return Cell(_listed([spans(_shown(v)) for v in value]), str(value))
+    return float(value)
+
+
+def _shown(value: Any) -> Text:
+    """A value that is no table itself, as text."""
+    return cell(_value(value), numbers("")).shown
 
 
 def _listed(texts: Sequence[Sequence[Span]]) -> list[Span]:
@@ -97,9 +86,7 @@ def generic(
     level.
     """
     detail = definitions or {}
-    plain = [
-        (name, cell(v, about(name, detail)).shown) for name, v in value.items() if _cellwise(v)
-    ]
+    plain = [(name, _shown(v)) for name, v in value.items() if _cellwise(v)]
     blocks: list[Block] = [Facts(plain)] if plain else []
     for name, inner in value.items():
         if _cellwise(inner):
@@ -114,8 +101,8 @@ def generic(
 
 def _size(block: Block) -> int:
     """How many cells it has."""
-    if isinstance(block, Table):
-        return len(block.rows) * len(block.columns)
+    if isinstance(block, Sortable):
+        return len(block.table.rows) * len(block.table.columns)
     return sum(map(_size, block.blocks)) if isinstance(block, Folded) else 1
 
 
@@ -130,15 +117,21 @@ def _inner(name: str, value: Any, detail: Definitions, depth: int) -> list[Block
     rows = _rows(value)
     if rows:
         heads = list(dict.fromkeys(key for _, row in rows for key in row))
-        named = isinstance(value, Mapping)
+        inside = [[_value(row.get(head)) for head in heads] for _, row in rows]
         columns = [
-            *([Column(name)] if named else []),
-            *(Column(head, about(head, detail)) for head in heads),
+            _column(head, about(head, detail), [row[i] for row in inside])
+            for i, head in enumerate(heads)
         ]
-        lines = [
-            [*([name_cell(key)] if named else []), *(cell(row.get(head)) for head in heads)]
-            for key, row in rows
-        ]
-        return [Table(columns, lines, name, "tall" if len(lines) > 40 else "")]
+        if isinstance(value, Mapping):
+            columns = [names(name), *columns]
+            inside = [[key, *row] for (key, _), row in zip(rows, inside, strict=True)]
+        kind = "tall" if len(inside) > 40 else ""
+        return [Sortable(Table(name, columns, inside), kind)]
     items = list(value.items()) if isinstance(value, Mapping) else _named(value)
     return generic(dict(items), detail, depth + 1)
+
+
+def _column(head: str, detail: str, values: Sequence[Value]) -> Column:
+    """The column of these values, to the left if any of them is words."""
+    column = numbers(head, detail)
+    return column._replace(left=any(isinstance(cell(v, column).key, str) for v in values))

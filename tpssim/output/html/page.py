@@ -8,17 +8,8 @@ from typing import Any
 
 from tpssim.core.statistics import EACH, assumption
 from tpssim.output.html import sections
-from tpssim.output.html.blocks import (
-    WORD_MEANINGS,
-    Block,
-    Command,
-    Facts,
-    Heading,
-    Paragraph,
-    Section,
-    Span,
-    Text,
-)
+from tpssim.output.html.blocks import Block, Command, Facts, Heading, Paragraph, Section
+from tpssim.output.html.cells import WORD_MEANINGS
 from tpssim.output.html.compared import Progress
 from tpssim.output.html.generic import generic
 from tpssim.output.html.ranked import BEHIND
@@ -27,6 +18,7 @@ from tpssim.output.html.rendering import rendered
 from tpssim.output.records import (
     AnalyseRecord,
     CompareRecord,
+    FitRecord,
     LeagueRecord,
     LiveRecord,
     Record,
@@ -35,6 +27,7 @@ from tpssim.output.records import (
     SweepRecord,
     TuneRecord,
 )
+from tpssim.output.spans import Span, Text
 
 Show = Callable[[Result[Any], Progress], Iterable[Section]]
 
@@ -67,7 +60,8 @@ def _heading(result: Result[Record]) -> str:
     match result.record:
         case CompareRecord(scenarios=arenas):
             throttles = {label for arena in arenas.values() for label in arena["throttles"]}
-            where = next(iter(arenas)) if len(arenas) == 1 else f"{len(arenas)} scenarios"
+            own = [name for name, arena in arenas.items() if "drawn_from" not in arena]
+            where = own[0] if len(own) == 1 else f"{len(own)} scenarios"
             return f"{len(throttles)} throttle{'s' if len(throttles) > 1 else ''} on {where}"
         case LeagueRecord(standings=standings, halves=halves):
             return f"{len(standings)} throttles on {len(halves)} scenarios, ranked"
@@ -86,6 +80,8 @@ def _heading(result: Result[Record]) -> str:
             | AnalyseRecord(controller=law, scenario=scenario)
         ):
             return f"{law} on {scenario}"
+        case FitRecord(scenario=scenario):
+            return f"{scenario['name']}, learned from a recording"
         case LiveRecord(controller=law):
             return f"{law}, live"
     return result.folder.resolve().name

@@ -8,27 +8,17 @@ from typing import Any
 from tpssim.core.statistics import CONFIDENCE
 from tpssim.output import format
 from tpssim.output.html import drawings
-from tpssim.output.html.blocks import (
-    Cell,
-    Column,
-    Figure,
-    Paragraph,
-    Section,
-    Span,
-    Table,
-    estimate,
-    name_cell,
-    number_cell,
-    spans,
-    strong,
-    verdict,
-    word_cell,
-)
+from tpssim.output.html.blocks import Figure, Paragraph, Section, Sortable
+from tpssim.output.html.cells import cell, estimate, names, numbers, verdict, words
 from tpssim.output.html.reading import Result
 from tpssim.output.records import LeagueRecord
 from tpssim.output.records.comparisons import Standing
+from tpssim.output.spans import Span, spans, strong
+from tpssim.output.tables import Column, Table, Value
 
 Progress = Callable[[int, int], None]
+
+SCORE = Column("score", digits=3, detail="weighted geometric mean of its parts, from 0 to 1 (best)")
 
 #: What no single ± of the page is.
 BEHIND = f"{format.share(CONFIDENCE)} for all of a table together"
@@ -43,11 +33,12 @@ def league(result: Result[LeagueRecord], progress: Progress) -> Iterator[Section
             Span(f"First of {len(summary.standings)}: "),
             strong(first["throttle"]),
             Span(", a score of "),
-            *spans(estimate(first["score"], 1.0, 3).shown),
+            *spans(cell(estimate(first["score"]), SCORE).shown),
             Span(f" on {first['scenarios']} scenarios, those where its actuator acts."),
         ]
     )
-    yield Section("At a glance", [lead, _standings(summary, summary.standings, "standings")])
+    table = _standings(summary, summary.standings, "standings")
+    yield Section("At a glance", [lead, Sortable(table)])
     for path in (result.folder / figure["file"] for figure in summary.figures):
         if not path.is_file():
             continue
@@ -56,63 +47,63 @@ def league(result: Result[LeagueRecord], progress: Progress) -> Iterator[Section
     progress(1, 1)
     if summary.held_out:
         table = _standings(summary, summary.held_out, "held out")
-        yield Section("Held-out scenarios alone", [table])
-    yield Section("Every throttle on every scenario", [_cells(summary)])
+        yield Section("Held-out scenarios alone", [Sortable(table)])
+    yield Section("Every throttle on every scenario", [Sortable(_cells(summary), "tall")])
 
 
-def _standings(summary: LeagueRecord, rows: list[Standing], label: str) -> Table:
+def _standings(summary: LeagueRecord, standings: list[Standing], title: str) -> Table:
     parts = summary.parts
     halves = list(dict.fromkeys(summary.halves.values()))
+    behind = f"score of the first - its own, on the scenarios of both; ±: {BEHIND}"
     columns = [
-        Column("throttle"),
-        Column("rank"),
-        Column("actuator", "what the law commands"),
-        Column("on", "scenarios where its actuator acts"),
-        Column("score", "weighted geometric mean of its parts, from 0 to 1 (best)"),
-        Column("behind", f"score of the first - its own, on the scenarios of both; ±: {BEHIND}"),
+        names("throttle"),
+        numbers("rank"),
+        words("actuator", "what the law commands"),
+        numbers("on", "scenarios where its actuator acts"),
+        SCORE,
+        Column("behind", digits=3, detail=behind),
         *(
-            Column(name, f"{part['definition']}; weight {part['weight']:g}")
+            _score(name, f"{part['definition']}; weight {part['weight']:g}")
             for name, part in parts.items()
         ),
-        *(Column(name, f"mean score on the {name} scenarios") for name in halves),
+        *(_score(name, f"mean score on the {name} scenarios") for name in halves),
     ]
-    return Table(
-        columns,
+    rows: list[list[Value]] = [
         [
-            [
-                name_cell(row["throttle"]),
-                number_cell(float(row["rank"])),
-                word_cell(row["actuator"]),
-                number_cell(float(row["scenarios"])),
-                estimate(row["score"], 1.0, 3),
-                estimate(row["behind"], 1.0, 3),
-                *(_score(row["parts"][name]) for name in parts),
-                *(_score(row["halves"].get(name)) for name in halves),
-            ]
-            for row in rows
-        ],
-        label,
-    )
+            row["throttle"],
+            float(row["rank"]),
+            row["actuator"],
+            float(row["scenarios"]),
+            estimate(row["score"]),
+            estimate(row["behind"]),
+            *(row["parts"][name] for name in parts),
+            *(row["halves"].get(name) for name in halves),
+        ]
+        for row in standings
+    ]
+    return Table(title, columns, rows)
 
 
 def _cells(summary: LeagueRecord) -> Table:
-    names = [*summary.parts]
+    scores = ["score", *summary.parts]
     columns = [
-        Column(head) for head in ("scenario", "half", "throttle", "verdict", "score", *names)
+        names("scenario"),
+        *map(words, ("half", "throttle", "verdict")),
+        *map(_score, scores),
     ]
     cells: list[Mapping[str, Any]] = [*summary.cells]
     rows = [
         [
-            name_cell(row["scenario"]),
-            word_cell(row["half"]),
-            word_cell(row["throttle"]),
+            row["scenario"],
+            row["half"],
+            row["throttle"],
             verdict(row["verdict"], "", ""),
-            *(_score(row[name]) for name in ("score", *names)),
+            *(row[name] for name in scores),
         ]
         for row in cells
     ]
-    return Table(columns, rows, "cells", "tall")
+    return Table("cells", columns, rows)
 
 
-def _score(value: float | None) -> Cell:
-    return Cell(format.fixed(value, 2), value)
+def _score(name: str, detail: str = "") -> Column:
+    return Column(name, digits=2, detail=detail)

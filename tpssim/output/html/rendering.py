@@ -8,8 +8,10 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from tpssim.output.html.blocks import Block, spans
+from tpssim.output.html.blocks import Block
+from tpssim.output.html.cells import cell
 from tpssim.output.results_dir import file_name
+from tpssim.output.spans import spans
 from tpssim.output.verdict_words import WORDS
 
 
@@ -24,6 +26,7 @@ def _environment() -> Environment:
         keep_trailing_newline=False,
     )
     found.filters["anchor"] = file_name
+    found.filters["cell"] = cell
     found.filters["pieces"] = pieces
     found.filters["spans"] = spans
     found.filters["template"] = template_of

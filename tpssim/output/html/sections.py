@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from tpssim.core.statistics import Estimate
 from tpssim.output import format
 from tpssim.output.columns import columns as columns_of
 from tpssim.output.format import number
 from tpssim.output.html import drawings
 from tpssim.output.html.blocks import (
     Block,
-    Cell,
-    Column,
     Facts,
     Figure,
     Figures,
@@ -25,36 +24,34 @@ from tpssim.output.html.blocks import (
     Legend,
     Paragraph,
     Section,
-    Span,
-    Table,
-    Text,
-    heads,
-    measured,
-    measures,
-    name_cell,
-    number_cell,
-    strong,
-    verdict,
+    Sortable,
 )
-from tpssim.output.html.compared import SHOWN, Progress, compare
+from tpssim.output.html.cells import heads, measures, names, numbers, verdict, words
+from tpssim.output.html.compared import SHOWN, Progress, compare, over_draws
+from tpssim.output.html.fitted import fit
 from tpssim.output.html.generic import generic
 from tpssim.output.html.ranked import league
 from tpssim.output.html.reading import Result
 from tpssim.output.html.replayed import replay
 from tpssim.output.html.tuned import tune
+from tpssim.output.over_draws import draws_table
 from tpssim.output.pictures import read_picture
 from tpssim.output.records import LiveRecord, Record, SimulateRecord, SweepRecord, parts
+from tpssim.output.spans import Span, Text, strong
+from tpssim.output.tables import Table, Value
 from tpssim.output.verdict_words import GROWING, WORDS, merit
+
+FACTOR = "a factor of the sweep"
 
 
 def sweep(result: Result[SweepRecord], progress: Progress) -> Iterator[Section]:
     summary = result.record
     points, factors = summary.points, summary.factors
-    words = Counter(point["verdict"] for point in points)
+    counts = Counter(point["verdict"] for point in points)
     items: list[Text] = [
-        [Span(word, "verdict"), Span(f" at {words[word]} of {len(points)} points")]
+        [Span(word, "verdict"), Span(f" at {counts[word]} of {len(points)} points")]
         for word in (*reversed(WORDS), "failed")
-        if words[word]
+        if counts[word]
     ]
     calls = sum(point["calls"] for point in points)
     lead = Paragraph(
@@ -86,6 +83,11 @@ def sweep(result: Result[SweepRecord], progress: Progress) -> Iterator[Section]:
     if summary.failures:
         failed = [f"{f['type']}: {f['message']}" for f in summary.failures]
         yield Section("Points that failed", [Items(failed)])
+    if summary.over_draws:
+        heads = [names(name) for name in factors]
+        levels = [[_level(point[name]) for name in factors] for point in points]
+        table = draws_table(summary.scenario, heads, zip(levels, summary.over_draws, strict=True))
+        yield Section("Services that may have been it", over_draws(table))
     yield Section("Points", _points(result))
 
 
@@ -129,30 +131,26 @@ def _points(result: Result[SweepRecord]) -> list[Block]:
     shown = {metric: how for metric, how in shown.items() if metric in definitions}
     columns = [
         *(
-            Column(
-                name, f"{name} ({unit}): a factor of the sweep" if unit else "a factor of the sweep"
-            )
+            names(name, f"{name} ({unit}): {FACTOR}" if unit else FACTOR)
             for name, unit in summary.factors.items()
         ),
-        Column("verdict", "what the majority of the runs came to, and how many of them"),
+        words("verdict", "what the majority of the runs came to, and how many of them"),
         *heads(shown, definitions),
     ]
     runs = summary.replications
     rows = []
     for point in summary.points:
-        row = [Cell(_level(v), v, head=True) for v in (point[name] for name in summary.factors)]
+        row: list[Value] = [point[name] for name in summary.factors]
         row.append(
             verdict(point["verdict"], format.out_of(point["verdict_share"], runs), point["failure"])
         )
-        for metric, how in shown.items():
+        for metric in shown:
             mean, low, high = (point[name] for name in (metric, f"{metric}_low", f"{metric}_high"))
             never = point.get(f"{metric}_never", 0)
-            n = point[f"{metric}_n"]
-            found = {"mean": mean, "low": low, "high": high, "n": n, "never": never}
-            row.append(measured(found, how))
+            row.append(Estimate(mean, low, high, point[f"{metric}_n"], never))
         rows.append(row)
     more = "Every measure of every point, with its interval, is in points.csv beside the summary."
-    return [Table(columns, rows, "points", "tall"), Paragraph(more)]
+    return [Sortable(Table("points", columns, rows), "tall"), Paragraph(more)]
 
 
 def live(result: Result[LiveRecord], progress: Progress) -> Iterator[Section]:
@@ -180,12 +178,12 @@ def live(result: Result[LiveRecord], progress: Progress) -> Iterator[Section]:
         if drawn:
             yield Section("Rates", [Figure(drawn, "", "wide")])
     progress(1, 1)
-    numbers = {k: v for k, v in report.items() if k != "verdict"}
-    yield Section("Numbers", [measures(numbers, definitions)])
+    found = {k: v for k, v in report.items() if k != "verdict"}
+    yield Section("Numbers", [Sortable(measures(found, definitions))])
     if summary.failures:
-        rows = [[name_cell(k), number_cell(float(v))] for k, v in summary.failures.items()]
-        table = Table([Column("failure"), Column("calls")], rows, "failures")
-        yield Section("Failures", [table])
+        counts: list[list[Value]] = [[k, float(calls)] for k, calls in summary.failures.items()]
+        table = Table("failures", [names("failure"), numbers("calls")], counts)
+        yield Section("Failures", [Sortable(table)])
 
 
 def _run_of(result: Result[Any], figure: parts.Figure) -> drawings.Picture | None:
@@ -215,7 +213,8 @@ def simulate(result: Result[SimulateRecord], progress: Progress) -> Iterator[Sec
         elif drawn:
             yield Section("Rates", [Figure(drawn, "", "wide")])
     never = dict.fromkeys(summary.never, math.inf)
-    yield Section("Measures", [measures({**summary.metrics, **never}, summary.defined())])
+    table = measures({**summary.metrics, **never}, summary.defined())
+    yield Section("Measures", [Sortable(table)])
 
 
 def other(result: Result[Record], progress: Progress) -> Iterator[Section]:
@@ -242,4 +241,5 @@ KINDS: dict[str, Callable[[Result[Any], Progress], Iterator[Section]]] = {
     "simulate": simulate,
     "tune": tune,
     "replay": replay,
+    "fit": fit,
 }

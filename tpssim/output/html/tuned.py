@@ -13,8 +13,6 @@ from tpssim.output.format import number
 from tpssim.output.html import drawings
 from tpssim.output.html.blocks import (
     Block,
-    Cell,
-    Column,
     Command,
     Facts,
     Figure,
@@ -22,23 +20,26 @@ from tpssim.output.html.blocks import (
     Folded,
     Paragraph,
     Section,
-    Span,
-    Table,
-    Text,
+    Sortable,
+)
+from tpssim.output.html.cells import (
     about,
+    cell,
     estimate,
+    every,
     heads,
-    measured,
-    name_cell,
-    number_cell,
+    named,
+    names,
+    numbers,
     scaled,
-    strong,
     verdict,
-    word_cell,
+    words,
 )
 from tpssim.output.html.compared import SHOWN, Progress
 from tpssim.output.html.reading import Result
 from tpssim.output.records import TuneRecord
+from tpssim.output.spans import Span, Text, strong
+from tpssim.output.tables import Cell, Column, Table, Value
 
 #: What each picture shows, in the order in which they are shown.
 PICTURES = {
@@ -64,11 +65,11 @@ def tune(result: Result[TuneRecord], progress: Progress) -> Iterator[Section]:
     if summary.at_edges:
         edges = f"{', '.join(summary.at_edges)}; search a wider range"
         shown.append(("at the edge of what was searched", edges))
-    names = summary.scenarios
-    counts = f", of which the {summary.robust} counts" if len(names) > 1 else ""
+    where = summary.scenarios
+    counts = f", of which the {summary.robust} counts" if len(where) > 1 else ""
     found = "did no better than the default, which stays" if summary.keeps_default else "is"
     lead = Span(
-        f" tuned on {', '.join(names)}{counts}: the best of {summary.settings:,} settings, in"
+        f" tuned on {', '.join(where)}{counts}: the best of {summary.settings:,} settings, in"
         f" {summary.runs:,} runs, {found}"
     )
     blocks: list[Block] = [
@@ -140,15 +141,15 @@ def _sense(aim: Mapping[str, Any]) -> tuple[str, str, float, float]:
 def _given_up(summary: TuneRecord) -> str:
     if _kept(summary) or not summary.worse:
         return "nothing: no other measure became worse beyond chance"
-    names = list(dict.fromkeys(change["measure"] for change in summary.worse))
+    measures = list(dict.fromkeys(change["measure"] for change in summary.worse))
     parts = []
-    for name in names[:LISTED]:
+    for name in measures[:LISTED]:
         rows = [change for change in summary.worse if change["measure"] == name]
         worst = max(rows, key=_size)
         unit = scaled(summary.definitions[name]["unit"])[1]
         before, after = (_mean(worst, which, summary) for which in ("default", "tuned"))
         parts.append(f"{name} {before} to {after} {unit} on {worst['scenario']}")
-    more = f"; and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    more = f"; and {len(measures) - LISTED} more" if len(measures) > LISTED else ""
     return "; ".join(parts) + more
 
 
@@ -186,95 +187,91 @@ def _how_sure(summary: TuneRecord) -> str:
 
 def _parameters(summary: TuneRecord) -> list[Block]:
     columns = [
-        Column("parameter", "of the law; others stay as they are"),
-        Column("default", "before the search"),
-        Column("tuned", "the chosen value"),
-        Column("from", "least value that was tried"),
-        Column("to", "greatest value that was tried"),
-        Column("scale", "how the range was searched"),
-        Column("unit"),
+        names("parameter", "of the law; others stay as they are"),
+        numbers("default", "before the search"),
+        numbers("tuned", "the chosen value"),
+        numbers("from", "least value that was tried"),
+        numbers("to", "greatest value that was tried"),
+        words("scale", "how the range was searched"),
+        words("unit"),
     ]
-    rows = []
+    rows: list[list[Value]] = []
     for axis in summary.searched:
         name = axis["name"]
-        settings = summary.default_parameters, summary.parameters
-        values = [*(setting[name] for setting in settings), axis["low"], axis["high"]]
-        numbers = [Cell(exact(v) if i == 1 else number(v), v) for i, v in enumerate(values)]
-        words = ["logarithmic" if axis["log"] else "linear", axis["unit"]]
-        rows.append([name_cell(name), *numbers, *map(word_cell, words)])
-    return [Table(columns, rows, "parameters")]
+        tuned = summary.parameters[name]
+        rows.append(
+            [
+                name,
+                summary.default_parameters[name],
+                Cell(exact(tuned), tuned),
+                axis["low"],
+                axis["high"],
+                "logarithmic" if axis["log"] else "linear",
+                axis["unit"],
+            ]
+        )
+    return [Sortable(Table("parameters", columns, rows))]
 
 
 def _scenarios(summary: TuneRecord) -> list[Block]:
-    short = [
-        Column("scenario"),
-        Column("setting"),
-        Column("verdict", "what the majority of the runs came to, and the share of them"),
-    ]
-    every, rows, numbers = list(short[:2]), [], []
     definitions = summary.definitions
-    for metric, definition in definitions.items():
-        unit = scaled(definition["unit"])[1]
-        every.append(
-            Column(metric if unit == "1" else f"{metric} {unit}", about(metric, definitions))
-        )
     known = {metric: how for metric, how in SHOWN.items() if metric in definitions}
+    first = [names("scenario"), words("setting")]
+    said = words("verdict", "what the majority of the runs came to, and the share of them")
+    rows: list[list[Value]] = []
+    all_rows: list[list[Value]] = []
     for outcome in summary.scenario_outcomes:
         settings = {"default": outcome["default"], "tuned": outcome["tuned"]}
-        for which in settings:
-            found = settings[which]
-            row = [name_cell(outcome["scenario"]), word_cell(which)]
-            rows.append(
-                [
-                    *row,
-                    verdict(found["verdict"], format.share(found["share"])),
-                    *(measured(found["measures"][m], how) for m, how in known.items()),
-                ]
-            )
-            measures = found["measures"].items()
-            numbers.append(
-                [*row, *(estimate(e, scaled(definitions[m]["unit"])[0]) for m, e in measures)]
-            )
-    shown = heads(known, definitions)
+        for which, found in settings.items():
+            row: list[Value] = [outcome["scenario"], which]
+            word = verdict(found["verdict"], format.share(found["share"]))
+            rows.append([*row, word, *(estimate(found["measures"][m]) for m in known)])
+            all_rows.append([*row, *map(estimate, found["measures"].values())])
+    shown = [*first, said, *heads(known, definitions)]
+    table = Table("every measure by scenario", [*first, *every(definitions)], all_rows)
     return [
-        Table([*short, *shown], rows, "by scenario"),
-        Folded("Every measure", [Table(every, numbers, "every measure by scenario")], "screen"),
+        Sortable(Table("by scenario", shown, rows)),
+        Folded("Every measure", [Sortable(table)], "screen"),
     ]
+
+
+DIFFERENCE = numbers(
+    "difference",
+    "tuned - default in paired runs; ± of the median run, for all measures together",
+)
 
 
 def _changes(summary: TuneRecord) -> list[Block]:
     columns = [
-        Column("measure"),
-        Column("change", "for better or for worse"),
-        Column("scenario"),
-        Column("default", "mean of the default, in the unit of the measure"),
-        Column("tuned", "mean of the chosen setting, in the unit of the measure"),
-        Column(
-            "difference",
-            "tuned - default in paired runs; ± of the median run, for all measures together",
-        ),
-        Column("unit"),
+        names("measure"),
+        words("change", "for better or for worse"),
+        words("scenario"),
+        numbers("default", "mean of the default, in the unit of the measure"),
+        numbers("tuned", "mean of the chosen setting, in the unit of the measure"),
+        DIFFERENCE,
+        words("unit"),
     ]
-    rows = []
+    rows: list[list[Value]] = []
     for which, changes in (("worse", summary.worse), ("better", summary.better)):
         for change in changes:
-            scale, unit = scaled(summary.definitions[change["measure"]]["unit"])
+            measure = change["measure"]
+            scale, unit = scaled(summary.definitions[measure]["unit"])
             means = [
                 Cell(_mean(change, k, summary), _sorted(change, k)) for k in ("default", "tuned")
             ]
             rows.append(
                 [
-                    name_cell(change["measure"], about(change["measure"], summary.definitions)),
-                    word_cell(which),
-                    word_cell(change["scenario"]),
+                    named(measure, about(measure, summary.definitions)),
+                    which,
+                    change["scenario"],
                     *means,
-                    estimate(change["difference"], scale),
-                    word_cell(unit),
+                    cell(estimate(change["difference"]), DIFFERENCE._replace(scale=scale)),
+                    unit,
                 ]
             )
     if not rows:
         return [Paragraph("No measure differs for certain.")]
-    return [Table(columns, rows, "changes")]
+    return [Sortable(Table("changes", columns, rows))]
 
 
 def _sorted(change: Mapping[str, Any], which: str) -> float | None:
@@ -284,60 +281,57 @@ def _sorted(change: Mapping[str, Any], which: str) -> float | None:
 
 
 def _finalists(summary: TuneRecord) -> list[Block]:
-    names = [aim["name"] for aim in summary.objectives]
+    aims = [aim["name"] for aim in summary.objectives]
     searched: Sequence[Mapping[str, Any]] = summary.searched
+    fresh = f"mean on fresh seeds, ± {100.0 * EACH:.4g} % for the median run"
     columns = [
         *(
-            Column(axis["name"], f"a parameter ({axis['unit']})" if axis["unit"] else "")
+            numbers(axis["name"], f"a parameter ({axis['unit']})" if axis["unit"] else "")
             for axis in searched
         ),
         *(
-            Column(f"{name}: search", "what the search found, with the seeds it chose by")
-            for name in names
+            numbers(f"{aim}: search", "what the search found, with the seeds it chose by")
+            for aim in aims
         ),
-        *(
-            Column(
-                f"{name}: fresh", f"mean on fresh seeds, ± {100.0 * EACH:.4g} % for the median run"
-            )
-            for name in names
-        ),
-        Column("replications", "fresh ones that it was run for"),
-        Column(
+        *(numbers(f"{aim}: fresh", fresh) for aim in aims),
+        numbers("replications", "fresh ones that it was run for"),
+        words(
             "kept",
             "may do as well in the median run; of two objectives: on the front of fresh seeds",
         ),
     ]
-    rows = []
+    rows: list[list[Value]] = []
     for one in summary.finalists:
-        said: Sequence[float | None] = one["search"] or [None] * len(names)
-        kept = "yes" if one["standing"] else "no"
+        said: Sequence[float | None] = one["search"] or [None] * len(aims)
         rows.append(
             [
-                *map(number_cell, one["parameters"].values()),
-                *map(number_cell, said),
-                *(estimate(e) for e in one["fresh"]),
-                number_cell(float(one["fresh_replications"])),
-                word_cell(kept),
+                *one["parameters"].values(),
+                *said,
+                *map(estimate, one["fresh"]),
+                float(one["fresh_replications"]),
+                "yes" if one["standing"] else "no",
             ]
         )
-    return [Table(columns, rows, "finalists"), Paragraph("The last one is the default.")]
+    table = Table("finalists", columns, rows)
+    return [Sortable(table), Paragraph("The last one is the default.")]
 
 
 def _sensitivity(found: Mapping[str, Any]) -> list[Block]:
-    columns = [
-        Column("parameter"),
-        Column("first", "Sobol index: share of the objective's variance that it explains alone"),
-        Column("total", "Sobol index: that share together with the other parameters"),
+    alone = "Sobol index: share of the objective's variance that it explains alone"
+    together = "Sobol index: that share together with the other parameters"
+    columns = [names("parameter"), Column("first", detail=alone), Column("total", detail=together)]
+    rows: list[list[Value]] = [
+        [name, *(_index(found[order][name]) for order in ("first", "total"))]
+        for name in found["names"]
     ]
-    rows = []
-    for name in found["names"]:
-        cells = []
-        for order in ("first", "total"):
-            index = found[order][name]
-            shown = [Span(format.fixed(index["value"], 2))]
-            if index["low"] is not None:
-                low, high = (format.fixed(index[end], 2) for end in ("low", "high"))
-                shown += [Span(" "), Span(f"[{low}, {high}]", "small")]
-            cells.append(Cell(shown, index["value"]))
-        rows.append([name_cell(name), *cells])
-    return [Table(columns, rows, "sensitivity"), Paragraph(found["assumption"])]
+    table = Table("sensitivity", columns, rows)
+    return [Sortable(table), Paragraph(found["assumption"])]
+
+
+def _index(index: Mapping[str, Any]) -> Cell:
+    """A Sobol index with its interval."""
+    shown = [Span(format.fixed(index["value"], 2))]
+    if index["low"] is not None:
+        low, high = (format.fixed(index[end], 2) for end in ("low", "high"))
+        shown += [Span(" "), Span(f"[{low}, {high}]", "small")]
+    return Cell(shown, index["value"])

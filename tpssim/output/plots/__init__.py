@@ -4,6 +4,7 @@ from matplotlib.figure import Figure
 
 from tpssim.output.pictures import Frame, Panel
 from tpssim.output.plots.common import save, svg
+from tpssim.output.plots.fits import fit_figure
 from tpssim.output.plots.live_runs import LiveRun, live_figure
 from tpssim.output.plots.loops import analysis_figure
 from tpssim.output.plots.maps import heat_figure, line_figure, lines_over, mean_over
@@ -28,6 +29,7 @@ __all__ = [
     "analysis_figure",
     "convergence_figure",
     "draw",
+    "fit_figure",
     "heat_figure",
     "line_figure",
     "lines_over",

@@ -49,11 +49,13 @@ class LiveRun(NamedTuple):
 
     released: Array
     latency: Array  #: nan of a call that was not over
-    rate: Array  #: commanded, 1/s; inf while it is open
+    rate: Array  #: commanded, 1/s, of cost where calls have one; inf while it is open
     limit: Array  #: calls; inf while it is open
     in_flight: Array  #: at the release
-    ceiling: Sequence[tuple[float, float]]  #: (from when, wanted rate, 1/s); inf: none is wanted
+    #: (from when, wanted rate, 1/s, of cost); inf: none is wanted
+    ceiling: Sequence[tuple[float, float]]
     duration: float
+    cost: Array | None = None  #: of each call; None: 1
 
 
 def live_figure(title: str, run: LiveRun) -> Figure:
@@ -83,13 +85,15 @@ def _bin(run: LiveRun) -> float:
     wanted.
     """
     fastest = max((level for _, level in run.ceiling if level < math.inf), default=0.0)
-    least = max(run.duration / BINS, FEW / fastest if fastest > 0.0 else 0.0)
+    few = FEW if run.cost is None or not len(run.cost) else FEW * float(run.cost.mean())
+    least = max(run.duration / BINS, few / fastest if fastest > 0.0 else 0.0)
     return min(next((step for step in STEPS if step >= least), least), run.duration)
 
 
 def _draw_rates(ax: Axes, run: LiveRun, edges: Array) -> None:
-    releases = np.histogram(run.released, edges)[0] / np.diff(edges)
-    ax.stairs(releases, edges, color=BLUE, lw=1.8, baseline=None, label="releases a second")
+    releases = np.histogram(run.released, edges, weights=run.cost)[0] / np.diff(edges)
+    what = "releases a second" if run.cost is None else "released cost a second"
+    ax.stairs(releases, edges, color=BLUE, lw=1.8, baseline=None, label=what)
     starts, levels = zip(*run.ceiling, strict=True)
     most = max([float(releases.max(initial=0.0)), *(level for level in levels if level < math.inf)])
     if min(levels) < math.inf:
@@ -109,7 +113,7 @@ def _draw_rates(ax: Axes, run: LiveRun, edges: Array) -> None:
             run.released, shown_rate, where="post", color=ORANGE, lw=0.9, label="commanded rate"
         )
     ax.set_ylim(0.0, 1.15 * most or 1.0)
-    ax.set_ylabel("calls per second")
+    ax.set_ylabel("calls per second" if run.cost is None else "cost per second")
 
 
 def _draw_flight(ax: Axes, run: LiveRun, edges: Array) -> None:

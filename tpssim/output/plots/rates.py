@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 ALONE = 8.4, 4.2  # inch: a figure of one panel, as wide as its legend
 ENTRY, LETTER = 2.1, 0.1  # inch: a column of the legend, a letter of the title
+SHADE = "#CFE6F4"  # of what can be had: light, so that lines on it are read
+REFUSED_CALLS = "refused by the service"
+REFUSALS: dict[str, Any] = {"color": "#E69F00", "alpha": 0.8, "lw": 0}
 
 
 def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
@@ -43,6 +47,9 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
     rows = -(-len(panels) // columns)
     above = 0.17 * max(panel.title.count("\n") for panel in panels)  # inch: titles of several lines
     width, height = (4.2 * columns, 1.3 + (2.1 + above) * rows) if len(panels) > 1 else ALONE
+    ncols = int(width / ENTRY)
+    below = 0.95 + max(0.0, 0.2 * (-(-_entries(panels, frame) // ncols) - 2))  # of the legend
+    height += below - 0.95
     title = _balanced(title, int(width / LETTER))
     head = (0.8 if any(panel.title for panel in panels) else 0.5) + 0.2 * title.count("\n") + above
     height += 0.2 * title.count("\n")
@@ -53,7 +60,7 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
     figure.subplots_adjust(
         left=0.75 / width,
         right=1.0 - (0.15 + scale) / width,
-        bottom=0.95 / height,
+        bottom=below / height,
         top=1.0 - head / height,
         wspace=(0.35 + scale) / (width / columns - 0.4 - scale),
         hspace=(0.36 + above) / 1.7,
@@ -68,7 +75,7 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
         axes[last, column].set_xlabel("time (s)")
         axes[last, column].tick_params(labelbottom=True)
     for row in axes:
-        row[0].set_ylabel("calls per second")
+        row[0].set_ylabel(f"{frame.of} per second")
     figure.suptitle(title, fontsize=12, fontweight="bold")
     entries: dict[str, Any] = {}
     for ax in figure.axes:
@@ -79,17 +86,37 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
         list(entries.values()),
         labels,
         loc="lower center",
-        ncols=min(len(labels), int(width / ENTRY)),
+        ncols=min(len(labels), ncols),
         frameon=False,
         fontsize=9,
     )
     return figure
 
 
+def _entries(panels: Sequence[Panel], frame: Frame) -> int:
+    """How many entries the legend has."""
+    refused = any(panel.refused is not None and len(panel.refused) for panel in panels)
+    extras = [
+        bool(frame.shades),
+        bool(frame.wanted),
+        any(np.isfinite(panel.commanded).any() for panel in panels),
+        bool(frame.wanted) and refused,
+        any(panel.limited() for panel in panels),
+    ]
+    return 2 + sum(extras) + max(len(panel.each) for panel in panels)
+
+
 def _balanced(title: str, most: int) -> str:
-    """The title in lines of about the same length, of so many letters at most."""
+    """The title in lines of about the same length, of so many letters at most; no number stands
+    apart from its unit.
+
+    >>> _balanced("calls of 10 s", 9)
+    'calls of\\n10 s'
+    """
     lines = -(-len(title) // most)
-    return textwrap.fill(title, min(most, len(title) // max(lines, 1) + 10))
+    joined = re.sub(r"(\d) (?=(?:s|ms)\b)", "\\1\N{NO-BREAK SPACE}", title)
+    filled = textwrap.fill(joined, min(most, len(title) // max(lines, 1) + 10))
+    return filled.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def draw(path: Path, description: str, title: str, panels: Sequence[Panel], frame: Frame) -> None:
@@ -106,7 +133,7 @@ def panel_figure(panel: Panel, frame: Frame, top: float) -> Figure:
     )
     draw_run(ax, panel._replace(title=""), frame, top)
     ax.set_xlabel("time (s)", labelpad=2)
-    ax.set_ylabel("calls per second", labelpad=2)
+    ax.set_ylabel(f"{frame.of} per second", labelpad=2)
     return figure
 
 
@@ -136,7 +163,7 @@ def overlay_figure(title: str, panels: Sequence[Panel], frame: Frame, ceiling: s
         if i > 0:
             style = {"color": colours[(i - 1) % len(colours)], "lw": 1.4, "ls": DASHES[(i - 1) % 3]}
         above.plot(panel.t, panel.commanded, label=panel.title, **style)
-        middle, delivered = _binned(panel.completed, frame.duration, width)
+        middle, delivered = _binned(panel.completed, frame.duration, width, panel.costs)
         below.plot(middle, delivered, **style)
         if panel.limit is not None and limited:
             axes[2].plot(panel.t, panel.limit, **style)
@@ -144,8 +171,9 @@ def overlay_figure(title: str, panels: Sequence[Panel], frame: Frame, ceiling: s
             most, storm = delivered.max(), (middle, delivered, style["color"])
     if most > top:
         _name_storm(below, *storm, top)
-    above.set_ylabel("commanded (1/s)")
-    below.set_ylabel(f"delivered (1/s, {width:.2g} s means)")
+    unit = "1/s" if frame.of == "calls" else f"{frame.of}/s"
+    above.set_ylabel(f"commanded ({unit})")
+    below.set_ylabel(f"delivered ({unit}, {width:.2g} s means)")
     if limited:
         axes[2].set_yscale("log", base=2)
         axes[2].yaxis.set_major_formatter("{x:g}")
@@ -172,7 +200,7 @@ def top_of(
     """
     width = frame.duration / 120.0 if width is None else width
     peaks = [
-        float(_binned(panel.completed, frame.duration, max(width, 1e-9))[1].max())
+        float(_binned(panel.completed, frame.duration, max(width, 1e-9), panel.costs)[1].max())
         for panel in panels
     ]
     return max(
@@ -187,27 +215,30 @@ def draw_run(ax: Axes, panel: Panel, frame: Frame, top: float) -> None:
         )
     steps = panel.steps or frame.steps
     edges = np.array([start for start, _, _ in steps] + [frame.duration])
-    ax.stairs(
-        [rate for _, _, rate in steps],
-        edges,
-        baseline=None,
-        color=BLACK,
-        lw=1.4,
-        ls="--",
-        label="achievable",
-    )
+    rates = [rate for _, _, rate in steps]
+    if frame.wanted:
+        ax.stairs(rates, edges, fill=True, color=SHADE, lw=0, label="achievable")
+        ax.plot(*zip(*frame.wanted, strict=True), color=BLACK, lw=1.2, ls="--", label="wanted")
+    else:
+        ax.stairs(rates, edges, baseline=None, color=BLACK, lw=1.4, ls="--", label="achievable")
     if np.isfinite(panel.commanded).any():
         ax.plot(panel.t, panel.commanded, color=ORANGE, lw=0.9, zorder=3, label="commanded rate")
     width = max(frame.duration / 120.0, 1e-9)
-    middle, delivered = _binned(panel.completed, frame.duration, width)
+    middle, delivered = _binned(panel.completed, frame.duration, width, panel.costs)
     ax.plot(middle, delivered, color=BLUE, lw=2.2, label=f"delivered ({width:.2g} s means)")
+    if frame.wanted and panel.refused is not None and len(panel.refused):
+        _, refused = _binned(panel.refused, frame.duration, width, panel.refused_costs)
+        ax.stairs(
+            refused, np.arange(len(refused) + 1) * width, fill=True, **REFUSALS, label=REFUSED_CALLS
+        )
     for i, completed in enumerate(panel.each):
-        middle, share = _binned(completed, frame.duration, 4.0 * width)
+        costs = panel.each_costs[i] if panel.each_costs else None
+        middle, share = _binned(completed, frame.duration, 4.0 * width, costs)
         label = f"producer {i + 1} ({4.0 * width:.2g} s means)"
         ax.plot(middle, share, color=PRODUCERS[i % 3], ls=DASHES[i % 3], lw=1.5, label=label)
     ax.set_ylim(0.0, top)
     ax.set_xlim(0.0, frame.duration)
-    ax.set_title(panel.title, fontsize=10)
+    ax.set_title(panel.title, fontsize=10, y=1.0)  # there: looking for a place takes long
     ax.spines[["top", "right"]].set_visible(False)
     if delivered.max() > top:
         _name_storm(ax, middle, delivered, BLUE, top)
@@ -252,7 +283,9 @@ def _name_storm(ax: Axes, middle: Array, delivered: Array, colour: str, top: flo
     )
 
 
-def _binned(times: Array, duration: float, width: float) -> tuple[Array, Array]:
-    """Mid-points of bins, s, and events a second in each."""
+def _binned(
+    times: Array, duration: float, width: float, costs: Array | None = None
+) -> tuple[Array, Array]:
+    """Mid-points of bins, s, and events (or what they cost) a second in each."""
     bins = np.arange(0.0, duration + width / 2.0, width)
-    return bins[:-1] + width / 2.0, np.histogram(times, bins)[0] / width
+    return bins[:-1] + width / 2.0, np.histogram(times, bins, weights=costs)[0] / width

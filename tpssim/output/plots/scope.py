@@ -32,8 +32,8 @@ BASE = "#9A9A9A"
 
 @record
 class Curves(NamedTuple):
-    """What is drawn of a run: rates, 1/s, and response times, s, at the middle of `BINS` bins; nan:
-    none.
+    """What is drawn of a run: rates, 1/s (of cost if calls have one), and response times, s, at the
+    middle of `BINS` bins; nan: none.
     """
 
     commanded: Array
@@ -74,7 +74,7 @@ class Scope:
         self._top = 1.3 * frame.target
         rate.set_ylim(0.0, self._top)
         rate.set_xlim(0.0, frame.duration)
-        rate.set_ylabel("calls per second")
+        rate.set_ylabel(f"{frame.of} per second")
         latency.set_yscale("log")
         latency.set_ylim(_below(baseline.median), frame.duration)
         latency.yaxis.set_major_formatter(EngFormatter(unit="s"))

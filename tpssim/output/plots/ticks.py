@@ -94,7 +94,7 @@ def _tick(value: float, label: str) -> str:
     """A value of an axis in the unit of its label: seconds in ms and us, shares in percent."""
     if label.endswith(" (s)"):
         return EngFormatter(unit="s").format_data(value)
-    return f"{100.0 * value:.4g}%" if label.endswith(" (share)") else place_label(value)
+    return f"{100.0 * value:.4g} %" if label.endswith(" (share)") else place_label(value)
 
 
 def tick_labels(values: Sequence[float], label: str) -> list[str]:

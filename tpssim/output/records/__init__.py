@@ -14,6 +14,7 @@ from tpssim.core.errors import InputError
 from tpssim.core.types import VERSION
 from tpssim.output.records.checks import field, first, hints_of
 from tpssim.output.records.comparisons import CompareRecord, LeagueRecord, SimulateRecord
+from tpssim.output.records.fits import FitRecord
 from tpssim.output.records.live_runs import CalibrateRecord, LiveRecord, ReplayRecord
 from tpssim.output.records.parts import SCHEMA, Record
 from tpssim.output.records.predictions import AnalyseRecord, ValidateLiveRecord, ValidateRecord
@@ -25,6 +26,7 @@ __all__ = [
     "AnalyseRecord",
     "CalibrateRecord",
     "CompareRecord",
+    "FitRecord",
     "LeagueRecord",
     "LiveRecord",
     "Record",
@@ -46,6 +48,7 @@ KINDS: dict[str, type[Record]] = {
         SweepRecord,
         TuneRecord,
         ReplayRecord,
+        FitRecord,
         AnalyseRecord,
         ValidateRecord,
         ValidateLiveRecord,
@@ -73,7 +76,8 @@ def from_dict(document: Mapping[str, Any]) -> Record:
         shown = f"is {kind!r:.40}" if "kind" in document else "is missing"
         raise InputError(f"kind {shown}; allowed: {', '.join(KINDS)}")
     shape: Any = KINDS[kind]
-    names = [each.name for each in dataclasses.fields(shape)]
+    fields = [field.name for field in dataclasses.fields(shape)]
+    names = [name for name in fields if name in document or name not in Record.SPARSE]
     hints = hints_of(shape)
     if found := first(field(document, name, hints[name], "") for name in names):
         raise InputError(found)

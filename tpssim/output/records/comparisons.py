@@ -10,9 +10,11 @@ from tpssim.output.records.checks import empty, field, unknown
 from tpssim.output.records.parts import (
     Definition,
     Definitions,
+    Ends,
     Interval,
     Measured,
     Numbers,
+    OverDraws,
     Plant,
     Record,
     Share,
@@ -63,11 +65,24 @@ class Cell(TypedDict):
     phases: list[Phase]
 
 
-class ScenarioPart(TypedDict):
+class _Load(TypedDict, total=False):
+    """What not every scenario has."""
+
+    stages: str  #: the target over time, as `--stages` takes it
+    arrivals: int  #: how many arrivals were recorded
+    arrivals_after_end: int  #: how many of them come when the run is over, if any
+    quotas: list[Plant]  #: that the pacer of each producer knows
+    network: Plant
+    cost: Plant
+    feedback: Plant
+    drawn_from: str  #: the fitted scenario from whose intervals it was drawn, if it was
+
+
+class ScenarioPart(_Load):
     """A scenario, and the throttles on it by name."""
 
     summary: str
-    target: float
+    target: float  #: 1/s; of stages and arrivals the highest
     duration: float
     consumer: Plant
     backend: Plant
@@ -109,6 +124,8 @@ class CompareRecord(Record):
     metrics: Definitions
     scenarios: dict[str, ScenarioPart]
     twins: list[Twins]
+    #: by fitted scenario and throttle
+    over_draws: dict[str, dict[str, OverDraws]] = dataclasses.field(default_factory=dict)
 
     def defined(self) -> Mapping[str, Definition]:
         return self.metrics
@@ -122,6 +139,11 @@ class CompareRecord(Record):
                 yield empty(cell["verdict"]["replications"], f"{where} > verdict > replications")
                 for metric in self.metrics:
                     yield field(cell["metrics"], metric, Interval, f"{where} > metrics")
+        for name, throttles in self.over_draws.items():
+            for label, over in throttles.items():
+                where = f"over_draws > {name} > {label} > measures"
+                for metric in self.metrics:
+                    yield field(over["measures"], metric, Ends, where)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -55,6 +55,14 @@ class Numbered(TypedDict):
     response_p99: float | None
 
 
+class Between(TypedDict):
+    """A number on services that may have been the recorded one: 95 % are between its ends."""
+
+    middle: float | None
+    low: float | None
+    high: float | None
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ReplayRecord(Record):
     """A recorded run, decided again, and what other laws would have done."""
@@ -70,7 +78,15 @@ class ReplayRecord(Record):
     flattered: list[str]
     left_out: dict[str, int]
     without: str
+    twin: str  #: the service that was fitted; "": calls take their own recorded times
+    predicted: dict[str, dict[str, Between]]  #: by law and number, on that service
     definitions: Definitions  #: of the report
+
+    def said(self) -> str:
+        """Whether it decided as recorded, in a sentence."""
+        if self.difference:
+            return f"The replay differs from the recording: {self.difference}"
+        return f"The replay equals the recording: {self.decisions:,} decisions, to the bit"
 
     def defined(self) -> Mapping[str, Definition]:
         return self.definitions

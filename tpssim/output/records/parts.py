@@ -35,6 +35,22 @@ class Interval(TypedDict):
     never: int
 
 
+class Ends(TypedDict):
+    """Of the means of a measure on several services the least and the most."""
+
+    least: float | None
+    most: float | None
+    n: int  #: on how many of them there is a mean
+
+
+class OverDraws(TypedDict):
+    """What a throttle comes to on services drawn from what a fit leaves open."""
+
+    draws: int
+    verdicts: dict[str, int]  #: that of most replications: on how many services which
+    measures: dict[str, Ends]
+
+
 class _Defined(TypedDict):
     unit: str
     definition: str
@@ -65,6 +81,7 @@ class Figure(_Drawn, total=False):
     measure: str  #: or `verdict`
     factors: list[str]  #: that a heat map has along x and y
     over: str  #: the factor or measure along x
+    recording: str  #: the file that a service was learned from
     traces: dict[str, str]  #: by controller: the file of the run that it is drawn from
 
 
@@ -76,11 +93,16 @@ class Record:
     tpssim: str = VERSION
     command: str = ""  #: that makes these numbers again; "" if no command made them
     figures: list[Figure] = dataclasses.field(default_factory=list)
+    #: what was made of the files that were given; in JSON only where something was
+    notes: list[str] = dataclasses.field(default_factory=list)
+    #: fields that are in JSON only where something is in them
+    SPARSE: ClassVar[tuple[str, ...]] = ("notes", "over_draws")
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, for JSON."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         figures = values.pop("figures")
+        values = {k: value for k, value in values.items() if value or k not in self.SPARSE}
         return {"kind": self.kind, "schema_version": SCHEMA, **values, "figures": figures}
 
     def defined(self) -> Mapping[str, Definition]:

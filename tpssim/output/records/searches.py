@@ -8,7 +8,16 @@ from typing import Annotated, Any, ClassVar, TypedDict
 
 from tpssim.core.validation import Range
 from tpssim.output.records.checks import empty, fault, field, unknown, unlike
-from tpssim.output.records.parts import Definition, Definitions, Interval, Numbers, Record, Share
+from tpssim.output.records.parts import (
+    Definition,
+    Definitions,
+    Ends,
+    Interval,
+    Numbers,
+    OverDraws,
+    Record,
+    Share,
+)
 
 
 class Curve(TypedDict):
@@ -54,6 +63,7 @@ class SweepRecord(Record):
     curves: list[Curve]
     points: list[dict[str, Any]]  #: each a `Point`
     failures: list[Failure]
+    over_draws: list[OverDraws] = dataclasses.field(default_factory=list)  #: of each point
 
     def defined(self) -> Mapping[str, Definition]:
         return self.metrics
@@ -71,6 +81,11 @@ class SweepRecord(Record):
                 for end in ("", "_low", "_high"):
                     yield field(point, f"{name}{end}", float | None, where)
                 yield from _counts(point, name, self.replications, where)
+        if self.over_draws:
+            yield unlike(self.over_draws, len(self.points), "over_draws")
+        for i, over in enumerate(self.over_draws):
+            for name in self.metrics:
+                yield field(over["measures"], name, Ends, f"over_draws > {i} > measures")
         for i, curve in enumerate(self.curves):
             yield unlike(curve["y"], len(curve["x"]), f"curves > {i} > y")
 
@@ -184,7 +199,6 @@ class TuneRecord(Record):
     """The parameters of a law that did best."""
 
     kind: ClassVar[str] = "tune"
-    notes: list[str] = dataclasses.field(default_factory=list)
     controller: str
     best: str
     line: str
