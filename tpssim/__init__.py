@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from tpssim.core.clocks import VirtualClock as VirtualClock
     from tpssim.core.errors import Aborted as Aborted
     from tpssim.core.errors import InputError as InputError
+    from tpssim.core.profiles import Stages as Stages
+    from tpssim.core.quotas import Quota as Quota
     from tpssim.core.schedule import AUTO as AUTO
     from tpssim.core.schedule import BURST as BURST
     from tpssim.core.schedule import DELAY as DELAY
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from tpssim.experiments.compare import compare as compare
     from tpssim.experiments.comparison import Comparison as Comparison
     from tpssim.experiments.explore import explore as explore
+    from tpssim.experiments.fitting.estimate import fit as fit
     from tpssim.experiments.sweep.sweep import sweep as sweep
     from tpssim.experiments.sweep.sweep_result import SweepResult as SweepResult
     from tpssim.experiments.tuning.sensitivity import Sensitivity as Sensitivity
@@ -60,19 +63,25 @@ if TYPE_CHECKING:
     from tpssim.metrics.verdicts import judge as judge
     from tpssim.scenarios.builtin import SCENARIOS as SCENARIOS
     from tpssim.scenarios.builtin import trace_scenario as trace_scenario
+    from tpssim.scenarios.disturbances import Background as Background
     from tpssim.scenarios.disturbances import Ramp as Ramp
     from tpssim.scenarios.disturbances import Sine as Sine
     from tpssim.scenarios.disturbances import Spike as Spike
     from tpssim.scenarios.disturbances import Stall as Stall
     from tpssim.scenarios.disturbances import Step as Step
     from tpssim.scenarios.disturbances import Swap as Swap
+    from tpssim.scenarios.feedback import Feedback as Feedback
+    from tpssim.scenarios.files import read_scenario as read_scenario
     from tpssim.scenarios.plant import Async as Async
     from tpssim.scenarios.plant import Backend as Backend
     from tpssim.scenarios.plant import Blocking as Blocking
     from tpssim.scenarios.plant import Pool as Pool
-    from tpssim.scenarios.plant import Retry as Retry
-    from tpssim.scenarios.scenario import Producer as Producer
+    from tpssim.scenarios.producers import Producer as Producer
+    from tpssim.scenarios.recordings.calls import Recording as Recording
+    from tpssim.scenarios.recordings.reading import read_recording as read_recording
+    from tpssim.scenarios.retries import Retry as Retry
     from tpssim.scenarios.scenario import Scenario as Scenario
+    from tpssim.scenarios.service_quotas import ServiceQuota as ServiceQuota
     from tpssim.scenarios.service_times import Constant as Constant
     from tpssim.scenarios.service_times import Exponential as Exponential
     from tpssim.scenarios.service_times import Gamma as Gamma
@@ -93,6 +102,7 @@ _MODULES = {
     "Analysis": "experiments.analysis.analyses",
     "Async": "scenarios.plant",
     "BURST": "core.schedule",
+    "Background": "scenarios.disturbances",
     "Backend": "scenarios.plant",
     "Blocking": "scenarios.plant",
     "CONTROLLERS": "controllers",
@@ -100,6 +110,7 @@ _MODULES = {
     "Constant": "scenarios.service_times",
     "DELAY": "core.schedule",
     "Exponential": "scenarios.service_times",
+    "Feedback": "scenarios.feedback",
     "Gamma": "scenarios.service_times",
     "InputError": "core.errors",
     "Late": "core.schedule",
@@ -109,19 +120,23 @@ _MODULES = {
     "Observation": "core.types",
     "Pareto": "scenarios.service_times",
     "Pool": "scenarios.plant",
-    "Producer": "scenarios.scenario",
+    "Producer": "scenarios.producers",
+    "Quota": "core.quotas",
     "Ramp": "scenarios.disturbances",
     "Range": "core.validation",
     "Recorded": "scenarios.service_times",
+    "Recording": "scenarios.recordings.calls",
     "Rejected": "live.outcomes",
-    "Retry": "scenarios.plant",
+    "Retry": "scenarios.retries",
     "SCENARIOS": "scenarios.builtin",
     "SKIP": "core.schedule",
     "Scenario": "scenarios.scenario",
     "Sensitivity": "experiments.tuning.sensitivity",
     "Sensor": "core.window",
+    "ServiceQuota": "scenarios.service_quotas",
     "Sine": "scenarios.disturbances",
     "Spike": "scenarios.disturbances",
+    "Stages": "core.profiles",
     "Stall": "scenarios.disturbances",
     "Step": "scenarios.disturbances",
     "Swap": "scenarios.disturbances",
@@ -139,8 +154,11 @@ _MODULES = {
     "capped": "core.schedule",
     "compare": "experiments.compare",
     "explore": "experiments.explore",
+    "fit": "experiments.fitting.estimate",
     "judge": "metrics.verdicts",
     "measure": "metrics.measure",
+    "read_recording": "scenarios.recordings.reading",
+    "read_scenario": "scenarios.files",
     "run": "live.runs",
     "sensitivity": "experiments.tuning.sensitivity",
     "simulate": "simulation.run",

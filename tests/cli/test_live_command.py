@@ -25,11 +25,12 @@ from tpssim.cli.main import main
 from tpssim.core.clocks import VirtualClock
 from tpssim.live import callees
 from tpssim.live.bounded_counts import BINS
-from tpssim.live.demo_server import Server, VirtualQueue
+from tpssim.live.demo_queue import VirtualQueue
+from tpssim.live.demo_server import Server
 from tpssim.live.monitor import LiveMonitor
 from tpssim.live.panel import drawn, frames, line, show_lines, show_panel
 from tpssim.live.permits import Rejected
-from tpssim.live.playback import play, read_recording
+from tpssim.live.playback import play, read_journal
 
 CALLS = """
 import asyncio, time
@@ -97,7 +98,7 @@ def test_a_callable(how: list[str], here: Path, capsys: pytest.CaptureFixture[st
     folder = here / "results" / "live-calls.py_send"
     names = {"live.csv", "live.npz", "rate.png", "recording.ndjson", "run.json", "summary.json"}
     assert {file.name for file in folder.iterdir()} == names
-    assert play(read_recording(folder / "recording.ndjson")).difference == ""
+    assert play(read_journal(folder / "recording.ndjson")).difference == ""
     assert len((folder / "live.csv").read_text().splitlines()) == 101
     assert list((here / "results").iterdir()) == [folder]
     assert main(["replay", str(folder / "recording.ndjson"), "--controllers", "headroom"]) == 0
@@ -117,8 +118,27 @@ def test_without_a_call_that_went_well_only_what_is_written_is_named(
     assert {file.name for file in (here / "out").iterdir()} == names
     assert len((here / "out" / "live.csv").read_text().splitlines()) == 3
     assert main(["replay", "out/recording.ndjson"]) == 0
-    assert main([*words, "0"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "Written to out: summary.json"
+
+
+@pytest.mark.parametrize("how", [[], ["--async"], ["--workers", "4"]])
+def test_stages_end_it_and_quotas_hold_it_back(
+    how: list[str], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A ramp to 200 a second in 1 s has 100 slots, of cost 2 each fifty; 20 of cost in 0.21 s are
+    ten calls, so no more than 50 begin in a second."""
+    call = "calls.py:asend" if "--async" in how else "calls.py:send"
+    words = ["live", "--call", call, "--stages", "500ms:200,500ms:200", "--cost", "2", "--quiet"]
+    assert main([*words, *how, "--out", "out"]) == 0
+    assert "75 calls" in capsys.readouterr().out
+    assert play(read_journal(here / "out" / "recording.ndjson")).difference == ""
+    assert main(["replay", "out/recording.ndjson", "--out", "again"]) == 0
+    capsys.readouterr()
+    assert main([*words, *how, "--quota", "20/200ms:cost", "--out", "held"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "quota of 20 of cost per 0.2 s held" in said
+    report = json.loads((here / "held" / "summary.json").read_text())["report"]
+    assert 10 <= report["released"] <= 50
+    assert report["quota_held"] >= 3
 
 
 def test_a_callable_without_arguments_and_an_asynchronous_one(
@@ -323,7 +343,7 @@ def test_a_signal_ends_it_with_a_report_and_whole_files(
     assert document["report"]["verdict"] in " ".join(out.split())
     assert document["stopped"] == number.name
     assert document["report"]["in_flight"] == 0
-    recording = read_recording(here / "out" / "recording.ndjson")
+    recording = read_journal(here / "out" / "recording.ndjson")
     assert recording.report["ok"] == document["report"]["ok"] > 20
     assert play(recording).difference == ""
     assert not (here / "out.ndjson").exists()
@@ -360,7 +380,7 @@ def test_a_second_signal_ends_it_at_once(here: Path) -> None:
     assert "cut off" in err
     assert "Traceback" not in err
     assert not (here / "out").exists()
-    assert play(read_recording(here / "out.ndjson")).difference == ""
+    assert play(read_journal(here / "out.ndjson")).difference == ""
 
 
 def test_the_recording_of_a_killed_run_survives_the_same_command(
@@ -384,8 +404,8 @@ def test_the_recording_of_a_killed_run_survives_the_same_command(
     ]
     assert main(words) == 0
     assert "the recording that was out.ndjson is now out.1.ndjson" in capsys.readouterr().err
-    assert len(read_recording(here / "out.1.ndjson").events) >= 49
-    assert read_recording(here / "out" / "recording.ndjson").report["ok"] == 5
+    assert len(read_journal(here / "out.1.ndjson").events) >= 49
+    assert read_journal(here / "out" / "recording.ndjson").report["ok"] == 5
     (here / "mine.csv").write_text("a,b\n")
     assert main([*words, "--record", "mine.csv"]) == 2
     assert "mine.csv contains something else" in capsys.readouterr().err
@@ -450,9 +470,20 @@ def test_conditions_set_the_exit_code(
     [
         ("--tps 5", "give one of --call, --command, --url"),
         ("--tps 5 --call a.py:b --url http://x", "give one of"),
-        ("--call calls.py:send", "--tps"),
+        ("--call calls.py:send", "give one of --tps, --stages; allowed: one of the two"),
+        ("--call calls.py:send --tps 9 --cost 0", "--cost 0 leaves nothing to pace; allowed: a"),
+        ("--call calls.py:send --tps 5 --stages 1s:5", "give one of --tps, --stages"),
+        ("--call calls.py:send --stages 1s", "'1s' is not duration:target; allowed: such as 30s:"),
+        ("--call calls.py:send --stages 1s:-5", "target of '1s:-5' is -5.0; allowed: [0, inf)"),
+        ("--call calls.py:send --tps 5 --quota 5", "--quota '5'; allowed: AMOUNT/PER above 0"),
+        ("--call calls.py:send --tps 5 --quota 0.5/1s", "no whole number of calls"),
+        ("--call calls.py:send --tps 5 --cost nan", "cost=nan; allowed: a number in [0, inf)"),
+        (
+            "--call calls.py:send --tps 5 --cost 9 --quota 5/1s:cost",
+            "cost=9 is more than the quota of 5 of cost per 1 s ever lets through; allowed: <= 5",
+        ),
         ("--call calls.py:send --tps 0", "tps=0.0; allowed"),
-        ("--call calls.py:send --tps 5 --total -1", "total=-1"),
+        ("--call calls.py:send --tps 5 --total -1", "--total -1 makes no call; allowed"),
         ("--call calls.py:send --tps 5 --seconds 0", "seconds=0; allowed"),
         ("--call calls.py:send --tps 5 --timeout 3", "cannot be cut off"),
         ("--call calls.py:send --tps 5 --method PUT", "belong to --url"),
@@ -461,7 +492,23 @@ def test_conditions_set_the_exit_code(
         ("--call calls.py:send --tps 5 --late never", "no late policy 'never'"),
         ("--call calls.py:send --tps 5 --spin fast", "spin='fast'"),
         ("--call calls.py:send --tps 5 --controller pidd", "no controller 'pidd'"),
-        ("--call calls.py:send --tps 5 --fail-if speed>3", "--fail-if 'speed>3'; allowed"),
+        ("--call calls.py:send --tps 5 --fail-if speed>3", "no number 'speed'"),
+        (
+            "--call calls.py:send --tps 5 --fail-if rate_eror>1%",
+            "did you mean 'rate_error'? allowed",
+        ),
+        (
+            "--call calls.py:send --tps 5 --fail-if rate=1",
+            "--fail-if 'rate=1'; allowed: NUMBER>VALUE",
+        ),
+        ("--call calls.py:send --stages -1s:5", "'-1s:5' is not duration:target; allowed"),
+        (
+            "--call calls.py:send --tps 5 --quota -1/s",
+            "--quota '-1/s'; allowed: AMOUNT/PER above 0",
+        ),
+        ("--call calls.py:send --tps -inf", "tps=-inf; allowed"),
+        ("--call calls.py:send --tps 5 --total 0", "--total 0 makes no call; allowed: a whole"),
+        ("--call calls.py:send --tps 5 --total x", "--total: 'x' is no whole number; allowed"),
         ("--call calls.py:send --tps 5 --fail-if rate>1e", "is no number"),
         ("--call calls.py:send --tps 5 --seed -1", "seed=-1"),
         ("--call calls.py:asend --tps 5", "is asynchronous; allowed: with --async"),
@@ -479,6 +526,7 @@ def test_bad_input(words: str, said: str, capsys: pytest.CaptureFixture[str], he
     err = capsys.readouterr().err
     assert said in err
     assert err.count("\n") == 1
+    assert len(err) < 250 or "there is no controller" in err  # which lists all
     assert not list((here / "results").glob("*")) if (here / "results").exists() else True
 
 

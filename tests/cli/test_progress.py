@@ -1,4 +1,4 @@
-"""What is told while a command works: how much is done, and how long the rest takes."""
+"""What is printed while a command works: how much is done, and how long the rest takes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 import tpssim
-from tpssim.cli.commands.common import Progress
-from tpssim.scenarios.scenario import Producer
+from tpssim.cli.commands.progress import Progress
 
 
 class Clock:
@@ -22,11 +21,11 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr("tpssim.cli.commands.common.time.monotonic", made.monotonic)
+    monkeypatch.setattr("tpssim.cli.commands.progress.time.monotonic", made.monotonic)
     return made
 
 
-def test_time_left_is_reckoned_from_the_work_done(
+def test_time_left_is_computed_from_the_work_done(
     clock: Clock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Four pairs that take 2, 2, 2 and 12 s: after three of them 12 s are left, and not 2."""
@@ -49,9 +48,9 @@ def test_nothing_is_said_of_the_time_left_before_it_can_be_known(
     for done in range(1, 101):
         clock.now += 60.0 if done <= 4 else 1.0
         progress(done, 100)
-    told = [line for line in capsys.readouterr().err.splitlines() if "left" in line]
-    assert told[0] == "22 of 100 runs, about 78 s left"
-    assert all(line.endswith(f", about {100 - int(line.split()[0])} s left") for line in told), (
+    lines = [line for line in capsys.readouterr().err.splitlines() if "left" in line]
+    assert lines[0] == "22 of 100 runs, about 78 s left"
+    assert all(line.endswith(f", about {100 - int(line.split()[0])} s left") for line in lines), (
         "and it falls second by second"
     )
 
@@ -90,7 +89,7 @@ def test_pairs_are_shown_as_their_runs(clock: Clock, capsys: pytest.CaptureFixtu
     assert capsys.readouterr().err == "20 of 45 runs, about 60 s left\n"
 
 
-def told(scenarios: list[Any], controllers: list[str]) -> list[tuple[int, int, float]]:
+def progress_of(scenarios: list[Any], controllers: list[str]) -> list[tuple[int, int, float]]:
     found: list[tuple[int, int, float]] = []
     tpssim.compare(
         scenarios, controllers, replications=1, progress=lambda *args: found.append(args)
@@ -100,7 +99,7 @@ def told(scenarios: list[Any], controllers: list[str]) -> list[tuple[int, int, f
 
 def test_a_pair_counts_by_its_calls() -> None:
     # 100 a second for 2 s and for 6 s.
-    assert told(["blocking-steady:duration=2", "blocking-steady:duration=6"], ["aimd"]) == [
+    assert progress_of(["blocking-steady:duration=2", "blocking-steady:duration=6"], ["aimd"]) == [
         (1, 2, 0.25),
         (2, 2, 1.0),
     ]
@@ -108,11 +107,6 @@ def test_a_pair_counts_by_its_calls() -> None:
 
 def test_a_call_that_is_not_compiled_counts_for_a_hundred() -> None:
     pytest.importorskip("numba", reason="nothing is compiled without numba")
-    # 100 a second for 2 s in the compiled loop, for 1 s in simpy: of two producers the second comes
-    # late.
-    two = (Producer(), Producer(start=0.5))
-    shared = tpssim.SCENARIOS["blocking-steady"]._replace(
-        name="shared", duration=1.0, producers=two
-    )
-    found = told([tpssim.SCENARIOS["blocking-steady"]._replace(duration=2.0), shared], ["aimd"])
-    assert [share for _, _, share in found] == pytest.approx([200.0 / (200.0 + 100.0 * 150.0), 1.0])
+    # 100 a second for 2 s in the compiled loop, then as many by code that waits by itself.
+    found = progress_of(["blocking-steady:duration=2"], ["aimd", "printed-sleep"])
+    assert [share for _, _, share in found] == pytest.approx([200.0 / (200.0 + 100.0 * 200.0), 1.0])

@@ -45,6 +45,8 @@ def chromium(profile: Path) -> Iterator[Any]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(control))
     try:
+        # Away from the page for new tabs, which loads parts of itself for seconds.
+        driver.get("about:blank")
         yield driver
     finally:
         driver.quit()
@@ -60,9 +62,12 @@ def requested(driver: Any) -> set[str]:
     out.
     """
     events = (json.loads(entry["message"])["message"] for entry in driver.get_log("performance"))
+    requests = (
+        event["params"] for event in events if event["method"] == "Network.requestWillBeSent"
+    )
     return {
-        event["params"]["request"]["url"]
-        for event in events
-        if event["method"] == "Network.requestWillBeSent"
-        and not event["params"]["request"]["url"].startswith(("chrome:", "data:"))
+        request["request"]["url"]
+        for request in requests
+        if not request["request"]["url"].startswith(("chrome", "data:"))
+        and not request["documentURL"].startswith("chrome")
     }

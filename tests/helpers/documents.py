@@ -37,8 +37,8 @@ def read(name: str, text: str) -> Found:
         where = f"{name}:{text[: match.start()].count(chr(10)) + 1}"
         if match[1] == "python":
             snippets.append((where, match[2]))
-        else:
-            assert match[1] == "sh", f"{where}: a fence is python or sh"
+        elif match[1] not in ("toml", "text"):  # text: what a command printed
+            assert match[1] == "sh", f"{where}: a fence is python, sh, toml or text"
             commands += [(where, line) for line in match[2].splitlines() if line.strip()]
     prose = re.sub(r"^```.*?^```$", "", text, flags=re.S | re.M)
     begins = rf"(?:{'|'.join(PROGRAMS)})(?= |$)"

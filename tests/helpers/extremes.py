@@ -14,7 +14,8 @@ from tpssim.core.schedule import AUTO, BURST, Late
 from tpssim.core.timer_models import IDEAL, TIMERS
 from tpssim.core.validation import FLAG, Range, checked, ranges
 from tpssim.scenarios.disturbances import Ramp, Sine, Spike, Stall, Step, Swap
-from tpssim.scenarios.plant import Async, Backend, Blocking, Pool, Retry
+from tpssim.scenarios.plant import Async, Backend, Blocking, Pool
+from tpssim.scenarios.retries import Retry
 from tpssim.scenarios.scenario import Producer, Scenario, checked_scenario
 from tpssim.scenarios.service_times import (
     Constant,

@@ -12,17 +12,53 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tpssim.core.profiles import Stages
 from tpssim.core.types import OK, REFUSED
-from tpssim.scenarios.plant import Async, Blocking, Pool
-from tpssim.scenarios.scenario import achievable, capacity, mean_service, phases
+from tpssim.scenarios.capacity import achievable, capacity, mean_service, phases
+from tpssim.scenarios.plant import Async, Blocking, Pool, success
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tpssim.scenarios.scenario import Scenario
+    from tpssim.scenarios.scenario import Producer, Scenario
     from tpssim.simulation.trace import Trace
 
 INF, NAN = math.inf, math.nan
+
+
+def unit(scenario: Scenario) -> float:
+    """What a call counts: its mean cost where there is one."""
+    return 1.0 if scenario.cost is None else scenario.cost.mean
+
+
+def wants(scenario: Scenario, producer: Producer, t: float) -> float:
+    """What a producer that is there wants at t."""
+    target = scenario.target if producer.target is None else producer.target
+    if not isinstance(target, Stages):
+        return target
+    begun, level = 0.0, target.start
+    for seconds, then in target.stages:
+        if t < begun + seconds:
+            return level + (then - level) * (t - begun) / seconds
+        begun, level = begun + seconds, then
+    return 0.0
+
+
+def wanted(scenario: Scenario, t: float) -> float:
+    return sum(wants(scenario, p, t) for p in scenario.producers if p.start <= t < p.end)
+
+
+def stage_edges(scenario: Scenario) -> set[float]:
+    found = set()
+    for producer in scenario.producers:
+        target = scenario.target if producer.target is None else producer.target
+        if isinstance(target, Stages):
+            found |= set(itertools.accumulate((s for s, _ in target.stages), initial=0.0))
+    return found
+
+
+def moves(scenario: Scenario, start: float, end: float) -> bool:
+    return len({wanted(scenario, start + k * (end - start) / 7.0) for k in range(7)}) > 1
 
 
 def mean_of(
@@ -44,11 +80,22 @@ def long_phases(scenario: Scenario) -> list[tuple[float, float]]:
 
 def rises(scenario: Scenario) -> list[tuple[float, float, float]]:
     """(edge, next edge, achievable at the edge) of each rise."""
-    found = []
+
+    def too_much(t: float) -> bool:
+        asked = wanted(scenario, t) * success(scenario.backend, scenario.retry)
+        return asked > unit(scenario) * capacity(scenario, t)
+
+    found, edges = [], stage_edges(scenario)
     for (_, edge), (_, following) in itertools.pairwise(phases(scenario)):
-        now, before = achievable(scenario, edge), achievable(scenario, math.nextafter(edge, 0.0))
-        if now > before:
-            found.append((edge, following, now))
+        just = math.nextafter(edge, 0.0)
+        now, before = achievable(scenario, edge), achievable(scenario, just)
+        since = max((x for x in edges if x < edge), default=0.0)
+        earlier = [(a + b) / 2.0 for a, b in phases(scenario) if since <= a and b <= edge]
+        ends = edge in edges and any(too_much(t) for t in earlier)
+        if now > before + 1e-9 * now or (ends and now > 0.0 and not too_much(edge)):
+            if moves(scenario, edge, following):
+                now = min(now, mean_of(scenario, achievable, edge, following))
+            found.append((edge, following, now * unit(scenario)))
     return found
 
 
@@ -69,10 +116,13 @@ def command(trace: Trace, t: Any) -> Any:
         if commands_limit(trace):
             level = trace.limit[mine][last]
         elif math.isnan(trace.rate[mine][0]):
-            seen = last + (t >= released[0]) - np.searchsorted(released, t - 1.0, side="right")
-            level = seen / np.clip(t - producer.start, 1.0 / scenario.target, 1.0)
+            sums = np.concatenate([[0.0], np.cumsum(trace.cost[mine])])
+            seen = sums[np.searchsorted(released, t, side="right")]
+            seen = seen - sums[np.searchsorted(released, t - 1.0, side="right")]
+            least = np.array([1.0 / max(wants(scenario, producer, x), 1.0) for x in t])
+            level = seen / np.clip(t - producer.start, least, 1.0)
         else:
-            level = np.minimum(trace.rate[mine], scenario.target)[last]
+            level = np.minimum(trace.rate[mine][last], [wants(scenario, producer, x) for x in t])
         total += np.where(there, level, 0.0)
     return total
 
@@ -126,6 +176,8 @@ def steady_windows(trace: Trace) -> list[tuple[float, float, float]]:
         step = (end - middle) / 1000.0
         x = command(trace, middle + np.arange(1000) * step)
         mean = x.mean()
+        if moves(trace.scenario, start, end):
+            x = x - np.polyval(np.polyfit(np.arange(1000.0), x, 1), np.arange(1000.0)) + mean
         swing = (percentile(x, 0.95) - percentile(x, 0.05)) / mean if mean > 0.0 else 0.0
         big_r, period = cycle(x)
         if mean_of(trace.scenario, achievable, start, end) <= 0.0:
@@ -135,11 +187,19 @@ def steady_windows(trace: Trace) -> list[tuple[float, float, float]]:
 
 
 def settling(trace: Trace) -> float:
-    start, end = long_phases(trace.scenario)[-1]
+    every, edges = long_phases(trace.scenario), stage_edges(trace.scenario)
+    return max(settling_in(trace, *x) for x in every if x == every[-1] or x[0] in edges)
+
+
+def settling_in(trace: Trace, start: float, end: float) -> float:
     middle = (start + end) / 2.0
-    mean = command(trace, middle + np.arange(1000) * (end - middle) / 1000.0).mean()
+    window = middle + np.arange(1000) * (end - middle) / 1000.0
+    level = command(trace, window)
     t = start + np.arange(2000) * (end - start) / 2000.0
-    outside = np.flatnonzero(np.abs(command(trace, t) - mean) > 0.1 * mean)
+    line = np.full(2000, level.mean())
+    if moves(trace.scenario, start, end):
+        line = np.polyval(np.polyfit(window, level, 1), t)
+    outside = np.flatnonzero(np.abs(command(trace, t) - line) > 0.1 * level.mean())
     if not len(outside):
         return 0.0
     return float(t[outside[-1] + 1] - start) if outside[-1] < 1999 else INF
@@ -158,16 +218,46 @@ def recovery(trace: Trace) -> float:
 
 def regain(trace: Trace) -> float:
     found = []
+    ok = trace.outcome == OK
+    order = np.argsort(trace.completed[ok], kind="stable")
+    every, costs = trace.completed[ok][order], trace.cost[ok][order]
     for edge, following, best in rises(trace.scenario):
-        done = trace.completed[trace.outcome == OK]
-        done = np.sort(done[(done >= edge) & (done < following)])
-        width = min(1.0, following - edge)
-        n = max(1, math.ceil(0.95 * best * width))
+        inside = (every >= edge) & (every < following)
+        done, cost, width = every[inside], costs[inside], min(1.0, following - edge)
+        n = 0.95 * best * width
         ends = [
-            done[i] - edge for i in range(n - 1, len(done)) if done[i] - done[i - n + 1] <= width
+            done[i] - edge
+            for i in range(len(done))
+            if cost[(done >= done[i] - width) & (np.arange(len(done)) <= i)].sum() >= n - 1e-9
         ]
         found.append(float(ends[0]) if ends else INF)
     return max(found, default=NAN)
+
+
+def overshoot(trace: Trace) -> float:
+    """By how much most was released in a second of the last long phase beyond the achievable."""
+    scenario = trace.scenario
+    start, end = long_phases(scenario)[-1]
+    rate, second = mean_of(scenario, achievable, start, end) * unit(scenario), min(1.0, end - start)
+    here = (trace.released >= start) & (trace.released < end)
+    at, cost = trace.released[here], trace.cost[here]
+    if rate <= 0.0:
+        return NAN
+    parts, width = np.arange(2001), (end - start) / 2000.0
+    steady = not moves(scenario, start, end)
+    reached = [0.0]
+    for k in range(0 if steady else 2000):
+        now = achievable(scenario, start + (k + 0.5) * width) * unit(scenario)
+        reached.append(reached[-1] + now * width)
+    most = 0.0
+    for t in at:
+        until = min(t + second, end)
+        calls = cost[(at >= t) & (at < t + second)].sum()
+        could = rate * second
+        if not steady:
+            could = float(np.diff(np.interp([t, until], start + parts * width, reached))[0])
+        most = max(most, (calls - could) / second / rate)
+    return most
 
 
 def lateness(trace: Trace) -> list[float]:
@@ -209,23 +299,54 @@ def error_integrals(trace: Trace) -> tuple[float, float]:
     scenario = trace.scenario
     width, n = bins_of(scenario)
     edges = np.arange(n + 1) * width
-    counts = np.histogram(trace.completed[trace.outcome == OK], edges)[0]
-    wanted = np.zeros(n)
+    ok = trace.outcome == OK
+    counts = np.histogram(trace.completed[ok], edges, weights=trace.cost[ok])[0]
+    could = np.zeros(n)
     for k in range(n):
         for a, b in phases(scenario):
             low, high = max(a, edges[k]), min(b, edges[k + 1])
             if low < high:
-                wanted[k] += mean_of(scenario, achievable, low, high, 20) * (high - low)
-    error = np.abs(wanted - counts)
+                could[k] += mean_of(scenario, achievable, low, high, 20) * (high - low)
+    error = np.abs(could * unit(scenario) - counts)
     return float(error.sum()), float((error * (edges[:-1] + width / 2.0)).sum())
 
 
-def moved(trace: Trace, valve: Any) -> float:
+def moved(trace: Trace, actuator: Any) -> float:
     total = 0.0
     for number in range(len(trace.scenario.producers)):
-        mine = valve[(trace.producer == number) & (trace.outcome != REFUSED) & np.isfinite(valve)]
+        mine = actuator[
+            (trace.producer == number) & (trace.outcome != REFUSED) & np.isfinite(actuator)
+        ]
         total += float(np.abs(np.diff(mine)).sum())
     return total
+
+
+def moved_beyond_profile(trace: Trace) -> float:
+    """What the rates moved, less what they followed the wanted ones."""
+    scenario, total = trace.scenario, 0.0
+    for number, producer in enumerate(scenario.producers):
+        chosen = (trace.producer == number) & (trace.outcome != REFUSED) & np.isfinite(trace.rate)
+        rates = trace.rate[chosen].tolist()
+        wanted = [wants(scenario, producer, t) for t in trace.released[chosen].tolist()]
+        begin = wants(scenario, producer, producer.start) or highest(scenario, producer)
+        open_part = wanted[0] - begin if rates and rates[0] == begin else 0.0
+        for k, rate in enumerate(rates):
+            if k:
+                open_part += wanted[k] - wanted[k - 1]
+                change = rate - rates[k - 1]
+                same_way = change * open_part > 0.0
+                taken = math.copysign(min(abs(change), abs(open_part)), change) if same_way else 0.0
+                open_part -= taken
+                total += abs(change - taken)
+    return total
+
+
+def highest(scenario: Scenario, producer: Producer) -> float:
+    """The most that a producer wants."""
+    target = scenario.target if producer.target is None else producer.target
+    if isinstance(target, Stages):
+        return max([target.start, *(then for _, then in target.stages)])
+    return target
 
 
 def churn(trace: Trace, best: float) -> float:
@@ -233,7 +354,7 @@ def churn(trace: Trace, best: float) -> float:
     if len(trace.rate) and sent.any() and np.isnan(trace.rate[sent]).all():
         return NAN
     if np.isfinite(trace.rate[sent]).any():
-        return moved(trace, trace.rate) / duration / (best / duration) if best > 0.0 else NAN
+        return moved_beyond_profile(trace) / duration / (best / duration) if best > 0.0 else NAN
     limits = [
         trace.limit[sent & (trace.producer == p) & np.isfinite(trace.limit)]
         for p in range(len(trace.scenario.producers))
@@ -251,7 +372,7 @@ def churn(trace: Trace, best: float) -> float:
 
 def fairness(trace: Trace) -> tuple[float, float]:
     scenario = trace.scenario
-    edges = [x for p in scenario.producers for x in p if x < scenario.duration]
+    edges = [x for p in scenario.producers for x in (p.start, p.end) if x < scenario.duration]
     start = max(edges)
     here = [i for i, p in enumerate(scenario.producers) if p.start <= start < p.end]
     if len(here) < 2:
@@ -261,7 +382,15 @@ def fairness(trace: Trace) -> tuple[float, float]:
     parts = start + np.arange(n + 1) * rest / n
     done = trace.outcome == OK
     counts = np.array(
-        [np.histogram(trace.completed[done & (trace.producer == i)], parts)[0] for i in here]
+        [
+            np.histogram(
+                trace.completed[done & (trace.producer == i)],
+                parts,
+                weights=trace.cost[done & (trace.producer == i)],
+            )[0]
+            / scenario.producers[i].weight
+            for i in here
+        ]
     )
 
     def jain(x: Any) -> float:
@@ -296,35 +425,38 @@ def independent(trace: Trace) -> dict[str, float]:
         trace.released[sent],
         (trace.released - trace.scheduled)[sent],
     )
-    calls = {(a, b): mean_of(scenario, achievable, a, b) * (b - a) for a, b in phases(scenario)}
+    cost, each = trace.cost[ok], unit(scenario)
+    calls = {
+        (a, b): each * mean_of(scenario, achievable, a, b) * (b - a) for a, b in phases(scenario)
+    }
     best = sum(calls.values())
-    counts = {(a, b): int(((done >= a) & (done < b)).sum()) for a, b in calls}
-    bears = sum(mean_of(scenario, capacity, a, b) * (b - a) for a, b in calls)
+    counts = {(a, b): float(cost[(done >= a) & (done < b)].sum()) for a, b in calls}
+    capacity_total = sum(each * mean_of(scenario, capacity, a, b) * (b - a) for a, b in calls)
     start, end = long_phases(scenario)[-1]
-    rate, middle = mean_of(scenario, achievable, start, end), (start + end) / 2.0
-    in_window = int(((done >= middle) & (done < end)).sum())
-    second = min(1.0, end - start)
-    peak = densest(released[(released >= start) & (released < end)], second) / second
+    middle = (start + end) / 2.0
+    window = (middle, end) if moves(scenario, start, end) else (start, end)
+    rate = each * mean_of(scenario, achievable, *window)
+    in_window = float(cost[(done >= middle) & (done < end)].sum())
     swing, big_r, period = max(steady_windows(trace), key=lambda row: row[0])
     response, late = (trace.completed - trace.scheduled)[ok], lateness(trace)
     iae, itae = error_integrals(trace)
     fair, time_to_fairness = fairness(trace) if len(scenario.producers) > 1 else (NAN, NAN)
     hidden = len(released) > 0 and bool(np.isnan(trace.rate[sent]).all())
     return {
-        "throughput": len(done) / duration,
+        "throughput": float(cost.sum()) / duration,
         "achieved": sum(min(counts[p], calls[p]) for p in calls) / best if best > 0.0 else NAN,
         "worst_phase": min(
             counts[p] / calls[p] if calls[p] > 0.0 else 1.0 for p in long_phases(scenario)
         ),
-        "utilisation": len(done) / bears if bears > 0.0 else NAN,
+        "utilisation": float(cost.sum()) / capacity_total if capacity_total > 0.0 else NAN,
         "steady_error": 1.0 - in_window / (rate * (end - middle)) if rate > 0.0 else 0.0,
-        "overshoot": max(0.0, peak / rate - 1.0) if rate > 0.0 else NAN,
+        "overshoot": overshoot(trace),
         "settling_time": settling(trace),
         "recovery_time": recovery(trace),
         "swing": swing,
         "regularity": big_r,
         "period": period,
-        "total_variation": NAN if hidden else moved(trace, trace.rate) / duration,
+        "total_variation": NAN if hidden else moved_beyond_profile(trace) / duration,
         "iae": iae,
         "itae": itae,
         "response_p50": percentile(response, 0.5),

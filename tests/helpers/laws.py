@@ -1,4 +1,4 @@
-"""Laws for tests: valves that stand still, and a law that writes down what it is told."""
+"""Laws for tests: actuators that stand still, and a law that writes down what it observes."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from tpssim.simulation.trace import Trace
 FIXED = CONTROLLERS["fixed"]()
 
 
-class Valves(NamedTuple):
+class Actuators(NamedTuple):
     rate: float
     limit: float
     reject: float
 
 
-class Valve(NamedTuple):
-    """A law that sets the valves once and for all."""
+class SetOnce(NamedTuple):
+    """A law that sets the actuators once and for all."""
 
     rate: float = math.inf
     limit: float = math.inf
     reject: float = 0.0
 
-    def init(self, target: float) -> Valves:
-        return Valves(self.rate, self.limit, self.reject)
+    def init(self, target: float) -> Actuators:
+        return Actuators(self.rate, self.limit, self.reject)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         return state
 
 
@@ -43,19 +43,19 @@ def run(scenario: Scenario, law: Any = FIXED, seed: int = 0, replication: int = 
     return simpy_engine.simulate(scenario, law, seed, replication, {})
 
 
-def told(
-    scenario: Scenario, valve: Valve | None = None, window: Sensor | None = None
+def observations_of(
+    scenario: Scenario, actuators: SetOnce | None = None, window: Sensor | None = None
 ) -> list[Observation]:
-    """Every observation that a law with these valves (and this window) gets in a run of the
+    """Every observation that a law with these actuators (and this window) gets in a run of the
     scenario.
     """
     seen: list[Observation] = []
 
     class Spy:
-        def init(self, target: float) -> Valves:
-            return Valves(*(valve or Valve()))
+        def init(self, target: float) -> Actuators:
+            return Actuators(*(actuators or SetOnce()))
 
-        def update(self, state: Valves, obs: Observation) -> Valves:
+        def update(self, state: Actuators, obs: Observation) -> Actuators:
             seen.append(obs)
             return state
 
@@ -95,7 +95,7 @@ def numbers(state: tuple[Any, ...]) -> list[Any]:
 def done(
     now: float, latency: float, in_flight: float = 1.0, dropped: bool = False, u: float = 0.5
 ) -> Observation:
-    """The news of one call that ended; a dropped one timed out or was refused by the service."""
+    """The observation of one call that ended; a dropped one timed out or the service refused it."""
     drop = 1.0 if dropped else 0.0
     return Observation(now, 100.0, latency, 0.0, 1.0, drop, in_flight, drop, 0.0, in_flight, u)
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from helpers.laws import Valve, Valves
+from helpers.laws import Actuators, SetOnce
 from tpssim import InputError
 from tpssim.controllers import CONTROLLERS
 from tpssim.core.schedule import AUTO, BURST, DELAY, SKIP, capped
@@ -28,7 +28,7 @@ needs_numba = pytest.mark.skipif(not compiling.compiles, reason="numba is not in
 
 
 class Windowed(NamedTuple):
-    """Follows the 90th percentile of a window; sets all three valves."""
+    """Follows the 90th percentile of a window; sets all three actuators."""
 
     period: float = 0.2
     least: float = 2.0
@@ -37,16 +37,16 @@ class Windowed(NamedTuple):
     def sensor(self) -> Sensor:
         return Sensor(self.period, 1.0, 3.0, self.least, self.discard, 0.9)
 
-    def init(self, target: float) -> Valves:
-        return Valves(target, 4.0, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(target, 4.0, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         if obs.count < 1.0:
-            return Valves(state.rate, state.limit, state.reject * 0.5)
+            return Actuators(state.rate, state.limit, state.reject * 0.5)
         slow = obs.latency > 0.03
         rate = state.rate * 0.9 if slow else min(state.rate + 3.0, obs.target)
         limit = max(state.limit - 1.0, 1.0) if slow else min(state.limit + 1.0, 20.0)
-        return Valves(rate, limit, 0.2 if obs.peak > 6.0 else 0.0)
+        return Actuators(rate, limit, 0.2 if obs.peak > 6.0 else 0.0)
 
 
 class Remembering(NamedTuple):
@@ -57,12 +57,12 @@ class Remembering(NamedTuple):
     def memory(self) -> int:
         return int(self.size) + 1
 
-    def init(self, target: float) -> Valves:
-        return Valves(target, math.inf, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(target, math.inf, 0.0)
 
-    def update(self, state: Valves, obs: Observation, memory: array[float]) -> Valves:
+    def update(self, state: Actuators, obs: Observation, memory: array[float]) -> Actuators:
         if obs.count < 1.0 or math.isnan(obs.latency):
-            return Valves(state.rate, state.limit, 0.0)
+            return Actuators(state.rate, state.limit, 0.0)
         at = int(memory[int(self.size)])
         memory[at] = obs.latency
         memory[int(self.size)] = (at + 1) % int(self.size)
@@ -70,7 +70,7 @@ class Remembering(NamedTuple):
         for i in range(int(self.size)):
             mean += memory[i] / self.size
         rate = max(1.0, min(obs.target, 0.8 / max(mean, 1e-3) + obs.u))
-        return Valves(rate, state.limit, 0.3 * obs.errors / obs.count)
+        return Actuators(rate, state.limit, 0.3 * obs.errors / obs.count)
 
 
 class Admitting(NamedTuple):
@@ -78,14 +78,14 @@ class Admitting(NamedTuple):
 
     most: float = 0.05
 
-    def init(self, target: float) -> Valves:
-        return Valves(math.inf, 10.0, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(math.inf, 10.0, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         return state
 
-    def admit(self, state: Valves, now: float, lag: float, in_flight: float) -> Valves:
-        return Valves(state.rate, state.limit, 0.8 if lag > self.most else 0.0)
+    def admit(self, state: Actuators, now: float, lag: float, in_flight: float) -> Actuators:
+        return Actuators(state.rate, state.limit, 0.8 if lag > self.most else 0.0)
 
 
 def same(one: Trace, other: Trace) -> bool:
@@ -95,7 +95,15 @@ def same(one: Trace, other: Trace) -> bool:
 
 
 def interpreted(scenario: Scenario, law: Any, seed: int = 0) -> Trace:
-    return engine._simulate(kernel.run, scenario, law, seed, 0, {})
+    """A run of the lean loop, or of the general one where that asks for it, as plain Python."""
+    if engine.is_lean(scenario):
+        return engine._simulate(kernel.run, scenario, law, seed, 0, {})
+    return engine.generally(scenario, law, [], seed, 0, {}).trace({})
+
+
+def interpret(patch: pytest.MonkeyPatch) -> None:
+    """Laws run as they are from now on, as without numba."""
+    patch.setattr(compiling, "_enabled", lambda: False)
 
 
 SERVICES = st.sampled_from(
@@ -125,7 +133,7 @@ BACKENDS = st.builds(
     lambda servers, places, slope, knee, failure, limit: Backend(
         servers, places, slope, knee, 1.5, failure, limit
     ),
-    st.sampled_from([math.inf, 1.0, 3.0]),
+    st.sampled_from([math.inf, 1.0, 3.0, 20.0]),
     st.sampled_from([math.inf, 0.0, 2.0]),
     st.sampled_from([0.0, 0.1]),
     st.sampled_from([math.inf, 3.0]),
@@ -184,10 +192,10 @@ LAWS = st.sampled_from(
         Windowed(0.1, 3.0, 1.0),
         Remembering(),
         Admitting(),
-        Valve(limit=2.0, reject=0.1),
-        Valve(limit=2.5),
-        Valve(rate=7.0),
-        Valve(rate=0.0),
+        SetOnce(limit=2.0, reject=0.1),
+        SetOnce(limit=2.5),
+        SetOnce(rate=7.0),
+        SetOnce(rate=0.0),
     ]
 )
 

@@ -76,7 +76,7 @@ class Peaked(NamedTuple):
         return self.mean * (self.power + 1.0) * draws**self.power
 
 
-class Valves(NamedTuple):
+class Actuators(NamedTuple):
     rate: float
     limit: float
     reject: float
@@ -87,10 +87,10 @@ class Halved(NamedTuple):
 
     share: float = 0.5
 
-    def init(self, target: float) -> Valves:
-        return Valves(self.share * target, math.inf, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(self.share * target, math.inf, 0.0)
 
-    def update(self, state: Valves, obs: Any) -> Valves:
+    def update(self, state: Actuators, obs: Any) -> Actuators:
         return state
 
 
@@ -99,12 +99,12 @@ class Answering(NamedTuple):
 
     share: float = 0.5
 
-    def init(self, target: float) -> Valves:
-        return Valves(target, math.inf, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(target, math.inf, 0.0)
 
-    def update(self, state: Valves, obs: Any) -> Valves:
+    def update(self, state: Actuators, obs: Any) -> Actuators:
         return (
-            Valves(min(obs.target, self.share / obs.latency), math.inf, 0.0)
+            Actuators(min(obs.target, self.share / obs.latency), math.inf, 0.0)
             if obs.latency > 0.0
             else state
         )

@@ -19,7 +19,7 @@ from tpssim.scenarios.service_times import Constant
 from tpssim.simulation.environment import World
 from tpssim.simulation.hosting import virtual_threads
 from tpssim.simulation.hosting.patching import rebound
-from tpssim.simulation.hosting.threads import Strand
+from tpssim.simulation.hosting.threads import VirtualThread
 from tpssim.simulation.hosting.virtual_threads import Lock
 
 LAST = 1 << 80  # a priority behind all others
@@ -47,8 +47,8 @@ BY_EXCEPTION: dict[str, tuple[Callable[[], BaseException], str]] = {
 WAYS = [*WITH_PERMIT, *BY_EXCEPTION]
 
 
-class Stallable(Strand):
-    """A strand of a process that may be stopped as a whole."""
+class Stallable(VirtualThread):
+    """A virtual thread of a process that may be stopped as a whole."""
 
     def _resume(self, number: int) -> None:
         until = getattr(self.world, "stopped_until", 0.0)
@@ -72,7 +72,7 @@ def stoppable_time() -> Iterator[None]:
     """Hosted code lives in virtual time, which may stand still for it."""
     patches = (
         mock.patch.object(async_clocks, "TimerFile", _no_file),
-        mock.patch.object(virtual_threads, "Strand", Stallable),
+        mock.patch.object(virtual_threads, "VirtualThread", Stallable),
     )
     with rebound(), patches[0], patches[1]:
         yield
@@ -86,7 +86,7 @@ class Bench:
         self.errors: list[BaseException] = []
         self.root = Stallable(self.world, 0, lambda: None)
         self.root.start()
-        self.strands: list[Strand] = [self.root]
+        self.vthreads: list[VirtualThread] = [self.root]
 
     @property
     def now(self) -> float:
@@ -117,7 +117,7 @@ class Bench:
         self.go(seconds)
         self.settle()
 
-    def thread(self, body: Callable[[], None]) -> Strand:
+    def thread(self, body: Callable[[], None]) -> VirtualThread:
         """A new thread."""
 
         def watched() -> None:
@@ -126,11 +126,11 @@ class Bench:
             except Exception as error:
                 self.errors.append(error)
 
-        strand = Stallable(self.world, 0, watched, self.root)
-        strand.clock.set(self.now)
-        strand.start()
-        self.strands.append(strand)
-        return strand
+        vthread = Stallable(self.world, 0, watched, self.root)
+        vthread.clock.set(self.now)
+        vthread.start()
+        self.vthreads.append(vthread)
+        return vthread
 
     def do(self, action: Callable[[], Any]) -> Any:
         """What another thread makes of it, at once."""
@@ -141,8 +141,8 @@ class Bench:
 
     def close(self) -> None:
         self.world.stopped_until = 0.0
-        for strand in self.strands:
-            strand.close()
+        for vthread in self.vthreads:
+            vthread.close()
 
 
 class Feed:
@@ -184,7 +184,7 @@ class AsyncFeed(Feed):
 
 
 class User:
-    """Somebody who asks for slots, one after the other, and is told how each call ends."""
+    """Somebody who asks for slots, one after the other, and learns how each call ends."""
 
     def __init__(self, run: Any, name: str, timeout: float | None) -> None:
         self.run = run  # a `SharedRun`
@@ -193,6 +193,7 @@ class User:
         self.asked = 0.0
         self.way = ""  # how the call in hand is to end
         self.state = "new"  # asking, calling, gone
+        self.cost = 1.0 + 0.5 * (int(name.split()[1]) % 4)  # where it does not come with an item
 
     def __repr__(self) -> str:
         return self.name
@@ -222,7 +223,7 @@ class User:
         elif isinstance(error, OSError):
             assert was_first, "who fetches is the first of the line"
         elif isinstance(error, StopIteration | StopAsyncIteration | Aborted):
-            assert self.run.over, f"sent away: {error!r}"
+            assert self.run.is_over(), f"sent away: {error!r}"
         elif not isinstance(error, asyncio.CancelledError):
             raise error
 
@@ -230,8 +231,11 @@ class User:
         """The call in hand ends in its way; no reference to the permit is left."""
         if self.way in WITH_PERMIT:
             act, how = WITH_PERMIT[self.way]
+            before = time.perf_counter()
             act(permit)
             del permit
+            if self.way == "asked to wait":
+                self.run.asked_to_wait(before, time.perf_counter(), 1.0)
         else:
             make, how = BY_EXCEPTION[self.way]
             try:
@@ -260,7 +264,7 @@ class ThreadUser(User):
         self.ask()
         try:
             while True:
-                permit, item = self.run.ask(self.timeout)
+                permit, item = self.run.ask(self)
                 self.got(permit, item)
                 self.bell.acquire()
                 if not plain:
@@ -316,7 +320,7 @@ class TaskUser(User):
         self.ask()
         try:
             while True:
-                permit, item = await self.run.aask(self.timeout)
+                permit, item = await self.run.aask(self)
                 self.got(permit, item)
                 try:
                     await self.bell.wait()

@@ -29,6 +29,7 @@ def trace(
         np.ones(len(sent)),
         np.where(np.isnan(done), UNFINISHED, OK).astype(np.int8),
         np.zeros(len(sent), dtype=np.int32),
+        np.ones(len(sent)),
         scenario,
         {"spun": 0.0, "caught_up": 0.0, "re_anchored": 0.0, "skipped": 0.0, "limited": 0.0},
     )

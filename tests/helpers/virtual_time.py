@@ -12,7 +12,7 @@ from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.service_times import Constant
 from tpssim.simulation.environment import World
 from tpssim.simulation.hosting.patching import rebound
-from tpssim.simulation.hosting.threads import Strand
+from tpssim.simulation.hosting.threads import VirtualThread
 
 LONGEST = 2000.0  # s of virtual time: what is not over then waits for ever
 
@@ -37,12 +37,12 @@ def virtual_time() -> Iterator[Callable[[Callable[[], None]], bool]]:
                 errors.append(error)
 
         world = World(Scenario("shared", Constant(0.01), 1.0, LONGEST), 0, 0)
-        strand = Strand(world, 0, body)
-        strand.start()
+        vthread = VirtualThread(world, 0, body)
+        vthread.start()
         try:
             world.run()
         finally:
-            strand.close()
+            vthread.close()
         if errors:
             raise errors[0]
         return bool(ended)

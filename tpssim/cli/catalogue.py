@@ -13,14 +13,17 @@ from tpssim.controllers import CONTROLLERS
 from tpssim.controllers.article import PRINTED, TWINS
 from tpssim.core.errors import no_such
 from tpssim.core.pacer import Pacer
+from tpssim.core.profiles import Stages
 from tpssim.core.validation import ranges
 from tpssim.experiments.sweep.studies import STUDIES
-from tpssim.output.tables import filled, screen
+from tpssim.output.tables import Column, Table, Value, filled
 from tpssim.scenarios.builtin import SCENARIOS
-from tpssim.scenarios.scenario import PARTS, capacity, phases
+from tpssim.scenarios.capacity import capacity, stretches
+from tpssim.scenarios.scenario import Scenario, parts_of
+from tpssim.simulation.resolve import file_of, scenario_named
 
-#: Characters that what a parameter means has beside its numbers, or it stands below them.
-MEANING = 40
+MOST_SHOWN = 20  # letters of a default in a table
+LONGEST_NAME = 40  # characters that a name may have before it gets a line of its own
 #: What there is, and what one of it is called.
 SINGULAR = {
     "controllers": "controller",
@@ -48,12 +51,24 @@ def meanings(record: type) -> dict[str, str]:
     }
 
 
-def _parameter(record: Any, field: str, default: float) -> dict[str, Any]:
+def _parameter(record: Any, field: str, default: float | Stages) -> dict[str, Any]:
     allowed = ranges(record)[field]
-    # JSON has no inf.
-    value = default if math.isfinite(default) else str(default)
+    # JSON has neither inf nor stages.
+    plain = not isinstance(default, Stages) and math.isfinite(default)
+    value = default if plain else str(default)
     meaning = meanings(record if isinstance(record, type) else type(record))[field]
     return {"default": value, "allowed": str(allowed), "unit": allowed.unit, "meaning": meaning}
+
+
+def _shown(default: float | str) -> str:
+    """A default in a table; of stages that are longer than a column what they are, in a word.
+
+    >>> _shown(0.5), _shown("inf"), _shown("30s:100,30s:0"), _shown("0s:60,15s:60,1s:600,9s:600")
+    ('0.5', 'inf', '30s:100,30s:0', 'stages')
+    """
+    if isinstance(default, str):
+        return default if len(default) <= MOST_SHOWN else "stages"
+    return f"{default:g}"
 
 
 def absolute(law: Any) -> dict[str, str]:
@@ -136,32 +151,31 @@ def _controllers() -> dict[str, Any]:
 
 
 def _scenarios() -> dict[str, Any]:
-    found = {}
-    for name, scenario in SCENARIOS.items():
-        parameters = {
-            field: _parameter(scenario, field, getattr(scenario, field))
-            for field in ranges(scenario)
-        }
-        for part in PARTS:
-            record = getattr(scenario, part)
-            for field in ranges(record):
-                # A name that an earlier part has too must be qualified.
-                known = f"{part}.{field}" if field in parameters else field
-                parameters[known] = _parameter(record, field, getattr(record, field))
-        capacities = [
-            {"start": start, "end": end, "capacity": capacity(scenario, start)}
-            for start, end in phases(scenario)
-        ]
-        kinds = f"consumer: {scenario.consumer}\nservice: {type(scenario.service).__name__}"
-        stretches = [f"  {b['start']:g}-{b['end']:g} s: {b['capacity']:.4g}/s" for b in capacities]
-        law = "\n".join([scenario.summary, "", kinds, "capacity:", *stretches])
-        found[name] = {
-            "summary": scenario.summary,
-            "law": law,
-            "parameters": parameters,
-            "capacity": capacities,
-        }
-    return found
+    return {name: _scenario(scenario) for name, scenario in SCENARIOS.items()}
+
+
+def _scenario(scenario: Scenario) -> dict[str, Any]:
+    """A scenario with its parameters and what it can take."""
+    parameters = {
+        field: _parameter(scenario, field, getattr(scenario, field)) for field in ranges(scenario)
+    }
+    for part, record in parts_of(scenario).items():
+        for field in ranges(record):
+            # A name that an earlier part has too must be qualified.
+            known = f"{part}.{field}" if field in parameters else field
+            parameters[known] = _parameter(record, field, getattr(record, field))
+    capacities = [
+        {"start": start, "end": end, "capacity": capacity(scenario, start)}
+        for start, end in stretches(scenario)
+    ]
+    kinds = f"consumer: {scenario.consumer}\nservice: {type(scenario.service).__name__}"
+    lines = [f"  {b['start']:g}-{b['end']:g} s: {b['capacity']:.4g}/s" for b in capacities]
+    return {
+        "summary": scenario.summary,
+        "law": "\n".join([scenario.summary, "", kinds, "capacity:", *lines]),
+        "parameters": parameters,
+        "capacity": capacities,
+    }
 
 
 def _metrics() -> dict[str, Any]:
@@ -192,7 +206,11 @@ def _studies() -> dict[str, Any]:
 
 
 def entries(kind: str | None, name: str | None) -> dict[str, Any]:
-    """The entries of one kind (or of all), or one entry, by name; raises `InputError`."""
+    """The entries of one kind (or of all), or one entry, by name, of a scenario also its file;
+    raises `InputError`.
+    """
+    if kind == "scenarios" and name is not None and file_of(name):
+        return {kind: {name: _scenario(scenario_named(name))}}
     makers = {
         "controllers": _controllers,
         "scenarios": _scenarios,
@@ -215,24 +233,27 @@ def text(document: Mapping[str, Any], name: str | None) -> str:
         return _full(name, entry)
     parts = []
     for kind, known in document.items():
-        width = max(len(key) for key in known)
-        lines = [f"{kind}:"]
-        for key, entry in known.items():
-            unit = f" [{entry['unit']}]" if "unit" in entry else ""
-            indent = " " * (width + 4)
-            actuator = f"{entry['actuator'].upper()}  " if "actuator" in entry else ""
-            entry_lines = [f"  {key:{width}}  {actuator}{entry['summary']}{unit}"]
-            if actuator:
-                entry_lines.append(
-                    f"{indent}sees: {entry['signal']}; from: {entry['origin']}, {entry['year']}"
-                )
-            if entry.get("absolute"):
-                entry_lines.append(f"{indent}not scale free: {', '.join(entry['absolute'])}")
-            lines += [filled(line, further=indent) for line in entry_lines]
+        parts.append(_table(kind, known).text())
         if kind == "metrics":
-            lines += ["", *_terms()]
-        parts.append("\n".join(lines))
+            parts.append("\n".join(_terms()))
     return "\n\n".join(parts)
+
+
+def _table(kind: str, known: Mapping[str, Any]) -> Table:
+    """A row for each entry of a kind."""
+    units = kind == "metrics"
+    columns = [Column(SINGULAR[kind], left=True), *([Column("unit", left=True)] if units else [])]
+    rows: list[list[Value]] = []
+    for name, entry in known.items():
+        about = [entry["summary"]]
+        if "actuator" in entry:
+            about.append(f"commands: {entry['actuator']}; sees: {entry['signal']}")
+            about.append(f"from: {entry['origin']}, {entry['year']}")
+        if entry.get("absolute"):
+            about.append(f"not scale free: {', '.join(entry['absolute'])}")
+        rows.append([name, *([entry["unit"]] if units else []), "\n".join(about)])
+    columns.append(Column("what it is", left=True, fills=True))
+    return Table(f"{kind}:", columns, rows, label=LONGEST_NAME)
 
 
 def _terms() -> list[str]:
@@ -295,16 +316,20 @@ def _full(name: str, entry: Mapping[str, Any]) -> str:
         lines += ["", "says of its last change, as in the panel of live:"]
         lines += [filled(said, "  ", "    ") for said in entry["says"]]
     if entry.get("parameters"):
-        lines += ["", "parameters:"]
-        allowed = max(len(about["allowed"]) for about in entry["parameters"].values())
-        for field, about in entry["parameters"].items():
-            numbers = f"  {field:16}{float(about['default']):>10g}  {about['allowed']:{allowed}}  "
-            if screen() - len(numbers) < MEANING:
-                lines += [
-                    numbers.rstrip(),
-                    *filter(None, [filled(about["meaning"], " " * 6, " " * 6)]),
-                ]
-                continue
-            meaning = filled(about["meaning"], numbers, " " * len(numbers))
-            lines.append(meaning or numbers.rstrip())
+        lines += ["", "parameters:", _parameters(entry["parameters"]).text()]
     return "\n".join(lines)
+
+
+def _parameters(known: Mapping[str, Mapping[str, Any]]) -> Table:
+    """A row for each parameter."""
+    columns = [
+        Column("name", left=True),
+        Column("default"),
+        Column("allowed", left=True),
+        Column("meaning", left=True, fills=True),
+    ]
+    rows: list[list[Value]] = [
+        [name, _shown(about["default"]), about["allowed"], about["meaning"]]
+        for name, about in known.items()
+    ]
+    return Table("", columns, rows, label=LONGEST_NAME)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import re
 import signal
 import sys
 import threading
@@ -26,12 +27,17 @@ from tpssim.core import streams
 from tpssim.core.errors import Aborted, InputError
 from tpssim.core.types import VERSION
 
+#: A word that is a value, though it begins as an option does: -1, -.5, -1s:5, -inf.
+VALUE = re.compile(r"-(\.?\d|inf|nan)")
+
 
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line; an option is known by its whole name."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)
+        self.register("type", float, _number)
+        self.register("type", int, _whole)
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see {self.prog} --help")
@@ -54,6 +60,39 @@ def _parser(asked: Container[str] = VERBS) -> argparse.ArgumentParser:
         if name in asked:
             import_module(f"tpssim.cli.commands.{verb.module}").add(of_verb)
     return parser
+
+
+def _number(text: str) -> float:
+    """The value of an option that is a number; inf and nan are for its verb to refuse."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r:.60} is no number; allowed: a number") from None
+
+
+def _whole(text: str) -> int:
+    """The value of an option that is a whole number."""
+    try:
+        return int(text)
+    except ValueError:
+        allowed = "allowed: a whole number"
+        raise argparse.ArgumentTypeError(f"{text!r:.60} is no whole number; {allowed}") from None
+
+
+def _with_values(words: Sequence[str]) -> list[str]:
+    """The words, a value that begins with a minus joined to the option before it.
+
+    >>> _with_values(["live", "--stages", "-1s:5", "--json"])
+    ['live', '--stages=-1s:5', '--json']
+    """
+    joined: list[str] = []
+    for word in words:
+        before = joined[-1] if joined else ""
+        if VALUE.match(word) and re.fullmatch(r"--[\w-]+", before):
+            joined[-1] = f"{before}={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _shown(verb: str | None, words: Sequence[str]) -> list[str]:
@@ -115,10 +154,10 @@ def _terminable() -> Iterator[None]:
 
 def _main(argv: Sequence[str] | None) -> int:
     try:
-        words = sys.argv[1:] if argv is None else argv
+        words = _with_values(sys.argv[1:] if argv is None else argv)
         # The verb is the first word that is no option: before it stand --help and --version alone.
         parser = _parser([word for word in words if not word.startswith("-")][:1])
-        args, unknown = parser.parse_known_args(argv)
+        args, unknown = parser.parse_known_args(words)
         if unknown:
             parser.error(f"unrecognized arguments: {' '.join(_shown(args.verb, unknown))}")
         if args.verb is None:  # the name alone is a question

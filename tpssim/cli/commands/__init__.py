@@ -40,6 +40,10 @@ VERBS = {
         "tune",
         "the best parameters of a law, chosen on fresh seeds: gain, confidence, what is given up",
     ),
+    "fit": Verb(
+        "fit",
+        "your own service as a scenario, learned from a recording of its calls, and checked",
+    ),
     "analyse": Verb(
         "analyse", "a law on a scenario: margins, limit cycles and noise, predicted and simulated"
     ),

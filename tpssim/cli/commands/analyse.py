@@ -7,15 +7,15 @@ import dataclasses
 import time
 
 from tpssim.cli.commands.common import (
-    Progress,
     add_common,
     add_trace,
-    command,
     default_out,
-    run_record,
     scenarios,
+    write_scenarios,
     written_to,
 )
+from tpssim.cli.commands.progress import Progress
+from tpssim.cli.commands.run_records import command, run_record
 from tpssim.core.types import VERSION
 
 
@@ -67,6 +67,7 @@ def analyse(args: argparse.Namespace) -> int:
     with results_folder(out, "analyse") as folder:
         write_json(folder / "summary.json", document)
         plots.save(found.plot(), folder / "analysis.png", f"{command(args)} (tpssim {VERSION})")
+        write_scenarios(folder, args, [scenario])
         write_json(folder / MARK, run_record(args, began, found.trace.meta["engine"]))
     if args.json:
         import json

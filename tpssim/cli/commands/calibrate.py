@@ -7,13 +7,15 @@ import dataclasses
 import time
 from pathlib import Path
 
-from tpssim.cli.commands.common import Progress, add_common, command, run_record
+from tpssim.cli.commands.common import add_common
+from tpssim.cli.commands.progress import Progress
+from tpssim.cli.commands.run_records import command, run_record
 from tpssim.core.validation import checked_count
+from tpssim.live.calibration import Measured, quantile, record_of
 from tpssim.live.calibration import calibrate as measured_here
-from tpssim.live.calibration import quantile, record_of
 from tpssim.live.waiting import PreciseClock
 from tpssim.output import format
-from tpssim.output.tables import filled
+from tpssim.output.tables import Column, Table, Value
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +33,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=calibrate)
 
 
+COLUMNS = (
+    Column("asked for", "ms", digits=1, scale=1e3),
+    *(Column(f"late\n{name}", "us", scale=1e6) for name in ("p50", "p99", "max")),
+)
 MOST_SLEEPS = 100_000  # of each length and kind: two hours, and every one of them is kept
 KINDS = {
     "sleep": "time.sleep",
@@ -66,26 +72,29 @@ def calibrate(args: argparse.Namespace) -> int:
     print(f"Reading the clock: {cost * 1e9:.0f} ns")
     print(f"Spin threshold of throttle(spin='auto') to begin with: {threshold * 1e6:.0f} us")
     for kind in kinds:
-        print(
-            f"\n{filled(f'{kind.kind}: {KINDS[kind.kind]}')}\n  asked for    late p50       p99    "
-            "   max"
-        )
-        for length, values in kind.late.items():
-            late = "".join(f"{quantile(values, q) * 1e6:>7.0f} us" for q in (0.5, 0.99, 1.0))
-            print(f"  {length * 1e3:>6.1f} ms   {late}")
-        model = kind.model
-        parts = [f"late {model.median * 1e6:.0f} us x exp({model.sigma:.2f} z)"]
-        if model.granularity:
-            parts.append(f"rounded up to {model.granularity * 1e3:g} ms")
-        if model.proportional:
-            parts.append(f"{format.share(model.proportional)} of the sleep")
-        if model.spike:
-            spikes = f"{model.spike_low * 1e3:.2g}-{model.spike_high * 1e3:.2g} ms"
-            parts.append(f"with probability {format.share(model.spike, 1)} a spike of {spikes}")
-        print(filled(f"  model: {', '.join(parts)}", further="    "))
+        print(f"\n{_table(kind).text()}")
     timer = out / "timer.json"
     print(
         f"\nWritten to {timer} (and sleeps.csv):\n"
         f"  python -m tpssim simulate fast-async fixed --timer {timer}"
     )
     return 0
+
+
+def _table(kind: Measured) -> Table:
+    """How late sleeps of one kind ended, and the model of it."""
+    rows: list[list[Value]] = [
+        [length, *(quantile(values, q) for q in (0.5, 0.99, 1.0))]
+        for length, values in kind.late.items()
+    ]
+    model = kind.model
+    parts = [f"late {model.median * 1e6:.0f} us x exp({model.sigma:.2f} z)"]
+    if model.granularity:
+        parts.append(f"rounded up to {model.granularity * 1e3:g} ms")
+    if model.proportional:
+        parts.append(f"{format.share(model.proportional)} of the sleep")
+    if model.spike:
+        spikes = f"{model.spike_low * 1e3:.2g}-{model.spike_high * 1e3:.2g} ms"
+        parts.append(f"with probability {format.share(model.spike, 1)} a spike of {spikes}")
+    about = f"{kind.kind}: {KINDS[kind.kind]}"
+    return Table(about, COLUMNS, rows, [("model:", ", ".join(parts))])

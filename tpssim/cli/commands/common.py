@@ -1,26 +1,19 @@
-"""What the verbs share: scenarios as they were asked for, progress, the record of a run."""
+"""What the verbs share: their options, scenarios as they were asked for, folders, processes."""
 
 from __future__ import annotations
 
 import argparse
-import bisect
 import contextlib
-import operator
 import os
-import platform
 import re
-import shlex
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tpssim.core.errors import InputError
-from tpssim.core.types import VERSION
 from tpssim.core.validation import MOST_PROCESSES, checked_count
-from tpssim.live.callees.addresses import HIDDEN, written
 from tpssim.output import format
 from tpssim.output.results_dir import file_name as file_name
 from tpssim.output.tables import filled
@@ -37,8 +30,25 @@ def add_trace(parser: argparse.ArgumentParser) -> None:
         help="for every scenario: linux, say, or a timer.json of calibrate",
     )
     parser.add_argument(
-        "--trace", metavar="FILE", help="a scenario from a CSV of recorded service times"
+        "--stages",
+        metavar="TEXT",
+        help="the wanted rate over time, for every scenario: 30s:100,2m:500,30s:0 rises to 100/s in"
+        " 30 s, and so on; the run ends with the last stage",
     )
+    parser.add_argument(
+        "--arrivals",
+        metavar="FILE",
+        help="recorded start times of calls, for every scenario: what another tool wrote"
+        " (docs/recordings.md), or a CSV with a column start, released, timestamp, ... of seconds"
+        " or dates, in any order; rows without a time are left out",
+    )
+    parser.add_argument(
+        "--trace",
+        metavar="FILE",
+        help="a scenario from recorded service times: any CSV, or what another tool wrote"
+        " (docs/recordings.md)",
+    )
+    add_columns(parser)
     parser.add_argument(
         "--column",
         metavar="NAME",
@@ -48,6 +58,43 @@ def add_trace(parser: argparse.ArgumentParser) -> None:
         "--unit",
         choices=("s", "ms", "us", "ns", "min"),
         help="its unit; default: what the column's name ends in, else s",
+    )
+    parser.add_argument(
+        "--cost", metavar="NAME", help="its column of what the calls cost (tokens, say), if any"
+    )
+
+
+def add_columns(parser: argparse.ArgumentParser) -> None:
+    """The option that says which column of a recording is which."""
+    parser.add_argument(
+        "--columns",
+        metavar="ROLE=NAME,...",
+        help="which column of the recording is which: start=NAME,latency=NAME (or end=NAME), and"
+        " status, cost, retry_after, name; default: by their names",
+    )
+
+
+def columns_given(text: str | None) -> dict[str, str] | None:
+    """Columns by what they hold; raises `InputError`.
+
+    >>> columns_given("start=sent,latency=took ms")
+    {'start': 'sent', 'latency': 'took ms'}
+    """
+    if text is None:
+        return None
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(role and column for role, _, column in pairs):
+        raise InputError(f"--columns {text!r}; allowed: start=NAME,latency=NAME and the like")
+    return {role.strip(): column.strip() for role, _, column in pairs}
+
+
+def add_draws(parser: argparse.ArgumentParser) -> None:
+    """The option of the verbs that compare or choose on a fitted service."""
+    parser.add_argument(
+        "--draws",
+        type=int,
+        metavar="N",
+        help="beside each scenario in a file of fit as many services drawn from its intervals",
     )
 
 
@@ -115,26 +162,64 @@ def default_out(verb: str, *names: str) -> Path:
     return Path("results") / file_name(f"{verb}-{names[0]}", *names[1:], longest=LONGEST_OUT)
 
 
-def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Scenario]:
-    from tpssim.core.timer_models import TIMERS
-    from tpssim.scenarios.builtin import CORE, recorded_scenario
-    from tpssim.scenarios.scenario import with_parameters
-    from tpssim.simulation.resolve import scenario_named
-
+def _check_columns(args: argparse.Namespace) -> None:
+    """Raise `InputError` for columns of a recording that is not there, or that are given twice."""
     if args.trace is None and (args.column is not None or args.unit is not None):
         raise InputError(
             "--column and --unit belong to --trace FILE, which is missing; allowed: all three"
         )
+    if args.trace is None and args.columns is not None:
+        raise InputError("--columns belongs to --trace FILE, which is missing; allowed: both")
+    if args.columns is not None and (args.column is not None or args.cost is not None):
+        raise InputError("--columns with --column or --cost; allowed: one of them")
+    if args.trace is None and args.cost is not None:
+        raise InputError("--cost belongs to --trace FILE, which is missing; allowed: both")
+
+
+def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Scenario]:
+    """The scenarios of a command line; what was made of its arrivals stands in `args.notes`, for
+    the record. Raises `InputError`.
+    """
+    from tpssim.core.profiles import Stages
+    from tpssim.core.timer_models import TIMERS
+    from tpssim.scenarios.builtin import CORE, recorded_scenario
+    from tpssim.scenarios.load import with_arrivals, with_stages
+    from tpssim.scenarios.recordings.arrivals import start_times
+    from tpssim.scenarios.scenario import with_parameters
+    from tpssim.simulation.resolve import scenario_named
+
+    _check_columns(args)
     named = list(CORE) if given is None and args.trace is None else given or []
     chosen = [scenario_named(name) for name in named]
+    if getattr(args, "draws", None) is not None:
+        if not any(".toml" in name for name in named):
+            raise InputError("--draws without a file of fit; allowed: with --scenario[s] FILE.toml")
+        chosen = [one for pair in zip(named, chosen, strict=True) for one in _drawn(args, *pair)]
     if args.trace is not None:
         from tpssim.scenarios.recordings import read
 
-        found = read(args.trace, column=args.column, unit=args.unit)
+        columns = columns_given(args.columns)
+        found = read(
+            args.trace, column=args.column, unit=args.unit, cost=args.cost, columns=columns
+        )
         chosen.append(recorded_scenario(found, args.trace))
         for note in (found.said(args.trace), overlap_note(found.overlap, args.trace)):
             if note:
                 print(f"tpssim: {note}", file=sys.stderr)
+    args.notes = []
+    load = {"--tps": args.tps, "--stages": args.stages, "--arrivals": args.arrivals}
+    given_loads = [option for option, value in load.items() if value is not None]
+    if len(given_loads) > 1:
+        raise InputError(f"{' and '.join(given_loads)}; allowed: one of them")
+    if args.stages is not None:
+        stages = Stages(args.stages)
+        chosen = [with_stages(scenario, stages) for scenario in chosen]
+    if args.arrivals is not None:
+        arrivals = start_times(args.arrivals)
+        chosen = [with_arrivals(scenario, arrivals.times) for scenario in chosen]
+        if note := arrivals.said(args.arrivals):
+            args.notes.append(note)
+            print(f"tpssim: {note}", file=sys.stderr)
     if args.tps is not None:
         chosen = [with_parameters(scenario, {"target": args.tps}) for scenario in chosen]
     if args.timer is not None:
@@ -151,8 +236,29 @@ def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Sce
     return chosen
 
 
-#: Options that are repeated for each value.
-REPEATED = {"fail_if", "header", "late"}
+def write_scenarios(folder: Path, args: argparse.Namespace, chosen: Sequence[Scenario]) -> None:
+    """Write the scenarios as they ran where one of them was read from a file, which may change: to
+    `scenarios/`, a file each.
+    """
+    from tpssim.simulation.resolve import file_of
+
+    named = [*(getattr(args, "scenarios", None) or []), getattr(args, "scenario", None) or ""]
+    if any(file_of(name) for name in specs(named)):
+        (folder / "scenarios").mkdir()
+        for scenario in chosen:
+            scenario.to_toml(folder / "scenarios" / f"{file_name(scenario.name)}.toml")
+
+
+def _drawn(args: argparse.Namespace, name: str, scenario: Scenario) -> list[Scenario]:
+    """A scenario, and if it is of a file those drawn from its intervals; raises `InputError`."""
+    from tpssim.experiments.fitting.draws import drawn
+    from tpssim.scenarios.files import read_scenario_file
+
+    path, dot, _ = name.partition(".toml")
+    if not dot:
+        return [scenario]
+    file = read_scenario_file(f"{path}.toml")._replace(scenario=scenario)
+    return [scenario, *drawn(file, args.draws, args.seed or 0)]
 
 
 def written_to(out: Path, files: Sequence[str]) -> str:
@@ -160,162 +266,12 @@ def written_to(out: Path, files: Sequence[str]) -> str:
     return filled(f"Written to {out}: {', '.join(files)}", further="  ")
 
 
-def shown_in_public(option: str, value: str) -> str:
-    """A value as it may stand in files: without what a request or a shell command may hold of
-    secrets.
-
-    >>> shown_in_public("header", "Authorization: Bearer abc"), shown_in_public("url", "http://me:pw@host/x?y=1")
-    ('Authorization: ***', 'http://***@host/x?***')
-    >>> shown_in_public("data", "password=abc"), shown_in_public("command", "curl -u me:pw http://host/")
-    ('***', 'curl ***')
-    """
-    if option == "header":
-        return f"{value.partition(':')[0]}: {HIDDEN}" if ":" in value else HIDDEN
-    if option == "url":
-        return written(value)
-    if option == "data":
-        return value and HIDDEN
-    return _program(value) if option == "command" else value
-
-
-def _program(text: str) -> str:
-    """A shell command as it may stand in files: the program that it names first. Its arguments, and
-    what it sets in the environment, may be passwords, and nobody can know which."""
-    try:
-        words = shlex.split(text)
-    except ValueError:
-        words = text.split()
-    first = next((word for word in words if not re.match(r"\w+=", word)), "")
-    if not re.fullmatch(r"[\w./+-]+", first):
-        return HIDDEN
-    return first if words == [first] else f"{first.rpartition('/')[2]} {HIDDEN}"
-
-
-def command(args: argparse.Namespace) -> str:
-    """The command that remakes the numbers: what was asked for, without where it was put.
-
-    Of a request the query, the credentials, the values of headers and the body are left out, of a
-    shell command all but the program, for they may be secrets.
-    """
-    words = ["python -m tpssim", args.verb]
-    # How many processes work changes no number; how many threads make live calls does.
-    hidden = {
-        "verb",
-        "run",
-        "out",
-        "json",
-        "workers",
-        "dask",
-        "store",
-        "seed",
-        "quiet",
-        "record",
-        "verbose",
-    }
-    if args.verb == "live":
-        hidden.remove("workers")
-    positional = {
-        "simulate": ("scenario", "controller"),
-        "sweep": ("study",),
-        "analyse": ("controller",),
-        "replay": ("recording",),
-        "tune": ("law",),
-    }.get(args.verb, ())
-    given = (getattr(args, name) for name in positional)
-    words += [shlex.quote(word) for word in given if word is not None]
-    for name, value in vars(args).items():
-        if name in hidden or name in positional or value is None or value is False:
-            continue
-        if value is True:
-            words.append("--async" if name == "asynchronous" else f"--{name}")
-            continue
-        option = f"--{name.replace('_', '-')}"
-        shown = [
-            shlex.quote(shown_in_public(name, str(v)))
-            for v in (value if isinstance(value, list) else [value])
-        ]
-        if name in REPEATED:
-            words += [word for one in shown for word in (option, one)]
-        else:
-            words += [option, *shown]
-    return " ".join([*words, "--seed", str(args.seed)])
-
-
-def run_record(args: argparse.Namespace, began: float, engine: str) -> dict[str, Any]:
-    """What differs between two equal runs, and so stands beside the summary, not in it."""
-    import numpy
-    import simpy
-
-    return {
-        "tpssim": VERSION,
-        "verb": args.verb,
-        "command": command(args),
-        "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "seconds": round(time.perf_counter() - began, 3),
-        "engine": engine,
-        "python": platform.python_version(),
-        "numpy": numpy.__version__,
-        "simpy": simpy.__version__,
-        "platform": platform.platform(terse=True),
-    }
-
-
-class Progress:
-    """Progress on stderr: one line that is redrawn on a terminal, a line every few seconds
-    elsewhere.
-
-    As people read it: what is done of how many, and about how long the rest takes. That is said
-    once a fifth of what is to do after the first is done, by the pace of the later half of it: the
-    first ones compile, and their pace says nothing of the others. So it is at most about four times
-    what it took so far.
-    """
-
-    KNOWN = 0.2
-
-    def __init__(self, what: str, each: int = 1) -> None:
-        self.what = what
-        self.each = each  # of those that are counted, in one of those that are shown
-        self.shown = time.monotonic()
-        # When, and what share of the work was done then. What came before the first was start-up.
-        self.points: list[tuple[float, float]] = []
-        self.live = sys.stderr.isatty()
-
-    def weighed(self, done: int, total: int, share: float) -> None:
-        """As a call, for things that differ in what they take; `share` of the work is done."""
-        self(done, total, share=share)
-
-    def __call__(self, done: int, total: int, more: str = "", share: float | None = None) -> None:
-        now = time.monotonic()
-        if share is None:
-            share = done / total if total else 1.0
-        self.points.append((now, share))
-        if now - self.shown < (0.1 if self.live else 2.0) and not (self.live and done == total):
-            return
-        self.shown = now
-        text = f"{done * self.each:,} of {total * self.each:,} {self.what}{more and ', '}{more}"
-        left = self._left()
-        if done < total and left is not None:
-            text += f", about {format.duration(left)} left"
-        sys.stderr.write(f"\r{text:<78}" if self.live else f"{text}\n")
-        if self.live and done == total:
-            sys.stderr.write(f"\r{'':<78}\r")
-        sys.stderr.flush()
-
-    def _left(self) -> float | None:
-        """About how long the rest takes, s; None if that cannot be known yet."""
-        (now, share), first = self.points[-1], self.points[0][1]
-        if share - first < self.KNOWN * (1.0 - first) or now <= self.points[0][0]:
-            return None
-        half = (
-            bisect.bisect_right(self.points, (first + share) / 2.0, key=operator.itemgetter(1)) - 1
-        )
-        since, shared = self.points[half]
-        return (1.0 - share) * (now - since) / (share - shared)
-
-
 @contextlib.contextmanager
-def executor_for(workers: int | None) -> Iterator[Executor | None]:
-    """That many processes (None: one a core); nothing for one, which is this process."""
+def executor_for(workers: int | None, helped: bool = False) -> Iterator[Executor | None]:
+    """That many processes (None: one a core); nothing for one, which is this process.
+
+    `helped`: this process is one of them (`executor.taken_back`).
+    """
     cores = min(os.cpu_count() or 1, MOST_PROCESSES)
     number = checked_count("workers", cores if workers is None else workers, 1, MOST_PROCESSES)
     if number == 1:
@@ -323,5 +279,5 @@ def executor_for(workers: int | None) -> Iterator[Executor | None]:
         return
     from tpssim.experiments.executor import processes
 
-    with processes(number) as pool:
+    with processes(number, helped) as pool:
         yield pool

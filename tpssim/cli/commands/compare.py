@@ -13,18 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 from tpssim.cli.commands import EPILOG
 from tpssim.cli.commands.common import (
-    Progress,
     add_common,
+    add_draws,
     add_trace,
-    command,
     default_out,
     executor_for,
     file_name,
-    run_record,
     scenarios,
     specs,
+    write_scenarios,
     written_to,
 )
+from tpssim.cli.commands.progress import Progress
+from tpssim.cli.commands.run_records import command, run_record
 from tpssim.core.errors import InputError
 from tpssim.core.types import VERSION
 
@@ -75,6 +76,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         ),
     )
     add_trace(parser)
+    add_draws(parser)
     parser.add_argument(
         "--tps", type=float, metavar="RATE", help="the wanted rate, 1/s, in every scenario"
     )
@@ -124,39 +126,55 @@ def compare(args: argparse.Namespace) -> int:
     if args.league:
         return _league(args)
     began = time.perf_counter()
-    args.seed = 0 if args.seed is None else args.seed
+    from tpssim.experiments.executor import garbage_seldom
+
+    # First of all, for processes take time to begin.
+    with garbage_seldom(), executor_for(args.workers, helped=True) as executor:
+        return _compare(args, executor, began)
+
+
+def _compare(args: argparse.Namespace, executor: Executor | None, began: float) -> int:
+    from tpssim.experiments import compare
+    from tpssim.experiments.comparison_tables import DRAWN
+    from tpssim.output.over_draws import draws_table
+    from tpssim.output.results_dir import check_out, results_folder
+    from tpssim.output.tables import Column
     from tpssim.scenarios.scenario import with_late
 
+    args.seed = 0 if args.seed is None else args.seed
     chosen = scenarios(args, None if args.scenarios is None else specs(args.scenarios))
-    name = "+".join(s.name for s in chosen) if args.scenarios or args.trace else "core"
+    named = "+".join(s.name for s in chosen if not DRAWN.search(s.name))
+    name = named if args.scenarios or args.trace else "core"
     policies = _policies(args.late)
     if policies:
         chosen = [variant for scenario in chosen for variant in with_late(scenario, policies)]
     controllers = _controllers(args)
     out = args.out or default_out("compare", *([name, "late"] if policies else [name]))
-    from tpssim.experiments import compare
-    from tpssim.output.results_dir import check_out, results_folder
-
     check_out(out, "compare")
-    with executor_for(args.workers) as executor:
-        result = compare.compare(
-            chosen,
-            controllers,
-            replications=args.replications,
-            seed=args.seed,
-            keep=args.replications if args.traces == "all" else 1,
-            executor=executor,
-            progress=Progress("runs", args.replications).weighed,
-        )
-        record = dataclasses.replace(
-            result.record(), command=command(args), figures=_figures(result)
-        )
-        with results_folder(out, "compare") as folder:
-            _write_comparison(folder, result, record, args, began, executor)
+    progress = Progress("runs", args.replications)
+    result = compare.compare(
+        chosen,
+        controllers,
+        replications=args.replications,
+        seed=args.seed,
+        keep=args.replications if args.traces == "all" else 1,
+        executor=executor,
+        progress=progress.weighed,
+        compiling=progress.compiling,
+    )
+    figures = _figures(result.undrawn())
+    record = dataclasses.replace(
+        result.record(), command=command(args), figures=figures, notes=args.notes
+    )
+    with results_folder(out, "compare") as folder:
+        _write_comparison(folder, result, record, args, began, executor)
     if args.json:
         print(json.dumps(record.to_dict(), indent=1, allow_nan=False))
     else:
-        print(result.table(checks=args.verbose))
+        print(result.undrawn().table(checks=args.verbose))
+        for base, throttles in result.over_draws().items():
+            rows = (([label], over) for label, over in throttles.items())
+            print(f"\n{draws_table(base, [Column('throttle', left=True)], rows).text()}")
         files = ["a picture for each scenario", "summary.json", "summary.csv", "traces/"]
         print(f"\n{written_to(out, files)}")
     return 0
@@ -170,14 +188,14 @@ def _write_comparison(
     began: float,
     executor: Executor | None,
 ) -> None:
-    from tpssim.output import plots
+    from tpssim.experiments.executor import taken_back
     from tpssim.output.results_dir import MARK, write_json
     from tpssim.output.tables import write_csv
 
     made = f"{command(args)} (tpssim {VERSION})"
     throttles = dict.fromkeys(label for _, label in result.cells)
     late = {throttle: result.late_pictures(throttle) for throttle in throttles}
-    # The processes that made the runs draw the pictures, while the rest is written here.
+    # The processes that made the runs draw the pictures while the rest is written here, then all.
     jobs = [
         (
             folder / figure["file"],
@@ -190,17 +208,28 @@ def _write_comparison(
         )
         for figure in record.figures
     ]
-    drawn = [] if executor is None else [executor.submit(plots.draw, *job) for job in jobs]
+    drawn = [] if executor is None else [executor.submit(_draw, *job) for job in jobs]
     write_json(folder / "summary.json", record.to_dict())
     origin = {"seed": args.seed, "tpssim": VERSION, "command": command(args)}
     write_csv(folder / "summary.csv", ({**row, **origin} for row in result.rows()))
     _write_traces(folder / "traces", result)
     if executor is None:
         for job in jobs:
-            plots.draw(*job)
+            _draw(*job)
+    for number in taken_back(executor, drawn):
+        _draw(*jobs[number])
     for picture_drawn in drawn:
-        picture_drawn.result()
+        if not picture_drawn.cancelled():
+            picture_drawn.result()
+    write_scenarios(folder, args, list(result.scenarios.values()))
     write_json(folder / MARK, run_record(args, began, "auto"))
+
+
+def _draw(*job: Any) -> None:
+    """`plots.draw`, which the process that draws imports: whoever asks need not wait for that."""
+    from tpssim.output import plots
+
+    plots.draw(*job)
 
 
 def _figures(result: Comparison) -> list[Figure]:
@@ -266,23 +295,26 @@ def _league(args: argparse.Namespace) -> int:
     named += [Foreign(spec) for spec in args.throttle or ()]
     out = args.out or Path("results") / "league"
     check_out(out, "compare")
-    with executor_for(args.workers) as executor:
+    progress = Progress("runs", args.replications)
+    with executor_for(args.workers, helped=True) as executor:
         result = compare.league(
             chosen,
             named,
             replications=args.replications,
             seed=args.seed,
             executor=executor,
-            progress=Progress("runs", args.replications).weighed,
+            progress=progress.weighed,
+            compiling=progress.compiling,
         )
     found = result.record()
     ranked = [row["throttle"] for row in found.standings]
     picture: Figure = {"name": "matrix", "file": "league.png", "controllers": ranked}
-    record = dataclasses.replace(found, command=command(args), figures=[picture])
+    record = dataclasses.replace(found, command=command(args), figures=[picture], notes=args.notes)
     with results_folder(out, "compare") as folder:
         write_json(folder / "summary.json", record.to_dict())
         write_csv(folder / "league.csv", result.rows())
         plots.save(result.plot(), folder / "league.png", f"{command(args)} (tpssim {VERSION})")
+        write_scenarios(folder, args, chosen)
         write_json(folder / MARK, run_record(args, began, "auto"))
     files = ["league.png", "league.csv", "summary.json"]
     if args.json:

@@ -60,7 +60,8 @@ class Ending:
             if self.name or not numbers["in_flight"] or not self._last(numbers):
                 waited = False
             elif waited:
-                why = "its time is over" if handle.flow.stopped else "all calls are released"
+                over = handle.flow.stopped or handle.flow.timing.now() >= handle.flow.ends
+                why = "its time is over" if over else "all calls are released"
                 n = numbers["in_flight"]
                 calls = (
                     f"{n} call{'' if n == 1 else 's'} in hand {'is' if n == 1 else 'are'}"
@@ -74,7 +75,8 @@ class Ending:
     def _last(self, numbers: dict[str, Any]) -> bool:
         """Whether no call will be released any more."""
         assert self._handle is not None
-        return self._handle.flow.stopped or numbers["released"] + numbers["refused"] == self._total
+        flow = self._handle.flow
+        return flow.ending or numbers["released"] + numbers["refused"] == self._total
 
     @contextlib.contextmanager
     def signals(self) -> Iterator[None]:

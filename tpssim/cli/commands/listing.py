@@ -10,7 +10,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "kind", nargs="?", choices=("controllers", "scenarios", "metrics", "studies")
     )
-    parser.add_argument("name", nargs="?", help="one of them, with its law and parameters")
+    parser.add_argument(
+        "name", nargs="?", help="one of them, with its law and parameters; of scenarios also a file"
+    )
     parser.add_argument(
         "--json", action="store_true", help="one JSON document on stdout and nothing else"
     )

@@ -17,10 +17,13 @@ from typing import Any
 from tpssim.cli.commands import live_results
 from tpssim.cli.commands.common import LONGEST_OUT, add_common, file_name
 from tpssim.cli.commands.endings import Ending
+from tpssim.cli.commands.quota_text import quota_text
 from tpssim.core.errors import InputError
+from tpssim.core.profiles import Stages
+from tpssim.core.quotas import Quota
 from tpssim.core.validation import checked_count
 from tpssim.live import callees
-from tpssim.live.arguments import checked_rate, checked_total, law_of
+from tpssim.live.arguments import checked_cost, checked_rate, law_of
 from tpssim.live.async_runs import arun
 from tpssim.live.handle import Handle
 from tpssim.live.monitor import LiveMonitor
@@ -65,8 +68,30 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--method", default="GET", metavar="M", help="default: GET")
     parser.add_argument("--header", metavar="'NAME: VALUE'", action="append")
     parser.add_argument("--data", metavar="TEXT", help="the body of the request")
+    parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s; inf: none")
     parser.add_argument(
-        "--tps", type=float, required=True, metavar="RATE", help="the wanted rate, 1/s; inf: none"
+        "--stages",
+        metavar="TIME:RATE,...",
+        help=(
+            "instead: each stage ends at its rate, reached linearly, and the run with the last:"
+            " 30s:100,2m:500,30s:0"
+        ),
+    )
+    parser.add_argument(
+        "--quota",
+        action="append",
+        default=[],
+        metavar="N/PER",
+        help=(
+            "never more than N calls in a time: 500/1m; of cost: 200000/1m:cost; in windows of the"
+            " wall clock, as a service may count: 500/1m:fixed; may be repeated"
+        ),
+    )
+    parser.add_argument(
+        "--cost",
+        type=float,
+        metavar="N",
+        help="what a call counts for in --tps, --stages and quotas of cost; default: 1",
     )
     parser.add_argument(
         "--total", type=int, metavar="N", help="that many calls; default: until Ctrl-C"
@@ -145,6 +170,8 @@ def live(args: argparse.Namespace) -> int:
     recording = Path(args.record) if args.record else out.with_name(f"{out.name}.ndjson")
     options = {
         "controller": law,
+        "quotas": [_quota(text) for text in args.quota],
+        "cost": 1.0 if args.cost is None else args.cost,
         "late": args.late,
         "spin": args.spin,
         "seed": args.seed,
@@ -164,7 +191,7 @@ def live(args: argparse.Namespace) -> int:
                 handle.flow.from_verb = True
                 stack.enter_context(ending.begin(handle))
                 if not args.quiet:
-                    monitor = stack.enter_context(LiveMonitor(handle, total, args.seconds))
+                    monitor = stack.enter_context(LiveMonitor(handle, total, _seconds(args)))
                     ending.say = lambda text: monitor.say(f"tpssim: {text}")  # not across its panel
 
             done = _drive(args, request, redirects, options, started)
@@ -186,9 +213,12 @@ def _check(args: argparse.Namespace) -> None:
     given = [name for name in ("call", "command", "url") if getattr(args, name) is not None]
     if len(given) != 1:
         raise InputError("give one of --call, --command, --url; allowed: one of the three")
-    checked_rate(args.tps)
+    _wanted(args)
+    if args.cost is not None and not checked_cost(args.cost) > 0.0:
+        raise InputError("--cost 0 leaves nothing to pace; allowed: a number above 0")
     policy_of(args.retries, _check)
-    checked_total(args.total)
+    if args.total is not None and args.total < 1:
+        raise InputError(f"--total {args.total} makes no call; allowed: a whole number >= 1")
     for name, most in (("seconds", "inf)"), ("timeout", "inf]")):
         value = getattr(args, name)
         if value is not None and not (
@@ -216,6 +246,28 @@ def _check(args: argparse.Namespace) -> None:
     checked_count("seed", args.seed, 0)
     if args.url is not None and args.timeout is None:
         args.timeout = PATIENCE  # so that the results name it
+
+
+def _wanted(args: argparse.Namespace) -> float | Stages:
+    """The wanted rate: one, or one over time."""
+    if (args.tps is None) == (args.stages is None):
+        raise InputError("give one of --tps, --stages; allowed: one of the two")
+    return checked_rate(args.tps) if args.stages is None else Stages(args.stages)
+
+
+def _seconds(args: argparse.Namespace) -> float | None:
+    """How long the run is to last, s; None: nobody knows."""
+    wanted = _wanted(args)
+    if not isinstance(wanted, Stages):
+        return args.seconds  # type: ignore[no-any-return]
+    return wanted.duration if args.seconds is None else min(args.seconds, wanted.duration)
+
+
+def _quota(text: str) -> Quota:
+    found = quota_text(text)
+    return Quota(
+        found.amount, found.per, of=found.of, window=found.window, align=found.window == "fixed"
+    )
 
 
 def _patience(args: argparse.Namespace) -> str:
@@ -270,7 +322,7 @@ def _drive(
                     )
                 limit = args.max_in_flight
                 return await arun(
-                    made, items, args.tps, max_in_flight=limit, started=started, **options
+                    made, items, _wanted(args), max_in_flight=limit, started=started, **options
                 )
 
         return asyncio.run(main())
@@ -281,7 +333,7 @@ def _drive(
             call = stack.enter_context(
                 callees.url(request, timeout, max(args.workers, 1), redirects)
             )
-        return run(call, items, args.tps, workers=args.workers, started=started, **options)
+        return run(call, items, _wanted(args), workers=args.workers, started=started, **options)
 
 
 def _request(args: argparse.Namespace) -> callees.Request:

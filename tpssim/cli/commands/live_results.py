@@ -5,6 +5,7 @@ stdout.
 from __future__ import annotations
 
 import argparse
+import difflib
 import functools
 import json
 import math
@@ -15,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tpssim.cli.commands.common import command, run_record, shown_in_public, written_to
+from tpssim.cli.commands.common import written_to
+from tpssim.cli.commands.run_records import command, run_record, shown_in_public
 from tpssim.core.errors import InputError
 from tpssim.core.types import VERSION
 from tpssim.live.callees import Redirects
@@ -32,15 +34,24 @@ if TYPE_CHECKING:
 Condition = tuple[str, Callable[[Report], bool]]
 COMPARISONS = {">": operator.gt, "<": operator.lt, ">=": operator.ge, "<=": operator.le}
 UNITS = {"%": 0.01, "us": 1e-6, "ms": 1e-3, "s": 1.0, "": 1.0}
+#: What is asked for most, of the numbers of a report.
+USUAL = ("rate_error", "errors", "drops", "late_p99", "latency_p99")
 NUMBERS = [name for name in Report._fields if name != "verdict"]
 
 
 def condition(text: str) -> Condition:
     """`rate_error>1%` as (text, whether it holds of a report); raises `InputError`."""
     match = re.fullmatch(r"\s*(\w+)\s*(>=|<=|>|<)\s*([-+.\deE]+?)\s*(%|us|ms|s|)\s*", text)
-    if match is None or match[1] not in NUMBERS:
-        allowed = f"NUMBER>VALUE[%|us|ms|s], NUMBER one of {', '.join(NUMBERS)}"
-        raise InputError(f"--fail-if {text!r}; allowed: {allowed}")
+    if match is None:
+        allowed = "NUMBER>VALUE (or >=, <, <=), VALUE with %, us, ms, s or no unit"
+        raise InputError(f"--fail-if {text!r:.60}; allowed: {allowed}, such as 'rate_error>1%'")
+    if match[1] not in NUMBERS:
+        close = difflib.get_close_matches(match[1], NUMBERS, n=1)
+        hint = f", did you mean {close[0]!r}?" if close else ";"
+        raise InputError(
+            f"--fail-if {text!r:.60}: a report has no number {match[1]!r:.30}{hint} allowed: such"
+            f" as {', '.join(USUAL)}; all {len(NUMBERS)} are in the report of summary.json"
+        )
     try:
         limit = float(match[3]) * UNITS[match[4]]
     except ValueError:
@@ -144,7 +155,7 @@ def write(
 ) -> list[str]:
     """The results folder, from the recording; what is in it for the reader, besides the summary."""
     from tpssim.experiments import replay
-    from tpssim.live.playback import play, read_recording
+    from tpssim.live.playback import play, read_journal
     from tpssim.output import plots
     from tpssim.output.results_dir import MARK, results_folder, write_json
     from tpssim.simulation.trace import write_csv
@@ -153,7 +164,7 @@ def write(
     with results_folder(out, "live") as folder:
         write_json(folder / "summary.json", record.to_dict())
         if report["released"] or report["refused"]:
-            recorded = read_recording(recording)
+            recorded = read_journal(recording)
             back = play(recorded)
             write_csv(folder / "live.csv", replay.columns_of(back.calls))
             written.append("live.csv")

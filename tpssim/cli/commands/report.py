@@ -6,7 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from tpssim.cli.commands.common import Progress
+from tpssim.cli.commands.progress import Progress
 from tpssim.core.errors import InputError
 
 

@@ -9,15 +9,15 @@ import time
 from tpssim.cli.commands.common import (
     add_common,
     add_trace,
-    command,
     default_out,
-    run_record,
     scenarios,
+    write_scenarios,
     written_to,
 )
+from tpssim.cli.commands.run_records import command, run_record
 from tpssim.core.errors import InputError
 from tpssim.core.types import VERSION
-from tpssim.output.tables import filled
+from tpssim.output.tables import Column, Table, filled
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +59,7 @@ def simulate(args: argparse.Namespace) -> int:
     name = trace.meta["controller"]
     document = records.SimulateRecord(
         command=command(args),
+        notes=args.notes,
         scenario=scenario.name,
         controller=name,
         parameters=trace.meta["parameters"],
@@ -85,6 +86,7 @@ def simulate(args: argparse.Namespace) -> int:
         trace.to_csv(folder / "trace.csv")
         trace.to_npz(folder / "trace.npz")
         plots.save(trace.plot(), folder / "rate.png", f"{command(args)} (tpssim {VERSION})")
+        write_scenarios(folder, args, [scenario])
         write_json(folder / MARK, run_record(args, began, trace.meta["engine"]))
     if args.json:
         import json
@@ -95,7 +97,8 @@ def simulate(args: argparse.Namespace) -> int:
     if remark:
         print(filled(f"* {remark}", further="  "))
     print()
-    for name, value in measures.items():
-        print(f"{name:16}{value:>14.6g} {METRICS[name].unit}")
+    columns = [Column("measure", left=True), Column("value"), Column("unit", left=True)]
+    rows = [[name, f"{value:.6g}", METRICS[name].unit] for name, value in measures.items()]
+    print(Table("", columns, rows).text())
     print(f"\n{written_to(out, ['rate.png', 'trace.csv', 'trace.npz', 'summary.json'])}")
     return 0

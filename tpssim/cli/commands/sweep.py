@@ -14,17 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tpssim.cli.commands.common import (
-    Progress,
     add_common,
+    add_draws,
     add_trace,
-    command,
     default_out,
     executor_for,
     file_name,
-    run_record,
     scenarios,
+    write_scenarios,
     written_to,
 )
+from tpssim.cli.commands.progress import Progress
+from tpssim.cli.commands.run_records import command, run_record
 from tpssim.core.errors import Aborted, InputError, no_such
 from tpssim.core.types import VERSION
 
@@ -59,6 +60,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--controller", metavar="NAME", help="default: the study's, or ewma-deadzone"
     )
     add_trace(parser)
+    add_draws(parser)
     parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s")
     parser.add_argument(
         "--grid", metavar="NAME=VALUES", nargs="+", action="extend", help="one or more factors"
@@ -145,7 +147,7 @@ def _executor(args: argparse.Namespace) -> Iterator[Executor | None]:
 
 
 @contextlib.contextmanager
-def told_what_is_kept(path: Path) -> Iterator[None]:
+def saying_what_is_kept(path: Path) -> Iterator[None]:
     """An interrupt says where the runs are kept."""
     try:
         yield
@@ -161,11 +163,13 @@ def sweep(args: argparse.Namespace) -> int:
     from tpssim.experiments.sweep import designs
     from tpssim.experiments.sweep.store import remove
     from tpssim.experiments.sweep.sweep import sweep
+    from tpssim.experiments.sweep.sweep_table import drawn_table
     from tpssim.output.results_dir import check_out, results_folder
     from tpssim.simulation.resolve import throttle_spec
 
-    given = args.trace is None or args.scenario is not None
-    (scenario,) = scenarios(args, [study.scenario] if given else [])
+    if args.trace is not None and args.scenario is not None:
+        raise InputError("--scenario and --trace; allowed: one of them")
+    scenario, *drawn = scenarios(args, [study.scenario] if args.trace is None else [])
     axes = [designs.parse_axis(text) for text in study.grid]
     given_names = [name for name, _ in axes]
     for name in given_names:
@@ -189,7 +193,7 @@ def sweep(args: argparse.Namespace) -> int:
             raise InputError(f"--traces {number}: no such point; allowed: 0 to {count - 1}")
     store = args.store or out.parent / f".{out.name}.sqlite"
     progress = Progress("runs")
-    with told_what_is_kept(store), _executor(args) as executor:
+    with saying_what_is_kept(store), _executor(args) as executor:
         result = sweep(
             scenario,
             study.controller,
@@ -199,6 +203,7 @@ def sweep(args: argparse.Namespace) -> int:
             replications=study.replications,
             seed=args.seed,
             seed_set=args.seed_set,
+            drawn=drawn,
             executor=executor,
             store=store,
             progress=lambda done, total, calls: progress(done, total, f"{calls:,} calls"),
@@ -210,7 +215,9 @@ def sweep(args: argparse.Namespace) -> int:
             f"all {len(result.rows)} points failed, the first with {reason}; nothing was written"
         )
     figures = _figures(result, study, args.design == "grid")
-    record = dataclasses.replace(result.record(), command=command(args), figures=figures)
+    record = dataclasses.replace(
+        result.record(), command=command(args), figures=figures, notes=args.notes
+    )
     with results_folder(out, "sweep") as folder:
         written = _write(folder, result, record, args, began)
     if args.store is None:
@@ -219,6 +226,8 @@ def sweep(args: argparse.Namespace) -> int:
         print(json.dumps(record.to_dict(), indent=1, allow_nan=False))
     else:
         print(f"{result.summary()}\n\n{result.table()}")
+        if over := result.over_draws():
+            print(f"\n{drawn_table(scenario.name, result.rows, result.names(), over).text()}")
         print(f"\n{written_to(out, written)}")
     return 0
 
@@ -290,5 +299,6 @@ def _write(
         plots.save(drawn, folder / figure["file"], made)
     for number in args.traces or ():
         result.trace(number).to_npz(folder / f"point-{number}.npz")
+    write_scenarios(folder, args, [result.scenario, *(one.scenario for one in result.drawn)])
     write_json(folder / MARK, run_record(args, began, "auto"))
     return [*(figure["file"] for figure in record.figures), *written]

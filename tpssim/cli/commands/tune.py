@@ -12,19 +12,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tpssim.cli.commands.common import (
-    Progress,
     add_common,
+    add_draws,
     add_trace,
-    command,
+    columns_given,
     default_out,
     executor_for,
     overlap_note,
-    run_record,
     scenarios,
     specs,
+    write_scenarios,
     written_to,
 )
-from tpssim.cli.commands.sweep import told_what_is_kept
+from tpssim.cli.commands.progress import Progress
+from tpssim.cli.commands.run_records import command, run_record
+from tpssim.cli.commands.sweep import saying_what_is_kept
 from tpssim.core.errors import InputError
 from tpssim.core.types import VERSION
 from tpssim.output.tables import filled
@@ -70,6 +72,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help=f"default: {','.join(USUAL)}, or with --trace the recording alone",
     )
     add_trace(parser)
+    add_draws(parser)
     parser.add_argument("--tps", type=float, metavar="RATE", help="the wanted rate, 1/s")
     parser.add_argument(
         "--objective", nargs="+", metavar="O", default=["balanced"], help="one, or two for a front"
@@ -141,11 +144,13 @@ class _Progress:
 
 def _wanted(args: argparse.Namespace, chosen: list[Scenario]) -> str:
     """Which rate is wanted of a recording, where nobody said."""
-    if args.trace is None or args.tps is not None:
+    given = (args.tps, args.stages, args.arrivals)
+    if args.trace is None or any(load is not None for load in given):
         return ""
-    return (
-        f"wanted: {chosen[-1].target:g}/s, twice the mean of the recording; --tps RATE for another"
-    )
+    from tpssim.scenarios.load import shown_target
+
+    wanted = shown_target(chosen[-1])
+    return f"wanted: {wanted}, twice the mean of the recording; --tps RATE for another"
 
 
 def tune(args: argparse.Namespace) -> int:
@@ -171,7 +176,7 @@ def tune(args: argparse.Namespace) -> int:
     path = args.store or out.parent / f".{out.name}.sqlite"
     found = None
     # The file is made by the first that has found its arguments sound.
-    with told_what_is_kept(path), executor_for(args.workers) as executor:
+    with saying_what_is_kept(path), executor_for(args.workers) as executor:
         progress = _Progress()
         result = tune(
             chosen,
@@ -198,12 +203,16 @@ def tune(args: argparse.Namespace) -> int:
                 store=path,
                 progress=progress,
             )
-    overlap = 0.0 if args.trace is None else overlapping(args.trace, column=args.column)
+    overlap = (
+        0.0
+        if args.trace is None
+        else overlapping(args.trace, column=args.column, columns=columns_given(args.columns))
+    )
     notes = [note for note in (_wanted(args, chosen), overlap_note(overlap, args.trace)) if note]
     record = dataclasses.replace(
         result.record(),
         command=command(args),
-        notes=notes,
+        notes=[*args.notes, *notes],
         sensitivity=None if found is None else found.record(),
         figures=_figures(result, found),
     )
@@ -253,5 +262,6 @@ def _write(
         draw["sensitivity"] = found.plot
     for figure in record.figures:
         plots.save(draw[figure["name"]](), folder / figure["file"], made)
+    write_scenarios(folder, args, result.scenarios)
     write_json(folder / MARK, run_record(args, began, "auto"))
     return [*(figure["file"] for figure in record.figures), "points.csv", "summary.json"]

@@ -7,14 +7,9 @@ import dataclasses
 import time
 from pathlib import Path
 
-from tpssim.cli.commands.common import (
-    Progress,
-    add_common,
-    command,
-    file_name,
-    run_record,
-    written_to,
-)
+from tpssim.cli.commands.common import add_common, file_name, written_to
+from tpssim.cli.commands.progress import Progress
+from tpssim.cli.commands.run_records import command, run_record
 from tpssim.core.errors import InputError
 from tpssim.core.types import VERSION
 from tpssim.core.validation import checked_count
@@ -83,7 +78,7 @@ def _live(args: argparse.Namespace) -> int:
     from tpssim.output import plots
     from tpssim.output.records.parts import Figure
     from tpssim.output.results_dir import MARK, check_out, results_folder, write_json
-    from tpssim.scenarios.scenario import frame
+    from tpssim.scenarios.drawn import frame
     from tpssim.validation import live_against_simulated
 
     if args.cases is not None:

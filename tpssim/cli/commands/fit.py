@@ -1,0 +1,104 @@
+"""`tpssim fit`: a service learned from a recording of its calls, and whether the twin holds."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+
+from tpssim.cli.commands.common import (
+    add_columns,
+    add_common,
+    columns_given,
+    default_out,
+    written_to,
+)
+from tpssim.cli.commands.progress import Progress
+from tpssim.cli.commands.run_records import command, run_record
+from tpssim.core.types import VERSION
+from tpssim.core.validation import checked_count
+
+#: What `--columns` may name.
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    parser.add_argument(
+        "recording",
+        metavar="FILE",
+        help="calls of any load generator, log or trace, or as live --record writes them",
+    )
+    parser.add_argument(
+        "-o",
+        "--output",
+        metavar="FILE.toml",
+        type=Path,
+        help="the service as a scenario's file, for --scenarios of every verb; default:"
+        " service.toml in the results folder",
+    )
+    parser.add_argument(
+        "--holdout",
+        type=float,
+        default=0.5,
+        metavar="SHARE",
+        help="of the time, at its end, that is not fitted but judged; 0: all is fitted;"
+        " default: 0.5",
+    )
+    add_columns(parser)
+    parser.add_argument(
+        "--unit",
+        choices=("s", "ms", "us", "ns", "min"),
+        help="of its latencies; default: what is guessed, and said",
+    )
+    parser.add_argument("--name", help="only the calls of this endpoint, label or route")
+    parser.add_argument(
+        "--runs", type=int, default=20, metavar="N", help="of the twin in the check; default: 20"
+    )
+    parser.add_argument(
+        "--plot", action="store_true", help="the picture of the check too, beside FILE.toml"
+    )
+    add_common(parser, out="results/fit-FILE")
+    parser.set_defaults(run=fit)
+
+
+def fit(args: argparse.Namespace) -> int:
+    began = time.perf_counter()
+    columns = columns_given(args.columns)
+    checked_count("seed", args.seed, 0)
+    checked_count("runs", args.runs, 2)
+    from tpssim.experiments.fitting.estimate import fit
+    from tpssim.output import plots
+    from tpssim.output.results_dir import MARK, check_out, results_folder, write_json, write_whole
+    from tpssim.scenarios.recordings.reading import read_recording
+
+    path = Path(args.recording)
+    out = args.out or default_out("fit", path.stem)
+    check_out(out, "fit")
+    recording = read_recording(path, columns=columns, unit=args.unit, name=args.name)
+    print(f"tpssim: {recording.source.said()}", file=sys.stderr)
+    found = fit(recording, holdout=args.holdout, seed=args.seed)
+    print(f"tpssim: {found.line()}; the twin runs {args.runs} times", file=sys.stderr)
+    checked = found.check(args.runs, Progress("runs of the twin"))
+    made = command(args)
+    record = found.record(checked, made)
+    record.figures.append({"name": "fit", "recording": path.name, "file": "fit.png"})
+    figure = found.plot(checked)
+    with results_folder(out, "fit") as folder:
+        write_json(folder / "summary.json", record.to_dict())
+        (folder / "service.toml").write_text(record.toml, encoding="utf-8")
+        plots.save(figure, folder / "fit.png", f"{made} (tpssim {VERSION})")
+        write_json(folder / MARK, run_record(args, began, "auto"))
+    if args.output is not None:
+        write_whole(args.output, record.toml)
+        if args.plot:
+            plots.save(figure, args.output.with_suffix(".png"), f"{made} (tpssim {VERSION})")
+    if args.json:
+        print(json.dumps(record.to_dict(), indent=1, allow_nan=False))
+    else:
+        print(f"{found.table()}\n\n{checked.table()}")
+        print(f"\n{written_to(out, ['service.toml', 'fit.png', 'summary.json'])}")
+        if args.output is not None:
+            print(f"The service is in {args.output}: compare --scenarios {args.output}")
+    return 0 if checked.holds else 1
