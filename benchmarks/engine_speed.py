@@ -6,8 +6,9 @@ run.
 `--smoke`: everything once and small, to see that it runs; its figures mean nothing.
 
 The same M/M/8 queue runs here, in Ciw and (if it is installed: pip install cimba) in cimba, which
-compiles models in Python for an engine in C. Every round takes another seed, so drawing noise is
-part of the time.
+compiles models in Python for an engine in C. With feedback, a law here sees the end of each call
+and sets the rate of the arrivals by it, which the other two do not: they run the queue alone. Every
+round takes another seed, so drawing noise is part of the time.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ from tpssim.controllers import CONTROLLERS
 from tpssim.experiments.executor import processes
 from tpssim.scenarios.builtin import SCENARIOS
 from tpssim.scenarios.plant import Async, Backend
-from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.retries import Retry
+from tpssim.scenarios.scenario import Producer, Scenario
+from tpssim.scenarios.service_quotas import ServiceQuota
 from tpssim.scenarios.service_times import Constant, Exponential, Lognormal
 from tpssim.simulation import simpy_engine
 from tpssim.simulation.compiled import engine
@@ -62,7 +65,12 @@ def eight(calls: int) -> Scenario:
 
 
 def plants(calls: int) -> dict[str, tuple[Scenario, str]]:
+    """Scenarios of about so many calls: of the lean loop, then what asks for the general one."""
     steady, recover = SCENARIOS["blocking-steady"], SCENARIOS["degrade-recover"]
+    handed = Async(0.0, "completion")
+    open_load = Scenario("open", Exponential(0.02), 200.0, calls / 200.0, handed)
+    lone = open_load._replace(backend=Backend(servers=8.0))
+    two = (Producer(), Producer(target=100.0))
     return {
         "blocking, EWMA + dead zone": (
             Scenario("b", Constant(0.0005), 500.0, calls / 500.0),
@@ -76,8 +84,23 @@ def plants(calls: int) -> dict[str, tuple[Scenario, str]]:
             recover._replace(duration=max(calls / 30.0, 40.0)),
             "ewma-deadzone",
         ),
-        "async, 8 servers, EWMA + dead zone": (eight(calls), "ewma-deadzone"),
+        "M/M/8 with feedback, EWMA + dead zone": (eight(calls), "ewma-deadzone"),
         "M/M/8 without feedback": (eight(calls), "fixed"),
+        "producers": (lone._replace(producers=two, duration=calls / 300.0), "fixed"),
+        "timeouts": (lone._replace(timeout=0.1), "fixed"),
+        "retries": (
+            lone._replace(
+                backend=Backend(servers=8.0, failure=0.1),
+                retry=Retry(3.0, 0.01, 2.0, jitter="full"),
+            ),
+            "fixed",
+        ),
+        "quotas": (
+            lone._replace(
+                backend=Backend(servers=8.0, quotas=(ServiceQuota(180.0, 1.0, retry_after=1.0),))
+            ),
+            "fixed",
+        ),
     }
 
 
@@ -128,7 +151,9 @@ def rates(size: Size) -> dict[str, dict[str, float]]:
         def slow(seed: int, scenario: Scenario = scenario, law: Any = law) -> int:
             return len(simpy_engine.simulate(scenario, law, seed, 0, {}).released)
 
-        fast(0)  # compiled
+        fast(0)  # the general loop, compiled
+        engine.prepare(scenario, law)  # the lean one, which long runs get as they go
+        fast(0)
         pairs = [
             (seconds_a_call(fast, k), seconds_a_call(slow, k)) for k in range(1, size.rounds + 1)
         ]
@@ -136,7 +161,7 @@ def rates(size: Size) -> dict[str, dict[str, float]]:
             "ns a call": 1e9 * statistics.median(a for a, _ in pairs),
             "x simpy": statistics.median(b / a for a, b in pairs),
         }
-        if controller == "fixed":
+        if name.startswith("M/M/8"):
             found[name] |= beside(fast, size)
     return found
 

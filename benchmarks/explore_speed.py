@@ -23,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from tpssim import Trace
-from tpssim.experiments.explore import COMPILED_SCENARIOS, Choice, verdict_text, view
+from tpssim.experiments.explore import Choice, verdict_text, view
 from tpssim.metrics.measure import measured
 from tpssim.metrics.verdicts import Verdict, judge
+from tpssim.scenarios.builtin import SCENARIOS
 from tpssim.simulation.run import simulate
 
 MOVES = 40
@@ -45,7 +46,7 @@ def run(choice: Choice) -> Trace:
     return simulate(*choice.specs(), seed=choice.seed)
 
 
-def told(trace: Trace) -> Verdict:
+def verdict_of(trace: Trace) -> Verdict:
     return judge(trace, measured(trace)[1])
 
 
@@ -66,14 +67,14 @@ def main() -> None:
     print(
         f"{'':18}{'a move':>16}{'the run':>10}{'measures':>10}{'picture':>10}   ms, median (95 %)"
     )
-    for name in COMPILED_SCENARIOS:
+    for name in SCENARIOS:
         choices = [Choice(name, alpha=0.02 + 0.01 * i) for i in range(2 if args.smoke else MOVES)]
         moved(choices[0])
         traces = [run(choice) for choice in choices]
         parts = {
             "move": [milliseconds(moved, choice) for choice in choices],
             "run": [milliseconds(run, choice) for choice in choices],
-            "measures": [milliseconds(told, trace) for trace in traces],
+            "measures": [milliseconds(verdict_of, trace) for trace in traces],
         }
         found[name] = {part: summary(values) for part, values in parts.items()}
         row = {part: values["median"] for part, values in found[name].items()}

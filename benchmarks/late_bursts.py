@@ -47,7 +47,7 @@ class Size(NamedTuple):
 SMOKE = Size(0.5, 1.5, 1.0)
 
 
-class Valves(NamedTuple):
+class Actuators(NamedTuple):
     rate: float
     limit: float
     reject: float
@@ -56,10 +56,10 @@ class Valves(NamedTuple):
 class Two(NamedTuple):
     """A law that lets two calls be in flight."""
 
-    def init(self, target: float) -> Valves:
-        return Valves(math.inf, 2.0, 0.0)
+    def init(self, target: float) -> Actuators:
+        return Actuators(math.inf, 2.0, 0.0)
 
-    def update(self, state: Valves, obs: Observation) -> Valves:
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
         return state
 
 

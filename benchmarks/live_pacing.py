@@ -5,8 +5,8 @@
 `--minute`: drift over a minute of real time. `--smoke`: everything once and short, to see that it
 runs; its figures mean nothing.
 
-Rounds of the contenders alternate, so that a disturbed second hits them all; the figure of a
-contender is the median of its rounds. Lateness is measured from outside: releases against the line
+Rounds of the candidates alternate, so that a disturbed second hits them all; the figure of a
+candidate is the median of its rounds. Lateness is measured from outside: releases against the line
 `first + k / tps` through the earliest of them (for one that drifts, each gap against 1 / tps: the
 kinder measure). Needs aiolimiter.
 """
@@ -23,7 +23,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from aiolimiter import AsyncLimiter
 
@@ -155,7 +155,8 @@ def sync(size: Size) -> None:
     for _ in range(size.rounds):
         live, clock = throttle([None], TPS, calls), Watched()
         ours.append(blocking(lambda live=live: live))  # type: ignore[misc]
-        spun.append(blocking(lambda c=clock: spin_throttle([None], TPS, calls, clock=c)))  # type: ignore[misc]
+        by_spinning: Any = lambda c=clock: spin_throttle([None], TPS, calls, clock=c)  # noqa: E731
+        spun.append(blocking(by_spinning))
         decided.append(live.report().late_p99)
         theirs.append(quantile(clock.late, 0.99))
         none.append(blocking(lambda: throttle([None], TPS, calls, spin="off")))
@@ -210,15 +211,15 @@ def loops(size: Size) -> None:
         " ms sleeps"
     )
     print(f"{'':36}  late p50        p99      CPU       rate")
-    contenders = {
+    candidates = {
         "athrottle": paced_athrottle,
         "asyncio.sleep, no drift": paced_sleep,
         "aiolimiter (1, 1/tps)": paced_aiolimiter,
     }
-    rounds: dict[str, list[Figures]] = {name: [] for name in contenders}
-    others: dict[str, list[float]] = {name: [] for name in contenders}
+    rounds: dict[str, list[Figures]] = {name: [] for name in candidates}
+    others: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(size.rounds):
-        for name, paced in contenders.items():
+        for name, paced in candidates.items():
             begun = time.process_time()
             times, late = asyncio.run(beside(paced(size.calls)))
             cpu = time.process_time() - begun
@@ -229,15 +230,15 @@ def loops(size: Size) -> None:
         line(name, values)
     us = found["athrottle"]
     judge(f"rate off by {abs(us.rate / TPS - 1):.4%} <= 0.1 %", abs(us.rate / TPS - 1) <= 0.001)
-    for name in list(contenders)[1:]:
+    for name in list(candidates)[1:]:
         ratio = found[name].late_p50 / us.late_p50
         judge(f"median lateness 1/{ratio:.0f} of {name} <= 1/30", ratio >= 30.0)
     others["nobody"] = asyncio.run(beside(asyncio.sleep(size.calls / TPS, [])))[1]
-    told = {
+    notes = {
         name: f"p50 {quantile(v, 0.5) * 1e3:.2f}, p99 {quantile(v, 0.99) * 1e3:.2f} ms"
         for name, v in others.items()
     }
-    for name, text in told.items():
+    for name, text in notes.items():
         print(f"  the other task's sleeps end late beside {name}: {text}")
 
 

@@ -21,13 +21,15 @@ from scipy.special import ndtri
 from scipy.stats import binomtest
 
 from tpssim.core.statistics import CONFIDENCE, EACH, Estimate, mean_interval, unseen
-from tpssim.experiments.comparison import Cell, Comparison, Run
+from tpssim.experiments.cells import Cell, Run
+from tpssim.experiments.comparison import Comparison
 from tpssim.experiments.league import League
-from tpssim.experiments.sweep.sweep_result import Row
+from tpssim.experiments.sweep.rows import Row
 from tpssim.experiments.tuning import selection, sensitivity, tune
 from tpssim.experiments.tuning.tune_result import judgement
 from tpssim.metrics.measure import METRICS
 from tpssim.metrics.verdicts import Verdict
+from tpssim.output import format
 from tpssim.scenarios.builtin import SCENARIOS
 
 TRIALS, SMOKE = 1000, 20
@@ -362,13 +364,16 @@ def promises() -> Iterator[Promise]:
         )
     for n in (5, 30, tune.JUDGING, tune.CHOOSING):
         yield Promise(
-            f"what may be missing of {n} runs", f"{unseen(n):.1%} of all runs", CONFIDENCE, met(n)
+            f"what may be missing of {n} runs",
+            f"{format.share(unseen(n), 1)} of all runs",
+            CONFIDENCE,
+            met(n),
         )
     yield Promise(
         "`validate`: interval of 10 means", "means of 2,000 exponential times", 0.999, validated
     )
     for share in (0.05, 0.02, 0.01):
-        case = f"{share:.0%} of runs cost 10 times, else 2 % better"
+        case = f"{format.share(share)} of runs cost 10 times, else 2 % better"
         losses, mean = brittle(share), 0.98 * (1.0 + 9.0 * share) - 1.0
         yield Promise(
             "`tune`: the chosen has the least mean",
@@ -416,7 +421,8 @@ def line(promise: Promise, found: Found) -> str:
     if found.counted:
         low, high = found.bounds()
         kept = f"{100.0 * found.kept / found.counted:.1f} % [{100.0 * low:.1f}, {100.0 * high:.1f}]"
-    return f"| {promise.claim} | {promise.case} | {stated} | {found.claimed:.1%} | {kept} |"
+    claimed = format.share(found.claimed, 1)
+    return f"| {promise.claim} | {promise.case} | {stated} | {claimed} | {kept} |"
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 processes.
 
 The pair makes the same events (a release, a completion), draws the same service times and calls the
-same law; it has no valves but the rate, no late policies, no timer, no retries, and logs nothing
+same law; it has no actuator but the rate, no late policies, no timer, no retries, and logs nothing
 but releases.
 
     python benchmarks/simpy_overhead.py [--smoke]
@@ -25,6 +25,7 @@ import simpy
 
 from tpssim.controllers import CONTROLLERS
 from tpssim.core.types import Observation
+from tpssim.scenarios.load import peak
 from tpssim.scenarios.plant import Async, Blocking, Consumer
 from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.service_times import Constant, Lognormal, draws
@@ -34,7 +35,7 @@ ROUNDS = 9
 LEAST = 0.6
 #: What is compared: a loop that is paced, one that is held back by its calls, one that hands over.
 #: Consumer, law, mean service time, wanted rate. The async one has a law that keeps its rate, since
-#: the model begins a wait anew whenever news moves its deadline, which the pair does not.
+#: the model waits again whenever an observation moves its deadline, which the pair does not.
 PLANTS: dict[str, tuple[Consumer, str, float, float]] = {
     "blocking, paced": (Blocking(), "ewma-deadzone", 0.0005, 500.0),
     "blocking, saturated": (Blocking(), "ewma-deadzone", 0.02, 200.0),
@@ -45,7 +46,7 @@ PLANTS: dict[str, tuple[Consumer, str, float, float]] = {
 def by_hand(scenario: Scenario, law: Any) -> int:
     """The pair of processes; the number of calls."""
     target, service, blocking = (
-        scenario.target,
+        peak(scenario),
         scenario.service,
         isinstance(scenario.consumer, Blocking),
     )

@@ -19,8 +19,11 @@ MODULES = (
     "tpssim.controllers",
     "tpssim.core.types",
     "tpssim.scenarios.disturbances",
+    "tpssim.scenarios.feedback",
     "tpssim.scenarios.plant",
+    "tpssim.scenarios.retries",
     "tpssim.scenarios.scenario",
+    "tpssim.scenarios.service_quotas",
     "tpssim.core.window",
     "tpssim.scenarios.service_times",
 )

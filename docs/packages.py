@@ -72,10 +72,8 @@ def draw(file: Path) -> None:
     packages = order()
     figure, axes = plt.subplots(figsize=(10.0, 8.0))
     for k, package in enumerate(packages):
-        modules = sum(name.split(".")[1:2] == [package] for name in graph.modules)
         axes.axhspan(-k - 0.42, -k + 0.42, color="#f2f2f2", zorder=0)
-        axes.text(-1.75, -k + 0.12, package, va="center", fontsize=11, weight="bold")
-        axes.text(-1.75, -k - 0.18, f"{modules} modules", va="center", fontsize=8, color="#444444")
+        axes.text(-1.75, -k, package, va="center", fontsize=11, weight="bold")
     boxes = {}
     for name, (what, x) in WAY.items():
         package, _, module = name.partition(".")

@@ -3,8 +3,8 @@ name.
 
 Two processes run the tests. Those that live by the wall clock are one after the other in one of
 them, and so are those of one law where it is compiled, because compiling it takes longer than all
-that is then run. Of the others those that take long come first, so that at the end neither process
-waits for the other.
+that is then run, and those of a module whose results take long to make. Of the others those that
+take long come first, so that at the end neither process waits for the other.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import pytest
 from hypothesis import settings
 
 from tpssim.core.provenance import ours
-from tpssim.experiments.sweep import batch_runs
 from tpssim.scenarios.service_times import draws
-from tpssim.simulation.compiled.compiling import fast_for
+from tpssim.simulation.compiled import compiling
 
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
@@ -29,26 +28,39 @@ CLOCK = (
     "cli/test_live_command.py",
     "validation/test_live_against_simulated.py",
 )
-#: and the argument that names the law
+#: Modules whose tests share results that take long to make.
+SHARING = (
+    "output/test_damaged_results.py",
+    "output/test_html.py",
+    "output/test_records.py",
+)
+#: Modules that compile laws, and the argument that names the law.
 COMPILING = {
     "simulation/test_compiled_engine.py": "name",
     "experiments/test_batch_runs.py": "controller",
 }
 #: Beginnings of the tests that are marked `slow`: they take seconds, or compile or host much.
 SLOW = (
+    "cli/test_live_command.py::test_a_callable",
     "cli/test_live_command.py::test_a_line_a_second",
     "cli/test_live_command.py::test_a_signal_ends_it",
     "cli/test_live_command.py::test_a_url",
     "cli/test_live_command.py::test_conditions_set_the_exit_code",
     "cli/test_live_command.py::test_one_that_had_an_end",
+    "cli/test_live_command.py::test_stages_end_it_and_quotas_hold_it_back",
+    "cli/test_main.py::test_a_sigterm_that_python_dropped",
+    "cli/test_main.py::test_an_earlier_result_is_replaced_and_other_files_are_not",
     "cli/test_main.py::test_an_interrupt_stops",
+    "cli/test_main.py::test_compare_writes_table_pictures_summaries_and_traces",
     "cli/test_main.py::test_equal_runs_write",
+    "cli/test_scenario_file_commands.py::test_explore_takes_it",
+    "cli/test_scenario_file_commands.py::test_sweep_and_tune",
     "cli/test_serve.py::test_a_connection_on_which_nothing_comes_is_closed",
     "controllers/test_codel.py::test_slot_by_slot_as_a_queue_that_is_worked_as_the_rfc_says",
-    "controllers/test_contract.py::test_a_local_refusal_changes_no_valve",
+    "controllers/test_contract.py::test_a_local_refusal_changes_no_actuator",
     "controllers/test_contract.py::test_equal_inputs_give_equal_bits",
-    "controllers/test_contract.py::test_finite_news",
-    "controllers/test_contract.py::test_states_are_floats_and_begin_with_the_valves",
+    "controllers/test_contract.py::test_finite_observations",
+    "controllers/test_contract.py::test_states_are_floats_and_begin_with_the_actuators",
     "controllers/test_contract.py::test_the_origin_of_time",
     "controllers/test_contract.py::test_why_is_one_line",
     "controllers/test_sre_throttling.py::test_it_sends_k_times",
@@ -58,9 +70,11 @@ SLOW = (
     "core/test_fingerprint.py::test_of_what_has_no_key",
     "core/test_fingerprint.py::test_runs_of_code_that_changes_as_it_runs_are_not_kept",
     "core/test_locks.py::test_the_second_is_refused_and_the_first_goes_on",
+    "core/test_slots.py::test_a_million_slots_do_not_drift",
+    "core/test_slots.py::test_slot_k_is_where_the_exact_integral_reaches_k",
     "core/test_states.py::test_a_law_that_numba",
     "core/test_streams.py::test_a_closed_or_full_stderr_ends_nothing",
-    "core/test_streams.py::test_a_closed_or_full_stdout_is_told_in_one_line_after_the_work",
+    "core/test_streams.py::test_a_closed_or_full_stdout_is_reported_in_one_line_after_the_work",
     "core/test_streams.py::test_a_name_that_is_no_text_is_printed_escaped",
     "core/test_streams.py::test_a_reader_who_leaves_ends_it_quietly",
     "core/test_streams.py::test_another_alphabet_gets_plain_letters",
@@ -69,16 +83,36 @@ SLOW = (
     "experiments/test_analysis.py::test_a_law_that_never_rises_has_no_predicted_rest",
     "experiments/test_analysis.py::test_busy_time_rests_swings_and_recovers_as_predicted",
     "experiments/test_analysis.py::test_of_what_does_not_apply_nothing_is_drawn",
-    "experiments/test_analysis.py::test_the_describing_function_of_a_lagging_ewma_is_shown_and_refused",
+    "experiments/test_analysis.py::test_the_describing_function_of_a_lagging_ewma_is_refused",
     "experiments/test_analysis.py::test_two_seeds_have_no_noise_in_common",
     "experiments/test_batch_runs.py",
     "experiments/test_compare.py::test_ones_own_law",
     "experiments/test_compare.py::test_the_document_is_the_same",
+    "experiments/test_counterfactual.py::test_another_law",
+    "experiments/test_counterfactual.py::test_the_page_of_a_replay",
     "experiments/test_explore.py::test_every_arena",
     "experiments/test_explore.py::test_in_a_notebook",
     "experiments/test_grids.py::test_a_grid_out_of_order",
     "experiments/test_grids.py::test_the_command_writes_the_pictures",
-    "experiments/test_league.py::test_what_a_law_of_ones_own_commands_is_what_it_says_or_else_shows_at_first",
+    "experiments/test_fit.py::test_a_constant_service_that_is_seldom_full_shows_servers_and_delay",
+    "experiments/test_fit.py::test_a_sharp_edge_and_a_step_are_found_together",
+    "experiments/test_fit_costs.py::test_what_a_unit",
+    "experiments/test_fit_crowding.py::test_a_",
+    "experiments/test_fit_crowding.py::test_servers_alone",
+    "experiments/test_fit_timeouts.py::test_servers_and_mean",
+    "experiments/test_fit.py::test_a_step_of_the_service_is_found_with_servers_and_mean",
+    "experiments/test_fit.py::test_each_distribution_on_three_servers_behind_a_delay",
+    "experiments/test_fit.py::test_servers_that_were_never_all_at_work_are_a_bound",
+    "experiments/test_fit.py::test_stamps_of_whole_milliseconds_tell_servers_and_mean",
+    "experiments/test_fit.py::test_the_number_of_servers_is_exact",
+    "experiments/test_fit_of_shared_traces.py",
+    "experiments/test_held_out.py::test_the_true_service_holds",
+    "experiments/test_service_draws.py::test_what_leaves_the_delay_open",
+    "experiments/test_league.py::test_what_a_law_of_ones_own_commands",
+    "experiments/test_fitted_limits.py::test_a_limit_in_flight",
+    "experiments/test_fitted_limits.py::test_a_quota_of_cost",
+    "experiments/test_fitted_limits.py::test_a_rate_counts",
+    "experiments/test_fitted_limits.py::test_two_quotas",
     "experiments/test_replay.py::test_the_simulation_of_a_recording_is_the_recorded_run",
     "experiments/test_store.py::test_workers_with_other_code_are_not_believed",
     "experiments/test_sweep.py::test_a_sweep_that_is_killed",
@@ -88,11 +122,17 @@ SLOW = (
     "experiments/test_sweep.py::test_workers_end_with_a_parent_that_is_killed",
     "experiments/test_sweep_dask.py",
     "experiments/test_tune.py::test_a_known_optimum",
+    "experiments/test_tune.py::test_a_recording_of_calls_that_overlap_is_reported",
     "experiments/test_tune.py::test_a_search_that_is_killed",
+    "experiments/test_tune.py::test_the_command_tunes_to_a_recording",
     "experiments/test_tune.py::test_a_value_at_the_edge_of_the_search_is_said",
     "experiments/test_tune.py::test_conflicts_and_laws_that_raise_are_no_crash",
     "experiments/test_tune.py::test_no_parameter_is_lost_to_another_column_of_its_name",
+    "experiments/test_tune.py::test_nobody_judges_by_default_on_the_noise_of_a_search",
     "experiments/test_tune.py::test_only_the_arguments",
+    "experiments/test_tune.py::test_the_constants_of_the_article_are_beaten_on_fresh_seeds",
+    "experiments/test_tune.py::test_the_worst_scenario_of_each_replication_counts",
+    "experiments/test_tune.py::test_what_is_reported_are_runs_that_nothing_was_chosen_by",
     "live/test_calibration.py::test_the_command_and_its_model",
     "live/test_callees.py::test_a_body_takes_no_memory",
     "live/test_callees.py::test_a_request_that_nobody_reads_ends_too",
@@ -102,9 +142,12 @@ SLOW = (
     "live/test_clients.py::test_a_run_that_is_refused_slows_down",
     "live/test_interrupts.py",
     "live/test_pool_begins.py::test_what_waited_for_a_worker",
+    "live/test_pool_begins.py::test_who_waits_for_its_begin_when_an_answer_comes_waits_on",
+    "live/test_real_service.py",
     "live/test_recording.py::test_a_killed_run",
     "live/test_recording.py::test_a_recording_played_back",
     "live/test_recording.py::test_whatever_is_damaged",
+    "live/test_runs.py::test_a_response_that_raises_nothing_is_seen_by_its_status",
     "live/test_secrets.py::test_a_process_of_its_own_says_nothing_more",
     "live/test_secrets.py::test_no_artefact_and_no_message_gives_a_secret_away",
     "live/test_shared_machine.py",
@@ -137,6 +180,10 @@ SLOW = (
     "output/test_results_dir.py::test_a_full_disk_in_the_middle",
     "output/test_results_dir.py::test_a_kill_at_any_moment",
     "scenarios/test_plant.py::test_calls_fail_with_the_given_probability_and_by_their_own_noise",
+    "scenarios/test_scenario_files.py::test_all_fields_come_back",
+    "scenarios/test_scenario_files.py::test_any_numbers_and_words",
+    "scenarios/test_scenario_files.py::test_each_value_is_on_the_line",
+    "scenarios/test_user_reports.py::test_both_engines_show_it_to_the_bit",
     "simulation/test_ciw.py::test_waiting_times_agree",
     "simulation/test_clock_values.py",
     "simulation/test_compiled_cache.py::test_commands_are_right_after",
@@ -146,9 +193,17 @@ SLOW = (
     "simulation/test_compiled_engine.py::test_drawn",
     "simulation/test_compiled_engine.py::test_every_controller",
     "simulation/test_compiled_engine.py::test_one_s_own_law",
+    "simulation/test_general_loop.py::test_two_thousand",
     "simulation/test_hosted_clocks.py",
+    "simulation/test_law_costs_in_runs.py::test_adaptive_laws_serve",
+    "simulation/test_law_costs_in_runs.py::test_calls_of_one_cost",
+    "simulation/test_law_by_address.py::test_a_process_ends",
+    "simulation/test_law_by_address.py::test_its_own_loop_is_compiled",
+    "simulation/test_law_by_address.py::test_what_a_law_raises",
+    "simulation/test_law_by_address.py::test_whenever_a_thread",
     "simulation/test_random_runs.py::test_500_pairs",
     "simulation/test_runner.py",
+    "simulation/test_shared_arithmetic.py",
     "simulation/test_soundness.py::test_a_printed_throttle_releases_all_that_is_wanted",
     "simulation/test_user_code.py",
     "test_benchmarks.py::test_another_tree_is_one_and_the_tasks_are_known",
@@ -168,8 +223,9 @@ SLOW = (
     "theory/test_theory.py::test_predictions_are_within_a_fifth_of_the_simulated_boundary",
     "theory/test_theory.py::test_the_reference_loop_in_time",
     "validation/test_live_against_simulated.py::test_a_short_run",
-    "validation/test_validate.py::test_a_latency_that_is_told_wrong_fails",
+    "validation/test_loads_and_quotas.py",
     "validation/test_validate.py::test_a_release_rule_that_drifts_fails",
+    "validation/test_validate.py::test_a_wrong_latency_fails",
     "validation/test_validate.py::test_every_case_holds",
     "validation/test_validate.py::test_one_server_too_many_fails",
 )
@@ -186,6 +242,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)
         if grouped and name.startswith(CLOCK):
             item.add_marker(pytest.mark.xdist_group("clock"))
+        elif grouped and name in SHARING:
+            item.add_marker(pytest.mark.xdist_group(name))
         elif grouped and COMPILING.get(name) in arguments:
             item.add_marker(pytest.mark.xdist_group(arguments[COMPILING[name]]))
     if hasattr(config, "workerinput"):  # one of xdist's processes
@@ -231,8 +289,10 @@ def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
     """In sweeps, a test's own laws run as they are: compiling one takes seconds, its bits are the
     same.
     """
-    monkeypatch.setattr(
-        batch_runs,
-        "fast_for",
-        lambda function, law: fast_for(function, law) if ours(law) else function,
-    )
+    for name in ("placed", "specialised"):
+        asked = getattr(compiling, name)
+        monkeypatch.setattr(
+            compiling,
+            name,
+            lambda law, other, asked=asked: asked(law, other) if ours(type(law)) else None,
+        )

@@ -57,7 +57,7 @@ def test_the_script_that_made_the_recording_still_makes_one(tmp_path: Path) -> N
     [
         (["EMPTY"], "; allowed: a folder that holds a tpssim"),
         ([], "OTHER is 'missing'; allowed: a folder that holds a tpssim"),
-        ([".", "--rounds", "0"], "--rounds 0; allowed: at least 1"),
+        ([".", "--rounds", "1"], "--rounds 1; allowed: at least 2"),
         ([".", "--only", "nonsense"], "--only 'nonsense'; allowed: compiled, blocking, "),
     ],
 )

@@ -1,4 +1,4 @@
-"""What users see, frozen: `python tests/test_goldens.py --write [CASE ...]` writes the record anew.
+"""What users see, frozen: `python tests/test_goldens.py --write [CASE ...]` writes it again.
 
 A case is some commands, run as a user runs them in an empty folder; `tests/goldens` holds what came
 of each: exit codes, lines on the terminal, names of files, JSON, digests of tables. One case is the
@@ -6,7 +6,7 @@ traces of both engines. It is a record, not a judgement: other tests say what is
 that nothing has changed unnoticed.
 
 Numbers change in no commit. Wording and schema change on purpose only, in a commit that says so and
-holds nothing but that change and the record written anew.
+holds nothing but that change and the record written again.
 
 What differs from run to run or from machine to machine is masked, by `VOLATILE` and `MASKS`;
 pictures and pages are known by name alone. Numbers have nine digits, for the last bits may differ
@@ -311,7 +311,7 @@ def difference(was: Any, now: Any) -> str:
     if json.dumps(was) == json.dumps(now):  # the order counts
         return ""
     before, after = list(lines(was)), list(lines(now))
-    told = []
+    changes = []
     for kind, a, b, c, d in difflib.SequenceMatcher(
         None, before, after, autojunk=False
     ).get_opcodes():
@@ -319,11 +319,11 @@ def difference(was: Any, now: Any) -> str:
             continue
         pairs = min(b - a, d - c)
         for old, new in zip(before[a:b][:pairs], after[c:d][:pairs], strict=True):
-            told += [f"was  {old}", f"is   {new}"]
-        told += [f"was  {old}" for old in before[a:b][pairs:]]
-        told += [f"is   {new}" for new in after[c:d][pairs:]]
-    rest = len(told) - SHOWN
-    return "\n".join(told[:SHOWN] + ([f"... and {rest} lines more"] if rest > 0 else []))
+            changes += [f"was  {old}", f"is   {new}"]
+        changes += [f"was  {old}" for old in before[a:b][pairs:]]
+        changes += [f"is   {new}" for new in after[c:d][pairs:]]
+    rest = len(changes) - SHOWN
+    return "\n".join(changes[:SHOWN] + ([f"... and {rest} lines more"] if rest > 0 else []))
 
 
 def golden(name: str) -> Path:
@@ -336,16 +336,16 @@ def test_what_users_see(name: str, tmp_path: Path) -> None:
         # else there is no points.parquet
         pytest.importorskip("pyarrow", reason="pyarrow is not installed")
     was = json.loads(golden(name).read_text(encoding="utf-8"))
-    told = difference(was, record(name, tmp_path))
-    if told:
-        pytest.fail(f"{name} is not as in {golden(name).name}:\n{told}", pytrace=False)
+    changes = difference(was, record(name, tmp_path))
+    if changes:
+        pytest.fail(f"{name} is not as in {golden(name).name}:\n{changes}", pytrace=False)
 
 
 def test_each_record_has_its_case() -> None:
     assert {path.name for path in GOLDENS.iterdir()} == {golden(name).name for name in CASES}
 
 
-def test_a_difference_is_told_in_few_lines() -> None:
+def test_a_difference_is_shown_in_few_lines() -> None:
     was = {"exit": 0, "stdout": ["a", "b"], "cells": [{"swing": 0.5, "n": 5}]}
     assert difference(was, was) == ""
     now = {"exit": 0, "stdout": ["a", "x", "b"], "cells": [{"swing": 0.25, "n": 5}]}
@@ -371,7 +371,7 @@ def test_what_differs_by_machine_or_in_the_tenth_digit_is_not_held() -> None:
 
 
 def write(names: Iterable[str]) -> None:
-    """Write the records of these cases anew, and say what changed."""
+    """Write the records of these cases again, and say what changed."""
     GOLDENS.mkdir(exist_ok=True)
     for name in names:
         with tempfile.TemporaryDirectory() as folder:

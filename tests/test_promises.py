@@ -49,7 +49,7 @@ def test_the_table_of_the_document_has_the_rows_that_are_tried() -> None:
 def test_every_promise_of_the_document_was_kept_to_two_points() -> None:
     for claim, case, stated, claimed, kept in shown():
         if kept == "-":
-            assert claimed == "0.0%", f"{claim}: {case}: kept where it was claimed"
+            assert claimed == "0.0 %", f"{claim}: {case}: kept where it was claimed"
         elif stated != "nothing":
             found = re.match(r"([\d.]+) % ", kept)
             assert found
@@ -86,7 +86,7 @@ def test_an_interval_counts_where_there_is_one_and_a_word_always() -> None:
     interval = promises.Promise("an interval", "four", 0.95, trial)
     assert promises.tried(interval, 4) == promises.Found(0.25, 0, 1)
     assert promises.tried(interval._replace(always=True), 4) == promises.Found(0.25, 3, 4)
-    assert cells(interval, promises.tried(interval, 3))[3:] == ["0.0%", "-"]
+    assert cells(interval, promises.tried(interval, 3))[3:] == ["0.0 %", "-"]
 
 
 def test_skewed_losses_differ_by_what_is_skewed() -> None:
