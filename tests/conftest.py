@@ -228,6 +228,7 @@ SLOW = (
     "validation/test_validate.py::test_a_wrong_latency_fails",
     "validation/test_validate.py::test_every_case_holds",
     "validation/test_validate.py::test_one_server_too_many_fails",
+    "simulation/test_compiling_savings.py::test_linear_algebra",
 )
 
 

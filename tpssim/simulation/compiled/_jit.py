@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import gc
 import threading
 from collections.abc import Callable, Iterator
 from types import FunctionType, ModuleType
@@ -26,6 +25,7 @@ from tpssim.core.provenance import PACKAGE, Opaque, ours
 from tpssim.core.types import record
 from tpssim.simulation.compiled import (
     _addresses,
+    _savings,
     clients,
     events,
     general,
@@ -236,23 +236,6 @@ def _copied(function: FunctionType, copies: dict[FunctionType, FunctionType]) ->
     return copy
 
 
-class _Uncollected(event.Listener):
-    """No garbage is collected while something is compiled: a tenth of the time, for nothing."""
-
-    depth, collects = 0, False
-
-    def on_start(self, found: Any) -> None:
-        self.depth += 1
-        if self.depth == 1:
-            self.collects = gc.isenabled()
-            gc.disable()
-
-    def on_end(self, found: Any) -> None:
-        self.depth -= 1
-        if self.depth == 0 and self.collects:
-            gc.enable()
-
-
 class _Ending(event.Listener):
     """Ends a thread at the next pass of what it compiles. An error thrown into it from outside
     might come in a callback of LLVM, which loses the error and what it was called for.
@@ -270,7 +253,7 @@ class _Ending(event.Listener):
 
 
 _register: Any = event.register
-_register("numba:compile", _Uncollected())
+_savings.install()
 
 
 @contextlib.contextmanager

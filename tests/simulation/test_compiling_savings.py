@@ -1,0 +1,63 @@
+"""What numba is kept from doing for nothing: the code is the same, and what is left out is not
+missed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba")
+
+from tpssim.simulation.compiled import _jit, _savings
+from tpssim.simulation.compiled.heap import LINE, Events, pop, push
+
+
+@pytest.fixture
+def nothing_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    _jit.kept.cache_clear()
+    yield
+    _jit.kept.cache_clear()
+
+
+@pytest.mark.usefixtures("nothing_known")
+def test_a_part_becomes_machine_code_only_in_what_calls_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pop` calls `comes_before`, of which numba makes machine code, too."""
+    made: list[str] = []
+    finalize = _savings._Parts._finalize_specific
+
+    def counted(library: Any) -> None:
+        made.append(library.name)
+        finalize(library)
+
+    monkeypatch.setattr(_savings._Parts, "_finalize_specific", counted)
+    events = Events(np.zeros(LINE + 8), np.zeros(LINE + 8, np.int64), np.zeros(LINE + 8, np.int64))
+    size = 0
+    for time in (3.0, 1.0, 2.0):
+        size = push(events, size, time, 0, 0)
+    size = _jit.kept(pop, counted=False)(events, size)
+    assert (size, events.at[LINE]) == (2, 2.0)
+    names = [name.split(".")[-1] for name in made]
+    assert "pop" in names
+    assert "comes_before" not in names
+
+
+def test_linear_algebra_is_imported_when_something_asks_for_it() -> None:
+    code = """
+import sys
+from tpssim.simulation.compiled import _jit
+import numba
+import numpy as np
+numba.njit(lambda x: x + 1.0)(1.0)
+print("scipy.linalg" in sys.modules)
+print(numba.njit(lambda a: np.dot(a, a))(np.eye(2)).tolist())
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert found.stdout.split("\n")[:2] == ["False", "[[1.0, 0.0], [0.0, 1.0]]"]
