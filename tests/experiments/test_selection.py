@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from tpssim.core.statistics import estimate
-from tpssim.experiments.tuning import selection, tune
+from tpssim.experiments.tuning import selection, summary_text, tune
+from tpssim.experiments.tuning.tried import Outcome
 from tpssim.metrics.measure import METRICS
 
 
@@ -184,3 +185,15 @@ def test_no_change_is_found_where_there_is_none_however_the_runs_spread() -> Non
         worse, better = selection.changes(["a", "b", "c"], draws[0], draws[1])
         found += bool(worse or better)
     assert found <= 8  # three deviations above 3
+
+
+def test_what_is_achieved_less_by_the_chosen_setting_is_said_first() -> None:
+    def outcome(achieved: float) -> Outcome:
+        measures = {"achieved": estimate([achieved] * 6), "response_p99": estimate([0.1] * 6)}
+        return Outcome("spikes", "converges", 1.0, measures)
+
+    pairs = [(outcome(0.982), outcome(0.941)), (outcome(0.982), outcome(0.973))]
+    assert summary_text.warning(pairs) == (
+        "WORSE with it: achieved 98.2 % becomes 94.1 % on spikes"
+    )
+    assert summary_text.warning(pairs[1:]) == ""  # 0.9 % less

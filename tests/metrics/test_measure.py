@@ -12,7 +12,7 @@ from helpers.laws import run as run_law
 from helpers.traces import limited, trace
 
 from tpssim.core.timer_models import IDEAL
-from tpssim.core.types import OK, REFUSED, UNFINISHED
+from tpssim.core.types import FAILED, OK, REFUSED, REJECTED, TIMED_OUT, UNFINISHED
 from tpssim.metrics.measure import METRICS, long_phases, measure, measure_phases
 from tpssim.scenarios.disturbances import Ramp, Stall, Step
 from tpssim.scenarios.plant import Async, Backend, Blocking, Pool
@@ -299,6 +299,18 @@ def test_errors_refusals_and_counters_are_counted() -> None:
         Scenario("s", Constant(0.5), 8.0, 1.0, Async(0.0, "completion")), SetOnce(limit=2.0)
     )
     assert measure(held)["limited"] == 3.0  # each slot after the first two finds two in flight
+
+
+def test_drops_of_a_steady_window_are_those_of_the_calls_sent_in_it() -> None:
+    # 4 s of 4/s; of the eight calls sent from 2 s on one is refused locally, and of the other seven
+    # one times out, two are refused by the service and one fails. Those before do not count.
+    run = steady(4.0, 4.0, 0.125)
+    late = [OK, REFUSED, TIMED_OUT, REJECTED, REJECTED, FAILED, OK, OK]
+    outcome = np.array([TIMED_OUT] * 8 + late)
+    (phase,) = measure_phases(run._replace(outcome=outcome.astype(np.int8)))
+    assert phase.steady_drops == 3.0 / 7.0
+    nothing_sent = np.full(16, REFUSED, np.int8)
+    assert measure_phases(run._replace(outcome=nothing_sent))[0].steady_drops == 0.0
 
 
 def test_long_phases() -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tpssim.core.statistics import Estimate, estimate
 from tpssim.core.types import record
 from tpssim.metrics.layout import Phase
-from tpssim.metrics.verdicts import Verdict, bursts, majority
+from tpssim.metrics.verdicts import Verdict, majority, remark
 from tpssim.output.records import comparisons as parts
 from tpssim.output.records.parts import interval
 from tpssim.output.results_dir import plain
@@ -55,10 +55,11 @@ class Cell(NamedTuple):
         return next(run.verdict.reason for run in self.runs if run.verdict.word == word)
 
     def remark(self, scenario: Scenario) -> str:
-        """What stands beside the verdict of most runs (`verdicts.bursts`): that of the first of
+        """What stands beside the verdict of most runs (`verdicts.remark`): that of the first of
         them.
         """
-        remarks = [text for run in self.runs if (text := bursts(run.measures, scenario))]
+        found = (remark(run.measures, run.phases, scenario) for run in self.runs)
+        remarks = [text for text in found if text]
         return remarks[0] if 2 * len(remarks) > len(self.runs) else ""
 
     def phase_estimates(self) -> list[parts.Phase]:

@@ -110,6 +110,8 @@ class Phase(NamedTuple):
     regularity: float
     period: float
     drift: float
+    #: calls sent in its steady window that the service refused or that timed out / all sent in it
+    steady_drops: float
 
 
 # Places in a row of `Frame.phases`, `long`, `producers` (START, END in all), `rises`, of `Phase`.
@@ -121,8 +123,8 @@ EDGE, NEXT_EDGE, BEST_BEHIND = 0, 1, 2
 (
     START_OF_PHASE, END_OF_PHASE, BEST_IN_PHASE, CAPACITY_IN_PHASE, THROUGHPUT_IN_PHASE,
     SHARE_IN_PHASE, STEADY_IN_PHASE, LOAD_IN_PHASE, COMMANDED_IN_PHASE, SWING_IN_PHASE,
-    REGULARITY_IN_PHASE, PERIOD_IN_PHASE, DRIFT_IN_PHASE,
-) = range(13)  # fmt: skip
+    REGULARITY_IN_PHASE, PERIOD_IN_PHASE, DRIFT_IN_PHASE, DROPS_IN_PHASE,
+) = range(14)  # fmt: skip
 RESPONSE, LAG, LATENESS, OPEN = 0, 1, 2, 3  # in `Samples.sizes`
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from tpssim.core.types import OK, REFUSED
+from tpssim.core.types import OK, REFUSED, drop_of
 from tpssim.metrics import timeseries
 from tpssim.metrics.commanded_rate import (
     churn,
@@ -25,6 +25,7 @@ from tpssim.metrics.layout import (
     CAPACITY_IN_PHASE,
     COMMANDED_IN_PHASE,
     DRIFT_IN_PHASE,
+    DROPS_IN_PHASE,
     END,
     END_OF_PHASE,
     GRID,
@@ -96,6 +97,16 @@ def drift(columns: Columns, n: int, start: float, end: float) -> float:
     return (last - first) / (3.0 * quarter) * 1e6
 
 
+def dropped(columns: Columns, n: int, start: float, end: float) -> float:
+    """The share of the calls sent in a stretch that the service refused or that timed out."""
+    sent, lost = 0.0, 0.0
+    for i in range(n):
+        if start <= columns.released[i] < end and columns.outcome[i] != REFUSED:
+            sent += 1.0
+            lost += drop_of(columns.outcome[i])
+    return lost / sent if sent > 0.0 else 0.0
+
+
 def mean_of(values: Array, size: int) -> float:
     """The mean of the first `size` values, summed in their order."""
     total = 0.0
@@ -150,6 +161,7 @@ def fill_phase(
     # Behind a limit the lag grows by the law's own will.
     limited = held or limit_commands(columns, n)
     row[DRIFT_IN_PHASE] = math.nan if limited else drift(columns, n, middle, end)
+    row[DROPS_IN_PHASE] = dropped(columns, n, middle, end)
     return slope
 
 

@@ -10,7 +10,9 @@ phase:
   Noise makes an AIMD swing without a fixed period, so regularity alone would miss it.
 - `saturated`: the lag behind the schedule grows by more than 1 % of the time while the consumer is
   at 90 % or more of its capacity: it asks for more than the consumer can sustain, and the backlog
-  grows for as long as this lasts.
+  grows for as long as this lasts. Also where it would converge, but more than a tenth of the calls
+  that it sends in the steady window are refused by the service or time out: there no backlog grows,
+  for the excess is thrown away.
 - `drifts`: the lag behind the schedule grows by more than 1000 ppm although the consumer is below
   90 %.
 - `stuck`: settled, but below 80 % of the achievable.
@@ -19,8 +21,9 @@ phase:
 A reason says besides if more than a hundredth of the slots were skipped: with a late policy that
 gives up slots no lag grows. Of recorded arrivals it says if they are too few to tell (fewer than 20
 calls were released), and if a rate that swings does so because the law follows them. Beside the
-word stands a remark, `bursts`, where far more calls than wanted are released in a second or in 10
-ms: a rate that is right on average may still be one that no quota allows.
+word stands a remark: `bursts`, where far more calls than wanted are released in a second or in 10
+ms, for a rate that is right on average may still be one that no quota allows; and `losses`, where
+more than a twentieth of the calls sent in a steady window were refused by the service or timed out.
 
 The word for the run is the worst of its phases: stuck, oscillates, saturated, drifts, converges.
 The word for several replications is that of the majority (the worse one in a tie), with its share.
@@ -54,6 +57,8 @@ OVERLOAD, DRIFT = 10_000.0, 1000.0  # ppm
 STUCK = 0.8
 EXCESS = 1.1
 SKIPPED = 0.01  # of the slots
+#: Of the calls sent: so many dropped make a word, so many a remark.
+OVERLOADED, LOSSES = 0.1, 0.05
 ENOUGH = 20  # calls that recorded arrivals come to, for a word to mean something
 #: Of what is wanted in a second, and in 0.1 s, which may come at once: more of it, beside a few
 #: calls, is a burst. A ceiling as of `late="auto"` stays below both.
@@ -71,11 +76,25 @@ def word_of(phase: Phase) -> str:
     regular = phase.period == phase.period and phase.swing > REGULAR_SWING
     if phase.swing > SWING or regular:
         return "oscillates"
-    if phase.steady_load >= BUSY and phase.drift > OVERLOAD:
+    if grows(phase):
         return "saturated"
     if phase.steady_load < BUSY and phase.drift > DRIFT:
         return "drifts"
-    return "stuck" if phase.steady_share < STUCK else "converges"
+    if phase.steady_share < STUCK:
+        return "stuck"
+    return "saturated" if lost(phase) > OVERLOADED else "converges"
+
+
+def grows(phase: Phase) -> bool:
+    """Whether a backlog grows in front of a consumer that is busy."""
+    return phase.steady_load >= BUSY and phase.drift > OVERLOAD
+
+
+def lost(phase: Phase) -> float:
+    """The share of the calls sent in the steady window of a phase that need not have been lost:
+    where nothing is achievable, all have to be.
+    """
+    return phase.steady_drops if phase.achievable > 0.0 else 0.0
 
 
 def judge_phase(phase: Phase, what: str = "rate") -> Verdict:
@@ -86,6 +105,8 @@ def judge_phase(phase: Phase, what: str = "rate") -> Verdict:
         cycle = f", period {phase.period:.2g} s" if regular else ""
         swing = f"the {what} swings by {format.share(phase.swing)} of its mean"
         return Verdict(word, f"{when}: {swing}{cycle}")
+    if word == "saturated" and not grows(phase):
+        return Verdict(word, _lost(phase))
     if word == "saturated":
         return Verdict(
             word,
@@ -97,6 +118,14 @@ def judge_phase(phase: Phase, what: str = "rate") -> Verdict:
     settled = f"{format.share(phase.steady_share)} of the achievable {phase.achievable:.4g}/s"
     return Verdict(
         word, f"{when}: settled at {settled}" if word == "stuck" else f"{when}: {settled}"
+    )
+
+
+def _lost(phase: Phase) -> str:
+    share = format.share(phase.steady_drops)
+    return (
+        f"{phase.start:g}-{phase.end:g} s: {share} of the calls sent are refused by the service or"
+        " time out"
     )
 
 
@@ -186,6 +215,25 @@ def bursts(measures: Mapping[str, float], scenario: Scenario) -> str:
     if measures["burst_10ms"] > BURST * 0.1 * wanted + FEW_10MS:
         found.append(f"{measures['burst_10ms']:,.0f} calls in 10 ms")
     return f"releases up to {' and '.join(found)}, where {wanted:g}/s are wanted" if found else ""
+
+
+def losses(phases: Sequence[Phase]) -> str:
+    """In which phase most calls are lost to refusals and timeouts, once it has settled; "" if they
+    are few.
+
+    >>> from tpssim import simulate
+    >>> losses(measure_phases(simulate("refusing", "fixed")))
+    '0-30 s: 36 % of the calls sent are refused by the service or time out'
+    """
+    most = max(phases, key=lost)
+    return _lost(most) if lost(most) > LOSSES else ""
+
+
+def remark(measures: Mapping[str, float], phases: Sequence[Phase], scenario: Scenario) -> str:
+    """What stands beside the word of a run: its bursts, then what it loses; "" if there is
+    nothing.
+    """
+    return "; ".join(filter(None, (bursts(measures, scenario), losses(phases))))
 
 
 def judge(trace: Trace, rows: list[Phase] | None = None) -> Verdict:

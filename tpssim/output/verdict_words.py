@@ -7,7 +7,8 @@ import math
 #: The words, worst first.
 WORDS = ("inert", "exceeds", "stuck", "oscillates", "saturated", "drifts", "converges")
 
-#: A backlog grows: the longer the run, the worse it is, however much is achieved meanwhile.
+#: More is asked for than is taken: the longer the run, the more is late or lost, however much is
+#: achieved meanwhile.
 GROWING = ("saturated", "drifts")
 
 

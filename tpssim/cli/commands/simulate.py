@@ -41,8 +41,8 @@ def simulate(args: argparse.Namespace) -> int:
             "give either SCENARIO CONTROLLER or --trace FILE CONTROLLER; allowed: one of the two"
         )
     (scenario,) = scenarios(args, [] if args.scenario is None else [args.scenario])
-    from tpssim.metrics.measure import METRICS, definitions, measure
-    from tpssim.metrics.verdicts import bursts, judge
+    from tpssim.metrics.measure import METRICS, definitions, measured
+    from tpssim.metrics.verdicts import judge, remark
     from tpssim.output import records
     from tpssim.output.results_dir import MARK, check_out, plain, results_folder, write_json
     from tpssim.simulation import resolve
@@ -52,9 +52,8 @@ def simulate(args: argparse.Namespace) -> int:
     out = args.out or default_out("simulate", scenario.name, label)
     check_out(out, "simulate")
     trace = simulate(scenario, args.controller, seed=args.seed, replication=args.replication)
-    measures = measure(trace)
-    verdict = judge(trace)
-    remark = bursts(measures, scenario)
+    measures, phases = measured(trace)
+    verdict, beside = judge(trace, phases), remark(measures, phases, scenario)
 
     name = trace.meta["controller"]
     document = records.SimulateRecord(
@@ -65,7 +64,7 @@ def simulate(args: argparse.Namespace) -> int:
         parameters=trace.meta["parameters"],
         seed=args.seed,
         replication=args.replication,
-        verdict={"word": verdict.word, "reason": verdict.reason, "remark": remark},
+        verdict={"word": verdict.word, "reason": verdict.reason, "remark": beside},
         metrics=plain(measures),
         never=[measure for measure, value in measures.items() if value == math.inf],
         definitions=definitions(),
@@ -94,8 +93,8 @@ def simulate(args: argparse.Namespace) -> int:
         print(json.dumps(document, indent=1, allow_nan=False))
         return 0
     print(filled(f"{label} on {scenario.name}: {verdict.word} ({verdict.reason})", further="  "))
-    if remark:
-        print(filled(f"* {remark}", further="  "))
+    if beside:
+        print(filled(f"* {beside}", further="  "))
     print()
     columns = [Column("measure", left=True), Column("value"), Column("unit", left=True)]
     rows = [[name, f"{value:.6g}", METRICS[name].unit] for name, value in measures.items()]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LISTED = 5  # measures that became worse
 WORSE = 1.1  # times the response at p99 of the default: so much is said in the first line
+LESS_DONE = 0.01  # of the achievable: so much less is said there too
 LABEL = 12  # characters before the text of a line that has a name
 PARAMETERS = (
     Column("parameter", left=True),
@@ -49,6 +50,10 @@ def _three(value: float) -> str:
 
 def _interval(e: Estimate) -> str:
     return format.bounds(e.mean, e.low, e.high, _three)
+
+
+def _percent(share: float) -> str:
+    return format.share(share, 1)
 
 
 def _labelled(label: str, text: str) -> str:
@@ -83,13 +88,17 @@ def head(
 
 
 def warning(outcomes: Iterable[tuple[Outcome, ...]]) -> str:
-    """What gets worse with the setting that is proposed, first of all: verdicts, and the response
-    at p99; "" if nothing does.
+    """What gets worse with the setting that is proposed, first of all: verdicts, what is achieved,
+    and the response at p99; "" if nothing does. An objective may give up some of each for others.
     """
     found = []
     for before, after in outcomes:
         if WORDS.index(after.verdict) < WORDS.index(before.verdict):
             found.append(f"{before.verdict} becomes {after.verdict} on {after.scenario}")
+        most, least = (one.measures["achieved"].mean for one in (before, after))
+        if most is not None and least is not None and least < most - LESS_DONE:
+            shown = f"achieved {_percent(most)} becomes {_percent(least)}"
+            found.append(f"{shown} on {after.scenario}")
         old, new = (one.measures["response_p99"].mean for one in (before, after))
         if old is not None and (new is None or new > WORSE * old):
             shown = "none" if new is None else f"{_three(new)} s"

@@ -21,7 +21,10 @@ WORD_MEANINGS = {
     "oscillates": (
         "the rate swings by more than half of its mean, or regularly by more than a tenth"
     ),
-    "saturated": "asks for more than the consumer can sustain: the lag grows while that lasts",
+    "saturated": (
+        "asks for more than can be sustained: the lag grows while that lasts, or calls are refused"
+        " by the service or time out"
+    ),
     "drifts": "loses its schedule although the consumer is free",
     "converges": "settled at 80 % of the achievable rate or above",
 }

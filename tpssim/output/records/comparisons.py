@@ -52,6 +52,7 @@ class Phase(TypedDict):
     regularity: Interval
     period: Interval
     drift: Interval
+    steady_drops: Interval
 
 
 class Cell(TypedDict):
