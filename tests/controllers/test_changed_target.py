@@ -20,9 +20,17 @@ from tpssim.core.types import Observation
 
 RATE_LAWS = [name for name, law in CONTROLLERS.items() if "rate" in law.actuators]
 #: What they command follows from their own measure or clock, as in the original, up to the target.
-RAMPING = ("botocore-cubic", "scrapy-autothrottle", "firestore-ramp", "bbr", "token-bucket", "pid")
+RAMPING = (
+    "botocore-cubic",
+    "scrapy-autothrottle",
+    "firestore-ramp",
+    "bbr",
+    "token-bucket",
+    "pid",
+    "seda",
+)
 #: Not begun with the target as their rate.
-SLOW_STARTS = ("scrapy-autothrottle", "firestore-ramp", "bbr")
+SLOW_STARTS = ("scrapy-autothrottle", "firestore-ramp", "bbr", "seda")
 
 
 def changed(now: float, target: float) -> Observation:

@@ -8,20 +8,24 @@ from collections.abc import Iterable
 from itertools import compress
 from typing import Any
 
+from tpssim.controllers.aegis_bbr import AegisBbr
 from tpssim.controllers.aimd import Aimd
 from tpssim.controllers.aimd_epoch import AimdEpoch
 from tpssim.controllers.bbr import Bbr
 from tpssim.controllers.botocore_cubic import BotocoreCubic
+from tpssim.controllers.breakwater import Breakwater
 from tpssim.controllers.brpc_auto import BrpcAuto
 from tpssim.controllers.busy_time import BusyTime
 from tpssim.controllers.codel import Codel
 from tpssim.controllers.codel_folly import CodelFolly
+from tpssim.controllers.dagor import Dagor
 from tpssim.controllers.envoy_gradient import EnvoyGradient
 from tpssim.controllers.ewma_deadzone import EwmaDeadzone
 from tpssim.controllers.failsafe_adaptive import FailsafeAdaptive
 from tpssim.controllers.firestore_ramp import FirestoreRamp
 from tpssim.controllers.fixed import Fixed
 from tpssim.controllers.gozero_breaker import GozeroBreaker
+from tpssim.controllers.gozero_shedder import GozeroShedder
 from tpssim.controllers.headroom import Headroom
 from tpssim.controllers.netflix_aimd import NetflixAimd
 from tpssim.controllers.netflix_gradient import NetflixGradient
@@ -31,9 +35,11 @@ from tpssim.controllers.pi import Pi
 from tpssim.controllers.pid import Pid
 from tpssim.controllers.pie import Pie
 from tpssim.controllers.scrapy_autothrottle import ScrapyAutothrottle
+from tpssim.controllers.seda import Seda
 from tpssim.controllers.spark_pid import SparkPid
 from tpssim.controllers.sre_throttling import SreThrottling
 from tpssim.controllers.token_bucket import TokenBucket
+from tpssim.controllers.topfull_mimd import TopfullMimd
 from tpssim.controllers.vector_arc import VectorArc
 from tpssim.core.errors import InputError, no_such
 from tpssim.core.types import ACTUATORS
@@ -54,6 +60,8 @@ CONTROLLERS: dict[str, Any] = {
     "pid": Pid,
     "pi": Pi,
     "bbr": Bbr,
+    "seda": Seda,
+    "topfull-mimd": TopfullMimd,
     "netflix-aimd": NetflixAimd,
     "netflix-vegas": NetflixVegas,
     "netflix-gradient": NetflixGradient,
@@ -62,11 +70,15 @@ CONTROLLERS: dict[str, Any] = {
     "vector-arc": VectorArc,
     "failsafe-adaptive": FailsafeAdaptive,
     "brpc-auto": BrpcAuto,
+    "breakwater": Breakwater,
     "sre-throttling": SreThrottling,
     "codel": Codel,
     "codel-folly": CodelFolly,
     "pie": Pie,
     "gozero-breaker": GozeroBreaker,
+    "aegis-bbr": AegisBbr,
+    "gozero-shedder": GozeroShedder,
+    "dagor": Dagor,
 }
 
 
