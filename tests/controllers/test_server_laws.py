@@ -169,6 +169,21 @@ def test_topfull_beside_the_original(seed: int) -> None:
     assert 100 < limited < 800
 
 
+def test_topfull_sees_quick_failures_but_does_not_slow_down_for_them() -> None:
+    law = TopfullMimd()
+    failed, ok = done(0.5, 0.01, dropped=True), done(0.5, 0.01)
+    state = law.init(100.0)
+    for obs in [failed, *[ok] * 8, ok._replace(now=1.0)]:
+        state = law.update(state, obs)
+    assert state.threshold == math.inf  # a tenth may fail
+    for k in range(1, 14):
+        state = law.update(state, failed._replace(now=1.0 + k))
+        # 1.01^10 is 1.105: no more than a tenth above what is wanted.
+        assert state.threshold == pytest.approx(min(100.0 * 1.01 ** (k - 1), 110.0))
+        assert state.rate == 100.0
+    assert law.update(state, ok._replace(now=20.0)).threshold == math.inf
+
+
 def test_topfull_takes_its_limit_away_after_150_intervals() -> None:
     law = TopfullMimd()
     state = law.update(law.init(100.0), done(1.0, 2.0))

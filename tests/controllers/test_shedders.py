@@ -13,7 +13,7 @@ from helpers.originals import GozeroShedder as GozeroOriginal
 
 from tpssim.controllers._best_bins import least_mean, most_in_a_bin
 from tpssim.controllers._waiting_load import unloaded
-from tpssim.controllers.aegis_bbr import AegisBbr
+from tpssim.controllers.aegis_bbr import AegisBbr, allowed
 from tpssim.controllers.gozero_shedder import GozeroShedder
 from tpssim.core.types import Observation
 
@@ -78,6 +78,19 @@ def test_the_cases_of_aegis() -> None:
     later = now + 2 * SECOND
     shedder.loaded(700.0)
     assert not shedder.refuses(later, 80)
+
+
+def test_aegis_allows_none_once_the_window_has_passed_without_a_completion() -> None:
+    # As in the original, where a window of old bins is reduced to 0; 5000 bins a second, so that
+    # one completion of 1 ms in a bin, which an empty window counts as, would allow 5 calls.
+    nothing = array("d", [0.0]) * 300
+    assert allowed(nothing, 100, 199.0, 100.0, 0.02) == 5.0
+    assert allowed(nothing, 100, 200.0, 100.0, 0.02) == 0.0
+    original = AegisOriginal(SECOND // 50, 100, 800.0)
+    original.done(SECOND // 50, 0)
+    assert original.max_in_flight(199 * SECOND // 5000) == 5
+    original.pass_cache = None
+    assert original.max_in_flight(200 * SECOND // 5000) == 0
 
 
 def test_the_cases_of_gozero() -> None:
