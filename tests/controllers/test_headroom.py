@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from helpers.laws import done, fed
 
-from tpssim import Scenario, simulate
+from tpssim import Scenario, Stages, simulate
 from tpssim.controllers import law_named
 from tpssim.controllers._headroom_busy import Busy, smoothed, unmeasured
 from tpssim.controllers._headroom_concurrency import Tally, Tuning, closed, opened
@@ -17,7 +17,7 @@ from tpssim.core.errors import InputError
 from tpssim.core.types import Observation
 from tpssim.metrics.measure import measure, measure_phases
 from tpssim.scenarios.disturbances import Step
-from tpssim.scenarios.plant import Async, Backend
+from tpssim.scenarios.plant import Async, Backend, Blocking
 from tpssim.scenarios.service_times import Constant
 
 LAW = Headroom(
@@ -161,6 +161,30 @@ def test_a_few_servers_that_become_slower_are_kept_busy(servers: float, way: flo
         for k in range(3)
     ]
     assert min(shares) >= 0.9
+
+
+@pytest.mark.parametrize(
+    ("consumer", "made"), [(Async(0.0, "completion"), 1500), (Blocking(), 380)]
+)
+def test_a_ramp_from_nothing_is_followed_where_calls_may_overlap(
+    consumer: Async | Blocking, made: int
+) -> None:
+    """10 s of a ramp to 100 a second and 10 s of that are 1,500 calls; one at a time, of 50 ms
+    each, 380 fit: sqrt(2 k / 10) s is when slot k is due, 50 ms apart from k = 20 (2 s) on.
+    """
+    load = Stages("10s:100,10s:100")
+    backend = Backend(servers=20.0)
+    scenario = Scenario("ramp", Constant(0.05), load, 20.0, consumer, backend=backend)
+    trace = simulate(scenario, "headroom")
+    assert 0.98 * made <= int((trace.completed <= 20.0).sum()) <= made
+
+
+def test_a_caller_who_waits_is_tried_ever_more_seldom() -> None:
+    # 50 ms a call, one at a time, always on time: the slot of a trial is due after 25.5 ms.
+    calls = [(0.05 * (k + 1), 0.05, 0.0) for k in range(120)]
+    rates = [state.rate for state in blocked(*calls, law=Headroom())]
+    assert [k for k, rate in enumerate(rates) if rate > 20.0] == [24, 75]
+    assert rates[24] == pytest.approx(2.0 * 0.98 / 0.05)
 
 
 def test_auto_is_this_law() -> None:

@@ -11,6 +11,10 @@ from tpssim.core.types import record
 
 FAST = 0.3  # weight of a latency in the quick mean
 LOOKS = 3.0  # standard deviations of the quick mean that are no noise
+ON_TIME = 0.1  # of a call's time: a lag up to this is no sign that the caller waited for a call
+CALM = 25.0  # calls on time until the first trial whether the caller waits at all
+TRIAL = 2.0  # x the rate, for the slot of a trial
+SELDOM = 1e6  # calls: trials are no further apart
 
 
 @record
@@ -21,6 +25,46 @@ class Busy(NamedTuple):
     quick: float  #: the same, of the last few calls, s
     spread: float  #: variance of it, s^2
     weight: float  #: of the next call in the mean
+
+
+@record
+class Alone(NamedTuple):
+    """Whether one call at a time is what the caller does, or what the rate has made of it."""
+
+    calm: float  #: calls in a row that the rate held back and that were on time
+    wait: float  #: as many of them until the next trial
+
+
+def untried() -> Alone:
+    """No call was held back yet.
+
+    >>> untried().wait
+    25.0
+    """
+    return Alone(calm=0.0, wait=CALM)
+
+
+def alone_again(alone: Alone, held_back: bool, lag: float, mean: float) -> Alone:
+    """After one more call that nothing overlapped; trials become rarer by half each time.
+
+    >>> alone_again(Alone(calm=24.0, wait=25.0), True, 0.0, 0.02)
+    Alone(calm=25.0, wait=25.0)
+    >>> alone_again(Alone(calm=25.0, wait=25.0), True, 0.0, 0.02)  # the trial has shown nothing
+    Alone(calm=0.0, wait=50.0)
+    """
+    if trial_is_due(alone):
+        return Alone(calm=0.0, wait=min(2.0 * alone.wait, SELDOM))
+    calm = alone.calm + 1.0 if held_back and lag <= ON_TIME * mean else 0.0
+    return Alone(calm=calm, wait=alone.wait)
+
+
+def trial_is_due(alone: Alone) -> bool:
+    """Whether the next slot is that of a trial.
+
+    >>> trial_is_due(Alone(calm=25.0, wait=25.0)), trial_is_due(untried())
+    (True, False)
+    """
+    return alone.calm >= alone.wait
 
 
 def unmeasured() -> Busy:

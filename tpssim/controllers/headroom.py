@@ -7,7 +7,16 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers._headroom_busy import Busy, smoothed, unmeasured
+from tpssim.controllers._headroom_busy import (
+    TRIAL,
+    Alone,
+    Busy,
+    alone_again,
+    smoothed,
+    trial_is_due,
+    unmeasured,
+    untried,
+)
 from tpssim.controllers._headroom_concurrency import (
     PROBE,
     Flight,
@@ -34,6 +43,7 @@ class HeadroomState(NamedTuple):
     wanted: float  #: the target last seen, 1/s
     overlap: float  #: 1 once two calls were in flight
     busy: Busy
+    alone: Alone
     flight: Flight
     pace: Pace
 
@@ -51,6 +61,11 @@ class HeadroomState(NamedTuple):
         busy <- busy + weight (latency - busy),  weight -> alpha;  at once to the mean of
                 the last few calls when that is 3 standard deviations of its noise away
         rate  = min(target, allowed, share / busy / (1 + lag / (patience max(busy, 1 / target))))
+
+    A caller who waits for each call is late where the rate is more than that; one who does not is
+    never late, and this rate would hold him back for nothing. So after 25 calls in a row that it
+    held back and that were on time (50 after the next trial, then 100, ...) the next slot is one at
+    twice the rate: if two calls are in flight then, the caller does not wait.
 
     *Several in flight* (from the first time on): the rate is left open (to `allowed`) and the limit
     is set, which paces itself. By windows of 16 successes and 3 `base` or more (the first one: 4
@@ -164,6 +179,7 @@ class Headroom(NamedTuple):
             wanted=target,
             overlap=0.0,
             busy=unmeasured(),
+            alone=untried(),
             flight=opened(0.0),
             pace=unrefused(),
         )
@@ -178,6 +194,7 @@ class Headroom(NamedTuple):
                 wanted=obs.target,
                 overlap=state.overlap,
                 busy=state.busy,
+                alone=state.alone,
                 flight=state.flight,
                 pace=state.pace,
             )
@@ -201,6 +218,8 @@ class Headroom(NamedTuple):
         if after.overlap == 0.0:
             if math.isnan(after.busy.mean):
                 return "no latency yet"
+            if trial_is_due(after.alone):
+                return "always on time: does the caller wait for each call at all?"
             load = after.busy.mean * after.rate
             took = after.busy.mean * 1e3
             return f"a call takes {took:.3g} ms: {format.share(load)} of the time at this rate"
@@ -217,13 +236,18 @@ def one_at_a_time(
     if busy.mean > 0.0:
         patience = law.patience * max(busy.mean, 1.0 / obs.target)
         able = law.share / busy.mean / (1.0 + obs.lag / patience)
+    allowed = min(rate_of(pace, obs.lag), obs.target)
+    alone = alone_again(state.alone, able < allowed, obs.lag, busy.mean)
+    if trial_is_due(alone):
+        able = TRIAL * able
     return HeadroomState(
-        rate=max(LEAST * obs.target, min(able, rate_of(pace, obs.lag), obs.target)),
+        rate=max(LEAST * obs.target, min(able, allowed)),
         limit=state.limit,
         reject=0.0,
         wanted=obs.target,
         overlap=0.0,
         busy=busy,
+        alone=alone,
         flight=state.flight,
         pace=pace,
     )
@@ -257,6 +281,7 @@ def overlapping(
         wanted=obs.target,
         overlap=1.0,
         busy=state.busy,
+        alone=state.alone,
         flight=flight,
         pace=pace,
     )
