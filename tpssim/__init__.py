@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from tpssim.experiments.comparison import Comparison as Comparison
     from tpssim.experiments.explore import explore as explore
     from tpssim.experiments.fitting.estimate import fit as fit
+    from tpssim.experiments.random_services import random_scenarios as random_scenarios
     from tpssim.experiments.sweep.sweep import sweep as sweep
     from tpssim.experiments.sweep.sweep_result import SweepResult as SweepResult
     from tpssim.experiments.tuning.sensitivity import Sensitivity as Sensitivity
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from tpssim.scenarios.retries import Retry as Retry
     from tpssim.scenarios.scenario import Scenario as Scenario
     from tpssim.scenarios.service_quotas import ServiceQuota as ServiceQuota
+    from tpssim.scenarios.service_times import Autocorrelated as Autocorrelated
     from tpssim.scenarios.service_times import Constant as Constant
     from tpssim.scenarios.service_times import Exponential as Exponential
     from tpssim.scenarios.service_times import Gamma as Gamma
@@ -101,6 +103,7 @@ _MODULES = {
     "Aborted": "core.errors",
     "Analysis": "experiments.analysis.analyses",
     "Async": "scenarios.plant",
+    "Autocorrelated": "scenarios.service_times",
     "BURST": "core.schedule",
     "Background": "scenarios.disturbances",
     "Backend": "scenarios.plant",
@@ -157,6 +160,7 @@ _MODULES = {
     "fit": "experiments.fitting.estimate",
     "judge": "metrics.verdicts",
     "measure": "metrics.measure",
+    "random_scenarios": "experiments.random_services",
     "read_recording": "scenarios.recordings.reading",
     "read_scenario": "scenarios.files",
     "run": "live.runs",

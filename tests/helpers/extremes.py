@@ -18,6 +18,7 @@ from tpssim.scenarios.plant import Async, Backend, Blocking, Pool
 from tpssim.scenarios.retries import Retry
 from tpssim.scenarios.scenario import Producer, Scenario, checked_scenario
 from tpssim.scenarios.service_times import (
+    Autocorrelated,
     Constant,
     Exponential,
     Gamma,
@@ -43,6 +44,7 @@ SERVICES = (
     Gamma(0.02, 1.0),
     TwoPhase(0.01, 0.1, 0.1),
     Pareto(0.02, 1.5),
+    Autocorrelated(0.02, 1.0, 0.9),
 )
 FACTORS = (
     Step(0.0, 1.0, 8.0),

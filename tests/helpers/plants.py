@@ -20,7 +20,13 @@ from tpssim.core.window import Sensor
 from tpssim.scenarios.disturbances import Ramp, Sine, Spike, Stall, Step, Swap
 from tpssim.scenarios.plant import Async, Backend, Blocking, Pool
 from tpssim.scenarios.scenario import Scenario, checked_scenario
-from tpssim.scenarios.service_times import Constant, Exponential, Lognormal, Pareto
+from tpssim.scenarios.service_times import (
+    Autocorrelated,
+    Constant,
+    Exponential,
+    Lognormal,
+    Pareto,
+)
 from tpssim.simulation.compiled import compiling, engine, kernel
 from tpssim.simulation.trace import COLUMNS, COUNTERS, Trace
 
@@ -107,7 +113,14 @@ def interpret(patch: pytest.MonkeyPatch) -> None:
 
 
 SERVICES = st.sampled_from(
-    [Constant(0.0625), Constant(0.01), Exponential(0.02), Lognormal(0.02, 1.0), Pareto(0.01, 1.5)]
+    [
+        Constant(0.0625),
+        Constant(0.01),
+        Exponential(0.02),
+        Lognormal(0.02, 1.0),
+        Pareto(0.01, 1.5),
+        Autocorrelated(0.02, 1.0, 0.9),
+    ]
 )
 
 

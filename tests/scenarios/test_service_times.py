@@ -13,6 +13,7 @@ from tpssim.core.errors import InputError
 from tpssim.core.validation import checked
 from tpssim.scenarios.service_times import (
     STREAMS,
+    Autocorrelated,
     Constant,
     Exponential,
     Gamma,
@@ -75,6 +76,24 @@ def test_the_slow_phase_has_its_share() -> None:
 def test_a_lognormal_has_its_median() -> None:
     # Median = mean / sqrt(1 + CV^2): for mean 2, CV sqrt(3) it is 1.
     assert np.median(times(Lognormal(2.0, math.sqrt(3.0)))) == pytest.approx(1.0, rel=0.02)
+
+
+def test_autocorrelated_times_are_those_of_an_autoregression() -> None:
+    # CV sqrt(e - 1): sigma = 1, so mean e^(1/2) makes the time exp(x). By hand, of correlation 0.6:
+    # x = 1, then 0.6 x 1 + 0.8 x 0.5 = 1, then 0.6 x 1 + 0.8 x (-2) = -1.
+    service = Autocorrelated(math.exp(0.5), math.sqrt(math.e - 1.0), 0.6)
+    found = service.times(np.array([1.0, 0.5, -2.0]))
+    assert np.log(found) == pytest.approx([1.0, 1.0, -1.0])
+
+
+def test_autocorrelated_times_have_the_mean_the_variation_and_the_correlation() -> None:
+    # The effective number of independent times is n (1 - r) / (1 + r), about, for the mean.
+    drawn = times(Autocorrelated(0.02, 0.5, 0.9), 400_000)
+    assert drawn.mean() == pytest.approx(0.02, rel=0.02)
+    assert drawn.std() / drawn.mean() == pytest.approx(0.5, rel=0.05)
+    path = np.log(drawn)
+    assert np.corrcoef(path[:-1], path[1:])[0, 1] == pytest.approx(0.9, abs=0.01)
+    assert (times(Autocorrelated(0.02, 0.5, 0.9), 10) == drawn[:10]).all()  # a longer one goes on
 
 
 def test_a_recording_is_replayed_in_order_and_wraps() -> None:

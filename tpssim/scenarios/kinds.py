@@ -7,6 +7,7 @@ from typing import Any
 from tpssim.scenarios.disturbances import Background, Ramp, Sine, Spike, Stall, Step, Swap
 from tpssim.scenarios.plant import Async, Blocking, Pool
 from tpssim.scenarios.service_times import (
+    Autocorrelated,
     Constant,
     Exponential,
     Gamma,
@@ -20,6 +21,7 @@ SERVICES: dict[str, Any] = {
     "constant": Constant,
     "exponential": Exponential,
     "lognormal": Lognormal,
+    "autocorrelated": Autocorrelated,
     "gamma": Gamma,
     "two-phase": TwoPhase,
     "pareto": Pareto,

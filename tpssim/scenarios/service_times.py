@@ -8,6 +8,7 @@ number always. NumPy is imported when noise is drawn, not before.
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from numbers import Real
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
@@ -94,6 +95,44 @@ class Lognormal(NamedTuple):
         variance = math.log(1.0 + self.cv * self.cv)
         times: Array = self.mean * np.exp(math.sqrt(variance) * draws - variance / 2.0)
         return times
+
+
+@record
+class Autocorrelated(NamedTuple):
+    """Lognormal service times, each near the one before: the logarithms are an autoregression of
+    order 1, whose lag-one correlation is `correlation`.
+
+    Mean and CV are those of `Lognormal`. With `Z` standard normal draws the normal draw of call k
+    is `x(k) = correlation x(k - 1) + sqrt(1 - correlation^2) Z(k)`, `x(0) = Z(0)`.
+
+    >>> import numpy as np
+    >>> slow = Autocorrelated(0.02, 1.0, 0.6)
+    >>> bool(slow.times(np.array([1.0, 0.0]))[1] == Lognormal(0.02, 1.0).times(0.6))
+    True
+    """
+
+    mean: Annotated[float, MEAN, "expected service time"]
+    cv: Annotated[
+        float,
+        Range(0.0, 20.0, "std / mean"),
+        "coefficient of variation of the service time; 0: it is constant",
+    ]
+    correlation: Annotated[
+        float,
+        Range(0.0, 1.0, "", closed_high=False),
+        "correlation of the logarithms of two calls that follow each other",
+    ]
+
+    def noise(self) -> str:
+        return "normal"
+
+    def times(self, draws: Array) -> Array:
+        import numpy as np
+
+        kept, fresh = self.correlation, math.sqrt(1.0 - self.correlation * self.correlation)
+        path = itertools.accumulate(draws.tolist(), lambda last, new: kept * last + fresh * new)
+        correlated = np.fromiter(path, dtype=np.float64, count=len(draws))
+        return Lognormal(self.mean, self.cv).times(correlated)
 
 
 @record
