@@ -154,6 +154,15 @@ def test_what_a_family_is_about_holds() -> None:
         assert isinstance(gone, Stall) or 9.9 <= gone.factor <= 101.0  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("family", ["far", "light-load", "combined"])
+def test_what_is_on_the_network_takes_no_place_from_the_queue(family: str) -> None:
+    # A backend counts a call until its answer is there: by Little's law capacity x network of them.
+    for scenario in several(family):
+        assert scenario.network is not None
+        away = capacity(scenario._replace(disturbances=()), 0.0) * scenario.network.mean
+        assert scenario.backend.places >= 2.0 * away + 4.0
+
+
 def test_quotas_refuse_as_their_names_say() -> None:
     for scenario in several("quota-retry-after"):
         (quota,) = scenario.backend.quotas

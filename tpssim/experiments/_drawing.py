@@ -129,9 +129,14 @@ def patience(draw: Draw, latency: float) -> float:
     return max(0.5, rounded(latency * draw.log(10.0, 100.0)))
 
 
-def waiting_room(draw: Draw, servers: float) -> float:
-    """Places of a queue: 4 to 100 for each server, 2,000 at most."""
-    return float(min(2000, math.ceil(servers * draw.log(4.0, 100.0))))
+def waiting_room(draw: Draw, servers: float, away: float = 0.0) -> float:
+    """Places of a queue: 4 to 100 for each server, 2,000 at most.
+
+    A backend counts a call until its answer is there, so there are three more places for each of
+    the `away` calls that are on the network on average.
+    """
+    waiting = min(2000, math.ceil(servers * draw.log(4.0, 100.0)))
+    return float(waiting + math.ceil(3.0 * away))
 
 
 def quota(draw: Draw) -> tuple[ServiceQuota, float, float]:

@@ -233,14 +233,15 @@ def phases(draw: Draw) -> Scenario:
 
 
 def light_load(draw: Draw) -> Scenario:
-    plant = size(draw, (1.0, 64.0))
+    plant, network = size(draw, (1.0, 64.0)), draw.log(0.001, 0.1)
+    places = waiting_room(draw, plant.servers, plant.capacity * network)
     return plain(
         Lognormal(plant.mean, draw.even(0.3, 2.5)),
         rounded(plant.capacity * draw.even(0.3, 0.85)),
         length(draw),
         consumer=callers(draw, plant.servers),
-        backend=Backend(servers=plant.servers, places=waiting_room(draw, plant.servers)),
-        network=Lognormal(draw.log(0.001, 0.1), draw.even(0.05, 1.0)),
+        backend=Backend(servers=plant.servers, places=places),
+        network=Lognormal(network, draw.even(0.05, 1.0)),
     )
 
 
@@ -287,7 +288,7 @@ def blocking_changes(draw: Draw) -> Scenario:
 def combined(draw: Draw) -> Scenario:
     plant, duration = size(draw, (4.0, 32.0)), draw.one_of(60.0, 70.0, 80.0)
     start, end = stretch(draw, duration, 0.1, 0.3)
-    network = Lognormal(draw.log(0.005, 0.2), draw.even(0.05, 0.5))
+    network = Lognormal(draw.log(0.005, 0.05), draw.even(0.05, 0.5))
     return plain(
         noisy(draw, plant.mean),
         rounded(plant.capacity * draw.even(0.8, 2.0)),
@@ -295,7 +296,7 @@ def combined(draw: Draw) -> Scenario:
         consumer=callers(draw, plant.servers),
         backend=Backend(
             servers=plant.servers,
-            places=waiting_room(draw, plant.servers),
+            places=waiting_room(draw, plant.servers, plant.capacity * network.mean),
             slope=rounded(draw.log(0.03, 0.3) / plant.servers),
             failure=draw.one_of(0.0, 0.0, 0.02),
         ),

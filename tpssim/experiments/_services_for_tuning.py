@@ -110,7 +110,7 @@ def far(draw: Draw) -> Scenario:
         rounded(capacity * draw.even(0.9, 2.0)),
         length(draw),
         consumer=IN_FLIGHT,
-        backend=Backend(servers=servers, places=waiting_room(draw, servers)),
+        backend=Backend(servers=servers, places=waiting_room(draw, servers, capacity * network)),
         network=Lognormal(network, draw.even(0.02, 0.3)),
     )
 

@@ -38,7 +38,7 @@ TUNING: dict[str, Family] = {
     "overload": Family(
         "more is wanted than the servers can do",
         "target 1.1 to 2.5 of the capacity",
-        "Breakwater (OSDI 2020): steps to 1.4; TopFull (SIGCOMM 2024) and Cinnamon (Uber): 2 to 6",
+        "Breakwater (OSDI 2020): 0.1 to 1.6, steps to 1.4; Cinnamon (Uber): 700 to 4,000 a second",
         tuning.overload,
     ),
     "few-servers": Family(
@@ -201,7 +201,7 @@ JUDGING: dict[str, Family] = {
     "neighbours": Family(
         "other clients take a part of the service, twice",
         "0.2 to 0.8 of the capacity for a fifth of the run; target 0.5 to 1.2",
-        "multi-tenant services; LinkedIn Hodor (2022)",
+        "multi-tenant services, shared databases and quotas",
         judging.neighbours,
     ),
     "retries": Family(
@@ -243,7 +243,7 @@ JUDGING: dict[str, Family] = {
     ),
     "combined": Family(
         "a retrograde service at a distance that is slower for a while, under a load at random",
-        "the ranges of the other families, halved: 5 to 200 ms of network, 1.03 to 1.3 times the"
+        "the ranges of the other families, halved: 5 to 50 ms of network, 1.03 to 1.3 times the"
         " time with all servers busy, 1.5 to 6 times as slow for 10 to 30 %",
         "what happens does not come alone",
         judging.combined,
