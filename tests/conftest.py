@@ -99,6 +99,7 @@ SLOW = (
     "experiments/test_fit_costs.py::test_what_a_unit",
     "experiments/test_fit_crowding.py::test_a_",
     "experiments/test_fit_crowding.py::test_servers_alone",
+    "experiments/test_fit_jitter.py::test_a_law",
     "experiments/test_fit_timeouts.py::test_servers_and_mean",
     "experiments/test_fit.py::test_a_step_of_the_service_is_found_with_servers_and_mean",
     "experiments/test_fit.py::test_each_distribution_on_three_servers_behind_a_delay",

@@ -109,6 +109,10 @@ def _as_fast(scenario: Scenario, servers: float) -> Scenario:
     left = scenario.network.mean + before - _length(scenario)
     if left <= 0.0:
         return scenario._replace(network=None)
+    if isinstance(scenario.network, Recorded):  # as much more or less for each answer
+        more = left - scenario.network.mean
+        late = tuple(max(time + more, 0.0) for time in scenario.network.recording)
+        return scenario._replace(network=scenario.network._replace(recording=late))
     return with_parameters(scenario, {"network.mean": left})
 
 

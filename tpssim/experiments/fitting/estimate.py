@@ -38,6 +38,7 @@ from tpssim.experiments.fitting.intervals import (
     interval,
     spread_of,
 )
+from tpssim.experiments.fitting.jitter import steadied
 from tpssim.experiments.fitting.joint import course_at
 from tpssim.experiments.fitting.limited import with_limits
 from tpssim.experiments.fitting.limits import limits_of, refused_later
@@ -83,6 +84,7 @@ class Learned(NamedTuple):
     left: float = 0.0  #: share of the services that are longer than anybody waited for
     per_cost: Estimate | None = None  #: s for each unit of cost; None: calls have no costs
     crowding: Crowding = Crowding()
+    late: Array | None = None  #: how long each answer is on its way, s; None: all the same
 
 
 def fit(recording: Recording | str | Path, *, holdout: float = 0.5, seed: int = 0) -> FitResult:
@@ -203,7 +205,10 @@ def _overlapping(calls: Calls, seed: int) -> Learned:
     servers = Estimate(math.inf if bound else best.servers, least, most)
     likelihoods = {s: made.score for s, made in found.best.items()}
     learned = (servers, delay, best.density, times, mean, cv, course, likelihoods)
-    return Learned(*learned, _correlations(spread, delay, [best, *ends]), left, per_cost, crowding)
+    correlated = _correlations(spread, delay, [best, *ends])
+    made = Learned(*learned, correlated, left, per_cost, crowding)
+    steady: Learned = steadied(made, calls)
+    return steady
 
 
 def _one_at_a_time(calls: Calls, seed: int) -> Learned:
@@ -348,6 +353,13 @@ def _service(found: Learned, seed: int) -> Any:
     return kept(np.maximum(found.times, 0.0), seed)
 
 
+def _network(found: Learned, seed: int) -> Any:
+    """What an answer takes on its way, in the scenario."""
+    if found.late is not None:
+        return kept(found.late, seed)
+    return Constant(found.delay.value) if found.delay.value > 0.0 else None
+
+
 def kept(values: Array, seed: int) -> Recorded:
     """Recorded values, of many as many quantiles with their mean, in any order."""
     if len(values) > KEPT:
@@ -373,7 +385,7 @@ def _scenario(
         Blocking() if alone else Async(handoff=0.0, feedback="completion"),
         backend=found.crowding.on(Backend(servers=found.servers.value, per_cost=per_cost)),
         cost=None if costs is None else kept(costs, seed + 1),
-        network=Constant(found.delay.value) if found.delay.value > 0.0 else None,
+        network=_network(found, seed),
         timeout=math.inf if timeout is None else timeout.value,
         disturbances=steps_of(found.course, duration),
     )
