@@ -14,7 +14,8 @@ from helpers.laws import SetOnce
 from tpssim import Aborted, Limiter, Stages, arun, athrottle, run, simulate, throttle
 from tpssim.core.clocks import VirtualClock
 from tpssim.core.target_path import TargetPath
-from tpssim.experiments.replay import live_run, scenario_of
+from tpssim.experiments.live_pictures import live_run
+from tpssim.experiments.replay import scenario_of
 from tpssim.live.playback import play, read_journal
 from tpssim.live.pool_begins import Begins
 from tpssim.scenarios.retries import Retry

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tpssim import compare, throttle
+from tpssim import Stages, compare, throttle
 from tpssim.core.clocks import VirtualClock
-from tpssim.experiments import replay
+from tpssim.experiments.live_pictures import live_run
 from tpssim.live.playback import play, read_journal
 from tpssim.output import plots
 from tpssim.output.plots import LiveRun, live_figure
@@ -96,11 +96,29 @@ def test_a_recording_comes_to_such_a_run(tmp_path: Path) -> None:
         if k == 9:
             live.tps = 20.0
     recording = read_journal(path)
-    run = replay.live_run(recording, play(recording).calls)
+    run = live_run(recording, play(recording).calls)
     assert len(run.released) == 20
     assert run.latency == pytest.approx(0.01)
     assert [level for _, level in run.ceiling] == [10.0, 20.0]
     assert run.ceiling[1][0] == pytest.approx(0.91, abs=0.011)
+
+
+def test_no_more_than_is_wanted_is_shown_as_commanded(tmp_path: Path) -> None:
+    """From 0 to 20 a second in 4 s, by a law that begins with the 20: the slots are where 2.5 t^2
+    is whole, and 5 t is wanted there."""
+    path, clock = tmp_path / "run.ndjson", VirtualClock()
+    handle = throttle(range(100), Stages("4s:20"), controller="aimd", clock=clock, record=path)
+    for _ in handle:
+        clock.set(clock.time() + 0.001)
+    recording = read_journal(path)
+    calls = play(recording).calls
+    assert calls[0].rate == 20.0
+    run = live_run(recording, calls)
+    slots = np.sqrt(np.arange(len(run.rate)) / 2.5)
+    assert run.released == pytest.approx(slots, abs=0.02)
+    assert (run.rate <= 5.0 * run.released + 1e-9).all()
+    assert run.rate[0] == pytest.approx(0.0, abs=0.02)
+    assert run.rate[-1] == pytest.approx(5.0 * slots[-1], rel=0.1)  # the law holds little back
 
 
 def test_throttles_whose_runs_are_equal_share_a_panel_that_says_so() -> None:
@@ -125,7 +143,7 @@ def test_calls_that_cost_are_drawn_in_cost_on_one_axis(tmp_path: Path) -> None:
     for _ in handle:
         pass
     recording = read_journal(path)
-    run = replay.live_run(recording, play(recording).calls)
+    run = live_run(recording, play(recording).calls)
     figure: Any = live_figure("t", run)
     rates = figure.axes[0]
     assert rates.get_ylabel() == "cost per second"

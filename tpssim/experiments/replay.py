@@ -6,12 +6,11 @@ import heapq
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tpssim.core.errors import InputError
-from tpssim.core.profiles import Stages
 from tpssim.core.types import OK, OUTCOMES, REFUSED, REJECTED, VERSION, record
 from tpssim.core.validation import checked
 from tpssim.live.arguments import late_of
@@ -25,16 +24,11 @@ from tpssim.scenarios.scenario import Scenario, checked_scenario
 from tpssim.scenarios.service_times import Recorded
 from tpssim.simulation.trace import Trace
 
-if TYPE_CHECKING:
-    from tpssim.output.plots import LiveRun
-
 #: The service times are those of the stretch of time in which a call begins: this many stretches at
 #: most,
 STRETCHES = 200
 #: and none with fewer calls than this.
 FEWEST = 10
-#: Steps of a profile in a picture.
-STEPS = 64
 #: x what went well live: beyond that a law is said to complete more.
 MORE = 1.02
 FLATTERED = (
@@ -258,32 +252,6 @@ def trace_of(recording: Journal, playback: Playback, scenario: Scenario) -> Trac
     }
 
     return Trace(**columns_of(playback.calls), scenario=scenario, meta=meta)
-
-
-def live_run(recording: Journal, calls: list[Call]) -> LiveRun:
-    """What the picture of a live run shows, of the slots that were released."""
-    from tpssim.output.plots import LiveRun
-
-    begin = float(recording.start["t"])
-    made = [call for call in calls if not math.isnan(call.released)]
-    columns = columns_of(made)
-    changes = [recording.start, *(event for event in recording.events if event["e"] == "tps")]
-    ceiling = [level for event in changes for level in _levels(event, begin)]
-    last = max(event["t"] for event in recording.events) - begin
-    shown = {name: columns[name] for name in ("released", "latency", "rate", "limit", "in_flight")}
-    cost = columns["cost"] if bool((columns["cost"] != 1.0).any()) else None
-    return LiveRun(**shown, ceiling=ceiling, duration=max(last, 1e-6), cost=cost)
-
-
-def _levels(event: Mapping[str, Any], begin: float) -> list[tuple[float, float]]:
-    """From when on which rate was wanted, by one event; a profile in steps."""
-    since = float(event["t"]) - begin
-    wanted = wanted_of(event)
-    if not isinstance(wanted, Stages):
-        return [(since, wanted)]
-    width = wanted.duration / STEPS
-    steps = [(since + i * width, wanted.at((i + 0.5) * width)) for i in range(STEPS)]
-    return [*steps, (since + wanted.duration, 0.0)]
 
 
 def ceiling(scenario: Scenario, left: Mapping[str, int]) -> str:

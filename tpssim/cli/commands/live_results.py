@@ -155,6 +155,7 @@ def write(
 ) -> list[str]:
     """The results folder, from the recording; what is in it for the reader, besides the summary."""
     from tpssim.experiments import replay
+    from tpssim.experiments.live_pictures import live_run
     from tpssim.live.playback import play, read_journal
     from tpssim.output import plots
     from tpssim.output.results_dir import MARK, results_folder, write_json
@@ -174,7 +175,7 @@ def write(
             for file in picture["traces"].values():
                 trace.to_npz(folder / file)
             title = f"{short(args)}: {record.controller}, live"
-            figure = plots.live_figure(title, replay.live_run(recorded, back.calls))
+            figure = plots.live_figure(title, live_run(recorded, back.calls))
             plots.save(figure, folder / picture["file"], f"{command(args)} (tpssim {VERSION})")
             written.append(picture["file"])
         write_json(folder / MARK, run_record(args, began, "live"))
