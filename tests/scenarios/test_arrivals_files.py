@@ -18,7 +18,8 @@ from tpssim.core.profiles import Stages
 from tpssim.experiments.comparison_record import scenario_part
 from tpssim.output.records import from_dict
 from tpssim.scenarios.builtin import SCENARIOS
-from tpssim.scenarios.load import after_end, shown_target, with_arrivals, with_stages
+from tpssim.scenarios.capacity import most_wanted
+from tpssim.scenarios.load import after_end, shown_target, wanted, with_arrivals, with_stages
 from tpssim.scenarios.recordings.arrivals import read_arrivals, start_times
 from tpssim.scenarios.scenario import Scenario, checked_scenario, with_parameters
 from tpssim.scenarios.service_times import Constant
@@ -137,6 +138,18 @@ def test_the_command_line_gives_every_scenario_the_load(
         asked("--tps", "7", "--stages", "1s:5")
     with pytest.raises(InputError, match="'1s' is not duration:target"):
         asked("--stages", "1s")
+
+
+def test_what_is_left_of_a_second_at_the_end_is_no_rate_of_its_own() -> None:
+    """Ten a second for 2 s, and one call 1 ms before the end at 2.004 s: in the second before that
+    there are the calls at 1.1 s to 1.9 s, one at 2 s and that one."""
+    times = (*(k / 10.0 for k in range(21)), 2.003)
+    replayed = with_arrivals(PLAIN, times)._replace(duration=2.004)
+    assert wanted(replayed, 0.5) == wanted(replayed, 1.5) == 10.0
+    assert wanted(replayed, 2.0035) == pytest.approx(11.0)
+    assert most_wanted(replayed) == pytest.approx(11.0)
+    brief = with_arrivals(PLAIN, (0.0, 0.1))._replace(duration=0.2)
+    assert wanted(brief, 0.1) == pytest.approx(10.0)
 
 
 def test_a_target_does_not_take_the_place_of_arrivals_in_silence() -> None:

@@ -73,12 +73,14 @@ def arrives(scenario: Scenario, producer: Producer) -> bool:
 
 
 def arrival_rate(scenario: Scenario, t: float) -> float:
-    """The mean rate of the recorded arrivals in the whole second of the run that holds t, 1/s."""
+    """The mean rate of the recorded arrivals in the whole second of the run that holds t, 1/s; in
+    what is left of a second at the end, that of the last whole one: one call in a ms is no 1000/s.
+    """
     assert scenario.arrivals is not None
-    second = math.floor(t)
-    end = min(second + 1.0, max(scenario.duration, t))
-    low, high = (bisect.bisect_left(scenario.arrivals, edge) for edge in (second, end))
-    return (high - low) / (end - second) if end > second else 0.0
+    end = min(math.floor(t) + 1.0, max(scenario.duration, t))
+    begin = max(min(math.floor(t), end - 1.0), 0.0)
+    low, high = (bisect.bisect_left(scenario.arrivals, edge) for edge in (begin, end))
+    return (high - low) / (end - begin) if end > begin else 0.0
 
 
 def after_end(scenario: Scenario) -> int:
