@@ -36,6 +36,7 @@ from tpssim.controllers.pid import Pid
 from tpssim.controllers.pie import Pie
 from tpssim.controllers.scrapy_autothrottle import ScrapyAutothrottle
 from tpssim.controllers.seda import Seda
+from tpssim.controllers.servicetalk_gradient import ServicetalkGradient
 from tpssim.controllers.spark_pid import SparkPid
 from tpssim.controllers.sre_throttling import SreThrottling
 from tpssim.controllers.token_bucket import TokenBucket
@@ -67,6 +68,7 @@ CONTROLLERS: dict[str, Any] = {
     "netflix-gradient": NetflixGradient,
     "netflix-gradient2": NetflixGradient2,
     "envoy-gradient": EnvoyGradient,
+    "servicetalk-gradient": ServicetalkGradient,
     "vector-arc": VectorArc,
     "failsafe-adaptive": FailsafeAdaptive,
     "brpc-auto": BrpcAuto,
