@@ -151,6 +151,20 @@ SHORTER: dict[str, tuple[str, ...]] = {
         T + f"compare --league --scenarios healthy:duration=2 --controllers headroom brpc-auto{FEW}"
         " --out results/reference-held-out",
     ),
+    T + "simulate results/random/scenarios/knee-0.toml headroom": (
+        T + "simulate docs/my-service.toml headroom",
+    ),
+    T + "compare --random 200": (
+        T + "compare --random 2 --kinds blocking --controllers fixed aimd --workers 1",
+    ),
+    T + "compare --random 48 --kinds tuning --seed 5 --controllers headroom aimd:dec_rate=0.9": (
+        T + "compare --random 2 --kinds far,blocking --seed 5 --controllers headroom"
+        " aimd:dec_rate=0.9 --workers 1",
+    ),
+    T + "compare --random 30 --kinds overload,far,blocking --throttle mine.py:throttle": (
+        T + "compare --random 2 --kinds blocking --controllers fixed --throttle mine.py:throttle"
+        " --workers 1",
+    ),
     T + "compare --league --controllers aimd headroom": (
         T + f"compare --league --scenarios healthy:duration=2,{FIVE} --controllers aimd"
         f" headroom{FEW}",

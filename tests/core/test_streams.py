@@ -114,6 +114,7 @@ SHORT = "blocking-steady:duration=2"
 VERBS = [
     f"compare --scenarios {SHORT} --controllers aimd --replications 1 --workers 1",
     f"compare --league --scenarios {SHORT} --controllers aimd fixed --replications 1 --workers 1",
+    "compare --random 2 --kinds blocking --controllers aimd fixed --workers 1",
     f"simulate {SHORT} aimd",
     (
         f"sweep --scenario {SHORT} --controller aimd --grid dec_rate=0.5,0.9 --replications 1"

@@ -16,6 +16,7 @@ from tpssim.core.errors import InputError
 from tpssim.core.statistics import Estimate
 from tpssim.experiments.analysis.analyses import analyse
 from tpssim.experiments.compare import league
+from tpssim.experiments.over_services import over_services
 from tpssim.experiments.tuning.sensitivity import sensitivity
 from tpssim.output.records import KINDS, SCHEMA, Record, SweepRecord, from_dict
 from tpssim.output.records.checks import fault, hints_of
@@ -34,6 +35,13 @@ MADE: dict[str, tuple[list[str], list[tuple[str, str]]]] = {
     ),
     "league": (
         ["compare", "--league", "--scenarios", SHORT, "--controllers", "aimd", "fixed", *FEW],
+        [("matrix", "controllers")],
+    ),
+    "services": (
+        [
+            *["compare", "--random", "2", "--kinds", "blocking", "--controllers", "aimd", "fixed"],
+            *["--workers", "1"],
+        ],
         [("matrix", "controllers")],
     ),
     "simulate": (["simulate", SHORT, "aimd"], [("rates", "traces")]),
@@ -143,6 +151,7 @@ def surfaces() -> dict[str, Record]:
     return {
         "compare": compared.record(),
         "league": league([SHORT], ["aimd", "fixed"], replications=2).record(),
+        "services": over_services(league([SHORT], ["aimd"], replications=1)).record(),
         "sweep": tpssim.sweep(SHORT, "ewma-deadzone", grid, replications=2).record(),
         "tune": dataclasses.replace(tuned.record(), sensitivity=found.record()),
         "analyse": analyse("degrade-recover:duration=20", "ewma-deadzone", replications=2).record(),

@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tpssim.cli.commands import EPILOG
+from tpssim.cli.commands import EPILOG, compare_random
 from tpssim.cli.commands.common import (
     add_common,
     add_draws,
@@ -80,13 +80,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tps", type=float, metavar="RATE", help="the wanted rate, 1/s, in every scenario"
     )
-    parser.add_argument("--replications", type=int, default=5, metavar="N", help="default: 5")
+    parser.add_argument("--replications", type=int, metavar="N", help="default: 5; with --random 1")
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")
     parser.add_argument(
         "--league",
         action="store_true",
         help="instead: every law on every scenario where its actuator acts, scored and ranked",
     )
+    compare_random.add(parser)
     parser.add_argument(
         "--traces",
         choices=("first", "all"),
@@ -123,6 +124,11 @@ def _controllers(args: argparse.Namespace) -> list[Any] | None:
 
 
 def compare(args: argparse.Namespace) -> int:
+    if args.random is not None:
+        return compare_random.compare_random(args)
+    if args.kinds is not None:
+        raise InputError("--kinds without --random; allowed: with it")
+    args.replications = 5 if args.replications is None else args.replications
     if args.league:
         return _league(args)
     began = time.perf_counter()

@@ -19,6 +19,7 @@ from tpssim.output.records.live_runs import CalibrateRecord, LiveRecord, ReplayR
 from tpssim.output.records.parts import SCHEMA, Record
 from tpssim.output.records.predictions import AnalyseRecord, ValidateLiveRecord, ValidateRecord
 from tpssim.output.records.searches import SweepRecord, TuneRecord
+from tpssim.output.records.services import ServicesRecord
 
 __all__ = [
     "KINDS",
@@ -31,6 +32,7 @@ __all__ = [
     "LiveRecord",
     "Record",
     "ReplayRecord",
+    "ServicesRecord",
     "SimulateRecord",
     "SweepRecord",
     "TuneRecord",
@@ -44,6 +46,7 @@ KINDS: dict[str, type[Record]] = {
     for cls in (
         CompareRecord,
         LeagueRecord,
+        ServicesRecord,
         SimulateRecord,
         SweepRecord,
         TuneRecord,
