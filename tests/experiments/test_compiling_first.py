@@ -46,7 +46,8 @@ class AtOnce(Executor):
         self.asked: list[tuple[str, Any]] = []
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
-        self.asked.append((work.__name__, args))
+        asked, given = args if work is compare._begun else (work, args)
+        self.asked.append((asked.__name__, given))
         done: Future[Any] = Future()
         done.set_result(work(*args))
         return done

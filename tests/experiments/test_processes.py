@@ -2,31 +2,61 @@
 
 from __future__ import annotations
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tpssim.experiments.executor import processes, taken_back
+import pytest
+
+from tpssim.experiments.executor import Shared, processes
 
 
-def test_what_is_taken_back_is_done_once_and_the_rest_by_others() -> None:
+def slept(number: int, seconds: float) -> tuple[int, int]:
+    time.sleep(seconds)
+    return number, os.getpid()
+
+
+def failed(number: int) -> None:
+    raise ValueError(number)
+
+
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_each_job_is_done_once_the_last_ones_here(ahead: int) -> None:
+    jobs = [(number, 0.05) for number in range(12)]
     with processes(2, helped=True) as pool:
-        futures = [pool.submit(time.sleep, 0.02 * number) for number in range(8)]
-        mine = list(taken_back(pool, futures))
-        theirs = [number for number in range(8) if not futures[number].cancelled()]
-        for number in theirs:
-            futures[number].result()
-    # From the last one on, and all but those that a process has begun or is about to.
-    assert mine == sorted(mine, reverse=True)
-    assert sorted([*mine, *theirs]) == list(range(8))
-    assert mine[0] == 7
-    assert theirs == list(range(len(theirs)))
+        shared = Shared(pool, slept, jobs, ahead)
+        ended = list(shared.ended())
+    assert sorted(ended) == list(range(12))
+    assert [number for number, _ in shared.results()] == list(range(12))
+    mine = [number for number, process in shared.results() if process == os.getpid()]
+    # From the last one on, while the other process begins.
+    assert mine
+    assert mine == list(range(12 - len(mine), 12))
 
 
-def test_nothing_is_taken_back_from_others() -> None:
-    with ThreadPoolExecutor(1) as pool:
-        futures = [pool.submit(time.sleep, 0.01) for _ in range(4)]
-        assert list(taken_back(pool, futures)) == []
+def test_a_process_has_as_many_jobs_ahead_as_is_said() -> None:
+    """One that takes long is alone with one process: all others are left to this one."""
+    with processes(2, helped=True) as pool:
+        pool.submit(slept, 0, 0.0).result()  # it has begun
+        shared = Shared(pool, slept, [(0, 1.0), *((number, 0.0) for number in range(1, 9))])
+        assert list(shared.ended()) == [8, 7, 6, 5, 4, 3, 2, 1, 0]
+        mine = [number for number, process in shared.results() if process == os.getpid()]
+    assert mine == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_others_do_all_of_it() -> None:
+    with ThreadPoolExecutor(2) as pool:
+        shared = Shared(pool, slept, [(number, 0.01) for number in range(4)])
+        assert shared.left == 0
+        assert sorted(shared.ended()) == [0, 1, 2, 3]
     with processes(1) as alone:
-        futures = [alone.submit(time.sleep, 0.01) for _ in range(4)]
-        assert list(taken_back(alone, futures)) == []
-    assert list(taken_back(None, [])) == []
+        shared = Shared(alone, slept, [(number, 0.01) for number in range(4)])
+        assert sorted(shared.ended()) == [0, 1, 2, 3]
+        assert os.getpid() not in [process for _, process in shared.results()]
+
+
+def test_an_error_ends_it() -> None:
+    with processes(2, helped=True) as pool, pytest.raises(ValueError, match="7"):
+        list(Shared(pool, failed, [(number,) for number in range(8)]).ended())
+    with ThreadPoolExecutor(1) as threads, pytest.raises(ValueError, match="0"):
+        list(Shared(threads, failed, [(0,), (0,)]).ended())

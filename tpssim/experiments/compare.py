@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, as_completed, wait
+from concurrent.futures import Executor
 from typing import Any
 
 from tpssim.controllers import CONTROLLERS
@@ -23,7 +23,7 @@ from tpssim.core.validation import (
 )
 from tpssim.experiments.cells import Cell, Run
 from tpssim.experiments.comparison import Comparison
-from tpssim.experiments.executor import Helped, processes, taken_back
+from tpssim.experiments.executor import Helped, Shared, processes
 from tpssim.experiments.league import SEED, League, acts
 from tpssim.metrics.measure import measured
 from tpssim.metrics.verdicts import judge
@@ -222,11 +222,17 @@ def _prepare(
         here = isinstance(executor, Helped)
         if nothing_kept() if here else executor.submit(nothing_kept).result():
             compiling()
-    futures = [executor.submit(work, *given) for work, given in tasks]
-    for number in taken_back(executor, futures):
-        work, given = tasks[number]
+    # Laws that another process compiles need not be there when the runs begin.
+    needed, shared = {0, len(tasks) - 1}, Shared(executor, _begun, tasks)
+    for number in shared.ended():
+        needed.discard(number)
+        if not needed and not shared.left:
+            break
+
+
+def _begun(work: Callable[..., None], given: tuple[Any, ...]) -> None:
+    with contextlib.suppress(Exception):
         work(*given)
-    wait([futures[0], futures[-1]])
 
 
 def _run_first(scenario: Scenario) -> None:
@@ -302,27 +308,10 @@ def _in_turn(jobs: Sequence[Job], shares: _Shares) -> list[list[Run]]:
 
 
 def _sent_out(executor: Executor, jobs: Sequence[Job], shares: _Shares) -> list[list[Run]]:
-    futures = [executor.submit(_measured, *job) for job in jobs]
-    there, here = dict(enumerate(futures)), {}
-
-    def tell(ended: Iterable[int]) -> None:
-        for number in ended:
-            there.pop(number).result()  # an error ends the comparison at once
-            shares.ended(number)
-
-    try:
-        for number in taken_back(executor, futures):
-            del there[number]
-            here[number] = _measured(*jobs[number])
-            shares.ended(number)
-            tell([number for number, future in there.items() if future.done()])
-        numbers = {future: number for number, future in there.items()}
-        for future in as_completed(numbers):
-            tell([numbers[future]])
-    finally:
-        for future in futures:
-            future.cancel()
-    return [here[k] if k in here else future.result() for k, future in enumerate(futures)]
+    shared = Shared(executor, _measured, jobs, ahead=1)
+    for number in shared.ended():
+        shares.ended(number)
+    return shared.results()
 
 
 def _listed(given: Any, default: Iterable[str], single: type) -> Iterator[Any]:

@@ -8,14 +8,19 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from multiprocessing import connection
 from typing import Any
 
 
 class Helped(ProcessPoolExecutor):
-    """Processes whose parent works too, while it waits for them (`taken_back`)."""
+    """Processes whose parent works too, while it waits for them (`Shared`)."""
+
+    def __init__(self, workers: int, **options: Any) -> None:
+        super().__init__(workers, **options)
+        self.workers = workers
 
 
 @contextlib.contextmanager
@@ -56,14 +61,89 @@ def garbage_seldom() -> Iterator[None]:
         gc.set_threshold(*before)
 
 
-def taken_back(executor: Executor | None, futures: Sequence[Future[Any]]) -> Iterator[int]:
-    """The numbers of those that no process has begun, from the last one on: whoever asks for the
-    next one does its work, for nobody else will. No numbers if the processes are not `Helped`.
+class Shared:
+    """Jobs that processes work on, beginning with the first; this one too, with the last, if they
+    are `Helped`: `ended` does its part.
     """
-    if isinstance(executor, Helped):
-        for number in reversed(range(len(futures))):
-            if futures[number].cancel():
+
+    def __init__(
+        self,
+        executor: Executor,
+        work: Callable[..., Any],
+        jobs: Sequence[tuple[Any, ...]],
+        ahead: int = 0,
+    ) -> None:
+        """`ahead`: as many jobs as `Helped` processes have besides those that they are at. Short
+        jobs would make them wait for the next one; of long ones this process may run out.
+        """
+        self._executor, self._work, self._jobs = executor, work, jobs
+        self._left, self._lock = deque(range(len(jobs))), threading.Lock()
+        self._sent: dict[int, Future[Any]] = {}
+        self._found: dict[int, Any] = {}
+        helped = isinstance(executor, Helped)
+        for _ in range(executor.workers + ahead if isinstance(executor, Helped) else len(jobs)):
+            self._send(again=helped)
+
+    def _send(self, again: bool) -> None:
+        """Send the first of those that are left; the next one when it has ended."""
+        with self._lock:
+            if not self._left:
+                return
+            number = self._left.popleft()
+            sent = self._executor.submit(self._work, *self._jobs[number])
+            self._sent[number] = sent
+        if again:
+            sent.add_done_callback(self._sent_ended)
+
+    def _sent_ended(self, sent: Future[Any]) -> None:
+        if not sent.cancelled() and sent.exception() is None:
+            self._send(again=True)
+
+    @property
+    def left(self) -> int:
+        """How many nobody has begun."""
+        return len(self._left)
+
+    def ended(self) -> Iterator[int]:
+        """The numbers of the jobs as they end; an error in one is raised at once."""
+        known: set[int] = set()
+        try:
+            while (number := self._taken_back()) is not None:
+                self._found[number] = self._work(*self._jobs[number])
                 yield number
+                yield from self._newly_done(known)
+            numbers = {sent: k for k, sent in self._sent.items() if k not in known}
+            for sent in as_completed(numbers):
+                sent.result()
+                yield numbers[sent]
+        finally:
+            self._give_up()
+
+    def _taken_back(self) -> int | None:
+        with self._lock:
+            return self._left.pop() if self._left else None
+
+    def _newly_done(self, known: set[int]) -> list[int]:
+        with self._lock:
+            done = [k for k, sent in self._sent.items() if sent.done() and k not in known]
+        for number in done:
+            self._sent[number].result()
+        known.update(done)
+        return done
+
+    def _give_up(self) -> None:
+        """Begin no other job."""
+        with self._lock:
+            self._left.clear()
+        for sent in self._sent.values():
+            sent.cancel()
+
+    def results(self) -> list[Any]:
+        """Of all jobs in their order, when all have ended."""
+        return [
+            self._found[k] if k in self._found else self._sent[k].result()
+            for k in range(len(self._jobs))
+        ]
 
 
 def _begin() -> None:

@@ -270,7 +270,7 @@ def written_to(out: Path, files: Sequence[str]) -> str:
 def executor_for(workers: int | None, helped: bool = False) -> Iterator[Executor | None]:
     """That many processes (None: one a core); nothing for one, which is this process.
 
-    `helped`: this process is one of them (`executor.taken_back`).
+    `helped`: this process is one of them (`executor.Shared`).
     """
     cores = min(os.cpu_count() or 1, MOST_PROCESSES)
     number = checked_count("workers", cores if workers is None else workers, 1, MOST_PROCESSES)

@@ -169,11 +169,8 @@ def _compare(args: argparse.Namespace, executor: Executor | None, began: float) 
         compiling=progress.compiling,
     )
     figures = _figures(result.undrawn())
-    record = dataclasses.replace(
-        result.record(), command=command(args), figures=figures, notes=args.notes
-    )
     with results_folder(out, "compare") as folder:
-        _write_comparison(folder, result, record, args, began, executor)
+        record = _write_comparison(folder, result, figures, args, began, executor)
     if args.json:
         print(json.dumps(record.to_dict(), indent=1, allow_nan=False))
     else:
@@ -189,12 +186,13 @@ def _compare(args: argparse.Namespace, executor: Executor | None, began: float) 
 def _write_comparison(
     folder: Path,
     result: Comparison,
-    record: CompareRecord,
+    figures: list[Figure],
     args: argparse.Namespace,
     began: float,
     executor: Executor | None,
-) -> None:
-    from tpssim.experiments.executor import taken_back
+) -> CompareRecord:
+    """All that it leaves; what is written as its summary."""
+    from tpssim.experiments.executor import Shared
     from tpssim.output.results_dir import MARK, write_json
     from tpssim.output.tables import write_csv
 
@@ -212,23 +210,25 @@ def _write_comparison(
                 else late[figure["controller"]][figure["scenario"]]
             ),
         )
-        for figure in record.figures
+        for figure in figures
     ]
-    drawn = [] if executor is None else [executor.submit(_draw, *job) for job in jobs]
+    shared = None if executor is None else Shared(executor, _draw, jobs)
+    record = dataclasses.replace(
+        result.record(), command=command(args), figures=figures, notes=args.notes
+    )
     write_json(folder / "summary.json", record.to_dict())
     origin = {"seed": args.seed, "tpssim": VERSION, "command": command(args)}
     write_csv(folder / "summary.csv", ({**row, **origin} for row in result.rows()))
     _write_traces(folder / "traces", result)
-    if executor is None:
+    if shared is None:
         for job in jobs:
             _draw(*job)
-    for number in taken_back(executor, drawn):
-        _draw(*jobs[number])
-    for picture_drawn in drawn:
-        if not picture_drawn.cancelled():
-            picture_drawn.result()
+    else:
+        for _ in shared.ended():
+            pass
     write_scenarios(folder, args, list(result.scenarios.values()))
     write_json(folder / MARK, run_record(args, began, "auto"))
+    return record
 
 
 def _draw(*job: Any) -> None:
