@@ -54,7 +54,7 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
     head = (0.8 if any(panel.title for panel in panels) else 0.5) + 0.2 * title.count("\n") + above
     height += 0.2 * title.count("\n")
     figure = Figure(figsize=(width, height), dpi=110)
-    axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    axes = [figure.add_subplot(rows, columns, place + 1) for place in range(len(panels))]
     # Fixed margins, inch: panels are alike, and finding a layout takes as long as drawing.
     scale = 0.3 if any(panel.limited() for panel in panels) else 0.0
     figure.subplots_adjust(
@@ -66,16 +66,10 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
         hspace=(0.36 + above) / 1.7,
     )
     top = top_of(panels, frame)
-    for ax, panel in zip(axes.flat, panels, strict=False):
-        draw_run(ax, panel, frame, top)
-    for ax in axes.flat[len(panels) :]:
-        ax.set_visible(False)
-    for column in range(columns):
-        last = (len(panels) - 1 - column) // columns
-        axes[last, column].set_xlabel("time (s)")
-        axes[last, column].tick_params(labelbottom=True)
-    for row in axes:
-        row[0].set_ylabel(f"{frame.of} per second")
+    for place, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
+        draw_run(ax, panel, frame, top)  # on equal axes: to have them share one takes longer
+        below = place + columns >= len(panels)
+        _label(ax, frame, figure.dpi, left=place % columns == 0, below=below)
     figure.suptitle(title, fontsize=12, fontweight="bold")
     entries: dict[str, Any] = {}
     for ax in figure.axes:
@@ -91,6 +85,22 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
         fontsize=9,
     )
     return figure
+
+
+def _label(ax: Axes, frame: Frame, inch: float, left: bool, below: bool) -> None:
+    """Numbers and words at the left of a panel and below it, each if nothing else stands there.
+
+    Words have a fixed place: looking for one takes as long as drawing them. `inch`: of so many
+    dots.
+    """
+    ax.tick_params(labelleft=left, labelbottom=below)
+    place = ax.get_window_extent()
+    ax.xaxis.set_label_coords(0.5, -0.27 * inch / place.height)
+    ax.yaxis.set_label_coords(-0.45 * inch / place.width, 0.5)
+    if below:
+        ax.set_xlabel("time (s)")
+    if left:
+        ax.set_ylabel(f"{frame.of} per second")
 
 
 def _entries(panels: Sequence[Panel], frame: Frame) -> int:
