@@ -17,6 +17,7 @@ from tpssim.experiments.fitting.densities import Density
 from tpssim.experiments.fitting.estimate import Learned, plateau_of
 from tpssim.experiments.fitting.estimates import Estimate
 from tpssim.experiments.fitting.fit_result import FitResult
+from tpssim.experiments.fitting.implied import LOOKED_AT
 from tpssim.scenarios.recordings.calls import Recording
 
 SERVICES: dict[str, Any] = {
@@ -129,6 +130,35 @@ def test_a_constant_service_that_is_seldom_full_shows_servers_and_delay() -> Non
     assert tuple(result.estimates["backend.servers"]) == (10.0, 10.0, 10.0)
     assert within(result, "service.mean", 0.02, 1e-4)
     assert result.estimates["network.mean"].value == pytest.approx(0.02402, rel=1e-3)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_sharp_edge_that_is_seldom_full_shows_servers_and_delay(seed: int) -> None:
+    # Only the shortest time tells the delay, which the few calls that waited have to agree with.
+    scenario = Scenario("known", tpssim.Pareto(0.5, 2.8), 39.0, 154.0, Async(feedback="completion"))
+    scenario = scenario._replace(poisson=1.0, backend=Backend(servers=30.0), network=Constant(0.4))
+    result = tpssim.fit(recorded(scenario, seed=seed), holdout=0.0)
+    servers = result.estimates["backend.servers"]
+    assert servers.value == 30.0
+    assert servers.low <= 30.0 <= servers.high
+    assert within(result, "service.mean", 0.5, 0.02)
+
+
+@pytest.mark.parametrize("step", [None, Step(80.0, 130.0, 1.5)])
+def test_a_long_recording_is_searched_in_parts_and_settled_on_all(step: Step | None) -> None:
+    scenario = Scenario(
+        "known", tpssim.Gamma(0.02, 0.7), 200.0, 210.0, Async(feedback="completion")
+    )
+    scenario = scenario._replace(poisson=1.0, backend=Backend(servers=5.0), network=Constant(0.004))
+    if step is not None:
+        scenario = scenario._replace(disturbances=(step,))
+    recording = recorded(scenario, seed=6)
+    assert len(recording) > 2 * LOOKED_AT
+    result = tpssim.fit(recording, holdout=0.0)
+    assert tuple(result.estimates["backend.servers"]) == (5.0, 5.0, 5.0)
+    assert within(result, "service.mean", 0.02, 0.01)
+    found = [change.time for change in result.changes]
+    assert found == pytest.approx([] if step is None else [80.0, 130.0], abs=1.0)
 
 
 def test_stamps_of_whole_milliseconds_tell_servers_and_mean() -> None:

@@ -35,6 +35,14 @@ def test_slope_and_knee_of_times_without_noise() -> None:
     assert found.exponent == pytest.approx(1.2, rel=1e-4)
 
 
+def test_calls_are_taken_together_only_where_many_are_in_flight() -> None:
+    crowd = np.repeat(np.array([5.0, 200.0, 300.0, 301.0, 400.0]), 2)
+    found = Levels.of(0.02 * crowd, crowd, 1e-9)
+    assert found.crowd.tolist() == [5.0, 200.0, 300.5, 400.0]
+    assert found.weight.tolist() == [2.0, 2.0, 4.0, 2.0]
+    assert found.mean[2] == pytest.approx(math.log(0.02) + 0.5 * math.log(300.0 * 301.0))
+
+
 def recorded(
     backend: Backend, peak: float, seed: int, cost: Any = None, service: Any = None
 ) -> FitResult:

@@ -30,6 +30,13 @@ def test_three_calls_on_two_servers_by_hand() -> None:
     assert implied(calls, math.inf, 1.0).time.tolist() == [3.0, 1.0, 2.75]
 
 
+def test_calls_that_are_not_looked_at_count_for_the_others() -> None:
+    calls = calls_of(np.array([0.0, 0.5, 0.75]), np.array([4.0, 2.5, 4.5]))
+    some = implied(calls._replace(some=np.array([False, True, True])), 2.0, 1.0)
+    assert some.sure.tolist() == [False, True, True]
+    assert some.time.tolist() == [3.0, 1.0, 2.0]
+
+
 def test_the_times_that_the_model_drew_are_recovered() -> None:
     service = Lognormal(0.02, 0.8)
     plant = Scenario("five", service, 230.0, 20.0, Async(feedback="completion"), poisson=1.0)

@@ -37,6 +37,7 @@ STARTS = 3  # numbers of servers, the likeliest, from which it is looked for
 CLOSELY = 2  # slowdowns that are settled with the servers
 TURNS = 2  # from the slowdown to the servers and back
 KNEES = 24  # that are tried
+APART, WIDTH = 200.0, 0.02  # calls in flight that are told apart, and a share above them
 MANY = 30  # calls beyond a knee, at least
 MOST = 700.0  # logarithm of a factor: what a float holds
 KINDS = ((True, False), (False, True), (True, True))  # a slope, a knee, both
@@ -106,10 +107,23 @@ class Levels(NamedTuple):
     @staticmethod
     def of(times: Array, crowd: Array, grain: float) -> Levels:
         logs = np.log(np.maximum(times, grain))
-        levels, where = np.unique(crowd, return_inverse=True)
+        where = np.unique(together(crowd), return_inverse=True)[1]
         weight = np.bincount(where).astype(np.float64)
         mean = np.bincount(where, weights=logs) / weight
+        levels = np.bincount(where, weights=crowd) / weight
         return Levels(levels, mean, weight, max(float((logs - mean[where]).std()), 1e-9))
+
+
+def together(crowd: Array) -> Array:
+    """Which calls are taken together by how many were in flight: up to `APART` the number itself,
+    beyond those whose numbers differ by less than a share of `WIDTH`.
+
+    >>> together(np.array([7.0, 200.0, 201.0, 202.0, 900.0])).tolist()
+    [7.0, 200.0, 201.0, 201.0, 276.0]
+    """
+    beyond = np.log(np.maximum(crowd / APART, 1.0)) / WIDTH
+    found: Array = np.where(crowd <= APART, crowd, APART + 1.0 + np.floor(beyond))
+    return found
 
 
 def fitted(levels: Levels, kind: tuple[bool, bool]) -> Crowding | None:
@@ -160,10 +174,22 @@ def _squares(levels: Levels, sloping: bool, knee: float) -> tuple[Crowding, floa
         found: Array = scale * (levels.mean - at[0] - np.log(crowding(at).at(levels.crowd)))
         return found
 
+    def slopes(at: Array) -> Array:
+        """The derivatives of `rest`."""
+        made = crowding(at)
+        factor, beyond = made.at(levels.crowd), np.maximum(levels.crowd - knee, 0.0)
+        columns = [np.ones(len(factor))]
+        if sloping:
+            columns.append(made.slope * (levels.crowd - 1.0) / factor)
+        if bent:
+            power = np.exp(np.minimum(beyond * math.log(made.exponent), MOST))
+            columns.append(beyond * power * (1.0 - 1.0 / made.exponent) / factor)
+        return -scale[:, np.newaxis] * np.stack(columns, axis=1)
+
     first = [float(levels.mean[0])] + [math.log(0.05)] * sloping + [math.log(0.05)] * bent
     low = [-np.inf] + [math.log(1e-7)] * sloping + [math.log(1e-7)] * bent
     high = [np.inf] + [math.log(1e3)] * sloping + [math.log(9.0)] * bent
-    done = optimize.least_squares(rest, first, bounds=(low, high))
+    done = optimize.least_squares(rest, first, slopes, bounds=(low, high))
     jacobian = np.asarray(done.jac, dtype=np.float64)
     known = jacobian.T @ jacobian
     if not np.isfinite(known).all() or np.linalg.cond(known) > 1e14:

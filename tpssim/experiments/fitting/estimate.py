@@ -30,7 +30,14 @@ from tpssim.experiments.fitting.crowding import (
 from tpssim.experiments.fitting.densities import NOTHING, Density, sampled
 from tpssim.experiments.fitting.estimates import Change, Estimate, Unidentified, experiment
 from tpssim.experiments.fitting.fit_result import FitResult
-from tpssim.experiments.fitting.implied import Calls, calls_of, implied, in_flight, within_steps
+from tpssim.experiments.fitting.implied import (
+    Calls,
+    calls_of,
+    implied,
+    in_flight,
+    some_of,
+    within_steps,
+)
 from tpssim.experiments.fitting.intervals import (
     Spread,
     cv_of,
@@ -39,7 +46,7 @@ from tpssim.experiments.fitting.intervals import (
     spread_of,
 )
 from tpssim.experiments.fitting.jitter import steadied
-from tpssim.experiments.fitting.joint import course_at
+from tpssim.experiments.fitting.joint import closely, course_at
 from tpssim.experiments.fitting.limited import with_limits
 from tpssim.experiments.fitting.limits import limits_of, refused_later
 from tpssim.experiments.fitting.servers import Profile, Setting, likeliest
@@ -180,7 +187,10 @@ def _overlapping(calls: Calls, seed: int) -> Learned:
     """Of a service that had several calls in flight."""
     if calls.patience < math.inf:
         calls = bounded(calls)
-    what, per_cost, crowding, calls = seen_with_crowding(calls)
+    what, per_cost, crowding, calls = seen_with_crowding(some_of(calls))
+    if calls.some is not None:
+        calls = calls._replace(some=None)
+        what = closely(calls, what)
     found, course = what.profile, what.course
     best, least, most = likeliest(found)
     if math.isinf(most):  # the times are those of no particular number

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Times that differ by less than this share of a latency are equal.
 EQUAL = 1e-6
+LOOKED_AT = 20_000  # calls, about, whose times are looked at where a recording has many more
+BLOCK = 50  # of them that follow one another
 LAST = 0.9  # share of the calls after which those without an answer are left out, and the rest too
 
 
@@ -44,6 +46,7 @@ class Calls(NamedTuple):
     quickest: float = math.inf  #: s, of the refusals: their answers are on their way, too
     slower: Array | None = None  #: known factors on the service times
     extra: Array | None = None  #: known parts of the service times, s, that are not looked at
+    some: Flags | None = None  #: calls whose times are looked at; None: all
 
     @property
     def exact(self) -> bool:
@@ -161,7 +164,7 @@ def implied(calls: Calls, servers: float, delay: float) -> Implied:
     ([2.0, 2.0, 2.0], [2.0, 0.0, 2.0])
     """
     arrivals = calls.start + delay
-    sure = np.ones(len(arrivals), dtype=bool)
+    sure = np.ones(len(arrivals), dtype=bool) if calls.some is None else calls.some.copy()
     lost = len(sure) if calls.whole else int(np.argmin(calls.answered))
     if lost >= LAST * len(sure):  # the end of the recording cut them off
         sure[lost:] = False
@@ -170,7 +173,7 @@ def implied(calls: Calls, servers: float, delay: float) -> Implied:
         return Implied(arrivals, _rest(calls, arrivals), nobody, sure, delay)
     begin = _begin(calls, arrivals, servers, 0.0)
     if lost < LAST * len(sure):
-        sure = _begin(calls, arrivals, servers, calls.longest) == begin
+        sure &= _begin(calls, arrivals, servers, calls.longest) == begin
     return Implied(begin, _rest(calls, begin), begin > arrivals, sure, delay)
 
 
@@ -205,6 +208,19 @@ def calls_of(
     middle = float(np.median(latency)) if len(latency) else 0.0
     grain = max(2.0 * resolution, EQUAL * middle, 1e-12)
     return Calls(start, completion, there, inside, price, resolution, grain)
+
+
+def some_of(calls: Calls) -> Calls:
+    """The calls of a long recording with those marked whose times suffice for a first search:
+    blocks from all of its time, for which every start and completion counts.
+
+    >>> some_of(calls_of(np.arange(1e5), np.arange(1e5) + 0.5)).some.sum()
+    np.int64(20000)
+    """
+    share = len(calls.start) // LOOKED_AT
+    if share < 2:
+        return calls
+    return calls._replace(some=np.arange(len(calls.start)) // BLOCK % share == 0)
 
 
 def within_steps(start: Array, completion: Array, step: float, seed: int) -> tuple[Array, Array]:

@@ -102,10 +102,23 @@ def seen(calls: Calls) -> Seen:
         return Seen(plain, looked_at[0], FLAT)
     best = tried[0]
     scale = SCALES[best.best.density.kind]
-    around = profile(calls, along(calls, best.course, scale))
+    around = profile(calls, along(calls, best.course, scale), best.best.delay)
     top = around.best[around.ranked()[0]]
     last = _settled_ones(calls, [top], TURNS, around)
-    return last[0] if last else best
+    return max([*last, best], key=lambda found: _score(calls, found))
+
+
+def closely(calls: Calls, rough: Seen) -> Seen:
+    """The same of all calls, where the times of some were looked at."""
+    scale = SCALES[rough.best.density.kind]
+    made = _settled(calls, rough.best, scale, 1, rough.profile)
+    if made is None:
+        return rough
+    found = made.profile
+    for servers in found.ranked()[:FINALISTS]:
+        found.refine(servers)
+    best = found.best[found.ranked()[0]]
+    return Seen(found, best, _course_with(calls, best, made.course, scale))
 
 
 def _settled_ones(
@@ -154,6 +167,10 @@ def _settled(
             found.attempt(servers, around.best[servers].delay)
             found.attempt(servers, setting.delay)
         setting = found.best[found.ranked()[0]]
-    at_last = implied(calls, setting.servers, setting.delay)
-    used = at_last.sure & calls.answered
-    return Seen(found, setting, refitted(course, at_last, used, calls.grain, scale))
+    return Seen(found, setting, _course_with(calls, setting, course, scale))
+
+
+def _course_with(calls: Calls, setting: Setting, course: Course, scale: Scale) -> Course:
+    """The changes with the factors that they have with these servers and this delay."""
+    found = implied(calls, setting.servers, setting.delay)
+    return refitted(course, found, found.sure & calls.answered, calls.grain, scale)

@@ -32,12 +32,13 @@ EACH = 96  # numbers of servers that are all tried, from the least on
 RATIO = 1.12  # of the next ones
 REFINED = 5  # numbers of servers whose delay is searched
 ROUNDS = 3  # of taking up the likeliest, for a better delay may make others likelier
-STEPS = 24  # of a search for the delay
+STEPS = 12  # of a search for the delay between two
 FIRST = (0.0, 0.5, 0.9)  # shares of the highest delay from which it is guessed
+GUESSED = 2  # delays that are tried with each number of servers, for each of those shares
 FEWEST = 5  # calls that waited, and others, that suggest a delay
-TOPS = 3  # delays better than those beside them that are searched around
+TOPS = 3  # delays better than those beside them that are searched around, if near the best
 GOLDEN = (math.sqrt(5.0) - 1.0) / 2.0
-CLOSE = 100.0  # nats: where the delay of the best may be better than its own
+CLOSE = 100.0  # nats by which a better delay may make the likelier of two the other one
 #: Numbers of servers whose likelihoods differ by this factor's logarithm may both be true: of a
 #: hundred and fifty false ones, one is by chance that much likelier than the true one.
 NEAR = 5.0
@@ -236,17 +237,28 @@ class Profile:
         known = self.tried[servers]
         ordered = sorted(known)
         scores = np.array([-math.inf, *(known[delay].score for delay in ordered), -math.inf])
-        tops = np.flatnonzero((scores[1:-1] >= scores[:-2]) & (scores[1:-1] >= scores[2:]))
-        tops = tops[np.argsort(-scores[1:-1][tops], kind="stable")][:TOPS]
+        inner = scores[1:-1]
+        tops = np.flatnonzero((inner >= scores[:-2]) & (inner >= scores[2:]))
+        tops = tops[inner[tops] >= inner.max() - CLOSE]
+        tops = tops[np.argsort(-inner[tops], kind="stable")][:TOPS]
         for low, high in [side for top in tops for side in _sides(ordered, int(top))]:
-            for _ in range(STEPS // 2):
-                if high - low <= 1e-7 * self.highest:
-                    break
-                x, y = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
-                if self.attempt(servers, x) >= self.attempt(servers, y):
-                    high = y
-                else:
-                    low = x
+            self._narrow(servers, low, high)
+
+    def _narrow(self, servers: float, low: float, high: float) -> None:
+        """Search for the best delay between two, by golden sections."""
+        x, y = high - GOLDEN * (high - low), low + GOLDEN * (high - low)
+        below, above = self.attempt(servers, x), self.attempt(servers, y)
+        for _ in range(STEPS):
+            if high - low <= 1e-7 * self.highest:
+                break
+            if below >= above:
+                high, y, above = y, x, below
+                x = high - GOLDEN * (high - low)
+                below = self.attempt(servers, x)
+            else:
+                low, x, below = x, y, above
+                y = low + GOLDEN * (high - low)
+                above = self.attempt(servers, y)
 
 
 def _sides(ordered: list[float], place: int) -> tuple[tuple[float, float], tuple[float, float]]:
@@ -256,20 +268,24 @@ def _sides(ordered: list[float], place: int) -> tuple[tuple[float, float], tuple
     return (ordered[max(0, place - 1)], here), (here, above)
 
 
-def profile(calls: Calls, factors: Factors | None = None) -> Profile:
-    """The best setting for each number of servers; of the likeliest the delay is searched."""
+def profile(calls: Calls, factors: Factors | None = None, near: float = 0.0) -> Profile:
+    """The best setting for each number of servers; of the likeliest the delay is searched.
+
+    `near`: a delay that each number is tried with.
+    """
     found = Profile(calls, factors)
     for servers in candidates(min(least_servers(calls), found.most), found.most):
-        if not found.begin(servers, 1):
+        if not found.begin(servers, GUESSED):
             break  # as with any greater number
+        found.attempt(servers, near)
     found.begin(math.inf)
     found.refine(math.inf)
     refined = {math.inf}
     for _ in range(ROUNDS):
-        near = found.ranked()[:REFINED]
-        if math.isfinite(near[0]):  # beside the best, where not each was tried
-            near += [s for s in (near[0] - 1.0, near[0] + 1.0) if 1.0 <= s <= found.most]
-        fresh = [servers for servers in near if servers not in refined]
+        first = found.ranked()[:REFINED]
+        if math.isfinite(first[0]):  # beside the best, where not each was tried
+            first += [s for s in (first[0] - 1.0, first[0] + 1.0) if 1.0 <= s <= found.most]
+        fresh = [servers for servers in first if servers not in refined]
         if not fresh:
             break
         for servers in fresh:
