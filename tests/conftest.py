@@ -92,6 +92,7 @@ SLOW = (
     "experiments/test_counterfactual.py::test_the_page_of_a_replay",
     "experiments/test_explore.py::test_every_arena",
     "experiments/test_explore.py::test_in_a_notebook",
+    "experiments/test_random_services.py::test_both_engines",
     "experiments/test_grids.py::test_a_grid_out_of_order",
     "experiments/test_grids.py::test_the_command_writes_the_pictures",
     "experiments/test_fit.py::test_a_constant_service_that_is_seldom_full_shows_servers_and_delay",

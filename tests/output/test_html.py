@@ -109,6 +109,16 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
             *laws,
             *FEW,
         ],
+        "services": [
+            "compare",
+            "--random",
+            "3",
+            "--kinds",
+            "blocking,far",
+            *laws,
+            "--workers",
+            "1",
+        ],
         "tune": [
             "tune",
             "aimd",
@@ -149,6 +159,7 @@ KINDS = (
     "simulate",
     "validate",
     "league",
+    "services",
     "tune",
     "pareto",
     "replay",
@@ -273,6 +284,23 @@ def test_a_league_shows_its_standings_and_every_cell(results: Path) -> None:
     assert picture["alt"] == "score and verdict of every throttle on every scenario"
     (cells,) = re.findall(r'aria-label="cells".*?</table>', text, re.DOTALL)
     assert cells.count("<tr>") == 1 + len(summary["cells"])
+
+
+def test_services_at_random_are_shown_by_family_and_one_by_one(results: Path) -> None:
+    text = page(results / "services")
+    summary = json.loads((results / "services" / "summary.json").read_text(encoding="utf-8"))
+    assert "<h1>3 throttles on 3 services at random</h1>" in text
+    first = summary["standings"][0]
+    assert (
+        f"First of 3: <b>{first['throttle']}</b>, a share of {first['share']['mean']:.3f}" in text
+    )
+    assert "on 3 services of 2 families" in text
+    (families,) = re.findall(r'aria-label="by family".*?</table>', text, re.DOTALL)
+    assert families.count("<tr>") == 1 + 2 * 3
+    (services,) = re.findall(r'aria-label="services".*?</table>', text, re.DOTALL)
+    assert services.count("<tr>") == 1 + 3 * 3
+    assert "93.75 % for the median" not in text  # of three services nothing is claimed
+    assert "3 replications are too few" not in text
 
 
 def test_a_live_run_shows_numbers_with_definitions_and_its_failures_as_text(results: Path) -> None:

@@ -120,7 +120,7 @@ class OverServices(NamedTuple):
             " that service; below 0.9, below 0.7: of that; worst: where it is farthest behind it"
         )
         about = [
-            ("±:", assumption(number).replace("runs", "services")),
+            ("±:", assumed(number)),
             ("", f"± behind the first: {format.share(CONFIDENCE)} for all together, likewise"),
         ]
         return [Table(title, COLUMNS, shown, about), self._by_family([r.throttle for r in rows])]
@@ -190,7 +190,7 @@ class OverServices(NamedTuple):
             seed=self.seed,
             replications=self.replications,
             confidence={"share": EACH, "behind": CONFIDENCE},
-            assumption=assumption(len(self.shares)).replace("runs", "services"),
+            assumption=assumed(len(self.shares)),
             kinds={name: kind_of(name) for name in self.families()},
             standings=[_listed(row) for row in self.standings()],
             families={
@@ -230,6 +230,18 @@ def kind_of(family: str) -> str:
     ('tuning', 'judging', '')
     """
     return "tuning" if family in TUNING else "judging" if family in JUDGING else ""
+
+
+def assumed(services: int) -> str:
+    """What an interval over so many services says, and what it does not.
+
+    >>> assumed(3)
+    'no interval: 3 services are too few, 5 are the least'
+    """
+    said = assumption(services)
+    for runs, drawn in (("1 replication", "1 service"), ("replications", "services")):
+        said = said.replace(runs, drawn)
+    return said.replace("runs", "services")
 
 
 def count_families(n: int) -> str:

@@ -23,6 +23,7 @@ from tpssim.output.records import (
     LiveRecord,
     Record,
     ReplayRecord,
+    ServicesRecord,
     SimulateRecord,
     SweepRecord,
     TuneRecord,
@@ -65,6 +66,9 @@ def _heading(result: Result[Record]) -> str:
             return f"{len(throttles)} throttle{'s' if len(throttles) > 1 else ''} on {where}"
         case LeagueRecord(standings=standings, halves=halves):
             return f"{len(standings)} throttles on {len(halves)} scenarios, ranked"
+        case ServicesRecord(standings=standings, services=served):
+            number = len({row["service"] for row in served})
+            return f"{len(standings)} throttles on {number} services at random"
         case TuneRecord(controller=law, scenarios=names):
             return f"{law} tuned on {names[0] if len(names) == 1 else f'{len(names)} scenarios'}"
         case ReplayRecord(recording=recording, numbers=numbers):
@@ -96,6 +100,8 @@ def _made(result: Result[Record]) -> str:
         parts.append(f"±: {assumption(record.replications)}")
     if isinstance(record, LeagueRecord):
         parts.append(f"± of what is behind the first: {BEHIND}")
+    if isinstance(record, ServicesRecord):
+        parts.append(f"±: {record.assumption}")
     if isinstance(record, TuneRecord):
         parts.append(f"±: {100.0 * EACH:.4g} % for the median of fresh runs, however they spread")
     return "; ".join(parts)

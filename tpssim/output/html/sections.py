@@ -30,6 +30,7 @@ from tpssim.output.html.cells import heads, measures, names, numbers, verdict, w
 from tpssim.output.html.compared import SHOWN, Progress, compare, over_draws
 from tpssim.output.html.fitted import fit
 from tpssim.output.html.generic import generic
+from tpssim.output.html.over_services import over_services
 from tpssim.output.html.ranked import league
 from tpssim.output.html.reading import Result
 from tpssim.output.html.replayed import replay
@@ -236,6 +237,7 @@ def other(result: Result[Record], progress: Progress) -> Iterator[Section]:
 KINDS: dict[str, Callable[[Result[Any], Progress], Iterator[Section]]] = {
     "compare": compare,
     "league": league,
+    "services": over_services,
     "sweep": sweep,
     "live": live,
     "simulate": simulate,
