@@ -51,6 +51,7 @@ EXEMPT = {
     "python tests/test_goldens.py --write": "it writes what the tests compare with",
     "python tests/test_goldens.py --write refused": "it writes what the tests compare with",
     "python tests/test_goldens.py --write list refused": "it writes what the tests compare with",
+    "python benchmarks/overloads.py": "the gate runs it with --smoke, as every benchmark",
     "python benchmarks/promises.py": "the gate runs it with --smoke, as every benchmark",
 }
 #: Run as they stand.
@@ -142,12 +143,12 @@ SHORTER: dict[str, tuple[str, ...]] = {
         " results/l",
     ),
     T
-    + "compare --league --scenarios healthy,overload,knee,constant-timeouts,baseline-drift,slow-recovery,probe-rejections,cuts-per-event --controllers headroom brpc-auto --replications 30": (
+    + "compare --league --scenarios healthy,overload,knee,constant-timeouts,baseline-drift,slow-recovery,probe-rejections,cuts-per-event,ramp-up,flash-crowd --controllers headroom brpc-auto --replications 30": (
         T
         + f"compare --league --scenarios healthy:duration=2 --controllers headroom brpc-auto{FEW}",
     ),
     T
-    + "compare --league --scenarios healthy,overload,knee,constant-timeouts,baseline-drift,slow-recovery,probe-rejections,cuts-per-event --controllers headroom brpc-auto --replications 30 --out results/reference-held-out": (
+    + "compare --league --scenarios healthy,overload,knee,constant-timeouts,baseline-drift,slow-recovery,probe-rejections,cuts-per-event,ramp-up,flash-crowd --controllers headroom brpc-auto --replications 30 --out results/reference-held-out": (
         T + f"compare --league --scenarios healthy:duration=2 --controllers headroom brpc-auto{FEW}"
         " --out results/reference-held-out",
     ),

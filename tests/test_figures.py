@@ -358,6 +358,8 @@ def test_where_headroom_is_behind_is_in_the_league() -> None:
     best: dict[str, float] = {}
     ours: dict[str, float] = {}
     for cell in league["cells"]:
+        if cell["throttle"] == "oracle":
+            continue
         best[cell["scenario"]] = max(cell["score"], best.get(cell["scenario"], 0.0))
         if cell["throttle"] == "headroom":
             ours[cell["scenario"]] = cell["score"]

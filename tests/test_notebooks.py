@@ -131,11 +131,12 @@ def test_choosing_a_controller() -> None:
         "its backlog grows without end"
     )
     steady = {law: found["scores"][f"blocking-steady {law}"] for law in found["churn"]}
-    assert max(steady.values()) > steady["fixed"], "the highest score is not had by standing still"
+    assert max(steady.values()) == steady["fixed"] == 1.0, "it does no harm to a caller that waits"
     for scenario in ("healthy", "overload", "pool-degrade"):
         for law in ("aimd", "ewma-deadzone", "busy-time"):
             assert found["scores"][f"{scenario} {law}"] < 0.4, f"{law} was not made for {scenario}"
-        assert found["scores"][f"{scenario} fixed"] > 0.7
+    assert found["scores"]["healthy fixed"] == 1.0
+    assert max(found["scores"][f"{name} fixed"] for name in ("overload", "pool-degrade")) < 0.3
     assert (
         found["churn"]["fixed"]
         == 0.0
@@ -165,19 +166,13 @@ def test_tuning() -> None:
     assert 0.1 < here["ewma"] < 0.3, "a fifth"
     assert here["busy"] > 0.97, "nearly all"
     assert 0.87 < here["headroom"] < 0.93, "nine tenths"
-    assert abs(here["busy tuned"] - here["headroom"]) < 0.08, "close"
+    assert here["busy tuned"] > 0.99, "all the calls"
     assert here["ewma tuned"] > 4.0 * here["ewma"]
     waits = others["waits"]
     assert waits["ewma tuned"] == max(waits.values()), "a call waits longest"
     assert waits["busy"] == pytest.approx(3.0 * waits["headroom"], rel=0.1), "three times as long"
-    assert waits["busy tuned"] < waits["busy"]
-    assert here["busy tuned"] < here["busy"], "the score is bought with calls"
+    assert waits["busy tuned"] > waits["busy"] > waits["headroom"], "bought with longer waits"
     assert others["verdicts"]["ewma tuned"] == "saturated"
-    elsewhere = found["shares"]["blocking-steady"]
-    assert others["verdicts"]["busy tuned"] == "oscillates"
-    assert elsewhere["busy tuned"] < elsewhere["busy"] - 0.05, (
-        "what was tuned to one is worse on another"
-    )
     assert min(others["totals"], key=others["totals"].__getitem__) == "dec_rate"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tpssim.core.profiles import Stages
-from tpssim.core.types import OK, REFUSED
+from tpssim.core.types import OK, REFUSED, UNFINISHED
 from tpssim.scenarios.capacity import achievable, capacity, mean_service, phases
 from tpssim.scenarios.plant import Async, Blocking, Pool, success
 
@@ -416,6 +416,70 @@ def stretch(trace: Trace) -> float:
     return waited / alone if alone > 0.0 else NAN
 
 
+def time_allowed(scenario: Scenario) -> float:
+    """The deadline of a call."""
+    mean = scenario.service.mean + (scenario.network.mean if scenario.network else 0.0)
+    if scenario.backend.per_cost > 0.0:
+        mean += scenario.backend.per_cost * unit(scenario)
+    return scenario.deadline if scenario.deadline > 0.0 else max(0.05, 10.0 * mean)
+
+
+def asked_for(trace: Trace) -> Any:
+    """From when on each call is waited for."""
+    scenario = trace.scenario
+    since = (trace.scheduled if scenario.poisson else trace.released).copy()
+    for number, producer in enumerate(scenario.producers):
+        if scenario.arrivals is not None and producer.target is None:
+            mine = trace.producer == number
+            since[mine] = np.array(scenario.arrivals)[: mine.sum()]
+    return since
+
+
+def integral(scenario: Scenario, producer: Producer, start: float, end: float) -> float:
+    """What a producer wants in a stretch, exactly: its target is linear between the edges."""
+    target = scenario.target if producer.target is None else producer.target
+    edges = {start, end}
+    if isinstance(target, Stages):
+        ends = set(itertools.accumulate((s for s, _ in target.stages), initial=0.0))
+        edges |= {x for x in ends if start < x < end}
+    total = 0.0
+    for a, b in itertools.pairwise(sorted(edges)):
+        middle = (a + b) / 2.0
+        level = target.start if isinstance(target, Stages) and middle < 0.0 else None
+        total += (b - a) * (wants(scenario, producer, middle) if level is None else level)
+    return total
+
+
+def within_ceiling(trace: Trace) -> Any:
+    """Which calls are within the ceiling of their producer."""
+    scenario, found = trace.scenario, trace.outcome != REFUSED
+    for number, producer in enumerate(scenario.producers):
+        if scenario.poisson or (scenario.arrivals is not None and producer.target is None):
+            continue
+        counted: list[tuple[float, float]] = []
+        for i in np.flatnonzero((trace.producer == number) & found):
+            t = float(trace.released[i])
+            before = math.fsum(cost for at, cost in counted if at > t - 1.0)
+            most = integral(scenario, producer, t - 1.0, t)
+            most += max(integral(scenario, producer, t - 1.1, t - 1.0), unit(scenario))
+            found[i] = before <= most * (1.0 + 1e-6)
+            if found[i]:
+                counted = [*counted[-3000:], (t, float(trace.cost[i]))]
+    return found
+
+
+def in_time(trace: Trace) -> tuple[float, float, float]:
+    """(goodput, share wasted, 99th percentile of the latency) of the calls within the ceiling."""
+    scenario, ok = trace.scenario, trace.outcome == OK
+    within, since = within_ceiling(trace), asked_for(trace)
+    ended = np.where(trace.outcome == UNFINISHED, scenario.duration, trace.completed)
+    late = ended - since > time_allowed(scenario)
+    over = within & ((trace.outcome != UNFINISHED) | late)
+    good = float(trace.cost[within & ok & ~late].sum()) / scenario.duration
+    wasted = float((over & (~ok | late)).sum() / over.sum()) if over.any() else NAN
+    return good, wasted, percentile((trace.completed - since)[within & ok], 0.99)
+
+
 def independent(trace: Trace) -> dict[str, float]:
     """Every measure by name."""
     scenario, meta = trace.scenario, trace.meta
@@ -479,4 +543,5 @@ def independent(trace: Trace) -> dict[str, float]:
         "time_to_fairness": time_to_fairness,
         "churn": churn(trace, best),
         "burst_1s": float(densest(released, 1.0)),
+        **dict(zip(("goodput", "wasted", "latency_p99"), in_time(trace), strict=True)),
     }

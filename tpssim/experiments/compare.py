@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
@@ -26,6 +26,7 @@ from tpssim.experiments.comparison import Comparison
 from tpssim.experiments.executor import Helped, Shared, processes
 from tpssim.experiments.league import SEED, League, acts
 from tpssim.metrics.measure import measured
+from tpssim.metrics.score import checked_weights
 from tpssim.metrics.verdicts import judge
 from tpssim.scenarios.builtin import CORE, SCENARIOS
 from tpssim.scenarios.capacity import check_calls, expected_slots
@@ -35,6 +36,7 @@ from tpssim.scenarios.service_times import Constant
 from tpssim.simulation.compiled.compiling import compiles, nothing_kept
 from tpssim.simulation.compiled.engine import is_plain, loop_for
 from tpssim.simulation.hosting.runner import unhosted
+from tpssim.simulation.oracle import NAME as ORACLE
 from tpssim.simulation.resolve import ControllerLike, ThrottleSpec, scenario_named, throttle_spec
 from tpssim.simulation.run import check_hostable, equals_law, has_twin, run_once, run_twin
 
@@ -120,6 +122,7 @@ def league(
     *,
     replications: int = 5,
     seed: int = SEED,
+    weights: Mapping[str, float] | None = None,
     workers: int = 1,
     executor: Executor | None = None,
     progress: Callable[[int, int, float], None] | None = None,
@@ -128,12 +131,15 @@ def league(
     """Every law on every scenario where its actuator acts, scored and ranked; no trace is kept.
 
     `None` means all built-in scenarios, or all laws. The seed is one that `tune` does not search on
-    by default. Everything else is as in `compare`.
+    by default. `weights`: of the parts of the score, by name; 0 for those that are not named; None:
+    `metrics.score.WEIGHTS`. The oracle plays beside the laws, for it is what they are measured by.
+    Everything else is as in `compare`.
     """
+    by_name = checked_weights(weights)
     _check_counts(replications, seed, workers)
     resolved = [scenario_named(s) for s in _listed(scenarios, SCENARIOS, Scenario)]
     specs = [throttle_spec(c) for c in _listed(controllers, CONTROLLERS, tuple)]
-    specs = [_distinguished(spec, specs) for spec in specs]
+    specs = [_distinguished(spec, specs) for spec in specs if spec.name != ORACLE]
     _check_distinct("scenario", [scenario.name for scenario in resolved])
     _check_distinct("controller", [spec.label for spec in specs])
     pairs = [
@@ -142,15 +148,16 @@ def league(
         for spec in specs
         if acts(spec.actuators(), scenario)
     ]
+    played = dict.fromkeys(scenario for scenario, _ in pairs)
+    pairs += [(scenario, throttle_spec(ORACLE)) for scenario in played]
     if not pairs:
         raise InputError(
             "no actuator of these laws acts on these scenarios; "
             "allowed: an async consumer or a pool"
         )
     cells = _run_pairs(pairs, replications, seed, 0, workers, executor, progress, compiling)
-    return League(
-        Comparison({scenario.name: scenario for scenario in resolved}, cells, seed, replications)
-    )
+    named = {scenario.name: scenario for scenario in resolved}
+    return League(Comparison(named, cells, seed, replications), by_name)
 
 
 def _check_counts(replications: int, seed: int, workers: int) -> None:

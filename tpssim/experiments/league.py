@@ -1,7 +1,8 @@
 """The league: every throttle on every scenario where its actuator acts, by one score. It reads
 finished runs.
 
-A throttle's score is the mean, over its scenarios, of its runs' scores (`tpssim.metrics.score`).
+A throttle's score is the mean, over its scenarios, of its runs' scores (`tpssim.metrics.score`),
+each against the oracle's run on the same noise (`tpssim.simulation.oracle`), which is not ranked.
 Intervals are over replications, whose noise all throttles share: the scenarios are these, not a
 sample of others.
 
@@ -30,9 +31,8 @@ from tpssim.core.statistics import (
     fewest,
 )
 from tpssim.core.types import record
-from tpssim.experiments.cells import Cell
 from tpssim.experiments.comparison import Comparison
-from tpssim.metrics.score import PARTS, Score, score
+from tpssim.metrics.score import PARTS, WEIGHTS, Score, score, share
 from tpssim.output import format, records
 from tpssim.output.records import comparisons as record_parts
 from tpssim.output.records.parts import interval
@@ -40,6 +40,7 @@ from tpssim.output.results_dir import plain
 from tpssim.output.tables import Column, Table, filled
 from tpssim.scenarios.plant import Async, Pool
 from tpssim.scenarios.scenario import Scenario
+from tpssim.simulation.oracle import NAME as ORACLE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -63,9 +64,10 @@ COLUMNS = (
     *(
         Column(name, digits=2)
         for name in (
-            "achi\xad\neved",
-            "lat\xad\nency",
-            "stea\xad\ndy",
+            "good\xad\nput",
+            "use\xad\nful",
+            "tail",
+            "smo\xad\noth",
             "reco\xad\nvery",
             "fair",
             "tun\xad\ning",
@@ -119,7 +121,8 @@ class Standing(NamedTuple):
 class League(NamedTuple):
     """The scores of a comparison."""
 
-    comparison: Comparison
+    comparison: Comparison  #: the oracle among the throttles
+    weights: Mapping[str, float] = WEIGHTS  #: of the parts of the score
 
     def scenarios(self) -> list[str]:
         """Their names, the tuning half first."""
@@ -131,7 +134,7 @@ class League(NamedTuple):
         """
         played = {name for name, _ in self.comparison.cells}
         names = [name for name in self.scenarios() if name in played and only in (None, half(name))]
-        throttles = list(dict.fromkeys(label for _, label in self.comparison.cells))
+        throttles = dict.fromkeys(label for _, label in self.comparison.cells if label != ORACLE)
         totals = {label: self._totals(label, names) for label in throttles}
         totals = {label: rows for label, rows in totals.items() if rows}
         best = {
@@ -172,7 +175,8 @@ class League(NamedTuple):
         found = self.comparison.cells.get((scenario, throttle))
         if found is None:
             return None
-        return found.verdict()[0], float(np.mean([run.total for run in scores(found)]))
+        totals = [run.total for run in self.scores(scenario, throttle)]
+        return found.verdict()[0], float(np.mean(totals))
 
     def _actuator(self, throttle: str) -> str:
         cells = self.comparison.cells.items()
@@ -182,7 +186,7 @@ class League(NamedTuple):
         """Its score in each replication on each of its scenarios."""
         cells = self.comparison.cells
         return {
-            name: np.array([run.total for run in scores(cells[name, throttle])])
+            name: np.array([run.total for run in self.scores(name, throttle)])
             for name in names
             if (name, throttle) in cells
         }
@@ -193,13 +197,11 @@ class League(NamedTuple):
 
     def _parts(self, throttle: str, names: Sequence[str]) -> Score:
         """Its mean over scenarios of each part, where there is one."""
-        rows = np.array(
-            [np.mean(scores(self.comparison.cells[name, throttle]), axis=0) for name in names]
-        )
+        rows = np.array([np.mean(self.scores(name, throttle), axis=0) for name in names])
         return Score(*estimates(rows).mean.tolist())
 
     def __repr__(self) -> str:
-        throttles = {label for _, label in self.comparison.cells}
+        throttles = {label for _, label in self.comparison.cells} - {ORACLE}
         return (
             f"<League: {format.count(len(throttles), 'throttle')} on"
             f" {format.count(len(self.comparison.scenarios), 'scenario')},"
@@ -227,10 +229,30 @@ class League(NamedTuple):
         return "\n\n".join([*parts, *([APART] if len(parts) > 3 else [])])
 
     def _about(self) -> str:
-        weights = ", ".join(f"{name} {part.weight:g}" for name, part in PARTS.items())
+        weights = ", ".join(f"{name} {self.weights[name]:g}" for name in PARTS)
         ranks = f"ranks: {assumption(self.comparison.replications)}"
         behind = f"behind first ±: {format.share(CONFIDENCE)} for all of a block together, likewise"
-        return "\n".join([f"score: geometric mean of {weights}", ranks, behind])
+        what = f"score: geometric mean, as shares of the oracle's (1.00), of {weights}"
+        runs, most = self.above()
+        beyond = [f"more goodput than the oracle's, counted as 1: {runs}, {most:.3f} at most"]
+        return "\n".join([what, *(beyond if runs else []), ranks, behind])
+
+    def above(self) -> tuple[int, float]:
+        """(how many runs have more goodput than the oracle, the most of them as a share of its)."""
+        shares = [
+            share(run.measures, best.measures)
+            for (name, label), cell in self.comparison.cells.items()
+            if label != ORACLE
+            for run, best in zip(cell.runs, self.comparison.cells[name, ORACLE].runs, strict=True)
+        ]
+        beyond = [one for one in shares if one > 1.0]
+        return len(beyond), max(beyond, default=1.0)
+
+    def scores(self, scenario: str, throttle: str) -> list[Score]:
+        """The score of each replication, against the oracle's."""
+        cells = self.comparison.cells
+        pairs = zip(cells[scenario, throttle].runs, cells[scenario, ORACLE].runs, strict=True)
+        return [score(run.measures, best.measures, self.weights) for run, best in pairs]
 
     def _blocks(self) -> list[Table]:
         standings = self.standings()
@@ -251,6 +273,7 @@ class League(NamedTuple):
             for row in block
         ]
         n, first = block[0].scenarios, block[0]
+        rows = [[ORACLE, "-", 1.0, "-", *_bar(block), 1.0, 1.0], *rows]
         where = f"on {n} of {len(self.scenarios())} scenarios"
         who = f"ranked among the {first.among} throttles that act there; first: {first.first}"
         least = fewest(together(first.among))
@@ -292,7 +315,7 @@ class League(NamedTuple):
             confidence={"ranks": EACH, "behind": CONFIDENCE},
             assumption=assumption(self.comparison.replications),
             parts={
-                name: {"weight": part.weight, "definition": part.definition}
+                name: {"weight": self.weights[name], "definition": part.definition}
                 for name, part in PARTS.items()
             },
             halves={name: half(name) for name in self.scenarios()},
@@ -311,7 +334,7 @@ class League(NamedTuple):
         """
         found: list[record_parts.Played] = []
         for (name, label), cell in self.comparison.cells.items():
-            each = np.array(scores(cell))
+            each = np.array(self.scores(name, label))
             total = estimate(each[:, 0].tolist())
             row: Any = {"scenario": name, "half": half(name), "throttle": label}
             row |= {
@@ -325,6 +348,12 @@ class League(NamedTuple):
         return found
 
 
+def _bar(block: Sequence[Standing]) -> list[float]:
+    """The parts of the oracle: 1 where any of the others has the part."""
+    columns = zip(*(row.parts[1:] for row in block), strict=True)
+    return [math.nan if all(map(math.isnan, column)) else 1.0 for column in columns]
+
+
 def together(throttles: int) -> float:
     """The confidence of each interval, for all pairs of so many to have `CONFIDENCE` together
     (Bonferroni).
@@ -333,11 +362,6 @@ def together(throttles: int) -> float:
     - 1 intervals that compare with it would not allow for that.
     """
     return 1.0 - (1.0 - CONFIDENCE) / max(throttles * (throttles - 1) // 2, 1)
-
-
-def scores(cell: Cell) -> list[Score]:
-    """The score of each replication."""
-    return [score(run.measures) for run in cell.runs]
 
 
 def _listed(row: Standing) -> record_parts.Standing:

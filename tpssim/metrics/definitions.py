@@ -321,6 +321,27 @@ METRICS: Mapping[str, Metric] = {
         "less",
     ),
     "burst_1s": Metric("calls", "most releases in any half-open second", "MoonGen, vayu", "less"),
+    "goodput": Metric(
+        "1/s",
+        "calls within the ceiling that completed within the deadline since they were asked for /"
+        " duration",
+        "Breakwater (OSDI 2020)",
+        "more",
+    ),
+    "wasted": Metric(
+        "share",
+        "of the calls within the ceiling that ended, or were late at the end of the run, those that"
+        " did not complete within the deadline since they were asked for; nan without one",
+        _OURS,
+        "less",
+    ),
+    "latency_p99": Metric(
+        "s",
+        "99th percentile of completion - when the call was asked for, over the completed calls"
+        " within the ceiling; nan without one",
+        "Breakwater (OSDI 2020)",
+        "less",
+    ),
 }
 
 #: Measures that are infinite where what they wait for never happens.

@@ -47,6 +47,11 @@ class Frame(NamedTuple):
     #: achievable calls since the start of the last long phase, at even points of it, if the wanted
     #: rate moves in it; else empty
     curve: Array
+    deadline: float  #: how soon a call must succeed, s
+    poisson: bool  #: gaps between slots are random: the load comes by itself
+    arrivals: Array  #: when the calls of `arriving` come, s; empty where none are recorded
+    arriving: int  #: the producer of the recorded arrivals; -1: none
+    unit: float  #: mean cost of a call
 
 
 @record
@@ -73,6 +78,7 @@ class Samples(NamedTuple):
     response: Array
     lag: Array
     lateness: Array
+    took: Array  #: how long completed calls took from when they were asked for
     sizes: Array  #: how many values each of them has; 1 if every rate was left open
     levels: Array  #: a row a long phase: the commanded rate in its steady window
     waves: Array  #: the same less its mean
@@ -112,6 +118,7 @@ class Phase(NamedTuple):
     drift: float
     #: calls sent in its steady window that the service refused or that timed out / all sent in it
     steady_drops: float
+    goodput: float  #: calls that completed in it within the deadline, 1/s
 
 
 # Places in a row of `Frame.phases`, `long`, `producers` (START, END in all), `rises`, of `Phase`.
@@ -123,9 +130,9 @@ EDGE, NEXT_EDGE, BEST_BEHIND = 0, 1, 2
 (
     START_OF_PHASE, END_OF_PHASE, BEST_IN_PHASE, CAPACITY_IN_PHASE, THROUGHPUT_IN_PHASE,
     SHARE_IN_PHASE, STEADY_IN_PHASE, LOAD_IN_PHASE, COMMANDED_IN_PHASE, SWING_IN_PHASE,
-    REGULARITY_IN_PHASE, PERIOD_IN_PHASE, DRIFT_IN_PHASE, DROPS_IN_PHASE,
-) = range(14)  # fmt: skip
-RESPONSE, LAG, LATENESS, OPEN = 0, 1, 2, 3  # in `Samples.sizes`
+    REGULARITY_IN_PHASE, PERIOD_IN_PHASE, DRIFT_IN_PHASE, DROPS_IN_PHASE, GOODPUT_IN_PHASE,
+) = range(15)  # fmt: skip
+RESPONSE, LAG, LATENESS, OPEN, TOOK = range(5)  # in `Samples.sizes`
 
 
 def one_of(samples: Samples, run: int) -> Samples:
@@ -134,6 +141,7 @@ def one_of(samples: Samples, run: int) -> Samples:
         samples.response[run],
         samples.lag[run],
         samples.lateness[run],
+        samples.took[run],
         samples.sizes[run],
         samples.levels[run],
         samples.waves[run],

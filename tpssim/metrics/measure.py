@@ -43,8 +43,9 @@ from tpssim.scenarios.capacity import (
     phases,
     varies,
 )
+from tpssim.scenarios.deadlines import deadline_of
 from tpssim.scenarios.drawn import target_points
-from tpssim.scenarios.load import mean_cost, present, profiles, spans, wanted
+from tpssim.scenarios.load import arrives, mean_cost, present, profiles, spans, wanted
 from tpssim.scenarios.over_time import achievable_at
 from tpssim.scenarios.plant import Async, Pool, kind_of
 from tpssim.scenarios.scenario import code
@@ -157,6 +158,13 @@ def _frame_of(scenario: Scenario, _: tuple[str, ...]) -> Frame:
         rises=table([*_rises(scenario)], 3),
         bins=_achievable_in(scenario, bins, width),
         curve=_curve(scenario, *long[-1]),
+        deadline=deadline_of(scenario),
+        poisson=scenario.poisson > 0.0,
+        arrivals=np.array(scenario.arrivals or ()),
+        arriving=next(
+            (p for p, one in enumerate(scenario.producers) if arrives(scenario, one)), -1
+        ),
+        unit=unit,
     )
 
 
@@ -222,14 +230,15 @@ def overloaded(scenario: Scenario, t: float) -> bool:
 
 def room_for(runs: int, rows: int, frame: Frame) -> Samples:
     """Empty samples of that many runs of at most so many rows."""
-    response, lag, lateness = np.empty((3, runs, rows))
+    response, lag, lateness, took = np.empty((4, runs, rows))
     levels, waves = np.empty((2, runs, len(frame.long), GRID))
     times, values = np.empty((2, max(rows, SETTLING_GRID, len(frame.bins))))
     return Samples(
         response,
         lag,
         lateness,
-        np.empty((runs, 4)),
+        took,
+        np.empty((runs, 5)),
         levels,
         waves,
         np.empty(waves.shape[:-1]),
@@ -240,7 +249,7 @@ def room_for(runs: int, rows: int, frame: Frame) -> Samples:
 
 def settled(samples: Samples) -> Array:
     """Sort the samples in place; the autocorrelation of their waves."""
-    for values in (samples.response, samples.lag, samples.lateness, samples.levels):
+    for values in (samples.response, samples.lag, samples.lateness, samples.took, samples.levels):
         values.sort(axis=-1)
     acfs = np.full((*samples.powers.shape, GRID // 2), math.nan)
     moves = np.isfinite(samples.powers)

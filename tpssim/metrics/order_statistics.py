@@ -20,12 +20,14 @@ from tpssim.metrics.layout import (
     RESPONSE,
     START_OF_PHASE,
     SWING_IN_PHASE,
+    TOOK,
     Samples,
     one_of,
 )
 from tpssim.metrics.places import (
     LAG_MAX,
     LAG_P99,
+    LATENCY_P99,
     LATENESS_P50,
     LATENESS_P99,
     PERIOD,
@@ -76,6 +78,7 @@ def conclude_one(samples: Samples, acfs: Array, phases: Array, out: Array) -> No
     out[RESPONSE_P50] = timeseries.quantile(samples.response, responses, 0.5)
     out[RESPONSE_P99] = timeseries.quantile(samples.response, responses, 0.99)
     out[RESPONSE_P999] = timeseries.quantile(samples.response, responses, 0.999)
+    out[LATENCY_P99] = timeseries.quantile(samples.took, int(samples.sizes[TOOK]), 0.99)
     out[LAG_P99] = timeseries.quantile(samples.lag, lags, 0.99)
     out[LAG_MAX] = samples.lag[lags - 1] if lags > 0 else math.nan
     out[LATENESS_P50] = timeseries.quantile(samples.lateness, free, 0.5)

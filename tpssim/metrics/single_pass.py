@@ -16,6 +16,7 @@ from tpssim.metrics.commanded_rate import (
     slope_of,
     total_variation,
 )
+from tpssim.metrics.goodput import fill_goodput
 from tpssim.metrics.layout import (
     BEST,
     BEST_AT_LAST,
@@ -267,6 +268,7 @@ def collect(
     fill_achieved(columns, n, frame, done, phases, out)
     fill_releases(columns, n, frame, last, times, succeeded, alike, out)
     fill_tracking(columns, n, frame, rates, out)
+    fill_goodput(columns, n, frame, samples, times, rates, phases, out)
     out[STEADY_ERROR] = 1.0 - last[STEADY_IN_PHASE]
     out[DRIFT] = last[DRIFT_IN_PHASE]
     out[SETTLING_TIME] = settled

@@ -43,6 +43,21 @@ TERMS: Mapping[str, str] = {
         " the time since its start, at least one interval of the target and at most 1 s. Of a"
         " window: at 1000 points, its start + k x its length / 1000"
     ),
+    "deadline": (
+        "of the scenario: its `deadline`, or ten times the mean latency of a call without load and"
+        " disturbance (service, cost and network), at least 50 ms"
+    ),
+    "asked for": (
+        "when a call is waited for: from its release where a loop hands out items; from its slot"
+        " where gaps are random; from its arrival where those are recorded"
+    ),
+    "ceiling": (
+        "of a producer with even gaps: a call is within it if its calls within the ceiling that"
+        " were released before it in (t - 1 s, t] cost no more than what it wanted in that"
+        " second and in the 0.1 s before, or the mean cost of a call in place of the latter if that"
+        " is more (before time 0 it wants what it wants at 0; up to a millionth of it). All calls"
+        " are within it where gaps are random or arrivals recorded"
+    ),
     "percentile": "linear between ranks (Hyndman & Fan, type 7: NumPy's default)",
     "bins": (
         "seconds from the start of the run (of a shorter run: one bin of its length); what is left "

@@ -84,6 +84,12 @@ class Scenario(NamedTuple):
     arrivals: tuple[float, ...] | None = None
     #: how late laws observe what happens to calls; None: at once
     feedback: Feedback | None = None
+    deadline: Annotated[
+        float,
+        Range(1e-6, math.inf, "s", off=True),
+        "how soon a call must succeed to count as goodput; 0: ten times the mean latency without"
+        " load, at least 50 ms",
+    ] = 0.0
 
     def to_toml(self, path: str | Path | None = None) -> str:
         """The scenario as the text of a TOML file, which `read_scenario` reads back to the bit;

@@ -14,6 +14,8 @@ from tpssim.scenarios.builtin import SCENARIOS
 from tpssim.scenarios.files import read_scenario
 from tpssim.scenarios.scenario import Scenario, checked_scenario, with_parameters
 from tpssim.simulation.hosting.user_code import Foreign, ThrottleFunction, check_signature
+from tpssim.simulation.oracle import NAME as ORACLE
+from tpssim.simulation.oracle import Oracle
 
 #: What may be given as a controller: a record, its class, "NAME:key=value,..." (printed throttles
 #: too), or a throttle of one's own: a callable `(items, tps, total)`, or where it stands,
@@ -62,7 +64,11 @@ def throttle_spec(given: ControllerLike) -> ThrottleSpec:
                 twins = "its constants are the article's; allowed: a parameterised law such as aimd"
                 raise InputError(f"{name} takes no parameters: {twins}")
             return ThrottleSpec(name, name)
-        name, law = law_named(given, PRINTED)
+        if name == ORACLE:
+            if parameters:
+                raise InputError(f"{name} takes no parameters; allowed: {name} alone")
+            return ThrottleSpec(name, name, Oracle())
+        name, law = law_named(given, [*PRINTED, ORACLE])
         return ThrottleSpec(format_spec(name, parameters), name, law)
     if callable(given) and not isinstance(given, type) and not hasattr(given, "update"):
         name = getattr(given, "__name__", type(given).__name__)

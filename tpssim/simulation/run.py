@@ -18,6 +18,7 @@ from tpssim.simulation.compiled import engine as fast
 from tpssim.simulation.compiled import printed
 from tpssim.simulation.compiled.compiling import compiles
 from tpssim.simulation.hosting import runner, user_code
+from tpssim.simulation.oracle import Oracle, bounded
 from tpssim.simulation.resolve import ControllerLike, ThrottleSpec, scenario_named, throttle_spec
 from tpssim.simulation.trace import Trace
 
@@ -83,6 +84,19 @@ def run_once(
                 scenario, throttle, seed, replication, {**meta, "engine": "direct"}
             )
         return runner.simulate(scenario, runner.printed(throttle), seed, replication, meta)
+    if isinstance(spec.law, Oracle):
+        met, law = bounded(scenario)
+        return _by_law(met, spec._replace(law=law), seed, replication, engine)._replace(
+            scenario=scenario
+        )
+    return _by_law(scenario, spec, seed, replication, engine)
+
+
+def _by_law(
+    scenario: Scenario, spec: ThrottleSpec, seed: int, replication: int, engine: str
+) -> Trace:
+    """One run of a law, by the engine that can."""
+    meta = _meta(spec, seed, replication)
     run = simpy_engine.simulate
     if engine == "compiled" or (engine == "auto" and compiles):
         run = fast.simulate

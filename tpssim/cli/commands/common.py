@@ -30,6 +30,13 @@ def add_trace(parser: argparse.ArgumentParser) -> None:
         help="for every scenario: linux, say, or a timer.json of calibrate",
     )
     parser.add_argument(
+        "--deadline",
+        type=float,
+        metavar="SECONDS",
+        help="how soon a call must succeed to count as goodput, for every scenario; default: what"
+        " the scenario says, or ten times its mean latency without load, at least 50 ms",
+    )
+    parser.add_argument(
         "--stages",
         metavar="TEXT",
         help="the wanted rate over time, for every scenario: 30s:100,2m:500,30s:0 rises to 100/s in"
@@ -222,6 +229,8 @@ def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Sce
             print(f"tpssim: {note}", file=sys.stderr)
     if args.tps is not None:
         chosen = [with_parameters(scenario, {"target": args.tps}) for scenario in chosen]
+    if args.deadline is not None:
+        chosen = [with_parameters(scenario, {"deadline": args.deadline}) for scenario in chosen]
     if args.timer is not None:
         if args.timer in TIMERS:
             timer = TIMERS[args.timer]

@@ -28,6 +28,7 @@ from tpssim.cli.commands.progress import Progress
 from tpssim.cli.commands.run_records import command, run_record
 from tpssim.core.errors import InputError
 from tpssim.core.types import VERSION
+from tpssim.core.validation import parse_spec
 
 if TYPE_CHECKING:
     from tpssim.core.schedule import Late
@@ -89,6 +90,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     compare_random.add(parser)
     parser.add_argument(
+        "--weights",
+        metavar="PART=N,...",
+        help=(
+            "of the parts of the league's score: goodput, useful, tail, smoothness, recovery,"
+            " fairness; those not named: 0"
+        ),
+    )
+    parser.add_argument(
         "--traces",
         choices=("first", "all"),
         default="first",
@@ -147,6 +156,8 @@ def _compare(args: argparse.Namespace, executor: Executor | None, began: float) 
     from tpssim.output.tables import Column
     from tpssim.scenarios.scenario import with_late
 
+    if args.weights is not None:
+        raise InputError("--weights without --league; allowed: with it")
     args.seed = 0 if args.seed is None else args.seed
     chosen = scenarios(args, None if args.scenarios is None else specs(args.scenarios))
     named = "+".join(s.name for s in chosen if not DRAWN.search(s.name))
@@ -299,6 +310,7 @@ def _league(args: argparse.Namespace) -> int:
     chosen = scenarios(args, None if given is None else specs(given))
     named: list[Any] = [*CONTROLLERS] if args.controllers is None else [*specs(args.controllers)]
     named += [Foreign(spec) for spec in args.throttle or ()]
+    weights = None if args.weights is None else parse_spec(f"weights:{args.weights}")[1]
     out = args.out or Path("results") / "league"
     check_out(out, "compare")
     progress = Progress("runs", args.replications)
@@ -308,6 +320,7 @@ def _league(args: argparse.Namespace) -> int:
             named,
             replications=args.replications,
             seed=args.seed,
+            weights=weights,
             executor=executor,
             progress=progress.weighed,
             compiling=progress.compiling,

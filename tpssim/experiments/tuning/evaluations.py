@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tpssim.core.types import record
+from tpssim.experiments.scoring import oracle_measures
 from tpssim.experiments.sweep.designs import Factor
 from tpssim.experiments.sweep.run_cache import Answer, RunCache, Study, caches
 from tpssim.experiments.sweep.scheduler import check_portable, pieces_of, run_missing
 from tpssim.experiments.sweep.store import Store
-from tpssim.experiments.tuning.objectives import PENALTY, Objective, constants
+from tpssim.experiments.tuning.objectives import PENALTY, SCORE, Objective, constants
 from tpssim.experiments.tuning.search import Setting
 from tpssim.metrics.measure import METRICS
+from tpssim.metrics.score import score
 from tpssim.scenarios.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ class Runs(NamedTuple):
 
     values: Array  #: and measure; nan where a run failed
     words: NDArray[np.int8]  #: verdicts, as positions in `WORDS`; -1 where a run failed
+    replications: range
 
 
 class Evaluations:
@@ -57,6 +60,7 @@ class Evaluations:
         stack: contextlib.ExitStack,
     ) -> None:
         self.scenarios, self.executor, self.progress = scenarios, executor, progress
+        self.seed = seed
         studies = [Study(scenario, law, tuple(factors), seed, "common") for scenario in scenarios]
         self.constants = [constants(scenario) for scenario in scenarios]
         self.failed: dict[Setting, str] = {}
@@ -106,7 +110,7 @@ class Evaluations:
             there = self.caches[i].known[points[p]]
             if replications[k] in there:
                 words[p, i, k], _, values[p, i, k] = there[replications[k]]
-        return Runs(values, words)
+        return Runs(values, words, replications)
 
     def _arrived(self, _: RunCache, answers: Sequence[Answer]) -> None:
         runs = sum(len(answer.replications) for answer in answers)
@@ -116,10 +120,15 @@ class Evaluations:
     def by_scenario(self, runs: Runs, objectives: Sequence[Objective]) -> Array:
         """By point, scenario, replication and objective; nan where there is no finite value."""
         found = np.full((*runs.words.shape, len(objectives)), np.nan)
+        scored = any(objective.scored() for objective in objectives)
         for index in np.ndindex(runs.words.shape):
             if runs.words[index] >= 0:
                 measures = dict(zip(METRICS, runs.values[index].tolist(), strict=True))
                 measures |= self.constants[index[1]]
+                if scored:
+                    scenario, replication = self.scenarios[index[1]], runs.replications[index[2]]
+                    best = oracle_measures(scenario, self.seed, replication)
+                    measures[SCORE] = score(measures, best).total
                 found[index] = [objective.of(measures) for objective in objectives]
         return found
 

@@ -21,13 +21,13 @@ from __future__ import annotations
 import ast
 import itertools
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from tpssim.core.errors import InputError, no_such
 from tpssim.core.types import record
 from tpssim.metrics.measure import METRICS, frame_of
-from tpssim.metrics.score import score
 from tpssim.output.records import searches as parts
 from tpssim.scenarios.load import peak
 from tpssim.scenarios.scenario import Scenario
@@ -66,6 +66,7 @@ UNITS: Mapping[str, str] = {
 
 #: What an objective may use beside the measures, of the scenario.
 CONSTANTS = ("target", "achievable", "duration")
+SCORE = "score"  #: of the league, for which the oracle runs on the same noise
 SIGNED = ("steady_error", "drift")  # measures that may be negative
 WAYS = ("min", "max")
 #: Characters of a formula: as deep as it may be, it stays far from the recursion limit.
@@ -88,6 +89,14 @@ class Objective(NamedTuple):
         name.
         """
         return (_again, (self.name, self.formula)) if self.formula else (Objective, tuple(self))
+
+    def scored(self) -> bool:
+        """Whether it needs the score.
+
+        >>> objective("score").scored(), objective("iae").scored()
+        (True, False)
+        """
+        return re.search(rf"\b{SCORE}\b", self.formula) is not None
 
     def of(self, measures: Measures) -> float:
         """Its value for one run; nan where there is none."""
@@ -266,8 +275,8 @@ def _compiled(node: ast.expr, text: str) -> Function:
         case ast.Name(id=name):
             if name in METRICS or name in CONSTANTS:
                 return lambda measures: measures[name]
-            if name == "score":
-                return lambda measures: score(measures).total
+            if name == SCORE:
+                return lambda measures: measures[SCORE]
             if name in OBJECTIVES:
                 return _parsed(OBJECTIVES[name])
             known = [*METRICS, *CONSTANTS, *(name for name in OBJECTIVES if name not in METRICS)]

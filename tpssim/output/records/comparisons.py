@@ -53,6 +53,7 @@ class Phase(TypedDict):
     period: Interval
     drift: Interval
     steady_drops: Interval
+    goodput: Interval
 
 
 class Cell(TypedDict):
