@@ -14,10 +14,10 @@ from tpssim.core.types import OK, REJECTED, TIMED_OUT
 from tpssim.experiments.fitting import changes
 from tpssim.experiments.fitting.crowding import Crowding
 from tpssim.experiments.fitting.densities import Density
-from tpssim.experiments.fitting.estimate import Learned, plateau_of
 from tpssim.experiments.fitting.estimates import Estimate
 from tpssim.experiments.fitting.fit_result import FitResult
 from tpssim.experiments.fitting.implied import LOOKED_AT
+from tpssim.experiments.fitting.twin import Learned, plateau_of
 from tpssim.scenarios.recordings.calls import Recording
 
 SERVICES: dict[str, Any] = {

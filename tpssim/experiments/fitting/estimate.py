@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tpssim.core.errors import InputError
-from tpssim.core.types import FAILED, OK, REFUSED, REJECTED, TIMED_OUT, record
-from tpssim.experiments.fitting import changes
+from tpssim.core.types import FAILED, OK, REFUSED, REJECTED, TIMED_OUT
 from tpssim.experiments.fitting.changes import Course
 from tpssim.experiments.fitting.correlations import correlations
 from tpssim.experiments.fitting.costs import (
     differ,
-    equal_costs,
     per_cost_at_delays,
     per_cost_of,
     with_costs,
 )
 from tpssim.experiments.fitting.crowding import (
-    Crowding,
     crowding_at_delays,
     per_cost_at_slowdowns,
     seen_with_crowding,
-    unsaid_of_crowds,
 )
 from tpssim.experiments.fitting.densities import NOTHING, Density, sampled
-from tpssim.experiments.fitting.estimates import Change, Estimate, Unidentified, experiment
+from tpssim.experiments.fitting.estimates import Estimate
 from tpssim.experiments.fitting.fit_result import FitResult
 from tpssim.experiments.fitting.implied import (
     Calls,
@@ -56,14 +52,12 @@ from tpssim.experiments.fitting.survival import (
     given_up,
     kaplan_meier,
 )
-from tpssim.experiments.fitting.timeouts import bounded, timeout_of, unsaid_of_timeouts
-from tpssim.scenarios.disturbances import Step
+from tpssim.experiments.fitting.timeouts import bounded, timeout_of
+from tpssim.experiments.fitting.twin import Learned, changes_of, plateau_of, twin_of
+from tpssim.experiments.fitting.unsaid import unidentified
 from tpssim.scenarios.files import Correlated
-from tpssim.scenarios.plant import Async, Backend, Blocking, backend_capacity
 from tpssim.scenarios.recordings.calls import Recording
 from tpssim.scenarios.recordings.reading import read_recording
-from tpssim.scenarios.scenario import Scenario, checked_scenario
-from tpssim.scenarios.service_times import Constant, Recorded
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -72,26 +66,6 @@ if TYPE_CHECKING:
 
 LEAST = 50  # answered calls
 ALONE = 1e-3  # share of calls that may overlap by a stamp's accident, where one is made at a time
-KEPT = 2000  # values of a recorded service
-
-
-@record
-class Learned(NamedTuple):
-    """Servers, delay and service times, before anything is made of them."""
-
-    servers: Estimate
-    delay: Estimate
-    density: Density
-    times: Array  #: service times of the answered calls, in their order
-    mean: Estimate
-    cv: Estimate
-    course: Course
-    likelihoods: dict[float, float]
-    correlations: tuple[Correlated, ...] = ()
-    left: float = 0.0  #: share of the services that are longer than anybody waited for
-    per_cost: Estimate | None = None  #: s for each unit of cost; None: calls have no costs
-    crowding: Crowding = Crowding()
-    late: Array | None = None  #: how long each answer is on its way, s; None: all the same
 
 
 def fit(recording: Recording | str | Path, *, holdout: float = 0.5, seed: int = 0) -> FitResult:
@@ -132,9 +106,9 @@ def fit(recording: Recording | str | Path, *, holdout: float = 0.5, seed: int = 
     if timeout is not None:
         estimates["timeout"] = timeout
     result = FitResult(
-        scenario=_scenario(part, found, timeout, alone, seed),
+        scenario=twin_of(part, found, timeout, alone, seed),
         estimates=estimates,
-        unidentified=_unidentified(part, found, alone, timeout, calls),
+        unidentified=unidentified(part, found, alone, timeout, calls),
         changes=changes_of(found.course),
         plateau=plateau_of(found, float(calls.cost.mean())),
         structure="one at a time" if alone else "overlapping",
@@ -304,124 +278,3 @@ def _moments(
         interval(mean, spread.mean, (min(means), max(means)), grain),
         interval(cv, spread.cv, (min(cvs), max(cvs)), 0.0),
     )
-
-
-def changes_of(course: Course) -> tuple[Change, ...]:
-    """From when on service takes how many times as long as before.
-
-    >>> changes_of(Course((2.0, 5.0), (1.0, 3.0, 1.5)))
-    (Change(time=2.0, factor=3.0), Change(time=5.0, factor=0.5))
-    """
-    pairs = zip(course.factors, course.factors[1:], strict=False)
-    return tuple(
-        Change(time, after / before)
-        for time, (before, after) in zip(course.times, pairs, strict=True)
-    )
-
-
-def steps_of(course: Course, end: float) -> tuple[Step, ...]:
-    """The same as disturbances of a scenario that lasts until `end`.
-
-    >>> steps_of(Course((2.0, 5.0), (1.0, 3.0, 1.0)), 9.0)
-    (Step(start=2.0, end=5.0, factor=3.0),)
-    """
-    edges = [*course.times, end]
-    return tuple(
-        Step(edges[k], edges[k + 1], factor)
-        for k, factor in enumerate(course.factors[1:])
-        if factor != 1.0 and edges[k] < edges[k + 1]
-    )
-
-
-def plateau_of(found: Learned, cost: float = 1.0) -> Estimate:
-    """Answers per second with all servers at work, of calls of a mean cost: well known where they
-    once were, else a bound.
-
-    With other servers than the likeliest the mean is another, so that both together are as well
-    known as the mean alone. Where service slows down, its numbers and how many servers there are
-    leave open what all of them would give.
-    """
-    servers, mean = found.servers, found.mean
-    if found.per_cost is not None:
-        mean = Estimate(*(a + cost * b for a, b in zip(mean, found.per_cost, strict=True)))
-    strongest, weakest = found.crowding.ends()
-    if servers.is_bound():
-        low = backend_capacity(strongest.on(Backend(servers=servers.low)), mean.high)
-        return Estimate(math.inf, low, math.inf)
-    if found.crowding == Crowding():
-        servers = Estimate(servers.value, servers.value, servers.value)
-    value = backend_capacity(found.crowding.on(Backend(servers=servers.value)), mean.value)
-    low = backend_capacity(strongest.on(Backend(servers=servers.low)), mean.high)
-    weak = weakest.on(Backend(servers=servers.high))
-    return Estimate(value, low, backend_capacity(weak, mean.low) if mean.low > 0.0 else math.inf)
-
-
-def _service(found: Learned, seed: int) -> Any:
-    """The service of the scenario: of the catalogue, or the times themselves."""
-    if found.density.service is not None:
-        return found.density.service
-    return kept(np.maximum(found.times, 0.0), seed)
-
-
-def _network(found: Learned, seed: int) -> Any:
-    """What an answer takes on its way, in the scenario."""
-    if found.late is not None:
-        return kept(found.late, seed)
-    return Constant(found.delay.value) if found.delay.value > 0.0 else None
-
-
-def kept(values: Array, seed: int) -> Recorded:
-    """Recorded values, of many as many quantiles with their mean, in any order."""
-    if len(values) > KEPT:
-        mean = float(values.mean())
-        values = np.quantile(values, (np.arange(KEPT) + 0.5) / KEPT)
-        values *= mean / float(values.mean())
-        values = np.random.default_rng(seed).permutation(values)
-    return Recorded(tuple(values.tolist()), "a recording of its calls")
-
-
-def _scenario(
-    recording: Recording, found: Learned, timeout: Estimate | None, alone: bool, seed: int
-) -> Scenario:
-    duration = max(float(recording.start[-1]), 1e-3)
-    costs = recording.cost if recording.cost is not None and differ(recording.cost) else None
-    wanted = len(recording) / duration * (1.0 if costs is None else float(costs.mean()))
-    per_cost = 0.0 if found.per_cost is None else found.per_cost.value
-    made = Scenario(
-        Path(recording.source.path).stem or "fitted",
-        _service(found, seed),
-        wanted,
-        duration,
-        Blocking() if alone else Async(handoff=0.0, feedback="completion"),
-        backend=found.crowding.on(Backend(servers=found.servers.value, per_cost=per_cost)),
-        cost=None if costs is None else kept(costs, seed + 1),
-        network=_network(found, seed),
-        timeout=math.inf if timeout is None else timeout.value,
-        disturbances=steps_of(found.course, duration),
-    )
-    return checked_scenario(made)
-
-
-def _unidentified(
-    recording: Recording, found: Learned, alone: bool, timeout: Estimate | None, calls: Calls
-) -> tuple[Unidentified, ...]:
-    """What the recording cannot say, with a command that would tell."""
-    said = []
-    if not changes.searches:
-        because = "the library ruptures, which looks for changes, is not there"
-        said.append(Unidentified("changes", because, "pip install 'tpssim[fit]'"))
-    rate = len(recording) / max(float(recording.start[-1]), 1e-3)
-    if alone:
-        because = "one call was made at a time"
-        more = experiment([("2m", 4.0 / found.mean.value), ("1m", 0.0)])
-        said.append(Unidentified("backend.servers", because, more))
-        said.append(Unidentified("network.mean", because, more))
-    elif found.servers.is_bound():
-        because = f"no call ever waited: there are at least {found.servers.low:g} servers"
-        more = experiment([("2m", 4.0 * rate), ("1m", 0.0)])
-        said.append(Unidentified("backend.servers", because, more))
-    if not alone:
-        said += unsaid_of_crowds(found.crowding, calls)
-    said += equal_costs(calls)
-    said += unsaid_of_timeouts(timeout, found.left, experiment([("2m", rate), ("1m", 0.0)]))
-    return tuple(said)
