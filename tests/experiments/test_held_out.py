@@ -97,15 +97,25 @@ def test_what_was_fitted_is_not_called_held_out() -> None:
 
 
 def test_each_point_of_the_rate_in_flight_is_of_many_answers() -> None:
-    """150 calls alone, then 20 times two together: 20 answers come while two are in flight, too few
-    for a point of their own."""
+    """150 calls of 1 s one after the other, then 20 times two together: 40 answers come while two
+    are in flight, too few for a point of their own."""
     start = np.concatenate((np.arange(150.0), 200.0 + np.repeat(np.arange(20.0), 2)))
-    end = start + 0.5 + 0.1 * (np.arange(len(start)) % 2)
-    calls = Calls(start, end, np.zeros(len(start), np.int8))
+    calls = Calls(start, start + 1.0, np.zeros(len(start), np.int8))
     flying, recorded, simulated = flows(calls, [calls])
-    # alone for 150 x 0.55 s and 20 x 0.1 s, two for 20 x 0.5 s: 190 answers in 94.5 s
-    assert recorded.tolist() == simulated.tolist() == pytest.approx([190.0 / 94.5])
-    assert flying.tolist() == pytest.approx([(84.5 + 2.0 * 10.0) / 94.5])
+    # An answer belongs to the window that begins with it; in that from 150 s on nobody is at work.
+    assert recorded.tolist() == simulated.tolist() == pytest.approx([(149.0 + 40.0) / 170.0])
+    assert flying.tolist() == pytest.approx([(150.0 + 2.0 * 20.0) / 170.0])
+
+
+def test_answers_at_once_are_no_more_than_the_service_gives() -> None:
+    """Four servers take 1 s, four calls come together each 1.5 s, and their answers 1 us apart: in
+    no window are there more than 4 a second."""
+    start = np.repeat(1.5 * np.arange(200.0), 4)
+    end = start + 1.0 + np.tile([0.0, 1e-6, 2e-6, 3e-6], 200)
+    calls = Calls(start, end, np.zeros(800, np.int8))
+    flying, recorded, _ = flows(calls, [calls])
+    assert (recorded <= 4.0 + 1e-3).all()
+    assert (flying <= 4.0).all()
 
 
 def test_a_row_holds_within_what_runs_differ_by_or_what_is_allowed() -> None:
@@ -128,7 +138,9 @@ def test_where_one_more_run_would_be() -> None:
 
 def test_answers_over_calls_in_flight_by_hand() -> None:
     start, end = np.array([0.0, 1.0, 1.5]), np.array([4.0, 2.0, 3.0])
-    # one in flight over [0, 1) and [3, 4), two over [1, 1.5) and [2, 3), three over [1.5, 2)
-    answers, seconds = flow(Calls(start, end, np.array([OK, FAILED, OK], np.int8)), 3)
-    assert seconds.tolist() == [2.0, 1.5, 0.5]
-    assert answers.tolist() == [1.0, 1.0, 1.0]
+    # one in flight over [0, 1) and [3, 4), two over [1, 1.5) and [2, 3), three over [1.5, 2): in
+    # windows of 1 s there are 1, 2.5 (rounded to even: 2), 2 and 1, and answers at 2, 3 and 4 s
+    answers, load, seconds = flow(Calls(start, end, np.array([OK, FAILED, OK], np.int8)), 1.0, 3)
+    assert seconds.tolist() == [2.0, 2.0, 0.0]
+    assert load.tolist() == [2.0, 4.5, 0.0]
+    assert answers.tolist() == [2.0, 1.0, 0.0]

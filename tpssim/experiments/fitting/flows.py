@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 FEW = 50  #: calls that a quantile or a mean is of, at least
 MANY = 100.0  #: answers of a point of the throughput over calls in flight, at least
 MOST = 2000.0  #: calls in flight that are told apart
+WINDOWS = 100_000  #: of a recording, at most
 TIMES = 60  #: stretches of time in a picture, at most
 
 
@@ -61,50 +62,66 @@ def crowd(calls: Calls) -> Array:
     return windows.in_flight(calls.start, calls.completion, calls.outcome != REJECTED)
 
 
-def flow(calls: Calls, most: int) -> tuple[Array, Array]:
-    """Answers that came while 1, 2, ... calls were in flight, and for how many seconds they were.
+def flow(calls: Calls, width: float, most: int) -> tuple[Array, Array, Array]:
+    """Of the windows of `width` s with 1, 2, ... calls in flight on average, rounded: answers,
+    calls in flight times s, and s.
+
+    A window, because single answers come when the number of calls falls: of four calls that end
+    within a moment the last would seem to be one of thousands a second.
 
     >>> calls = Calls(np.array([0.0, 1.0]), np.array([2.0, 2.5]), np.array([0, 0], np.int8))
-    >>> [column.tolist() for column in flow(calls, 2)]
-    [[1.0, 1.0], [1.5, 1.0]]
+    >>> [column.tolist() for column in flow(calls, 1.0, 2)]
+    [[0.0, 0.0], [1.0, 2.0], [1.0, 1.0]]
     """
     there = (calls.outcome != REJECTED) & ~np.isnan(calls.completion)
     begun, ended = calls.start[there], calls.completion[there]
-    answered = calls.outcome[there] != TIMED_OUT
+    if not len(begun):
+        return np.zeros(most), np.zeros(most), np.zeros(most)
     times = np.concatenate([begun, ended])
-    steps = np.repeat([1, -1], len(begun))
-    answers = np.concatenate([np.zeros(len(begun)), answered])
-    order = np.lexsort((steps, times))
-    level = np.cumsum(steps[order])
-    lasting = np.diff(times[order], append=times[order][-1:])
-    time = np.bincount(np.clip(level, 0, most + 1), weights=lasting, minlength=most + 2)
-    before = np.clip(level - steps[order], 0, most + 1)
-    count = np.bincount(before, weights=answers[order], minlength=most + 2)
-    inner = slice(1, most + 1)
-    return count[inner].astype(np.float64), time[inner].astype(np.float64)
+    order = np.argsort(times, kind="stable")
+    times = times[order]
+    level = np.cumsum(np.repeat([1.0, -1.0], len(begun))[order])
+    work = np.concatenate([[0.0], np.cumsum(level[:-1] * np.diff(times))])
+    windows = max(1, math.ceil((times[-1] - times[0]) / width - 1e-9))
+    edges = times[0] + width * np.arange(windows + 1)
+    inside = np.diff(np.interp(edges, times, work))
+    answers = np.histogram(ended[calls.outcome[there] != TIMED_OUT], edges)[0].astype(np.float64)
+    place = np.minimum(np.rint(inside / width), most + 1).astype(np.intp)
+    columns = (answers, inside, np.full(windows, width))
+
+    def of_each(column: Array) -> Array:
+        total = np.bincount(place, weights=column, minlength=most + 2)
+        return total[1 : most + 1].astype(np.float64)
+
+    count, load, time = map(of_each, columns)
+    return count, load, time
 
 
 def flows(seen: Calls, made: Sequence[Calls]) -> tuple[Array, Array, Array]:
     """Calls in flight, and the answers per second then, recorded and simulated.
 
-    Numbers of calls that were seldom in flight are taken together with others, so that each point
-    is of `MANY` recorded answers or more.
+    Each is of windows as long as a median response time. Those with numbers of calls in flight that
+    are seldom are taken together with others, so that each point is of `MANY` recorded answers or
+    more.
     """
     most = int(min(max(float(np.max(crowd(seen), initial=1.0)), 1.0), MOST))
-    count, time = flow(seen, most)
+    took = latencies(seen)
+    span = float(seen.start[-1] - seen.start[0]) if len(seen.start) else 1.0
+    width = max(float(np.median(took)) if len(took) else 0.0, span / WINDOWS, 1e-9)
+    count, load, time = flow(seen, width, most)
     group = np.floor(np.concatenate([[0.0], np.cumsum(count)])[:-1] / MANY).astype(np.intp)
     group = np.unique(group, return_inverse=True)[1]
     last = group.max(initial=0)
     if last > 0 and count[group == last].sum() < MANY:
         group[group == last] = last - 1  # the most that there were are left by answers alone
-    runs = [flow(one, most) for one in made]
-    counts, times = (np.sum([run[i] for run in runs], axis=0) for i in (0, 1))
+    runs = [flow(one, width, most) for one in made]
+    counts, times = (np.sum([run[i] for run in runs], axis=0) for i in (0, 2))
 
     def together(values: Array) -> Array:
         return np.bincount(group, weights=values).astype(np.float64)
 
     with np.errstate(divide="ignore", invalid="ignore"):
-        middle = together(time * np.arange(1.0, most + 1.0)) / together(time)
+        middle = together(load) / together(time)
         recorded = together(count) / together(time)
         simulated = np.where(together(counts) > 0.0, together(counts) / together(times), math.nan)
     there = np.isfinite(middle)
