@@ -301,16 +301,23 @@ def test_errors_refusals_and_counters_are_counted() -> None:
     assert measure(held)["limited"] == 3.0  # each slot after the first two finds two in flight
 
 
-def test_drops_of_a_steady_window_are_those_of_the_calls_sent_in_it() -> None:
+def test_what_stays_unanswered_is_a_share_of_what_is_sent_in_a_steady_window() -> None:
     # 4 s of 4/s; of the eight calls sent from 2 s on one is refused locally, and of the other seven
     # one times out, two are refused by the service and one fails. Those before do not count.
     run = steady(4.0, 4.0, 0.125)
     late = [OK, REFUSED, TIMED_OUT, REJECTED, REJECTED, FAILED, OK, OK]
     outcome = np.array([TIMED_OUT] * 8 + late)
     (phase,) = measure_phases(run._replace(outcome=outcome.astype(np.int8)))
-    assert phase.steady_drops == 3.0 / 7.0
+    assert phase.steady_unanswered == 3.0 / 7.0
+    # Of half as many answers as calls, from 1 s on, half stay without one; in the first half none.
+    at = np.arange(16) / 4.0
+    behind = trace(run.scenario, at, np.where(at < 1.0, at + 0.1, 2.0 * at - 0.9), 4.0)
+    assert measure_phases(behind)[0].steady_unanswered == 0.5
+    # More answers than calls: an older backlog is worked off.
+    early = trace(run.scenario, np.append(at[:8], 3.0), np.full(9, 3.5), 4.0)
+    assert measure_phases(early)[0].steady_unanswered == 0.0
     nothing_sent = np.full(16, REFUSED, np.int8)
-    assert measure_phases(run._replace(outcome=nothing_sent))[0].steady_drops == 0.0
+    assert measure_phases(run._replace(outcome=nothing_sent))[0].steady_unanswered == 0.0
 
 
 def test_long_phases() -> None:

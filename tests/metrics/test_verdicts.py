@@ -40,10 +40,10 @@ GOOD = Phase(0.0, 60.0, 100.0, 200.0, 100.0, 1.0, 1.0, 0.5, 100.0, 0.0, 0.1, mat
         ),  # a busy consumer makes any schedule late
         ({"drift": 10_001.0, "steady_load": 0.9}, "saturated"),
         ({"drift": 10_001.0, "steady_load": 0.89}, "drifts"),
-        ({"steady_drops": 0.1}, "converges"),
-        ({"steady_drops": 0.11}, "saturated"),
-        ({"steady_drops": 0.11, "steady_share": 0.79}, "stuck"),  # that is worse
-        ({"steady_drops": 1.0, "achievable": 0.0}, "converges"),  # nothing could be served
+        ({"steady_unanswered": 0.1}, "converges"),
+        ({"steady_unanswered": 0.11}, "saturated"),
+        ({"steady_unanswered": 0.11, "steady_share": 0.79}, "stuck"),  # that is worse
+        ({"steady_unanswered": 1.0, "achievable": 0.0}, "converges"),  # nothing could be served
     ],
 )
 def test_each_rule_at_its_threshold(changes: dict[str, Any], word: str) -> None:
@@ -58,13 +58,13 @@ def test_reasons_are_one_line_with_figures() -> None:
 
 
 def test_losses_are_named_with_the_phase_in_which_they_are_largest() -> None:
-    few, many = GOOD._replace(steady_drops=0.06), GOOD._replace(start=60.0, end=90.0)
-    text = "60-90 s: 33 % of the calls sent are refused by the service or time out"
-    many = many._replace(steady_drops=0.334)
+    few, many = GOOD._replace(steady_unanswered=0.06), GOOD._replace(start=60.0, end=90.0)
+    text = "60-90 s: 33 % of the calls sent are refused, time out or pile up"
+    many = many._replace(steady_unanswered=0.334)
     assert judge_phase(many).reason == text
     assert losses([few, many]) == text
     assert losses([few]) == text.replace("60-90", "0-60").replace("33", "6")
-    assert losses([GOOD._replace(steady_drops=0.05)]) == ""
+    assert losses([GOOD._replace(steady_unanswered=0.05)]) == ""
     assert losses([many._replace(achievable=0.0)]) == ""
 
 
@@ -72,11 +72,18 @@ def test_a_fixed_rate_above_what_the_service_takes_does_not_converge() -> None:
     # 300/s of 200 a second with 20 places: a third finds them taken, for which nobody waits.
     found = compare("refusing", ["fixed"], replications=1)
     (cell,) = found.of("refusing").values()
-    assert cell.runs[0].phases[0].steady_drops == pytest.approx(1.0 / 3.0, abs=0.05)
+    assert cell.runs[0].phases[0].steady_unanswered == pytest.approx(1.0 / 3.0, abs=0.05)
     assert cell.verdict() == ("saturated", 1.0)
     table = found.table()
     assert "saturated*" in table
-    assert "of the calls sent are refused by the service or time out" in table
+    assert "of the calls sent are refused, time out or pile up" in table
+
+
+def test_a_backlog_in_the_service_is_one_where_no_lag_shows_it() -> None:
+    # 600/s of 500 a second, without a limit of the queue: a sixth of what is sent piles up.
+    (cell,) = compare("creep", ["fixed"], replications=1).of("creep").values()
+    assert cell.runs[0].phases[0].steady_unanswered == pytest.approx(1.0 / 6.0, abs=0.02)
+    assert cell.verdict() == ("saturated", 1.0)
 
 
 def test_the_majority_decides_and_the_worse_word_wins_a_tie() -> None:

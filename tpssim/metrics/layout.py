@@ -116,8 +116,8 @@ class Phase(NamedTuple):
     regularity: float
     period: float
     drift: float
-    #: calls sent in its steady window that the service refused or that timed out / all sent in it
-    steady_drops: float
+    #: calls sent in its steady window beyond those answered in it (ok or failed) / all sent in it
+    steady_unanswered: float
     goodput: float  #: calls that completed in it within the deadline, 1/s
 
 
@@ -130,7 +130,8 @@ EDGE, NEXT_EDGE, BEST_BEHIND = 0, 1, 2
 (
     START_OF_PHASE, END_OF_PHASE, BEST_IN_PHASE, CAPACITY_IN_PHASE, THROUGHPUT_IN_PHASE,
     SHARE_IN_PHASE, STEADY_IN_PHASE, LOAD_IN_PHASE, COMMANDED_IN_PHASE, SWING_IN_PHASE,
-    REGULARITY_IN_PHASE, PERIOD_IN_PHASE, DRIFT_IN_PHASE, DROPS_IN_PHASE, GOODPUT_IN_PHASE,
+    REGULARITY_IN_PHASE, PERIOD_IN_PHASE, DRIFT_IN_PHASE, UNANSWERED_IN_PHASE,
+    GOODPUT_IN_PHASE,
 ) = range(15)  # fmt: skip
 RESPONSE, LAG, LATENESS, OPEN, TOOK = range(5)  # in `Samples.sizes`
 

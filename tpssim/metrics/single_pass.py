@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from tpssim.core.types import OK, REFUSED, drop_of
+from tpssim.core.types import FAILED, OK, REFUSED
 from tpssim.metrics import timeseries
 from tpssim.metrics.commanded_rate import (
     churn,
@@ -26,7 +26,6 @@ from tpssim.metrics.layout import (
     CAPACITY_IN_PHASE,
     COMMANDED_IN_PHASE,
     DRIFT_IN_PHASE,
-    DROPS_IN_PHASE,
     END,
     END_OF_PHASE,
     GRID,
@@ -42,6 +41,7 @@ from tpssim.metrics.layout import (
     START_OF_PHASE,
     STEADY_IN_PHASE,
     THROUGHPUT_IN_PHASE,
+    UNANSWERED_IN_PHASE,
     Columns,
     Frame,
     Run,
@@ -98,14 +98,19 @@ def drift(columns: Columns, n: int, start: float, end: float) -> float:
     return (last - first) / (3.0 * quarter) * 1e6
 
 
-def dropped(columns: Columns, n: int, start: float, end: float) -> float:
-    """The share of the calls sent in a stretch that the service refused or that timed out."""
-    sent, lost = 0.0, 0.0
+def unanswered(columns: Columns, n: int, start: float, end: float) -> float:
+    """The share of the calls sent in a stretch beyond those answered in it, by a success or a
+    failure: the service refuses them, they time out, or they pile up.
+    """
+    sent, answered = 0.0, 0.0
     for i in range(n):
-        if start <= columns.released[i] < end and columns.outcome[i] != REFUSED:
+        if columns.outcome[i] == REFUSED:
+            continue
+        if start <= columns.released[i] < end:
             sent += 1.0
-            lost += drop_of(columns.outcome[i])
-    return lost / sent if sent > 0.0 else 0.0
+        if columns.outcome[i] <= FAILED and start <= columns.completed[i] < end:
+            answered += 1.0
+    return max(0.0, (sent - answered) / sent) if sent > 0.0 else 0.0
 
 
 def mean_of(values: Array, size: int) -> float:
@@ -162,7 +167,7 @@ def fill_phase(
     # Behind a limit the lag grows by the law's own will.
     limited = held or limit_commands(columns, n)
     row[DRIFT_IN_PHASE] = math.nan if limited else drift(columns, n, middle, end)
-    row[DROPS_IN_PHASE] = dropped(columns, n, middle, end)
+    row[UNANSWERED_IN_PHASE] = unanswered(columns, n, middle, end)
     return slope
 
 

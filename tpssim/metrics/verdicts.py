@@ -10,9 +10,9 @@ phase:
   Noise makes an AIMD swing without a fixed period, so regularity alone would miss it.
 - `saturated`: the lag behind the schedule grows by more than 1 % of the time while the consumer is
   at 90 % or more of its capacity: it asks for more than the consumer can sustain, and the backlog
-  grows for as long as this lasts. Also where it would converge, but more than a tenth of the calls
-  that it sends in the steady window are refused by the service or time out: there no backlog grows,
-  for the excess is thrown away.
+  grows for as long as this lasts. Also where it would converge, but of the calls that it sends in
+  the steady window more than a tenth stay without an answer, for the service refuses them, they
+  time out or pile up there: where calls overlap, no lag behind the schedule shows that.
 - `drifts`: the lag behind the schedule grows by more than 1000 ppm although the consumer is below
   90 %.
 - `stuck`: settled, but below 80 % of the achievable.
@@ -23,7 +23,7 @@ gives up slots no lag grows. Of recorded arrivals it says if they are too few to
 calls were released), and if a rate that swings does so because the law follows them. Beside the
 word stands a remark: `bursts`, where far more calls than wanted are released in a second or in 10
 ms, for a rate that is right on average may still be one that no quota allows; and `losses`, where
-more than a twentieth of the calls sent in a steady window were refused by the service or timed out.
+more than a twentieth of the calls sent in a steady window stayed without an answer.
 
 The word for the run is the worst of its phases: stuck, oscillates, saturated, drifts, converges.
 The word for several replications is that of the majority (the worse one in a tie), with its share.
@@ -57,7 +57,7 @@ OVERLOAD, DRIFT = 10_000.0, 1000.0  # ppm
 STUCK = 0.8
 EXCESS = 1.1
 SKIPPED = 0.01  # of the slots
-#: Of the calls sent: so many dropped make a word, so many a remark.
+#: Of the calls sent: so many without an answer make a word, so many a remark.
 OVERLOADED, LOSSES = 0.1, 0.05
 ENOUGH = 20  # calls that recorded arrivals come to, for a word to mean something
 #: Of what is wanted in a second, and in 0.1 s, which may come at once: more of it, beside a few
@@ -91,10 +91,10 @@ def grows(phase: Phase) -> bool:
 
 
 def lost(phase: Phase) -> float:
-    """The share of the calls sent in the steady window of a phase that need not have been lost:
-    where nothing is achievable, all have to be.
+    """The share of the calls sent in the steady window of a phase that need not have stayed without
+    an answer: where nothing is achievable, all have to.
     """
-    return phase.steady_drops if phase.achievable > 0.0 else 0.0
+    return phase.steady_unanswered if phase.achievable > 0.0 else 0.0
 
 
 def judge_phase(phase: Phase, what: str = "rate") -> Verdict:
@@ -122,11 +122,8 @@ def judge_phase(phase: Phase, what: str = "rate") -> Verdict:
 
 
 def _lost(phase: Phase) -> str:
-    share = format.share(phase.steady_drops)
-    return (
-        f"{phase.start:g}-{phase.end:g} s: {share} of the calls sent are refused by the service or"
-        " time out"
-    )
+    when, share = f"{phase.start:g}-{phase.end:g} s", format.share(phase.steady_unanswered)
+    return f"{when}: {share} of the calls sent are refused, time out or pile up"
 
 
 def worst(phases: Sequence[Phase]) -> str:
@@ -218,12 +215,11 @@ def bursts(measures: Mapping[str, float], scenario: Scenario) -> str:
 
 
 def losses(phases: Sequence[Phase]) -> str:
-    """In which phase most calls are lost to refusals and timeouts, once it has settled; "" if they
-    are few.
+    """In which phase most calls stay without an answer, once it has settled; "" if they are few.
 
     >>> from tpssim import simulate
     >>> losses(measure_phases(simulate("refusing", "fixed")))
-    '0-30 s: 36 % of the calls sent are refused by the service or time out'
+    '0-30 s: 36 % of the calls sent are refused, time out or pile up'
     """
     most = max(phases, key=lost)
     return _lost(most) if lost(most) > LOSSES else ""

@@ -23,7 +23,7 @@ WORD_MEANINGS = {
     ),
     "saturated": (
         "asks for more than can be sustained: the lag grows while that lasts, or calls are refused"
-        " by the service or time out"
+        " by the service, time out or pile up there"
     ),
     "drifts": "loses its schedule although the consumer is free",
     "converges": "settled at 80 % of the achievable rate or above",

@@ -52,7 +52,7 @@ class Phase(TypedDict):
     regularity: Interval
     period: Interval
     drift: Interval
-    steady_drops: Interval
+    steady_unanswered: Interval
     goodput: Interval
 
 
