@@ -91,10 +91,17 @@ FITTED = (
     T + "simulate healthy:duration=10 fixed --out results/recorded",
     T + "fit results/recorded/trace.csv -o my-service.toml --runs 2",
 )
+RECOMMENDED = (
+    *FITTED,
+    T + "recommend my-service.toml:duration=3 --for latency --tps 200 --draws 2 --controllers aimd"
+    " --budget 16 --workers 1",
+)
 #: of a row.
 SHORTER: dict[str, tuple[str, ...]] = {
     T + "fit calls.csv -o my-service.toml": FITTED,
     T + "fit results/live/recording.ndjson -o my-service.toml": FITTED,
+    T + "recommend results/live/recording.ndjson --tps 200": RECOMMENDED,
+    T + "recommend docs/my-service.toml --for latency": RECOMMENDED,
     T + "compare --scenarios my-service.toml --controllers aimd headroom": (
         *FITTED,
         T + f"compare --scenarios my-service.toml:duration=3 --controllers aimd headroom{FEW}",

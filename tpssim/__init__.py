@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from tpssim.experiments.explore import explore as explore
     from tpssim.experiments.fitting.estimate import fit as fit
     from tpssim.experiments.random_services import random_scenarios as random_scenarios
+    from tpssim.experiments.recommend import recommend as recommend
     from tpssim.experiments.sweep.sweep import sweep as sweep
     from tpssim.experiments.sweep.sweep_result import SweepResult as SweepResult
     from tpssim.experiments.tuning.sensitivity import Sensitivity as Sensitivity
@@ -161,6 +162,7 @@ _MODULES = {
     "judge": "metrics.verdicts",
     "measure": "metrics.measure",
     "random_scenarios": "experiments.random_services",
+    "recommend": "experiments.recommend",
     "read_recording": "scenarios.recordings.reading",
     "read_scenario": "scenarios.files",
     "run": "live.runs",

@@ -19,7 +19,9 @@ from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.service_times import Constant
 from tpssim.simulation.run import simulate
 
-GOOD = Phase(0.0, 60.0, 100.0, 200.0, 100.0, 1.0, 1.0, 0.5, 100.0, 0.0, 0.1, math.nan, 0.0, 0.0, 100.0)
+GOOD = Phase(
+    0.0, 60.0, 100.0, 200.0, 100.0, 1.0, 1.0, 0.5, 100.0, 0.0, 0.1, math.nan, 0.0, 0.0, 100.0
+)
 
 
 @pytest.mark.parametrize(

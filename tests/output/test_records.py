@@ -65,6 +65,10 @@ MADE: dict[str, tuple[list[str], list[tuple[str, str]]]] = {
     ),
     "replay": (["replay", "live/recording.ndjson"], [("replay", "controllers")]),
     "fit": (["fit", "recorded/trace.csv", "--runs", "2"], [("fit", "recording")]),
+    "recommend": (
+        ["recommend", SHORT, "--controllers", "aimd", "--budget", "16", "--workers", "1"],
+        [("candidates", "file")],
+    ),
     "analyse": (
         ["analyse", "aimd", "--scenario", SHORT, "--replications", "2"],
         [("analysis", "scenario")],

@@ -44,6 +44,10 @@ VERBS = {
         "fit",
         "your own service as a scenario, learned from a recording of its calls, and checked",
     ),
+    "recommend": Verb(
+        "recommend",
+        "which law for your service, or none, with which parameters: what to expect, code",
+    ),
     "analyse": Verb(
         "analyse", "a law on a scenario: margins, limit cycles and noise, predicted and simulated"
     ),

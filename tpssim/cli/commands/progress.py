@@ -67,3 +67,15 @@ class Progress:
         )
         since, shared = self.points[half]
         return (1.0 - share) * (now - since) / (share - shared)
+
+
+class StageProgress:
+    """Progress by stages, a line each."""
+
+    def __init__(self) -> None:
+        self.stage, self.line = "", Progress("runs")
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        if stage != self.stage:
+            self.stage, self.line = stage, Progress(f"runs of the {stage}")
+        self.line(done, total)

@@ -81,6 +81,7 @@ def command(args: argparse.Namespace) -> str:
         "analyse": ("controller",),
         "replay": ("recording",),
         "fit": ("recording",),
+        "recommend": ("service",),
         "tune": ("law",),
     }.get(args.verb, ())
     given = (getattr(args, name) for name in positional)

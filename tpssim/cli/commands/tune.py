@@ -24,7 +24,7 @@ from tpssim.cli.commands.common import (
     write_scenarios,
     written_to,
 )
-from tpssim.cli.commands.progress import Progress
+from tpssim.cli.commands.progress import StageProgress
 from tpssim.cli.commands.run_records import command, run_record
 from tpssim.cli.commands.sweep import saying_what_is_kept
 from tpssim.core.errors import InputError
@@ -130,18 +130,6 @@ def _parameters(given: list[str] | None) -> dict[str, tuple[float, float] | None
     return found
 
 
-class _Progress:
-    """Progress by stages, a line each."""
-
-    def __init__(self) -> None:
-        self.stage, self.line = "", Progress("runs")
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if stage != self.stage:
-            self.stage, self.line = stage, Progress(f"runs of the {stage}")
-        self.line(done, total)
-
-
 def _wanted(args: argparse.Namespace, chosen: list[Scenario]) -> str:
     """Which rate is wanted of a recording, where nobody said."""
     given = (args.tps, args.stages, args.arrivals)
@@ -177,7 +165,7 @@ def tune(args: argparse.Namespace) -> int:
     found = None
     # The file is made by the first that has found its arguments sound.
     with saying_what_is_kept(path), executor_for(args.workers) as executor:
-        progress = _Progress()
+        progress = StageProgress()
         result = tune(
             chosen,
             args.law,

@@ -15,6 +15,7 @@ from tpssim.output.records.fits import Checked, Fitted, FittedQuota
 from tpssim.output.results_dir import plain
 from tpssim.output.tables import Column, Table
 from tpssim.scenarios.files import Estimated, Provenance, ScenarioFile
+from tpssim.scenarios.scenario import Scenario
 
 
 def table(result: Any) -> str:
@@ -104,7 +105,7 @@ def record_of(result: Any, checked: Check, command: str = "") -> records.FitReco
         said=result.line(),
         structure=result.structure,
         distribution=result.kind,
-        scenario=plain(plant_of(result)),
+        scenario=plain(plant_of(result.scenario)),
         plateau=_fitted(result.plateau),
         estimates={name: _fitted(estimate) for name, estimate in result.estimates.items()},
         quotas=quotas_of(result),
@@ -118,10 +119,13 @@ def record_of(result: Any, checked: Check, command: str = "") -> records.FitReco
     )
 
 
-def plant_of(result: Any) -> dict[str, Any]:
-    """The parts of the twin that were learned, each as its numbers by name."""
-    scenario = result.scenario
-    parts = {"service": scenario.service, "backend": scenario.backend, "network": scenario.network}
+def plant_of(scenario: Scenario) -> dict[str, Any]:
+    """The parts of a service, each as its numbers by name."""
+    parts: dict[str, Any] = {
+        "service": scenario.service,
+        "backend": scenario.backend,
+        "network": scenario.network,
+    }
     found: dict[str, Any] = {"name": scenario.name, "timeout": scenario.timeout}
     for name, part in parts.items():
         if part is not None:

@@ -21,6 +21,7 @@ from tpssim.output.records import (
     FitRecord,
     LeagueRecord,
     LiveRecord,
+    RecommendRecord,
     Record,
     ReplayRecord,
     ServicesRecord,
@@ -86,6 +87,8 @@ def _heading(result: Result[Record]) -> str:
             return f"{law} on {scenario}"
         case FitRecord(scenario=scenario):
             return f"{scenario['name']}, learned from a recording"
+        case RecommendRecord(said=said):
+            return said
         case LiveRecord(controller=law):
             return f"{law}, live"
     return result.folder.resolve().name

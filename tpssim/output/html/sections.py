@@ -33,6 +33,7 @@ from tpssim.output.html.generic import generic
 from tpssim.output.html.over_services import over_services
 from tpssim.output.html.ranked import league
 from tpssim.output.html.reading import Result
+from tpssim.output.html.recommended import recommend
 from tpssim.output.html.replayed import replay
 from tpssim.output.html.tuned import tune
 from tpssim.output.over_draws import draws_table
@@ -244,4 +245,5 @@ KINDS: dict[str, Callable[[Result[Any], Progress], Iterator[Section]]] = {
     "tune": tune,
     "replay": replay,
     "fit": fit,
+    "recommend": recommend,
 }

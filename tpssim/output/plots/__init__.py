@@ -10,6 +10,7 @@ from tpssim.output.plots.loops import analysis_figure
 from tpssim.output.plots.maps import heat_figure, line_figure, lines_over, mean_over
 from tpssim.output.plots.matrix import matrix_figure
 from tpssim.output.plots.rates import draw, overlay_figure, panel_figure, rate_figure, top_of
+from tpssim.output.plots.recommendations import recommend_figure
 from tpssim.output.plots.searches import (
     Column,
     Shown,
@@ -41,6 +42,7 @@ __all__ = [
     "pareto_figure",
     "profile_figure",
     "rate_figure",
+    "recommend_figure",
     "save",
     "sensitivity_figure",
     "svg",

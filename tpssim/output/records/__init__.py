@@ -18,6 +18,7 @@ from tpssim.output.records.fits import FitRecord
 from tpssim.output.records.live_runs import CalibrateRecord, LiveRecord, ReplayRecord
 from tpssim.output.records.parts import SCHEMA, Record
 from tpssim.output.records.predictions import AnalyseRecord, ValidateLiveRecord, ValidateRecord
+from tpssim.output.records.recommendations import RecommendRecord
 from tpssim.output.records.searches import SweepRecord, TuneRecord
 from tpssim.output.records.services import ServicesRecord
 
@@ -30,6 +31,7 @@ __all__ = [
     "FitRecord",
     "LeagueRecord",
     "LiveRecord",
+    "RecommendRecord",
     "Record",
     "ReplayRecord",
     "ServicesRecord",
@@ -52,6 +54,7 @@ KINDS: dict[str, type[Record]] = {
         TuneRecord,
         ReplayRecord,
         FitRecord,
+        RecommendRecord,
         AnalyseRecord,
         ValidateRecord,
         ValidateLiveRecord,

@@ -1,0 +1,176 @@
+"""`recommend`: the answer to a known service is the one that theory gives."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+import tpssim
+from tpssim import Async, Backend, Constant, Exponential, InputError, Scenario, ServiceQuota, Stages
+from tpssim.experiments.recommend import STAGES
+from tpssim.experiments.recommending.candidates import PLAIN, Candidate, law, laws, plain, tuned
+from tpssim.experiments.recommending.choice import better_in, chosen
+from tpssim.experiments.recommending.code import code
+from tpssim.experiments.recommending.purposes import PURPOSES
+from tpssim.experiments.recommending.services import services_of
+from tpssim.experiments.recommending.trials import Outcome
+from tpssim.metrics.score import PARTS
+
+#: 83 calls in any 10 s, of which each takes 1 ms; 30 a second are wanted.
+QUOTA = Scenario(
+    "quota",
+    Constant(0.001),
+    30.0,
+    60.0,
+    Async(feedback="completion"),
+    backend=Backend(quotas=(ServiceQuota(83.0, 10.0),)),
+)
+#: M/M/4 with 10 ms, so 400 a second; 600 are wanted, and a call counts within 100 ms.
+OVERLOAD = Scenario(
+    "overload",
+    Exponential(0.01),
+    600.0,
+    20.0,
+    Async(feedback="completion"),
+    backend=Backend(servers=4.0),
+)
+
+
+def outcome(candidate: Candidate, *values: float, p99: float = 0.1) -> Outcome:
+    return Outcome(candidate, tuple({"latency_p99": p99} for _ in values), values)
+
+
+def test_rates_below_a_quota_and_below_the_least_capacity() -> None:
+    found = {one.tps: one.because for one in plain(QUOTA)}
+    assert found == {
+        None: "as wanted",
+        8.13: "0.98 of the quota of 83 calls in 10 s",  # 0.98 * 8.3 = 8.134
+        7.47: "0.9 of the least capacity",
+    }
+    slower = OVERLOAD._replace(disturbances=(tpssim.Step(10.0, 20.0, 2.0),))
+    assert [one.tps for one in plain(slower)] == [None, 180.0]  # 0.9 of 4 / 20 ms
+
+
+def test_a_load_of_its_own_shape_is_left_as_it_is() -> None:
+    shaped = OVERLOAD._replace(target=Stages("10s:600,10s:600"))
+    for scenario in (shaped, OVERLOAD._replace(poisson=1.0)):
+        assert [one.tps for one in plain(scenario)] == [None]
+
+
+def test_limits_are_no_candidates_where_calls_block() -> None:
+    labels = {one.label for one in laws(tpssim.SCENARIOS["blocking-steady"])}
+    assert "netflix-vegas" not in labels
+    assert {"headroom", "aimd"} <= labels
+    assert "netflix-vegas" in {one.label for one in laws(OVERLOAD)}
+
+
+def test_less_effort_wins_where_more_gains_less_than_a_hundredth() -> None:
+    none, given = Candidate("none", PLAIN, None, None), law("headroom")
+    better = tuned(given.law._replace(queue=2.3456))
+    assert better.label == "headroom:queue=2.35"  # three digits
+    found = [outcome(none, 0.5, 0.7), outcome(given, 0.8, 0.94), outcome(better, 0.81, 0.945)]
+    assert chosen(found).candidate == given
+    assert chosen([*found, outcome(none._replace(tps=9.0), 0.87, 0.87)]).candidate.tps == 9.0
+    found[2] = outcome(better, 0.9, 0.99)
+    assert chosen(found).candidate == better
+
+
+def test_better_in_a_number_takes_more_than_luck() -> None:
+    one = outcome(law("aimd"), *[0.5] * 8)
+    often = tuple({"latency_p99": 0.05} for _ in range(8))
+    once = ({"latency_p99": 0.01}, *({"latency_p99": 0.1 + 0.01 * i} for i in range(7)))
+    assert better_in("latency_p99", True, one, one._replace(runs=often), 1)
+    assert not better_in("latency_p99", True, one, one._replace(runs=once), 1)
+    assert not better_in("latency_p99", False, one, one._replace(runs=often), 1)
+
+
+def test_a_known_quota_needs_no_controller() -> None:
+    found = tpssim.recommend(QUOTA, purpose="quota", controllers=["aimd", "headroom"], budget=16)
+    assert (found.label, found.tps) == ("no controller, tps=8.13", 8.13)
+    told = {each["name"]: each for each in found.expected()}
+    assert told["wasted"]["high"] == 0.0
+    assert told["goodput"]["median"] == pytest.approx(8.13, rel=0.01)
+    assert "arun" in found.code
+    assert "tps=8.13" in found.code
+
+
+def test_one_call_at_a_time_needs_none() -> None:
+    """What blocks holds itself back: whatever is wanted, a call waits for the one before."""
+    found = tpssim.recommend("blocking-steady:duration=20", controllers=["aimd"], budget=16)
+    assert found.winner.candidate.effort == PLAIN
+    assert "no controller" in found.said()
+
+
+def test_an_overload_that_overlaps_needs_something() -> None:
+    found = tpssim.recommend(OVERLOAD, controllers=["vector-arc", "netflix-vegas"], budget=16)
+    by_label = {row["label"]: row for row in found.ranking()}
+    # Without, what waits grows by 200 a second, and after 0.3 s nobody is in time.
+    without = by_label["no controller"]["expected"]["goodput"]["median"]
+    assert without is not None
+    assert without < 0.1 * 400.0
+    assert found.label != "no controller"
+    told = {each["name"]: each for each in found.expected()}
+    median = told["goodput"]["median"]
+    assert median is not None
+    assert 0.85 * 400.0 < median <= 1.02 * 400.0
+
+
+def test_equal_arguments_give_equal_records_and_the_answer_is_judged_apart() -> None:
+    once, again = (
+        tpssim.recommend(QUOTA, controllers=["aimd"], budget=16, seed=seed) for seed in (3, 3)
+    )
+    assert once.record() == again.record()
+    assert len(STAGES) == 3  # noise of each stage begins at three times the seed
+    record = once.record()
+    assert record.judged_on == 1
+    assert record.replications == 40
+    assert dataclasses.asdict(record)["purpose"] == "throughput"
+
+
+def test_a_recording_is_fitted_and_halves_of_the_draws_stay_apart(tmp_path: Path) -> None:
+    tpssim.simulate(OVERLOAD._replace(target=450.0, duration=5.0), "netflix-vegas").to_csv(
+        tmp_path / "calls.csv"
+    )
+    found = services_of(tmp_path / "calls.csv", 500.0, draws=6, seed=1)
+    assert found.fitted is not None
+    assert (len(found.choosing), len(found.judging)) == (4, 3)  # the likeliest one is chosen on
+    assert not set(found.choosing) & set(found.judging)
+    assert {one.target for one in (*found.choosing, *found.judging)} == {500.0}
+    path = tmp_path / "mine.toml"
+    found.fitted.to_toml(path)
+    filed = services_of(str(path), None, draws=6, seed=1)
+    assert filed.fitted is None
+    assert len(filed.judging) == 3
+
+
+@pytest.mark.parametrize("given", ["throttle", "run", "arun"])
+def test_the_code_runs(given: str) -> None:
+    scenario = OVERLOAD._replace(backend=Backend(), target=2000.0)
+    if given != "arun":
+        alone = given == "throttle"
+        scenario = scenario._replace(consumer=tpssim.Blocking() if alone else tpssim.Pool(2.0))
+    text = code(tuned(law("headroom").law._replace(queue=2.3456)), scenario)
+    compile(text.replace("await ", ""), "code", "exec")
+    made: list[int] = []
+    if given != "arun":
+        exec(text, {"items": range(5), "call": made.append, "print": lambda _: None})
+        assert sorted(made) == [0, 1, 2, 3, 4]
+
+
+def test_purposes_weigh_parts_that_there_are() -> None:
+    for weights in PURPOSES.values():
+        assert weights.keys() <= PARTS.keys()
+        assert weights["goodput"] > 0.0
+
+
+def test_bad_input_gets_one_line(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no purpose 'speed'; allowed: throughput"):
+        tpssim.recommend(QUOTA, purpose="speed")
+    with pytest.raises(InputError, match=r"there is no file \./calls.csv; allowed: a recording"):
+        tpssim.recommend("./calls.csv")
+    with pytest.raises(InputError, match="did you mean 'healthy'"):
+        tpssim.recommend("helthy")
+    with pytest.raises(InputError, match="printed-aimd is no law"):
+        tpssim.recommend(QUOTA, controllers=["printed-aimd"])

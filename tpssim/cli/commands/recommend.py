@@ -1,0 +1,104 @@
+"""`tpssim recommend`: from a recording, a scenario or a file to a law, and what to expect of it."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import time
+
+from tpssim.cli.commands.common import (
+    add_common,
+    default_out,
+    executor_for,
+    specs,
+    written_to,
+)
+from tpssim.cli.commands.progress import StageProgress
+from tpssim.cli.commands.run_records import command, run_record
+from tpssim.core.types import VERSION
+
+EPILOG = """\
+the service: a recording (as fit reads it), a scenario's file or name
+  python -m tpssim recommend my_calls.csv --tps 200
+  python -m tpssim recommend my-service.toml --for latency
+  python -m tpssim recommend llm-quota --for quota
+"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Its options."""
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "service", metavar="SERVICE", help="a recording, a scenario's file, or a scenario's name"
+    )
+    parser.add_argument(
+        "--for",
+        dest="purpose",
+        default="throughput",
+        metavar="PURPOSE",
+        help="throughput (default), latency, quota or fairness: what counts most",
+    )
+    parser.add_argument(
+        "--tps", type=float, metavar="RATE", help="the wanted rate, 1/s; default: the scenario's"
+    )
+    parser.add_argument(
+        "--controllers",
+        nargs="+",
+        metavar="A,B",
+        help="the laws to choose from; default: all",
+    )
+    parser.add_argument(
+        "--draws",
+        type=int,
+        default=20,
+        metavar="N",
+        help="services drawn from what a fit leaves open; default: 20",
+    )
+    parser.add_argument(
+        "--budget",
+        type=int,
+        default=100,
+        metavar="N",
+        help="settings that are tried of each of the best three; default: 100",
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")
+    add_common(parser, out="results/recommend-SERVICE")
+    parser.set_defaults(run=recommend)
+
+
+def recommend(args: argparse.Namespace) -> int:
+    began = time.perf_counter()
+    from tpssim.experiments.recommend import recommend
+    from tpssim.output import plots
+    from tpssim.output.results_dir import MARK, check_out, results_folder, write_json
+
+    out = args.out or default_out("recommend", args.service, args.purpose)
+    check_out(out, "recommend")
+    with executor_for(args.workers, helped=True) as executor:
+        found = recommend(
+            args.service,
+            purpose=args.purpose,
+            tps=args.tps,
+            controllers=args.controllers and specs(args.controllers),
+            draws=args.draws,
+            budget=args.budget,
+            seed=args.seed,
+            executor=executor,
+            progress=StageProgress(),
+        )
+    made = command(args)
+    record = dataclasses.replace(
+        found.record(), command=made, figures=[{"name": "candidates", "file": "candidates.png"}]
+    )
+    with results_folder(out, "recommend") as folder:
+        write_json(folder / "summary.json", record.to_dict())
+        plots.save(found.plot(), folder / "candidates.png", f"{made} (tpssim {VERSION})")
+        (folder / "use.py").write_text(f"{found.code}\n", encoding="utf-8")
+        write_json(folder / MARK, run_record(args, began, "auto"))
+    if args.json:
+        print(json.dumps(record.to_dict(), indent=1, allow_nan=False))
+    else:
+        print(found.table())
+        print(f"\n{written_to(out, ['candidates.png', 'use.py', 'summary.json'])}")
+    return 0

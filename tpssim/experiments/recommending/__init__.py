@@ -1,0 +1,1 @@
+"""The parts of `recommend`: which services, who is tried on them, and who is chosen."""

@@ -1,0 +1,113 @@
+"""Who may be recommended: every law that can act on a service, and rates that need no law."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+from tpssim.controllers import CONTROLLERS
+from tpssim.core.errors import InputError
+from tpssim.core.profiles import Stages
+from tpssim.core.types import record
+from tpssim.core.validation import ranges, replaced
+from tpssim.experiments.league import acts
+from tpssim.scenarios.capacity import capacity, phases
+from tpssim.scenarios.load import mean_cost
+from tpssim.scenarios.scenario import Scenario
+from tpssim.simulation.resolve import throttle_spec
+
+PLAIN, GIVEN, TUNED = range(3)  #: how much there is to it: no law, a law as it is, a tuned one
+BELOW_A_QUOTA = 0.98  #: share of a known quota at which calls are sent
+BELOW_CAPACITY = 0.9  #: share of the least capacity: what waits grows without bound at all of it
+
+
+@record
+class Candidate(NamedTuple):
+    """Who is tried: a law, or none at a rate of its own.
+
+    >>> Candidate("no controller, tps=8.3", PLAIN, None, 8.3, "0.98 of the quota").tps
+    8.3
+    """
+
+    label: str
+    effort: int  #: `PLAIN`, `GIVEN` or `TUNED`
+    law: Any  #: its record; None: no law
+    tps: float | None  #: the wanted rate, 1/s; None: the scenario's
+    because: str = ""  #: where a rate comes from
+
+    def short(self) -> str:
+        """A label that fits into a table: what was tuned says so, in place of its parameters."""
+        name = self.label.partition(":")[0]
+        return f"{name}, tuned" if self.effort == TUNED else self.label
+
+
+def law(given: Any, effort: int = GIVEN) -> Candidate:
+    """A law as a candidate; raises `InputError`."""
+    spec = throttle_spec(given)
+    if spec.law is None:
+        raise InputError(f"{spec.label} is no law; allowed: a law such as aimd, or its record")
+    return Candidate(spec.label, effort, spec.law, None)
+
+
+def tuned(best: Any) -> Candidate:
+    """A law that was tuned, its parameters in three digits: more of them mean nothing."""
+    name = throttle_spec(best).name
+    numbers = {field: float(f"{getattr(best, field):.3g}") for field in ranges(best)}
+    return law(replaced(best, name, numbers), TUNED)
+
+
+def laws(scenario: Scenario) -> list[Candidate]:
+    """Every law whose actuator acts there, with its own parameters; `fixed` is `plain`'s."""
+    found = [law(name) for name in CONTROLLERS if name != "fixed"]
+    return [one for one in found if acts(throttle_spec(one.law).actuators(), scenario)]
+
+
+def plain(scenario: Scenario) -> list[Candidate]:
+    """Rates that need no law: as wanted, just below each quota, and below the least capacity.
+
+    Only as wanted where the load has a shape of its own: calls that come by themselves, or stages.
+    """
+    shaped = scenario.arrivals is not None or scenario.poisson > 0.0
+    found = [_plain(None, "as wanted")]
+    wanted = scenario.target
+    if shaped or isinstance(wanted, Stages):
+        return found
+    for rate, because in _rates(scenario):
+        rate = rounded_down(rate)
+        if 0.0 < rate < wanted and all(rate != other.tps for other in found):
+            found.append(_plain(rate, because))
+    return found
+
+
+def _plain(tps: float | None, because: str) -> Candidate:
+    shown = "no controller" if tps is None else f"no controller, tps={tps:g}"
+    return Candidate(shown, PLAIN, None, tps, because)
+
+
+def _rates(scenario: Scenario) -> list[tuple[float, str]]:
+    """Rates in calls or cost, as the target is, and where they come from."""
+    unit, found = mean_cost(scenario), []
+    for quota in scenario.backend.quotas:
+        rate = quota.amount / quota.per * (unit if quota.of == "calls" else 1.0)
+        window = f"{quota.amount:g} {quota.of} in {quota.per:g} s"
+        found.append((BELOW_A_QUOTA * rate, f"{BELOW_A_QUOTA:g} of the quota of {window}"))
+    if math.isfinite(scenario.backend.rate):
+        most = f"the {scenario.backend.rate:g}/s that it takes"
+        found.append((BELOW_A_QUOTA * scenario.backend.rate * unit, f"{BELOW_A_QUOTA:g} of {most}"))
+    able = [capacity(scenario, (start + end) / 2.0) for start, end in phases(scenario)]
+    least = min((rate for rate in able if rate > 0.0), default=0.0)
+    if math.isfinite(least):
+        found.append((BELOW_CAPACITY * least * unit, f"{BELOW_CAPACITY:g} of the least capacity"))
+    return found
+
+
+def rounded_down(rate: float) -> float:
+    """Three digits of a rate, and never more than it.
+
+    >>> rounded_down(8.3333), rounded_down(1234.0), rounded_down(0.0)
+    (8.33, 1230.0, 0.0)
+    """
+    if not 0.0 < rate < math.inf:
+        return 0.0
+    step = 10.0 ** (math.floor(math.log10(rate)) - 2)
+    return float(f"{math.floor(rate / step + 1e-9) * step:.3g}")

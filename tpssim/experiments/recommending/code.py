@@ -1,0 +1,72 @@
+"""The code that runs what is recommended: a few lines of Python to paste."""
+
+from __future__ import annotations
+
+from tpssim.experiments.recommending.candidates import Candidate
+from tpssim.scenarios.load import profiles
+from tpssim.scenarios.plant import Async, Blocking, Pool
+from tpssim.scenarios.scenario import Scenario
+
+
+def code(candidate: Candidate, scenario: Scenario) -> str:
+    """Python that makes calls as the scenario does, with the law and the rate of a candidate.
+
+    `call`, `items` and, where calls have costs, `cost_of` (of an item) are the reader's.
+
+    >>> from tpssim import SCENARIOS
+    >>> from tpssim.experiments.recommending.candidates import law
+    >>> print(code(law("headroom"), SCENARIOS["blocking-steady"]))
+    from tpssim import throttle
+    <BLANKLINE>
+    law = "headroom"
+    for item in throttle(items, tps=100, controller=law):
+        call(item)
+    """
+    law = None if candidate.law is None else _law(candidate.label)
+    given = f"tps={_rate(candidate, scenario)}"
+    given += ", cost=cost_of" if scenario.cost is not None else ""
+    given += "" if law is None else ", controller=law"
+    names = "Stages, " if profiles(scenario) else ""
+    match scenario.consumer:
+        case Blocking():
+            head, lines = "throttle", [f"for item in throttle(items, {given}):", "    call(item)"]
+        case Pool(workers=workers):
+            head = "run"
+            lines = [f"done = run(call, items, {given}, workers={workers:g})", "print(done.report)"]
+        case Async(feedback="completion"):
+            head = "arun"
+            lines = [f"done = await arun(call, items, {given})", "print(done.report)"]
+        case _:
+            head = "athrottle"
+            lines = [f"async for item in athrottle(items, {given}):", "    hand_over(item)"]
+    first = [] if law is None else [f"law = {law}"]
+    return "\n".join([f"from tpssim import {names}{head}", "", *first, *lines])
+
+
+def _law(label: str) -> str:
+    """A law with its parameters as Python, in lines that one can read.
+
+    >>> print(_law("aimd:dec_rate=0.8,inc_step=2"))
+    (
+        "aimd:dec_rate=0.8,"
+        "inc_step=2"
+    )
+    """
+    name, colon, rest = label.partition(":")
+    if not colon:
+        return f'"{name}"'
+    first, *others = rest.split(",")
+    parts = [f"{name}:{first}", *others]
+    lines = [f'"{part},"' for part in parts[:-1]] + [f'"{parts[-1]}"']
+    return "\n    ".join(["(", *lines]) + "\n)"
+
+
+def _rate(candidate: Candidate, scenario: Scenario) -> str:
+    """The wanted rate as Python; of recorded arrivals none, for calls come when they come."""
+    if candidate.tps is not None:
+        return f"{candidate.tps:g}"
+    if scenario.arrivals is not None:
+        return 'float("inf")'
+    if profiles(scenario):
+        return f"Stages({str(scenario.target)!r})"
+    return f"{scenario.target:.6g}"

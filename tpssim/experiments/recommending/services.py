@@ -1,0 +1,77 @@
+"""The services that a recommendation is for: one that is known, or those that may be it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from tpssim.core.errors import InputError, no_such
+from tpssim.core.types import record
+from tpssim.core.validation import parse_spec
+from tpssim.experiments.fitting.draws import drawn
+from tpssim.experiments.fitting.estimate import fit
+from tpssim.experiments.fitting.fit_result import FitResult
+from tpssim.scenarios.builtin import SCENARIOS
+from tpssim.scenarios.files import read_scenario_file
+from tpssim.scenarios.recordings.calls import Recording
+from tpssim.scenarios.recordings.reading import read_recording
+from tpssim.scenarios.scenario import Scenario, with_parameters
+from tpssim.simulation.resolve import file_of, scenario_named
+
+#: What a recommendation may be asked for.
+ServiceLike = Scenario | FitResult | Recording | str | Path
+
+
+@record
+class Services(NamedTuple):
+    """The likeliest service, and others that may be it: to choose on, and to judge on."""
+
+    likeliest: Scenario
+    choosing: tuple[Scenario, ...]
+    judging: tuple[Scenario, ...]
+    fitted: FitResult | None  #: where it was learned here
+
+
+def services_of(given: ServiceLike, tps: float | None, draws: int, seed: int) -> Services:
+    """The services for a scenario, its name or file, a recording or its file, or a fit; raises
+    `InputError`.
+
+    A choice is judged on draws that had no part in it. Where nothing is drawn, the one service
+    stands for both, and the noise is another.
+    """
+    fitted, likeliest, others = _found(given, draws, seed)
+    if tps is not None:
+        likeliest, *others = (with_parameters(one, {"target": tps}) for one in [likeliest, *others])
+    half = (len(others) + 1) // 2
+    choosing, judging = tuple(others[:half]), tuple(others[half:])
+    return Services(likeliest, (likeliest, *choosing), judging or (likeliest,), fitted)
+
+
+def _found(
+    given: ServiceLike, draws: int, seed: int
+) -> tuple[FitResult | None, Scenario, list[Scenario]]:
+    if isinstance(given, str | Path):
+        path = file_of(str(given))
+        if path:
+            likeliest, file = scenario_named(str(given)), read_scenario_file(path)
+            file = file._replace(scenario=likeliest)
+            return None, likeliest, drawn(file, draws, seed) if file.estimates and draws else []
+        name, _ = parse_spec(str(given))
+        if name in SCENARIOS:
+            return None, scenario_named(str(given)), []
+        if not Path(given).exists():
+            raise _nothing_there(str(given))
+        given = read_recording(given)
+    if isinstance(given, Scenario):
+        return None, scenario_named(given), []
+    found = given if isinstance(given, FitResult) else fit(given, seed=seed)
+    return found, found.scenario, found.draws(draws, seed) if draws else []
+
+
+def _nothing_there(given: str) -> InputError:
+    """Neither a file nor a scenario."""
+    if any(sign in given for sign in "./\\"):
+        return InputError(
+            f"there is no file {given}; allowed: a recording, a scenario's file or name"
+        )
+    return no_such("scenario or file", given, SCENARIOS)
