@@ -43,9 +43,9 @@ class _Compiling(event.Listener):
         if not self.modules and self.collects:
             gc.enable()
 
-    def a_part(self) -> bool:
-        """Whether what is compiled now is a function of the package for another one."""
-        return len(self.modules) > 1 and self.modules[-1].startswith(f"{PACKAGE}.")
+    def a_part_of(self, package: str) -> bool:
+        """Whether what is compiled now is a function of that package for another one."""
+        return len(self.modules) > 1 and self.modules[-1].startswith(f"{package}.")
 
 
 _compiling = _Compiling()
@@ -59,15 +59,19 @@ class _Nowhere:
 
 
 class _Parts(_Library):  # type: ignore[misc]  # whose class is not in the stubs
-    """Code of a function. That of a part is optimised and made machine code only where it stands,
-    in what calls it; numba does so for each part, too, which nobody calls from outside.
+    """Code of a function. That of a part is made machine code only where it stands, in what calls
+    it; numba does so for each part, too, which nobody calls from outside.
+
+    Parts of the measures, which run once a run, are optimised only there, too. The loops would be
+    a sixth slower.
     """
 
-    _is_part = False
+    _is_part = _is_seldom = False
 
     def __init__(self, codegen: Any, name: str) -> None:
         super().__init__(codegen, name)
-        self._is_part = _compiling.a_part()
+        self._is_part = _compiling.a_part_of(PACKAGE)
+        self._is_seldom = _compiling.a_part_of(f"{PACKAGE}.metrics")
 
     @property
     def codegen(self) -> Any:
@@ -82,7 +86,7 @@ class _Parts(_Library):  # type: ignore[misc]  # whose class is not in the stubs
         return 0
 
     def _optimize_final_module(self) -> None:
-        if not self._is_part:
+        if not self._is_seldom:
             super()._optimize_final_module()
 
     def _finalize_final_module(self) -> None:
