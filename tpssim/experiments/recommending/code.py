@@ -68,5 +68,5 @@ def _rate(candidate: Candidate, scenario: Scenario) -> str:
     if scenario.arrivals is not None:
         return 'float("inf")'
     if profiles(scenario):
-        return f"Stages({str(scenario.target)!r})"
+        return f'Stages("{scenario.target}")'
     return f"{scenario.target:.6g}"

@@ -206,7 +206,7 @@ def _expected(one: Outcome) -> dict[str, parts.Expected]:
 def _why(winner: Outcome, judged: Sequence[Outcome], ranked: Sequence[Outcome]) -> str:
     """What speaks for it, against what takes more effort or less."""
     own, best = winner.mean(), max(judged, key=lambda each: each.mean())
-    text = f"It comes to {own:.2f} of the best there can be"
+    text = f"It scores {own:.2f}, where an oracle that knows the service scores 1"
     plain_best = max(
         (each for each in judged if each.candidate.effort == PLAIN), key=lambda each: each.mean()
     )
@@ -218,7 +218,7 @@ def _why(winner: Outcome, judged: Sequence[Outcome], ranked: Sequence[Outcome]) 
         text += f", and with its own parameters {given[0]:.2f}" if given else ""
     elif best is not winner:
         text += (
-            f"; {best.candidate.short()} comes to {best.mean():.2f}, which is not worth the effort"
+            f"; {best.candidate.short()} scores {best.mean():.2f}, which is not worth the effort"
         )
     laws = sum(each.candidate.law is not None for each in ranked)
     return f"{text} (of {laws} laws; {len(winner.runs)} runs that had no part in the choice)."
