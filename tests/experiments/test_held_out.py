@@ -35,7 +35,7 @@ def test_a_wrong_number_of_servers_is_named_by_what_it_misses() -> None:
     found = check(twin, recorded(PLANT, seed=3), 12.0, runs=8)
     assert not found.holds
     assert {"p50", "p90", "p99"} <= set(found.misses)
-    assert "it misses p50, p90, p99, " in found.line()
+    assert "it misses p50; p90; p99; " in found.line()
 
 
 def test_a_missing_quota_is_seen_by_the_errors() -> None:

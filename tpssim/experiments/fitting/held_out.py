@@ -104,7 +104,7 @@ class Check(NamedTuple):
             part = f"the {self.calls:,} calls that it was fitted to, for none were held out"
         if self.holds:
             return f"The twin holds, on {part}."
-        return f"The twin does not hold, on {part}: it misses {', '.join(self.misses)}."
+        return f"The twin does not hold, on {part}: it misses {'; '.join(self.misses)}."
 
     def table(self) -> str:
         """Every number, recorded and simulated."""
