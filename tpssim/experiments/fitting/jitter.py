@@ -8,6 +8,7 @@ laws that watch the gaps between answers, for those of equal services, even or n
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -31,7 +32,6 @@ NEARLY = 0.2  # cv above which nobody would call a service constant
 #: x the scatter of the service times: that of the answers is no more, where it does not add up; of
 #: gamma times it is 2 to 5 times as much
 MOST = 1.05
-FEWER = 0.9  # x the scatter without a change, where the change is one
 NEAR = 0.05  # share of the mean within which the constant time is searched
 GRID, STEPS = 41, 40  # times that are tried, and steps of the search around the best of them
 BLOCK = 50  # calls whose answers may be late together
@@ -131,30 +131,33 @@ def steady(calls: Calls, found: Implied, servers: int, course: Course) -> Steady
         lateness: Array = (calls.completion - ended)[used]
         return lateness
 
-    def searched(way: Course) -> tuple[float, Course, float]:
-        time = _least(lambda x: scatter(late(x, way)), float(times.mean()))
-        return scatter(late(time, way)), way, time
+    # A change without which the answers scatter no more than the times do with it is none.
+    for way in (FLAT,) if course == FLAT else (FLAT, course):
+        time = _least(functools.partial(_scattered, late, way), float(times.mean()))
+        lateness = late(time, way)
+        deep = chain[used] >= DEEP
+        if deep.sum() >= FEWEST and scatter(lateness[deep]) < MOST * scatter(times[deep]):
+            return _made(time, np.maximum(lateness, 0.0), chain[used], way)
+    return None
 
-    tried = searched(FLAT), searched(course)
-    # A change that the constant time needs no more than its answers do is none.
-    _, way, time = tried[0] if FEWER * tried[0][0] <= tried[1][0] else tried[1]
-    lateness = late(time, way)
-    deep = chain[used] >= DEEP
-    if deep.sum() < FEWEST or not scatter(lateness[deep]) < MOST * scatter(times[deep]):
-        return None
-    lateness = np.maximum(lateness, 0.0)
-    blocks, spread = max(len(lateness) / BLOCK, 1.0), float(lateness.std())
-    along = chain[used]
-    slope = 1.96 * spread / max(float(along.std()) * math.sqrt(blocks), 1e-9)
+
+def _scattered(late: Callable[[float, Course], Array], way: Course, time: float) -> float:
+    return scatter(late(time, way))
+
+
+def _made(time: float, late: Array, chain: Array, way: Course) -> Steady:
+    """The service with its intervals."""
+    blocks, spread = max(len(late) / BLOCK, 1.0), float(late.std())
+    slope = 1.96 * spread / max(float(chain.std()) * math.sqrt(blocks), 1e-9)
     half = 1.96 * spread / math.sqrt(blocks)
-    mean = float(lateness.mean())
+    mean = float(late.mean())
     # Services that scatter by s make answers after a chain of n late by s sqrt(n).
-    most = spread / math.sqrt(max(float(along.mean()), 1.0)) / time
+    most = spread / math.sqrt(max(float(chain.mean()), 1.0)) / time
     return Steady(
         Estimate(time, time - slope, time + slope),
         Estimate(0.0, 0.0, most),
         Estimate(mean, max(mean - half, 0.0), mean + half),
-        lateness,
+        late,
         way,
     )
 
