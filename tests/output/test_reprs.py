@@ -105,8 +105,8 @@ def test_a_notebook_shows_a_sweep_and_a_league_as_their_tables() -> None:
     assert sweep.count("<tr>") == 1 + 3
     assert cells(sweep)[:2] == ["alpha", "verdict"]
     table = league([SHORT], ["aimd", "headroom"], replications=2)._repr_html_()
-    assert table.count("<tr>") == 1 + 2
-    assert {"headroom", "aimd"} <= set(cells(table))
+    assert table.count("<tr>") == 1 + 3
+    assert {"oracle", "headroom", "aimd"} <= set(cells(table))
 
 
 def test_a_live_object_says_its_rate_its_law_and_its_calls() -> None:
