@@ -39,7 +39,7 @@ from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from helpers.postgres import Database, missing, postgres
-from laws_foretold import BUSY, RUNS, Drive, Row, recorded, rounds, table
+from _laws_foretold import BUSY, RUNS, Drive, Row, recorded, rounds, table
 
 import tpssim
 from tpssim.experiments.fitting.estimate import fit

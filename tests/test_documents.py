@@ -123,6 +123,7 @@ SHORTER: dict[str, tuple[str, ...]] = {
         T + f"compare --scenarios docs/my-service.toml --controllers fixed aimd headroom{FEW}",
     ),
     T + "compare": (COMPARED,),
+    T + "simulate SCENARIO oracle": (T + "simulate healthy:duration=2 oracle",),
     T + "compare --scenarios degrade-recover": (COMPARED,),
     T + "compare --scenarios degrade-recover --controllers aimd:dec_rate=0.8 headroom": (
         T + "compare --scenarios degrade-recover:duration=12 --controllers aimd:dec_rate=0.8"

@@ -32,7 +32,7 @@ OVERLOAD = Scenario(
     "overload",
     Exponential(0.01),
     600.0,
-    20.0,
+    5.0,
     Async(feedback="completion"),
     backend=Backend(servers=4.0),
 )
@@ -49,7 +49,7 @@ def test_rates_below_a_quota_and_below_the_least_capacity() -> None:
         8.13: "0.98 of the quota of 83 calls in 10 s",  # 0.98 * 8.3 = 8.134
         7.47: "0.9 of the least capacity",
     }
-    slower = OVERLOAD._replace(disturbances=(tpssim.Step(10.0, 20.0, 2.0),))
+    slower = OVERLOAD._replace(disturbances=(tpssim.Step(2.0, 4.0, 2.0),))
     assert [one.tps for one in plain(slower)] == [None, 180.0]  # 0.9 of 4 / 20 ms
 
 

@@ -6,6 +6,7 @@ It knows columns, the scenario and what the throttle counted, and shares no code
 
 from __future__ import annotations
 
+import collections
 import itertools
 import math
 from typing import TYPE_CHECKING, Any
@@ -456,15 +457,17 @@ def within_ceiling(trace: Trace) -> Any:
     for number, producer in enumerate(scenario.producers):
         if scenario.poisson or (scenario.arrivals is not None and producer.target is None):
             continue
-        counted: list[tuple[float, float]] = []
+        counted: collections.deque[tuple[float, float]] = collections.deque()
         for i in np.flatnonzero((trace.producer == number) & found):
             t = float(trace.released[i])
-            before = math.fsum(cost for at, cost in counted if at > t - 1.0)
+            while counted and not counted[0][0] > t - 1.0:
+                counted.popleft()
+            before = math.fsum(cost for _, cost in counted)
             most = integral(scenario, producer, t - 1.0, t)
             most += max(integral(scenario, producer, t - 1.1, t - 1.0), unit(scenario))
             found[i] = before <= most * (1.0 + 1e-6)
             if found[i]:
-                counted = [*counted[-3000:], (t, float(trace.cost[i]))]
+                counted.append((t, float(trace.cost[i])))
     return found
 
 

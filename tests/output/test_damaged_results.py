@@ -254,9 +254,9 @@ def test_each_number_may_be_null_or_absurd_and_each_key_missing_or_of_another_ty
         ("league", ("standings",), [], "standings is empty"),
         (
             "league",
-            ("cells", 0, "latency"),
+            ("cells", 0, "tail"),
             {},
-            "cells > 0 > latency is an object; allowed: a number or null",
+            "cells > 0 > tail is an object; allowed: a number or null",
         ),
         ("tune", ("gain",), [], "gain has 0 entries; allowed: 1, as beside it"),
         (
@@ -318,7 +318,9 @@ def test_a_kind_that_is_not_known_is_named(value: Any, results: Path, tmp_path: 
     folder = copy(results, "simulate", tmp_path / "r")
     text = (folder / "summary.json").read_text(encoding="utf-8")
     (folder / "summary.json").write_text(changed(text, ("kind",), value), encoding="utf-8")
-    assert re.search(r"kind is (missing|.*); allowed: compare, league, simulate", one_line(folder))
+    assert re.search(
+        r"kind is (missing|.*); allowed: compare, league, services, simulate", one_line(folder)
+    )
 
 
 @pytest.mark.parametrize("file", ["../secret.png", "/etc/passwd", "a/../../b.png", "C:\\b.png", ""])

@@ -101,7 +101,19 @@ def test_the_table_of_late_policies() -> None:
 def test_the_table_of_the_league() -> None:
     """Every law, with ranks of two figures and intervals."""
     names = list(tpssim.CONTROLLERS)
-    row = ("12-34", "0.934", "0.106 ±0.012", "1.00", "0.93", "0.84", "0.83", "1.00", "0.90", "1.00")
+    row = (
+        "12-34",
+        "0.934",
+        "0.106 ±0.012",
+        "1.00",
+        "0.93",
+        "0.84",
+        "0.83",
+        "1.00",
+        "0.90",
+        "0.90",
+        "1.00",
+    )
     result = league(
         [tpssim.SCENARIOS["healthy"]._replace(duration=1.0)], ["fixed", "aimd"], replications=2
     )

@@ -141,13 +141,13 @@ def test_the_command_line_gives_every_scenario_the_load(
 
 
 def test_what_is_left_of_a_second_at_the_end_is_no_rate_of_its_own() -> None:
-    """Ten a second for 2 s, and one call 1 ms before the end at 2.004 s: in the second before that
-    there are the calls at 1.1 s to 1.9 s, one at 2 s and that one."""
+    """Ten a second for 2 s, and one call 1 ms before the end at 2.004 s: in the last 1.004 s there
+    are the calls at 1 s to 1.9 s, one at 2 s and that one."""
     times = (*(k / 10.0 for k in range(21)), 2.003)
     replayed = with_arrivals(PLAIN, times)._replace(duration=2.004)
-    assert wanted(replayed, 0.5) == wanted(replayed, 1.5) == 10.0
-    assert wanted(replayed, 2.0035) == pytest.approx(11.0)
-    assert most_wanted(replayed) == pytest.approx(11.0)
+    assert wanted(replayed, 0.5) == 10.0
+    assert wanted(replayed, 1.5) == wanted(replayed, 2.0035) == pytest.approx(12.0 / 1.004)
+    assert most_wanted(replayed) == pytest.approx(12.0 / 1.004)
     brief = with_arrivals(PLAIN, (0.0, 0.1))._replace(duration=0.2)
     assert wanted(brief, 0.1) == pytest.approx(10.0)
 

@@ -34,8 +34,8 @@ def wanted_before(times: Any, targets: Any, unit: float, at: float) -> float:
     """What was wanted in the second up to a time, and in the 0.1 s before it, or one call if that
     is more.
 
-    >>> wanted_before([0.0], [50.0], 1.0, 5.0), wanted_before([0.0], [4.0], 1.0, 5.0)
-    (55.0, 5.0)
+    >>> wanted_before([0.0], [64.0], 1.0, 5.0), wanted_before([0.0], [4.0], 1.0, 5.0)
+    (70.4, 5.0)
     """
     middle, start = at - SECOND, at - SECOND - BEFORE
     earlier = between(times, targets, piece_at(times, start, 0), start, middle, math.inf)

@@ -73,14 +73,16 @@ def arrives(scenario: Scenario, producer: Producer) -> bool:
 
 
 def arrival_rate(scenario: Scenario, t: float) -> float:
-    """The mean rate of the recorded arrivals in the whole second of the run that holds t, 1/s; in
-    what is left of a second at the end, that of the last whole one: one call in a ms is no 1000/s.
+    """The mean rate of the recorded arrivals in the whole second of the run that holds t, 1/s.
+
+    What is left of a second at the end belongs to the last whole one: a call in a ms is no 1000/s.
     """
     assert scenario.arrivals is not None
-    end = min(math.floor(t) + 1.0, max(scenario.duration, t))
-    begin = max(min(math.floor(t), end - 1.0), 0.0)
+    last = max(math.floor(scenario.duration) - 1, 0)
+    begin = min(math.floor(t), last)
+    end = begin + 1.0 if begin < last else scenario.duration
     low, high = (bisect.bisect_left(scenario.arrivals, edge) for edge in (begin, end))
-    return (high - low) / (end - begin) if end > begin else 0.0
+    return (high - low) / (end - begin)
 
 
 def after_end(scenario: Scenario) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -104,22 +105,22 @@ def read(
     if unit is not None and unit not in UNITS:
         raise InputError(f"unit {unit!r} is not known; allowed: {', '.join(UNITS)}")
     shown = f"trace {str(path)!r}"
-    text = Text(path, shown)
-    if columns or ({column, unit, cost} == {None} and known(text)):
-        from tpssim.scenarios.recordings.as_service_times import service_times_of
+    with closing(Text(path, shown)) as text:
+        if columns or ({column, unit, cost} == {None} and known(text)):
+            from tpssim.scenarios.recordings.as_service_times import service_times_of
 
-        return service_times_of(read_recording(path, columns=columns, unit=unit), shown)
-    table = table_in(text)
-    chosen = _choose(shown, table, column)
-    said = unit_of(chosen, table.columns)
-    if unit is not None:
-        found, because = unit, "as given"
-    elif said:
-        found, because = said, "its name says so"
-    else:
-        found, because = "s", "its name says no unit"
-    costs = None if cost is None else _choose(shown, table, cost)
-    return _walked(shown, table, chosen, found, because, costs)
+            return service_times_of(read_recording(path, columns=columns, unit=unit), shown)
+        table = table_in(text)
+        chosen = _choose(shown, table, column)
+        said = unit_of(chosen, table.columns)
+        if unit is not None:
+            found, because = unit, "as given"
+        elif said:
+            found, because = said, "its name says so"
+        else:
+            found, because = "s", "its name says no unit"
+        costs = None if cost is None else _choose(shown, table, cost)
+        return _walked(shown, table, chosen, found, because, costs)
 
 
 def overlapping(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -62,35 +63,35 @@ def start_times(path: str | Path, *, column: str | None = None) -> StartTimes:
     from tpssim.scenarios.recordings.tables import table_in
 
     shown = f"arrivals {str(path)!r}"
-    text = Text(path, shown)
-    if column is None and known(text):
-        recording = read_recording(path)
-        starts = tuple(round(time, 9) for time in recording.start.tolist())
-        return StartTimes(starts, "start", recording.source.unreadable, 0)
-    table = table_in(text)
-    chosen = _chosen(shown, table, column)
-    index, unit = table.columns.index(chosen), unit_of(chosen, table.columns) or "s"
-    times: list[float] = []
-    left_out, moved, latest = 0, 0, -math.inf
-    for number, row in table.rows:
-        cell = row[index].strip() if index < len(row) else ""
-        if cell.lower() in MISSING:
-            left_out += 1
-            continue
-        time = _moment(cell, UNITS[unit])
-        if not abs(time) < math.inf:
-            raise InputError(
-                f"{shown}, row {table.skipped + number}: {chosen}={cell!r}; allowed: a finite"
-                " number, or a date and time such as 2026-11-16T18:17:03.5"
-            )
-        moved += time < latest
-        latest = max(time, latest)
-        times.append(time)
-    if not times:
-        raise InputError(f"{shown}: no row has a time under {chosen}; allowed: at least one")
-    first = min(times)
-    sound = tuple(sorted(round(time - first, 9) for time in times))
-    return StartTimes(sound, chosen, left_out, moved)
+    with closing(Text(path, shown)) as text:
+        if column is None and known(text):
+            recording = read_recording(path)
+            starts = tuple(round(time, 9) for time in recording.start.tolist())
+            return StartTimes(starts, "start", recording.source.unreadable, 0)
+        table = table_in(text)
+        chosen = _chosen(shown, table, column)
+        index, unit = table.columns.index(chosen), unit_of(chosen, table.columns) or "s"
+        times: list[float] = []
+        left_out, moved, latest = 0, 0, -math.inf
+        for number, row in table.rows:
+            cell = row[index].strip() if index < len(row) else ""
+            if cell.lower() in MISSING:
+                left_out += 1
+                continue
+            time = _moment(cell, UNITS[unit])
+            if not abs(time) < math.inf:
+                raise InputError(
+                    f"{shown}, row {table.skipped + number}: {chosen}={cell!r}; allowed: a finite"
+                    " number, or a date and time such as 2026-11-16T18:17:03.5"
+                )
+            moved += time < latest
+            latest = max(time, latest)
+            times.append(time)
+        if not times:
+            raise InputError(f"{shown}: no row has a time under {chosen}; allowed: at least one")
+        first = min(times)
+        sound = tuple(sorted(round(time - first, 9) for time in times))
+        return StartTimes(sound, chosen, left_out, moved)
 
 
 def _chosen(shown: str, table: Table, column: str | None) -> str:

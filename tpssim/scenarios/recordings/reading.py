@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 
 from tpssim.core.errors import InputError
@@ -41,24 +42,25 @@ def read_recording(
     >>> recording.source.notes[0]
     "Read as a table: start from 'start_s', latency from 'service_s'."
     """
-    text = Text(path, f"recording {str(path)!r}", ALLOWED)
-    lost = Lost()
-    found = None if columns else recognised(text)
-    source = Source(str(path), any_table.NAME, text.digest)
-    chunks: Iterator[Chunk]
-    if found is None:
-        chunks = any_table.chunks(text, lost, columns, unit)
-    else:
-        chunks = found.chunks(text, lost)
-        source = source._replace(format=found.name, notes=found.notes)
-    recording = gathered(chunks, lost, source, text.shown)
-    return recording if name is None else recording.named(name)
+    with closing(Text(path, f"recording {str(path)!r}", ALLOWED)) as text:
+        lost = Lost()
+        found = None if columns else recognised(text)
+        source = Source(str(path), any_table.NAME, text.digest)
+        chunks: Iterator[Chunk]
+        if found is None:
+            chunks = any_table.chunks(text, lost, columns, unit)
+        else:
+            chunks = found.chunks(text, lost)
+            source = source._replace(format=found.name, notes=found.notes)
+        recording = gathered(chunks, lost, source, text.shown)
+        return recording if name is None else recording.named(name)
 
 
 def kind_of(path: str | Path) -> str | None:
     """What a file is recognised as; None if it is not, or cannot be read."""
     try:
-        found = recognised(Text(path, f"recording {str(path)!r}", ALLOWED))
+        with closing(Text(path, f"recording {str(path)!r}", ALLOWED)) as text:
+            found = recognised(text)
     except InputError:
         return None
     return None if found is None else found.name

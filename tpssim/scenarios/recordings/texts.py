@@ -12,7 +12,7 @@ import io
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from io import BufferedReader
@@ -45,6 +45,7 @@ class Text:
     def __init__(self, path: str | Path, shown: str, allowed: str = "a CSV file") -> None:
         self.path, self.shown, self.allowed = Path(path), shown, allowed
         self._copy: Any | None = None
+        self._walks: list[Generator[str, None, None]] = []
         with self._refusing():
             if self.path.exists() and not self.path.is_file() and not self.path.is_dir():
                 self._copy = tempfile.NamedTemporaryFile()  # noqa: SIM115  # it lives as long as this
@@ -116,8 +117,22 @@ class Text:
                     raise UnicodeError("control characters")
             decoder.decode(b"", final=True)
 
+    def close(self) -> None:
+        """End all walks over it, whole or not: a file is not left open to the garbage collector."""
+        for walk in self._walks:
+            walk.close()
+
     def lines(self) -> Iterator[str]:
         """Its lines, with their ends as they are."""
+        self._walks.append(self._lines())
+        return self._walks[-1]
+
+    def blocks(self) -> Iterator[str]:
+        """Its text, piece by piece."""
+        self._walks.append(self._blocks())
+        return self._walks[-1]
+
+    def _lines(self) -> Generator[str, None, None]:
         encoding = self.encoding
         with (
             self._refusing(),
@@ -126,8 +141,7 @@ class Text:
         ):
             yield from text
 
-    def blocks(self) -> Iterator[str]:
-        """Its text, piece by piece."""
+    def _blocks(self) -> Generator[str, None, None]:
         encoding = self.encoding
         with (
             self._refusing(),
