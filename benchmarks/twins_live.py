@@ -38,8 +38,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-from helpers.postgres import Database, missing, postgres
 from _laws_foretold import BUSY, RUNS, Drive, Row, recorded, rounds, table
+from helpers.postgres import Database, missing, postgres
 
 import tpssim
 from tpssim.experiments.fitting.estimate import fit
