@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,9 @@ def test_limits_are_no_candidates_where_calls_block() -> None:
 
 def test_less_effort_wins_where_more_gains_less_than_a_hundredth() -> None:
     none, given = Candidate("none", PLAIN, None, None), law("headroom")
-    better = tuned(given.law._replace(queue=2.3456))
+    better = tuned(given.law._replace(queue=2.3456), given.law)
+    assert better is not None
+    assert tuned(given.law, given.law) is None
     assert better.label == "headroom:queue=2.35"  # three digits
     found = [outcome(none, 0.5, 0.7), outcome(given, 0.8, 0.94), outcome(better, 0.81, 0.945)]
     assert chosen(found).candidate == given
@@ -151,7 +154,7 @@ def test_the_code_runs(given: str) -> None:
     if given != "arun":
         alone = given == "throttle"
         scenario = scenario._replace(consumer=tpssim.Blocking() if alone else tpssim.Pool(2.0))
-    text = code(tuned(law("headroom").law._replace(queue=2.3456)), scenario)
+    text = code(law(law("headroom").law._replace(queue=2.35)), scenario)
     compile(text.replace("await ", ""), "code", "exec")
     made: list[int] = []
     if given != "arun":
@@ -172,5 +175,33 @@ def test_bad_input_gets_one_line(tmp_path: Path) -> None:
         tpssim.recommend("./calls.csv")
     with pytest.raises(InputError, match="did you mean 'healthy'"):
         tpssim.recommend("helthy")
-    with pytest.raises(InputError, match="printed-aimd is no law"):
-        tpssim.recommend(QUOTA, controllers=["printed-aimd"])
+    for nobody in ("printed-aimd", "fixed", "oracle"):
+        with pytest.raises(InputError, match=f"{nobody}; allowed: a law such as aimd"):
+            tpssim.recommend(QUOTA, controllers=[nobody])
+    with pytest.raises(InputError, match="vector-arc on blocking-steady: its limit cannot act"):
+        tpssim.recommend("blocking-steady", controllers=["vector-arc"])
+    with pytest.raises(InputError, match="draws=1; allowed: 0, or 2 and more"):
+        tpssim.recommend(QUOTA, draws=1)
+    with pytest.raises(InputError, match="budget"):
+        tpssim.recommend(QUOTA, budget=3)
+
+
+def test_rounding_stays_in_the_range_of_a_parameter() -> None:
+    """2,147,483,647 in three digits is 2.15e9, which is above what is allowed."""
+    wide = law("servicetalk-gradient").law
+    most = max(
+        (field for field in wide._fields if getattr(wide, field) > 1e9), key=lambda f: f, default=""
+    )
+    assert most
+    changed = wide._replace(**{most: getattr(wide, most) - 1.0})
+    found = tuned(changed, wide)
+    assert found is not None
+    assert getattr(found.law, most) == getattr(wide, most) - 1.0
+
+
+def test_what_never_happens_is_given_up_too() -> None:
+    """The one recommended never regains, the other always does."""
+    never = Outcome(law("aimd"), tuple({"regain_time": math.inf} for _ in range(8)), (1.0,) * 8)
+    always = Outcome(law("headroom"), tuple({"regain_time": 2.0} for _ in range(8)), (0.9,) * 8)
+    assert better_in("regain_time", True, never, always, 1)
+    assert not better_in("regain_time", True, always, never, 1)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tpssim.core.errors import InputError
 from tpssim.core.statistics import CONFIDENCE, EACH, Estimate, assumption, estimate
 from tpssim.core.types import record
 from tpssim.experiments.families import JUDGING, TUNING
@@ -220,6 +221,11 @@ def over_services(league: League) -> OverServices:
         if throttle != ORACLE:
             each = [one.goodput for one in league.scores(name, throttle)]
             shares.setdefault(name, {})[throttle] = float(np.mean(each))
+    # Where the oracle itself delivers nothing in time, as with a deadline below the service time.
+    empty = [name for name, row in shares.items() if np.isnan([*row.values()]).any()]
+    if empty:
+        what = f"{len(empty)} of {len(shares)} services, such as {empty[0]}, serve nothing in time"
+        raise InputError(f"{what}; allowed: a longer deadline, or other kinds")
     return OverServices(shares, league.comparison.seed, league.comparison.replications)
 
 

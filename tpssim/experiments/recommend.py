@@ -6,15 +6,17 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 
+from tpssim.core.errors import InputError
 from tpssim.core.validation import checked_count, ranges
 from tpssim.experiments.recommending import purposes
-from tpssim.experiments.recommending.candidates import Candidate, law, laws, plain, tuned
+from tpssim.experiments.recommending.candidates import Candidate, given_laws, laws, plain, tuned
 from tpssim.experiments.recommending.choice import chosen
 from tpssim.experiments.recommending.purposes import weights_of
 from tpssim.experiments.recommending.recommendation import Recommendation
 from tpssim.experiments.recommending.services import ServiceLike, services_of
 from tpssim.experiments.recommending.trials import Outcome, outcomes
 from tpssim.experiments.scoring import oracle_measures
+from tpssim.experiments.tuning.search import LEAST_BUDGET
 from tpssim.experiments.tuning.tune import tune
 from tpssim.scenarios.scenario import Scenario
 from tpssim.simulation.resolve import ControllerLike
@@ -62,9 +64,14 @@ def recommend(
     weights = weights_of(purpose)
     checked_count("seed", seed, 0)
     checked_count("draws", draws, 0)
+    checked_count("budget", budget, LEAST_BUDGET)
+    if draws == 1:
+        raise InputError(
+            "draws=1; allowed: 0, or 2 and more: some to choose on, others to judge on"
+        )
     services = services_of(service, tps, draws, seed)
     own = services.likeliest
-    every = laws(own) if controllers is None else [law(given) for given in controllers]
+    every = laws(own) if controllers is None else given_laws(controllers, own)
     plains = plain(own)
     stages = _Stages(weights, seed, executor, progress)
     ranked = stages.run(RANKING, [*plains, *every], services.choosing)
@@ -128,4 +135,4 @@ class _Stages:
                 f"tuning of {one.label}: {stage}", done, total
             ),
         )
-        return None if found.best == one.law else tuned(found.best)
+        return tuned(found.best, one.law)

@@ -91,6 +91,11 @@ def given_up_in_words(found: GivenUp) -> str:
     'Given up: 99th percentile of the latency: 310 ms, with pie 180 ms at 80 % of the goodput.'
     """
     words, unit, scale = MEANINGS[found["name"]]
-    own, other = (number(scale * found[key], 3) for key in ("own", "other"))
-    cost = "" if found["name"] == "goodput" else f" at {share(found['goodput'])} of the goodput"
-    return f"Given up: {words}: {own} {unit}, with {found['label']} {other} {unit}{cost}."
+
+    def shown(value: float | None) -> str:
+        return "never" if value is None else f"{number(scale * value, 3)} {unit}"
+
+    own, other, goodput = shown(found["own"]), shown(found["other"]), found["goodput"]
+    cost = f" at {share(goodput)} of the goodput" if goodput is not None else ""
+    cost = "" if found["name"] == "goodput" else cost
+    return f"Given up: {words}: {own}, with {found['label']} {other}{cost}."

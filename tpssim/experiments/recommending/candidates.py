@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from tpssim.controllers import CONTROLLERS
@@ -14,6 +15,7 @@ from tpssim.experiments.league import acts
 from tpssim.scenarios.capacity import capacity, phases
 from tpssim.scenarios.load import mean_cost
 from tpssim.scenarios.scenario import Scenario
+from tpssim.simulation.oracle import NAME as ORACLE
 from tpssim.simulation.resolve import throttle_spec
 
 PLAIN, GIVEN, TUNED = range(3)  #: how much there is to it: no law, a law as it is, a tuned one
@@ -44,16 +46,39 @@ class Candidate(NamedTuple):
 def law(given: Any, effort: int = GIVEN) -> Candidate:
     """A law as a candidate; raises `InputError`."""
     spec = throttle_spec(given)
-    if spec.law is None:
-        raise InputError(f"{spec.label} is no law; allowed: a law such as aimd, or its record")
+    if spec.law is None or spec.name in (ORACLE, "fixed"):
+        tried = "; no law is tried anyway" if spec.name == "fixed" else ""
+        raise InputError(f"{spec.label}; allowed: a law such as aimd, or its record{tried}")
     return Candidate(spec.label, effort, spec.law, None)
 
 
-def tuned(best: Any) -> Candidate:
-    """A law that was tuned, its parameters in three digits: more of them mean nothing."""
-    name = throttle_spec(best).name
-    numbers = {field: float(f"{getattr(best, field):.3g}") for field in ranges(best)}
-    return law(replaced(best, name, numbers), TUNED)
+def given_laws(given: Iterable[Any], scenario: Scenario) -> list[Candidate]:
+    """Laws that were asked for, all of which can act there; raises `InputError`."""
+    found = list(dict.fromkeys(law(one) for one in given))
+    for one in found:
+        actuators = throttle_spec(one.law).actuators()
+        if not acts(actuators, scenario):
+            raise InputError(
+                f"{one.label} on {scenario.name}: its {' and '.join(actuators)} cannot act there;"
+                " allowed: a law with a rate"
+            )
+    return found
+
+
+def tuned(best: Any, before: Any) -> Candidate | None:
+    """A law that was tuned, what was changed in three digits: more of them mean nothing. None if
+    nothing is left of the change.
+    """
+    name, known = throttle_spec(best).name, ranges(best)
+    numbers = {}
+    for field in known:
+        value = getattr(best, field)
+        if value != getattr(before, field):
+            rounded = float(f"{value:.3g}")
+            inside = known[field].low <= rounded <= known[field].high
+            numbers[field] = rounded if inside else value
+    made = replaced(before, name, numbers)
+    return None if made == before else law(made, TUNED)
 
 
 def laws(scenario: Scenario) -> list[Candidate]:
@@ -65,9 +90,10 @@ def laws(scenario: Scenario) -> list[Candidate]:
 def plain(scenario: Scenario) -> list[Candidate]:
     """Rates that need no law: as wanted, just below each quota, and below the least capacity.
 
-    Only as wanted where the load has a shape of its own: calls that come by themselves, or stages.
+    Only as wanted where the load has a shape of its own (calls that come by themselves, stages), or
+    where several producers share what there is.
     """
-    shaped = scenario.arrivals is not None or scenario.poisson > 0.0
+    shaped = scenario.arrivals is not None or scenario.poisson > 0.0 or len(scenario.producers) > 1
     found = [_plain(None, "as wanted")]
     wanted = scenario.target
     if shaped or isinstance(wanted, Stages):

@@ -11,6 +11,7 @@ from tpssim.experiments.recommending.trials import Outcome
 
 #: A difference in value that is not worth a law, or parameters of one's own.
 WORTH = 0.01
+NEVER = 1e9  #: what never happens counts as so much, in any unit
 
 
 def chosen(found: Sequence[Outcome]) -> Outcome:
@@ -36,9 +37,9 @@ def better_in(measure: str, less: bool, one: Outcome, other: Outcome, pairs: int
     """
     sign = 1.0 if less else -1.0
     gains = [
-        sign * (mine[measure] - others[measure])
+        sign * (min(mine[measure], NEVER) - min(others[measure], NEVER))
         for mine, others in zip(one.runs, other.runs, strict=True)
-        if np.isfinite(mine[measure]) and np.isfinite(others[measure])
+        if not (np.isnan(mine[measure]) or np.isnan(others[measure]))
     ]
     found = estimate(gains, 1.0 - (1.0 - CONFIDENCE) / max(pairs, 1))
     return found.low is not None and found.low > 0.0

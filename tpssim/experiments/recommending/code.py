@@ -25,8 +25,10 @@ def code(candidate: Candidate, scenario: Scenario) -> str:
     law = None if candidate.law is None else _law(candidate.label)
     given = f"tps={_rate(candidate, scenario)}"
     given += ", cost=cost_of" if scenario.cost is not None else ""
+    given += f", quotas=[{_quotas(scenario)}]" if scenario.quotas else ""
     given += "" if law is None else ", controller=law"
-    names = "Stages, " if profiles(scenario) else ""
+    names = "Quota, " if scenario.quotas else ""
+    names += "Stages, " if profiles(scenario) else ""
     match scenario.consumer:
         case Blocking():
             head, lines = "throttle", [f"for item in throttle(items, {given}):", "    call(item)"]
@@ -59,6 +61,14 @@ def _law(label: str) -> str:
     parts = [f"{name}:{first}", *others]
     lines = [f'"{part},"' for part in parts[:-1]] + [f'"{parts[-1]}"']
     return "\n    ".join(["(", *lines]) + "\n)"
+
+
+def _quotas(scenario: Scenario) -> str:
+    """What the pacer knows of quotas, as Python."""
+    return ", ".join(
+        f'Quota({quota.amount:g}, {quota.per:g}, of="{quota.of}", window="{quota.window}")'
+        for quota in scenario.quotas
+    )
 
 
 def _rate(candidate: Candidate, scenario: Scenario) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -106,15 +105,15 @@ class Recommendation:
             if not ahead:
                 continue
             best = (min if less else max)(ahead, key=lambda each: medians[id(each)])
-            there = best.spread("goodput")[0] / self.winner.spread("goodput")[0]
+            there, here = best.spread("goodput")[0], self.winner.spread("goodput")[0]
             found.append(
                 {
                     "name": name,
                     "unit": METRICS[name].unit,
                     "label": best.candidate.short(),
-                    "other": medians[id(best)],
-                    "own": own[name]["median"] or math.nan,
-                    "goodput": there,
+                    "other": plain(medians[id(best)]),
+                    "own": own[name]["median"],
+                    "goodput": there / here if here > 0.0 else None,
                 }
             )
         return found
@@ -216,6 +215,8 @@ def _why(winner: Outcome, judged: Sequence[Outcome], ranked: Sequence[Outcome]) 
         name = winner.candidate.label.partition(":")[0]
         given = [each.mean() for each in judged if each.candidate.label == name]
         text += f", and with its own parameters {given[0]:.2f}" if given else ""
+    elif best is not winner and best.candidate.effort == winner.candidate.effort:
+        text += f"; {best.candidate.short()}, as good but for the noise, {best.mean():.2f}"
     elif best is not winner:
         text += (
             f"; {best.candidate.short()} scores {best.mean():.2f}, which is not worth the effort"

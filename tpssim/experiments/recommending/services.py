@@ -56,10 +56,9 @@ def _found(
             likeliest, file = scenario_named(str(given)), read_scenario_file(path)
             file = file._replace(scenario=likeliest)
             return None, likeliest, drawn(file, draws, seed) if file.estimates and draws else []
-        name, _ = parse_spec(str(given))
-        if name in SCENARIOS:
-            return None, scenario_named(str(given)), []
         if not Path(given).exists():
+            if parse_spec(str(given))[0] in SCENARIOS:
+                return None, scenario_named(str(given)), []
             raise _nothing_there(str(given))
         given = read_recording(given)
     if isinstance(given, Scenario):

@@ -24,9 +24,9 @@ class GivenUp(TypedDict):
     name: str
     unit: str
     label: str
-    other: float  #: its median
-    own: float
-    goodput: float  #: its goodput, as a share of that of the one recommended
+    other: float | None  #: its median; None: never
+    own: float | None
+    goodput: float | None  #: its goodput, as a share of that of the one recommended
 
 
 class Ranked(TypedDict):

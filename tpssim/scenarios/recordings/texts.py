@@ -121,6 +121,8 @@ class Text:
         """End all walks over it, whole or not: a file is not left open to the garbage collector."""
         for walk in self._walks:
             walk.close()
+        if self._copy is not None:
+            self._copy.close()
 
     def lines(self) -> Iterator[str]:
         """Its lines, with their ends as they are."""

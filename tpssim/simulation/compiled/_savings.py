@@ -114,9 +114,17 @@ def _import_arrays() -> None:
         _algebra.ensure_blas = look_for
 
 
+#: What of numba's own is changed here, none of which it promises to keep.
+_PRIVATE = ("_optimize_final_module", "_finalize_final_module", "_finalize_dynamic_globals")
+
+
 def install() -> None:
-    """Leave it out from now on."""
+    """Leave it out from now on; all of it, or in a numba that has changed inside nothing."""
+    target: Any = cpu_target
+    codegen = target.target_context.codegen()
+    there = all(hasattr(_Library, name) for name in _PRIVATE)
+    if not (there and hasattr(codegen, "_library_class") and hasattr(_algebra, "ensure_blas")):
+        return
     _import_arrays()
     _register("numba:compile", _compiling)
-    target: Any = cpu_target
-    target.target_context.codegen()._library_class = _Parts
+    codegen._library_class = _Parts
