@@ -183,8 +183,6 @@ SLOW = (
     "output/test_damaged_results.py",
     "output/test_html.py",
     "output/test_plots.py::test_title_and_legend_of_rates_lie_within_the_figure",
-    "output/test_records.py::test_each_figure",
-    "output/test_records.py::test_what_a_verb_writes_is_its_record_to_the_byte",
     "output/test_results_dir.py::test_a_full_disk_in_the_middle",
     "output/test_results_dir.py::test_a_kill_at_any_moment",
     "scenarios/test_plant.py::test_calls_fail_with_the_given_probability_and_by_their_own_noise",
@@ -237,6 +235,10 @@ SLOW = (
     "validation/test_validate.py::test_every_case_holds",
     "validation/test_validate.py::test_one_server_too_many_fails",
     "simulation/test_compiling_savings.py::test_linear_algebra",
+    "output/test_records.py",
+    "cli/test_fit_command.py",
+    "experiments/test_processes.py",
+    "simulation/test_law_by_address.py::test_what_is_compiled_beside",
 )
 
 
