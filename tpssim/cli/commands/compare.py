@@ -28,7 +28,6 @@ from tpssim.cli.commands.progress import Progress
 from tpssim.cli.commands.run_records import command, run_record
 from tpssim.core.errors import InputError
 from tpssim.core.types import VERSION
-from tpssim.core.validation import parse_spec
 
 if TYPE_CHECKING:
     from tpssim.core.schedule import Late
@@ -294,37 +293,20 @@ def _write_traces(folder: Path, result: Comparison) -> None:
 def _league(args: argparse.Namespace) -> int:
     """The table of all laws, and its matrix."""
     began = time.perf_counter()
-    from tpssim.controllers import CONTROLLERS
-    from tpssim.experiments import compare
     from tpssim.experiments.league import SEED
     from tpssim.output import plots
     from tpssim.output.results_dir import MARK, check_out, results_folder, write_json
     from tpssim.output.tables import write_csv
     from tpssim.scenarios.builtin import SCENARIOS
-    from tpssim.simulation.hosting.user_code import Foreign
 
     args.seed = SEED if args.seed is None else args.seed
     if args.late or args.traces != "first":
         raise InputError("--late and --traces do not go with --league; allowed: without it")
     given = args.scenarios if args.scenarios or args.trace else [*SCENARIOS]
     chosen = scenarios(args, None if given is None else specs(given))
-    named: list[Any] = [*CONTROLLERS] if args.controllers is None else [*specs(args.controllers)]
-    named += [Foreign(spec) for spec in args.throttle or ()]
-    weights = None if args.weights is None else parse_spec(f"weights:{args.weights}")[1]
     out = args.out or Path("results") / "league"
     check_out(out, "compare")
-    progress = Progress("runs", args.replications)
-    with executor_for(args.workers, helped=True) as executor:
-        result = compare.league(
-            chosen,
-            named,
-            replications=args.replications,
-            seed=args.seed,
-            weights=weights,
-            executor=executor,
-            progress=progress.weighed,
-            compiling=progress.compiling,
-        )
+    result = compare_random.scored(args, chosen)
     found = result.record()
     ranked = [row["throttle"] for row in found.standings]
     picture: Figure = {"name": "matrix", "file": "league.png", "controllers": ranked}

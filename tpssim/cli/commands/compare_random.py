@@ -25,6 +25,7 @@ from tpssim.core.types import VERSION
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tpssim.experiments.league import League
     from tpssim.experiments.over_services import OverServices
     from tpssim.output.records import ServicesRecord
     from tpssim.output.records.parts import Figure
@@ -51,15 +52,35 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def compare_random(args: argparse.Namespace) -> int:
-    began = time.perf_counter()
+def scored(args: argparse.Namespace, chosen: Sequence[Scenario]) -> League:
+    """The laws and throttles of a command line on scenarios, scored; all laws if none is named."""
     from tpssim.controllers import CONTROLLERS
     from tpssim.core.validation import parse_spec
     from tpssim.experiments import compare
+    from tpssim.simulation.hosting.user_code import Foreign
+
+    named: list[Any] = [*CONTROLLERS] if args.controllers is None else [*specs(args.controllers)]
+    named += [Foreign(spec) for spec in args.throttle or ()]
+    weights = None if args.weights is None else parse_spec(f"weights:{args.weights}")[1]
+    progress = Progress("runs", args.replications)
+    with executor_for(args.workers, helped=True) as executor:
+        return compare.league(
+            chosen,
+            named,
+            replications=args.replications,
+            seed=args.seed,
+            weights=weights,
+            executor=executor,
+            progress=progress.weighed,
+            compiling=progress.compiling,
+        )
+
+
+def compare_random(args: argparse.Namespace) -> int:
+    began = time.perf_counter()
     from tpssim.experiments.over_services import over_services
     from tpssim.experiments.random_services import random_scenarios
     from tpssim.output.results_dir import check_out, results_folder
-    from tpssim.simulation.hosting.user_code import Foreign
 
     for name in APART:
         if getattr(args, name):
@@ -71,23 +92,9 @@ def compare_random(args: argparse.Namespace) -> int:
     kinds = "judging" if args.kinds is None else specs(args.kinds)
     drawn: Any = random_scenarios(args.random, args.seed, kinds)
     chosen = _hostable(args, scenarios(args, drawn))
-    named: list[Any] = [*CONTROLLERS] if args.controllers is None else [*specs(args.controllers)]
-    named += [Foreign(spec) for spec in args.throttle or ()]
-    weights = None if args.weights is None else parse_spec(f"weights:{args.weights}")[1]
     out = args.out or Path("results") / "random"
     check_out(out, "compare")
-    progress = Progress("runs", args.replications)
-    with executor_for(args.workers, helped=True) as executor:
-        league = compare.league(
-            chosen,
-            named,
-            replications=args.replications,
-            seed=args.seed,
-            weights=weights,
-            executor=executor,
-            progress=progress.weighed,
-            compiling=progress.compiling,
-        )
+    league = scored(args, chosen)
     result = over_services(league)
     found = result.record()
     ranked = [row["throttle"] for row in found.standings]
