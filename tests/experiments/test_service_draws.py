@@ -16,7 +16,14 @@ from tpssim.experiments.fitting.draws import drawn, mixing
 from tpssim.experiments.fitting.estimates import Estimate
 from tpssim.experiments.fitting.intervals import Spread
 from tpssim.scenarios.files import Correlated, Estimated, ScenarioFile
-from tpssim.scenarios.service_times import Constant, Exponential, Lognormal, Recorded, TwoPhase
+from tpssim.scenarios.service_times import (
+    Constant,
+    Exponential,
+    Lognormal,
+    Pareto,
+    Recorded,
+    TwoPhase,
+)
 
 PLANT = CROWD._replace(backend=Backend(servers=12.0))
 
@@ -126,6 +133,9 @@ def test_correlations_of_a_fit_by_hand() -> None:
     found = correlations(spread, Estimate(0.01, 0.01 - half, 0.01 + half), at_delays)
     assert [each[:2] for each in found] == [("service.mean", "network.mean")]
     assert found[0].value == pytest.approx(-0.6)
+    # A fourth delay, at which the variance is infinite, says nothing of how the cv moves.
+    at_delays.append((0.02, Pareto(0.04, 1.9)))
+    assert correlations(spread, Estimate(0.01, 0.01 - half, 0.01 + half), at_delays) == found
 
 
 def test_what_leaves_the_delay_open_leaves_the_response_times_known() -> None:

@@ -53,11 +53,13 @@ def correlations(
 
 
 def _slopes(at_delays: Sequence[tuple[float, Any]]) -> Array:
-    """How fast mean and cv of the service move with the delay."""
-    delays = np.array([delay for delay, _ in at_delays])
-    if len(set(delays.tolist())) < 2:
+    """How fast mean and cv of the service move with the delay, by the services that have a cv."""
+    # a Pareto service of shape 2 or less has none: at that delay the data say nothing of a slope
+    each_delay = [(delay, one.mean, cv_of(one)) for delay, one in at_delays]
+    known = np.array([each for each in each_delay if np.isfinite(each[2])])
+    if len({each[0] for each in known.tolist()}) < 2:
         return np.zeros(2)
-    numbers = np.array([(one.mean, cv_of(one)) for _, one in at_delays])
+    delays, numbers = known[:, 0], known[:, 1:]
     away = delays - delays.mean()
     found: Array = away @ numbers / float(away @ away)
     return found
