@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pytest
 
+import tpssim
+from tpssim.core.types import OK, TIMED_OUT
 from tpssim.experiments.fitting import servers
 from tpssim.experiments.fitting.densities import Density, sampled
 from tpssim.experiments.fitting.implied import calls_of, implied
@@ -17,6 +19,7 @@ from tpssim.experiments.fitting.servers import (
     likeliest,
     profile,
 )
+from tpssim.scenarios.service_times import Constant
 
 
 def price(times: np.ndarray) -> float:
@@ -41,10 +44,22 @@ def test_times_that_are_stretched_are_no_more_certain_than_their_stamps() -> Non
     assert sample is not None
     certain = 100.0 * math.log(2.0)  # 1 / 0.5 for each
     wide = Density("gamma", None, 10.0, 2, 5.0)
-    assert as_recorded(wide, sample, 3.0) == 2.0
-    assert as_recorded(wide, sample, -1e6) == certain
-    same = Density("constant", None, certain, 1, certain - 2.0)
-    assert as_recorded(same, sample, 40.0) == certain - 2.0
+    longer = np.full(100, math.exp(0.03))  # 3 nats in all
+    assert as_recorded(wide, sample, sample.times, longer) == pytest.approx(2.0)
+    assert as_recorded(wide, sample, sample.times, np.full(100, 1e-6)) == certain
+    same = Density("constant", Constant(2.0), certain, 1, certain - 2.0)
+    assert as_recorded(same, sample, sample.times, 10.0 * longer) == certain - 2.0
+
+
+def test_what_is_equal_only_once_it_is_divided_is_no_constant() -> None:
+    # Times of 200 s, more or less 20 s: a hundredth of them is 2 s to within less than the grain.
+    times = 2.0 + np.linspace(-0.2, 0.2, 100)
+    sample = sampled(times, 0.5)
+    assert sample is not None
+    score = 100.0 * math.log(2.0)
+    divided = Density("constant", Constant(2.0), score, 1, score)
+    found = as_recorded(divided, sample, times, np.full(100, 100.0))
+    assert found == pytest.approx(score - 100.0 * math.log(100.0))
 
 
 def test_a_delay_follows_from_any_longer_one() -> None:
@@ -83,3 +98,31 @@ def test_times_below_0_by_the_stamps_alone_are_as_far_from_0() -> None:
     exact = sampled(times, 2.0)
     assert exact is not None
     assert exact.times[:4].tolist() == [2.0, 2.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize("patience", [math.inf, 5.0])
+def test_answers_that_a_stall_held_back_do_not_hide_the_servers(patience: float) -> None:
+    """Four servers of 100 ms under 52 calls a second. For 0.35 s no answer gets through: those that
+    were due come together, so with four servers a few times are far too long and some fourteen
+    almost 0, and all others 100 ms.
+    """
+    draw = np.random.default_rng(11)
+    start = np.arange(940) / 52.0
+    done = np.empty(len(start))
+    for i, at in enumerate(start):
+        free = np.sort(done[:i])[-4] if i >= 4 else 0.0
+        done[i] = max(at, free) + 0.1
+    seen = done + 0.001 + draw.exponential(2e-4, len(start))
+    held = (seen > 14.0) & (seen < 14.35)
+    seen[held] = 14.35 + 1e-4 * np.arange(held.sum())
+    given_up = seen - start > patience
+    found = tpssim.fit(
+        tpssim.Recording.of(
+            start.tolist(),
+            np.where(given_up, start + patience, seen).tolist(),
+            outcome=np.where(given_up, TIMED_OUT, OK).tolist(),
+        ),
+        holdout=0.0,
+    )
+    assert found.estimates["backend.servers"].value == 4.0
+    assert found.scenario.service.mean == pytest.approx(0.1, rel=0.01)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers.recordings import CROWD, recorded
 
-from tpssim import Backend, Lognormal, ServiceQuota, Stages, Stall, Step
+from tpssim import Backend, Constant, Lognormal, ServiceQuota, Stages, Stall, Step
 from tpssim.core.types import FAILED, OK
 from tpssim.experiments.fitting.flows import Calls, flow, flows
 from tpssim.experiments.fitting.held_out import Row, check, compared, replayed
@@ -44,6 +44,21 @@ def test_a_missing_quota_is_seen_by_the_errors() -> None:
     assert check(plant, seen, 12.0, runs=6).holds
     found = check(plant._replace(backend=Backend(servers=16.0)), seen, 12.0, runs=6)
     assert "errors" in found.misses
+
+
+def test_a_part_without_an_answer_is_judged_by_throughput_and_errors_and_says_so() -> None:
+    # Four servers of 100 ms, 52 calls a second, patience of a second: after 6 s all give up.
+    plant = CROWD._replace(
+        target=52.0,
+        duration=20.0,
+        service=Constant(0.1),
+        backend=Backend(servers=4.0),
+        timeout=1.0,
+    )
+    found = check(plant, recorded(plant, seed=3), 10.0, runs=4)
+    assert [row.name for row in found.rows] == ["throughput", "errors"]
+    assert found.rows[1].recorded == found.rows[1].simulated == 1.0
+    assert "(fewer than 50 of them went well, so no response time is judged)" in found.line()
 
 
 def test_windows_begin_when_they_were_seen_to() -> None:

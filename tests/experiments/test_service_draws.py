@@ -129,7 +129,9 @@ def test_correlations_of_a_fit_by_hand() -> None:
     mean, cv = np.array([1, 1, -1, -1]) * own, np.array([1, -1, 1, -1]) * 0.1
     spread = Spread(0.05 + mean, 0.5 + cv)
     half = 1.96 * 0.003
-    at_delays = [(d, Lognormal(0.06 - d, 0.5)) for d in (0.005, 0.01, 0.015)]
+    at_delays: list[tuple[float, Any]] = [
+        (d, Lognormal(0.06 - d, 0.5)) for d in (0.005, 0.01, 0.015)
+    ]
     found = correlations(spread, Estimate(0.01, 0.01 - half, 0.01 + half), at_delays)
     assert [each[:2] for each in found] == [("service.mean", "network.mean")]
     assert found[0].value == pytest.approx(-0.6)

@@ -35,6 +35,10 @@ BLOCKS = 1000  # of calls, in which changes are looked for at first
 #: What a change must explain, in log-likelihood per logarithm of the number of calls.
 PRICE = 2.0
 SHORTEST = 30  # calls of a stretch
+BRIEF = 60  # calls of a stretch that may be a stall: a few times far too long, others of almost 0
+#: Of the shift of one quartile of a stretch: by so much the other one is shifted too, or it is none
+#: of all its times.
+SHARED = 0.25
 MOST = 12  # changes; more are no steps
 SURE = 3.0  # standard errors between neighbouring stretches
 EQUAL = 1e-4  # factors that differ by less are equal
@@ -201,6 +205,14 @@ def _course(places: list[int], when: Array, took: Array, scale: Scale) -> Course
     while True:
         bounds = [0, *kept, len(when)]
         stretches = [slice(low, high) for low, high in itertools.pairwise(bounds)]
+        stalls = [
+            k
+            for k in range(1, len(stretches))
+            if is_stall(logs[stretches[k - 1]], logs[stretches[k]])
+        ]
+        if stalls:
+            del kept[stalls[0] - 1]
+            continue
         errors = [_error(took[part], logs[part], scale) for part in stretches]
         sizes = [scale(took[part]) for part in stretches]
         gaps = [
@@ -220,6 +232,21 @@ def _course(places: list[int], when: Array, took: Array, scale: Scale) -> Course
     factors = tuple(1.0 if k in base else size / whole for k, size in enumerate(sizes))
     moments = [(when[place - 1] + when[place]) / 2.0 for place in kept]
     return Course(tuple(map(float, moments)), factors)
+
+
+def is_stall(before: Array, logs: Array) -> bool:
+    """Whether in a brief stretch of logarithms some times moved and others did not, or the other
+    way, from the stretch `before` on: a slower or faster service moves them all.
+
+    >>> before = np.zeros(100)
+    >>> is_stall(before, np.repeat([-5.0, 0.0, 1.0], [14, 12, 4])), is_stall(before, np.ones(30))
+    (True, False)
+    """
+    if len(logs) >= BRIEF:
+        return False
+    one, other = np.quantile(logs, (0.25, 0.75)) - np.quantile(before, (0.25, 0.75))
+    most, least = (one, other) if abs(one) > abs(other) else (other, one)
+    return bool(least * np.sign(most) < SHARED * abs(most))
 
 
 def _error(times: Array, logs: Array, scale: Scale) -> float:

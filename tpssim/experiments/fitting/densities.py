@@ -29,7 +29,10 @@ DISTURBED = 0.01  # share of the times that may be below 0
 TINY = 1e-9  # a spread of logarithms that is none
 BINS = 400  # into which times are counted for what has no sums of its own
 FREE = 48  # bins of a density that is no member of the catalogue
+TAIL = 0.05  # share of the times, at either end, that may lie far away from the others
+SIDE = 12  # bins for what lies there, on either side
 ROUNDS = 60  # of expectation and maximisation
+ATOM = 4.0  # x the grain: equal times are within so much
 SURE_NATS = 5.0  # by which something must be likelier than nothing, its price paid
 
 
@@ -180,44 +183,78 @@ def _two_phase(sample: Sample) -> Density | None:
     return priced(sample, "two-phase", TwoPhase(fast, slow, share), value, 3)
 
 
+def atoms_of(times: Array, grain: float) -> tuple[Array, Array]:
+    """The values that most of these times, in order, have: where those of each begin and how many
+    there are, the most frequent first. None if hardly any two are equal.
+
+    >>> starts, counts = atoms_of(np.array([1.0] * 3 + [2.0] * 12 + [3.0] * 20), 0.1)
+    >>> starts.tolist(), counts.tolist()
+    ([15, 3], [20, 12])
+    """
+    breaks = np.flatnonzero(np.diff(times) > grain)
+    bounds = np.concatenate(([0], breaks + 1, [len(times)]))
+    counts = np.diff(bounds)
+    widths = times[bounds[1:] - 1] - times[bounds[:-1]]
+    kept = np.flatnonzero((counts >= max(10, 0.01 * len(times))) & (widths < ATOM * grain))
+    if counts[kept].sum() < 0.2 * len(times):
+        kept = kept[:0]
+    kept = kept[np.argsort(-counts[kept])][:8]
+    return bounds[:-1][kept], counts[kept]
+
+
 def _atoms(sample: Sample) -> Density | None:
     """A few values that most times have, the rest spread evenly: a constant service."""
     times, good = sample.times, len(sample.times)
-    breaks = np.flatnonzero(np.diff(times) > sample.grain)
-    bounds = np.concatenate(([0], breaks + 1, [good]))
-    counts = np.diff(bounds)
-    widths = times[bounds[1:] - 1] - times[bounds[:-1]]
-    kept = np.flatnonzero((counts >= max(10, 0.01 * good)) & (widths < 4.0 * sample.grain))
-    if len(kept) == 0 or counts[kept].sum() < 0.2 * good:
+    starts, counts = atoms_of(times, sample.grain)
+    if len(starts) == 0:
         return None
-    kept = kept[np.argsort(-counts[kept])][:8]
-    inside = counts[kept].astype(np.float64)
+    inside = counts.astype(np.float64)
     rest = good - float(inside.sum())
     likelihood = float(inside @ np.log(inside / good)) - float(inside.sum()) * math.log(
         sample.grain
     )
     if rest:
         likelihood += rest * (math.log(rest / good) - math.log(4.0 * sample.mean))
-    middle = (bounds[kept[0]] + bounds[kept[0] + 1]) // 2
-    service = Constant(float(times[middle])) if len(kept) == 1 else None
-    return priced(sample, "constant", service, likelihood, len(kept))
+    middle = (2 * starts[0] + counts[0]) // 2
+    service = Constant(float(times[middle])) if len(starts) == 1 else None
+    return priced(sample, "constant", service, likelihood, len(starts))
+
+
+def edges_of(logs: Array) -> Array:
+    """Edges of the bins of a histogram of logarithms in order. What a stall or a burst took far
+    away from all others has bins of its own, or it would blur the bins of the others.
+
+    >>> edges_of(np.linspace(0.0, 1.0, 1001)).round(4)[[0, 1, -1]].tolist()  # none is far away
+    [0.0, 0.0208, 1.0]
+    >>> far = np.append(np.linspace(0.0, 1.0, 1000), 9.0)
+    >>> edges_of(far).round(2)[[0, 48, 49, 60]].tolist()
+    [0.0, 1.85, 2.45, 9.0]
+    """
+    low, high = np.quantile(logs, (TAIL, 1.0 - TAIL))
+    wide = max(float(high - low), TINY)
+    low, high = max(float(logs[0]), low - wide), min(float(logs[-1]), high + wide)
+    edges = np.linspace(low, max(high, low + TINY), FREE + 1)
+    before = np.linspace(logs[0], low, SIDE + 1)[:-1] if logs[0] < low else edges[:0]
+    after = np.linspace(high, logs[-1], SIDE + 1)[1:] if logs[-1] > high else edges[:0]
+    return np.concatenate((before, edges, after))
 
 
 def _free(sample: Sample) -> Density | None:
     """A histogram of the logarithms: what no member of the catalogue describes."""
     logs, good = sample.logs, len(sample.times)
-    spread = float(logs.std())
-    if spread < TINY:
+    if float(logs.std()) < TINY:
         return None
-    low, high = float(logs[0]), float(logs[-1])
-    low, high = max(low, sample.mean_log - 6.0 * spread), min(high, sample.mean_log + 6.0 * spread)
-    places = np.searchsorted(logs, np.linspace(low, high, FREE + 1)[1:-1])
+    edges = edges_of(logs)
+    places = np.searchsorted(logs, edges[1:-1])
     counts = np.diff(np.concatenate(([0], places, [good]))).astype(np.float64)
-    there = counts[counts > 0.0]
-    width = (high - low) / FREE
-    centres = low + (np.flatnonzero(counts) + 0.5) * width
+    full = counts > 0.0
+    there, widths, centres = (
+        counts[full],
+        np.diff(edges)[full],
+        0.5 * (edges[1:] + edges[:-1])[full],
+    )
     # In each bin no more certain than the stamps; the bin's own logarithms otherwise.
-    each = np.minimum(np.log(there / (good * width)) - centres, -math.log(sample.grain))
+    each = np.minimum(np.log(there / (good * widths)) - centres, -math.log(sample.grain))
     likelihood = float(there @ (each + centres)) - good * sample.mean_log
     return priced(sample, "recorded", None, likelihood, len(there) - 1)
 

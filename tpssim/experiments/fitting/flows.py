@@ -52,9 +52,15 @@ def latencies(calls: Calls) -> Array:
 
 
 def errors(calls: Calls) -> float:
-    """The share of the calls that failed, timed out or were refused."""
-    wrong = (calls.outcome >= FAILED) & (calls.outcome <= REJECTED)
-    return float(wrong.mean()) if len(wrong) else 0.0
+    """The share of the calls that failed, timed out or were refused; of those of which nobody knows
+    what came of them, as the recording ended before, none is counted.
+
+    >>> nothing = np.zeros(3)
+    >>> errors(Calls(nothing, nothing, np.array([OK, FAILED, UNFINISHED])))
+    0.5
+    """
+    ended = calls.outcome[calls.outcome <= REJECTED]
+    return float((ended >= FAILED).mean()) if len(ended) else 0.0
 
 
 def crowd(calls: Calls) -> Array:

@@ -102,6 +102,8 @@ class Check(NamedTuple):
         part = f"{self.calls:,} calls after {number(self.since)} s that were held out"
         if not self.apart:
             part = f"the {self.calls:,} calls that it was fitted to, for none were held out"
+        if not any(row.unit == "ms" for row in self.rows):
+            part += f" (fewer than {FEW} of them went well, so no response time is judged)"
         if self.holds:
             return f"The twin holds, on {part}."
         return f"The twin does not hold, on {part}: it misses {'; '.join(self.misses)}."
@@ -266,10 +268,10 @@ def _rates(seen: Calls, made: Sequence[Calls], since: float, end: float) -> Iter
 def _by_crowd(seen: Calls, made: Sequence[Calls], since: float) -> Iterator[Row]:
     """The median response time of calls by how many were in flight at their start."""
     flying, others = _answered(seen, since), [_answered(one, since) for one in made]
-    edges = np.unique(np.quantile(flying[0], np.arange(1, GROUPS) / GROUPS, method="lower"))
-    ends = [0.0, *edges.tolist(), math.inf]
     if not flying[0].max(initial=1.0) > 1.0:
         return
+    edges = np.unique(np.quantile(flying[0], np.arange(1, GROUPS) / GROUPS, method="lower"))
+    ends = [0.0, *edges.tolist(), math.inf]
     for low, high in itertools.pairwise(ends):
         inside = (flying[0] > low) & (flying[0] <= high)
         if int(inside.sum()) < FEW:

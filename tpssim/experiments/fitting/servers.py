@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from tpssim.core.types import record
-from tpssim.experiments.fitting.densities import Density, Sample, best_densities, sampled
+from tpssim.experiments.fitting.densities import (
+    ATOM,
+    Density,
+    Sample,
+    atoms_of,
+    best_densities,
+    sampled,
+)
 from tpssim.experiments.fitting.implied import Calls, Implied, implied, overtakings
 from tpssim.experiments.fitting.survival import given_up, patient
 
@@ -48,6 +55,7 @@ FEW, SHARE = 100, 0.05
 PARTS = 4  # of a recording, none of which may decide alone
 #: What a correlation comes to by chance: not counted.
 CHANCE = 2.0
+MOSTLY = 0.95  # of a constant's times are equal as they were recorded
 RARE = 0.01  # share of the times, at either end, whose size is not looked at there
 
 
@@ -72,15 +80,12 @@ def setting(
     found = implied(calls, servers, delay) if found is None else found
     used = found.sure & calls.answered
     times, crowd = found.time[used], calls.crowd[used]
-    stretched, factor = 0.0, np.ones(len(used))
+    factor = np.ones(len(used))
     if factors is not None:
         factor = factors(found, used)
         times = times / factor[used]
-        stretched = float(np.log(factor[used]).sum())
-    slower: Array | float = 1.0
-    if calls.slower is not None:
-        slower = calls.slower[used]
-        stretched += float(np.log(slower).sum())
+    slower: Array | float = 1.0 if calls.slower is None else calls.slower[used]
+    by = factor[used] * slower
     sample = sampled(times, calls.grain, calls.shortest)
     if sample is None or (calls.exact and sample.times[len(sample.times) // 2] <= calls.grain):
         return None  # no service takes no time
@@ -88,26 +93,41 @@ def setting(
         if sample.n < max(FEW, SHARE * float(calls.answered.sum())):
             return None
         lost = given_up(calls, found, factor)
-        allowed = (calls.start + calls.patience - found.begin)[used] / (factor[used] * slower)
+        allowed = (calls.start + calls.patience - found.begin)[used] / by
         density, even = patient(sample, times, lost, allowed)
-        score = as_recorded(density, sample, stretched) - dependence(
+        score = as_recorded(density, sample, times, by) - dependence(
             even, crowd, sampled(even, calls.grain, calls.shortest) or sample
         )
         score *= int(calls.answered.sum()) / sample.n  # others are known with other servers
     else:
         density = best_densities(sample)[0]
-        score = as_recorded(density, sample, stretched) - dependence(times, crowd, sample)
+        score = as_recorded(density, sample, times, by) - dependence(times, crowd, sample)
     if delay > 0.0:
         score -= 0.5 * math.log(sample.n)
     return Setting(servers, delay, density, score)
 
 
-def as_recorded(density: Density, sample: Sample, stretched: float) -> float:
-    """The score of the times as they were recorded, `stretched` nats longer in all. What is
-    constant is as certain as its stamps however long it takes, and nothing is more certain.
+def as_recorded(density: Density, sample: Sample, times: Array, by: Array) -> float:
+    """The score of times that were recorded `by` times as long. A constant is as certain as its
+    stamps however long it takes, and nothing is more certain.
     """
+    if density.kind == "constant" and constant_as_recorded(times, by, sample.grain):
+        return density.score
     most = -len(sample.times) * math.log(sample.grain)
-    return density.score if density.kind == "constant" else min(density.score - stretched, most)
+    return min(density.score - float(np.log(by).sum()), most)
+
+
+def constant_as_recorded(times: Array, by: Array, grain: float) -> bool:
+    """Whether times that are equal, once divided, were so before: divided by enough, all are."""
+    order = np.argsort(times)
+    ordered, by = times[order], by[order]
+    same = differ = 0
+    for start, count in zip(*atoms_of(ordered, grain), strict=True):
+        these = slice(start, start + count)
+        away = np.abs(ordered[these] - np.median(ordered[these])) * by[these]
+        differ += int((away >= ATOM * grain).sum())
+        same += count
+    return bool(differ <= (1.0 - MOSTLY) * same)
 
 
 def dependence(times: Array, crowd: Array, sample: Sample) -> float:

@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import optimize, special, stats
 
-from tpssim.experiments.fitting.densities import MAKERS, Density, Sample, price, priced
+from tpssim.experiments.fitting.densities import (
+    MAKERS,
+    Density,
+    Sample,
+    edges_of,
+    price,
+    priced,
+)
 from tpssim.scenarios.service_times import (
     Constant,
     Exponential,
@@ -36,7 +43,6 @@ if TYPE_CHECKING:
 
 GRID = 2000  # times at which a survival function is computed, between which it is a line
 BINS = 100  # into which ages are counted, of equal width in the logarithm
-FREE = 48  # bins of a density that is no member of the catalogue
 ROUNDS = 60  # of expectation and maximisation
 LEAST = 1e-300  # a probability that has a logarithm
 LONG = 0.01  # share of the calls given up whose service may last longer than `longest`
@@ -224,12 +230,10 @@ def _free(sample: Sample, ages: Array) -> tuple[Any, float]:
     in bins.
     """
     logs, good = sample.logs, len(sample.times)
-    spread = max(float(logs.std()), 1e-9)
-    low, high = sample.mean_log - 6.0 * spread, sample.mean_log + 6.0 * spread
-    low, high = max(float(logs[0]), low), min(float(logs[-1]), high)
-    inner = np.linspace(low, high, FREE + 1)[1:-1]
-    deaths = np.bincount(np.searchsorted(inner, logs), minlength=FREE).astype(np.float64)
-    lost = np.bincount(np.searchsorted(inner, np.log(ages)), minlength=FREE).astype(np.float64)
+    edges = edges_of(logs)
+    bins = len(edges) - 1
+    deaths = np.bincount(np.searchsorted(edges[1:-1], logs), minlength=bins).astype(np.float64)
+    lost = np.bincount(np.searchsorted(edges[1:-1], np.log(ages)), minlength=bins)
     at_risk = np.cumsum((deaths + lost)[::-1])[::-1] - 0.5 * lost
     hazard = deaths / np.maximum(at_risk, 1e-9)
     there = (deaths > 0.0) & (at_risk > 0.0)
@@ -237,8 +241,7 @@ def _free(sample: Sample, ages: Array) -> tuple[Any, float]:
     left = np.maximum(at_risk - deaths, 0.0)
     some = (left > 0.0) & (hazard < 1.0)
     value += float(left[some] @ np.log1p(-hazard[some]))
-    width = max((high - low) / FREE, 1e-12)
-    return None, value - good * (math.log(width) + sample.mean_log)
+    return None, value - float(deaths @ np.log(np.diff(edges))) - good * sample.mean_log
 
 
 def _constant(sample: Sample, ages: Array) -> tuple[Any, float]:
