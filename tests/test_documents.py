@@ -314,6 +314,7 @@ SHORTER: dict[str, tuple[str, ...]] = {
     T + "report results/live": (RECORDED, T + "report results/live"),
     T + "report DIR": (COMPARED, T + f"report results/compare-{FIVE.replace(':', '_')}"),
     T + "serve": (T + "serve --port 0",),
+    T + "serve --service docs/my-service.toml": (T + "serve --service docs/my-service.toml",),
     T + "serve --rate 800 --servers 4 --queue 100 --schedule 10:200,30:800 --port 8000": (
         T + "serve --rate 800 --servers 4 --queue 100 --schedule 10:200,30:800 --port 0",
     ),

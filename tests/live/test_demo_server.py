@@ -23,14 +23,16 @@ from hypothesis import strategies as st
 
 from tpssim import InputError, simulate
 from tpssim.cli.main import main
-from tpssim.core.types import REJECTED
+from tpssim.core.types import FAILED, OK, REJECTED
 from tpssim.live.demo_queue import VirtualQueue, parse_schedule
 from tpssim.live.demo_quotas import DemoQuotas
 from tpssim.live.demo_server import Server
+from tpssim.live.demo_service import PlayedService
+from tpssim.scenarios.disturbances import Background, Step
 from tpssim.scenarios.plant import Async, Backend
 from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.service_quotas import Meters, ServiceQuota
-from tpssim.scenarios.service_times import Constant
+from tpssim.scenarios.service_times import Constant, Lognormal
 
 
 def test_answers_are_due_one_after_the_other() -> None:
@@ -66,6 +68,95 @@ def test_it_is_the_plant_of_the_model() -> None:
     )
     ok = ~np.isnan(due) & (trace.completed < 20.0)
     assert np.array_equal(due[ok], trace.completed[ok])
+
+
+def test_a_scenario_is_served_as_the_model_has_it() -> None:
+    """Each call of a run is answered when the model answers it, and as well, to the bit."""
+    scenario = Scenario(
+        "all", Lognormal(0.05, 0.8), 120.0, 20.0, Async(0.0, "completion"),
+        (Step(5.0, 9.0, 3.0),),
+        backend=Backend(servers=4.0, places=30.0, slope=0.01, failure=0.1, limit=28.0,
+                        quotas=(ServiceQuota(150.0, 2.0, retry_after=1.0, whole=1.0),)),
+        network=Lognormal(0.03, 0.5),
+    )  # fmt: skip
+    trace = simulate(scenario, "fixed", seed=3, engine="simpy")
+    service, codes = PlayedService(scenario, seed=3), {OK: 200, FAILED: 500}
+    told = [service.answer(float(at), 1.0) for at in trace.released]
+    done = trace.completed < 20.0
+    assert np.array_equal(np.array([due for _, due, _ in told])[done], trace.completed[done])
+    for (status, _, _), outcome in zip(
+        [one for one, ended in zip(told, done, strict=True) if ended],
+        trace.outcome[done].tolist(),
+        strict=True,
+    ):
+        assert status == codes.get(outcome, 429)
+    assert {status for status, _, _ in told} == {200, 429, 500}
+
+
+def test_a_served_scenario_by_hand() -> None:
+    """One server, 0.5 s a call, answers 0.25 s on their way; from 10 s on a call takes 2 s. Its
+    time begins with the first call."""
+    scenario = Scenario(
+        "hand", Constant(0.5), 1.0, 60.0, disturbances=(Step(10.0, 60.0, 4.0),),
+        backend=Backend(servers=1.0, places=1.0), network=Constant(0.25),
+    )  # fmt: skip
+    service = PlayedService(scenario)
+    # The first leaves the backend when its answer is there, 0.75 s after it came.
+    answers = [service.answer(100.0 + t, 1.0) for t in (0.0, 0.125, 0.5, 0.75, 10.0)]
+    assert answers == [
+        (200, 100.75, 0.0),
+        (200, 101.25, 0.0),
+        (503, 101.25, 0.0),
+        (200, 101.75, 0.0),
+        (200, 112.25, 0.0),
+    ]
+    assert service.report() == {"answered": 4, "rejected": 1}
+
+
+def test_a_silent_refusal_is_never_answered_and_others_clients_are_not_played() -> None:
+    scenario = Scenario("quota", Constant(0.001), 1.0, 60.0)
+    quota = Backend(quotas=(ServiceQuota(1.0, 10.0),), silent=1.0)
+    service = PlayedService(scenario._replace(backend=quota))
+    assert [service.answer(t, 1.0)[1] for t in (0.0, 1.0)] == [0.001, math.inf]
+    with pytest.raises(InputError, match="other clients"):
+        PlayedService(scenario._replace(disturbances=(Background(1.0, 2.0, 5.0),)))
+    with pytest.raises(InputError, match="allowed: its disturbances"):
+        service.set_rate(5.0)
+
+
+def test_who_gets_no_answer_waits_until_he_gives_up() -> None:
+    scenario = Scenario(
+        "quota", Constant(0.001), 1.0, 60.0,
+        backend=Backend(quotas=(ServiceQuota(1.0, 3600.0),), silent=1.0),
+    )  # fmt: skip
+    with Server(PlayedService(scenario)) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+        assert ask(connection, "GET", "/") == (200, "done")
+        connection.sock.settimeout(0.05)
+        with pytest.raises(TimeoutError):
+            ask(connection, "GET", "/")
+        connection.close()
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--seed 3", "--seed 3 without --service; allowed: together"),
+        ("--service healthy --rate 5", "--rate with --service, which says it"),
+        ("--service healthy --quota 5/1s", "--quota with --service, which says it"),
+        ("--service helthy", "did you mean 'healthy'"),
+        ("--service noisy-neighbour", "other clients"),
+    ],
+)
+def test_what_serve_takes_for_a_service(
+    words: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["serve", *words.split()]) == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.fixture
@@ -298,7 +389,7 @@ def test_the_command_answers_429_and_logs_what_came(tmp_path: Path) -> None:
         assert ask(connection, "GET", "/?cost=60")[0] == 200
         connection.request("GET", "/?cost=41")
         answer = connection.getresponse()
-        assert (answer.status, answer.read()) == (429, b"a quota is used up\n")
+        assert (answer.status, answer.read()) == (429, b"too many calls\n")
         assert 80 <= int(answer.getheader("Retry-After") or 0) <= 90
         assert ask(connection, "GET", "/?cost=40")[0] == 200
         connection.request("GET", "/?cost=0")

@@ -13,6 +13,6 @@ Modules, lowest first:
 - `run` and `arun`: `retries`, `jobs`, `async_jobs`, `pool_begins`, `runs`, `async_runs`;
 - a recording read, and fed to its law again: `events`, `playback`;
 - for the command line: `callees/`, `monitor`, `panel`, `calibration`, `demo_server`,
-  `demo_queue`, `demo_quotas`;
+  `demo_queue`, `demo_quotas`, `demo_service`;
 - for HTTP clients: `clients/`.
 """

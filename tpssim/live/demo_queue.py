@@ -89,6 +89,12 @@ class VirtualQueue:
             heapq.heapreplace(self.free_at, end)
             return end
 
+    def answer(self, now: float, cost: float) -> tuple[int, float, float]:
+        """Status of the answer to a call that arrives now, when it is due, and how long until the
+        caller is to come back: nobody says that here, and costs do not matter."""
+        due = self.due(now)
+        return (503, now, 0.0) if due is None else (200, due, 0.0)
+
     def set_rate(self, rate: float) -> None:
         """From now on so many answers per second; the schedule is discarded."""
         if not 0.0 < rate < math.inf:

@@ -1,8 +1,8 @@
 """A service to try throttles on: an HTTP server with an exact capacity, a bounded queue and a
-schedule.
+schedule, or the service of a scenario.
 
-`VirtualQueue` computes when each answer is due, and the threads of the server only wait for that.
-So the error of one wait is not added to the next. h11 reads the requests.
+`VirtualQueue` (or `PlayedService`) computes when each answer is due, and the threads of the server
+only wait for that. So the error of one wait is not added to the next. h11 reads the requests.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from typing import Any, TextIO
+from typing import Any, Protocol, TextIO
 from urllib.parse import parse_qs, urlsplit
 
 from tpssim.core.errors import InputError
-from tpssim.live.demo_queue import VirtualQueue
 from tpssim.live.demo_quotas import DemoQuotas
 from tpssim.scenarios.service_quotas import ServiceQuota
 
@@ -35,6 +34,18 @@ MOST_HEAD = 32768  # bytes of a request line and its headers
 MOST_BODY = 64 * 2**20  # bytes
 PIECE = 65536  # bytes of a body that are in memory at once
 PARTING = 1.0  # s
+SAID = {200: "done", 429: "too many calls", 500: "the work failed", 503: "the queue is full"}
+
+
+class Answers(Protocol):
+    """What decides how each call is answered, and when."""
+
+    def answer(self, now: float, cost: float) -> tuple[int, float, float]:
+        """Status, when the answer is due (inf: never), and how long until the caller is to come
+        back; calls come in the order of their times."""
+
+    def set_rate(self, rate: float) -> None: ...  # or raises `InputError`
+    def report(self) -> dict[str, float]: ...
 
 
 class _Closed(Exception):
@@ -152,12 +163,18 @@ class _Handler(socketserver.BaseRequestHandler):
                     0.0,
                 )
         status, due, wait = self.server.arrived(cost)
-        if status == 429:
-            return status, "a quota is used up", wait
-        if status == 503:
-            return status, "the queue is full", 0.0
+        if due == math.inf:
+            self._say_nothing()
         time.sleep(max(0.0, due - time.perf_counter()))
-        return status, "done", 0.0
+        return status, SAID[status], wait
+
+    def _say_nothing(self) -> None:
+        """Wait until the client has given up."""
+        self.request.settimeout(self.server.idle)
+        with contextlib.suppress(OSError):
+            while self.request.recv(PIECE):
+                pass
+        raise _Closed
 
     def _send(self, status: int, text: str, wait: float, asked: h11.Request | None) -> None:
         body = f"{text}\n".encode()
@@ -211,7 +228,7 @@ class Server(socketserver.ThreadingTCPServer):
 
     def __init__(
         self,
-        queue: VirtualQueue,
+        queue: Answers,
         host: str = "127.0.0.1",
         port: int = 0,
         *,
@@ -241,13 +258,12 @@ class Server(socketserver.ThreadingTCPServer):
         """A call arrives: (status, when its answer is due, how long until it is to come back)."""
         with self._arrivals:
             now = time.perf_counter()
-            wait = self.quotas.refusal(now, cost)
-            due = self.queue.due(now) if wait is None else None
-            status = 429 if wait is not None else 503 if due is None else 200
+            refused = self.quotas.refusal(now, cost)
+            answer = (429, now, refused) if refused is not None else self.queue.answer(now, cost)
             if self._log is not None:
                 self._first = min(self._first, now)
-                self._log.write(f"{now - self._first:.6f},{status},{cost:g}\n")
-        return status, due or now, wait or 0.0
+                self._log.write(f"{now - self._first:.6f},{answer[0]},{cost:g}\n")
+        return answer
 
     def report(self) -> dict[str, float]:
         """The queue's, and how many calls found no room in the quotas."""

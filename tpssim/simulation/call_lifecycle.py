@@ -153,9 +153,7 @@ class Serving:
         now = world.env._now
         if call.attempt == 0 and self.retry.budget < math.inf:
             self.tokens[call.producer] = deposited(self.tokens[call.producer], self.retry.budget)
-        done, outcome, inside = self._serve(call, now)
-        if world.scenario.network is not None:
-            done += world.delay(call.producer, call.slot, call.attempt)
+        done, outcome, inside = self.answer(call, now)
         call.pending = True
         attempt = call.attempt
         if done < math.inf:
@@ -174,6 +172,15 @@ class Serving:
                     self._answered(call, TIMED_OUT)
 
             world.at(now + self.timeout, TIMEOUT + call.number, give_up)
+
+    def answer(self, call: Call, now: float) -> tuple[float, int, bool]:
+        """When the answer to an attempt that begins now is there (inf: never), the outcome, and
+        whether the call is in the backend until then.
+        """
+        done, outcome, inside = self._serve(call, now)
+        if self.world.scenario.network is not None:
+            done += self.world.delay(call.producer, call.slot, call.attempt)
+        return done, outcome, inside
 
     def _serve(self, call: Call, now: float) -> tuple[float, int, bool]:
         """When the backend answers (inf: never), the outcome, and whether the call is inside until

@@ -13,23 +13,38 @@ from tpssim.cli.commands.quota_text import quota_text
 from tpssim.core.errors import InputError
 
 if TYPE_CHECKING:
+    from tpssim.live.demo_server import Answers
     from tpssim.scenarios.service_quotas import ServiceQuota
+
+#: The service unless another is asked for.
+RATE, SERVERS, QUEUE = 800.0, 4, 100.0
 
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument(
-        "--rate", type=float, default=800.0, metavar="N", help="answers a second; default: 800"
+        "--service",
+        metavar="SCENARIO",
+        help=(
+            "the service of a scenario, by its file or name, as the model has it: servers, times,"
+            " network, limits, quotas, failures, and what changes; instead of what follows up to"
+            " --no-retry-after"
+        ),
     )
     parser.add_argument(
-        "--servers", type=int, default=4, metavar="N", help="how many at a time; default: 4"
+        "--seed", type=int, metavar="N", help="of the noise of such a service; default: 0"
+    )
+    parser.add_argument(
+        "--rate", type=float, metavar="N", help=f"answers a second; default: {RATE:g}"
+    )
+    parser.add_argument(
+        "--servers", type=int, metavar="N", help=f"how many at a time; default: {SERVERS}"
     )
     parser.add_argument(
         "--queue",
         type=float,
-        default=100.0,
         metavar="N",
-        help="how many wait; others get 503; default: 100",
+        help=f"how many wait; others get 503; default: {QUEUE:g}",
     )
     parser.add_argument(
         "--schedule",
@@ -64,26 +79,60 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def serve(args: argparse.Namespace) -> int:
-    from tpssim.live.demo_queue import VirtualQueue, parse_schedule
     from tpssim.live.demo_server import Server
 
-    schedule = [] if args.schedule is None else parse_schedule(args.schedule)
-    queue = VirtualQueue(args.rate, args.servers, args.queue, schedule)
+    service, words = _asked(args) if args.service is None else _played(args)
     quotas = [_quota(text, args) for text in args.quota]
     with (
         _opened(args.log) as log,
-        Server(queue, args.host, args.port, quotas=quotas, log=log) as server,
+        Server(service, args.host, args.port, quotas=quotas, log=log) as server,
     ):
         host = f"[{args.host}]" if ":" in args.host else args.host
         where = f"http://{host}:{server.server_port}/"
-        line = f"serving {where}: {args.rate:g} answers a second from {args.servers} servers"
-        also = "".join(f", quota {text}" for text in args.quota)
-        print(f"{line}, at most {args.queue:g} wait{also}; Ctrl-C ends it", flush=True)
+        print(f"serving {where}: {words}; Ctrl-C ends it", flush=True)
         try:
             server.serve_forever(poll_interval=0.1)
         except KeyboardInterrupt:
             print(json.dumps(server.report()), file=sys.stderr)
     return 0
+
+
+def _asked(args: argparse.Namespace) -> tuple[Answers, str]:
+    """The service of the options, and what it is."""
+    from tpssim.live.demo_queue import VirtualQueue, parse_schedule
+
+    if args.seed is not None:
+        raise InputError(f"--seed {args.seed} without --service; allowed: together")
+    rate = RATE if args.rate is None else args.rate
+    servers = SERVERS if args.servers is None else args.servers
+    places = QUEUE if args.queue is None else args.queue
+    schedule = [] if args.schedule is None else parse_schedule(args.schedule)
+    also = "".join(f", quota {text}" for text in args.quota)
+    words = f"{rate:g} answers a second from {servers} servers, at most {places:g} wait{also}"
+    return VirtualQueue(rate, servers, places, schedule), words
+
+
+def _played(args: argparse.Namespace) -> tuple[Answers, str]:
+    """The service of a scenario, and its name."""
+    from tpssim.core.validation import checked_count
+    from tpssim.live.demo_service import PlayedService
+    from tpssim.simulation.resolve import scenario_named
+
+    own = {
+        "--rate": args.rate is not None,
+        "--servers": args.servers is not None,
+        "--queue": args.queue is not None,
+        "--schedule": args.schedule is not None,
+        "--quota": bool(args.quota),
+        "--count-refused": args.count_refused,
+        "--no-retry-after": not args.retry_after,
+    }
+    if given := [name for name, there in own.items() if there]:
+        raise InputError(f"{given[0]} with --service, which says it; allowed: one of the two")
+    seed = 0 if args.seed is None else args.seed
+    checked_count("seed", seed, 0)
+    scenario = scenario_named(args.service)
+    return PlayedService(scenario, seed), f"the service of {scenario.name}, seed {seed}"
 
 
 def _quota(text: str, args: argparse.Namespace) -> ServiceQuota:
