@@ -138,6 +138,7 @@ def test_a_recording_is_fitted_and_halves_of_the_draws_stay_apart(tmp_path: Path
     )
     found = services_of(tmp_path / "calls.csv", 500.0, draws=6, seed=1)
     assert found.fitted is not None
+    assert found.likeliest.duration > 4.9  # all of it, not the half that `fit` learns from
     assert (len(found.choosing), len(found.judging)) == (4, 3)  # the likeliest one is chosen on
     assert not set(found.choosing) & set(found.judging)
     assert {one.target for one in (*found.choosing, *found.judging)} == {500.0}

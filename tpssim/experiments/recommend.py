@@ -7,9 +7,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 
 from tpssim.core.errors import InputError
-from tpssim.core.validation import checked_count, ranges
+from tpssim.core.validation import checked_count
 from tpssim.experiments.recommending import purposes
-from tpssim.experiments.recommending.candidates import Candidate, given_laws, laws, plain, tuned
+from tpssim.experiments.recommending.candidates import (
+    Candidate,
+    given_laws,
+    laws,
+    plain,
+    tunable,
+    tuned,
+)
 from tpssim.experiments.recommending.choice import chosen
 from tpssim.experiments.recommending.purposes import weights_of
 from tpssim.experiments.recommending.recommendation import Recommendation
@@ -121,7 +128,7 @@ class _Stages:
 
     def tuned(self, one: Candidate, services: Sequence[Scenario], budget: int) -> Candidate | None:
         """A law with its best parameters; None if it has none, or its own are as good."""
-        if not any(each.search is not None for each in ranges(one.law).values()):
+        if not tunable(one):
             return None
         found = tune(
             services[:TUNED_ON],

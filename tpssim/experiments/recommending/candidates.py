@@ -65,6 +65,13 @@ def given_laws(given: Iterable[Any], scenario: Scenario) -> list[Candidate]:
     return found
 
 
+def tunable(one: Candidate) -> bool:
+    """Whether it is a law with a parameter that says where to look for its best value."""
+    if one.law is None:
+        return False
+    return any(each.search is not None for each in ranges(one.law).values())
+
+
 def tuned(best: Any, before: Any) -> Candidate | None:
     """A law that was tuned, what was changed in three digits: more of them mean nothing. None if
     nothing is left of the change.

@@ -63,7 +63,8 @@ def _found(
         given = read_recording(given)
     if isinstance(given, Scenario):
         return None, scenario_named(given), []
-    found = given if isinstance(given, FitResult) else fit(given, seed=seed)
+    # All of the recording: nothing is kept to check the fit, which `fit` does.
+    found = given if isinstance(given, FitResult) else fit(given, holdout=0.0, seed=seed)
     return found, found.scenario, found.draws(draws, seed) if draws else []
 
 
