@@ -8,19 +8,19 @@ were one of those foretold (a run drawn from each round's, and their median).
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from _served import trace_at, until
 
 import tpssim
-from tpssim.core.types import OK, REJECTED, UNFINISHED
+from tpssim.core.types import OK, REJECTED
 from tpssim.experiments.counterfactual import twins
-from tpssim.experiments.replay import numbers, scenario_of, trace_of
-from tpssim.live.playback import Call, play, read_journal
+from tpssim.experiments.replay import numbers, scenario_of
+from tpssim.live.playback import play, read_journal
 from tpssim.metrics.verdicts import judge, majority
 from tpssim.simulation.trace import Trace
 
@@ -118,22 +118,12 @@ def rounds(
 
 def as_seen(path: Path, twin: tpssim.Scenario) -> Seen:
     """A live run."""
-    journal = read_journal(path)
-    back = play(journal)
-    calls = [until(call, twin.duration) for call in back.calls]
-    return seen(trace_of(journal, back._replace(calls=calls), twin))
+    return seen(trace_at(path, twin))
 
 
 def seen(trace: Trace) -> Seen:
     share = float((trace.outcome == REJECTED).mean())
     return Seen(numbers(trace), judge(trace).word, share)
-
-
-def until(call: Call, end: float) -> Call:
-    """A call as it stands at the end of a run: as on the bench, what ends later is unfinished."""
-    if not call.completed > end:
-        return call
-    return call._replace(completed=math.nan, outcome=UNFINISHED, retry_after=math.nan)
 
 
 def interval(rounds: list[Round], key: str) -> tuple[float, float, float]:

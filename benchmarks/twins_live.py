@@ -24,21 +24,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import functools
 import math
 import os
-import subprocess
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
 from _laws_foretold import BUSY, RUNS, Drive, Row, recorded, rounds, table
+from _served import in_a_thread, serving
 from helpers.postgres import Database, missing, postgres
 
 import tpssim
@@ -80,25 +77,6 @@ SERVED = (
         {CALL: 0.1, "quota, calls": 20.0, "quota, s": 1.0},
     ),
 )
-
-
-@contextlib.contextmanager
-def serving(words: str) -> Iterator[str]:
-    """`tpssim serve` in a process of its own; its address."""
-    command = [sys.executable, "-m", "tpssim", "serve", *words.split()]
-    quiet: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, text=True, **quiet) as process:
-        assert process.stdout is not None
-        try:
-            yield process.stdout.readline().split()[1].rstrip(":")
-        finally:
-            process.terminate()
-
-
-def in_a_thread(work: Callable[[], Any]) -> None:
-    """Do it in a thread of its own: a notebook's has an event loop already."""
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(work).result()
 
 
 def over_http(consumer: str, where: str) -> Drive:
