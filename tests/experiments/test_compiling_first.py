@@ -12,13 +12,13 @@ from helpers.plants import needs_numba
 
 from tpssim.cli.commands.progress import Progress
 from tpssim.controllers.fixed import Fixed
-from tpssim.experiments import compare
+from tpssim.experiments import _pair_runs, compare
 from tpssim.simulation.compiled import compiling
 
 
 @pytest.mark.parametrize("new", [True, False])
 def test_it_is_said_before_the_first_run(new: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compare, "nothing_kept", lambda: new)
+    monkeypatch.setattr(_pair_runs, "nothing_kept", lambda: new)
     said: list[str] = []
     compare.compare(
         "blocking-steady:duration=1",
@@ -46,7 +46,7 @@ class AtOnce(Executor):
         self.asked: list[tuple[str, Any]] = []
 
     def submit(self, work: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
-        asked, given = args if work is compare._begun else (work, args)
+        asked, given = args if work is _pair_runs._begun else (work, args)
         self.asked.append((asked.__name__, given))
         done: Future[Any] = Future()
         done.set_result(work(*args))
@@ -67,7 +67,7 @@ def test_every_law_of_ours_is_compiled_before_the_runs_by_one_process() -> None:
     laws = [args[1].name for name, args in executor.asked if name == "_place_first"]
     assert laws == ["headroom", "aimd"]  # the one with more parameters first
     assert executor.asked[3][0] == "_twin_first"
-    assert [name for name, _ in executor.asked[5:]] == ["_measured"] * 10
+    assert [name for name, _ in executor.asked[5:]] == ["measured_runs"] * 10
 
 
 @needs_numba

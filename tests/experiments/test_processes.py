@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tpssim.experiments.executor import Shared, processes
+from tpssim.experiments.executor import Beside, Shared, processes
 
 
 def slept(number: int, seconds: float) -> tuple[int, int]:
@@ -60,3 +60,20 @@ def test_an_error_ends_it() -> None:
         list(Shared(pool, failed, [(number,) for number in range(8)]).ended())
     with ThreadPoolExecutor(1) as threads, pytest.raises(ValueError, match="0"):
         list(Shared(threads, failed, [(0,), (0,)]).ended())
+
+
+def test_what_no_other_process_has_begun_is_done_here() -> None:
+    with processes(2, helped=True) as pool:
+        pool.submit(slept, 0, 0.0).result()  # it has begun
+        beside = Beside(pool)
+        for number in range(8):
+            beside.begin(number, slept, number, 0.3 if number == 0 else 0.0)
+        last, first = beside.result(7), beside.result(0)
+    assert (last, first[0]) == ((7, os.getpid()), 0)
+    assert first[1] != os.getpid()
+
+
+def test_without_other_processes_all_is_done_here() -> None:
+    beside = Beside(None)
+    beside.begin("one", slept, 1, 0.0)
+    assert (list(beside.begun), beside.result("one")) == (["one"], (1, os.getpid()))

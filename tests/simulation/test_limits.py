@@ -252,10 +252,10 @@ def test_what_would_fill_the_memory_is_refused_before_anything_runs(
         pytest.fail("something ran")
 
     for run in (
-        "experiments.compare.run_once",
+        "experiments._pair_runs.run_once",
         "simulation.run.run_once",
         "experiments.sweep.scheduler.run_pieces",
-        "experiments.compare._measured",
+        "experiments._pair_runs.measured_runs",
     ):
         monkeypatch.setattr(f"tpssim.{run}", nothing)
     assert message in one_line(capsys, argv)

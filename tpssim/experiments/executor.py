@@ -24,10 +24,13 @@ class Helped(ProcessPoolExecutor):
 
 
 @contextlib.contextmanager
-def processes(workers: int, helped: bool = False) -> Iterator[ProcessPoolExecutor]:
+def processes(
+    workers: int, helped: bool = False, compiled: bool = True
+) -> Iterator[ProcessPoolExecutor]:
     """A pool of that many processes; after an error or an interrupt nothing of it is left.
 
-    `helped`: this process is one of them, so two at least.
+    `helped`: this process is one of them, so two at least. `compiled`: whether the others surely
+    run compiled code.
     """
     # spawn: a fork of a program with threads (a notebook) may deadlock.
     context = multiprocessing.get_context("spawn")
@@ -36,7 +39,7 @@ def processes(workers: int, helped: bool = False) -> Iterator[ProcessPoolExecuto
     with kind(number, mp_context=context, initializer=_begin) as pool:
         try:
             for _ in range(number):
-                pool.submit(_make_ready)
+                pool.submit(_make_ready, compiled)
             yield pool
         except BaseException:
             for worker in set(multiprocessing.active_children()) - others:
@@ -138,12 +141,38 @@ class Shared:
         for sent in self._sent.values():
             sent.cancel()
 
+    def result(self, number: int) -> Any:
+        """Of a job that has ended."""
+        return self._found[number] if number in self._found else self._sent[number].result()
+
     def results(self) -> list[Any]:
         """Of all jobs in their order, when all have ended."""
-        return [
-            self._found[k] if k in self._found else self._sent[k].result()
-            for k in range(len(self._jobs))
-        ]
+        return [self.result(number) for number in range(len(self._jobs))]
+
+
+class Beside:
+    """Jobs by name that other processes do beside this one, if there are any; one that none of them
+    has begun when its result is wanted is done here.
+    """
+
+    def __init__(self, executor: Executor | None) -> None:
+        self._executor = executor
+        self.begun: dict[Any, tuple[Callable[..., Any], tuple[Any, ...]]] = {}
+        self._sent: dict[Any, Future[Any]] = {}
+
+    def begin(self, name: Any, work: Callable[..., Any], *given: Any) -> None:
+        """One more job."""
+        self.begun[name] = work, given
+        if self._executor is not None:
+            self._sent[name] = self._executor.submit(work, *given)
+
+    def result(self, name: Any) -> Any:
+        """What a job comes to."""
+        sent = self._sent.get(name)
+        if sent is not None and not sent.cancel():
+            return sent.result()
+        work, given = self.begun[name]
+        return work(*given)
 
 
 def _begin() -> None:
@@ -158,13 +187,14 @@ def _begin() -> None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
 
 
-def _make_ready() -> None:
+def _make_ready(compiled: bool) -> None:
     """Import what every run takes, while the parent still prepares its work."""
     from tpssim.metrics import measure  # noqa: F401
     from tpssim.simulation import run  # noqa: F401
     from tpssim.simulation.compiled import compiling
 
-    compiling.nothing_kept()  # which imports numba, if it is there
+    if compiled or compiling.never_compiled():
+        compiling.nothing_kept()  # which imports numba, if it is there
 
 
 def _end_with(sentinel: int) -> None:

@@ -276,10 +276,12 @@ def written_to(out: Path, files: Sequence[str]) -> str:
 
 
 @contextlib.contextmanager
-def executor_for(workers: int | None, helped: bool = False) -> Iterator[Executor | None]:
+def executor_for(
+    workers: int | None, helped: bool = False, compiled: bool = True
+) -> Iterator[Executor | None]:
     """That many processes (None: one a core); nothing for one, which is this process.
 
-    `helped`: this process is one of them (`executor.Shared`).
+    `helped`, `compiled`: as of `executor.processes`.
     """
     cores = min(os.cpu_count() or 1, MOST_PROCESSES)
     number = checked_count("workers", cores if workers is None else workers, 1, MOST_PROCESSES)
@@ -288,5 +290,5 @@ def executor_for(workers: int | None, helped: bool = False) -> Iterator[Executor
         return
     from tpssim.experiments.executor import processes
 
-    with processes(number, helped) as pool:
+    with processes(number, helped, compiled) as pool:
         yield pool

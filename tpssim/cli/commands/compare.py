@@ -32,6 +32,7 @@ from tpssim.core.types import VERSION
 if TYPE_CHECKING:
     from tpssim.core.schedule import Late
     from tpssim.experiments.comparison import Comparison
+    from tpssim.experiments.executor import Beside
     from tpssim.output.records import CompareRecord
     from tpssim.output.records.parts import Figure
 
@@ -143,13 +144,14 @@ def compare(args: argparse.Namespace) -> int:
     from tpssim.experiments.executor import garbage_seldom
 
     # First of all, for processes take time to begin.
-    with garbage_seldom(), executor_for(args.workers, helped=True) as executor:
+    with garbage_seldom(), executor_for(args.workers, True, compiled=False) as executor:
         return _compare(args, executor, began)
 
 
 def _compare(args: argparse.Namespace, executor: Executor | None, began: float) -> int:
     from tpssim.experiments import compare
     from tpssim.experiments.comparison_tables import DRAWN
+    from tpssim.experiments.executor import Beside
     from tpssim.output.over_draws import draws_table
     from tpssim.output.results_dir import check_out, results_folder
     from tpssim.output.tables import Column
@@ -168,6 +170,15 @@ def _compare(args: argparse.Namespace, executor: Executor | None, began: float) 
     out = args.out or default_out("compare", *([name, "late"] if policies else [name]))
     check_out(out, "compare")
     progress = Progress("runs", args.replications)
+    pictures, made = Beside(executor), f"{command(args)} (tpssim {VERSION})"
+    if executor is not None:
+        executor.submit(_ready_to_draw)
+
+    def draw(part: Comparison) -> None:
+        (name,) = part.scenarios
+        if not DRAWN.search(name):
+            pictures.begin(f"{file_name(name)}.png", _drawn, made, *part.picture())
+
     result = compare.compare(
         chosen,
         controllers,
@@ -177,10 +188,11 @@ def _compare(args: argparse.Namespace, executor: Executor | None, began: float) 
         executor=executor,
         progress=progress.weighed,
         compiling=progress.compiling,
+        ended=draw,
     )
     figures = _figures(result.undrawn())
     with results_folder(out, "compare") as folder:
-        record = _write_comparison(folder, result, figures, args, began, executor)
+        record = _write_comparison(folder, result, figures, args, began, pictures)
     if args.json:
         print(json.dumps(record.to_dict(), indent=1, allow_nan=False))
     else:
@@ -199,30 +211,23 @@ def _write_comparison(
     figures: list[Figure],
     args: argparse.Namespace,
     began: float,
-    executor: Executor | None,
+    pictures: Beside,
 ) -> CompareRecord:
-    """All that it leaves; what is written as its summary."""
-    from tpssim.experiments.executor import Shared
+    """All that it leaves; what is written as its summary. Those of the pictures that are not begun
+    are drawn beside it too.
+    """
     from tpssim.output.results_dir import MARK, write_json
     from tpssim.output.tables import write_csv
 
     made = f"{command(args)} (tpssim {VERSION})"
-    throttles = dict.fromkeys(label for _, label in result.cells)
-    late = {throttle: result.late_pictures(throttle) for throttle in throttles}
-    # The processes that made the runs draw the pictures while the rest is written here, then all.
-    jobs = [
-        (
-            folder / figure["file"],
-            made,
-            *(
-                result.picture(figure["scenario"])
-                if figure["name"] == "rates"
-                else late[figure["controller"]][figure["scenario"]]
-            ),
-        )
-        for figure in figures
-    ]
-    shared = None if executor is None else Shared(executor, _draw, jobs)
+    late = {
+        throttle: result.late_pictures(throttle)
+        for throttle in dict.fromkeys(label for _, label in result.cells)
+    }
+    for figure in figures:
+        if figure["name"] != "rates":
+            shown = late[figure["controller"]][figure["scenario"]]
+            pictures.begin(figure["file"], _drawn, made, *shown)
     record = dataclasses.replace(
         result.record(), command=command(args), figures=figures, notes=args.notes
     )
@@ -230,22 +235,23 @@ def _write_comparison(
     origin = {"seed": args.seed, "tpssim": VERSION, "command": command(args)}
     write_csv(folder / "summary.csv", ({**row, **origin} for row in result.rows()))
     _write_traces(folder / "traces", result)
-    if shared is None:
-        for job in jobs:
-            _draw(*job)
-    else:
-        for _ in shared.ended():
-            pass
+    for file in reversed(pictures.begun):
+        (folder / file).write_bytes(pictures.result(file))
     write_scenarios(folder, args, list(result.scenarios.values()))
     write_json(folder / MARK, run_record(args, began, "auto"))
     return record
 
 
-def _draw(*job: Any) -> None:
-    """`plots.draw`, which the process that draws imports: whoever asks need not wait for that."""
+def _ready_to_draw() -> None:
+    """Import what draws, in a process that has less to prepare than this one."""
+    from tpssim.output import plots  # noqa: F401
+
+
+def _drawn(*job: Any) -> bytes:
+    """`plots.drawn`, which the process that draws imports: whoever asks need not wait for that."""
     from tpssim.output import plots
 
-    plots.draw(*job)
+    return plots.drawn(*job)
 
 
 def _figures(result: Comparison) -> list[Figure]:

@@ -9,7 +9,7 @@ from tpssim.output.plots.live_runs import LiveRun, live_figure
 from tpssim.output.plots.loops import analysis_figure
 from tpssim.output.plots.maps import heat_figure, line_figure, lines_over, mean_over
 from tpssim.output.plots.matrix import matrix_figure
-from tpssim.output.plots.rates import draw, overlay_figure, panel_figure, rate_figure, top_of
+from tpssim.output.plots.rates import drawn, overlay_figure, panel_figure, rate_figure, top_of
 from tpssim.output.plots.recommendations import recommend_figure
 from tpssim.output.plots.searches import (
     Column,
@@ -29,7 +29,7 @@ __all__ = [
     "Shown",
     "analysis_figure",
     "convergence_figure",
-    "draw",
+    "drawn",
     "fit_figure",
     "heat_figure",
     "line_figure",

@@ -7,7 +7,7 @@ dashes too.
 from __future__ import annotations
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from matplotlib import rc_context
 from matplotlib.ticker import LogLocator, NullFormatter
@@ -24,7 +24,7 @@ PRODUCERS, DASHES = ("#009E73", "#CC79A7", "#56B4E9"), ("-", "--", ":")
 PER_ROW = 3  # panels
 
 
-def save(figure: Figure, path: Path, description: str) -> None:
+def save(figure: Figure, path: Path | BinaryIO, description: str) -> None:
     """Write a PNG that carries the command and version that made it."""
     # A tenth larger than as zlib is asked by default, in half the time.
     options = {"compress_level": 1}

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 import textwrap
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,9 +129,11 @@ def _balanced(title: str, most: int) -> str:
     return filled.replace("\N{NO-BREAK SPACE}", " ")
 
 
-def draw(path: Path, description: str, title: str, panels: Sequence[Panel], frame: Frame) -> None:
-    """Draw a `rate_figure` and write it, where a worker may do that."""
-    save(rate_figure(title, panels, frame), path, description)
+def drawn(description: str, title: str, panels: Sequence[Panel], frame: Frame) -> bytes:
+    """A `rate_figure` as PNG, where a worker may draw it."""
+    file = io.BytesIO()
+    save(rate_figure(title, panels, frame), file, description)
+    return file.getvalue()
 
 
 def panel_figure(panel: Panel, frame: Frame, top: float) -> Figure:

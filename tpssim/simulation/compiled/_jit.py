@@ -37,7 +37,8 @@ from tpssim.simulation.compiled import (
     serving,
     shortages,
 )
-from tpssim.simulation.compiled.cache import ENDING, Kept, cache_folder, settings
+from tpssim.simulation.compiled.cache import Kept, cache_folder, settings
+from tpssim.simulation.compiled.folder import ENDING
 
 _njit: Any = numba.njit  # whose stubs lack some of its options
 _jitables: set[Callable[..., Any]] = set()
@@ -137,12 +138,11 @@ def _keep(compiled: Any, name: str, of: str = "") -> Any:
     return compiled
 
 
-def nothing_kept() -> bool:
-    """Whether there is no compiled code of these sources on disk."""
-    try:
-        return not any(cache_folder().glob(f"*{ENDING}"))
-    except (OSError, Opaque):
-        return True
+def kept_names() -> set[str]:
+    """Of which functions there is compiled code of these sources on disk, for some signature."""
+    with contextlib.suppress(OSError, Opaque):
+        return {path.name.rpartition("-")[0] for path in cache_folder().glob(f"*{ENDING}")}
+    return set()
 
 
 def enabled() -> bool:

@@ -24,6 +24,7 @@ from typing import Any
 from numba.core import compiler, config, serialize
 
 from tpssim.core.provenance import package, version
+from tpssim.simulation.compiled.folder import ENDING, kept_in
 
 # folders of earlier sources that always stay; s without use after which others go
 KEPT, UNUSED = (
@@ -31,7 +32,6 @@ KEPT, UNUSED = (
     86_400.0,
 )
 MARK = "made-by-tpssim"
-ENDING = ".nbc"
 _FOLDER = re.compile("[0-9a-f]{16}")
 _FILE = re.compile(r"[\w.]+-[0-9a-f]{16}\.nbc(\.[0-9a-f]{8})?")
 _SEAL = 32  # bytes of a digest
@@ -61,12 +61,7 @@ def cache_folder() -> Path:
     """Where compiled code is kept; raises `OSError` where nothing can be, `Opaque` where it must
     not.
     """
-    base = (
-        os.environ.get("NUMBA_CACHE_DIR")
-        or os.environ.get("XDG_CACHE_HOME")
-        or str(Path.home() / ".cache")
-    )
-    kept = Path(base) / "tpssim" / "compiled"
+    kept = kept_in()
     folder = kept / sources()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MARK).touch()

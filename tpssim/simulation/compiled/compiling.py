@@ -19,6 +19,7 @@ from typing import Any
 from tpssim.core.provenance import ours
 from tpssim.core.states import Seen, current, seen
 from tpssim.simulation.compiled import kernel
+from tpssim.simulation.compiled.folder import ENDING, kept_in
 from tpssim.simulation.compiled.laws import Placed, by_address
 
 compiles = importlib.util.find_spec("numba") is not None
@@ -44,11 +45,21 @@ def fast(function: Callable[..., Any], counted: bool = True) -> Callable[..., An
 
 def nothing_kept() -> bool:
     """Whether there is no compiled code of these sources on disk, so that it is compiled first."""
+    return _enabled() and not kept_names()
+
+
+def kept_names() -> set[str]:
+    """Of which functions there is such code, for some signature: module and name."""
     if not _enabled():
-        return False
+        return set()
     from tpssim.simulation.compiled import _jit
 
-    return _jit.nothing_kept()
+    return _jit.kept_names()
+
+
+def never_compiled() -> bool:
+    """Whether there is no such code of any sources: as `nothing_kept` mostly, without numba."""
+    return compiles and not any(kept_in().glob(f"*/*{ENDING}"))
 
 
 def is_there(compiled: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
