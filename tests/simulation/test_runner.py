@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from helpers.plants import DISTURBANCES, SERVICES, TIMER_MODELS, accepted, same
@@ -10,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tpssim import simulate
-from tpssim.controllers.article import PRINTED
+from tpssim.controllers.article import PRINTED, TWINS
 from tpssim.core.schedule import AUTO
 from tpssim.scenarios.builtin import CORE, SCENARIOS
-from tpssim.scenarios.plant import Async, Blocking
+from tpssim.scenarios.disturbances import Step, Swap
+from tpssim.scenarios.plant import Async, Backend, Blocking
 from tpssim.scenarios.scenario import Producer, Scenario
-from tpssim.scenarios.service_times import Constant
+from tpssim.scenarios.service_times import Constant, Exponential, Lognormal
 from tpssim.simulation.compiled import printed as loop
 from tpssim.simulation.hosting import runner
 from tpssim.simulation.resolve import throttle_spec
@@ -87,12 +89,54 @@ def test_a_twin_has_the_bits_of_the_printed_throttle(printed: str) -> None:
             hosted, twin = (once(scenario, spec, 4, 1) for once in (run_once, run_twin))
             assert same(hosted, twin), plant.name
             twins.append(plant.name)
-    # Of all core ones with one producer; where calls overlap, of those that only keep time.
+    # Of all core ones, of several producers those that keep a schedule; where calls overlap, of
+    # those that only keep time.
     only_keeps_time = (
         ["healthy", "pool-degrade"] if printed in ("printed-schedule", "printed-spin") else []
     )
     waits_for_answers = ["far"] if printed != "printed-sleep" else []
-    assert (
-        twins
-        == [name for name in CORE if name != "join-leave"] + only_keeps_time + waits_for_answers
-    )
+    core = [name for name in CORE if name != "join-leave" or printed != "printed-sleep"]
+    assert twins == core + only_keeps_time + waits_for_answers
+
+
+PRODUCERS = st.builds(
+    lambda start, lasts: Producer(start, start + lasts),
+    st.sampled_from([0.0, 1.0, 1.5]),
+    st.sampled_from([1.0, 2.5, math.inf]),
+)
+SHARED = [Backend(), Backend(servers=1.0), Backend(servers=2.0, places=1.0, failure=0.2, slope=0.1)]
+
+
+@given(
+    st.lists(PRODUCERS, min_size=1, max_size=3),
+    st.sampled_from([Lognormal(0.05, 0.7), Exponential(0.02)]),
+    st.sampled_from([Blocking(), Async(0.0, "handoff"), Async(0.01, "handoff")]),
+    st.sampled_from(SHARED),
+    st.sampled_from([*TWINS]),
+    st.integers(0, 2**32),
+)
+@settings(max_examples=100, deadline=None)
+def test_of_producers_that_share_a_service_too(
+    producers: list[Producer], service: Any, consumer: Any, backend: Any, printed: str, seed: int
+) -> None:
+    scenario = Scenario("shared", service, 20.0, 4.0, consumer, (Step(2.0, 2.5, 4.0),))
+    scenario = scenario._replace(backend=backend, producers=tuple(producers))
+    spec = throttle_spec(printed)
+    assert has_twin(scenario, spec)
+    assert same(run_once(scenario, spec, seed, 0), run_twin(scenario, spec, seed, 0))
+
+
+def test_where_answers_come_at_once_a_law_may_release_in_another_order() -> None:
+    shared = SCENARIOS["join-leave"]
+    for scenario in (
+        shared._replace(service=Constant(0.01)),
+        shared._replace(service=Lognormal(0.01, 0.0)),
+        shared._replace(disturbances=(Swap(1.0, 2.0, Constant(0.01)),)),
+        shared._replace(grid=0.001),
+        shared._replace(tick=0.001),
+        shared._replace(consumer=Async(0.0, "completion")),
+        shared._replace(producers=(Producer(), Producer(target=10.0))),
+        shared._replace(timeout=0.1),
+    ):
+        assert not has_twin(scenario, throttle_spec("printed-spin"))
+    assert has_twin(shared, throttle_spec("printed-spin"))

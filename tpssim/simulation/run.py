@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
+
+import numpy as np
 
 from tpssim.controllers.article import PRINTED, SPIN_THRESHOLD, TWINS
 from tpssim.core.errors import InputError
@@ -11,8 +14,10 @@ from tpssim.core.timer_models import IDEAL
 from tpssim.core.types import VERSION
 from tpssim.core.validation import checked_count
 from tpssim.scenarios.capacity import check_calls
+from tpssim.scenarios.disturbances import Swap
 from tpssim.scenarios.plant import Async, Blocking
 from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_times import Exponential, Lognormal
 from tpssim.simulation import simpy_engine
 from tpssim.simulation.compiled import engine as fast
 from tpssim.simulation.compiled import printed
@@ -121,8 +126,8 @@ def _meta(spec: ThrottleSpec, seed: int, replication: int) -> dict[str, Any]:
 
 
 def has_twin(scenario: Scenario, spec: ThrottleSpec) -> bool:
-    """Whether there is compiled code that equals a printed throttle to the bit here: a law, for a
-    lone producer that makes each call once on the ideal timer, or `compiled.printed`.
+    """Whether there is compiled code that equals a printed throttle to the bit here: a law, for
+    producers that make each call once on the ideal timer, or `compiled.printed`.
 
     Whether numba is there does not matter: a comparison is the same with it and without.
     """
@@ -131,8 +136,24 @@ def has_twin(scenario: Scenario, spec: ThrottleSpec) -> bool:
 
 def equals_law(scenario: Scenario, spec: ThrottleSpec) -> bool:
     """Whether that compiled code is the law's."""
-    lone = scenario.timer == IDEAL and fast.is_lean(scenario)
-    return spec.name in TWINS and lone and observes_alike(scenario, spec.name)
+    producers = scenario.producers
+    if spec.name not in TWINS or scenario.timer != IDEAL:
+        return False
+    waits = observes_alike(scenario, "printed-aimd")
+    if len(producers) > 1 and not (waits and _never_ties(scenario)):
+        return False
+    alike = all(one.target is None and one.law is None for one in producers)
+    once = fast.is_lean(scenario._replace(producers=producers[:1]))
+    return alike and once and observes_alike(scenario, spec.name)
+
+
+def _never_ties(scenario: Scenario) -> bool:
+    """Whether no two calls are answered at the same time, when code that waits by itself releases
+    in the order of the answers and a law in the order of the producers.
+    """
+    service, late = scenario.service, scenario.tick > 0.0 or scenario.grid > 0.0
+    drawn = isinstance(service, Exponential) or (isinstance(service, Lognormal) and service.cv > 0)
+    return drawn and not late and not any(isinstance(d, Swap) for d in scenario.disturbances)
 
 
 def observes_alike(scenario: Scenario, printed: str) -> bool:
@@ -150,5 +171,24 @@ def run_twin(scenario: Scenario, spec: ThrottleSpec, seed: int, replication: int
         # A printed throttle makes up for everything; throttle 2 does not spin.
         spin = 0.0 if spec.name == "printed-schedule" else SPIN_THRESHOLD
         plant = scenario._replace(spin_threshold=spin, late=BURST)
-        return run_once(plant, throttle_spec(TWINS[spec.name]), seed, replication)
+        trace = run_once(plant, throttle_spec(TWINS[spec.name]), seed, replication)
+        return _spun_since_the_start(trace, spin)
     return printed.simulate(scenario, spec.name, seed, replication, _meta(spec, seed, replication))
+
+
+def _spun_since_the_start(trace: Trace, spin: float) -> Trace:
+    """A law's run with the spinning of a printed throttle, whose clock runs from the start of its
+    producer: it waits for its first slot no longer.
+    """
+    scenario, each = trace.scenario, []
+    if len(scenario.producers) == 1 and scenario.producers[0].start == 0.0:
+        return trace
+    consumer = scenario.consumer
+    for index, producer in enumerate(scenario.producers):
+        mine = trace.producer == index
+        free = trace.completed[mine]
+        if isinstance(consumer, Async):
+            free = trace.released[mine] + consumer.handoff
+        waits = trace.scheduled[mine] - np.concatenate([[producer.start], free[:-1]])[: len(free)]
+        each.append(float(np.cumsum([0.0, *np.minimum(waits, spin).clip(0.0)])[-1]))
+    return trace._replace(meta={**trace.meta, "spun": math.fsum(each)})
