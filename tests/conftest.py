@@ -1,19 +1,22 @@
 """Shared by all tests: Hypothesis is deterministic in CI; data that is not there is skipped by
 name.
 
-Two processes run the tests. Those that live by the wall clock are one after the other in one of
-them, and so are those of one law where it is compiled, because compiling it takes longer than all
-that is then run, and those of a module whose results take long to make. Of the others those that
-take long come first, so that at the end neither process waits for the other.
+Two processes run the tests, by groups (`group_of`): those of a group are one after the other in one
+of the two. Those that live by the wall clock are one group; so are those of a module whose results
+take long to make, and the quick ones of any module. Each other one that takes long is alone. They
+come in this order but for the quick ones, which are last, so that at the end neither process waits
+for the other.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tpssim.core.provenance import ours
 from tpssim.scenarios.service_times import draws
@@ -28,17 +31,18 @@ CLOCK = (
     "cli/test_live_command.py",
     "validation/test_live_against_simulated.py",
 )
-#: Modules whose tests share results that take long to make.
+#: Modules whose tests share results that take long to make, or what they compile.
 SHARING = (
+    "cli/test_fit_command.py",
+    "experiments/test_batch_runs.py",
     "output/test_damaged_results.py",
     "output/test_html.py",
     "output/test_records.py",
+    "test_figures.py",
+    "test_goldens.py",
+    "test_notebooks.py::test_live_against_virtual",
+    "test_notebooks.py::test_your_own_service",
 )
-#: Modules that compile laws, and the argument that names the law.
-COMPILING = {
-    "simulation/test_compiled_engine.py": "name",
-    "experiments/test_batch_runs.py": "controller",
-}
 #: Beginnings of the tests that are marked `slow`: they take seconds, or compile or host much.
 SLOW = (
     "cli/test_live_command.py::test_a_callable",
@@ -226,6 +230,7 @@ SLOW = (
     "test_promises.py::test_a_promise_is_kept",
     "test_promises.py::test_the_figures_of_the_document_are_what_is_found",
     "test_public_names.py::test_a_user_s_file",
+    "test_speeds.py::test_one_process",
     "theory/test_theory.py::test_predictions_are_within_a_fifth_of_the_simulated_boundary",
     "theory/test_theory.py::test_the_reference_loop_in_time",
     "validation/test_live_against_simulated.py::test_a_short_run",
@@ -242,23 +247,42 @@ SLOW = (
 )
 
 
+def group_of(test: str) -> tuple[int, str]:
+    """The rank and the name of a test's group; a test is named as in `SLOW`."""
+    module = test.partition("::")[0]
+    if module.startswith(CLOCK):
+        return 0, "clock"
+    if test.startswith(SHARING):
+        return 1, module
+    return (2, test) if test.startswith(SLOW) else (3, module)
+
+
+def name_of(nodeid: str) -> str:
+    return nodeid.removeprefix("tests/")
+
+
+class Groups(LoadScopeScheduling):
+    """Gives each process the next group.
+
+    The mark `xdist_group` has no effect with pytest 9.2 (pytest-xdist 3.8).
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group_of(name_of(nodeid))[1]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:
+    config.option.loadscopereorder = False
+    return Groups(config, log)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    tests = Path(__file__).parent
-    grouped = config.pluginmanager.hasplugin("xdist")
     for item in items:
-        name = item.path.relative_to(tests).as_posix()
-        arguments = getattr(getattr(item, "callspec", None), "params", {})
-        if f"{name}::{item.name}".startswith(SLOW):
+        if name_of(item.nodeid).startswith(SLOW):
             item.add_marker(pytest.mark.slow)
-        if grouped and name.startswith(CLOCK):
-            item.add_marker(pytest.mark.xdist_group("clock"))
-        elif grouped and name in SHARING:
-            item.add_marker(pytest.mark.xdist_group(name))
-        elif grouped and COMPILING.get(name) in arguments:
-            item.add_marker(pytest.mark.xdist_group(arguments[COMPILING[name]]))
     if hasattr(config, "workerinput"):  # one of xdist's processes
-        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+        items.sort(key=lambda item: group_of(name_of(item.nodeid))[0])
 
 
 SHARED = Path(__file__).parent.parent.parent / "shared"

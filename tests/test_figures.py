@@ -38,8 +38,6 @@ from tpssim.validation import live_against_simulated
 from tpssim.validation.known_answers.cases import CASES
 from tpssim.validation.vector_ranges import VECTOR_CASES
 
-pytestmark = pytest.mark.xdist_group("figures")  # commands are run once, by one process
-
 
 def words(name: str) -> str:
     """A document with single spaces."""

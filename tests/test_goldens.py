@@ -38,8 +38,6 @@ import pytest
 import tpssim
 from tpssim.cli.main import main
 
-pytestmark = pytest.mark.xdist_group("goldens")
-
 GOLDENS = Path(__file__).parent / "goldens"
 SHOWN = 20  # lines of a difference
 
