@@ -217,7 +217,6 @@ SLOW = (
     "simulation/test_soundness.py::test_a_printed_throttle_releases_all_that_is_wanted",
     "simulation/test_user_code.py",
     "test_benchmarks.py::test_another_tree_is_one_and_the_tasks_are_known",
-    "test_benchmarks.py::test_each_has_a_smoke_mode",
     "test_doctests.py::test_examples",
     "test_documents.py::test_command[",
     "test_documents.py::test_snippet[",
