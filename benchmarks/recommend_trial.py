@@ -4,12 +4,13 @@
 
 Ten of the families for judging, one service of each, drawn with `--seed`: always calls that block
 one at a time, a quota and a service that is slow at first, which `recommend` is to know from a
-recording (of `aimd`, at the wanted rate) alone; seven others as files. Each is given to `python -m
-tpssim recommend` as a user would. What that names is compared with the best that was tried here on
-the service itself: rates without a law, every law, and the best five of them tuned. All of them are
-run again; the best is chosen by these runs, and what is shown comes from runs of their own: the
-value (the score with the weights of `--for throughput`), goodput as a share of the oracle's, and
-how far what was named is behind, as a share of the best's value (95 % of the mean, in pairs).
+recording alone (of a ramp up to the wanted rate and back); seven others as files. Each is given to
+`python -m tpssim recommend` as a user would. What that names is compared with the best that was
+tried here on the service itself: rates without a law, every law, and the best five of them tuned.
+All of them are run again; the best is chosen by these runs, and what is shown comes from runs of
+their own: the value (the score with the weights of `--for throughput`), goodput as a share of the
+oracle's, and how far what was named is behind, as a share of the best's value (95 % of the mean, in
+pairs).
 
 The exit code is 1 if more than one service in ten is more than 3 % behind. `--live`: the recordings
 are of live runs against `serve --service`, what is named is then run live, and goodput and 99th
@@ -54,7 +55,6 @@ from tpssim.experiments.recommending.candidates import (
     tunable,
     tuned,
 )
-from tpssim.experiments.recommending.services import services_of
 from tpssim.experiments.recommending.trials import Outcome, outcomes
 from tpssim.experiments.scoring import oracle_measures
 from tpssim.experiments.tuning.tune import tune
@@ -67,7 +67,7 @@ from tpssim.scenarios.scenario import Scenario
 PURPOSE = "throughput"
 WEIGHTS = purposes.weights_of(PURPOSE)
 RECORDED = ("blocking-changes", "quota-plain", "cold-start")  #: that a recording can tell
-RECORDER = "aimd"  #: the law that one has before one asks
+RECORDER = "fixed"  #: on a ramp: a service that was never full cannot be known
 SERVICES, ALLOWED = 10, 0.03
 MOST = 150.0  #: calls a second that are wanted of what is recorded, for it may be live
 NOISE = 6000  #: seed of the runs here; `recommend` begins at 0
@@ -123,10 +123,16 @@ def service_of(family: str, seed: int) -> Scenario:
     raise AssertionError(f"no {family} is small enough")
 
 
-class Asked(NamedTuple):
-    """What `recommend` was given, and what it said."""
+def ramp(service: Scenario) -> tpssim.Stages:
+    """From little to what is wanted, and back, as `fit` asks one to record."""
+    assert isinstance(service.target, float)
+    rise, most = 0.7 * service.duration, service.target
+    return tpssim.Stages([(rise, most), (service.duration - rise, 0.2 * most)], start=0.2 * most)
 
-    given: Path
+
+class Asked(NamedTuple):
+    """What `recommend` said."""
+
     record: dict[str, Any]
 
     def candidate(self) -> Candidate:
@@ -142,11 +148,12 @@ def asked(service: Scenario, folder: Path, seed: int, effort: Effort, is_live: b
     words: list[str] = []
     if service.name.rpartition("-")[0] in RECORDED:
         given = folder / f"{service.name}.{'ndjson' if is_live else 'csv'}"
-        words = ["--tps", f"{service.target:g}"]
+        words = ["--tps", f"{service.target:g}", "--deadline", f"{deadline_of(service):g}"]
         if is_live:
-            live(service, RECORDER, given, seed=seed)
+            live(service, RECORDER, given, seed=seed, tps=ramp(service))
         else:
-            tpssim.simulate(service, RECORDER, seed=NOISE - 1).to_csv(given)
+            ramped = service._replace(target=ramp(service))
+            tpssim.simulate(ramped, RECORDER, seed=NOISE - 1).to_csv(given)
     else:
         given = folder / f"{service.name}.toml"
         service.to_toml(given)
@@ -156,7 +163,7 @@ def asked(service: Scenario, folder: Path, seed: int, effort: Effort, is_live: b
     command = [sys.executable, "-m", "tpssim", "recommend", str(given), "--for", PURPOSE, "--json"]
     command += ["--out", str(out), "--seed", str(seed), *effort.options, *words]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    return Asked(given, json.loads(done.stdout))
+    return Asked(json.loads(done.stdout))
 
 
 def valued(service: Scenario, replication: int, found: Mapping[str, float], seed: int) -> float:
@@ -217,12 +224,10 @@ def row_of(service: Scenario, source: str, named: Outcome, best: Outcome, noise:
 
 def kept(service: Scenario, said: Asked, folder: Path, seed: int) -> list[str]:
     """Run what was named live; which of the promises was not kept, in words."""
-    twin = services_of(said.given, None, 0, seed).likeliest
     one = said.candidate()
     controller = "fixed" if one.law is None else one.law
     path = folder / f"{service.name}-live.ndjson"
-    trace = live(service, controller, path, seed=seed + 1, tps=one.tps)
-    found = measure(trace._replace(scenario=service._replace(deadline=deadline_of(twin))))
+    found = measure(live(service, controller, path, seed=seed + 1, tps=one.tps))
     wrong = []
     for each in said.record["expected"]:
         if each["name"] in PROMISED:

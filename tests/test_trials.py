@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from pathlib import Path
 
 import pytest
 from helpers import ROOT
@@ -94,7 +93,7 @@ def test_what_is_named_is_read_from_the_record(
     label: str, tps: float, wanted: float | None, name: str | None
 ) -> None:
     record = json.loads(json.dumps({"label": label, "tps": tps}))
-    found = recommend_trial.Asked(Path("x"), record).candidate()
+    found = recommend_trial.Asked(record).candidate()
     assert (found.label, found.tps) == (label, wanted)
     assert (found.law is None) == (name is None)
     if found.law is not None:

@@ -149,6 +149,26 @@ def test_a_recording_is_fitted_and_halves_of_the_draws_stay_apart(tmp_path: Path
     assert len(filed.judging) == 3
 
 
+def test_a_recording_that_begins_in_a_slow_phase_has_the_deadline_of_the_quick_one(
+    tmp_path: Path,
+) -> None:
+    """Calls of 20 ms, 100 ms for the first 10 of 30 s: 10 x 20 ms, and not 10 x 100 ms."""
+    slow = Scenario(
+        "slow first", Constant(0.02), 20.0, 30.0, Async(0.0, "completion"),
+        (tpssim.Step(0.0, 10.0, 5.0),), backend=Backend(servers=2.0), poisson=1.0,
+    )  # fmt: skip
+    tpssim.simulate(slow, "fixed").to_csv(tmp_path / "calls.csv")
+    found = services_of(tmp_path / "calls.csv", None, draws=2, seed=0)
+    assert found.likeliest.service.mean == pytest.approx(0.1, rel=0.05)
+    for each in (found.likeliest, *found.choosing, *found.judging):
+        assert each.deadline == pytest.approx(0.2, rel=0.1)
+    path = tmp_path / "mine.toml"
+    assert found.fitted is not None
+    found.fitted.to_toml(path)
+    assert services_of(path, None, 2, 0).likeliest.deadline == found.likeliest.deadline
+    assert services_of(path, None, 2, 0, deadline=1.5).judging[0].deadline == 1.5
+
+
 @pytest.mark.parametrize("given", ["throttle", "run", "arun"])
 def test_the_code_runs(given: str) -> None:
     scenario = OVERLOAD._replace(backend=Backend(), target=2000.0)
@@ -183,6 +203,8 @@ def test_bad_input_gets_one_line(tmp_path: Path) -> None:
         tpssim.recommend("blocking-steady", controllers=["vector-arc"])
     with pytest.raises(InputError, match="draws=1; allowed: 0, or 2 and more"):
         tpssim.recommend(QUOTA, draws=1)
+    with pytest.raises(InputError, match="deadline"):
+        tpssim.recommend(QUOTA, deadline=-1.0)
     with pytest.raises(InputError, match="budget"):
         tpssim.recommend(QUOTA, budget=3)
 

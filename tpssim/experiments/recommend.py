@@ -44,6 +44,7 @@ def recommend(
     *,
     purpose: str = "throughput",
     tps: float | None = None,
+    deadline: float | None = None,
     controllers: Iterable[ControllerLike] | None = None,
     draws: int = 20,
     budget: int = 100,
@@ -76,7 +77,7 @@ def recommend(
         raise InputError(
             "draws=1; allowed: 0, or 2 and more: some to choose on, others to judge on"
         )
-    services = services_of(service, tps, draws, seed)
+    services = services_of(service, tps, draws, seed, deadline)
     own = services.likeliest
     every = laws(own) if controllers is None else given_laws(controllers, own)
     plains = plain(own)

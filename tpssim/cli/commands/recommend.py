@@ -43,6 +43,15 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--tps", type=float, metavar="RATE", help="the wanted rate, 1/s; default: the scenario's"
     )
     parser.add_argument(
+        "--deadline",
+        type=float,
+        metavar="SECONDS",
+        help=(
+            "how soon a call must succeed; default: the scenario's, and of a recording ten times"
+            " the mean latency while the service is quickest"
+        ),
+    )
+    parser.add_argument(
         "--controllers",
         nargs="+",
         metavar="A,B",
@@ -80,6 +89,7 @@ def recommend(args: argparse.Namespace) -> int:
             args.service,
             purpose=args.purpose,
             tps=args.tps,
+            deadline=args.deadline,
             controllers=args.controllers and specs(args.controllers),
             draws=args.draws,
             budget=args.budget,

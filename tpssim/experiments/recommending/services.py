@@ -12,6 +12,8 @@ from tpssim.experiments.fitting.draws import drawn
 from tpssim.experiments.fitting.estimate import fit
 from tpssim.experiments.fitting.fit_result import FitResult
 from tpssim.scenarios.builtin import SCENARIOS
+from tpssim.scenarios.capacity import mean_service, phases
+from tpssim.scenarios.deadlines import LATENCIES, SHORTEST
 from tpssim.scenarios.files import read_scenario_file
 from tpssim.scenarios.recordings.calls import Recording
 from tpssim.scenarios.recordings.reading import read_recording
@@ -32,7 +34,9 @@ class Services(NamedTuple):
     fitted: FitResult | None  #: where it was learned here
 
 
-def services_of(given: ServiceLike, tps: float | None, draws: int, seed: int) -> Services:
+def services_of(
+    given: ServiceLike, tps: float | None, draws: int, seed: int, deadline: float | None = None
+) -> Services:
     """The services for a scenario, its name or file, a recording or its file, or a fit; raises
     `InputError`.
 
@@ -40,11 +44,23 @@ def services_of(given: ServiceLike, tps: float | None, draws: int, seed: int) ->
     stands for both, and the noise is another.
     """
     fitted, likeliest, others = _found(given, draws, seed)
-    if tps is not None:
-        likeliest, *others = (with_parameters(one, {"target": tps}) for one in [likeliest, *others])
+    if deadline is None and likeliest.deadline == 0.0 and (fitted is not None or others):
+        deadline = at_its_best(likeliest)
+    asked = {"target": tps, "deadline": deadline}
+    chosen = {name: value for name, value in asked.items() if value is not None}
+    likeliest, *others = (with_parameters(one, chosen) for one in [likeliest, *others])
     half = (len(others) + 1) // 2
     choosing, judging = tuple(others[:half]), tuple(others[half:])
     return Services(likeliest, (likeliest, *choosing), judging or (likeliest,), fitted)
+
+
+def at_its_best(fitted: Scenario) -> float:
+    """The deadline in front of a service that was learned: that of its quickest phase, for which of
+    them is the usual one a recording does not say.
+    """
+    able = [mean_service(fitted, (start + end) / 2.0) for start, end in phases(fitted)]
+    network = 0.0 if fitted.network is None else fitted.network.mean
+    return max(SHORTEST, LATENCIES * (min(able) + network))
 
 
 def _found(
