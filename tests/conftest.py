@@ -153,6 +153,7 @@ SLOW = (
     "live/test_callees.py::test_the_deadline_holds_for_an_encrypted_connection",
     "live/test_clients.py::test_a_run_that_is_refused_slows_down",
     "live/test_interrupts.py",
+    "live/test_nginx.py",
     "live/test_pool_begins.py::test_what_waited_for_a_worker",
     "live/test_pool_begins.py::test_who_waits_for_its_begin_when_an_answer_comes_waits_on",
     "live/test_real_service.py",

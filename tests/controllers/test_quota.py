@@ -38,6 +38,11 @@ def refused(now: float) -> Observation:
     return done(now, 0.001, dropped=True)
 
 
+def told(now: float, waited: float) -> Observation:
+    """A served call that an answer had held back for so long."""
+    return done(now, 0.001)._replace(lag=waited)
+
+
 def test_one_refused_call_is_an_accident_and_two_are_not() -> None:
     states = fed(LAW, [*served(100), refused(1.01), refused(1.02)])
     assert [state.rate for state in states[-2:]] == [100.0, 50.0]  # the trial waits two calls' time
@@ -58,21 +63,84 @@ def test_it_goes_on_at_what_was_served() -> None:
     state = fed(
         LAW, [*served(100), refused(1.01), refused(1.02), refused(1.03), done(1.05, 0.001)]
     )[-1]
-    seen = 101.0 / (0.99 + 0.03 + 0.01)
-    assert state.pace.allowed == pytest.approx(0.9 * seen)
-    assert state.pace.cubic.mark == pytest.approx((seen + 100.0) / 2.0)
+    mean = 101.0 / (0.99 + 0.03 + 0.01)
+    mark = (mean + 100.0) / 2.0
+    assert state.pace.cubic.mark == pytest.approx(mark)
+    assert state.pace.allowed == pytest.approx(0.9 * mark)
     assert state.pace.cubic.span == 64.0
+    assert state.rate == state.pace.allowed
     # Along the cubic: at the mark after K = 64 (1 - least / mark)^(1/3) calls.
     assert along(100.0, 0.9 * 100.0, 0.1 ** (1.0 / 3.0)) == pytest.approx(100.0)
 
 
-def test_a_confirmed_mark_is_tried_ever_more_seldom() -> None:
+def test_after_an_outage_the_rate_of_before_is_tried_again_once() -> None:
+    # 100 served in 0.99 s, 2 refused; after 30 s one is served. Its trial had been due at once.
+    outage = [*served(100), refused(1.01), refused(1.02), done(31.02, 0.001)]
+    first = fed(LAW, outage)[-1].pace
+    assert first.mean == pytest.approx(101.0 / (1.01 + 15.0))
+    # Before it refused, 101 in 1.01 s: 100 a second was wanted, and is the most.
+    assert (first.cubic.mark, first.allowed) == (pytest.approx(100.0), pytest.approx(90.0))
+    # Just the same again is no accident: the mean over all of the time is what is allowed.
+    again = [*served(100, 31.02), refused(32.03), refused(32.04), done(62.04, 0.001)]
+    second = fed(LAW, [*outage, *again])[-1].pace
+    assert second.mean == pytest.approx(101.0 / (1.02 + 15.0))
+    assert second.allowed == pytest.approx(0.9 * 1.03 * first.mean)
+
+
+def test_a_call_that_was_told_when_to_come_back_is_no_accident() -> None:
+    # Refused at 1.01, released 2 s after its slot, and served: 101 in 1.0 s, and 1.995 s closed
+    # (all of 1.99 that the answer held it back, half of the 10 ms of the interval).
+    history = [*served(100), refused(1.01), told(3.01, 1.99)]
+    state = fed(LAW, history)[-1]
+    assert state.pace.mean == pytest.approx(101.0 / (1.0 + 1.995))
+    # 101 in the second before, at most the 100 a second of then: tried again, at 0.9 of that. The
+    # next slot is one interval from now, though the last one was due 1.99 s (ten calls' time) ago.
+    assert state.pace.allowed == pytest.approx(90.0)
+    assert 1.0 / state.rate == pytest.approx(1.0 / 90.0 + 0.001 + 10.0 / 90.0)
+    after = fed(LAW, [*history, done(3.2, 0.001)])[-1]
+    assert after.rate == after.pace.allowed
+    # Where nothing is late, nobody asked for anything.
+    quiet = fed(LAW, [*served(100), refused(1.01), done(3.01, 0.001)])[-1]
+    assert (quiet.rate, quiet.pace.mean) == (100.0, 0.0)
+
+
+def test_a_confirmed_rate_is_tried_ever_more_seldom() -> None:
+    # Always the 100 a second that are wanted, refused after the mark was passed: K = 0.1^(1/3) of
+    # the span, which are 30, 119, 475 and 713 calls.
     history, now, spans = served(100), 1.0, []
-    for _ in range(5):
-        history += [refused(now + 0.01), refused(now + 0.02), *served(100, now + 0.02)]
-        now += 1.02
+    for calls in (100, 150, 500, 800, 100):
+        history += [refused(now + 0.01), refused(now + 0.02), *served(calls, now + 0.02)]
         spans.append(fed(LAW, history)[-1].pace.cubic.span)
+        now += 0.02 + 0.01 * calls
     assert spans == [64.0, 256.0, 1024.0, 1536.0, 1536.0]
+    # Refused before it: the mark is not confirmed, and is trusted as before.
+    below = fed(
+        LAW, [*served(100), *history[100:252], refused(2.03), refused(2.04), done(2.06, 0.001)]
+    )
+    assert below[-1].pace.cubic.span == 256.0
+
+
+def test_what_takes_more_than_was_known_is_searched_again() -> None:
+    # From the start all is refused: taken up at half of 100 a second, flat at 100, K = 0.5^(1/3).
+    # 64 (K + 0.15^(1/3)) = 84.8 calls later 115 a second are allowed; but 100 are wanted, so there
+    # it ends, at the first rate that is not below.
+    begun = [refused(0.01), refused(0.02), done(10.0, 0.001)]
+    state = fed(LAW, [*begun, *served(200, 10.0)])[-1]
+    assert state.rate == 100.0
+    assert 100.0 <= state.pace.allowed < 100.1
+    # With 1,000 wanted the curve goes on, and begins again above 115, as short as at first.
+    many = [obs._replace(target=1000.0) for obs in served(86, 10.0)]
+    pace = fed(LAW, [*begun, *many])[-1].pace
+    assert (pace.cubic.span, pace.cubic.calls) == (64.0, 1.0)
+    assert 115.0 < pace.cubic.mark < 117.0
+
+
+def test_a_few_calls_tell_no_rate_and_the_next_ones_are_slower() -> None:
+    # Taken up at 50; 4 served and 2 refused in between are too few: 0.9 x 50 then.
+    begun = [refused(0.01), refused(0.02), done(10.0, 0.001), *served(4, 10.0)]
+    few = [refused(10.05), refused(10.06), done(11.0, 0.001)]
+    pace = fed(LAW, [*begun, *few])[-1].pace
+    assert (pace.allowed, pace.cubic.mark) == (pytest.approx(45.0), 100.0)
 
 
 def test_a_pause_of_the_caller_is_no_time_of_the_service() -> None:
@@ -179,9 +247,9 @@ def shares(calls: list[tuple[float, bool]], allowed: float) -> tuple[float, floa
 def test_a_quota_of_a_hundred_a_second(
     kind: Callable[[float], Server], latency: float, target: float
 ) -> None:
-    used, lost = shares(driven(kind(100.0), target, 40.0, latency), 4000.0)
-    assert used >= 0.9
-    assert lost <= 0.033
+    calls = driven(kind(100.0), target, 40.0, latency)
+    assert shares(calls, 4000.0)[0] >= 0.9
+    assert shares([call for call in calls if call[0] >= 5.0], 3500.0)[1] <= 0.02
 
 
 @pytest.mark.parametrize("quota", [37.0, 250.0])

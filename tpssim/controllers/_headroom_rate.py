@@ -13,14 +13,21 @@ ACCIDENTS = 1.5  # refused calls lately, more of which are no accident: two with
 FADES = 0.98  # share of them that a served call leaves
 PAUSE = 2.0  # calls' time until the next trial, at least
 WAIT = 0.15  # x the time for which it has refused: what comes on top of that
-ENOUGH = 16.0  # calls served from which the rate served can be computed
-FEW = 4.0  # as many served are enough if `ENOUGH` were made
-AGREE = 0.25  # share by which what was served may differ from the mark that it confirms
-ABOVE = 1.15  # x what was served: the mark is no higher
+USUAL = 2.0  # x the time of a call, or between two: what passes until the next answer
+BEHIND = 10.0  # calls' time: a lag from before the service served again is taken for that at most
+ENOUGH = 12.0  # calls served from which the rate served can be computed
+MOST = 64.0  # as many are always enough; else half of those of the time before
+TWICE = 2.0  # x: two rates that are no further apart, of a service that refuses for long, are one
+BRIEF = 0.25  # share of the time for which it refused, up to which that was brief
+AGREE = 0.25  # share by which two rates may differ that are taken for the same
+WAY = 0.5  # from the rate that was served to the one that was refused: there is the mark
+CLOSE = 1.03  # x the rate that the service takes: the mark is no higher
+ABOVE = 1.15  # the same where it refused briefly; and x a mark: above that it is no longer valid
 FIRST = 64.0  # calls: the scale of the cubic at first
 LONGER = 4.0  # x: by how much it grows when the mark is confirmed
 LAST = 1536.0  # calls: the most that it grows to
 TRIPS = 16.0  # x the calls in flight: the scale at first, if that is more
+LONGEST = 1e100  # s: no time counts for more
 LEAST = 1e-9  # of the target: no rate is less
 
 
@@ -28,18 +35,20 @@ LEAST = 1e-9  # of the target: no rate is less
 class Cubic(NamedTuple):
     """The curve along which the allowed rate comes back, by the number of calls served."""
 
-    mark: float  #: rate that was served around the last refusals, 1/s; inf before the first
+    mark: float  #: rate that the service takes, 1/s; inf before it first refused
     least: float  #: rate at which it begins, 1/s
-    span: float  #: its scale, calls
+    span: float  #: how many calls the mark is trusted for
+    scale: float  #: of the curve, calls: the span, or less once more is allowed than the mark
+    calls: float  #: served since it began
 
 
 @record
 class Served(NamedTuple):
-    """What was asked for and done since the service last refused, or ceased to."""
+    """What was done since the rate served was last computed."""
 
-    asked: float  #: calls that were served or refused
     calls: float  #: calls served
     time: float  #: the time that they took, s; pauses of the caller do not count
+    down: float  #: of that, the time for which all was refused, s
 
 
 @record
@@ -51,7 +60,11 @@ class Pace(NamedTuple):
     served: Served
     down: float  #: how long the service has refused, s; -1 while it does not
     turn: float  #: when it last began to refuse, or ceased to, s
+    sure: float  #: 1 once a call was served that was released since the turn
     bad: float  #: calls refused lately
+    mean: float  #: rate served when it was last computed, 1/s; 0 before
+    of: float  #: from how many calls
+    refused: float  #: 1 if the last observation was a refusal
     seen: float  #: time of the last observation, s; -1 before the first
 
 
@@ -59,13 +72,22 @@ def unrefused() -> Pace:
     """Nothing was refused yet."""
     return Pace(
         allowed=math.inf,
-        cubic=Cubic(mark=math.inf, least=math.inf, span=FIRST),
-        served=Served(asked=0.0, calls=0.0, time=0.0),
+        cubic=Cubic(mark=math.inf, least=math.inf, span=FIRST, scale=FIRST, calls=0.0),
+        served=nothing(),
         down=-1.0,
         turn=0.0,
+        sure=1.0,
         bad=0.0,
+        mean=0.0,
+        of=0.0,
+        refused=0.0,
         seen=-1.0,
     )
+
+
+def nothing() -> Served:
+    """Nothing was done yet."""
+    return Served(calls=0.0, time=0.0, down=0.0)
 
 
 def paced(pace: Pace, obs: Observation, drops: float, rate: float, cut: float) -> Pace:
@@ -76,89 +98,153 @@ def paced(pace: Pace, obs: Observation, drops: float, rate: float, cut: float) -
     >>> pace.down, paced(pace, refused, 1.0, 100.0, 0.93).down  # one is an accident, two are not
     (-1.0, 0.0)
     """
-    latency = 0.0 if math.isnan(obs.latency) else obs.latency
-    fresh = obs.now - latency >= pace.turn  # released since it began to refuse, or ceased to
+    latency = took(obs)
     good = max(0.0, obs.count - obs.errors)
-    passed = 0.0
-    if pace.seen >= 0.0:  # a pause in which nothing was asked for says nothing of the service
-        passed = max(0.0, min(obs.now - pace.seen, 2.0 * max(1.0 / rate, latency)))
-    ends = pace.down >= 0.0 and good > 0.0 and fresh
+    passed = max(0.0, obs.now - pace.seen) if pace.seen >= 0.0 else 0.0
+    usual = USUAL * max(1.0 / rate, latency)
+    down, turn, allowed = pace.down, pace.turn, pace.allowed
+    if down < 0.0 and passed > usual:
+        if pace.refused > 0.0 and obs.lag > usual:  # the answer said when to come back
+            down, turn, allowed = 0.0, pace.seen, tried(pace, rate, obs.target)
+        else:  # a pause in which nothing was asked for says nothing of the service
+            passed = usual
+    fresh = obs.now - latency >= turn  # released since it began to refuse, or ceased to
+    ends = down >= 0.0 and good > 0.0 and fresh
+    if ends:
+        # It refused until some time between the last trial and this one, or until an answer let it
+        # be released.
+        passed = 0.5 * (passed + max(0.0, min(passed, obs.lag)))
     served = Served(
-        asked=pace.served.asked + good + drops,
         calls=pace.served.calls + good,
-        # It refused until some time between the last trial and the call that ends it.
-        time=pace.served.time + (0.5 * passed if ends else passed),
+        time=min(pace.served.time + passed, LONGEST),
+        down=min(pace.served.down + (passed if down >= 0.0 else 0.0), LONGEST),
     )
     if ends:
-        return served_again(pace, served, obs, latency, cut)
-    if pace.down >= 0.0:
-        return Pace(
-            allowed=pace.allowed,
-            cubic=pace.cubic,
-            served=served,
-            down=pace.down + passed,
-            turn=pace.turn,
-            bad=pace.bad,
-            seen=obs.now,
-        )
+        return served_again(pace, served, obs, cut, allowed)
+    if down >= 0.0:
+        return refusing(pace, served, obs.now, drops, down + passed, turn, allowed)
     bad = pace.bad * FADES ** min(good, 1e3) + (drops if fresh else 0.0)
     if drops > 0.0 and bad > ACCIDENTS:
-        return Pace(
-            allowed=min(rate, pace.allowed),
-            cubic=pace.cubic,
-            served=served,
-            down=0.0,
-            turn=obs.now,
-            bad=0.0,
-            seen=obs.now,
-        )
-    return climbed(pace, served, obs.now, latency, bad)
+        allowed = tried(pace, rate, obs.target)
+        return refusing(pace, served, obs.now, drops, 0.0, obs.now, allowed)
+    return climbed(pace, served, obs, drops, bad, rate)
 
 
-def climbed(pace: Pace, served: Served, now: float, latency: float, bad: float) -> Pace:
-    """The state while calls are served: the allowed rate goes along the cubic."""
-    allowed, cubic = pace.allowed, pace.cubic
-    if cubic.mark < math.inf:
-        allowed = along(cubic.mark, cubic.least, served.calls / cubic.span)
-        if cubic.span == LAST and allowed > ABOVE * cubic.mark:
-            # More is allowed than was known: a search begins here.
-            cubic = Cubic(mark=allowed, least=allowed, span=first_span(allowed, latency))
-            served = Served(asked=0.0, calls=0.0, time=0.0)
+def took(obs: Observation) -> float:
+    """How long the call took, s; 0 if that is not known."""
+    return 0.0 if math.isnan(obs.latency) else obs.latency
+
+
+def tried(pace: Pace, rate: float, target: float) -> float:
+    """The rate that was refused: that in force, or while one call is tried, the one after it."""
+    return min(pace.allowed, rate if pace.sure > 0.0 else target)
+
+
+def refusing(
+    pace: Pace, served: Served, now: float, drops: float, down: float, turn: float, allowed: float
+) -> Pace:
+    """The state while all is refused."""
     return Pace(
         allowed=allowed,
-        cubic=cubic,
+        cubic=pace.cubic,
         served=served,
-        down=pace.down,
-        turn=pace.turn,
-        bad=bad,
+        down=down,
+        turn=turn,
+        sure=0.0,
+        bad=0.0,
+        mean=pace.mean,
+        of=pace.of,
+        refused=1.0 if drops > 0.0 else 0.0,
         seen=now,
     )
 
 
-def served_again(pace: Pace, served: Served, obs: Observation, latency: float, cut: float) -> Pace:
-    """The state after the first call that was served again: a new cubic, from what was served."""
-    mark, least, span = pace.cubic.mark, pace.cubic.least, pace.cubic.span
-    known = served.calls >= ENOUGH or (served.asked >= ENOUGH and served.calls >= FEW)
-    if known:
-        seen = min(served.calls / served.time, pace.allowed) if served.time > 0.0 else pace.allowed
-        confirmed = abs(seen - mark) <= AGREE * mark if mark < math.inf else False
-        span = min(LONGER * span, LAST) if confirmed else first_span(seen, latency)
-        mark, least = min(0.5 * (seen + pace.allowed), ABOVE * seen), cut * seen
-    elif mark == math.inf:  # too few to tell a rate
-        mark, least = pace.allowed, 0.5 * pace.allowed
-    if known or pace.cubic.mark == math.inf:
-        served = Served(asked=0.0, calls=0.0, time=0.0)
-    lowest = LEAST * obs.target
-    cubic = Cubic(mark=max(mark, lowest), least=max(least, lowest), span=span)
+def climbed(
+    pace: Pace, served: Served, obs: Observation, drops: float, bad: float, rate: float
+) -> Pace:
+    """The state while calls are served: the allowed rate goes along the cubic."""
+    good = max(0.0, obs.count - obs.errors)
+    latency = took(obs)
+    allowed, cubic = pace.allowed, pace.cubic
+    if cubic.mark < math.inf and rate >= allowed:  # else more is allowed than is tried
+        mark, least, scale = cubic.mark, cubic.least, cubic.scale
+        calls = cubic.calls + good
+        allowed = along(mark, least, calls / scale)
+        if allowed > ABOVE * mark:  # it takes more than was known: the curve begins again here
+            mark, least, calls = allowed, allowed, 0.0
+            served = nothing() if scale == LAST else served  # what was known for so long is over
+            scale = min(scale, max(scale / LONGER, first_span(allowed, latency)))
+        cubic = Cubic(mark=mark, least=least, span=cubic.span, scale=scale, calls=calls)
     return Pace(
-        allowed=cubic.least,
+        allowed=allowed,
         cubic=cubic,
         served=served,
         down=-1.0,
-        turn=obs.now,
-        bad=pace.bad,
+        turn=pace.turn,
+        sure=1.0 if good > 0.0 and obs.now - latency >= pace.turn else pace.sure,
+        bad=bad,
+        mean=pace.mean,
+        of=pace.of,
+        refused=1.0 if drops > 0.0 else 0.0,
         seen=obs.now,
     )
+
+
+def served_again(pace: Pace, served: Served, obs: Observation, cut: float, allowed: float) -> Pace:
+    """The state after the first call that was served again: a new cubic, from what was served."""
+    mark, least, span, mean = pace.cubic.mark, pace.cubic.least, pace.cubic.span, pace.mean
+    known = served.calls >= max(ENOUGH, min(0.5 * pace.of, MOST)) and served.time > 0.0
+    if known:
+        mean = min(served.calls / served.time, allowed)
+        mark, span = renewed(pace, served, took(obs), allowed)
+        least = cut * mark
+    elif mark == math.inf:  # too few to tell a rate
+        mark, least = allowed, 0.5 * allowed
+    else:
+        least = cut * least
+    mark, least = max(mark, LEAST * obs.target), max(least, LEAST * obs.target)
+    return Pace(
+        allowed=least,
+        cubic=Cubic(mark=mark, least=least, span=span, scale=span, calls=0.0),
+        served=nothing() if known or pace.cubic.mark == math.inf else served,
+        down=-1.0,
+        turn=obs.now,
+        sure=0.0 if obs.lag * least > 1.0 else 1.0,
+        bad=0.0,
+        mean=mean,
+        of=served.calls if known else pace.of,
+        refused=0.0,
+        seen=obs.now,
+    )
+
+
+def renewed(pace: Pace, served: Served, latency: float, allowed: float) -> tuple[float, float]:
+    """(mark, span) from what was served since the last ones; `allowed` was refused."""
+    mean = min(served.calls / served.time, allowed)
+    brief = served.down <= max(BRIEF * served.time, USUAL * latency)
+    confirmed = alike(mean, pace.mean)
+    takes = mean
+    if not brief and pace.mean <= TWICE * mean and mean <= TWICE * pace.mean:
+        # About the same as the last time: a quota. The refusals of trials only lower the mean.
+        takes = max(mean, pace.mean)
+    elif not brief:  # it may have been an outage: what was served before is tried again
+        spent = served.time - served.down
+        takes = min(served.calls / spent, allowed) if spent > 0.0 else allowed
+    span = first_span(takes, latency) if brief or confirmed else FIRST
+    if confirmed:
+        longer = LONGER if allowed >= pace.cubic.mark else 1.0
+        span = min(max(longer * pace.cubic.span, span), LAST)
+    mark = takes + WAY * (allowed - takes)
+    return min(mark, (ABOVE if brief else CLOSE) * takes), span
+
+
+def alike(rate: float, other: float) -> bool:
+    """Whether two rates are taken for the same.
+
+    >>> alike(80.0, 100.0), alike(70.0, 100.0), alike(70.0, math.inf)
+    (True, False, False)
+    """
+    return other < math.inf and abs(rate - other) <= AGREE * other
 
 
 def first_span(rate: float, latency: float) -> float:
@@ -170,17 +256,21 @@ def first_span(rate: float, latency: float) -> float:
     return max(FIRST, TRIPS * min(rate * latency, 1e15))
 
 
-def rate_of(pace: Pace, lag: float) -> float:
+def rate_of(pace: Pace, obs: Observation) -> float:
     """The rate that refusals allow; while all is refused, one that waits a share of that time for a
     trial.
 
     >>> pace = unrefused()._replace(allowed=100.0, down=4.0)
-    >>> round(1.0 / rate_of(pace, 0.0), 3)  # two calls' time, and 0.15 x 4 s
+    >>> served = Observation(1.0, 100.0, 0.01, 0.0)
+    >>> round(1.0 / rate_of(pace, served), 3)  # two calls' time, and 0.15 x 4 s
     0.62
     """
-    if pace.down < 0.0:
+    if pace.down >= 0.0:
+        return 1.0 / (PAUSE / pace.allowed + WAIT * pace.down + obs.lag)
+    if pace.sure > 0.0:
         return pace.allowed
-    return 1.0 / (PAUSE / pace.allowed + WAIT * pace.down + lag)
+    # The next slot is one interval from now, and what is late is not made up for.
+    return 1.0 / (1.0 / pace.allowed + took(obs) + min(obs.lag, BEHIND / pace.allowed))
 
 
 def along(mark: float, least: float, x: float) -> float:

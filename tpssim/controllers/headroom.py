@@ -34,6 +34,9 @@ from tpssim.core.types import Observation, described, record
 from tpssim.core.validation import Range
 from tpssim.output import format
 
+#: Of the most in flight among which one was served lately: among fewer no place was wanting.
+PROVEN = 0.95
+
 
 @record
 class HeadroomState(NamedTuple):
@@ -86,30 +89,34 @@ class HeadroomState(NamedTuple):
     windows later. Cuts of the window that come to a quarter of it are judged in the same way: if
     fewer completed in proportion, they are taken back, and `base` is the latency now.
 
-    *Refusals and timeouts.* A second one within some 34 calls is no accident: the service refuses.
-    Until a call that was released after that is served, the next trial waits a share of the time
-    for which it has refused, `down`::
+    *Refusals and timeouts.* A second one within some 34 calls is no accident: the service refuses;
+    so does it after one whose answer said when to come back. Until a call that was released after
+    that is served, the next trial waits a share of the time for which it has refused, `down`::
 
         1 / rate = 2 / allowed + 0.15 down + lag
 
-    Then, with what was `served` in the time `spent` since it last ceased to refuse (pauses of the
-    caller do not count), and `allowed`, the rate that was refused::
+    Then, with the calls served since the last such event, the time that they took (pauses of the
+    caller do not count), `out` of it refusing, and `allowed`, the rate that was refused::
 
-        seen = min(served / spent, allowed),  mark = min((seen + allowed) / 2, 1.15 seen)
-        least = cut * seen,  K = (1 - least / mark)^(1/3)
-        allowed = mark (1 + (n / span - K)^3),  n calls served since
+        mean  = min(calls / time, allowed)
+        takes = mean if out is brief (a quarter of the time, or two calls' time), or max(mean, last)
+                if the last mean was no more than twice as high or low; else it may have been an
+                outage, and the rate of before is tried: min(calls / (time - out), allowed)
+        mark  = min((takes + allowed) / 2, 1.15 takes if out is brief, else 1.03 takes)
+        K     = (1 - cut)^(1/3),  allowed = mark (1 + (n / span - K)^3),  n calls served since
 
-    which begins at `least`, is flat at `mark`, and then finds out whether more is allowed now.
+    which begins at `cut * mark`, is flat at `mark`, and then finds out whether more is allowed now.
     `span` is 64 calls (16 times those in flight, if that is more) and four times as long, up to
-    1536, each time that `seen` confirms the mark to a quarter, so a trial of what is known costs
-    ever fewer calls; when a mark so well known is exceeded by 15 %, mark and `least` are the rate
-    then, and `span` is what it was at first. `seen` takes 16 calls served, or 16 made and 4 served;
-    after fewer, the mark stays (at first: it is the rate that was refused, and `least` half of it).
+    1536, each time that the mark was passed and `mean` confirms the last one to a quarter, so a
+    trial of what is known costs ever fewer calls. Above 1.15 `mark` a curve begins there, four
+    times as short. A mean takes 12 calls, and half as many as the last one or 64; after fewer, the
+    mark stays and the rate begins lower (at first: it is the rate that was refused, and the rate
+    half of it).
 
     Where calls overlap and refusals have paced the law once, one that is refused at once (within 2
     `base`) for want of a place takes the window to one call fewer than were in flight, and leaves
-    the rate: one among more calls than any that was served lately, or the first since the last step
-    with the window full.
+    the rate: one among more calls than any that was served lately, or among nearly as many
+    (0.95) the first since the last step with the window full.
 
     No rate is less than 1e-9 of the target. A changed target is the rate at once if the rate held
     nothing back; one that held back stays.
@@ -236,7 +243,7 @@ def one_at_a_time(
     if busy.mean > 0.0:
         patience = law.patience * max(busy.mean, 1.0 / obs.target)
         able = law.share / busy.mean / (1.0 + obs.lag / patience)
-    allowed = min(rate_of(pace, obs.lag), obs.target)
+    allowed = min(rate_of(pace, obs), obs.target)
     alone = alone_again(state.alone, able < allowed, obs.lag, busy.mean)
     if trial_is_due(alone):
         able = TRIAL * able
@@ -260,7 +267,8 @@ def overlapping(
     flight = state.flight if state.overlap > 0.0 else opened(obs.now)
     # A call that one more place would have saved says nothing of the rate, once that was tried.
     tried = state.pace.down < 0.0 and state.pace.cubic.mark < math.inf
-    crowd = tried and crowded(flight, obs)
+    many = obs.in_flight > max(1.0, PROVEN * flight.proven)
+    crowd = tried and many and crowded(flight, obs)
     pace = paced(state.pace, obs, 0.0 if crowd else obs.drops, rate, law.cut)
     flight = tallied(flight, obs, timed, crowd)
     over = is_over(flight, obs.now)
@@ -273,7 +281,7 @@ def overlapping(
         allowance = flight.allowance
         calls = allowance.calls * (PROBE if allowance.probing > 0.0 else 1.0)
         limit = limit_of(calls, flight.used, law.max_limit)
-    rate = max(LEAST * obs.target, rate_of(pace, obs.lag))
+    rate = max(LEAST * obs.target, rate_of(pace, obs))
     return HeadroomState(
         rate=rate if rate < obs.target else math.inf,
         limit=limit,
