@@ -56,7 +56,7 @@ def test_the_interval_of_the_median_run_by_hand() -> None:
     assert (got.mean, got.low) == (5.95, 1.0)
 
 
-@pytest.mark.parametrize("n", [6, 7, 12, 30, 40, 151])
+@pytest.mark.parametrize("n", [6, 7, 12, 30, 40, 151, 500, 501])
 def test_the_places_are_those_of_scipy(n: int) -> None:
     from scipy.stats import quantile_test
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95  #: of what is decided by, for all that is decided at once
 EACH = 0.9375  #: of a ± for itself: what five runs, the default, can say at most (1 - 2 / 2^5)
 
+WHOLE = 500  # runs up to which their ways are counted as whole numbers
+
 
 @record
 class Estimate(NamedTuple):
@@ -62,11 +64,17 @@ def place(n: int, confidence: float) -> int:
     >>> place(5, EACH), place(5, CONFIDENCE), place(6, CONFIDENCE), place(40, CONFIDENCE)
     (1, 0, 1, 14)
     """
-    from scipy.special import bdtr, bdtrik  # a quarter of a second, which workers need not spend
-
     if n < fewest(confidence):
         return 0
     outside = 1.0 - confidence + 1e-12
+    if n <= WHOLE:
+        k, below, most = 0, 1, outside * 2.0**n
+        while 2 * below <= most:  # of 2^n equally likely ways, so many have at most k
+            k += 1
+            below += math.comb(n, k)
+        return k
+    from scipy.special import bdtr, bdtrik  # a quarter of a second, which few need to spend
+
     k = max(int(bdtrik(outside / 2.0, n, 0.5)), 1)  # near it, for bdtrik is of a continuous k
     while 2.0 * bdtr(k, n, 0.5) <= outside:
         k += 1

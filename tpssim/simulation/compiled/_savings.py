@@ -4,6 +4,7 @@ code.
 
 from __future__ import annotations
 
+import functools
 import gc
 from typing import Any
 
@@ -33,6 +34,7 @@ class _Compiling(event.Listener):
         self.collects = False
 
     def on_start(self, found: Any) -> None:
+        _import_arrays()
         self.modules.append(found.data["dispatcher"].py_func.__module__ or "")
         if len(self.modules) == 1:
             self.collects = gc.isenabled()
@@ -102,6 +104,7 @@ class _Parts(_Library):  # type: ignore[misc]  # whose class is not in the stubs
                 self._codegen.set_env(variable.name, known)
 
 
+@functools.cache
 def _import_arrays() -> None:
     """Import what numba has for arrays without scipy's linear algebra, which takes a quarter of a
     second, and which it looks for then and imports when a function asks for it.
@@ -125,6 +128,5 @@ def install() -> None:
     there = all(hasattr(_Library, name) for name in _PRIVATE)
     if not (there and hasattr(codegen, "_library_class") and hasattr(_algebra, "ensure_blas")):
         return
-    _import_arrays()
     _register("numba:compile", _compiling)
     codegen._library_class = _Parts
