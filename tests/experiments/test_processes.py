@@ -76,4 +76,4 @@ def test_what_no_other_process_has_begun_is_done_here() -> None:
 def test_without_other_processes_all_is_done_here() -> None:
     beside = Beside(None)
     beside.begin("one", slept, 1, 0.0)
-    assert (list(beside.begun), beside.result("one")) == (["one"], (1, os.getpid()))
+    assert (list(beside.jobs), beside.result("one")) == (["one"], (1, os.getpid()))

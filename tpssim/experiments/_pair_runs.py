@@ -159,10 +159,10 @@ def _divided(executor: Helped, jobs: Sequence[Job], shares: _Shares) -> None:
     order = {job[0].name: place for place, job in enumerate(jobs)}
 
     def waits(number: int) -> tuple[int, bool]:
-        return order[jobs[number][0].name], number in beside.begun
+        return order[jobs[number][0].name], number in beside.jobs
 
     for number in sorted(range(len(jobs)), key=waits):
-        hosted = beside.result(number) if number in beside.begun else None
+        hosted = beside.result(number) if number in beside.jobs else None
         shares.ended(number, measured_runs(*jobs[number], hosted))
 
 

@@ -153,25 +153,49 @@ class Shared:
 class Beside:
     """Jobs by name that other processes do beside this one, if there are any; one that none of them
     has begun when its result is wanted is done here.
+
+    `Helped` processes get one each at a time, so that several such lists take turns.
     """
 
     def __init__(self, executor: Executor | None) -> None:
         self._executor = executor
-        self.begun: dict[Any, tuple[Callable[..., Any], tuple[Any, ...]]] = {}
+        self.jobs: dict[Any, tuple[Callable[..., Any], tuple[Any, ...]]] = {}
+        self._left: deque[Any] = deque()
+        self._lock = threading.Lock()
         self._sent: dict[Any, Future[Any]] = {}
 
     def begin(self, name: Any, work: Callable[..., Any], *given: Any) -> None:
         """One more job."""
-        self.begun[name] = work, given
-        if self._executor is not None:
-            self._sent[name] = self._executor.submit(work, *given)
+        self.jobs[name] = work, given
+        with self._lock:
+            self._left.append(name)
+            busy = sum(not sent.done() for sent in self._sent.values())
+        if not isinstance(self._executor, Helped) or busy < self._executor.workers:
+            self._send()
+
+    def _send(self) -> None:
+        """Send the first of those that are left."""
+        with self._lock:
+            if self._executor is None or not self._left:
+                return
+            name = self._left.popleft()
+            work, given = self.jobs[name]
+            sent = self._sent[name] = self._executor.submit(work, *given)
+        sent.add_done_callback(self._sent_ended)
+
+    def _sent_ended(self, sent: Future[Any]) -> None:
+        if not sent.cancelled() and sent.exception() is None:
+            self._send()
 
     def result(self, name: Any) -> Any:
         """What a job comes to."""
-        sent = self._sent.get(name)
-        if sent is not None and not sent.cancel():
-            return sent.result()
-        work, given = self.begun[name]
+        with self._lock:
+            here = name in self._left
+            if here:
+                self._left.remove(name)
+        if not here and not self._sent[name].cancel():
+            return self._sent[name].result()
+        work, given = self.jobs[name]
         return work(*given)
 
 

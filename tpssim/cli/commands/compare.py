@@ -235,7 +235,7 @@ def _write_comparison(
     origin = {"seed": args.seed, "tpssim": VERSION, "command": command(args)}
     write_csv(folder / "summary.csv", ({**row, **origin} for row in result.rows()))
     _write_traces(folder / "traces", result)
-    for file in reversed(pictures.begun):
+    for file in reversed(pictures.jobs):
         (folder / file).write_bytes(pictures.result(file))
     write_scenarios(folder, args, list(result.scenarios.values()))
     write_json(folder / MARK, run_record(args, began, "auto"))

@@ -21,8 +21,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from numba.core import compiler, config, serialize
-from numba.core.runtime import rtsys
+from numba.core import compiler, config, runtime, serialize
 
 from tpssim.core.provenance import package, version
 from tpssim.simulation.compiled.folder import ENDING, kept_in
@@ -39,7 +38,7 @@ _SEAL = 32  # bytes of a digest
 settings: Any = config  # numba's, which a type checker does not know
 _results: Any = compiler.CompileResult
 _dumps: Any = serialize.dumps
-_runtime: Any = rtsys
+_runtime: Any = runtime
 #: Of numba, those that change what is compiled; its own cache does not tell them apart.
 _SETTINGS = """
     BOUNDSCHECK CPU_FEATURES CPU_NAME DEBUGINFO_DEFAULT DISABLE_INTEL_SVML ENABLE_AVX
@@ -122,7 +121,7 @@ class Kept:
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The code compiled for a signature; None if there is none that is whole."""
-        _runtime.initialize(target_context)  # not all that compiling takes (`refresh`): 0.15 s
+        _runtime.rtsys.initialize(target_context)  # `refresh` loads what compiling takes, too
         key = self._key(sig, target_context.codegen())
         path = self._path(key)
         try:
