@@ -1,9 +1,9 @@
 """Figures in prose: each names the command that makes it, and is what that command gives, as
 printed.
 
-A claim is a sentence with fields in place of its figures; they are filled from the JSON of the
-command, and the sentence must then stand in the document. So the precision is the sentence's own,
-and a failure shows what to write. What depends on the wall clock cannot be compared: those
+A claim is a sentence with fields in place of its figures; they are filled from the summary that the
+command leaves, and the sentence must then stand in the document. So the precision is the sentence's
+own, and a failure shows what to write. What depends on the wall clock cannot be compared: those
 paragraphs name their benchmark.
 """
 
@@ -44,11 +44,16 @@ def words(name: str) -> str:
     return " ".join((ROOT / name).read_text(encoding="utf-8").split())
 
 
+class Made(NamedTuple):
+    """What a command prints, and the summary that it leaves."""
+
+    text: str
+    document: Any
+
+
 @functools.cache
-def printed(command: str, more: str = "") -> str:
-    """What a command prints, run as it stands (and with `more` options) beside the documents' own
-    files.
-    """
+def made(command: str, more: str = "") -> Made:
+    """A command, run as it stands (and with `more` options) beside the documents' own files."""
     given = [*shlex.split(command)[3:], *shlex.split(more), "--out", "out"]
     if given[0] in ("compare", "sweep"):
         given += ["--workers", "1"]
@@ -60,13 +65,14 @@ def printed(command: str, more: str = "") -> str:
                 Path(named[1]).write_text(code, encoding="utf-8")
         with contextlib.redirect_stdout(text), contextlib.redirect_stderr(io.StringIO()):
             assert main(given) == 0
-    return text.getvalue()
+        document = json.loads(Path("out/summary.json").read_text(encoding="utf-8"))
+    return Made(text.getvalue(), document)
 
 
 class Claim(NamedTuple):
     command: str  #: as the documents give it
     texts: Mapping[str, str]  #: document -> sentence; the first document gives the command too
-    figures: Callable[[Any], Sequence[float | str]]  #: from the command's JSON
+    figures: Callable[[Any], Sequence[float | str]]  #: from the command's summary
     more: str = ""  #: options that make the command quicker and leave the figures as they are
 
 
@@ -291,7 +297,7 @@ def test_a_claim_is_what_its_command_gives(name: str) -> None:
     first = next(iter(claim.texts))
     commands = [command for _, command in FOUND[first].commands]
     assert plain(claim.command) in commands, f"{first} does not name {claim.command}"
-    figures = claim.figures(json.loads(printed(claim.command, f"{claim.more} --json")))
+    figures = claim.figures(made(claim.command, claim.more).document)
     for document, text in claim.texts.items():
         assert text.format(*figures) in words(document), (
             f"{document}: write\n{text.format(*figures)}"
@@ -312,14 +318,15 @@ def test_a_claim_is_what_its_command_gives(name: str) -> None:
 def test_the_rows_of_a_table_are_what_its_command_prints(document: str, command: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     assert plain(T + command) in [known for _, known in FOUND[document].commands]
-    made = printed(T + command)
-    header = re.search(r"^throttle +(?:late|verdict) .*$", made[made.rindex("\nthrottle") :], re.M)
+    text_of = made(T + command).text
+    last = text_of[text_of.rindex("\nthrottle") :]
+    header = re.search(r"^throttle +(?:late|verdict) .*$", last, re.M)
     assert header
     block = text.partition(f"    {header[0].split()[0]} ")[2].partition("\n\n")[0].splitlines()
-    rows = {" ".join(line.split()) for line in made.splitlines()}
+    rows = {" ".join(line.split()) for line in text_of.splitlines()}
     shown = [" ".join(line.split()) for line in block[2:]]
     assert len(shown) >= 4
-    assert [line for line in shown if line not in rows] == [], f"what it prints:\n{made}"
+    assert [line for line in shown if line not in rows] == [], f"what it prints:\n{text_of}"
 
 
 def table_of_headroom() -> dict[str, list[str]]:
@@ -385,9 +392,8 @@ def test_what_is_said_of_the_held_out_half_is_in_the_league() -> None:
 
 def test_the_settled_share_in_a_sudden_overload() -> None:
     """docs/headroom.md on `idle-growth`, from the run of its table."""
-    document = json.loads(
-        printed(T + "compare --scenarios idle-growth --controllers headroom --seed 1000 --json")
-    )
+    command = "compare --scenarios idle-growth --controllers headroom --seed 1000"
+    document = made(T + command).document
     phase = throttles(document, "idle-growth")["headroom"]["phases"][1]
     assert phase["end"] - phase["start"] == 10.0
     assert phase["achievable"] == 0.5 * document["scenarios"]["idle-growth"]["target"]
