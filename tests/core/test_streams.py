@@ -76,7 +76,7 @@ def test_a_reader_who_leaves_ends_it_quietly(arguments: str, tmp_path: Path) -> 
 def test_another_alphabet_gets_plain_letters(tmp_path: Path) -> None:
     line = (
         f"{TPSSIM} compare --scenarios stall:duration=12 --controllers aimd --replications 3"
-        " --out r"
+        " --workers 1 --out r"
     )
     ascii_ = shell(line, tmp_path, PYTHONIOENCODING="ascii")
     utf = shell(line, tmp_path, PYTHONIOENCODING="utf-8")
@@ -122,7 +122,7 @@ VERBS = [
     ),
     f"tune aimd --scenarios {SHORT} --parameters dec_rate --budget 24 --replications 1 --workers 1",
     f"analyse aimd --scenario {SHORT} --replications 2",
-    "validate --cases M/M/1",
+    "validate --cases ties",
     "calibrate --sleeps 20",
     "live --call CALLS:send --tps 100 --total 20 --quiet",
     "replay RECORDING",

@@ -24,7 +24,7 @@ def trace(
         sent,
         done,
         done - sent,
-        np.broadcast_to(np.asarray(rate, dtype=np.float64), sent.shape),
+        np.full(sent.shape, rate, dtype=np.float64),
         np.full(len(sent), math.inf),
         np.ones(len(sent)),
         np.where(np.isnan(done), UNFINISHED, OK).astype(np.int8),
@@ -41,5 +41,5 @@ def limited(limits: Any, producer: Any = 0) -> Trace:
     plant = Scenario("s", Constant(0.1), 1.0, float(len(limits)), Pool(8.0))
     plant = plant._replace(producers=(Producer(),) * (1 + int(np.max(producer))))
     run = trace(plant, times, times + 0.1, math.inf)
-    who = np.broadcast_to(np.asarray(producer, dtype=np.int32), times.shape)
+    who = np.full(times.shape, producer, dtype=np.int32)
     return run._replace(limit=np.asarray(limits, dtype=np.float64), producer=who)

@@ -99,7 +99,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "sweep": ["sweep", *grid, "--heatmap", "verdict", "swing", "--plot", "achieved", *FEW],
         "live": ["live", *call],
         "simulate": ["simulate", shorter, "headroom"],
-        "validate": ["validate", "--cases", "M/M/1"],
+        "validate": ["validate", "--cases", "M/M/1/K"],
         "league": [
             "compare",
             "--league",
