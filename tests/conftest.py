@@ -38,6 +38,7 @@ SHARING = (
     "output/test_damaged_results.py",
     "output/test_html.py",
     "output/test_records.py",
+    "test_documents.py",
     "test_figures.py",
     "test_goldens.py",
     "test_notebooks.py::test_live_against_virtual",

@@ -35,6 +35,7 @@ from tpssim.live.demo_server import Server
 from tpssim.live.report import Report
 from tpssim.output.meanings import MEANINGS
 from tpssim.scenarios.builtin import SCENARIOS
+from tpssim.validation import live_against_simulated
 
 #: Not run here: what this test is part of, and what the gate runs beside it.
 EXEMPT = {
@@ -402,6 +403,7 @@ def test_command(
         f"{COMMANDS[command]}: {command!r} is neither in QUICK nor in SHORTER"
     )
     monkeypatch.chdir(folder)
+    monkeypatch.setattr(live_against_simulated, "PROBES", 200)
     row = instead.get(command, (command,))
     words, last = command.split(), shlex.split(row[-1])
     assert words[:4] == last[: len(words[:4])], "the same verb"
