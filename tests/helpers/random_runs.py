@@ -15,10 +15,11 @@ import importlib
 import itertools
 import math
 import os
+import pickle
 import pkgutil
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -27,13 +28,17 @@ import tpssim
 from tpssim.controllers import CONTROLLERS
 from tpssim.core.schedule import DELAY, Late
 from tpssim.core.timer_models import IDEAL, TIMERS, TimerModel
-from tpssim.experiments.sweep.batch_runs import reduced
+from tpssim.experiments.sweep.batch_runs import gather, reduced
 from tpssim.metrics.measure import measured
+from tpssim.metrics.order_statistics import conclude
+from tpssim.metrics.single_pass import collect
 from tpssim.metrics.verdicts import judge
 from tpssim.scenarios.disturbances import Ramp, Spike, Stall, Step, Swap
 from tpssim.scenarios.plant import Async, Backend, Blocking, Pool
 from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.service_times import Constant, Exponential, Gamma, Lognormal, Pareto
+from tpssim.simulation.compiled import general
+from tpssim.simulation.compiled.compiling import fast
 
 PAIRS, FAMILIES, MEMBERS = 500, 60, 5
 SCRIPTS = {"tpssim.__main__", "tpssim.scenarios.recordings.record_sqlite"}
@@ -237,22 +242,50 @@ def _import_everything() -> None:
     njit(lambda x: x + 1.0)(1.0)  # numba's own start, half a second of every child's time
 
 
+def _forked(work: Callable[[], bytes], what: str) -> bytes:
+    """What a process forked from this one comes to."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(reader)
+        with os.fdopen(writer, "wb") as said:
+            said.write(work())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as said:
+        found = said.read()
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise SystemExit(f"{what} ended with {status}")
+    return found
+
+
+def _load_compiled(every: list[Run]) -> None:
+    """Load what is compiled for runs of each kind, which is most of a child's time.
+
+    Nothing is run here: one child says of what types their arguments are.
+    """
+    functions: list[Any] = [
+        fast(function, counted=False) for function in (general.run, collect, conclude, gather)
+    ]
+
+    def types_of() -> bytes:
+        for how in ("simpy", "auto", "reduced"):
+            digest(next(run for run in every if run.how == how))
+        return pickle.dumps([function.signatures for function in functions])
+
+    for function, found in zip(functions, pickle.loads(_forked(types_of, "types")), strict=True):
+        for types in found:
+            function.compile(types)
+
+
 def _alone(numbers: list[int]) -> Iterator[tuple[int, str]]:
     _import_everything()
     every = runs()
+    _load_compiled(every)
     for number in numbers:
-        reader, writer = os.pipe()
-        child = os.fork()
-        if not child:
-            os.write(writer, digest(every[number]).encode())
-            os._exit(0)
-        os.close(writer)
-        with os.fdopen(reader) as said:
-            found = said.read()
-        _, status = os.waitpid(child, 0)
-        if status:
-            raise SystemExit(f"run {number} ended with {status}: {every[number]}")
-        yield number, found
+        run = every[number]
+        yield number, _forked(lambda run=run: digest(run).encode(), f"{number}: {run}").decode()
 
 
 def main(mode: str, *given: str) -> None:
