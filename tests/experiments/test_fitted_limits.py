@@ -178,6 +178,21 @@ def test_an_outage_is_no_quota() -> None:
     assert found.failure.value == 0.25
 
 
+def test_calls_that_swap_places_at_a_quota_are_no_failures() -> None:
+    """Each call is at the service up to 10 ms later than its stamp says, at up to 300 a second:
+    where a place opens, another takes it.
+    """
+    plant = CROWD._replace(
+        backend=Backend(quotas=(ServiceQuota(300.0, 3.0),)), target=WAVE, duration=WAVE.duration
+    )
+    true = recorded(plant)
+    stamped = true.start - np.random.default_rng(7).uniform(0.0, 0.01, len(true.start))
+    found = limits_of(Recording.of(stamped, true.completion, true.outcome))
+    assert found.quotas[0].quota.amount == 300.0
+    assert found.quotas[0].quota.per == pytest.approx(3.0, rel=0.001)
+    assert found.failure.value == 0.0
+
+
 def test_refusals_at_random_are_failures() -> None:
     noise = np.random.default_rng(1)
     start = np.cumsum(noise.exponential(0.01, 8000))
