@@ -30,7 +30,7 @@ http {{
     fastcgi_temp_path {folder}/fastcgi;
     uwsgi_temp_path {folder}/uwsgi;
     scgi_temp_path {folder}/scgi;
-    limit_req_zone $server_name zone=all:1m rate={rate}r/s;
+    limit_req_zone $binary_remote_addr zone=all:1m rate={rate}r/s;
     limit_req_status 429;
     server {{
         listen 127.0.0.1:{port};
