@@ -21,8 +21,10 @@ from tpssim.controllers import CONTROLLERS
 from tpssim.controllers._headroom_rate import along
 from tpssim.controllers.headroom import Headroom
 from tpssim.core.pacer import Pacer
-from tpssim.core.types import Observation
+from tpssim.core.types import OK, REJECTED, Observation
+from tpssim.scenarios.disturbances import Stall
 from tpssim.scenarios.plant import Async, Backend, Blocking
+from tpssim.scenarios.service_quotas import ServiceQuota
 from tpssim.scenarios.service_times import Constant, Gamma, Lognormal, Service
 
 LAW = Headroom(cut=0.9)
@@ -275,6 +277,43 @@ def test_a_quota_that_falls_is_kept_and_one_that_rises_is_found_in_2500_calls() 
     assert shares(low, 35.0 * 50.0)[1] <= 0.05
     later = [call for call in calls if call[0] >= 80.0][2500:]
     assert shares(later, (180.0 - later[0][0]) * 100.0)[0] >= 0.9
+
+
+def told_when(amount: float, counts_refused: float, window: str = "rolling") -> Backend:
+    """A quota of so many in a second, whose answers say when to come back."""
+    quota = ServiceQuota(amount, 1.0, window=window, counts_refused=counts_refused, retry_after=1.0)
+    return Backend(quotas=(quota,))
+
+
+@pytest.mark.parametrize(
+    ("backend", "takes", "target"),
+    [
+        (told_when(100.0, 1.0), 0.001, 300.0),
+        (told_when(100.0, 1.0), 0.03, 300.0),
+        (told_when(100.0, 0.0, "fixed"), 0.01, 1000.0),
+    ],
+)
+def test_plain_quotas_of_the_bench(backend: Backend, takes: float, target: float) -> None:
+    """90 % served, and after 5 s at most 3 % refused. A law that counts no time while an answer
+    keeps it waiting has up to 35 % refused for good.
+    """
+    overlapping = Async(feedback="completion")
+    plant = Scenario("plain", Constant(takes), target, 30.0, overlapping, backend=backend)
+    trace = simulate(plant, "headroom", engine="simpy")
+    assert ((trace.outcome == OK) & (trace.completed <= 30.0)).sum() >= 0.9 * 100.0 * 30.0
+    assert (trace.outcome[trace.released >= 5.0] == REJECTED).mean() <= 0.03
+
+
+@pytest.mark.parametrize("takes", [0.05, 0.2])
+def test_after_a_long_outage_what_was_served_before_is_served_again(takes: float) -> None:
+    """Of the 2,500 calls that are wanted in the 25 s outside of it, 93 %: half of the longest wait
+    for a trial, 0.15 x 20 s, is 6 %.
+    """
+    plant = Scenario(
+        "outage", Constant(takes), 100.0, 45.0, Async(feedback="completion"), timeout=1.0
+    )._replace(disturbances=(Stall(10.0, 30.0),), backend=Backend(servers=40.0))
+    trace = simulate(plant, "headroom", engine="simpy")
+    assert ((trace.outcome == OK) & (trace.completed <= 45.0)).sum() >= 0.93 * 2500.0
 
 
 @pytest.mark.parametrize("service", [Lognormal(0.03, 0.5), Gamma(0.03, 1.0), Constant(0.03)])
