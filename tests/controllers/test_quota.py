@@ -89,6 +89,15 @@ def test_after_an_outage_the_rate_of_before_is_tried_again_once() -> None:
     assert second.allowed == pytest.approx(0.9 * 1.03 * first.mean)
 
 
+def test_a_timeout_shows_an_outage_since_the_call_was_released() -> None:
+    # Two calls of 1.0 and 1.01 s time out after 5 s; one of 6.02 s is served. So it refused from
+    # 1.0 s on: 101 in the 1.0 s of before, not in 6.01 s.
+    outage = [done(6.0, 5.0, dropped=True), done(6.01, 5.0, dropped=True), done(6.03, 0.001)]
+    pace = fed(LAW, [*served(100), *outage])[-1].pace
+    assert pace.mean == pytest.approx(101.0 / 6.01)
+    assert pace.allowed == pytest.approx(90.0)
+
+
 def test_a_call_that_was_told_when_to_come_back_is_no_accident() -> None:
     # Refused at 1.01, released 2 s after its slot, and served: 101 in 1.0 s, and 1.995 s closed
     # (all of 1.99 that the answer held it back, half of the 10 ms of the interval).

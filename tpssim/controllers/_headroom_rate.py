@@ -49,6 +49,7 @@ class Served(NamedTuple):
     calls: float  #: calls served
     time: float  #: the time that they took, s; pauses of the caller do not count
     down: float  #: of that, the time for which all was refused, s
+    dry: float  #: of that, the time since the last call was served, s
 
 
 @record
@@ -87,7 +88,7 @@ def unrefused() -> Pace:
 
 def nothing() -> Served:
     """Nothing was done yet."""
-    return Served(calls=0.0, time=0.0, down=0.0)
+    return Served(calls=0.0, time=0.0, down=0.0, dry=0.0)
 
 
 def paced(pace: Pace, obs: Observation, drops: float, rate: float, cut: float) -> Pace:
@@ -118,6 +119,7 @@ def paced(pace: Pace, obs: Observation, drops: float, rate: float, cut: float) -
         calls=pace.served.calls + good,
         time=min(pace.served.time + passed, LONGEST),
         down=min(pace.served.down + (passed if down >= 0.0 else 0.0), LONGEST),
+        dry=0.0 if good > 0.0 else min(pace.served.dry + passed, LONGEST),
     )
     if ends:
         return served_again(pace, served, obs, cut, allowed)
@@ -126,6 +128,9 @@ def paced(pace: Pace, obs: Observation, drops: float, rate: float, cut: float) -
     bad = pace.bad * FADES ** min(good, 1e3) + (drops if fresh else 0.0)
     if drops > 0.0 and bad > ACCIDENTS:
         allowed = tried(pace, rate, obs.target)
+        # Since the call was released at the latest, as far as no other was served meanwhile.
+        out = served.down + min(served.dry, latency)
+        served = Served(calls=served.calls, time=served.time, down=out, dry=served.dry)
         return refusing(pace, served, obs.now, drops, 0.0, obs.now, allowed)
     return climbed(pace, served, obs, drops, bad, rate)
 

@@ -96,7 +96,8 @@ class HeadroomState(NamedTuple):
         1 / rate = 2 / allowed + 0.15 down + lag
 
     Then, with the calls served since the last such event, the time that they took (pauses of the
-    caller do not count), `out` of it refusing, and `allowed`, the rate that was refused::
+    caller do not count), `out` of it refusing (since the call that shows it was released, or one
+    was served last), and `allowed`, the rate that was refused::
 
         mean  = min(calls / time, allowed)
         takes = mean if out is brief (a quarter of the time, or two calls' time), or max(mean, last)
