@@ -18,17 +18,18 @@ from tpssim.controllers._headroom_busy import (
     untried,
 )
 from tpssim.controllers._headroom_concurrency import (
-    PROBE,
     Flight,
-    Tuning,
     closed,
     crowded,
     is_over,
     limit_of,
     opened,
+    queued_out,
     tallied,
 )
 from tpssim.controllers._headroom_rate import LEAST, Pace, paced, rate_of, unrefused
+from tpssim.controllers._headroom_steps import Tuning
+from tpssim.controllers._headroom_windows import latency_at
 from tpssim.controllers._target_changes import followed
 from tpssim.core.types import Observation, described, record
 from tpssim.core.validation import Range
@@ -180,15 +181,16 @@ class Headroom(NamedTuple):
     ] = 10000.0
 
     def init(self, target: float) -> HeadroomState:
+        flight = opened(0.0)
         return HeadroomState(
             rate=math.inf,
-            limit=limit_of(math.inf, 0.0, self.max_limit),
+            limit=limit_of(flight.allowance, self.max_limit),
             reject=0.0,
             wanted=target,
             overlap=0.0,
             busy=unmeasured(),
             alone=untried(),
-            flight=opened(0.0),
+            flight=flight,
             pace=unrefused(),
         )
 
@@ -266,22 +268,19 @@ def overlapping(
 ) -> HeadroomState:
     """After a call among others: the limit that keeps the wanted queue, window by window."""
     flight = state.flight if state.overlap > 0.0 else opened(obs.now)
+    tuning = Tuning(queue=law.queue, slack=law.slack, probe_every=law.probe_every)
     # A call that one more place would have saved says nothing of the rate, once that was tried.
     tried = state.pace.down < 0.0 and state.pace.cubic.mark < math.inf
     many = obs.in_flight > max(1.0, PROVEN * flight.proven)
     crowd = tried and many and crowded(flight, obs)
-    pace = paced(state.pace, obs, 0.0 if crowd else obs.drops, rate, law.cut)
-    flight = tallied(flight, obs, timed, crowd)
+    late = queued_out(flight, obs, tuning)
+    pace = paced(state.pace, obs, 0.0 if crowd or late else obs.drops, rate, law.cut)
+    flight = tallied(flight, obs, timed or late, crowd)
     over = is_over(flight, obs.now)
     if over:
-        tuning = Tuning(queue=law.queue, slack=law.slack, probe_every=law.probe_every)
         full = flight.tally.peak + 1.0 > state.limit
         flight = closed(flight, obs.now, obs.target, full, tuning)
-    limit = state.limit
-    if over or crowd:
-        allowance = flight.allowance
-        calls = allowance.calls * (PROBE if allowance.probing > 0.0 else 1.0)
-        limit = limit_of(calls, flight.used, law.max_limit)
+    limit = limit_of(flight.allowance, law.max_limit) if over or crowd else state.limit
     rate = max(LEAST * obs.target, rate_of(pace, obs))
     return HeadroomState(
         rate=rate if rate < obs.target else math.inf,
@@ -311,22 +310,17 @@ def why_refused(before: Pace, after: Pace, rate: float) -> str:
 def why_limited(before: Flight, after: Flight) -> str:
     """What the last window explains of the limit."""
     old, new = before.allowance, after.allowance
-    if after.tally.begun == before.tally.begun:
+    if after.base == before.base and new.probed == old.probed:
         if new.calls < old.calls:
             return f"a call was refused for want of a place: {new.calls:.3g} may be in flight"
         return "window of completions going on"
     if new.probing > old.probing:
-        return "probe: fewer calls for a window, does less complete?"
-    if old.cut_from == new.calls > old.calls:
-        return "less completed since the cut: the service itself is slower"
+        return "probe: fewer calls for a window, are they served sooner?"
+    if old.before.calls > 0.0 and new.before.calls == 0.0 and new.calls == old.before.calls:
+        return "calls were not served sooner since the cut: the service itself is slower"
     if old.probing > new.probing:
-        slower = new.base > old.base
-        return (
-            "less completed: the service itself is slower"
-            if slower
-            else "as much completed: a queue"
-        )
-    alone = f"latency without queue {new.base * 1e3:.3g} ms"
-    if new.calls == math.inf:
+        return "calls were served sooner: it was a queue"
+    alone = f"latency without queue {latency_at(after.unit, after.base.level) * 1e3:.3g} ms"
+    if new.open > 0.0:
         return f"no congestion so far, {alone}"
     return f"{alone}: window {old.calls:.3g} -> {new.calls:.3g}"

@@ -1,0 +1,337 @@
+"""headroom where calls overlap: each step worked by hand, and what it delivers on services of the
+kinds that once broke it.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from helpers.laws import done, fed
+
+from tpssim import Async, Backend, Exponential, Lognormal, Producer, Scenario, simulate
+from tpssim.controllers._headroom_concurrency import Flight, closed, opened, queued_out
+from tpssim.controllers._headroom_steps import (
+    Allowance,
+    Base,
+    Before,
+    Tuning,
+    based,
+    cut,
+    kept,
+    no_cut,
+    restored,
+    stepped,
+    verdict,
+    without_queue,
+)
+from tpssim.controllers._headroom_windows import Measured, Tally, begun
+from tpssim.controllers.headroom import Headroom
+from tpssim.core.types import Observation
+from tpssim.experiments.random_services import random_scenario
+from tpssim.experiments.scoring import score_of
+
+LAW = Headroom()
+TUNING = Tuning(queue=1.5, slack=0.03, probe_every=200.0)
+#: Times in 1/64 s, which are floats without rounding.
+TICK = 1.0 / 64.0
+TWICE = math.log(2.0)
+
+
+def flight(start: float, latency: float, n: int, among: float, step: float = TICK) -> list[Any]:
+    """n completions, one every `step` seconds after `start`, of calls of that latency."""
+    return [done(start + step * (k + 1), latency, among) for k in range(n)]
+
+
+def found(level: float, held: float, doubt: float = 0.0, **known: float) -> Measured:
+    """A window of 32 latencies with no more in flight than were held."""
+    window = Measured(
+        number=32.0, lost=0.0, level=level, doubt=doubt, held=held, peak=math.ceil(held)
+    )
+    return window._replace(**known)
+
+
+def allowed(calls: float, **known: Any) -> Allowance:
+    """So many calls, with the limit no longer open and nothing going on."""
+    return opened(0.0).allowance._replace(**{"calls": calls, "open": 0.0, **known})
+
+
+# Windows.
+
+
+def test_the_first_window_is_of_four_calls_among_few() -> None:
+    """The first calls among many that have ended are short ones: only the four first ones count."""
+    states = fed(LAW, [*flight(0.0, 0.1, 8, 20.0), *flight(8 * TICK, 0.25, 4, 4.0)])
+    assert math.isnan(states[-2].flight.base.level)
+    base = states[-1].flight.base
+    # Relative to the first latency seen, 0.1 s; the variance is (8 x 0.4 + 0) / (8 + 3), of four.
+    assert base.level == pytest.approx(math.log(2.5))
+    assert base.doubt == pytest.approx(3.2 / 11.0 / 4.0)
+
+
+def test_before_the_first_queue_the_limit_is_twice_what_was_in_flight() -> None:
+    before, after = fed(LAW, flight(0.0, 0.1, 4, 3.0))[-2:]
+    assert (before.limit, after.limit) == (64.0, 8.0)
+    more = [*flight(0.0, 0.1, 3, 3.0), done(4 * TICK, 0.1, 3.0)._replace(peak=20.0)]
+    assert fed(LAW, more)[-1].limit == 40.0
+
+
+def test_a_window_lasts_32_calls_and_a_latency_without_queue() -> None:
+    first = flight(0.0, 0.125, 4, 3.0)
+    states = fed(LAW, [*first, *flight(4 * TICK, 0.125, 40, 3.0)])
+    assert states[4 + 31].flight.tally.begun == 4 * TICK
+    assert states[4 + 32].flight.tally.begun == 36 * TICK
+    # 1/8 s are 8 ticks: 32 calls in half a tick each are 16 ticks; in an eighth, 64 are needed.
+    quick = fed(LAW, [*first, *flight(4 * TICK, 0.125, 80, 3.0, step=TICK / 8.0)])
+    assert quick[4 + 63].flight.tally.begun == 4 * TICK
+    assert quick[4 + 64].flight.tally.begun == 12 * TICK
+
+
+def test_the_next_window_begins_a_latency_after_calls_in_flight_have_fallen_to_the_limit() -> None:
+    new = opened(0.0)
+    allowance = allowed(10.0, drain=10.0, before=Before(20.0, 20.0, TWICE, 0.0))
+    state = LAW.init(100.0)._replace(
+        overlap=1.0,
+        limit=10.0,
+        flight=new._replace(allowance=allowance, unit=0.25, base=Base(0.0, 0.0, 5.0, 0.0)),
+    )
+    many = LAW.update(state, done(1.0, 0.5, 20.0)._replace(peak=11.0))
+    assert many.flight.allowance.drain == 10.0
+    few = LAW.update(many, done(2.0, 0.5, 20.0)._replace(peak=10.0))
+    assert (few.flight.allowance.drain, few.flight.tally.begun) == (0.0, 2.5)  # 0.25 s, twice
+    assert LAW.update(few, done(2.4, 0.5, 20.0)).flight.tally.number == 0.0
+    assert LAW.update(few, done(2.5, 0.5, 10.0)).flight.tally.number == 1.0
+
+
+# Steps.
+
+
+def step(calls: float, window: Measured, base: Base, **known: Any) -> Allowance:
+    """The step after a window in which the limit was used."""
+    return stepped(allowed(calls, **known), window, base, True, True, 9.0, TUNING)
+
+
+def test_a_queue_is_cut_by_what_is_sure_and_more_than_wanted() -> None:
+    # 20 in flight, latencies doubled: 10 queue, 1.5 + 0.03 x 20 are wanted: 20 - 0.7 x 7.9.
+    new = step(20.0, found(TWICE, 20.0), Base(0.0, 0.0, 5.0, 0.0))
+    assert new.calls == pytest.approx(14.47)
+    assert (new.drain, new.before) == (14.0, Before(20.0, 20.0, TWICE, 0.0))
+    # Known to ln 2 - sqrt(0.04 + 0.05) = 0.393: 20 (1 - e^-0.393) = 6.501 are sure.
+    sure = 20.0 * (1.0 - math.exp(-(TWICE - 0.3)))
+    new = step(20.0, found(TWICE, 20.0, 0.04), Base(0.0, 0.05, 5.0, 0.0))
+    assert new.calls == pytest.approx(20.0 - 0.7 * (sure - 2.1))
+    # Sixteen times as long, 18.75 queue: but half of the calls at most.
+    assert step(20.0, found(4.0 * TWICE, 20.0), Base(0.0, 0.0, 5.0, 0.0)).calls == 10.0
+
+
+def test_what_is_not_in_use_is_cut_first() -> None:
+    # 100 are allowed, 20 were in flight, 30 at most: from 1.5 x 20, 0.7 x 7.9 fewer.
+    new = cut(allowed(100.0), no_cut(), found(TWICE, 20.0, peak=40.0), 7.9)
+    assert new.calls == pytest.approx(30.0 - 5.53)
+    assert new.before.calls == 30.0
+
+
+def test_next_to_no_queue_allows_more() -> None:
+    base = Base(0.0, 0.0, 5.0, 0.0)
+    new = step(20.0, found(0.0, 20.0), base)
+    assert new.calls == pytest.approx(20.0 * 1.15)
+    assert new.fresh == 9.0
+    # 1.05 of 2.1 wanted: half of that. As many as wanted, or not sure of more: none.
+    half = found(-math.log(1.0 - 1.05 / 20.0), 20.0)
+    assert step(20.0, half, base).calls == pytest.approx(20.0 * 1.075)
+    assert step(20.0, found(-math.log(1.0 - 2.1 / 20.0), 20.0), base).calls == 20.0
+    assert step(20.0, found(TWICE, 20.0, 0.5), base).calls == 20.0
+
+
+def test_until_the_first_queue_the_limit_doubles_when_it_is_used() -> None:
+    base = Base(0.0, 0.01, 5.0, 0.0)
+    # Latencies 1.2 times as long: 20 (1 - 1 / 1.2) = 3.3 may queue, but less the two errors of
+    # sqrt(0.02) nothing is sure.
+    new = step(20.0, found(math.log(1.2), 20.0, 0.01), base, open=1.0)
+    assert (new.calls, new.open, new.fresh) == (40.0, 1.0, 9.0)
+    assert step(20.0, found(TWICE, 20.0, 0.01), base, open=1.0).open == 0.0
+
+
+def test_a_limit_that_is_not_used_is_not_raised() -> None:
+    old = allowed(20.0)
+    assert (
+        stepped(old, found(0.0, 9.0), Base(0.0, 0.0, 5.0, 0.0), False, False, 9.0, TUNING).calls
+        == 20
+    )
+
+
+# Whether it was a queue.
+
+BASE = Base(0.0, 0.01, 5.0, 0.0)
+CUT = allowed(10.0, before=Before(calls=20.0, held=20.0, level=TWICE, doubt=0.01))
+
+
+def test_a_cut_of_a_queue_shows_in_latencies() -> None:
+    # 0.65 ln 20/10 = 0.451 or more is the queue's. The error is sqrt(0.02) = 0.141.
+    assert verdict(CUT, BASE, found(0.0, 10.0, 0.01)) == 1.0
+    assert verdict(CUT, BASE, found(TWICE, 10.0, 0.01)) == -1.0
+    assert verdict(CUT, BASE, found(TWICE - 0.5, 10.0, 0.01)) == 0.0
+    assert verdict(CUT, BASE, found(TWICE - 0.5, 10.0, 0.01, number=128.0)) == 1.0
+    assert verdict(CUT, BASE, found(TWICE - 0.4, 10.0, 0.01, number=128.0)) == -1.0
+
+
+def test_what_says_nothing_of_a_cut_is_taken_for_a_queue() -> None:
+    assert verdict(CUT, BASE, found(TWICE, 17.0, 0.01)) == 1.0  # ln 20/17 = 0.16
+    assert verdict(CUT, BASE, found(TWICE, 10.0, 0.01, lost=8.0)) == 1.0
+    assert verdict(CUT._replace(calls=16.0), BASE, found(TWICE, 10.0, 0.01)) == 1.0  # 16 of 20
+    assert verdict(allowed(10.0), BASE, found(TWICE, 10.0, 0.01)) == 1.0
+
+
+def test_latencies_beyond_two_and_a_half_of_the_least_may_be_the_queue_of_others() -> None:
+    """Of two who share a queue half and half, one that halves its calls shortens it by a quarter:
+    0.288 of 0.693. Beyond e^0.9 of the least, latencies must stay what they were to a fifth of
+    that: 0.139.
+    """
+    shorter = found(TWICE + math.log(0.75), 10.0, 0.001)
+    assert verdict(CUT, Base(0.0, 0.0, 5.0, 0.0), shorter) == -1.0
+    far = Base(0.0, 0.0, 5.0, TWICE - 0.91)
+    assert verdict(CUT, far, shorter) == 1.0
+    assert verdict(CUT, far, found(TWICE - 0.13, 10.0)) == -1.0
+    assert verdict(CUT, far, found(TWICE + 0.13, 10.0)) == -1.0
+    assert verdict(CUT, far, found(TWICE + 0.15, 10.0)) == 1.0  # those of others have grown
+
+
+def test_a_cut_of_no_queue_is_taken_back_and_the_latency_is_the_one_without() -> None:
+    old = allowed(10.0, before=Before(20.0, 20.0, 0.6, 0.03), probing=1.0, probed=7.0)
+    new = restored(old, 5.0)
+    assert (new.calls, new.before, new.fresh, new.probing, new.probed) == (
+        20.0,
+        no_cut(),
+        5.0,
+        0.0,
+        0.0,
+    )
+    # Means of 0.6 and 0.4, one three times as certain: 0.45, of variance 0.03 x 0.01 / 0.04. No
+    # more than before.
+    base = without_queue(old.before, BASE, found(0.4, 10.0, 0.01))
+    assert tuple(base) == pytest.approx((0.45, 0.0075, 10.0, 0.0))
+    assert without_queue(old.before, BASE, found(0.8, 10.0, 0.01)).level == 0.6
+
+
+def test_a_probe_that_shows_a_queue_keeps_the_fewer_calls_and_comes_again_soon() -> None:
+    new = kept(allowed(20.0, probing=1.0), TUNING)
+    assert (new.calls, new.probing, new.probed) == (pytest.approx(14.0), 0.0, 190.0)
+
+
+def test_a_probe_allows_seven_tenths() -> None:
+    tally = Tally(0.0, 32.0, 0.0, 0.0, 640.0, 0.0, 32.0, 20.0)
+    old = opened(0.0)._replace(
+        tally=tally, unit=0.1, base=BASE, allowance=allowed(20.0, probed=200.0)
+    )
+    new = closed(old, 1.0, 100.0, True, TUNING).allowance
+    assert (new.probing, new.drain, new.before.calls) == (1.0, 14.0, 20.0)
+
+
+# The latency without queue.
+
+
+def test_the_latency_without_queue_is_the_mean_of_what_has_no_queue() -> None:
+    old = Base(0.0, 0.03, 10.0, -0.1)
+    alike = based(old, found(0.2, 20.0, 0.01), TUNING)
+    assert tuple(alike) == pytest.approx((0.15, 0.0075, 17.5, -0.1))
+    # Much lower, by more than 2.5 errors of 0.2: another one.
+    lower = based(old, found(-0.6, 20.0, 0.01), TUNING)
+    assert tuple(lower) == pytest.approx((-0.6, 0.01, 20.0, -0.4))
+    # Beyond two errors of its own, 0.346, and with a queue: it says nothing; nor among 41.
+    assert based(old, found(0.4, 20.0, 0.01), TUNING) == old
+    assert based(old, found(0.2, 41.0, 0.01), TUNING) == old
+
+
+# Timeouts.
+
+
+def timed_out(now: float, latency: float) -> Observation:
+    return done(now, latency, 20.0, dropped=True)
+
+
+def test_a_call_that_times_out_while_others_queue_is_one_that_waited() -> None:
+    # 8 latencies, of 0.4 s where 0.1 is the one without queue: 15 of 20 wait.
+    tally = Tally(0.0, 8.0, 16.0 * TWICE, 32.0 * TWICE * TWICE, 160.0, 0.0, 8.0, 20.0)
+    known: Flight = opened(0.0)._replace(tally=tally, unit=0.1, base=BASE, allowance=allowed(20.0))
+    assert queued_out(known, timed_out(1.0, 0.5), TUNING)
+    assert not queued_out(known, timed_out(1.0, 0.15), TUNING)  # too soon: it was refused
+    # The others do not wait: the service lost it.
+    alone = tally._replace(logs=0.0, squares=0.0)
+    assert not queued_out(known._replace(tally=alone), timed_out(1.0, 0.5), TUNING)
+    # Too few say anything: as in the window before.
+    early = known._replace(tally=begun(0.0))
+    assert not queued_out(early, timed_out(1.0, 0.5), TUNING)
+    assert queued_out(early._replace(queued=1.0), timed_out(1.0, 0.5), TUNING)
+    # One that was released before the cut.
+    assert queued_out(early._replace(tally=begun(math.inf)), timed_out(1.0, 0.5), TUNING)
+
+
+def test_eight_timeouts_halve_the_calls() -> None:
+    lost = found(TWICE, 20.0, number=16.0, lost=8.0)
+    assert step(20.0, lost, Base(0.0, 0.0, 5.0, 0.0)).calls == 10.0
+
+
+# What it delivers, as a share of the oracle.
+
+
+@pytest.mark.parametrize(
+    ("family", "number", "share"),
+    [
+        ("bimodal", 3, 0.9),
+        ("tight-timeout", 1, 0.9),
+        ("correlated", 3, 0.7),
+        ("far", 0, 0.95),
+        ("retrograde", 1, 0.85),
+        ("poisson", 0, 0.95),
+        ("capacity-steps", 0, 0.9),
+        ("few-places", 1, 0.9),
+    ],
+)
+def test_a_service_of_each_kind(family: str, number: int, share: float) -> None:
+    assert score_of(random_scenario(family, number, seed=1), LAW).goodput >= share
+
+
+IN_FLIGHT = Async(0.0, "completion")
+
+
+@pytest.mark.parametrize(("callers", "share"), [(2, 0.95), (3, 0.95), (4, 0.95)])
+def test_several_who_share_a_queue_do_not_take_it_for_the_service(
+    callers: int, share: float
+) -> None:
+    """The fewer calls of one, the less it gets done, and yet there is a queue: that of all."""
+    scenario = Scenario(
+        "shared",
+        Lognormal(0.02, 0.4),
+        250.0 / callers * 1.6,
+        40.0,
+        IN_FLIGHT,
+        backend=Backend(servers=5.0),
+        producers=tuple(Producer(6.0 * k) for k in range(callers)),
+    )
+    assert score_of(scenario, LAW).goodput >= share
+
+
+@pytest.mark.parametrize(
+    ("service", "backend", "share"),
+    [
+        # 1 / (1 + 0.04 (n - 1)) is half as fast with all 26 servers busy.
+        (Lognormal(0.1, 0.4), Backend(servers=26.0, slope=0.04), 0.85),
+        (Exponential(0.1), Backend(knee=12.0, exponent=1.05), 0.8),
+    ],
+)
+def test_a_service_that_each_call_makes_slower(
+    service: Lognormal | Exponential, backend: Backend, share: float
+) -> None:
+    """Latencies rise from the first call on, long before the best speed is reached."""
+    scenario = Scenario("slower", service, 150.0, 40.0, IN_FLIGHT, backend=backend)
+    assert score_of(scenario, LAW).goodput >= share
+
+
+def test_a_queue_is_short_where_latencies_vary_little() -> None:
+    scenario = Scenario(
+        "steady", Lognormal(0.05, 0.1), 300.0, 30.0, IN_FLIGHT, backend=Backend(servers=10.0)
+    )
+    trace = simulate(scenario, LAW)
+    late = (trace.released > 10.0) & (trace.completed < 30.0)
+    assert float((trace.completed - trace.released)[late].mean()) <= 1.5 * 0.05
