@@ -38,6 +38,7 @@ SHARING = (
     "output/test_damaged_results.py",
     "output/test_html.py",
     "output/test_records.py",
+    "simulation/test_compiled_engine.py::test_one_s_own_law",
     "test_documents.py",
     "test_figures.py",
     "test_goldens.py",
