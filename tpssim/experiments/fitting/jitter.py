@@ -119,7 +119,8 @@ def steady(calls: Calls, found: Implied, servers: int, course: Course) -> Steady
     (0.1, 0.008)
     """
     used = found.sure & calls.answered
-    times = (found.time / course.at(found.taken))[used]
+    factors = course.at(found.taken)[used]
+    times = found.time[used] / factors
     if not 0.0 < times.std() <= NEARLY * times.mean():
         return None
     ended, chain = np.empty(len(used)), np.empty(len(used))
@@ -131,12 +132,14 @@ def steady(calls: Calls, found: Implied, servers: int, course: Course) -> Steady
         lateness: Array = (calls.completion - ended)[used]
         return lateness
 
+    # In seconds, as lateness is: in a quick phase both are short.
+    off = found.time[used] - float(times.mean()) * factors
     # A change without which the answers scatter no more than the times do with it is none.
     for way in (FLAT,) if course == FLAT else (FLAT, course):
         time = _least(functools.partial(_scattered, late, way), float(times.mean()))
         lateness = late(time, way)
         deep = chain[used] >= DEEP
-        if deep.sum() >= FEWEST and scatter(lateness[deep]) < MOST * scatter(times[deep]):
+        if deep.sum() >= FEWEST and scatter(lateness[deep]) < MOST * scatter(off[deep]):
             return _made(time, np.maximum(lateness, 0.0), chain[used], way)
     return None
 
