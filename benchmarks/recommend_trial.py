@@ -39,9 +39,9 @@ import numpy as np
 from _served import live
 
 import tpssim
+from tpssim.cli.commands.common import executor_for
 from tpssim.core.statistics import CONFIDENCE, Estimate, mean_interval
 from tpssim.core.types import record
-from tpssim.experiments.executor import processes
 from tpssim.experiments.families import JUDGING
 from tpssim.experiments.random_services import random_scenario
 from tpssim.experiments.recommending import purposes
@@ -143,12 +143,14 @@ class Asked(NamedTuple):
         return law(label)
 
 
-def asked(service: Scenario, folder: Path, seed: int, effort: Effort, is_live: bool) -> Asked:
+def asked(
+    service: Scenario, folder: Path, seed: int, effort: Effort, is_live: bool, workers: int
+) -> Asked:
     """Ask `recommend`, with a recording or a file."""
-    words: list[str] = []
+    words = ["--workers", str(workers)]
     if service.name.rpartition("-")[0] in RECORDED:
         given = folder / f"{service.name}.{'ndjson' if is_live else 'csv'}"
-        words = ["--tps", f"{service.target:g}", "--deadline", f"{deadline_of(service):g}"]
+        words += ["--tps", f"{service.target:g}", "--deadline", f"{deadline_of(service):g}"]
         if is_live:
             live(service, RECORDER, given, seed=seed, tps=ramp(service))
         else:
@@ -270,12 +272,12 @@ def main() -> int:
     effort, only = (SMOKE, ["quota-plain"]) if args.smoke else (Effort(), args.only)
     warnings.simplefilter("ignore", tpssim.ThrottleWarning)
     rows, broken, began = [], [], time.monotonic()
-    with tempfile.TemporaryDirectory() as name, processes(args.workers, helped=True) as executor:
+    with tempfile.TemporaryDirectory() as name, executor_for(args.workers, helped=True) as executor:
         folder = Path(name)
         for family in chosen_families(args.seed, only):
             service = service_of(family, args.seed)
             print(f"{time.monotonic() - began:5.0f} s: {service.name}", flush=True)
-            said = asked(service, folder, args.seed, effort, args.live)
+            said = asked(service, folder, args.seed, effort, args.live, args.workers)
             pair = tried(service, said.candidate(), args.seed, effort, executor)
             source = "recording" if family in RECORDED else "file"
             rows.append(row_of(service, source, *pair, NOISE + 3 * args.seed + 2))
