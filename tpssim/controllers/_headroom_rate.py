@@ -14,7 +14,6 @@ FADES = 0.98  # share of them that a served call leaves
 PAUSE = 2.0  # calls' time until the next trial, at least
 WAIT = 0.15  # x the time for which it has refused: what comes on top of that
 USUAL = 2.0  # x the time of a call, or between two: what passes until the next answer
-BEHIND = 10.0  # calls' time: a lag from before the service served again is taken for that at most
 ENOUGH = 12.0  # calls served from which the rate served can be computed
 MOST = 64.0  # as many are always enough; else half of those of the time before
 TWICE = 2.0  # x: two rates that are no further apart, of a service that refuses for long, are one
@@ -61,7 +60,6 @@ class Pace(NamedTuple):
     served: Served
     down: float  #: how long the service has refused, s; -1 while it does not
     turn: float  #: when it last began to refuse, or ceased to, s
-    sure: float  #: 1 once a call was served that was released since the turn
     bad: float  #: calls refused lately
     mean: float  #: rate served when it was last computed, 1/s; 0 before
     of: float  #: from how many calls
@@ -77,7 +75,6 @@ def unrefused() -> Pace:
         served=nothing(),
         down=-1.0,
         turn=0.0,
-        sure=1.0,
         bad=0.0,
         mean=0.0,
         of=0.0,
@@ -106,7 +103,7 @@ def paced(pace: Pace, obs: Observation, drops: float, rate: float, cut: float) -
     down, turn, allowed = pace.down, pace.turn, pace.allowed
     if down < 0.0 and passed > usual:
         if pace.refused > 0.0 and obs.lag > usual:  # the answer said when to come back
-            down, turn, allowed = 0.0, pace.seen, tried(pace, rate, obs.target)
+            down, turn, allowed = 0.0, pace.seen, min(allowed, rate)
         else:  # a pause in which nothing was asked for says nothing of the service
             passed = usual
     fresh = obs.now - latency >= turn  # released since it began to refuse, or ceased to
@@ -127,22 +124,16 @@ def paced(pace: Pace, obs: Observation, drops: float, rate: float, cut: float) -
         return refusing(pace, served, obs.now, drops, down + passed, turn, allowed)
     bad = pace.bad * FADES ** min(good, 1e3) + (drops if fresh else 0.0)
     if drops > 0.0 and bad > ACCIDENTS:
-        allowed = tried(pace, rate, obs.target)
         # Since the call was released at the latest, as far as no other was served meanwhile.
         out = served.down + min(served.dry, latency)
         served = Served(calls=served.calls, time=served.time, down=out, dry=served.dry)
-        return refusing(pace, served, obs.now, drops, 0.0, obs.now, allowed)
+        return refusing(pace, served, obs.now, drops, 0.0, obs.now, min(allowed, rate))
     return climbed(pace, served, obs, drops, bad, rate)
 
 
 def took(obs: Observation) -> float:
     """How long the call took, s; 0 if that is not known."""
     return 0.0 if math.isnan(obs.latency) else obs.latency
-
-
-def tried(pace: Pace, rate: float, target: float) -> float:
-    """The rate that was refused: that in force, or while one call is tried, the one after it."""
-    return min(pace.allowed, rate if pace.sure > 0.0 else target)
 
 
 def refusing(
@@ -155,7 +146,6 @@ def refusing(
         served=served,
         down=down,
         turn=turn,
-        sure=0.0,
         bad=0.0,
         mean=pace.mean,
         of=pace.of,
@@ -186,7 +176,6 @@ def climbed(
         served=served,
         down=-1.0,
         turn=pace.turn,
-        sure=1.0 if good > 0.0 and obs.now - latency >= pace.turn else pace.sure,
         bad=bad,
         mean=pace.mean,
         of=pace.of,
@@ -214,7 +203,6 @@ def served_again(pace: Pace, served: Served, obs: Observation, cut: float, allow
         served=nothing() if known or pace.cubic.mark == math.inf else served,
         down=-1.0,
         turn=obs.now,
-        sure=0.0 if obs.lag * least > 1.0 else 1.0,
         bad=0.0,
         mean=mean,
         of=served.calls if known else pace.of,
@@ -272,10 +260,7 @@ def rate_of(pace: Pace, obs: Observation) -> float:
     """
     if pace.down >= 0.0:
         return 1.0 / (PAUSE / pace.allowed + WAIT * pace.down + obs.lag)
-    if pace.sure > 0.0:
-        return pace.allowed
-    # The next slot is one interval from now, and what is late is not made up for.
-    return 1.0 / (1.0 / pace.allowed + took(obs) + min(obs.lag, BEHIND / pace.allowed))
+    return pace.allowed
 
 
 def along(mark: float, least: float, x: float) -> float:
