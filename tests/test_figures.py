@@ -470,6 +470,8 @@ def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
     from tpssim.controllers import _headroom_busy as busy
     from tpssim.controllers import _headroom_concurrency as flight
     from tpssim.controllers import _headroom_rate as pace
+    from tpssim.controllers import _headroom_steps as steps
+    from tpssim.controllers import _headroom_windows as windows
     from tpssim.controllers import headroom
 
     text = words("docs/headroom.md")
@@ -480,20 +482,33 @@ def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
         f"is known from {pace.ENOUGH:g} calls, if these are half as many as those of the last mean,"
         f" or {pace.MOST:g}",
         f"if that is {headroom.PROVEN:g} of the most in flight",
-        f"A window is {flight.SAMPLES:g} successes",
-        f"and {flight.AGAIN:g} windows after the last probe",
-        f"it allows {flight.PROBE:g} of the calls",
-        f"{flight.LEAST_OPEN:g} at least",
-        f"({flight.MET:.0%} of it)".replace("%", " %"),
+        f"that makes {windows.SAMPLES:g} latencies",
+        f"up to {steps.LATEST:g} latencies",
+        f"S <- {windows.KEPT:g} (S + D)",
+        f"at first S = {windows.PRIOR * windows.USUAL:g}, W = {windows.PRIOR:g}",
+        f"between <- between + {windows.NEW:g} ((level - last level)^2 / 2 - between)",
+        f"lower by more than {steps.LOWER:g} sqrt(doubt + base's doubt)",
+        f"base + {steps.ALIKE:g} sqrt(base's doubt) and its `held` at most {steps.MORE:g} `among`",
+        f"ended {steps.AT_FIRST:g} calls are allowed",
+        f"{steps.LEAST_OPEN:g} at least. The limit is *open*",
+        f"`held` is {flight.REACHED:g} of the calls allowed",
+        f"less than {flight.MET:.0%} of the target".replace("%", " %"),
+        f"comes after {steps.AGAIN:g} windows",
+        f"{steps.PROBE:g} of the calls are allowed for a window",
+        f"min(calls, most, {steps.ONCE:g} held)",
+        f"min({steps.DOWN:g} (queued - wanted)",
+        f"calls (1 + {steps.GROWTH:g} (1 - queued(0) / wanted))",
+        f"at most {steps.SHOWS:g} of it (whole calls)",
+        f"way < {steps.APART:g}",
+        f"level before > least + {steps.FAR:g}: no queue if |fell| < {1.0 - steps.STIFF:.1f} way",
+        f"fell > {1.0 - steps.ELASTIC:g} way",
     ):
         assert sentence in text
     law = CONTROLLERS["headroom"]()
     assert pace.FADES**34.0 > pace.ACCIDENTS - 1.0 > pace.FADES**35.0
     assert "One in 34 is an accident" in text
-    assert flight.TRIPS == 3.0
-    assert "three latencies without queue" in text
-    assert flight.ELASTIC == 0.5
-    assert flight.SHOWS == 0.75
+    assert (windows.LOST, windows.FEW, steps.MOST_DOWN, steps.EMPTY) == (8.0, 4.0, 0.5, 0.5)
+    assert (flight.FADED, flight.PROMPT) == (0.98, 2.0)
     assert law.queue == 1.5
     assert "`queue` went from 2 to 1.5" in text
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from tpssim.controllers._headroom_steps import (
     AT_FIRST,
+    LEAST_OPEN,
     PROBE,
     Allowance,
     Base,
@@ -94,13 +95,24 @@ def crowded(flight: Flight, obs: Observation) -> bool:
     (True, False)
     """
     allowance = flight.allowance
-    longest = PROMPT * latency_at(flight.unit, flight.base.level)
-    if not (obs.drops > 0.0 and obs.latency <= longest):
+    if not is_prompt(flight, obs):
         return False
     full = obs.in_flight >= floored(allowance.calls)
     return (full and is_settled(flight, obs.now - obs.latency)) or obs.in_flight > ceiled(
         flight.proven
     )
+
+
+def is_prompt(flight: Flight, obs: Observation) -> bool:
+    """Whether the call was refused at once."""
+    longest = PROMPT * latency_at(flight.unit, flight.base.level)
+    return obs.drops > 0.0 and obs.latency <= longest
+
+
+def shuts(flight: Flight, obs: Observation) -> bool:
+    """Whether it is refused among many: so many may be too many, and the limit is no longer open."""
+    many = obs.in_flight > LEAST_OPEN
+    return flight.allowance.open > 0.0 and many and is_prompt(flight, obs)
 
 
 def is_settled(flight: Flight, released: float) -> bool:
@@ -180,9 +192,9 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
             base = without_queue(old.before, base, found)
             allowance = restored(old, now + latency_at(flight.unit, found.level))
         else:
-            if fresh:
-                base = based(base, found, tuning)
             used = full and found.held >= REACHED * floored(old.calls)
+            if fresh:
+                base = based(base, found, used, tuning)
             if old.probing > 0.0:
                 allowance = kept(old, tuning)
             elif fresh and used and old.open == 0.0 and old.probed >= tuning.probe_every:

@@ -22,8 +22,8 @@ PROBE = 0.7  # of the calls allowed, while it is probed
 SHOWS = 0.75  # of the calls allowed before: a cut to that shows in latencies, if it cut a queue
 APART = 0.2  # of ln calls held: windows that differ by less say nothing of a cut
 ELASTIC = 0.35  # d ln throughput / d ln calls above which fewer calls mean less work done
-STIFF = 0.8
-FAR = 0.9  # ln of 2.5: x the least latency without queue
+STIFF = 0.8  # the same for latencies beyond `FAR`, which may be the queue of others
+FAR = 0.7  # ln of 2: x the least latency without queue
 AGAIN = 10.0  # windows from a probe that has shown a queue to the next
 LOWER = 2.5  # standard errors: so much less is another latency without queue
 ALIKE = 2.0  # standard errors of it: so little more says more of it
@@ -115,10 +115,10 @@ def verdict(allowance: Allowance, base: Base, found: Measured) -> float:
     if not is_judged(allowance) or found.lost >= LOST or way < APART:
         return 1.0
     fell = before.level - found.level
+    error = SURE * math.sqrt(before.doubt + found.doubt)
     if before.level > base.least + FAR:
         return -1.0 if abs(fell) < (1.0 - STIFF) * way else 1.0
     over = fell - (1.0 - ELASTIC) * way
-    error = SURE * math.sqrt(before.doubt + found.doubt)
     if abs(over) < error and found.number < LATEST:
         return 0.0
     return 1.0 if over > 0.0 else -1.0
@@ -163,18 +163,18 @@ def opened_up(old: Allowance, found: Measured, settled: float) -> Allowance:
     )
 
 
-def based(old: Base, found: Measured, tuning: Tuning) -> Base:
+def based(old: Base, found: Measured, used: bool, tuning: Tuning) -> Base:
     """The latency without queue after one more window: another one if it was lower beyond doubt,
     else the mean of both, weighted by what is known of each, if there was next to no queue.
 
     >>> tuning = Tuning(queue=1.5, slack=0.03, probe_every=200.0)
     >>> alike = Measured(32.0, 0.0, level=0.2, doubt=0.01, held=10.0, peak=10.0)
-    >>> new = based(Base(0.0, 0.03, 5.0, 0.0), alike, tuning)
+    >>> new = based(Base(0.0, 0.03, 5.0, 0.0), alike, True, tuning)
     >>> round(new.level, 3), round(new.doubt, 4)
     (0.15, 0.0075)
     """
     both = found.doubt + old.doubt
-    if found.level < old.level - LOWER * math.sqrt(both):
+    if used and found.level < old.level - LOWER * math.sqrt(both):
         least = min(surely_at_most(found.level, found.doubt), old.least)
         return Base(level=found.level, doubt=found.doubt, held=found.held, least=least)
     little = queue_of(old, found, 0.0) < EMPTY * wanted_queue(found, tuning)
@@ -194,7 +194,7 @@ def based(old: Base, found: Measured, tuning: Tuning) -> Base:
 
 def surely_at_most(level: float, doubt: float) -> float:
     """What a level is at most, for sure."""
-    return level + ALIKE * math.sqrt(doubt)
+    return level + SURE * math.sqrt(doubt)
 
 
 def without_queue(before: Before, old: Base, found: Measured) -> Base:

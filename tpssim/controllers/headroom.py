@@ -25,6 +25,7 @@ from tpssim.controllers._headroom_concurrency import (
     limit_of,
     opened,
     queued_out,
+    shuts,
     tallied,
 )
 from tpssim.controllers._headroom_rate import LEAST, Pace, paced, rate_of, unrefused
@@ -72,23 +73,27 @@ class HeadroomState(NamedTuple):
     twice the rate: if two calls are in flight then, the caller does not wait.
 
     *Several in flight* (from the first time on): the rate is left open (to `allowed`) and the limit
-    is set, which paces itself. By windows of 16 successes and 3 `base` or more (the first one: 4
-    successes), once the calls of before the last step have ended, with `held` calls in flight
-    (Little), the mean latency, and `base`, the least such mean (plus twice its standard error, so
-    that luck does not lower it)::
+    is set, which paces itself. By windows of 32 latencies and one `base` or more (the first one:
+    4), once the calls of before the last cut have ended, with `held` calls in flight, the mean
+    `level` of ln latency, its variance `doubt`, and `base`, the same where no call waited::
 
-        wanted = queue + slack * held,  queued = held (1 - base / latency)
-        queued > wanted:   window <- window - 0.7 (queued - wanted), by a half at most
-        else, if full:     window <- window + 0.2 (wanted - queued), by a tenth at most
+        queued(z) = held (1 - exp(base - level + z sqrt(doubt + doubt of base))),  at least 0
+        wanted = queue + slack * held
+        queued(1) > wanted:       window <- window - 0.7 (queued(1) - wanted), by a half at most
+        else, if full and
+              queued(0) < wanted: window <- window (1 + 0.15 (1 - queued(0) / wanted))
         limit  = trunc(window), at most max_limit;
-                 before the first congestion 2 x the most in use, >= 64
+                 until queued(2) > wanted: twice the most in flight, then doubled when full
 
-    *Is it a queue?* Every `probe_every` windows while the limit is in use (10 windows after the
-    last probe if the queue looks more than twice as long as wanted), 0.7 window calls are allowed
-    for a window. If fewer complete in proportion, it was none: the service itself is slower, and
-    `base` is its latency now. If as many do, the smaller window is kept, and probed again 10
-    windows later. Cuts of the window that come to a quarter of it are judged in the same way: if
-    fewer completed in proportion, they are taken back, and `base` is the latency now.
+    *Is it a queue?* When cuts come to a quarter of the window, and in a probe (0.7 window for a
+    window, every `probe_every` windows while the limit is in use), levels before and after are
+    compared. With a queue, latencies fall with the calls in flight; if they fall by less than 0.65
+    of that, the service itself is slower: the cut is taken back, and `base` is the level now.
+    Beyond twice the least base, where it may be the queue of other callers, they must stay what
+    they were, to a fifth. `base` is also a level that is lower for sure while the limit is in use,
+    and takes the mean with what is like it.
+
+    Timeouts while other calls queue, because the limit was too high, count as latencies.
 
     *Refusals and timeouts.* A second one within some 34 calls is no accident: the service refuses;
     so does it after one whose answer said when to come back. Until a call that was released after
@@ -115,18 +120,18 @@ class HeadroomState(NamedTuple):
     mark stays and the rate begins lower (at first: it is the rate that was refused, and the rate
     half of it).
 
-    Where calls overlap and refusals have paced the law once, one that is refused at once (within 2
-    `base`) for want of a place takes the window to one call fewer than were in flight, and leaves
-    the rate: one among more calls than any that was served lately, or among nearly as many
-    (0.95) the first since the last step with the window full.
+    Where calls overlap and refusals have paced the law once, one that is refused at once (within
+    twice the latency without queue) for want of a place takes the window to one call fewer than
+    were in flight, and leaves the rate: one among more calls than any that was served lately, or
+    among nearly as many (0.95) the first since the last step with the window full.
 
     No rate is less than 1e-9 of the target. A changed target is the rate at once if the rate held
     nothing back; one that held back stays.
 
     The parts are known: busy time (Little's law with one in flight), the queue estimate of TCP
-    Vegas, the plateau of CUBIC (RFC 9438), counted in calls, a probe of the round trip as in BBR,
-    here judged by the elasticity of the throughput. Where it holds and why: `docs/headroom.md`.
-    Failed calls that are no drops carry no latency and are ignored.
+    Vegas, here with its error, the plateau of CUBIC (RFC 9438), counted in calls, a probe of the
+    round trip as in BBR, here judged by the elasticity of the throughput. Where it holds and why:
+    `docs/headroom.md`. Failed calls that are no drops carry no latency and are ignored.
 
     >>> law = Headroom()
     >>> state = law.update(law.init(100.0), Observation(0.02, 100.0, 0.02, 0.0))
@@ -275,16 +280,14 @@ def overlapping(
     crowd = tried and many and crowded(flight, obs)
     late = queued_out(flight, obs, tuning)
     pace = paced(state.pace, obs, 0.0 if crowd or late else obs.drops, rate, law.cut)
-    flight = tallied(flight, obs, timed or late, crowd)
-    over = is_over(flight, obs.now)
-    if over:
+    flight = tallied(flight, obs, timed or late, crowd or shuts(flight, obs))
+    if is_over(flight, obs.now):
         full = flight.tally.peak + 1.0 > state.limit
         flight = closed(flight, obs.now, obs.target, full, tuning)
-    limit = limit_of(flight.allowance, law.max_limit) if over or crowd else state.limit
     rate = max(LEAST * obs.target, rate_of(pace, obs))
     return HeadroomState(
         rate=rate if rate < obs.target else math.inf,
-        limit=limit,
+        limit=limit_of(flight.allowance, law.max_limit),
         reject=0.0,
         wanted=obs.target,
         overlap=1.0,
