@@ -14,9 +14,15 @@ import numpy as np
 import pytest
 
 pytest.importorskip("numba")
+from numba.core import compiler as _compiler
+from numba.core import ir as _ir
 
 from tpssim.simulation.compiled import _jit, _savings
 from tpssim.simulation.compiled.heap import LINE, Events, pop, push
+
+# What numba's stubs lack.
+ir: Any = _ir
+Flags: Any = _compiler.Flags
 
 
 @pytest.fixture
@@ -61,3 +67,32 @@ print(numba.njit(lambda a: np.dot(a, a))(np.eye(2)).tolist())
 """
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert found.stdout.split("\n")[:2] == ["False", "[[1.0, 0.0], [0.0, 1.0]]"]
+
+
+def test_variables_of_an_instruction_are_listed_as_numba_does() -> None:
+    where = ir.Loc("here", 1)
+    scope = ir.Scope(None, where)
+    a, b, c = (ir.Var(scope, name, where) for name in "abc")
+    call = ir.Expr.call(a, (b, c), {"by": a}, where)
+    kept = [
+        ir.Assign(call, b, where),
+        ir.Return(c, where),
+        ir.Jump(3, where),
+        ir.Print([a, b], None, where),
+    ]
+    assert [[found.name for found in one.list_vars()] for one in kept] == [
+        ["a", "b", "c", "a", "b"],
+        ["c"],
+        [],
+        ["a", "b"],
+    ]
+
+
+def test_options_are_equal_when_all_their_values_are() -> None:
+    one, same, other = Flags(), Flags(), Flags()
+    same.nrt, other.nrt = Flags.options["nrt"].default, True
+    assert one == same
+    assert one != other
+    assert hash(one) == hash(same)
+    assert {one: 1}[same] == 1
+    assert one != 1

@@ -8,14 +8,18 @@ import functools
 import gc
 from typing import Any
 
+from llvmlite.binding import ffi  # type: ignore[import-untyped]
 from numba.core import codegen as _codegen
-from numba.core import environment, event
+from numba.core import environment, event, ir, targetconfig
 from numba.core.registry import cpu_target
 from numba.np import linalg as _linalg
 
 from tpssim.core.provenance import PACKAGE
 
 # What numba's stubs lack.
+_ir: Any = ir
+_Options: Any = targetconfig.TargetConfig
+_lock: Any = getattr(ffi.lib, "_lock", None)
 _Library: Any = _codegen.JITCodeLibrary
 _register: Any = event.register
 _known_environment: Any = environment.lookup_environment
@@ -87,6 +91,13 @@ class _Parts(_Library):  # type: ignore[misc]  # whose class is not in the stubs
         self._ensure_finalized()
         return 0
 
+    def _optimize_functions(self, module: Any) -> None:
+        """Before all of the module is, which does the same once more."""
+        if self._is_seldom:
+            super()._optimize_functions(module)
+        else:
+            module.data_layout = self._codegen._data_layout
+
     def _optimize_final_module(self) -> None:
         if not self._is_seldom:
             super()._optimize_final_module()
@@ -117,6 +128,61 @@ def _import_arrays() -> None:
         _algebra.ensure_blas = look_for
 
 
+def _listed(_: Any, value: Any) -> list[Any]:
+    """The variables in a part of an instruction: as numba lists them, without a list a level."""
+    found: list[Any] = []
+    _list(value, found)
+    return found
+
+
+def _list(value: Any, found: list[Any]) -> None:
+    kind = type(value)
+    if kind is _ir.Var:
+        found.append(value)
+    elif kind is dict:
+        for part in value.values():
+            if type(part) not in _WITHOUT:
+                _list(part, found)
+    elif kind is list or kind is tuple:
+        for part in value:
+            _list(part, found)
+    elif kind not in _WITHOUT and isinstance(value, _ir.Inst):
+        found += value.list_vars()
+
+
+#: Classes of what holds no variables, most of the parts.
+_WITHOUT = frozenset((str, int, float, bool, type(None), _ir.Loc))
+
+
+def _same_options(one: Any, other: Any) -> Any:
+    """Whether two sets of options are equal: only those that are set in one can differ."""
+    if type(one) is not type(other):
+        return one.values() == other.values() if isinstance(other, _Options) else NotImplemented
+    chosen = one._values.keys() | other._values.keys()
+    return all(getattr(one, name) == getattr(other, name) for name in chosen)
+
+
+def _hash_of_options(options: Any) -> int:
+    """What numba's own comes to: it takes the names of the options, not what they are set to."""
+    kind = type(options)
+    if kind not in _hashes:
+        _hashes[kind] = hash(tuple(sorted(kind.options)))
+    return _hashes[kind]
+
+
+_hashes: dict[Any, int] = {}
+
+
+def _leave_out_of_compiling() -> None:
+    """A seventh of the time is lists of variables, hashes of options, and telling that LLVM's lock
+    is taken, which only times it.
+    """
+    _ir.Inst._rec_list_vars = _listed
+    _Options.__eq__, _Options.__hash__ = _same_options, _hash_of_options
+    callbacks = _lock._cblist
+    callbacks[:] = [pair for pair in callbacks if pair[0].__module__ != "numba.core.base"]
+
+
 #: What of numba's own is changed here, none of which it promises to keep.
 _PRIVATE = ("_optimize_final_module", "_finalize_final_module", "_finalize_dynamic_globals")
 
@@ -130,3 +196,5 @@ def install() -> None:
         return
     _register("numba:compile", _compiling)
     codegen._library_class = _Parts
+    if hasattr(_ir.Inst, "_rec_list_vars") and hasattr(_Options, "values") and _lock is not None:
+        _leave_out_of_compiling()
