@@ -20,6 +20,7 @@ import pkgutil
 import random
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -260,6 +261,10 @@ def _forked(work: Callable[[], bytes], what: str) -> bytes:
     return found
 
 
+def _digested(run: Run) -> bytes:
+    return digest(run).encode()
+
+
 def _load_compiled(every: list[Run]) -> None:
     """Load what is compiled for runs of each kind, which is most of a child's time.
 
@@ -285,7 +290,7 @@ def _alone(numbers: list[int]) -> Iterator[tuple[int, str]]:
     _load_compiled(every)
     for number in numbers:
         run = every[number]
-        yield number, _forked(lambda run=run: digest(run).encode(), f"{number}: {run}").decode()
+        yield number, _forked(partial(_digested, run), f"run {number}, {run},").decode()
 
 
 def main(mode: str, *given: str) -> None:
