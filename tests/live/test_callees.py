@@ -541,8 +541,14 @@ def test_the_default_deadline_of_a_url_stands_in_the_results() -> None:
         assert "--timeout inf " in json.loads(Path("out/summary.json").read_text())["command"]
 
 
-@pytest.mark.parametrize("how", [[], ["--workers", "2"], ["--async"]])
-@pytest.mark.parametrize("end", [["--seconds", "0.3"], ["--total", "1"]])
+@pytest.mark.parametrize(
+    ("how", "end"),
+    [
+        ([], ["--seconds", "0.3"]),
+        (["--workers", "2"], ["--total", "1"]),
+        (["--async"], ["--seconds", "0.3"]),
+    ],
+)
 def test_it_says_what_it_waits_for_and_how_to_stop(
     how: list[str], end: list[str], here: Path
 ) -> None:
