@@ -842,16 +842,18 @@ def test_bad_options_get_one_line(
     assert not any(path.is_file() for path in tmp_path.rglob("*"))
 
 
-def test_a_search_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_a_search_that_is_killed_goes_on_where_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """kill -9 at some moment; the same command resumes and ends like one that ran through."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    scenario = "blocking-steady:duration=200"
-    command = [sys.executable, "-m", "tpssim", "tune", "ewma-deadzone", "--scenarios", scenario]
-    command += ["--parameters", "alpha,deadzone,low", "--budget", "100", "--workers", "1"]
-    assert (
-        subprocess.run([*command, "--out", "whole"], cwd=tmp_path, env=environment).returncode == 0
+    monkeypatch.chdir(tmp_path)
+    words = ["tune", "ewma-deadzone", "--scenarios", "blocking-steady:duration=100"]
+    words += ["--parameters", "alpha,deadzone,low", "--budget", "48", "--workers", "1"]
+    assert main([*words, "--out", "whole"]) == 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tpssim", *words, "--out", "killed"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    process = subprocess.Popen([*command, "--out", "killed"], cwd=tmp_path, env=environment)
     kept = tmp_path / ".killed.sqlite"
     deadline = time.monotonic() + 60.0
     while time.monotonic() < deadline and _runs_in(kept) < 250:
@@ -861,8 +863,7 @@ def test_a_search_that_is_killed_goes_on_where_it_was(tmp_path: Path) -> None:
     whole_runs = json.loads((tmp_path / "whole" / "summary.json").read_text())["runs"]
     assert 250 <= _runs_in(kept) < whole_runs
     assert not (tmp_path / "killed").exists()
-    done = subprocess.run([*command, "--out", "killed"], cwd=tmp_path, env=environment)
-    assert done.returncode == 0
+    assert main([*words, "--out", "killed"]) == 0
     for name in ("summary.json", "points.csv"):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes()
     assert not kept.exists()
