@@ -114,7 +114,7 @@ def test_a_jump_of_the_target_is_an_edge_that_has_to_settle() -> None:
 def test_the_end_of_an_overload_is_something_to_recover_from() -> None:
     """50 a second can be served; 100 are wanted from 10 s to 20 s, and 20 otherwise."""
     plant = Scenario(
-        "crowd", Constant(0.02), Stages("0s:20,10s:20,0s:100,10s:100,0s:20,10s:20"), 30
+        "crowd", Constant(0.02), Stages("0s:20,10s:20,0s:100,10s:100,0s:20,10s:20"), 30.0
     )
     at = np.concatenate([np.arange(0.0, 10.0, 0.05), np.arange(10.0, 20.0, 0.02)])
     at = np.concatenate([at, np.arange(20.0, 23.0, 0.5), np.arange(23.0, 30.0, 0.05)])
