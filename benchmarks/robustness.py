@@ -7,7 +7,7 @@ of the league, all under the same noise. The loss is that of the mean score, as 
 interval (95 %) is of the mean difference on the same services. What a range or a rule between
 parameters does not allow is moved to what it allows nearest, or left out and said. The exit code is
 1 if any mean is more than 3 % lower. `--smoke`: one family of each and one scenario, and only that
-it runs. About three minutes on two cores for `headroom`.
+it runs. About a minute on two cores for `headroom`.
 """
 
 from __future__ import annotations

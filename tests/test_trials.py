@@ -60,7 +60,8 @@ def test_the_best_other_law_is_chosen_on_one_half_and_shown_on_the_other() -> No
     assert row.ahead.mean == pytest.approx(-0.2)
     assert row.share == pytest.approx(0.6)
     assert row.own == pytest.approx(0.8)
-    assert row.where == "far-1"
+    end = one_by_one.farthest("far", shares, "headroom")
+    assert (end.service, end.best, end.share, end.own) == ("far-0", "lucky", 1.0, 0.5)
 
 
 def test_what_is_played_live_is_small_and_the_law_sees_completions() -> None:
