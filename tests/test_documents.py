@@ -52,8 +52,11 @@ EXEMPT = {
     "python tests/test_goldens.py --write": "it writes what the tests compare with",
     "python tests/test_goldens.py --write refused": "it writes what the tests compare with",
     "python tests/test_goldens.py --write list refused": "it writes what the tests compare with",
+    "python benchmarks/one_by_one.py": "the gate runs it with --smoke, as every benchmark",
     "python benchmarks/overloads.py": "the gate runs it with --smoke, as every benchmark",
     "python benchmarks/promises.py": "the gate runs it with --smoke, as every benchmark",
+    "python benchmarks/recommend_trial.py": "the gate runs it with --smoke, as every benchmark",
+    "python benchmarks/robustness.py": "the gate runs it with --smoke, as every benchmark",
 }
 #: Run as they stand.
 QUICK = {
