@@ -373,11 +373,11 @@ def verdicts(rows: list[Row]) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description="What fit makes of services that are known.")
-    parser.add_argument("--smoke", action="store_true", help="two services, nothing made of them")
+    parser.add_argument("--smoke", action="store_true", help="one service, nothing made of it")
     parser.add_argument("--seed", type=int, default=0, help="of what is drawn (0)")
     parser.add_argument("--services", type=int, default=72, help="how many (72)")
     args = parser.parse_args()
-    numbers = range(6, 8) if args.smoke else range(args.services)
+    numbers = range(7, 8) if args.smoke else range(args.services)
     rows = []
     for number in numbers:
         # A seed of its own: common random numbers would make the errors of all services alike.
