@@ -19,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 WAY = {
     "cli.commands.compare": ("1  which scenarios and controllers", 0.0),
     "experiments.compare": ("2  which runs", 0.0),
+    "experiments._pair_runs": ("2  in which process", 1.3),
     "simulation.run": ("3  which engine", 0.0),
     "simulation.simpy_engine": ("4  when calls are due", 0.92),
     "scenarios.scenario": ("4  producer and service", 1.6),
@@ -33,8 +34,9 @@ WAY = {
 #: Of the imports between them those that the way goes along.
 IMPORTS = (
     ("cli.commands.compare", "experiments.compare"),
-    ("experiments.compare", "simulation.run"),
-    ("experiments.compare", "metrics.measure"),
+    ("experiments.compare", "experiments._pair_runs"),
+    ("experiments._pair_runs", "simulation.run"),
+    ("experiments._pair_runs", "metrics.measure"),
     ("experiments.compare", "experiments.comparison"),
     ("experiments.compare", "controllers"),
     ("simulation.run", "simulation.simpy_engine"),
@@ -105,6 +107,7 @@ def draw(file: Path) -> None:
             xy=border(end, start),
             xytext=border(start, end),
             arrowprops={"arrowstyle": "-|>", "color": BLUE, "shrinkA": 1.0, "shrinkB": 1.0},
+            zorder=1,  # behind the boxes
         )
     axes.axis("off")
     title = "The way of a call, from the command to its picture: every import points down"
