@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from tpssim.controllers._headroom_steps import (
     AT_FIRST,
-    LEAST_OPEN,
     PROBE,
     Allowance,
     Base,
@@ -107,12 +106,6 @@ def is_prompt(flight: Flight, obs: Observation) -> bool:
     """Whether the call was refused at once."""
     longest = PROMPT * latency_at(flight.unit, flight.base.level)
     return obs.drops > 0.0 and obs.latency <= longest
-
-
-def shuts(flight: Flight, obs: Observation) -> bool:
-    """Whether it is refused among many: so many may be too many, and the limit is no longer open."""
-    many = obs.in_flight > LEAST_OPEN
-    return flight.allowance.open > 0.0 and many and is_prompt(flight, obs)
 
 
 def is_settled(flight: Flight, released: float) -> bool:

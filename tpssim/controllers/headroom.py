@@ -25,7 +25,6 @@ from tpssim.controllers._headroom_concurrency import (
     limit_of,
     opened,
     queued_out,
-    shuts,
     tallied,
 )
 from tpssim.controllers._headroom_rate import LEAST, Pace, paced, rate_of, unrefused
@@ -280,7 +279,7 @@ def overlapping(
     crowd = tried and many and crowded(flight, obs)
     late = queued_out(flight, obs, tuning)
     pace = paced(state.pace, obs, 0.0 if crowd or late else obs.drops, rate, law.cut)
-    flight = tallied(flight, obs, timed or late, crowd or shuts(flight, obs))
+    flight = tallied(flight, obs, timed or late, crowd)
     if is_over(flight, obs.now):
         full = flight.tally.peak + 1.0 > state.limit
         flight = closed(flight, obs.now, obs.target, full, tuning)
