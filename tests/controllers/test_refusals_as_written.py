@@ -105,7 +105,9 @@ class AsWritten:
 
     def rate(self, obs: Observation) -> float:
         if self.down >= 0.0:
-            return 1.0 / (2.0 / self.allowed + 0.15 * self.down + obs.lag)
+            return 1.0 / (
+                2.0 / self.allowed + 0.15 * self.down + max(0.0, min(obs.lag, obs.latency))
+            )
         return self.allowed
 
 

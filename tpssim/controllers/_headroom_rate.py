@@ -259,7 +259,9 @@ def rate_of(pace: Pace, obs: Observation) -> float:
     0.62
     """
     if pace.down >= 0.0:
-        return 1.0 / (PAUSE / pace.allowed + WAIT * pace.down + obs.lag)
+        # A lag beyond the call's own time is that of an answer, which is over.
+        lag = max(0.0, min(obs.lag, took(obs)))
+        return 1.0 / (PAUSE / pace.allowed + WAIT * pace.down + lag)
     return pace.allowed
 
 

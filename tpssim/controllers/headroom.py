@@ -98,7 +98,7 @@ class HeadroomState(NamedTuple):
     so does it after one whose answer said when to come back. Until a call that was released after
     that is served, the next trial waits a share of the time for which it has refused, `down`::
 
-        1 / rate = 2 / allowed + 0.15 down + lag
+        1 / rate = 2 / allowed + 0.15 down + min(lag, latency)
 
     Then, with the calls served since the last such event, the time that they took (pauses of the
     caller do not count), `out` of it refusing (since the call that shows it was released, or one
