@@ -144,6 +144,12 @@ def test_next_to_no_queue_allows_more() -> None:
     assert step(20.0, found(TWICE, 20.0, 0.5), base).calls == 20.0
 
 
+def test_beyond_what_was_refused_for_want_of_a_place_a_fifth_of_a_call_is_added() -> None:
+    base = Base(0.0, 0.0, 5.0, 0.0)
+    assert step(20.0, found(0.0, 20.0), base, places=20.0).calls == pytest.approx(20.2)
+    assert step(20.0, found(0.0, 20.0), base, places=22.0).calls == pytest.approx(22.0)
+
+
 def test_until_the_first_queue_the_limit_doubles_when_it_is_used() -> None:
     base = Base(0.0, 0.01, 5.0, 0.0)
     # Latencies 1.2 times as long: 20 (1 - 1 / 1.2) = 3.3 may queue, but less the two errors of

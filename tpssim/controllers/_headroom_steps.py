@@ -16,6 +16,7 @@ LEAST_OPEN, OPEN = 8.0, 2.0  # calls, x the most in flight: allowed after it
 DOUBLE = 2.0  # x the calls allowed, a window later, while the limit is open
 SURE, SURE_OPEN = 1.0, 2.0  # standard errors of what is sure, and while the limit is open
 GROWTH = 0.15  # of the calls allowed, in one step up at most
+CREEP = 0.2  # calls, in one step up beyond what was refused for want of a place
 DOWN, MOST_DOWN = 0.7, 0.5  # of the sure queue beyond the wanted one; of the calls allowed
 ONCE = 1.5  # x the calls held: no more are in use
 PROBE = 0.7  # of the calls allowed, while it is probed
@@ -62,6 +63,7 @@ class Allowance(NamedTuple):
     fresh: float  #: a window that begins earlier has calls of before the last step up, s
     probing: float  #: 1 while fewer are allowed, to see whether they are served sooner
     probed: float  #: windows since the last probe
+    places: float  #: calls above which one was last refused for want of a place; inf before
 
 
 @record
@@ -134,19 +136,22 @@ def drained(old: Allowance) -> Allowance:
         fresh=old.fresh,
         probing=old.probing,
         probed=old.probed,
+        places=old.places,
     )
 
 
 def one_fewer(old: Allowance, obs: Observation) -> Allowance:
     """One call fewer than were in flight when one was refused for want of a place."""
+    calls = max(1.0, min(old.calls, obs.in_flight - 1.0))
     return Allowance(
-        calls=max(1.0, min(old.calls, obs.in_flight - 1.0)),
+        calls=calls,
         open=0.0,
         before=no_cut(),
         drain=0.0,
         fresh=obs.now + obs.latency,
         probing=0.0,
         probed=old.probed,
+        places=calls,
     )
 
 
@@ -160,6 +165,7 @@ def opened_up(old: Allowance, found: Measured, settled: float) -> Allowance:
         fresh=settled,
         probing=0.0,
         probed=old.probed + 1.0,
+        places=old.places,
     )
 
 
@@ -220,6 +226,7 @@ def restored(old: Allowance, settled: float) -> Allowance:
         fresh=settled,
         probing=0.0,
         probed=0.0,
+        places=old.places,
     )
 
 
@@ -233,6 +240,7 @@ def probe(old: Allowance, found: Measured) -> Allowance:
         fresh=old.fresh,
         probing=1.0,
         probed=old.probed + 1.0,
+        places=old.places,
     )
 
 
@@ -246,6 +254,7 @@ def kept(old: Allowance, tuning: Tuning) -> Allowance:
         fresh=old.fresh,
         probing=0.0,
         probed=tuning.probe_every - AGAIN,
+        places=old.places,
     )
 
 
@@ -273,7 +282,8 @@ def stepped(
     elif used:
         queued = queue_of(base, found, 0.0)
         if queued < wanted:
-            calls, fresh = calls + GROWTH * calls * (1.0 - queued / wanted), settled
+            more = calls + GROWTH * calls * (1.0 - queued / wanted)
+            calls, fresh = min(more, max(old.places, calls + CREEP)), settled
             before = before if calls < before.calls else no_cut()
     return Allowance(
         calls=calls,
@@ -283,6 +293,7 @@ def stepped(
         fresh=fresh,
         probing=0.0,
         probed=old.probed + 1.0,
+        places=old.places,
     )
 
 
@@ -304,4 +315,5 @@ def cut(old: Allowance, before: Before, found: Measured, excess: float) -> Allow
         fresh=old.fresh,
         probing=0.0,
         probed=old.probed + 1.0,
+        places=old.places,
     )
