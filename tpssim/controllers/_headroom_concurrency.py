@@ -128,20 +128,14 @@ def queued_out(flight: Flight, obs: Observation, tuning: Tuning) -> bool:
     return is_queued(flight.base, measured(tally, flight.spread), tuning)
 
 
-def tallied(
-    flight: Flight, obs: Observation, timed: bool, crowd: bool, again: bool, turn: float
-) -> Flight:
-    """The window with one more observation. `timed`: it has a latency; `crowd`: see `crowded`;
-    `again`: it is the first that was served after refusals, since `turn`.
-    """
+def tallied(flight: Flight, obs: Observation, timed: bool, crowd: bool) -> Flight:
+    """The window with one more observation. `timed`: it has a latency; `crowd`: see `crowded`."""
     tally, allowance, unit, proven = flight.tally, flight.allowance, flight.unit, flight.proven
     if allowance.drain > 0.0 and obs.peak <= allowance.drain:
         allowance = drained(allowance)
         tally = begun(obs.now + latency_at(unit, allowance.before.level))
     if timed:
-        proven = 0.0 if again else proven
-        if obs.now - obs.latency > turn:
-            proven = max(proven, obs.in_flight)
+        proven = max(proven, obs.in_flight)
         if math.isnan(unit) and obs.latency > 0.0:
             unit = obs.latency
     elif crowd and obs.in_flight <= allowance.calls + 1.0:

@@ -276,11 +276,10 @@ def overlapping(
     # A call that one more place would have saved says nothing of the rate, once that was tried.
     tried = state.pace.down < 0.0 and state.pace.cubic.mark < math.inf
     many = obs.in_flight > max(1.0, PROVEN * flight.proven)
-    crowd = tried and many and flight.proven > 0.0 and crowded(flight, obs)
+    crowd = tried and many and crowded(flight, obs)
     late = queued_out(flight, obs, tuning)
     pace = paced(state.pace, obs, 0.0 if crowd or late else obs.drops, rate, law.cut)
-    again = state.pace.down >= 0.0 and pace.down < 0.0
-    flight = tallied(flight, obs, timed or late, crowd, again, pace.turn)
+    flight = tallied(flight, obs, timed or late, crowd)
     if is_over(flight, obs.now):
         full = flight.tally.peak + 1.0 > state.limit
         flight = closed(flight, obs.now, obs.target, full, tuning)
