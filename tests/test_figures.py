@@ -481,30 +481,39 @@ def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
         f"exceeded by {pace.ABOVE - 1.0:.0%}".replace("%", " %"),
         f"is known from {pace.ENOUGH:g} calls, if these are half as many as those of the last mean,"
         f" or {pace.MOST:g}",
-        f"if that is {headroom.PROVEN:g} of the most in flight",
-        f"that makes {windows.SAMPLES:g} latencies",
+        f"in_flight > max(1, {headroom.PROVEN:g} proven)",
+        f"n >= {windows.SAMPLES:g}, now - begin >= exp(base) units",
+        f"until {windows.SAMPLES:g} have come (counted or not), and all from the"
+        f" {windows.SAMPLES + 1:g}rd on",
+        f"{windows.LOST:g} of the n are queued timeouts",
         f"up to {steps.LATEST:g} latencies",
         f"S <- {windows.KEPT:g} (S + D)",
         f"at first S = {windows.PRIOR * windows.USUAL:g}, W = {windows.PRIOR:g}",
         f"between <- between + {windows.NEW:g} ((level - last level)^2 / 2 - between)",
+        f"max(places, calls + {steps.CREEP:g})",
+        f"multiplied by {flight.FADED:g} at the end of each window",
+        f"latency <= {flight.PROMPT:g} exp(base) units",
+        f"{busy.CALM:g} calls in a row were held back",
         f"lower by more than {steps.LOWER:g} sqrt(doubt + base's doubt)",
         f"base + {steps.ALIKE:g} sqrt(base's doubt) and its `held` at most {steps.MORE:g} `among`",
         f"ended {steps.AT_FIRST:g} calls are allowed",
-        f"{steps.LEAST_OPEN:g} at least. The limit is *open*",
-        f"`held` is {flight.REACHED:g} of the calls allowed",
+        f"calls <- max({steps.LEAST_OPEN:g}, {steps.OPEN:g} high)",
+        f"`held` is {flight.REACHED:g} of floor(calls) or more",
         f"less than {flight.MET:.0%} of the target".replace("%", " %"),
         f"comes after {steps.AGAIN:g} windows",
         f"{steps.PROBE:g} of the calls are allowed for a window",
-        f"min(calls, most, {steps.ONCE:g} held)",
-        f"min({steps.DOWN:g} (queued - wanted)",
+        f"min(calls, high, {steps.ONCE:g} held)",
+        f"min({steps.DOWN:g} (queued(z) - wanted)",
         f"calls (1 + {steps.GROWTH:g} (1 - queued(0) / wanted))",
-        f"at most {steps.SHOWS:g} of it (whole calls)",
+        f"floor(calls) <= {steps.SHOWS:g} floor(was.calls)",
         f"way < {steps.APART:g}",
-        f"level before > least + {steps.FAR:g}: no queue if |fell| < {1.0 - steps.STIFF:.1f} way",
+        f"was.level > least + {steps.FAR:g}: no queue if |fell| < {1.0 - steps.STIFF:.1f} way",
         f"fell > {1.0 - steps.ELASTIC:g} way",
     ):
         assert sentence in text
     law = CONTROLLERS["headroom"]()
+    for name, value in law._asdict().items():
+        assert f"| `{name}` | {value:.15g} |" in text
     assert pace.FADES**34.0 > pace.ACCIDENTS - 1.0 > pace.FADES**35.0
     assert "One in 34 is an accident" in text
     assert (windows.LOST, windows.FEW, steps.MOST_DOWN, steps.EMPTY) == (8.0, 4.0, 0.5, 0.5)

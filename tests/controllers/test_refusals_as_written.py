@@ -22,8 +22,8 @@ class AsWritten:
         self.allowed = self.mark = math.inf
         self.span = self.scale = 64.0
         self.down = -1.0
-        self.calls = self.time = self.out = self.dry = self.n = self.least = 0.0
-        self.bad = self.turn = self.last = self.used = self.drops_before = 0.0
+        self.served = self.time = self.out = self.dry = self.m = self.start = 0.0
+        self.bad = self.turn = self.last = self.of = self.drops_before = 0.0
         self.seen: float | None = None
 
     def see(self, obs: Observation, rate: float) -> None:
@@ -38,11 +38,11 @@ class AsWritten:
                 self.turn = self.seen
             else:
                 passed = usual
-        fresh = now - latency >= self.turn
-        ends = self.down >= 0.0 and good > 0.0 and fresh
+        after = now - latency >= self.turn
+        ends = self.down >= 0.0 and good > 0.0 and after
         if ends:
             passed = (passed + min(passed, lag)) / 2.0
-        self.calls += good
+        self.served += good
         self.time += passed
         self.dry = 0.0 if good > 0.0 else self.dry + passed
         self.out += passed if self.down >= 0.0 else 0.0
@@ -51,7 +51,7 @@ class AsWritten:
         elif self.down >= 0.0:
             self.down += passed
         else:
-            self.bad = 0.98**good * self.bad + (drops if fresh else 0.0)
+            self.bad = 0.98**good * self.bad + (drops if after else 0.0)
             if drops > 0.0 and self.bad > 1.5:
                 self.allowed, self.turn, self.down = min(self.allowed, rate), now, 0.0
                 self.out += min(self.dry, latency)
@@ -62,43 +62,43 @@ class AsWritten:
         self.drops_before, self.seen = drops, now
 
     def forget(self) -> None:
-        self.calls = self.time = self.out = self.dry = 0.0
+        self.served = self.time = self.out = self.dry = 0.0
 
     def new_cubic(self, now: float, latency: float) -> None:
-        if self.calls >= max(12.0, min(self.used / 2.0, 64.0)) and self.time > 0.0:
-            mean = min(self.calls / self.time, self.allowed)
+        if self.served >= max(12.0, min(self.of / 2.0, 64.0)) and self.time > 0.0:
+            got = min(self.served / self.time, self.allowed)
             brief = self.out <= max(self.time / 4.0, 2.0 * latency)
             if brief:
-                takes, most = mean, 1.15
-            elif self.last / 2.0 <= mean <= 2.0 * self.last:
-                takes, most = max(mean, self.last), 1.03
+                takes, top = got, 1.15
+            elif self.last / 2.0 <= got <= 2.0 * self.last:
+                takes, top = max(got, self.last), 1.03
             else:
-                takes, most = min(self.calls / (self.time - self.out), self.allowed), 1.03
-            near = abs(mean - self.last) <= self.last / 4.0
+                takes, top = min(self.served / (self.time - self.out), self.allowed), 1.03
+            near = abs(got - self.last) <= self.last / 4.0
             first = max(64.0, 16.0 * takes * latency) if brief or near else 64.0
             longer = self.span * (4.0 if self.allowed >= self.mark else 1.0)
             self.span = min(1536.0, max(first, longer)) if near else first
-            self.mark = min((takes + self.allowed) / 2.0, most * takes)
-            self.least, self.last, self.used = CUT * self.mark, mean, self.calls
+            self.mark = min((takes + self.allowed) / 2.0, top * takes)
+            self.start, self.last, self.of = CUT * self.mark, got, self.served
             self.forget()
         elif self.mark < math.inf:
-            self.least *= CUT
+            self.start *= CUT
         else:
-            self.mark, self.least = self.allowed, self.allowed / 2.0
+            self.mark, self.start = self.allowed, self.allowed / 2.0
             self.forget()
-        self.mark, self.least = max(self.mark, 1e-9 * TARGET), max(self.least, 1e-9 * TARGET)
-        self.allowed, self.n, self.scale, self.turn = self.least, 0.0, self.span, now
+        self.mark, self.start = max(self.mark, 1e-9 * TARGET), max(self.start, 1e-9 * TARGET)
+        self.allowed, self.m, self.scale, self.turn = self.start, 0.0, self.span, now
         self.down, self.bad = -1.0, 0.0
 
     def along(self, good: float, latency: float, rate: float) -> None:
         if self.mark < math.inf and rate >= self.allowed:
-            self.n += good
-            begin = (1.0 - self.least / self.mark) ** (1.0 / 3.0)
-            self.allowed = self.mark * (1.0 + (self.n / self.scale - begin) ** 3)
+            self.m += good
+            begin = (1.0 - self.start / self.mark) ** (1.0 / 3.0)
+            self.allowed = self.mark * (1.0 + (self.m / self.scale - begin) ** 3)
             if self.allowed > 1.15 * self.mark:
                 if self.scale == 1536.0:
                     self.forget()
-                self.mark, self.least, self.n = self.allowed, self.allowed, 0.0
+                self.mark, self.start, self.m = self.allowed, self.allowed, 0.0
                 self.scale = min(
                     self.scale, max(self.scale / 4.0, 64.0, 16.0 * self.allowed * latency)
                 )
