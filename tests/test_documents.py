@@ -170,7 +170,6 @@ SHORTER: dict[str, tuple[str, ...]] = {
     ),
     T + "compare --random 306 --kinds judging --seed 77": (
         T + "compare --random 1 --kinds light-load --seed 77 --controllers fixed --workers 1",
-        "the services of all families take minutes",
     ),
     T + "compare --random 200": (
         T + "compare --random 2 --kinds blocking --controllers fixed aimd --workers 1",

@@ -85,10 +85,11 @@ def test_a_trace_has_the_rate_of_cost() -> None:
 # up for while the window is empty.
 @pytest.mark.parametrize("law", ["headroom", "aimd", "ewma-deadzone", "fixed", "spark-pid"])
 def test_adaptive_laws_serve_what_a_quota_of_tokens_allows(law: str) -> None:
-    run = simulate("llm-quota", law)
-    served = float(run.cost[run.outcome == 0].sum())
-    assert 0.97 * 200e3 * 4 <= served <= 200e3 * 4
-    assert measure(run)["achieved"] > 0.97
+    runs = [simulate("llm-quota", law, replication=k) for k in range(5)]
+    served = [float(run.cost[run.outcome == 0].sum()) for run in runs]
+    assert max(served) <= 200e3 * 4
+    assert sum(served) / len(served) >= 0.95 * 200e3 * 4
+    assert sum(measure(run)["achieved"] for run in runs) / len(runs) > 0.95
 
 
 @pytest.mark.parametrize("law", ["headroom", "aimd", "netflix-vegas"])

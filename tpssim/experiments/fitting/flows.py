@@ -55,6 +55,7 @@ def errors(calls: Calls) -> float:
     """The share of the calls that failed, timed out or were refused; of those of which nobody knows
     what came of them, as the recording ended before, none is counted.
 
+    >>> from tpssim.core.types import UNFINISHED
     >>> nothing = np.zeros(3)
     >>> errors(Calls(nothing, nothing, np.array([OK, FAILED, UNFINISHED])))
     0.5
