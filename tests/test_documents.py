@@ -54,6 +54,11 @@ EXEMPT = {
     "python tests/test_goldens.py --write list refused": "it writes what the tests compare with",
     "python benchmarks/one_by_one.py": "the gate runs it with --smoke, as every benchmark",
     "python benchmarks/overloads.py": "the gate runs it with --smoke, as every benchmark",
+    "python benchmarks/one_by_one.py --services 12 --seed 78": "the gate runs one_by_one --smoke",
+    "python benchmarks/one_by_one.py --services 12 --seed 78 --out results/reference-one-by-one": (
+        "the gate runs one_by_one --smoke"
+    ),
+    "python benchmarks/robustness.py --services 6 --seed 79": "the gate runs robustness --smoke",
     "python benchmarks/plain_quotas.py": "the gate runs it with --smoke, as every benchmark",
     "python benchmarks/promises.py": "the gate runs it with --smoke, as every benchmark",
     "python benchmarks/recommend_trial.py": "the gate runs it with --smoke, as every benchmark",
