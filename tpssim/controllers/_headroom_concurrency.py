@@ -31,7 +31,6 @@ from tpssim.controllers._headroom_windows import (
     FEW,
     LOST,
     SAMPLES,
-    SOON,
     Spread,
     Tally,
     begun,
@@ -159,8 +158,7 @@ def is_over(flight: Flight, now: float) -> bool:
         return False
     if math.isnan(base.level) or tally.lost >= LOST:
         return True
-    enough = SOON if allowance.open > 0.0 else SAMPLES
-    if not (tally.number >= enough and span >= latency_at(flight.unit, base.level)):
+    if not (tally.number >= SAMPLES and span >= latency_at(flight.unit, base.level)):
         return False
     return verdict(allowance, base, measured(tally, flight.spread)) != 0.0
 

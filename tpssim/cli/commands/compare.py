@@ -192,7 +192,7 @@ def _compare(args: argparse.Namespace, executor: Executor | None, began: float) 
     )
     figures = _figures(result.undrawn())
     with results_folder(out, "compare") as folder:
-        record = _write_comparison(folder, result, figures, args, began, pictures)
+        record = _write_comparison(folder, result, figures, args, began, pictures, made)
     if args.json:
         print(json.dumps(record.to_dict(), indent=1, allow_nan=False))
     else:
@@ -212,6 +212,7 @@ def _write_comparison(
     args: argparse.Namespace,
     began: float,
     pictures: Beside,
+    made: str,
 ) -> CompareRecord:
     """All that it leaves; what is written as its summary. Those of the pictures that are not begun
     are drawn beside it too.
@@ -219,7 +220,6 @@ def _write_comparison(
     from tpssim.output.results_dir import MARK, write_json
     from tpssim.output.tables import write_csv
 
-    made = f"{command(args)} (tpssim {VERSION})"
     late = {
         throttle: result.late_pictures(throttle)
         for throttle in dict.fromkeys(label for _, label in result.cells)
