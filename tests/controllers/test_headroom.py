@@ -66,7 +66,7 @@ def test_a_mean_that_has_settled_jumps_when_the_service_changes() -> None:
         ("overload", 0.95, 2.5),
         ("pool-degrade", 0.95, 2.0),
         ("creep", 0.95, 2.5),
-        ("refusing", 0.75, 1.1),
+        ("refusing", 0.9, 1.1),
     ],
 )
 def test_it_uses_what_there_is_and_adds_little_latency(

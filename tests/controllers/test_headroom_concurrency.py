@@ -11,7 +11,14 @@ import pytest
 from helpers.laws import done, fed
 
 from tpssim import Async, Backend, Exponential, Lognormal, Producer, Scenario, simulate
-from tpssim.controllers._headroom_concurrency import Flight, closed, opened, queued_out
+from tpssim.controllers._headroom_concurrency import (
+    Flight,
+    closed,
+    crowded,
+    opened,
+    queued_out,
+    tallied,
+)
 from tpssim.controllers._headroom_steps import (
     Allowance,
     Base,
@@ -148,6 +155,40 @@ def test_beyond_what_was_refused_for_want_of_a_place_a_fifth_of_a_call_is_added(
     base = Base(0.0, 0.0, 5.0, 0.0)
     assert step(20.0, found(0.0, 20.0), base, places=20.0).calls == pytest.approx(20.2)
     assert step(20.0, found(0.0, 20.0), base, places=22.0).calls == pytest.approx(22.0)
+
+
+def served_of(*history: tuple[float, float, float, bool]) -> Flight:
+    """After calls: (now, latency, in flight, refused), 10 of them allowed, 0.1 s the base."""
+    after = opened(0.0)._replace(unit=0.1, base=BASE, allowance=allowed(10.0))
+    for now, latency, among, refused in history:
+        obs = done(now, latency, among, dropped=refused)
+        after = tallied(after, obs, not refused, refused and crowded(after, obs))
+    return after
+
+
+def test_calls_among_refused_ones_do_not_show_how_many_are_served() -> None:
+    # Refused ones were in flight from 0.90 to 1.05 s: one answer came at 1.0, one at 1.05.
+    refused = [(1.0, 0.1, 9.0, True), (1.05, 0.1, 9.0, True)]
+    assert served_of(*refused, (1.06, 0.1, 9.0, False)).proven == 0.0  # released at 0.96
+    assert served_of(*refused, (1.16, 0.1, 9.0, False)).proven == 9.0  # at 1.06
+    assert served_of(*refused, (1.06, 0.18, 9.0, False)).proven == 9.0  # at 0.88
+    # Another time begins at 1.2; what was released at 1.1, between both, counts.
+    both = [*refused, (1.3, 0.1, 9.0, True)]
+    assert served_of(*both, (1.4, 0.3, 9.0, False)).proven == 9.0
+    assert served_of(*both, (1.4, 0.15, 9.0, False)).proven == 0.0
+
+
+def test_what_is_refused_after_a_step_up_takes_the_place_back_once() -> None:
+    # 11 were served at a time before; now 11 are allowed again, from 1.0 s on.
+    known = opened(0.0)._replace(unit=0.1, base=BASE, proven=11.0)
+    known = known._replace(allowance=allowed(11.0, fresh=1.1))
+    first = done(1.07, 0.05, 11.0, dropped=True)
+    assert crowded(known, first)
+    known = tallied(known, first, False, True)
+    assert known.allowance.calls == 10.0
+    # Until 1.07 + 0.05 s calls were released that its answer has not held back.
+    assert not crowded(known, done(1.16, 0.05, 11.0, dropped=True))
+    assert crowded(known, done(1.18, 0.05, 11.0, dropped=True))
 
 
 def test_until_the_first_queue_the_limit_doubles_when_it_is_used() -> None:

@@ -51,6 +51,7 @@ class State:
         self.proven = 0.0
         self.unit: Any = None
         self.places = inf
+        self.refused_since = self.refused_last = self.taken = -inf
         self.stale = -inf
         self.since = 0
         self.first = True  # the first window has not ended
@@ -296,7 +297,7 @@ def for_want_of_a_place(s: Any, obs: Any) -> Any:
     if obs.in_flight > ceil(s.proven):
         return True
     return (
-        s.fall_to is None and obs.in_flight >= floor(s.calls) and obs.now - obs.latency >= s.stale
+        s.fall_to is None and obs.in_flight >= floor(s.calls) and obs.now - obs.latency >= s.taken
     )
 
 
@@ -322,13 +323,18 @@ def several(s: Any, obs: Any, rate: Any) -> Any:
         s.fall_to = None
         s.window(now + s.units(s.was.level))
     counts = is_clean(obs) or timeout
+    released = now - obs.latency
+    if obs.drops > 0 and not timeout and not isnan(released):
+        s.refused_since = min(s.refused_since, released) if released <= s.refused_last else released
+        s.refused_last = now
     if counts:
-        s.proven = max(s.proven, obs.in_flight)
+        if not s.refused_since < released <= s.refused_last:
+            s.proven = max(s.proven, obs.in_flight)
         if s.unit is None and obs.latency > 0:
             s.unit = obs.latency
     if place and obs.in_flight <= s.calls + 1:
         s.calls = s.places = max(1.0, min(s.calls, obs.in_flight - 1))
-        s.stale = now + obs.latency
+        s.stale = s.taken = now + obs.latency
         s.open = s.probe = False
         s.was = s.fall_to = None
 

@@ -49,6 +49,15 @@ FADED = 0.98  # of the most in flight among which one was served, a window later
 
 
 @record
+class Refused(NamedTuple):
+    """When calls were in flight that were refused in the end."""
+
+    since: float  #: from then, s
+    last: float  #: until the last answer, s
+    taken: float  #: a call released before was among those of before a place was taken, s
+
+
+@record
 class Flight(NamedTuple):
     """What the law remembers of calls in flight."""
 
@@ -58,7 +67,8 @@ class Flight(NamedTuple):
     allowance: Allowance
     unit: float  #: the first latency, s; nan before
     queued: float  #: 1 if the last window had a sure queue
-    proven: float  #: most in flight lately among which one was served
+    proven: float  #: most in flight lately among which one was served, and none refused
+    refused: Refused
 
 
 def opened(now: float) -> Flight:
@@ -81,6 +91,7 @@ def opened(now: float) -> Flight:
         unit=math.nan,
         queued=0.0,
         proven=0.0,
+        refused=Refused(since=-math.inf, last=-math.inf, taken=-math.inf),
     )
 
 
@@ -109,8 +120,8 @@ def is_prompt(flight: Flight, obs: Observation) -> bool:
 
 
 def is_settled(flight: Flight, released: float) -> bool:
-    """Whether a call that was released then was released after the last step."""
-    return flight.allowance.drain == 0.0 and released >= flight.allowance.fresh
+    """Whether a call that was released then came after the last cut and the last place taken."""
+    return flight.allowance.drain == 0.0 and released >= flight.refused.taken
 
 
 def queued_out(flight: Flight, obs: Observation, tuning: Tuning) -> bool:
@@ -130,15 +141,18 @@ def queued_out(flight: Flight, obs: Observation, tuning: Tuning) -> bool:
 def tallied(flight: Flight, obs: Observation, timed: bool, crowd: bool) -> Flight:
     """The window with one more observation. `timed`: it has a latency; `crowd`: see `crowded`."""
     tally, allowance, unit, proven = flight.tally, flight.allowance, flight.unit, flight.proven
+    refused = flight.refused if timed else among(flight.refused, obs)
     if allowance.drain > 0.0 and obs.peak <= allowance.drain:
         allowance = drained(allowance)
         tally = begun(obs.now + latency_at(unit, allowance.before.level))
     if timed:
-        proven = max(proven, obs.in_flight)
+        if not was_among(refused, obs):
+            proven = max(proven, obs.in_flight)
         if math.isnan(unit) and obs.latency > 0.0:
             unit = obs.latency
     elif crowd and obs.in_flight <= allowance.calls + 1.0:
         allowance = one_fewer(allowance, obs)
+        refused = Refused(since=refused.since, last=refused.last, taken=allowance.fresh)
     return Flight(
         tally=counted(tally, obs, unit, timed, math.isnan(flight.base.level)),
         spread=flight.spread,
@@ -147,7 +161,34 @@ def tallied(flight: Flight, obs: Observation, timed: bool, crowd: bool) -> Fligh
         unit=unit,
         queued=flight.queued,
         proven=proven,
+        refused=refused,
     )
+
+
+def among(old: Refused, obs: Observation) -> Refused:
+    """The same after a call that was not served: if it was refused, it was in flight as well.
+
+    >>> among(Refused(1.0, 2.0, 0.0), Observation(2.5, 100.0, 0.75, 0.0, errors=1.0, drops=1.0))
+    Refused(since=1.0, last=2.5, taken=0.0)
+    >>> among(Refused(1.0, 2.0, 0.0), Observation(2.5, 100.0, 0.25, 0.0, errors=1.0, drops=1.0))
+    Refused(since=2.25, last=2.5, taken=0.0)
+    """
+    if not (obs.drops > 0.0 and obs.latency >= 0.0):
+        return old
+    released = obs.now - obs.latency
+    since = min(old.since, released) if released <= old.last else released
+    return Refused(since=since, last=obs.now, taken=old.taken)
+
+
+def was_among(refused: Refused, obs: Observation) -> bool:
+    """Whether refused calls were in flight when this one was released: then those that were is no
+    number that the service takes.
+
+    >>> served = Observation(2.5, 100.0, 1.0, 0.0)
+    >>> was_among(Refused(1.0, 2.0, 0.0), served), was_among(Refused(1.5, 2.0, 0.0), served)
+    (True, False)
+    """
+    return refused.since < obs.now - obs.latency <= refused.last
 
 
 def is_over(flight: Flight, now: float) -> bool:
@@ -203,6 +244,7 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
         unit=flight.unit,
         queued=queued,
         proven=FADED * flight.proven,
+        refused=flight.refused,
     )
 
 

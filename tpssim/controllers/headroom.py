@@ -121,8 +121,9 @@ class HeadroomState(NamedTuple):
 
     Where calls overlap and refusals have paced the law once, one that is refused at once (within
     twice the latency without queue) for want of a place takes the window to one call fewer than
-    were in flight, and leaves the rate: one among more calls than any that was served lately, or
-    among nearly as many (0.95) the first since the last step with the window full.
+    were in flight, and leaves the rate: one among more calls than any that was served lately
+    (while no refused call was in flight), or with the window full one among nearly as many (0.95)
+    that was released after the last place was taken.
 
     No rate is less than 1e-9 of the target. A changed target is the rate at once if the rate held
     nothing back; one that held back stays.
