@@ -5,6 +5,7 @@ seen.
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import math
 from pathlib import Path
@@ -42,7 +43,9 @@ def grid(alpha: list[float], zone: list[float], **more: list[Any]) -> SweepResul
     return sweep(SHORT, "ewma-deadzone", {"alpha": alpha, "deadzone": zone, **more}, replications=2)
 
 
-SORTED = grid(ALPHA, ZONE)
+@functools.cache
+def in_order() -> SweepResult:
+    return grid(ALPHA, ZONE)
 
 
 @pytest.mark.parametrize("alpha", [[0.2, 0.1, 0.4], [0.4, 0.2, 0.1]])
@@ -50,16 +53,16 @@ def test_a_grid_out_of_order_gives_the_picture_of_the_sorted_one(alpha: list[flo
     shuffled = grid(alpha, [1.1, 1.0, 1.2])
     for metric in ("achieved", "verdict", "converges"):
         assert [np.asarray(x).tolist() for x in shuffled.grid(metric, "alpha", "deadzone")] == [
-            np.asarray(x).tolist() for x in SORTED.grid(metric, "alpha", "deadzone")
+            np.asarray(x).tolist() for x in in_order().grid(metric, "alpha", "deadzone")
         ]
-        assert pixels(shuffled.heatmap(metric)) == pixels(SORTED.heatmap(metric))
+        assert pixels(shuffled.heatmap(metric)) == pixels(in_order().heatmap(metric))
     for ask in (
         ("achieved",),
         ("achieved", "deadzone"),
         ("achieved", "swing"),
         ("swing", None, "alpha"),
     ):
-        assert pixels(shuffled.plot(*ask)) == pixels(SORTED.plot(*ask))
+        assert pixels(shuffled.plot(*ask)) == pixels(in_order().plot(*ask))
     line = shuffled.plot("achieved").axes[0].lines[0]
     assert np.asarray(line.get_xdata()).tolist() == ALPHA
 
@@ -166,11 +169,11 @@ def with_never(
 ) -> SweepResult:
     """The sorted grid whose runs at some points came to these values of a measure."""
     place, rows = list(METRICS).index(metric), []
-    for row in SORTED.rows:
+    for row in in_order().rows:
         values = np.full((6, len(METRICS)), 1.0)
         values[:, place] = never.get(row.point, [2.0] * 6)
         rows.append(Row.of(row.point, [(6, 10, run) for run in values]))
-    return SORTED._replace(rows=rows, replications=6)
+    return in_order()._replace(rows=rows, replications=6)
 
 
 @pytest.mark.parametrize("metric", ENDLESS)
@@ -233,7 +236,7 @@ def test_a_measure_across_that_never_happens_or_does_not_exist_is_left_out_and_c
 
 def test_a_measure_across_that_no_point_has_leaves_an_empty_picture_that_says_so() -> None:
     for value, said in ((math.inf, "regain_time never"), (math.nan, "no regain_time")):
-        shown = with_never({row.point: [value] * 6 for row in SORTED.rows}, "regain_time")
+        shown = with_never({row.point: [value] * 6 for row in in_order().rows}, "regain_time")
         ax = shown.plot("achieved", "regain_time").axes[0]
         assert (ax.get_title(), marks(ax)) == (f"{said} at 9 of 9 points, left out", [])
         sample = ["alpha", "deadzone"], [(0.1, 1.0), (0.2, 1.1)], "regain_time", None
@@ -353,7 +356,7 @@ def test_the_table_of_a_comparison_counts_too(tmp_path: Path) -> None:
 def test_less_is_better_is_light_and_said() -> None:
     light = []
     for metric in ("achieved", "response_p99"):
-        figure: Any = SORTED.heatmap(metric)
+        figure: Any = in_order().heatmap(metric)
         mesh, bar = figure.axes[0].collections[0], figure.axes[1]
         best = mesh.norm.vmax if METRICS[metric].better == "more" else mesh.norm.vmin
         light.append(
