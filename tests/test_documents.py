@@ -53,6 +53,12 @@ EXEMPT = {
     "python tests/test_goldens.py --write refused": "it writes what the tests compare with",
     "python tests/test_goldens.py --write list refused": "it writes what the tests compare with",
     "python benchmarks/one_by_one.py": "the gate runs it with --smoke, as every benchmark",
+    "python benchmarks/kinds_before_after.py": "the gate runs it with --smoke, as every benchmark",
+    "python benchmarks/kinds_before_after.py --before ../before --kinds bimodal,tight-timeout,"
+    "correlated,far,retrograde,quota-silent,quota-retry-after,outage": "it needs a checkout",
+    "python benchmarks/kinds_before_after.py --before ../earlier --kinds plain-quota": (
+        "it needs a checkout"
+    ),
     "python benchmarks/overloads.py": "the gate runs it with --smoke, as every benchmark",
     "python benchmarks/one_by_one.py --services 12 --seed 78": "the gate runs one_by_one --smoke",
     "python benchmarks/one_by_one.py --services 12 --seed 78 --out results/reference-one-by-one": (

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from tpssim.output.pictures import Frame, Panel
 from tpssim.output.plots.common import save, svg
 from tpssim.output.plots.fits import fit_figure
+from tpssim.output.plots.goodputs import Goodputs, goodput_figure
 from tpssim.output.plots.live_runs import LiveRun, live_figure
 from tpssim.output.plots.loops import analysis_figure
 from tpssim.output.plots.maps import heat_figure, line_figure, lines_over, mean_over
@@ -24,6 +25,7 @@ __all__ = [
     "Column",
     "Figure",
     "Frame",
+    "Goodputs",
     "LiveRun",
     "Panel",
     "Shown",
@@ -31,6 +33,7 @@ __all__ = [
     "convergence_figure",
     "drawn",
     "fit_figure",
+    "goodput_figure",
     "heat_figure",
     "line_figure",
     "lines_over",
