@@ -335,6 +335,16 @@ def test_the_bench_s_quota_with_noise(service: Service, consumer: Async | Blocki
     assert (trace.outcome[trace.released >= 5.0] == REJECTED).mean() <= 0.03
 
 
+def test_a_short_burst_after_a_long_wait_says_nothing_of_the_rate_served() -> None:
+    # 20 calls, then refused for 2 s, for the answer said so: 21 calls from 0.01 to 2.22 s.
+    first = [*served(20), refused(0.21), refused(0.22), told(2.22, 2.0)]
+    assert fed(LAW, first)[-1].pace.mean == pytest.approx(21.0 / 2.21)
+    # 21 more in 0.24 s are less than a quarter of 2 s; in 0.57 s they are not.
+    again = [*first, *served(20, 2.22), refused(2.43), refused(2.44)]
+    assert fed(LAW, [*again, told(2.46, 0.02)])[-1].pace.mean == pytest.approx(21.0 / 2.21)
+    assert fed(LAW, [*again, told(2.79, 0.35)])[-1].pace.mean == pytest.approx(21.0 / 0.57)
+
+
 @pytest.mark.parametrize("out", [17.0, 20.0, 23.0])
 def test_a_service_that_refuses_everything_is_tried_seldom_and_taken_up_soon(out: float) -> None:
     # 5 ms a call, 50 a second wanted, one at a time. The best laws: 20 calls (botocore-cubic), back

@@ -39,7 +39,7 @@ class State:
         self.down = -1.0
         self.start = self.m = self.turn = self.bad = 0.0
         self.served = self.time = self.out = self.dry = 0.0
-        self.last = self.of = 0.0
+        self.last = self.of = self.gone = 0.0
         self.seen: Any = None
         self.dropped = False  # drops at the observation before
         # several in flight
@@ -229,7 +229,7 @@ def refusals(s: Any, obs: Any, rate: Any, drops: Any) -> Any:
 
 def new_cubic(s: Any, now: Any, latency: Any, target: Any) -> Any:
     allowed = s.allowed
-    if s.served >= max(12, min(s.of / 2, 64)) and s.time > 0:
+    if s.served >= max(12, min(s.of / 2, 64)) and s.time > s.gone / 4:
         last = s.last
         got = min(s.served / s.time, allowed)
         brief = s.out <= max(s.time / 4, 2 * latency)
@@ -252,7 +252,7 @@ def new_cubic(s: Any, now: Any, latency: Any, target: Any) -> Any:
             s.span = first
         s.mark = min((takes + allowed) / 2, top)
         s.start = CUT * s.mark
-        s.last, s.of = got, s.served
+        s.last, s.of, s.gone = got, s.served, s.out
         s.served = s.time = s.out = s.dry = 0.0
     elif isinf(s.mark):
         s.mark = allowed

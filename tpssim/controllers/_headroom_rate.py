@@ -63,6 +63,7 @@ class Pace(NamedTuple):
     bad: float  #: calls refused lately
     mean: float  #: rate served when it was last computed, 1/s; 0 before
     of: float  #: from how many calls
+    out: float  #: the time of that for which all was refused, s
     refused: float  #: 1 if the last observation was a refusal
     seen: float  #: time of the last observation, s; -1 before the first
 
@@ -78,6 +79,7 @@ def unrefused() -> Pace:
         bad=0.0,
         mean=0.0,
         of=0.0,
+        out=0.0,
         refused=0.0,
         seen=-1.0,
     )
@@ -149,6 +151,7 @@ def refusing(
         bad=0.0,
         mean=pace.mean,
         of=pace.of,
+        out=pace.out,
         refused=1.0 if drops > 0.0 else 0.0,
         seen=now,
     )
@@ -179,6 +182,7 @@ def climbed(
         bad=bad,
         mean=pace.mean,
         of=pace.of,
+        out=pace.out,
         refused=1.0 if drops > 0.0 else 0.0,
         seen=obs.now,
     )
@@ -187,7 +191,10 @@ def climbed(
 def served_again(pace: Pace, served: Served, obs: Observation, cut: float, allowed: float) -> Pace:
     """The state after the first call that was served again: a new cubic, from what was served."""
     mark, least, span, mean = pace.cubic.mark, pace.cubic.least, pace.cubic.span, pace.mean
-    known = served.calls >= max(ENOUGH, min(0.5 * pace.of, MOST)) and served.time > 0.0
+    enough = served.calls >= max(ENOUGH, min(0.5 * pace.of, MOST))
+    # A short part of a quota's window, between two answers that say when to come back, has another
+    # rate than the whole of it.
+    known = enough and served.time > BRIEF * pace.out
     if known:
         mean = min(served.calls / served.time, allowed)
         mark, span = renewed(pace, served, took(obs), allowed)
@@ -206,6 +213,7 @@ def served_again(pace: Pace, served: Served, obs: Observation, cut: float, allow
         bad=0.0,
         mean=mean,
         of=served.calls if known else pace.of,
+        out=served.down if known else pace.out,
         refused=0.0,
         seen=obs.now,
     )

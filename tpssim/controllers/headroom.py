@@ -115,9 +115,9 @@ class HeadroomState(NamedTuple):
     `span` is 64 calls (16 times those in flight, if that is more) and four times as long, up to
     1536, each time that the mark was passed and `mean` confirms the last one to a quarter, so a
     trial of what is known costs ever fewer calls. Above 1.15 `mark` a curve begins there, four
-    times as short. A mean takes 12 calls, and half as many as the last one or 64; after fewer, the
-    mark stays and the rate begins lower (at first: it is the rate that was refused, and the rate
-    half of it).
+    times as short. A mean takes 12 calls, half as many as the last one or 64, and a quarter of the
+    time for which it refused in that; after less, the mark stays and the rate begins lower (at
+    first: it is the rate that was refused, and the rate half of it).
 
     Where calls overlap and refusals have paced the law once, one that is refused at once (within
     twice the latency without queue) for want of a place takes the window to one call fewer than
