@@ -467,6 +467,7 @@ def test_the_rules_are_those_of_the_code() -> None:
 
 
 def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
+    from tpssim.controllers import _headroom_base as base
     from tpssim.controllers import _headroom_busy as busy
     from tpssim.controllers import _headroom_concurrency as flight
     from tpssim.controllers import _headroom_rate as pace
@@ -489,13 +490,13 @@ def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
         f"up to {steps.LATEST:g} latencies",
         f"S <- {windows.KEPT:g} (S + D)",
         f"at first S = {windows.PRIOR * windows.USUAL:g}, W = {windows.PRIOR:g}",
-        f"between <- between + {windows.NEW:g} ((level - last level)^2 / 2 - between)",
+        f"between <- between + max({windows.NEW:g}, 1 / k) (rest^2 / 2 - between)",
         f"max(places, calls + {steps.CREEP:g})",
         f"multiplied by {flight.FADED:g} at the end of each window",
         f"latency <= {flight.PROMPT:g} exp(base) units",
         f"{busy.CALM:g} calls in a row were held back",
-        f"lower by more than {steps.LOWER:g} sqrt(doubt + base's doubt)",
-        f"base + {steps.ALIKE:g} sqrt(base's doubt) and its `held` at most {steps.MORE:g} `among`",
+        f"lower by more than {base.LOWER:g} sqrt(doubt + base's doubt)",
+        f"base + {base.ALIKE:g} sqrt(base's doubt) and its `held` at most {base.MORE:g} `among`",
         f"ended {steps.AT_FIRST:g} calls are allowed",
         f"calls <- max({steps.LEAST_OPEN:g}, {steps.OPEN:g} high)",
         f"`held` is {flight.REACHED:g} of floor(calls) or more",
@@ -504,10 +505,13 @@ def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
         f"{steps.PROBE:g} of the calls are allowed for a window",
         f"min(calls, high, {steps.ONCE:g} held)",
         f"min({steps.DOWN:g} (queued(z) - wanted)",
-        f"calls (1 + {steps.GROWTH:g} (1 - queued(0) / wanted))",
+        f"way <- {steps.GROWTH:g} calls, but if fresh",
+        f"max(in use, {steps.FORGOTTEN:g} top)",
         f"floor(calls) <= {steps.SHOWS:g} floor(was.calls)",
         f"way < {steps.APART:g}",
-        f"was.level > least + {steps.FAR:g}: no queue if |fell| < {1.0 - steps.STIFF:.1f} way",
+        f"was.level > least + {steps.FAR:g}, and not slower: no queue if |fell| <"
+        f" {1.0 - steps.STIFF:.1f} way",
+        f"level > base + {0.5 * steps.FAR:g} and own > max(base's one, 1e-6) exp(base - level)",
         f"fell > {1.0 - steps.ELASTIC:g} way",
     ):
         assert sentence in text
@@ -516,7 +520,8 @@ def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
         assert f"| `{name}` | {value:.15g} |" in text
     assert pace.FADES**34.0 > pace.ACCIDENTS - 1.0 > pace.FADES**35.0
     assert "One in 34 is an accident" in text
-    assert (windows.LOST, windows.FEW, steps.MOST_DOWN, steps.EMPTY) == (8.0, 4.0, 0.5, 0.5)
+    assert (windows.LOST, windows.FEW, steps.MOST_DOWN, base.EMPTY) == (8.0, 4.0, 0.5, 0.5)
+    assert (steps.HALF, steps.CONSTANT) == (0.5, 1e-6)
     assert (flight.FADED, flight.PROMPT) == (0.98, 2.0)
     assert law.queue == 1.5
     assert "`queue` went from 2 to 1.5" in text

@@ -1,6 +1,4 @@
-"""headroom where calls overlap: each step worked by hand, and what it delivers on services of the
-kinds that once broke it.
-"""
+"""headroom where calls overlap: each step worked by hand."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ from typing import Any
 import pytest
 from helpers.laws import done, fed
 
-from tpssim import Async, Backend, Exponential, Lognormal, Producer, Scenario, simulate
+from tpssim.controllers._headroom_base import Base, Tuning, based, doubt_of, surely_least
 from tpssim.controllers._headroom_concurrency import (
     Flight,
     closed,
@@ -21,10 +19,7 @@ from tpssim.controllers._headroom_concurrency import (
 )
 from tpssim.controllers._headroom_steps import (
     Allowance,
-    Base,
     Before,
-    Tuning,
-    based,
     cut,
     kept,
     no_cut,
@@ -33,11 +28,16 @@ from tpssim.controllers._headroom_steps import (
     verdict,
     without_queue,
 )
-from tpssim.controllers._headroom_windows import Measured, Tally, begun
+from tpssim.controllers._headroom_windows import (
+    Measured,
+    Spread,
+    Tally,
+    begun,
+    spread_after,
+    spread_at_first,
+)
 from tpssim.controllers.headroom import Headroom
 from tpssim.core.types import Observation
-from tpssim.experiments.random_services import random_scenario
-from tpssim.experiments.scoring import score_of
 
 LAW = Headroom()
 TUNING = Tuning(queue=1.5, slack=0.03, probe_every=200.0)
@@ -54,9 +54,21 @@ def flight(start: float, latency: float, n: int, among: float, step: float = TIC
 def found(level: float, held: float, doubt: float = 0.0, **known: float) -> Measured:
     """A window of 32 latencies with no more in flight than were held."""
     window = Measured(
-        number=32.0, lost=0.0, level=level, doubt=doubt, held=held, peak=math.ceil(held)
+        number=32.0,
+        lost=0.0,
+        level=level,
+        doubt=doubt,
+        variance=32.0 * doubt,
+        own=0.0,
+        held=held,
+        peak=math.ceil(held),
     )
     return window._replace(**known)
+
+
+def base_of(level: float, doubt: float, held: float, least: float) -> Base:
+    """Of 32 latencies of that doubt."""
+    return Base(level, 32.0 * doubt, 32.0, held, least, math.inf)
 
 
 def allowed(calls: float, **known: Any) -> Allowance:
@@ -74,7 +86,7 @@ def test_the_first_window_is_of_four_calls_among_few() -> None:
     base = states[-1].flight.base
     # Relative to the first latency seen, 0.1 s; the variance is (8 x 0.4 + 0) / (8 + 3), of four.
     assert base.level == pytest.approx(math.log(2.5))
-    assert base.doubt == pytest.approx(3.2 / 11.0 / 4.0)
+    assert (base.variance, base.number) == (pytest.approx(3.2 / 11.0), 4.0)
 
 
 def test_before_the_first_queue_the_limit_is_twice_what_was_in_flight() -> None:
@@ -101,7 +113,7 @@ def test_the_next_window_begins_a_latency_after_calls_in_flight_have_fallen_to_t
     state = LAW.init(100.0)._replace(
         overlap=1.0,
         limit=10.0,
-        flight=new._replace(allowance=allowance, unit=0.25, base=Base(0.0, 0.0, 5.0, 0.0)),
+        flight=new._replace(allowance=allowance, unit=0.25, base=base_of(0.0, 0.0, 5.0, 0.0)),
     )
     many = LAW.update(state, done(1.0, 0.5, 20.0)._replace(peak=11.0))
     assert many.flight.allowance.drain == 10.0
@@ -116,20 +128,20 @@ def test_the_next_window_begins_a_latency_after_calls_in_flight_have_fallen_to_t
 
 def step(calls: float, window: Measured, base: Base, **known: Any) -> Allowance:
     """The step after a window in which the limit was used."""
-    return stepped(allowed(calls, **known), window, base, True, True, 9.0, TUNING)
+    return stepped(allowed(calls, **known), window, base, True, True, True, 9.0, TUNING)
 
 
 def test_a_queue_is_cut_by_what_is_sure_and_more_than_wanted() -> None:
     # 20 in flight, latencies doubled: 10 queue, 1.5 + 0.03 x 20 are wanted: 20 - 0.7 x 7.9.
-    new = step(20.0, found(TWICE, 20.0), Base(0.0, 0.0, 5.0, 0.0))
+    new = step(20.0, found(TWICE, 20.0), base_of(0.0, 0.0, 5.0, 0.0))
     assert new.calls == pytest.approx(14.47)
     assert (new.drain, new.before) == (14.0, Before(20.0, 20.0, TWICE, 0.0))
     # Known to ln 2 - sqrt(0.04 + 0.05) = 0.393: 20 (1 - e^-0.393) = 6.501 are sure.
     sure = 20.0 * (1.0 - math.exp(-(TWICE - 0.3)))
-    new = step(20.0, found(TWICE, 20.0, 0.04), Base(0.0, 0.05, 5.0, 0.0))
+    new = step(20.0, found(TWICE, 20.0, 0.04), base_of(0.0, 0.05, 5.0, 0.0))
     assert new.calls == pytest.approx(20.0 - 0.7 * (sure - 2.1))
     # Sixteen times as long, 18.75 queue: but half of the calls at most.
-    assert step(20.0, found(4.0 * TWICE, 20.0), Base(0.0, 0.0, 5.0, 0.0)).calls == 10.0
+    assert step(20.0, found(4.0 * TWICE, 20.0), base_of(0.0, 0.0, 5.0, 0.0)).calls == 10.0
 
 
 def test_what_is_not_in_use_is_cut_first() -> None:
@@ -140,7 +152,7 @@ def test_what_is_not_in_use_is_cut_first() -> None:
 
 
 def test_next_to_no_queue_allows_more() -> None:
-    base = Base(0.0, 0.0, 5.0, 0.0)
+    base = base_of(0.0, 0.0, 5.0, 0.0)
     new = step(20.0, found(0.0, 20.0), base)
     assert new.calls == pytest.approx(20.0 * 1.15)
     assert new.fresh == 9.0
@@ -152,7 +164,7 @@ def test_next_to_no_queue_allows_more() -> None:
 
 
 def test_beyond_what_was_refused_for_want_of_a_place_a_fifth_of_a_call_is_added() -> None:
-    base = Base(0.0, 0.0, 5.0, 0.0)
+    base = base_of(0.0, 0.0, 5.0, 0.0)
     assert step(20.0, found(0.0, 20.0), base, places=20.0).calls == pytest.approx(20.2)
     assert step(20.0, found(0.0, 20.0), base, places=22.0).calls == pytest.approx(22.0)
 
@@ -191,8 +203,24 @@ def test_what_is_refused_after_a_step_up_takes_the_place_back_once() -> None:
     assert crowded(known, done(1.18, 0.05, 11.0, dropped=True))
 
 
+def test_below_where_a_queue_was_cut_half_of_the_way_is_gone_at_once() -> None:
+    base = base_of(0.0, 0.0, 5.0, 0.0)
+    assert step(20.0, found(0.0, 20.0), base, top=40.0).calls == pytest.approx(30.0)
+    assert step(20.0, found(0.0, 20.0), base, top=100.0).calls == pytest.approx(40.0)
+    assert step(20.0, found(0.0, 20.0), base, top=22.0).calls == pytest.approx(23.0)
+    # 1.05 of 2.1 wanted: half of that. And no more than 0.15 while calls of before go on.
+    half = found(-math.log(1.0 - 1.05 / 20.0), 20.0)
+    assert step(20.0, half, base, top=40.0).calls == pytest.approx(25.0)
+    old = allowed(20.0, top=40.0)
+    stale = stepped(old, found(0.0, 20.0), base, False, False, True, 9.0, TUNING)
+    assert stale.calls == pytest.approx(23.0)
+    # Where a cut began: 30 were in use; or a little lower than the one before.
+    assert cut(allowed(100.0), no_cut(), found(TWICE, 20.0, peak=40.0), 7.9).top == 30.0
+    assert cut(allowed(100.0, top=60.0), no_cut(), found(TWICE, 20.0, peak=40.0), 7.9).top == 54.0
+
+
 def test_until_the_first_queue_the_limit_doubles_when_it_is_used() -> None:
-    base = Base(0.0, 0.01, 5.0, 0.0)
+    base = base_of(0.0, 0.01, 5.0, 0.0)
     # Latencies 1.2 times as long: 20 (1 - 1 / 1.2) = 3.3 may queue, but less the two errors of
     # sqrt(0.02) nothing is sure.
     new = step(20.0, found(math.log(1.2), 20.0, 0.01), base, open=1.0)
@@ -203,14 +231,16 @@ def test_until_the_first_queue_the_limit_doubles_when_it_is_used() -> None:
 def test_a_limit_that_is_not_used_is_not_raised() -> None:
     old = allowed(20.0)
     assert (
-        stepped(old, found(0.0, 9.0), Base(0.0, 0.0, 5.0, 0.0), False, False, 9.0, TUNING).calls
+        stepped(
+            old, found(0.0, 9.0), base_of(0.0, 0.0, 5.0, 0.0), True, False, False, 9.0, TUNING
+        ).calls
         == 20
     )
 
 
 # Whether it was a queue.
 
-BASE = Base(0.0, 0.01, 5.0, 0.0)
+BASE = base_of(0.0, 0.01, 5.0, 0.0)
 CUT = allowed(10.0, before=Before(calls=20.0, held=20.0, level=TWICE, doubt=0.01))
 
 
@@ -236,12 +266,23 @@ def test_latencies_beyond_two_and_a_half_of_the_least_may_be_the_queue_of_others
     that: 0.139.
     """
     shorter = found(TWICE + math.log(0.75), 10.0, 0.001)
-    assert verdict(CUT, Base(0.0, 0.0, 5.0, 0.0), shorter) == -1.0
-    far = Base(0.0, 0.0, 5.0, TWICE - 0.91)
+    assert verdict(CUT, base_of(0.0, 0.0, 5.0, 0.0), shorter) == -1.0
+    far = base_of(0.0, 0.0, 5.0, TWICE - 0.91)
     assert verdict(CUT, far, shorter) == 1.0
     assert verdict(CUT, far, found(TWICE - 0.13, 10.0)) == -1.0
     assert verdict(CUT, far, found(TWICE + 0.13, 10.0)) == -1.0
     assert verdict(CUT, far, found(TWICE + 0.15, 10.0)) == 1.0  # those of others have grown
+
+
+def test_latencies_that_scatter_as_before_are_those_of_a_slower_service() -> None:
+    """e^1 times as long: by a wait the variance would be e^-2 of the one without queue. Halfway, at
+    e^-1, it is a slower service; then a cut of a queue must have shortened them by 0.451.
+    """
+    base = Base(0.0, 0.2, 32.0, 5.0, 0.0, math.inf)
+    old = allowed(10.0, before=Before(calls=20.0, held=20.0, level=1.2, doubt=0.0))
+    assert verdict(old, base, found(1.0, 10.0, own=0.2 * math.exp(-0.9))) == -1.0
+    assert verdict(old, base, found(1.0, 10.0, own=0.2 * math.exp(-1.1))) == 1.0
+    assert verdict(old, base, found(0.7, 10.0, own=0.2)) == 1.0  # it was shortened by 0.5
 
 
 def test_a_cut_of_no_queue_is_taken_back_and_the_latency_is_the_one_without() -> None:
@@ -251,8 +292,10 @@ def test_a_cut_of_no_queue_is_taken_back_and_the_latency_is_the_one_without() ->
     assert (new.probing, new.probed) == (0.0, 0.0)
     # Means of 0.6 and 0.4, one three times as certain: 0.45, of variance 0.03 x 0.01 / 0.04. No
     # more than before.
-    base = without_queue(old.before, BASE, found(0.4, 10.0, 0.01))
-    assert tuple(base) == pytest.approx((0.45, 0.0075, 10.0, 0.0))
+    base = without_queue(old.before, BASE, found(0.4, 10.0, 0.01, own=0.3))
+    assert base.level == pytest.approx(0.45)
+    assert base.number == pytest.approx(32.0 * 0.01 / 0.0075)
+    assert (base.variance, base.held, base.least) == (0.3, 10.0, 0.0)
     assert without_queue(old.before, BASE, found(0.8, 10.0, 0.01)).level == 0.6
 
 
@@ -275,17 +318,51 @@ def test_a_probe_allows_seven_tenths() -> None:
 
 
 def test_the_latency_without_queue_is_the_mean_of_what_has_no_queue() -> None:
-    old = Base(0.0, 0.03, 10.0, -0.1)
-    alike = based(old, found(0.2, 20.0, 0.01), True, TUNING)
-    assert tuple(alike) == pytest.approx((0.15, 0.0075, 17.5, -0.1))
+    old = Base(0.0, 0.32, 32.0 / 3.0, 10.0, -0.1, math.inf)  # 0.32 x 3 / 32 = 0.03
+    alike = based(old, found(0.2, 20.0, 0.01, own=0.4), True, TUNING)
+    assert alike[:4] == pytest.approx((0.15, 0.32 + 0.75 * 0.08, 32.0 * 4.0 / 3.0, 17.5))
+    assert alike.least == -0.1
     # Much lower, by more than 2.5 errors of 0.2: another one.
-    lower = based(old, found(-0.6, 20.0, 0.01), True, TUNING)
-    assert tuple(lower) == pytest.approx((-0.6, 0.01, 20.0, -0.5))  # the least is at most so much
+    lower = based(old, found(-0.6, 20.0, 0.01, own=0.4), True, TUNING)
+    assert tuple(lower) == pytest.approx((-0.6, 0.4, 32.0, 20.0, -0.6, 32.0))
     # Where the limit was not used, it is only taken into the mean: -0.6 x 0.75.
     assert based(old, found(-0.6, 2.0, 0.01), False, TUNING).level == pytest.approx(-0.45)
     # Beyond two errors of its own, 0.346, and with a queue: it says nothing; nor among 41.
     assert based(old, found(0.4, 20.0, 0.01), True, TUNING) == old
     assert based(old, found(0.2, 41.0, 0.01), True, TUNING) == old
+
+
+def test_what_four_short_latencies_say_is_little_once_longer_ones_have_come() -> None:
+    """Four that were alike, and then 32 of a variance of 1.6: the level of four is known to
+    sqrt(1.6 / 4) = 0.63, so one that is 1.2 higher is no other latency without queue.
+    """
+    four = Base(0.0, 0.3, 4.0, 2.0, 0.0, 4.0)
+    wide = found(1.2, 6.0, 0.05)
+    assert doubt_of(four, wide) == pytest.approx(0.4)
+    assert surely_least(four, wide) == pytest.approx(math.sqrt(0.4))
+    # Weights of 4 and 32: 1.2 x 32 / 36.
+    assert based(four, wide, True, TUNING).level == pytest.approx(1.2 * 8.0 / 9.0)
+    narrow = found(1.2, 6.0, 0.001)  # then it is known as at first, to sqrt(0.3 / 4) = 0.27
+    assert based(four, narrow, True, TUNING) == four
+
+
+def test_what_calls_in_flight_may_explain_of_a_change_is_no_noise() -> None:
+    """From ln 1 among 10: among 20 the level may rise by ln 2 = 0.693."""
+
+    def between(level: float, among: float, before: Spread) -> float:
+        tally = Tally(0.0, 32.0, 32.0 * level, 32.0 * level * level, 32.0 * among, 0.0, 32.0, among)
+        return spread_after(before, tally).between
+
+    first = Tally(0.0, 32.0, 0.0, 0.0, 320.0, 0.0, 32.0, 10.0)
+    one = spread_after(spread_at_first(), first)
+    assert one.between == 0.0
+    assert between(0.5, 20.0, one) == 0.0
+    assert between(TWICE + 0.4, 20.0, one) == pytest.approx(0.5 * 0.5 * 0.16)  # half, of two
+    assert between(-0.4, 20.0, one) == pytest.approx(0.04)
+    assert between(0.4, 5.0, one) == pytest.approx(0.04)
+    # The tenth and later ones weigh a tenth.
+    many = one._replace(between=0.1, windows=30.0)
+    assert between(0.4, 10.0, many) == pytest.approx(0.1 + 0.1 * (0.08 - 0.1))
 
 
 # Timeouts.
@@ -314,69 +391,4 @@ def test_a_call_that_times_out_while_others_queue_is_one_that_waited() -> None:
 
 def test_eight_timeouts_halve_the_calls() -> None:
     lost = found(TWICE, 20.0, number=16.0, lost=8.0)
-    assert step(20.0, lost, Base(0.0, 0.0, 5.0, 0.0)).calls == 10.0
-
-
-# What it delivers, as a share of the oracle.
-
-
-@pytest.mark.parametrize(
-    ("family", "number", "share"),
-    [
-        ("bimodal", 3, 0.9),
-        ("tight-timeout", 1, 0.9),
-        ("correlated", 5, 0.75),
-        ("far", 0, 0.95),
-        ("retrograde", 1, 0.85),
-        ("poisson", 0, 0.95),
-        ("capacity-steps", 0, 0.85),
-        ("few-places", 1, 0.9),
-    ],
-)
-def test_a_service_of_each_kind(family: str, number: int, share: float) -> None:
-    assert score_of(random_scenario(family, number, seed=1), LAW).goodput >= share
-
-
-IN_FLIGHT = Async(0.0, "completion")
-
-
-@pytest.mark.parametrize(("callers", "share"), [(2, 0.95), (3, 0.95), (4, 0.95)])
-def test_several_who_share_a_queue_do_not_take_it_for_the_service(
-    callers: int, share: float
-) -> None:
-    """The fewer calls of one, the less it gets done, and yet there is a queue: that of all."""
-    scenario = Scenario(
-        "shared",
-        Lognormal(0.02, 0.4),
-        250.0 / callers * 1.6,
-        40.0,
-        IN_FLIGHT,
-        backend=Backend(servers=5.0),
-        producers=tuple(Producer(6.0 * k) for k in range(callers)),
-    )
-    assert score_of(scenario, LAW).goodput >= share
-
-
-@pytest.mark.parametrize(
-    ("service", "backend", "share"),
-    [
-        # 1 / (1 + 0.04 (n - 1)) is half as fast with all 26 servers busy.
-        (Lognormal(0.1, 0.4), Backend(servers=26.0, slope=0.04), 0.85),
-        (Exponential(0.1), Backend(knee=12.0, exponent=1.05), 0.8),
-    ],
-)
-def test_a_service_that_each_call_makes_slower(
-    service: Lognormal | Exponential, backend: Backend, share: float
-) -> None:
-    """Latencies rise from the first call on, long before the best speed is reached."""
-    scenario = Scenario("slower", service, 150.0, 40.0, IN_FLIGHT, backend=backend)
-    assert score_of(scenario, LAW).goodput >= share
-
-
-def test_a_queue_is_short_where_latencies_vary_little() -> None:
-    scenario = Scenario(
-        "steady", Lognormal(0.05, 0.1), 300.0, 30.0, IN_FLIGHT, backend=Backend(servers=10.0)
-    )
-    trace = simulate(scenario, LAW)
-    late = (trace.released > 10.0) & (trace.completed < 30.0)
-    assert float((trace.completed - trace.released)[late].mean()) <= 1.5 * 0.05
+    assert step(20.0, lost, base_of(0.0, 0.0, 5.0, 0.0)).calls == 10.0

@@ -55,11 +55,13 @@ class State:
         self.stale = -inf
         self.since = 0
         self.first = True  # the first window has not ended
-        self.base = self.base_doubt = self.among = 0.0
+        self.base = self.base_one = self.among = 0.0
+        self.base_weight = self.least_weight = 1.0
         self.least = inf
         self.S, self.W, self.between = 3.2, 8.0, 0.0
-        self.last_level = 0.0
-        self.skip_between = False  # the window after a cut or the begin of a probe
+        self.windows = 0
+        self.last_level, self.last_held = 0.0, 1.0
+        self.top = 0.0
         self.was_queued = False  # the last window, by the base before it
         self.come = 0.0
         self.window(0.0)
@@ -77,11 +79,31 @@ class State:
     def held(self) -> Any:
         return max(1.0, self.held_sum / self.n) if self.n > 0 else 1.0
 
+    def one(self) -> Any:
+        return (self.S + self.D) / (self.W + self.n - 1)
+
+    def own(self) -> Any:
+        return self.D / max(1, self.n - 1)
+
     def doubt(self) -> Any:
-        return max(self.between, (self.S + self.D) / (self.W + self.n - 1) / self.n)
+        return max(self.between, self.one() / self.n)
+
+    def says(self) -> Any:
+        doubt = self.doubt()
+        return self.one() / doubt if doubt > 0 else self.n
+
+    def base_doubt(self) -> Any:
+        return max(self.base_one, self.one()) / self.base_weight
+
+    def least_at_most(self) -> Any:
+        return self.least + sqrt(self.one() / self.least_weight)
+
+    def new_least(self) -> Any:
+        if self.base + sqrt(self.one() / self.base_weight) < self.least_at_most():
+            self.least, self.least_weight = self.base, self.base_weight
 
     def queued(self, z: Any, doubt: Any) -> Any:
-        error = sqrt(doubt + self.base_doubt)
+        error = sqrt(doubt + self.base_doubt())
         return self.held() * (1 - exp(min(0.0, self.base - self.level + z * error)))
 
     def wanted(self) -> Any:
@@ -99,7 +121,10 @@ class State:
         error = sqrt(was.doubt + doubt)
         if way < 0.2 or self.late >= 8:
             return A_QUEUE
-        if was.level > self.least + 0.7:
+        slower = self.level > self.base + 0.35 and self.own() > max(self.base_one, 1e-6) * exp(
+            self.base - self.level
+        )
+        if was.level > self.least_at_most() + 0.7 and not slower:
             return NO_QUEUE if abs(fell) < 0.2 * way else A_QUEUE
         if self.n < 128 and abs(fell - 0.65 * way) < error:
             return IN_DOUBT
@@ -337,6 +362,7 @@ def several(s: Any, obs: Any, rate: Any) -> Any:
         s.stale = s.taken = now + obs.latency
         s.open = s.probe = False
         s.was = s.fall_to = None
+        s.top = 0.0
 
     s.high = max(s.high, obs.peak)
     if counts and now >= s.begin:
@@ -375,17 +401,12 @@ def end(s: Any, now: Any, target: Any, verdict: Any) -> Any:
     doubt = s.doubt()
     level, held = s.level, s.held()
     first = s.first
-    after_cut = s.skip_between
-    s.skip_between = False
-    s.S, s.W = 0.9 * (s.S + s.D), 0.9 * (s.W + s.n - 1)
-    if not first and not after_cut:
-        s.between += 0.1 * ((level - s.last_level) ** 2 / 2 - s.between)
-    s.last_level = level
-    s.proven *= 0.98
+    one = s.one()
+    weight = s.says()
     if first:
         s.first = False
-        s.base, s.base_doubt, s.among = level, doubt, held
-        s.least = level + sqrt(doubt)
+        s.base, s.base_one, s.base_weight, s.among = level, one, weight, held
+        s.least, s.least_weight = level, weight
         s.calls = float(max(8, 2 * s.high))
         s.stale = now + s.units(level)
         s.since += 1
@@ -393,6 +414,14 @@ def end(s: Any, now: Any, target: Any, verdict: Any) -> Any:
         s.was_queued = s.late < s.n and s.queued(1, doubt) > s.wanted()
         if step(s, now, target, verdict, doubt, level, held):
             s.since += 1
+    s.windows += 1
+    if s.windows > 1:
+        change, way = level - s.last_level, log(held / s.last_held)
+        rest = change - min(max(change, min(0.0, way)), max(0.0, way))
+        s.between += max(0.1, 1 / s.windows) * (rest**2 / 2 - s.between)
+    s.last_level, s.last_held = level, held
+    s.S, s.W = 0.9 * (s.S + s.D), 0.9 * (s.W + s.n - 1)
+    s.proven *= 0.98
     s.window(now)
 
 
@@ -405,9 +434,10 @@ def step(s: Any, now: Any, target: Any, verdict: Any, doubt: Any, level: Any, he
         v = was.doubt / both if both > 0 else 0.5
         s.calls = was.calls
         s.base = min(was.level, was.level + v * (level - was.level))
-        s.base_doubt = v * doubt
+        s.base_one = s.own()
+        s.base_weight = s.one() / (v * doubt) if v * doubt > 0 else 2 * s.n
         s.among = held
-        s.least = min(s.least, s.base + sqrt(s.base_doubt))
+        s.new_least()
         s.probe = s.open = False
         s.was = None
         s.since = 0
@@ -432,7 +462,6 @@ def step(s: Any, now: Any, target: Any, verdict: Any, doubt: Any, level: Any, he
         s.probe = True
         s.was = Was(held, level, doubt, s.calls)
         s.fall_to = max(1, floor(0.7 * s.calls))
-        s.skip_between = True
         return True
 
     if verdict is not None:
@@ -441,6 +470,7 @@ def step(s: Any, now: Any, target: Any, verdict: Any, doubt: Any, level: Any, he
     sure = s.queued(2 if s.open else 1, doubt)
     if sure > wanted and fresh and short:
         in_use = max(1.0, min(s.calls, s.high, 1.5 * held))
+        s.top = max(in_use, 0.9 * s.top)
         if s.was is None:
             s.was = Was(held, level, doubt, max(in_use, min(s.calls, held)))
         if s.late >= 8:
@@ -448,7 +478,6 @@ def step(s: Any, now: Any, target: Any, verdict: Any, doubt: Any, level: Any, he
         else:
             s.calls = max(1.0, in_use - min(0.7 * (sure - wanted), in_use / 2))
         s.fall_to = floor(s.calls)
-        s.skip_between = True
         s.open = False
         return True
 
@@ -461,7 +490,10 @@ def step(s: Any, now: Any, target: Any, verdict: Any, doubt: Any, level: Any, he
 
     queue = s.queued(0, doubt)
     if used and queue < wanted:
-        s.calls = min(s.calls * (1 + 0.15 * (1 - queue / wanted)), max(s.places, s.calls + 0.2))
+        way = 0.15 * s.calls
+        if fresh:
+            way = max(way, min(s.calls, (s.top - s.calls) / 2))
+        s.calls = min(s.calls + way * (1 - queue / wanted), max(s.places, s.calls + 0.2))
         if s.was is not None and s.calls >= s.was.calls:
             s.was = None
         s.stale = now + s.units(level)
@@ -469,18 +501,17 @@ def step(s: Any, now: Any, target: Any, verdict: Any, doubt: Any, level: Any, he
 
 
 def change_base(s: Any, used: Any, doubt: Any, level: Any, held: Any, wanted: Any) -> Any:
-    if used and level < s.base - 2.5 * sqrt(doubt + s.base_doubt):
-        s.base, s.base_doubt, s.among = level, doubt, held
+    weight = s.says()
+    if used and level < s.base - 2.5 * sqrt(doubt + s.base_doubt()):
+        s.base, s.base_one, s.base_weight, s.among = level, s.own(), weight, held
     elif s.queued(0, doubt) < wanted / 2 or (
-        level < s.base + 2 * sqrt(s.base_doubt) and held <= 4 * s.among
+        level < s.base + 2 * sqrt(s.base_doubt()) and held <= 4 * s.among
     ):
-        both = doubt + s.base_doubt
-        if not both > 0:
-            return
-        v = s.base_doubt / both
+        v = weight / (s.base_weight + weight)
         s.base += v * (level - s.base)
+        s.base_one += v * (s.own() - s.base_one)
         s.among += v * (held - s.among)
-        s.base_doubt = v * doubt
+        s.base_weight += weight
     else:
         return
-    s.least = min(s.least, s.base + sqrt(s.base_doubt))
+    s.new_least()

@@ -7,15 +7,12 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from tpssim.controllers._headroom_base import Base, Tuning, based, equivalent, is_queued
 from tpssim.controllers._headroom_steps import (
     AT_FIRST,
     PROBE,
     Allowance,
-    Base,
-    Tuning,
-    based,
     drained,
-    is_queued,
     kept,
     no_cut,
     one_fewer,
@@ -23,7 +20,6 @@ from tpssim.controllers._headroom_steps import (
     probe,
     restored,
     stepped,
-    surely_at_most,
     verdict,
     without_queue,
 )
@@ -82,11 +78,14 @@ def opened(now: float) -> Flight:
         probing=0.0,
         probed=0.0,
         places=math.inf,
+        top=0.0,
     )
     return Flight(
         tally=begun(now),
         spread=spread_at_first(),
-        base=Base(level=math.nan, doubt=0.0, held=0.0, least=math.nan),
+        base=Base(
+            level=math.nan, variance=0.0, number=1.0, held=0.0, least=math.nan, least_number=1.0
+        ),
         allowance=allowance,
         unit=math.nan,
         queued=0.0,
@@ -99,7 +98,7 @@ def crowded(flight: Flight, obs: Observation) -> bool:
     """Whether the call was refused for want of a place: at once, among more than any lately served.
 
     >>> flight = opened(0.0)
-    >>> flight = flight._replace(proven=20.0, unit=0.1, base=Base(0.0, 0.0, 1.0, 0.0))
+    >>> flight = flight._replace(proven=20.0, unit=0.1, base=Base(0.0, 0.4, 4.0, 1.0, 0.0, 4.0))
     >>> refused = Observation(1.0, 100.0, 0.1, 0.0, errors=1.0, in_flight=22.0, drops=1.0)
     >>> crowded(flight, refused), crowded(flight, refused._replace(in_flight=20.0))
     (True, False)
@@ -212,9 +211,11 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
     if math.isnan(base.level):
         base = Base(
             level=found.level,
-            doubt=found.doubt,
+            variance=found.variance,
+            number=equivalent(found),
             held=found.held,
-            least=surely_at_most(found.level, found.doubt),
+            least=found.level,
+            least_number=equivalent(found),
         )
         allowance = opened_up(old, found, now + latency_at(flight.unit, found.level))
     else:
@@ -235,10 +236,10 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
             else:
                 short = used or is_short(tally, now, target)
                 settled = now + latency_at(flight.unit, found.level)
-                allowance = stepped(old, found, base, fresh and short, used, settled, tuning)
+                allowance = stepped(old, found, base, fresh, fresh and short, used, settled, tuning)
     return Flight(
         tally=begun(now),
-        spread=spread_after(flight.spread, tally, allowance.drain == 0.0),
+        spread=spread_after(flight.spread, tally),
         base=base,
         allowance=allowance,
         unit=flight.unit,

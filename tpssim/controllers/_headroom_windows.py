@@ -42,8 +42,10 @@ class Spread(NamedTuple):
 
     squares: float  #: sum of squared deviations of ln latency
     weight: float  #: of so many
-    last: float  #: the level of the last window; nan if calls were cut since
-    between: float  #: variance between windows, where calls were not cut
+    last: float  #: the level of the last window; nan before
+    held: float  #: calls in flight in it
+    between: float  #: variance between windows that calls in flight do not explain
+    windows: float  #: from so many
 
 
 @record
@@ -54,6 +56,8 @@ class Measured(NamedTuple):
     lost: float  #: of them, those of calls that timed out in a queue
     level: float  #: mean of ln(latency / unit)
     doubt: float  #: its variance
+    variance: float  #: of one ln latency, as far as is known now
+    own: float  #: the same of the window alone
     held: float  #: mean of the calls in flight at release
     peak: float  #: most in flight
 
@@ -111,21 +115,30 @@ def deviations(tally: Tally) -> float:
 
 def spread_at_first() -> Spread:
     """What is taken for usual before anything was seen."""
-    return Spread(squares=PRIOR * USUAL, weight=PRIOR, last=math.nan, between=0.0)
+    return Spread(
+        squares=PRIOR * USUAL, weight=PRIOR, last=math.nan, held=1.0, between=0.0, windows=0.0
+    )
 
 
-def spread_after(spread: Spread, tally: Tally, steady: bool) -> Spread:
-    """The spread with one window more."""
-    level = tally.logs / tally.number
-    between = spread.between
+def spread_after(spread: Spread, tally: Tally) -> Spread:
+    """The spread with one window more. Of a change between windows that part is left out which
+    another number of calls in flight may explain, as a queue.
+    """
+    level, held = tally.logs / tally.number, max(1.0, tally.among / tally.number)
+    between, windows = spread.between, spread.windows
     if not math.isnan(spread.last):
-        way = level - spread.last
-        between += NEW * (0.5 * way * way - between)
+        way = math.log(held / spread.held)
+        change = level - spread.last
+        rest = change - max(min(0.0, way), min(change, max(0.0, way)))
+        windows += 1.0
+        between += max(NEW, 1.0 / (windows + 1.0)) * (0.5 * rest * rest - between)
     return Spread(
         squares=KEPT * (spread.squares + deviations(tally)),
         weight=KEPT * (spread.weight + tally.number - 1.0),
-        last=level if steady else math.nan,
+        last=level,
+        held=held,
         between=between,
+        windows=windows,
     )
 
 
@@ -143,6 +156,8 @@ def measured(tally: Tally, spread: Spread) -> Measured:
         lost=tally.lost,
         level=tally.logs / tally.number,
         doubt=max(variance / tally.number, spread.between),
+        variance=variance,
+        own=deviations(tally) / max(1.0, tally.number - 1.0),
         held=max(1.0, tally.among / tally.number),
         peak=tally.peak,
     )

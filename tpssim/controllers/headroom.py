@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
+from tpssim.controllers._headroom_base import Tuning
 from tpssim.controllers._headroom_busy import (
     TRIAL,
     Alone,
@@ -28,7 +29,6 @@ from tpssim.controllers._headroom_concurrency import (
     tallied,
 )
 from tpssim.controllers._headroom_rate import LEAST, Pace, paced, rate_of, unrefused
-from tpssim.controllers._headroom_steps import Tuning
 from tpssim.controllers._headroom_windows import latency_at
 from tpssim.controllers._target_changes import followed
 from tpssim.core.types import Observation, described, record
@@ -80,7 +80,8 @@ class HeadroomState(NamedTuple):
         wanted = queue + slack * held
         queued(1) > wanted:       window <- window - 0.7 (queued(1) - wanted), by a half at most
         else, if full and
-              queued(0) < wanted: window <- window (1 + 0.15 (1 - queued(0) / wanted))
+              queued(0) < wanted: window <- window (1 + 0.15 (1 - queued(0) / wanted));
+                                  or half of the way to where a queue was last cut, if more
         limit  = trunc(window), at most max_limit;
                  until queued(2) > wanted: twice the most in flight, then doubled when full
 
@@ -89,8 +90,9 @@ class HeadroomState(NamedTuple):
     compared. With a queue, latencies fall with the calls in flight; if they fall by less than 0.65
     of that, the service itself is slower: the cut is taken back, and `base` is the level now.
     Beyond twice the least base, where it may be the queue of other callers, they must stay what
-    they were, to a fifth. `base` is also a level that is lower for sure while the limit is in use,
-    and takes the mean with what is like it.
+    they were, to a fifth; or they scatter as they did without queue, where a wait, which is the
+    same for all, would make them more alike. `base` is also a level that is lower for sure while
+    the limit is in use, and takes the mean with what is like it.
 
     Timeouts while other calls queue, because the limit was too high, count as latencies.
 

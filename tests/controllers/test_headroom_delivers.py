@@ -1,0 +1,90 @@
+"""What headroom delivers where calls overlap, on services of the kinds that once broke it, as a
+share of the oracle.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tpssim import Async, Backend, Exponential, Lognormal, Producer, Scenario, TwoPhase, simulate
+from tpssim.controllers.headroom import Headroom
+from tpssim.experiments.random_services import random_scenario
+from tpssim.experiments.scoring import score_of
+
+LAW = Headroom()
+
+
+@pytest.mark.parametrize(
+    ("family", "number", "share"),
+    [
+        ("bimodal", 3, 0.9),
+        ("tight-timeout", 1, 0.9),
+        ("correlated", 5, 0.75),
+        ("far", 0, 0.95),
+        ("retrograde", 1, 0.85),
+        ("poisson", 0, 0.95),
+        ("capacity-steps", 0, 0.85),
+        ("few-places", 1, 0.9),
+    ],
+)
+def test_a_service_of_each_kind(family: str, number: int, share: float) -> None:
+    assert score_of(random_scenario(family, number, seed=1), LAW).goodput >= share
+
+
+IN_FLIGHT = Async(0.0, "completion")
+
+
+@pytest.mark.parametrize("seed", [0, 5, 6])
+def test_four_short_calls_at_first_do_not_hold_the_limit_down(seed: int) -> None:
+    """One call in four is twenty times as long as the others: the first four may all be short."""
+    scenario = Scenario(
+        "wide",
+        TwoPhase(0.05, 1.0, 0.23),
+        150.0,
+        60.0,
+        IN_FLIGHT,
+        backend=Backend(servers=20.0, places=400.0),
+    )
+    assert score_of(scenario, LAW, seed=seed).goodput >= 0.85
+
+
+@pytest.mark.parametrize(("callers", "share"), [(2, 0.95), (3, 0.95), (4, 0.95)])
+def test_several_who_share_a_queue_do_not_take_it_for_the_service(
+    callers: int, share: float
+) -> None:
+    """The fewer calls of one, the less it gets done, and yet there is a queue: that of all."""
+    scenario = Scenario(
+        "shared",
+        Lognormal(0.02, 0.4),
+        250.0 / callers * 1.6,
+        40.0,
+        IN_FLIGHT,
+        backend=Backend(servers=5.0),
+        producers=tuple(Producer(6.0 * k) for k in range(callers)),
+    )
+    assert score_of(scenario, LAW).goodput >= share
+
+
+@pytest.mark.parametrize(
+    ("service", "backend", "share"),
+    [
+        # 1 / (1 + 0.04 (n - 1)) is half as fast with all 26 servers busy.
+        (Lognormal(0.1, 0.4), Backend(servers=26.0, slope=0.04), 0.85),
+        (Exponential(0.1), Backend(knee=12.0, exponent=1.05), 0.8),
+    ],
+)
+def test_a_service_that_each_call_makes_slower(
+    service: Lognormal | Exponential, backend: Backend, share: float
+) -> None:
+    """Latencies rise from the first call on, long before the best speed is reached."""
+    scenario = Scenario("slower", service, 150.0, 40.0, IN_FLIGHT, backend=backend)
+    assert score_of(scenario, LAW).goodput >= share
+
+
+def test_a_queue_is_short_where_latencies_vary_little() -> None:
+    scenario = Scenario(
+        "steady", Lognormal(0.05, 0.1), 300.0, 30.0, IN_FLIGHT, backend=Backend(servers=10.0)
+    )
+    trace = simulate(scenario, LAW)
+    late = (trace.released > 10.0) & (trace.completed < 30.0)
+    assert float((trace.completed - trace.released)[late].mean()) <= 1.5 * 0.05
