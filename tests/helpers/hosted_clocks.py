@@ -59,6 +59,18 @@ class Holder:
     day = date.today
 
 
+def derived() -> Any:
+    """A class that no module has, and whose attributes no descriptor names."""
+
+    class Derived(Holder):
+        clock = staticmethod(time.time)
+
+    return Derived
+
+
+IN_NO_MODULE = [derived()]
+
+
 class Slotted:
     __slots__ = ("clock",)
 
@@ -123,6 +135,7 @@ OF_DAY: dict[str, Callable[[], float]] = {
     "a keyword default": by_keyword,
     "a closure": enclosed(),
     "a class attribute": lambda: Holder.now().timestamp(),
+    "an attribute of a class within a function": lambda: IN_NO_MODULE[0].clock(),
     "a dict": lambda: Holder.clocks["utc"]().replace(tzinfo=UTC).timestamp(),
     "a list": lambda: LISTED[0]().timestamp(),
     "a tuple": lambda: PAIR[0]().timestamp(),

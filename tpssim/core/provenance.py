@@ -137,6 +137,10 @@ def _origin(name: str, path: str) -> str:
     return ""
 
 
+#: It looks at every file of every distribution.
+_distributions = functools.cache(importlib.metadata.packages_distributions)
+
+
 @functools.cache
 def version(name: str) -> str:
     """A distribution's name, version and digest of its files as they were installed; "" if there is
@@ -145,7 +149,7 @@ def version(name: str) -> str:
     try:
         found = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError:
-        listed = importlib.metadata.packages_distributions().get(name)
+        listed = _distributions().get(name)
         if not listed:
             return ""
         found = importlib.metadata.distribution(listed[0])

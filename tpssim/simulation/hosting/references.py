@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import gc
+import sys
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable
 from types import CellType, FunctionType, MemberDescriptorType
@@ -22,6 +23,26 @@ def of_the_bench(space: Any) -> bool:
     """Whether these are the names of a module of ours, which knows what it calls."""
     name = str(space.get("__name__", ""))
     return name == "tpssim" or name.startswith("tpssim.")
+
+
+def attributes(owner: type) -> Any:
+    """The dict of a class itself, not a view of it."""
+    return gc.get_referents(owner.__dict__)[0]
+
+
+def owner_of(space: dict[str, Any]) -> type | None:
+    """The class whose attributes these are, if it is where such a class mostly is; else all that
+    there is must be looked through, which takes long.
+    """
+    named = (space.get("__dict__"), space.get("__weakref__"))
+    known: list[Any] = [getattr(descriptor, "__objclass__", None) for descriptor in named]
+    name = space["__module__"]
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    for owner in (*known, *getattr(module, "__dict__", {}).values()):
+        if issubclass(type(owner), type) and attributes(owner) is space:  # runs nobody's code
+            found: type = owner
+            return found
+    return None
 
 
 class Exchange:
@@ -115,10 +136,11 @@ class Exchange:
 
     def _in_classes(self) -> None:
         """What a class holds must be set through it."""
-        owners: dict[int, type | None] = {id(space): None for space in self.maybe_of_classes}
-        for owner in gc.get_referrers(*self.maybe_of_classes) if self.maybe_of_classes else ():
+        owners = {id(space): owner_of(space) for space in self.maybe_of_classes}
+        lost = [space for space in self.maybe_of_classes if owners[id(space)] is None]
+        for owner in gc.get_referrers(*lost) if lost else ():
             if isinstance(owner, type):
-                owners[id(gc.get_referents(owner.__dict__)[0])] = owner
+                owners[id(attributes(owner))] = owner
         for space in self.maybe_of_classes:
             owner = owners[id(space)]
             if owner is None:
