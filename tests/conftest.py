@@ -10,6 +10,7 @@ for the other.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from xdist.scheduler import LoadScopeScheduling
 from tpssim.core.provenance import ours
 from tpssim.scenarios.service_times import draws
 from tpssim.simulation.compiled import compiling
+from tpssim.simulation.hosting.patching import rebound
 
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
@@ -38,7 +40,10 @@ SHARING = (
     "output/test_damaged_results.py",
     "output/test_html.py",
     "output/test_records.py",
+    "simulation/test_clock_values.py",
     "simulation/test_compiled_engine.py::test_one_s_own_law",
+    "simulation/test_hosted_clocks.py",
+    "simulation/test_user_code.py",
     "test_documents.py",
     "test_figures.py",
     "test_goldens.py",
@@ -287,6 +292,26 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.slow)
     if hasattr(config, "workerinput"):  # one of xdist's processes
         items.sort(key=lambda item: group_of(name_of(item.nodeid))[0])
+
+
+_search = contextlib.ExitStack()
+_searches: list[Any] = []  # the one that lasts, if any
+
+
+@pytest.fixture
+def searched_once() -> None:
+    """Hosted runs of this test, and of those after it that ask for the same, share one search
+    through memory for clocks: it is most of what a short run takes.
+    """
+    if not _searches:
+        _searches.append(_search.enter_context(rebound()))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    if "searched_once" not in getattr(nextitem, "fixturenames", ()):
+        _search.close()
+        _searches.clear()
 
 
 SHARED = Path(__file__).parent.parent.parent / "shared"

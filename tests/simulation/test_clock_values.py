@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 import math
 import os
@@ -103,10 +104,12 @@ CLOCKS: dict[
 }
 
 
+@functools.cache
 def run_by(clock: str, scenario: Scenario) -> Trace:
     return simulate(scenario, as_throttle(*CLOCKS[clock][:3]), seed=5)
 
 
+@pytest.mark.usefixtures("searched_once")
 @pytest.mark.parametrize(
     ("scenario", "timer"), [("blocking-steady", "ideal"), ("fast-async", "linux")]
 )
@@ -126,6 +129,7 @@ def test_a_throttle_achieves_the_same_by_whichever_clock_it_keeps_its_schedule(
     assert two["lag_p99"] == pytest.approx(one["lag_p99"], rel=0.1, abs=1e-4)
 
 
+@pytest.mark.usefixtures("searched_once")
 @pytest.mark.parametrize("clock", CLOCKS)
 def test_a_schedule_of_whole_milliseconds_is_kept_as_exactly_as_the_clock_shows_it(
     clock: str,
@@ -156,6 +160,7 @@ def test_a_schedule_of_whole_milliseconds_is_kept_as_exactly_as_the_clock_shows_
         assert judge(trace).word == "converges"
 
 
+@pytest.mark.usefixtures("searched_once")
 def test_whole_microseconds_give_the_bits_of_a_steady_clock() -> None:
     def by(
         clock: Callable[[], Any], seconds: Callable[[Any], float], step: Callable[[float], Any]
@@ -175,6 +180,7 @@ def test_whole_microseconds_give_the_bits_of_a_steady_clock() -> None:
     assert np.array_equal(ours.scheduled[:200], theirs.scheduled[:200])
 
 
+@pytest.mark.usefixtures("searched_once")
 def test_a_look_is_a_datetime_in_every_respect() -> None:
     def look() -> list[Any]:
         naive, aware = datetime.now(), datetime.now(SEOUL)
@@ -222,6 +228,7 @@ def test_a_look_is_a_datetime_in_every_respect() -> None:
     assert type(pickle.loads(pickle.dumps(left))) is timedelta
 
 
+@pytest.mark.usefixtures("searched_once")
 def test_a_look_may_be_compared_with_anything_that_a_number_may() -> None:
     dues = np.array([-1.0, 1.0])
     assert inside(lambda: (time.monotonic() < dues).tolist()) == [False, True]

@@ -51,6 +51,7 @@ def library(name: str, **changes: Any) -> Trace:
     return simulate(scenario, f"{THROTTLES / 'libraries.py'}:with_{name}")
 
 
+@pytest.mark.usefixtures("searched_once")
 @pytest.mark.parametrize("scenario", ["degrade-recover", "blocking-steady", "spikes", "join-leave"])
 @pytest.mark.parametrize("pasted", PASTED)
 def test_the_article_pasted_into_a_file_is_the_article_to_the_bit(
@@ -65,6 +66,7 @@ def test_the_article_pasted_into_a_file_is_the_article_to_the_bit(
         )
 
 
+@pytest.mark.usefixtures("searched_once")
 def test_on_an_imperfect_timer_it_spins_and_oversleeps_as_the_article_does() -> None:
     scenario = SCENARIOS["degrade-recover"]._replace(timer=TIMERS["linux"])
     theirs = simulate(scenario, f"{THROTTLES / 'pasted.py'}:aimd")
@@ -205,6 +207,7 @@ WAITS: dict[str, Callable[[float], None]] = {
 }
 
 
+@pytest.mark.usefixtures("searched_once")
 @pytest.mark.parametrize("name", WAITS)
 def test_every_way_to_wait_takes_virtual_time(name: str) -> None:
     trace = simulate(QUICK, as_throttle(WAITS[name]))
@@ -212,11 +215,13 @@ def test_every_way_to_wait_takes_virtual_time(name: str) -> None:
     assert set(trace.outcome.tolist()) == {OK}
 
 
+@pytest.mark.usefixtures("searched_once")
 def test_nanosecond_clocks_are_virtual() -> None:
     trace = simulate(QUICK, as_throttle(in_nanoseconds))
     assert np.abs(trace.released[:200] - np.array(EVEN)).max() < 2e-4
 
 
+@pytest.mark.usefixtures("searched_once")
 def test_a_spin_on_a_clock_that_costs_nothing_ends_on_the_deadline() -> None:
     def spinning(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
         due = monotonic()
@@ -304,6 +309,7 @@ def connect(seconds: float) -> None:
         plug.connect(("127.0.0.1", 9))
 
 
+@pytest.mark.usefixtures("searched_once")
 @pytest.mark.parametrize(
     ("name", "wait"),
     [
@@ -353,6 +359,7 @@ async def napping(items: Iterable[Any], tps: float, total: int) -> AsyncIterator
         await asyncio.sleep(1.0 / tps)
 
 
+@pytest.mark.usefixtures("searched_once")
 @pytest.mark.parametrize(
     ("timer", "tps", "period"),
     [
@@ -486,6 +493,7 @@ def raises(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
     raise ZeroDivisionError("oh")
 
 
+@pytest.mark.usefixtures("searched_once")
 @pytest.mark.parametrize(
     ("throttle", "message"),
     [
@@ -592,6 +600,7 @@ def windowed(items: Iterable[Any], tps: float, total: int) -> Iterator[Any]:
         yield item
 
 
+@pytest.mark.usefixtures("searched_once")
 @pytest.mark.parametrize("consumer", [Async(0.0), Async(2e-5), Pool(10.0)])
 def test_looking_at_the_clock_before_every_call_is_no_spin(consumer: Any) -> None:
     trace = simulate(QUICK._replace(duration=2.5, consumer=consumer), windowed)
