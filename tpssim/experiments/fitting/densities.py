@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from scipy.special import digamma, gammaln, polygamma
+from scipy.special import digamma, gammaln, zeta
 
 from tpssim.core.types import record
 from tpssim.scenarios.service_times import (
@@ -61,6 +61,7 @@ class Sample(NamedTuple):
     logs: Array  #: their logarithms
     mean: float
     mean_log: float
+    variance: float  #: of the logarithms
     grain: float  #: times closer than this are equal, s
 
 
@@ -79,7 +80,8 @@ def sampled(times: Array, grain: float, shortest: float | None = None) -> Sample
         return None
     logs = np.log(good)
     mean_below = -float(ordered[:below].mean()) if below else 0.0
-    return Sample(n, below, mean_below, good, logs, float(good.mean()), float(logs.mean()), grain)
+    means = float(good.mean()), float(logs.mean())
+    return Sample(n, below, mean_below, good, logs, *means, float(logs.var()), grain)
 
 
 def price(sample: Sample) -> float:
@@ -108,7 +110,7 @@ def _exponential(sample: Sample) -> Density:
 
 
 def _lognormal(sample: Sample) -> Density | None:
-    good, variance = len(sample.times), float(sample.logs.var())
+    good, variance = len(sample.times), sample.variance
     if not TINY < variance < 6.0:
         return None
     likelihood = -good * (sample.mean_log + 0.5 * math.log(2.0 * math.pi * math.e * variance))
@@ -124,7 +126,7 @@ def _gamma(sample: Sample) -> Density | None:
     shape = (3.0 - gap + math.sqrt((gap - 3.0) ** 2 + 24.0 * gap)) / (12.0 * gap)
     for _ in range(4):  # of log(shape) - digamma(shape) = gap
         error = math.log(shape) - float(digamma(shape)) - gap
-        slope = 1.0 / shape - float(polygamma(1, shape))
+        slope = 1.0 / shape - float(zeta(2.0, shape))  # the trigamma function
         shape = max(shape / 2.0, shape - error / slope)
     if not 1.0 / 400.0 < shape < 1e9:
         return None
@@ -149,7 +151,7 @@ def _pareto(sample: Sample) -> Density | None:
 def _binned(sample: Sample) -> tuple[Array, Array]:
     """Mean time and count of bins of equal width in the logarithm."""
     logs = sample.logs
-    centre, spread = sample.mean_log, max(float(logs.std()), 1e-9)
+    centre, spread = sample.mean_log, max(math.sqrt(sample.variance), 1e-9)
     low, high = max(logs[0], centre - 8.0 * spread), min(logs[-1], centre + 8.0 * spread)
     edges = np.searchsorted(logs, np.linspace(low, high, BINS + 1)[1:-1])
     bounds = np.concatenate(([0], edges, [len(logs)]))
@@ -220,6 +222,19 @@ def _atoms(sample: Sample) -> Density | None:
     return priced(sample, "constant", service, likelihood, len(starts))
 
 
+def quantile(ordered: Array, share: float) -> float:
+    """As `np.quantile`, to the bit, of numbers that are in order, which are not sorted again.
+
+    >>> quantile(np.array([1.0, 2.0, 4.0]), 0.75)
+    3.0
+    """
+    place = share * (len(ordered) - 1)
+    below = math.floor(place)
+    low, high = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
+    part = place - below
+    return high - (high - low) * (1.0 - part) if part >= 0.5 else low + (high - low) * part
+
+
 def edges_of(logs: Array) -> Array:
     """Edges of the bins of a histogram of logarithms in order. What a stall or a burst took far
     away from all others has bins of its own, or it would blur the bins of the others.
@@ -230,8 +245,8 @@ def edges_of(logs: Array) -> Array:
     >>> edges_of(far).round(2)[[0, 48, 49, 60]].tolist()
     [0.0, 1.85, 2.45, 9.0]
     """
-    low, high = np.quantile(logs, (TAIL, 1.0 - TAIL))
-    wide = max(float(high - low), TINY)
+    low, high = quantile(logs, TAIL), quantile(logs, 1.0 - TAIL)
+    wide = max(high - low, TINY)
     low, high = max(float(logs[0]), low - wide), min(float(logs[-1]), high + wide)
     edges = np.linspace(low, max(high, low + TINY), FREE + 1)
     before = np.linspace(logs[0], low, SIDE + 1)[:-1] if logs[0] < low else edges[:0]
@@ -242,7 +257,7 @@ def edges_of(logs: Array) -> Array:
 def _free(sample: Sample) -> Density | None:
     """A histogram of the logarithms: what no member of the catalogue describes."""
     logs, good = sample.logs, len(sample.times)
-    if float(logs.std()) < TINY:
+    if math.sqrt(sample.variance) < TINY:
         return None
     edges = edges_of(logs)
     places = np.searchsorted(logs, edges[1:-1])

@@ -143,9 +143,10 @@ def dependence(times: Array, crowd: Array, sample: Sample) -> float:
         return 0.0  # a constant
     price = 0.0
     for one, other in ((logs[1:], logs[:-1]), (logs, np.log(crowd))):
-        spread = float(one.std()) * float(other.std())
+        away, apart = one - one.mean(), other - other.mean()
+        spread = math.sqrt(float((away * away).mean())) * math.sqrt(float((apart * apart).mean()))
         if spread > 0.0:
-            shared = float(((one - one.mean()) * (other - other.mean())).mean()) / spread
+            shared = float((away * apart).mean()) / spread
             lost = -0.5 * len(one) * math.log(max(1.0 - shared * shared, 1e-12))
             price += max(0.0, lost - CHANCE)
     return price

@@ -148,7 +148,7 @@ def _searched(minus: Callable[[Array], float], first: list[float]) -> tuple[Arra
 
 
 def _lognormal(sample: Sample, ages: Array) -> tuple[Any, float]:
-    good, variance = len(sample.times), max(float(sample.logs.var()), 1e-9)
+    good, variance = len(sample.times), max(sample.variance, 1e-9)
     centres, counts = binned(ages)
     logs = np.log(centres)
 
