@@ -25,9 +25,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from _inputs import ended
 from _kinds import KINDS, LAW, NOISE, PLAIN, services, succeeded
 
 from tpssim import simulate
+from tpssim.core.errors import InputError
 from tpssim.core.types import record
 from tpssim.output import plots
 from tpssim.output.plots import Goodputs
@@ -122,7 +124,10 @@ def before_of(kind: str, calls: Any, commit: str) -> Before:
     times, shares = [], []
     for service in services(kind):
         if kind != PLAIN and repr(service) != str(calls[f"{service.name} is"]):
-            raise SystemExit(f"{service.name} is another service there: compare on the same one")
+            raise InputError(
+                f"--before: {service.name} is another service there; allowed: a tree that draws"
+                " the same services"
+            )
         times.append(in_time(calls[service.name], service))
         shares.append(share(times[-1], played(service, "oracle")))
     worst = int(np.argmin(shares))
@@ -212,4 +217,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -20,10 +20,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from _inputs import ended
 
 from tpssim import simulate
 from tpssim.cli.commands.progress import Progress
 from tpssim.controllers import CONTROLLERS
+from tpssim.core.errors import InputError
 from tpssim.core.statistics import CONFIDENCE, Estimate, mean_interval
 from tpssim.core.types import record
 from tpssim.experiments.compare import league
@@ -68,7 +70,13 @@ def row_of(family: str, shares: Shares, law: str) -> Row:
     """One family: choose on every other service, show the rest."""
     names = [name for name in shares if family_of(name) == family]
     choosing, judging = names[::2], names[1::2]
-    everywhere = set.intersection(*(set(shares[name]) for name in names)) - {law}
+    everywhere = set.intersection(*(set(shares[name]) for name in names))
+    if law not in everywhere or len(everywhere) < 2:
+        who = "no other law acts" if law in everywhere else f"{law} does not act"
+        raise InputError(
+            f"{who} on every service of {family}; allowed: other --kinds or --controllers"
+        )
+    everywhere -= {law}
     best = max(sorted(everywhere), key=lambda one: sum(shares[name][one] for name in choosing))
     ahead = [shares[name][best] - shares[name][law] for name in judging]
     return Row(
@@ -159,4 +167,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -19,6 +19,8 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from _inputs import ended
+
 from tpssim.core.statistics import Estimate, estimate
 from tpssim.core.types import record
 from tpssim.experiments.cells import Run
@@ -31,6 +33,7 @@ from tpssim.scenarios.capacity import mean_service
 from tpssim.scenarios.deadlines import deadline_of
 from tpssim.scenarios.plant import Blocking
 from tpssim.scenarios.scenario import Scenario
+from tpssim.simulation.resolve import scenario_named
 
 SEED = 2000
 ALONE, OVERLAP, REFUSED = "one at a time", "overlap", "refused"
@@ -66,7 +69,7 @@ def delivered(run: Run, phases: list[int]) -> float:
 
 def rows(names: list[str], replications: int) -> Iterator[Row]:
     """A row for each scenario that is overloaded."""
-    chosen = [SCENARIOS[name] for name in names if overloads(SCENARIOS[name])]
+    chosen = [found for found in map(scenario_named, names) if overloads(found)]
     laws = ["oracle", "fixed", "headroom"]
     found = compare(chosen, laws, replications=replications, seed=SEED, workers=2)
     for scenario in chosen:
@@ -136,4 +139,4 @@ def holds(row: Row) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -17,8 +17,9 @@ import argparse
 import sys
 from typing import NamedTuple
 
+from _inputs import ended
+
 from tpssim import Async, Backend, Constant, Lognormal, Scenario, simulate
-from tpssim.core.errors import InputError
 from tpssim.core.types import OK, REJECTED
 from tpssim.output.tables import Column, Table
 from tpssim.scenarios.service_quotas import ServiceQuota
@@ -95,15 +96,11 @@ def main() -> int:
     columns += [Column(f"{wanted:,.0f}/s") for wanted in WANTED]
     rows: list[list[str | float]] = []
     failed = 0
-    try:
-        for kind, backend in plants:
-            for takes in times:
-                cells = [cell(args.law, backend, takes, wanted, args) for wanted in WANTED]
-                failed += sum(not one.holds() for one in cells)
-                rows.append([*kind, 1000.0 * takes, *(one.text() for one in cells)])
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    for kind, backend in plants:
+        for takes in times:
+            cells = [cell(args.law, backend, takes, wanted, args) for wanted in WANTED]
+            failed += sum(not one.holds() for one in cells)
+            rows.append([*kind, 1000.0 * takes, *(one.text() for one in cells)])
     title = (
         f"{args.law} at a quota of {QUOTA:g} a second, {args.seconds:g} s: % of it served, % of the"
         f" calls after {SETTLED:g} s refused"
@@ -116,4 +113,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

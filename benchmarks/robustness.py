@@ -18,6 +18,7 @@ import sys
 from typing import Any
 
 import numpy as np
+from _inputs import ended
 
 from tpssim.core.errors import InputError
 from tpssim.core.statistics import CONFIDENCE, Estimate, mean_interval
@@ -136,4 +137,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(ended(main))

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import json
 import sys
+from types import ModuleType
 
 import pytest
 from helpers import ROOT
 
 from tpssim.controllers import CONTROLLERS
+from tpssim.core.errors import InputError
 from tpssim.core.validation import Range
 from tpssim.experiments.families import TUNING
 from tpssim.scenarios.plant import Async, Pool
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
+import _inputs
 import live_share
 import one_by_one
+import overloads
+import plain_quotas
 import recommend_trial
 import robustness
 
@@ -62,6 +67,41 @@ def test_the_best_other_law_is_chosen_on_one_half_and_shown_on_the_other() -> No
     assert row.own == pytest.approx(0.8)
     end = one_by_one.farthest("far", shares, "headroom")
     assert (end.service, end.best, end.share, end.own) == ("far-0", "lucky", 1.0, 0.5)
+
+
+def test_a_law_that_does_not_act_everywhere_is_compared_with_none() -> None:
+    shares = {f"far-{k}": {"headroom": 0.5} for k in range(4)}
+    with pytest.raises(InputError, match=r"^no other law acts on every service of far; allowed: "):
+        one_by_one.row_of("far", shares, "headroom")
+    shares["far-3"] = {"fixed": 1.0}
+    with pytest.raises(InputError, match=r"^headroom does not act on every service of far; "):
+        one_by_one.row_of("far", shares, "headroom")
+
+
+@pytest.mark.parametrize(
+    ("benchmark", "words", "said"),
+    [
+        (one_by_one, ["--kinds", "slow"], "there is no family of services 'slow'; allowed: "),
+        (one_by_one, ["--law", "slow"], "there is no controller 'slow'; allowed: "),
+        (robustness, ["--law", "slow"], "there is no controller 'slow'; allowed: "),
+        (robustness, ["--services", "0"], "n=0; allowed: "),
+        (live_share, ["--law", "slow"], "there is no controller 'slow'; allowed: "),
+        (recommend_trial, ["--seed", "-1"], "seed=-1; allowed: "),
+        (overloads, ["slow"], "there is no scenario 'slow'; allowed: "),
+        (plain_quotas, ["--law", "slow", "--smoke"], "there is no controller 'slow'; allowed: "),
+    ],
+)
+def test_bad_words_get_one_line_and_exit_code_2(
+    benchmark: ModuleType,
+    words: list[str],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "argv", [f"{benchmark.__name__}.py", *words])
+    assert _inputs.ended(benchmark.main) == 2
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if "allowed" in one]
+    assert line.startswith(said)
 
 
 def test_what_is_played_live_is_small_and_the_law_sees_completions() -> None:
