@@ -291,6 +291,7 @@ CLAIMS = {
 }
 
 
+@pytest.mark.usefixtures("searched_once")
 @pytest.mark.parametrize("name", CLAIMS)
 def test_a_claim_is_what_its_command_gives(name: str) -> None:
     claim = CLAIMS[name]
