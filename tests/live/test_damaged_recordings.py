@@ -99,6 +99,15 @@ def test_a_damaged_recording_is_refused_in_one_line_with_its_number(
     assert not (tmp_path / "out").exists()
 
 
+def test_a_table_of_calls_is_told_what_a_recording_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "calls.csv"
+    path.write_text("start,end,status\n1.0,1.1,200\n1.1,1.2,200\n", "utf-8")
+    assert main(["replay", str(path), "--out", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.endswith("; allowed: a file of live --record, or of record=\n")
+
+
 def test_two_threads_may_write_times_of_the_same_moment_in_either_order(
     lines: Lines, tmp_path: Path
 ) -> None:

@@ -328,3 +328,15 @@ def test_recordings_that_another_process_sent_are_one_object() -> None:
     one, other = (pickle.loads(pickle.dumps(service)) for _ in range(2))
     assert one == other == service
     assert one.recording is other.recording
+
+
+def test_what_was_guessed_of_a_file_is_said_with_what_is_wrong_with_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """400,000 ms that were read as seconds: 6,000 such calls are longer than a run may be."""
+    path = tmp_path / "calls.csv"
+    path.write_text("took\n400000\n401000\n", "utf-8")
+    assert main(["compare", "--trace", str(path), "--out", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "duration=" in line
+    assert line.endswith("from 'took', in s (its name says no unit)")

@@ -79,7 +79,8 @@ def events(path: str | Path) -> Iterator[dict[str, Any]]:
                 if not line.endswith("\n") and number > 1:
                     return
                 raise InputError(
-                    f"{path}, line {number}: {line[:40]!r} is no line of a recording"
+                    f"{path}, line {number}: {line[:40]!r} is no line of a recording;"
+                    " allowed: a file of live --record, or of record="
                 ) from error
             if number == 1 and (event["e"] != "header" or event.get("format") != FORMAT):
                 raise InputError(f"{path}, line 1: it is not a recording of format {FORMAT}")

@@ -19,6 +19,7 @@ from tpssim.output.results_dir import file_name as file_name
 from tpssim.output.tables import filled
 
 if TYPE_CHECKING:
+    from tpssim.core.timer_models import TimerModel
     from tpssim.scenarios.scenario import Scenario
 
 
@@ -187,11 +188,7 @@ def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Sce
     """The scenarios of a command line; what was made of its arrivals stands in `args.notes`, for
     the record. Raises `InputError`.
     """
-    from tpssim.core.profiles import Stages
-    from tpssim.core.timer_models import TIMERS
-    from tpssim.scenarios.builtin import CORE, recorded_scenario
-    from tpssim.scenarios.load import with_arrivals, with_stages
-    from tpssim.scenarios.recordings.arrivals import start_times
+    from tpssim.scenarios.builtin import CORE
     from tpssim.scenarios.scenario import with_parameters
     from tpssim.simulation.resolve import scenario_named
 
@@ -203,21 +200,45 @@ def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Sce
             raise InputError("--draws without a file of fit; allowed: with --scenario[s] FILE.toml")
         chosen = [one for pair in zip(named, chosen, strict=True) for one in _drawn(args, *pair)]
     if args.trace is not None:
-        from tpssim.scenarios.recordings import read
+        chosen.append(_recorded(args))
+    chosen = _loaded(args, chosen)
+    if args.deadline is not None:
+        chosen = [with_parameters(scenario, {"deadline": args.deadline}) for scenario in chosen]
+    if args.timer is not None:
+        timer = _timer(args.timer)
+        chosen = [scenario._replace(timer=timer) for scenario in chosen]
+    return chosen
 
-        columns = columns_given(args.columns)
-        found = read(
-            args.trace, column=args.column, unit=args.unit, cost=args.cost, columns=columns
-        )
-        chosen.append(recorded_scenario(found, args.trace))
-        for note in (found.said(args.trace), overlap_note(found.overlap, args.trace)):
-            if note:
-                print(f"tpssim: {note}", file=sys.stderr)
+
+def _recorded(args: argparse.Namespace) -> Scenario:
+    """The scenario of `--trace`; what was made of the file is said."""
+    from tpssim.scenarios.builtin import recorded_scenario
+    from tpssim.scenarios.recordings import read
+
+    columns = columns_given(args.columns)
+    found = read(args.trace, column=args.column, unit=args.unit, cost=args.cost, columns=columns)
+    try:
+        scenario = recorded_scenario(found, args.trace)
+    except InputError as error:  # what was guessed of the file may be what is wrong
+        raise InputError(f"{error}; {found.said(args.trace)}") from error
+    for note in (found.said(args.trace), overlap_note(found.overlap, args.trace)):
+        if note:
+            print(f"tpssim: {note}", file=sys.stderr)
+    return scenario
+
+
+def _loaded(args: argparse.Namespace, chosen: list[Scenario]) -> list[Scenario]:
+    """The scenarios with the load of `--tps`, `--stages` or `--arrivals`."""
+    from tpssim.core.profiles import Stages
+    from tpssim.scenarios.load import with_arrivals, with_stages
+    from tpssim.scenarios.recordings.arrivals import start_times
+    from tpssim.scenarios.scenario import with_parameters
+
     args.notes = []
     load = {"--tps": args.tps, "--stages": args.stages, "--arrivals": args.arrivals}
-    given_loads = [option for option, value in load.items() if value is not None]
-    if len(given_loads) > 1:
-        raise InputError(f"{' and '.join(given_loads)}; allowed: one of them")
+    given = [option for option, value in load.items() if value is not None]
+    if len(given) > 1:
+        raise InputError(f"{' and '.join(given)}; allowed: one of them")
     if args.stages is not None:
         stages = Stages(args.stages)
         chosen = [with_stages(scenario, stages) for scenario in chosen]
@@ -229,20 +250,21 @@ def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Sce
             print(f"tpssim: {note}", file=sys.stderr)
     if args.tps is not None:
         chosen = [with_parameters(scenario, {"target": args.tps}) for scenario in chosen]
-    if args.deadline is not None:
-        chosen = [with_parameters(scenario, {"deadline": args.deadline}) for scenario in chosen]
-    if args.timer is not None:
-        if args.timer in TIMERS:
-            timer = TIMERS[args.timer]
-        elif ".json" in args.timer:
-            from tpssim.live.calibration import read_timer
-
-            timer = read_timer(args.timer)
-        else:
-            allowed = f"{', '.join(TIMERS)}, or a timer.json of calibrate"
-            raise InputError(f"there is no timer model {args.timer!r}; allowed: {allowed}")
-        chosen = [scenario._replace(timer=timer) for scenario in chosen]
     return chosen
+
+
+def _timer(given: str) -> TimerModel:
+    """The timer model of a name, or of a file of `calibrate`."""
+    from tpssim.core.timer_models import TIMERS
+
+    if given in TIMERS:
+        return TIMERS[given]
+    if ".json" in given:
+        from tpssim.live.calibration import read_timer
+
+        return read_timer(given)
+    allowed = f"{', '.join(TIMERS)}, or a timer.json of calibrate"
+    raise InputError(f"there is no timer model {given!r}; allowed: {allowed}")
 
 
 def write_scenarios(folder: Path, args: argparse.Namespace, chosen: Sequence[Scenario]) -> None:
