@@ -13,7 +13,7 @@ from tpssim.experiments.fitting.estimate import fit
 from tpssim.experiments.fitting.fit_result import FitResult
 from tpssim.scenarios.builtin import SCENARIOS
 from tpssim.scenarios.capacity import mean_service, phases
-from tpssim.scenarios.deadlines import LATENCIES, SHORTEST
+from tpssim.scenarios.deadlines import usual_deadline
 from tpssim.scenarios.files import read_scenario_file
 from tpssim.scenarios.recordings.calls import Recording
 from tpssim.scenarios.recordings.reading import read_recording
@@ -60,7 +60,7 @@ def at_its_best(fitted: Scenario) -> float:
     """
     able = [mean_service(fitted, (start + end) / 2.0) for start, end in phases(fitted)]
     network = 0.0 if fitted.network is None else fitted.network.mean
-    return max(SHORTEST, LATENCIES * (min(able) + network))
+    return usual_deadline(min(able) + network)
 
 
 def _found(
