@@ -42,7 +42,9 @@ http {{
 
 
 def _program() -> str | None:
-    return shutil.which("nginx", path=os.pathsep.join([os.defpath, "/usr/sbin", "/sbin"]))
+    """Where it is: often in a folder that only the administrator's PATH has."""
+    path = os.environ.get("PATH", os.defpath)
+    return shutil.which("nginx", path=os.pathsep.join([path, "/usr/sbin", "/sbin"]))
 
 
 def missing() -> str:
