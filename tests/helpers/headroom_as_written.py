@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import ceil, exp, floor, inf, isinf, isnan, log, sqrt
 from typing import Any
 
-ALPHA, SHARE, PATIENCE, QUEUE, SLACK = 0.05, 0.98, 25.0, 1.5, 0.03
+ALPHA, SHARE, PATIENCE, QUEUE, SLACK = 0.05, 0.99, 25.0, 1.5, 0.03
 CUT, PROBE_EVERY, MAX_LIMIT = 0.93, 200, 10000
 FAR = log(1e12)
 A_QUEUE, NO_QUEUE, IN_DOUBT = "a queue", "no queue", "in doubt"
@@ -33,6 +33,7 @@ class State:
         self.busy: Any = None
         self.quick = self.spread = self.weight = 0.0
         self.calm, self.wait = 0, 25
+        self.ahead = 1.0
         # refusals
         self.allowed = self.mark = inf
         self.span = self.scale = 64.0
@@ -164,12 +165,16 @@ def single(s: Any, obs: Any, rate: Any) -> Any:
     target, lag = obs.target, obs.lag
     if is_clean(obs):
         measure(s, obs.latency)
+        if s.seen is not None and s.busy > 0 and s.down < 0 and rate < min(target, s.allowed):
+            idle = max(0.0, obs.now - s.seen - obs.count * obs.latency)
+            idle = min(1, idle / s.busy) if lag <= s.busy / 10 else 0
+            s.ahead = max(1, min(2, s.ahead * (1 + 0.05 * (idle - (1 - SHARE)))))
     allowed = min(refusals(s, obs, rate, obs.drops), target)
     busy = s.busy
     if busy is None or busy <= 0:
         able = target
     else:
-        able = SHARE / busy / (1 + lag / (PATIENCE * max(busy, inverse(target))))
+        able = s.ahead * SHARE / busy / (1 + lag / (PATIENCE * max(busy, inverse(target))))
     if s.calm >= s.wait:
         s.calm = 0
         s.wait = min(2 * s.wait, 1e6)

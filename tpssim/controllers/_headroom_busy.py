@@ -14,6 +14,8 @@ LOOKS = 3.0  # standard deviations of the quick mean that are no noise
 ON_TIME = 0.1  # of a call's time: a lag up to this is no sign that the caller waited for a call
 CALM = 25.0  # calls on time until the first trial whether the caller waits at all
 TRIAL = 2.0  # x the rate, for the slot of a trial
+GAIN = 0.05  # of the idle time beyond the wanted share: by so much the rate grows
+MOST_AHEAD = 2.0  # x the rate of the mean: no more is commanded
 SELDOM = 1e6  # calls: trials are no further apart
 
 
@@ -65,6 +67,19 @@ def trial_is_due(alone: Alone) -> bool:
     (True, False)
     """
     return alone.calm >= alone.wait
+
+
+def ahead_after(ahead: float, idle: float, mean: float, share: float) -> float:
+    """How many times the rate of the mean is commanded, after a call before which the caller was
+    idle for so long: more, until calls fill their share of the time although they vary.
+
+    >>> round(ahead_after(1.2, 0.01, 0.02, 0.99), 4)  # half a call's time: 1.2 (1 + 0.05 x 0.49)
+    1.2294
+    >>> round(ahead_after(1.2, 0.0, 0.02, 0.99), 4), ahead_after(1.0, 0.0, 0.02, 0.99)
+    (1.1994, 1.0)
+    """
+    beyond = min(idle / mean, 1.0) - (1.0 - share)
+    return min(MOST_AHEAD, max(1.0, ahead * (1.0 + GAIN * beyond)))
 
 
 def unmeasured() -> Busy:

@@ -9,9 +9,11 @@ from typing import Annotated, NamedTuple
 
 from tpssim.controllers._headroom_base import Tuning
 from tpssim.controllers._headroom_busy import (
+    ON_TIME,
     TRIAL,
     Alone,
     Busy,
+    ahead_after,
     alone_again,
     smoothed,
     trial_is_due,
@@ -47,6 +49,7 @@ class HeadroomState(NamedTuple):
     wanted: float  #: the target last seen, 1/s
     overlap: float  #: 1 once two calls were in flight
     busy: Busy
+    ahead: float  #: x the rate that the mean alone would allow
     alone: Alone
     flight: Flight
     pace: Pace
@@ -64,7 +67,12 @@ class HeadroomState(NamedTuple):
 
         busy <- busy + weight (latency - busy),  weight -> alpha;  at once to the mean of
                 the last few calls when that is 3 standard deviations of its noise away
-        rate  = min(target, allowed, share / busy / (1 + lag / (patience max(busy, 1 / target))))
+        ahead <- ahead (1 + 0.05 (idle / busy - (1 - share))),  1 at least, 2 at most
+        rate  = min(target, allowed,
+                    ahead share / busy / (1 + lag / (patience max(busy, 1 / target))))
+
+    `idle` is how long the caller waited for the slot, if the rate held it back: calls that vary
+    fill their share of the time only at a rate above that of their mean.
 
     A caller who waits for each call is late where the rate is more than that; one who does not is
     never late, and this rate would hold him back for nothing. So after 25 calls in a row that it
@@ -138,7 +146,7 @@ class HeadroomState(NamedTuple):
     >>> law = Headroom()
     >>> state = law.update(law.init(100.0), Observation(0.02, 100.0, 0.02, 0.0))
     >>> state.rate, state.limit  # 20 ms a call: 50 a second would fill the caller's time
-    (49.0, 64.0)
+    (49.5, 64.0)
     """,
     actuators=("rate", "limit"),
     signals="latency, lag, calls in flight, throughput, drops",
@@ -156,7 +164,7 @@ class Headroom(NamedTuple):
         float,
         Range(0.0, 1.0, "busy share", False, search=(0.8, 1.0)),
         "share of the caller's time that calls may fill, one at a time",
-    ] = 0.98
+    ] = 0.99
     patience: Annotated[
         float,
         Range(0.0, 1e6, "calls", False, search=(2.0, 1000.0), log=True),
@@ -196,6 +204,7 @@ class Headroom(NamedTuple):
             wanted=target,
             overlap=0.0,
             busy=unmeasured(),
+            ahead=1.0,
             alone=untried(),
             flight=flight,
             pace=unrefused(),
@@ -211,6 +220,7 @@ class Headroom(NamedTuple):
                 wanted=obs.target,
                 overlap=state.overlap,
                 busy=state.busy,
+                ahead=state.ahead,
                 alone=state.alone,
                 flight=state.flight,
                 pace=state.pace,
@@ -249,10 +259,16 @@ def one_at_a_time(
     """After a call that nothing overlapped: the rate that fills a share of the caller's time."""
     busy = smoothed(state.busy, obs.latency, law.alpha) if timed else state.busy
     pace = paced(state.pace, obs, obs.drops, rate, law.cut)
-    able = obs.target
+    able, ahead = obs.target, state.ahead
     if busy.mean > 0.0:
+        old = state.pace
+        held_back = old.down < 0.0 and rate < min(obs.target, old.allowed)
+        if timed and held_back and old.seen >= 0.0:
+            on_time = obs.lag <= ON_TIME * busy.mean
+            idle = max(0.0, obs.now - old.seen - obs.count * obs.latency) if on_time else 0.0
+            ahead = ahead_after(ahead, idle, busy.mean, law.share)
         patience = law.patience * max(busy.mean, 1.0 / obs.target)
-        able = law.share / busy.mean / (1.0 + obs.lag / patience)
+        able = ahead * law.share / busy.mean / (1.0 + obs.lag / patience)
     allowed = min(rate_of(pace, obs), obs.target)
     alone = alone_again(state.alone, able < allowed, obs.lag, busy.mean)
     if trial_is_due(alone):
@@ -264,6 +280,7 @@ def one_at_a_time(
         wanted=obs.target,
         overlap=0.0,
         busy=busy,
+        ahead=ahead,
         alone=alone,
         flight=state.flight,
         pace=pace,
@@ -294,6 +311,7 @@ def overlapping(
         wanted=obs.target,
         overlap=1.0,
         busy=state.busy,
+        ahead=state.ahead,
         alone=state.alone,
         flight=flight,
         pace=pace,
