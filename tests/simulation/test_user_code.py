@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import functools
+import gc
 import hashlib
 import queue
 import select
@@ -213,6 +214,12 @@ def test_every_way_to_wait_takes_virtual_time(name: str) -> None:
     trace = simulate(QUICK, as_throttle(WAITS[name]))
     assert trace.released.tolist() == pytest.approx(EVEN, abs=1e-9)
     assert set(trace.outcome.tolist()) == {OK}
+
+
+def test_clocks_are_found_in_what_is_frozen() -> None:
+    gc.freeze()
+    trace = simulate(QUICK, as_throttle(KEPT.by_attribute))
+    assert trace.released.tolist() == pytest.approx(EVEN, abs=1e-9)
 
 
 @pytest.mark.usefixtures("searched_once")
@@ -736,7 +743,6 @@ def test_two_simulations_may_overlap_in_threads() -> None:
 
 
 def test_nothing_of_a_run_is_kept() -> None:
-    import gc
     import weakref
 
     import tpssim.simulation.environment

@@ -203,6 +203,7 @@ _undo: list[Callable[[], None]] = []
 
 
 def _rebind() -> None:
+    gc.unfreeze()  # or what is frozen is not looked through
     _undo.append(functools.partial(_restore_imported, frozenset(sys.modules)))
     found = _by_identity | _bound_early()
     exchange = Exchange(
