@@ -8,11 +8,9 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-import nbformat
 import pytest
 from helpers import ROOT
 from helpers.postgres import missing
-from nbclient import NotebookClient
 
 FOLDER = ROOT / "notebooks"
 #: Their names, and how many pictures each has.
@@ -33,13 +31,21 @@ BY_THE_CLOCK: dict[str, dict[str, str]] = {
 }
 
 
+def read(name: str) -> Any:
+    import nbformat  # which takes 2 s, in each process that collects
+
+    return nbformat.read(FOLDER / f"{name}.ipynb", 4)
+
+
 def executed(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """The two lines of figures of a notebook after a run from a clean kernel.
 
     Its pictures are counted. What its cells print is what is committed, so the outputs belong to
     the cells; the figures are compared by what they say, for their last bits are the machine's.
     """
-    notebook = nbformat.read(FOLDER / f"{name}.ipynb", 4)
+    from nbclient import NotebookClient
+
+    notebook = read(name)
     for long, short in BY_THE_CLOCK.get(name, {}).items():
         assert any(long in cell["source"] for cell in notebook["cells"])
         for cell in notebook["cells"]:
@@ -49,7 +55,7 @@ def executed(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     asyncio.run(client.async_execute())  # its own way leaves a loop open in a thread
     assert pictures(notebook) == PICTURES[name]
     if name not in BY_THE_CLOCK:
-        committed = nbformat.read(FOLDER / f"{name}.ipynb", 4)
+        committed = read(name)
         for cell, before in zip(notebook["cells"][:-1], committed["cells"][:-1], strict=True):
             assert printed(cell) == printed(before), f"{name}: run it again"
     outputs = notebook["cells"][-1]["outputs"]
@@ -132,7 +138,7 @@ def test_sweeps() -> None:
     assert recover.get("converges", 0.0) < 0.01, "the corridor is gone"
     assert 0 < found["sample"] < 10, "a few of 256"
     asked = [round(100.0 * more) for more in found["asked"].values()]
-    prose = "".join(nbformat.read(FOLDER / "03_sweeps.ipynb", 4)["cells"][4]["source"])
+    prose = "".join(read("03_sweeps")["cells"][4]["source"])
     assert f"asks for {min(asked)} to {max(asked)} % more" in prose
     thresholds = enough["spin_threshold"]
     assert thresholds["linux"] < 0.0005 < thresholds["asyncio-epoll"] < thresholds["windows-1ms"]
@@ -233,7 +239,7 @@ def test_your_own_service(by_the_clock: dict[str, Future[Any]]) -> None:
 def test_every_notebook_is_tested_and_its_outputs_are_committed() -> None:
     assert {path.stem for path in FOLDER.glob("*.ipynb")} == set(PICTURES)
     for name, number in PICTURES.items():
-        notebook = nbformat.read(FOLDER / f"{name}.ipynb", 4)
+        notebook = read(name)
         assert pictures(notebook) == number
         codes = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
         counts = [cell["execution_count"] for cell in codes]

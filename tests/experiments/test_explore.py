@@ -17,7 +17,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import numpy as np
 import pytest
 from helpers import ROOT
@@ -152,6 +151,8 @@ def lab(tmp_path: Path) -> Iterator[str]:
     """The address of a notebook with one cell, in a JupyterLab of its own."""
     if importlib.util.find_spec("jupyterlab") is None:
         pytest.skip("no JupyterLab: the extra notebook is not installed")
+    import nbformat  # which takes 2 s, in each process that collects
+
     cell = nbformat.v4.new_code_cell("import tpssim\n\ntpssim.explore()")
     kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
     notebook = nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel})
