@@ -140,6 +140,8 @@ class _Handler(socketserver.BaseRequestHandler):
             try:
                 (rate,) = (float(value) for value in parse_qs(target.query)["per_second"])
                 queue.set_rate(rate)
+            except InputError as error:
+                return 400, str(error), 0.0
             except (KeyError, ValueError):
                 allowed = "PUT /rate?per_second=N, N in (0, inf)"
                 return 400, f"{target.query[:60]!r} sets no rate; allowed: {allowed}", 0.0
