@@ -9,6 +9,7 @@ import math
 import shlex
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from tpssim import Async, Pool, Scenario, Stages, arun, run
+from tpssim.core.errors import InputError
 from tpssim.core.types import UNFINISHED
 from tpssim.experiments.replay import trace_of
 from tpssim.live import callees
@@ -34,11 +36,18 @@ DRAWN = 2000  # values of a network with the time that a live call takes besides
 def serving(words: str) -> Iterator[str]:
     """`tpssim serve` in a process of its own; its address."""
     command = [sys.executable, "-m", "tpssim", "serve", *shlex.split(words)]
-    quiet: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, text=True, **quiet) as process:
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=said) as process,
+    ):
         assert process.stdout is not None
         try:
-            yield process.stdout.readline().split()[1].rstrip(":")
+            line = process.stdout.readline()
+            if not line:  # it has ended, and said why
+                process.wait()
+                said.seek(0)
+                raise InputError(said.read().strip())
+            yield line.split()[1].rstrip(":")
         finally:
             process.terminate()
 

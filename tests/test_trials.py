@@ -17,6 +17,7 @@ from tpssim.scenarios.plant import Async, Pool
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 import _inputs
+import _served
 import live_share
 import one_by_one
 import overloads
@@ -102,6 +103,14 @@ def test_bad_words_get_one_line_and_exit_code_2(
     assert _inputs.ended(benchmark.main) == 2
     (line,) = [one for one in capsys.readouterr().err.splitlines() if "allowed" in one]
     assert line.startswith(said)
+
+
+def test_why_a_service_cannot_be_served_is_said() -> None:
+    with (
+        pytest.raises(InputError, match=r"noisy-neighbour: other clients .* cannot be served"),
+        _served.serving("--service noisy-neighbour"),
+    ):
+        pass
 
 
 def test_what_is_played_live_is_small_and_the_law_sees_completions() -> None:
