@@ -19,6 +19,7 @@ from tpssim.core.statistics import (
     Estimate,
     assumption,
     estimate,
+    estimate_each,
     estimates,
     fewest,
     mean_interval,
@@ -102,6 +103,14 @@ def test_undefined_and_infinite_values_are_left_out_and_counted() -> None:
     assert found.half[0] == 2.0
     assert math.isnan(found.half[1])
     assert (found.n.tolist(), found.never.tolist()) == ([5, 3], [0, 1])
+
+
+@pytest.mark.parametrize("n", [5, 300])
+def test_a_mean_has_the_same_bits_beside_others(n: int) -> None:
+    """NumPy adds many values in another order if they do not lie side by side."""
+    columns = np.random.default_rng(n).lognormal(0.0, 2.0, (7, n))
+    means = [found.mean for found in estimate_each(columns.tolist())]
+    assert means == [float(np.sum(column) / n) for column in columns]
 
 
 @pytest.mark.parametrize("n", [5, 30])

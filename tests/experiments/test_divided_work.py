@@ -18,6 +18,16 @@ from tpssim.simulation.resolve import scenario_named, throttle_spec
 SHORT, OTHER = "blocking-steady:duration=2", "fast-async:duration=1"
 
 
+#: Compiled code that `aimd` and `printed-sleep` need.
+PARTS = {
+    "tpssim.simulation.compiled.general.run",
+    "tpssim.metrics.single_pass.collect",
+    "tpssim.metrics.order_statistics.conclude",
+    "tpssim.simulation.compiled.printed.run",
+    "tpssim.controllers.aimd.Aimd.update",
+}
+
+
 def jobs(*labels: str, replications: int = 2) -> list[Any]:
     return [(scenario_named(SHORT), throttle_spec(label), 0, replications, 1) for label in labels]
 
@@ -58,7 +68,7 @@ def test_hosted_code_in_other_processes_changes_no_figure(monkeypatch: pytest.Mo
         here.append(job[1].label)
         return measured_runs(*job)
 
-    monkeypatch.setattr(_pair_runs, "is_divided", lambda _: True)
+    monkeypatch.setattr(_pair_runs, "is_divided", lambda *_: True)
     monkeypatch.setattr(_pair_runs, "measured_runs", watched)
     with processes(2, helped=True) as pool:
         pool.submit(os.getpid).result()  # it has begun
@@ -71,15 +81,26 @@ def test_hosted_code_in_other_processes_changes_no_figure(monkeypatch: pytest.Mo
 def test_work_is_divided_where_there_is_hosted_code_and_little_to_run_compiled(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    parts = ["simulation.compiled.general.run", "metrics.single_pass.collect"]
-    parts += ["metrics.order_statistics.conclude", "simulation.compiled.printed.run"]
-    parts += ["controllers.aimd.Aimd.update"]
-    kept = {f"tpssim.{part}" for part in parts}
+    kept = set(PARTS)
     monkeypatch.setattr(_pair_runs, "kept_names", lambda: kept)
-    assert is_divided(jobs("aimd", "printed-sleep"))
-    assert not is_divided(jobs("aimd"))
-    assert not is_divided(jobs("aimd", "printed-sleep", replications=100_000))
-    for part in list(kept):
+    assert is_divided(jobs("aimd", "printed-sleep"), 2)
+    assert not is_divided(jobs("aimd"), 2)
+    assert not is_divided(jobs("aimd", "printed-sleep", replications=100_000), 2)
+    for part in PARTS:
         kept.remove(part)
-        assert not is_divided(jobs("aimd", "printed-sleep")), part
+        assert not is_divided(jobs("aimd", "printed-sleep"), 2), part
         kept.add(part)
+
+
+@needs_numba
+def test_one_process_runs_all_that_is_compiled_if_that_is_no_more_than_its_share(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """500 calls a second for 4,000 s: 2 million by the law, 2 million by the twin, and as much
+    work as 20 million by the generator; so 12 million are the share of one of two, and 3 of 8.
+    """
+    monkeypatch.setattr(_pair_runs, "kept_names", lambda: PARTS)
+    scenario = scenario_named("fast-async:duration=4000")
+    long = [(scenario, throttle_spec(label), 0, 1, 1) for label in ("aimd", "printed-sleep")]
+    assert is_divided(long, 2)
+    assert not is_divided(long, 8)

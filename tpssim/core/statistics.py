@@ -148,10 +148,18 @@ def estimate(values: Sequence[float], confidence: float = EACH) -> Estimate:
     >>> estimate([1.0, 2.0, 3.0, 4.0, 5.0])
     Estimate(mean=3.0, low=1.0, high=5.0, n=5, never=0)
     """
-    (mean,), (half,), (n,), (never,) = estimates(
-        np.asarray(values, dtype=np.float64)[:, np.newaxis], confidence
-    )
-    return single(float(mean), float(half), int(n), int(never))
+    (found,) = estimate_each([values], confidence)
+    return found
+
+
+def estimate_each(columns: Sequence[Sequence[float]], confidence: float = EACH) -> list[Estimate]:
+    """`estimate` of many measures over the same replications, to the bit: a row of values each.
+
+    Transposed, the values of a measure still lie side by side, so NumPy adds them in one order,
+    however many measures there are.
+    """
+    found = estimates(np.array(columns, dtype=np.float64).T, confidence)
+    return [single(*one) for one in zip(*(column.tolist() for column in found), strict=True)]
 
 
 def single(mean: float, half: float, n: int, never: int) -> Estimate:

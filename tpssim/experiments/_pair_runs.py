@@ -38,6 +38,8 @@ Job = tuple[Scenario, ThrottleSpec, int, int, int]
 #: How many times as long as a compiled call one takes in simpy or in hosted code, about (it differs
 #: by machine, law and scenario; it only weighs what is left to do).
 INTERPRETED = 100.0
+#: The same with measures, for which a compiled call takes longer than to run.
+HOSTED = 10.0
 #: Compiled calls, with their measures, that take about as long as a process needs to read compiled
 #: code.
 FEW = 2_000_000.0
@@ -124,7 +126,7 @@ def run_pairs(
                 compiling()
             for number, job in enumerate(jobs):
                 shares.ended(number, measured_runs(*job))
-        elif isinstance(executor, Helped) and is_divided(jobs):
+        elif isinstance(executor, Helped) and is_divided(jobs, executor.workers + 1):
             _divided(executor, jobs, shares)
         else:
             _prepare(executor, pairs, compiling)
@@ -134,12 +136,14 @@ def run_pairs(
     return shares.cells(range(len(jobs)))
 
 
-def is_divided(jobs: Sequence[Job]) -> bool:
-    """Whether other processes run hosted code alone, and this one all that is compiled: so little
-    that they need not read compiled code, which is there.
+def is_divided(jobs: Sequence[Job], workers: int) -> bool:
+    """Whether other processes run hosted code alone, and this one all that is compiled: no more
+    than its share of the work of so many processes, or so little that they need not read compiled
+    code, which is there.
     """
     compiled = sum(wanted_calls(job[0]) * job[3] for job in jobs)
-    if not compiles or compiled >= FEW or all(job[1].law is not None for job in jobs):
+    hosted = sum(HOSTED * wanted_calls(job[0]) for job in jobs if job[1].law is None)
+    if not compiles or not hosted or compiled >= max(FEW, (compiled + hosted) / workers):
         return False
     laws: list[Any] = [type(job[1].law) for job in jobs if ours(type(job[1].law))]
     parts: list[Any] = [general.run, collect, conclude, *(law.update for law in laws)]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tpssim.core.statistics import Estimate, estimate
+from tpssim.core.statistics import Estimate, estimate, estimate_each
 from tpssim.core.types import record
 from tpssim.metrics.layout import Phase
+from tpssim.metrics.measure import METRICS
 from tpssim.metrics.verdicts import Verdict, majority, remark
 from tpssim.output.records import comparisons as parts
 from tpssim.output.records.parts import interval
@@ -45,6 +46,11 @@ class Cell(NamedTuple):
         """Mean of a measure, and the interval around it that holds the median run."""
         return estimate([run.measures[metric] for run in self.runs])
 
+    def estimates(self) -> dict[str, Estimate]:
+        """The same of every measure, by name."""
+        columns = [[run.measures[name] for run in self.runs] for name in METRICS]
+        return dict(zip(METRICS, estimate_each(columns), strict=True))
+
     def verdict(self) -> tuple[str, float]:
         """The word of the majority and its share."""
         return majority([run.verdict.word for run in self.runs])
@@ -65,12 +71,12 @@ class Cell(NamedTuple):
     def phase_estimates(self) -> list[parts.Phase]:
         """One entry a long phase: its bounds and the estimate of every measure in it."""
         fixed = ("start", "end", "achievable", "capacity")
+        measured = [name for name in Phase._fields if name not in fixed]
         rows = []
         for same in zip(*(run.phases for run in self.runs), strict=True):
             row: Any = {name: plain(getattr(same[0], name)) for name in fixed}
-            for name in Phase._fields:
-                if name not in fixed:
-                    row[name] = interval(estimate([getattr(phase, name) for phase in same]))
+            found = estimate_each([[getattr(phase, name) for phase in same] for name in measured])
+            row |= {name: interval(one) for name, one in zip(measured, found, strict=True)}
             rows.append(row)
         return rows
 

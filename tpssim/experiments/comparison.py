@@ -24,7 +24,7 @@ from tpssim.experiments.comparison_tables import (
     scenario_table,
 )
 from tpssim.experiments.over_draws import over_draws
-from tpssim.metrics.measure import ENDLESS, METRICS, definitions
+from tpssim.metrics.measure import ENDLESS, definitions
 from tpssim.output import format, records, tables
 from tpssim.output.pictures import Frame, Panel
 from tpssim.output.records import comparisons as parts
@@ -223,8 +223,7 @@ class Comparison(NamedTuple):
                 "share": share,
             }
             row["remark"] = cell.remark(self.scenarios[name])
-            for metric in METRICS:
-                value = cell.estimate(metric)
+            for metric, value in cell.estimates().items():
                 row |= {
                     metric: value.mean,
                     f"{metric}_low": value.low,

@@ -8,7 +8,6 @@ from typing import Any
 from tpssim.core.profiles import Stages
 from tpssim.experiments.cells import Cell
 from tpssim.experiments.comparison_tables import DRAWN
-from tpssim.metrics.measure import METRICS
 from tpssim.output.records import comparisons as parts
 from tpssim.output.records.parts import interval
 from tpssim.output.results_dir import plain
@@ -72,7 +71,7 @@ def _cell_part(cell: Cell, scenario: Scenario) -> parts.Cell:
             "replications": [run.verdict.word for run in cell.runs],
         },
         "calls": [run.calls for run in cell.runs],
-        "metrics": {name: interval(cell.estimate(name)) for name in METRICS},
+        "metrics": {name: interval(found) for name, found in cell.estimates().items()},
         "phases": cell.phase_estimates(),
     }
 
