@@ -70,6 +70,33 @@ def test_every_law_of_ours_is_compiled_before_the_runs_by_one_process() -> None:
     assert [name for name, _ in executor.asked[5:]] == ["measured_runs"] * 10
 
 
+class Busy(AtOnce):
+    """As if another process were never done with `aimd`."""
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
+        if args[:1] == (_pair_runs._place_first,) and args[1][1].name == "aimd":
+            begun: Future[Any] = Future()
+            begun.set_running_or_notify_cancel()
+            return begun
+        return super().submit(work, *args)
+
+
+@needs_numba
+@pytest.mark.parametrize("new", [True, False])
+def test_a_law_that_is_still_compiled_runs_between_the_others(
+    new: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_pair_runs, "nothing_kept", lambda: new)
+    laws, executor = ["aimd", "fixed", "headroom"], Busy()
+    scenarios = ["blocking-steady:duration=1", "fast-async:duration=1"]
+    given: dict[str, Any] = {"replications": 1, "compiling": lambda: None}
+    found = compare.compare(scenarios, laws, executor=executor, **given)
+    ran = [args[1].name for name, args in executor.asked if name == "measured_runs"]
+    between = ["fixed", "headroom", "aimd", "aimd", "fixed", "headroom"]
+    assert ran == (between if new else laws * 2)
+    assert found.to_json() == compare.compare(scenarios, laws, **given).to_json()
+
+
 @needs_numba
 def test_the_loop_of_the_printed_is_compiled_where_no_law_stands_for_them() -> None:
     executor = AtOnce()

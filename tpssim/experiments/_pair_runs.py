@@ -129,10 +129,10 @@ def run_pairs(
         elif isinstance(executor, Helped) and is_divided(jobs, executor.workers + 1):
             _divided(executor, jobs, shares)
         else:
-            _prepare(executor, pairs, compiling)
-            shared = Shared(executor, measured_runs, jobs, ahead=1)
-            for number in shared.ended():
-                shares.ended(number, shared.result(number))
+            order = in_turn(jobs, _prepare(executor, pairs, compiling))
+            shared = Shared(executor, measured_runs, [jobs[number] for number in order], ahead=1)
+            for place in shared.ended():
+                shares.ended(order[place], shared.result(place))
     return shares.cells(range(len(jobs)))
 
 
@@ -174,13 +174,15 @@ def _prepare(
     executor: Executor,
     pairs: Sequence[tuple[Scenario, ThrottleSpec]],
     compiling: Callable[[], None] | None,
-) -> None:
+) -> set[type]:
     """Let one process compile the loop, another the measures, and each law whoever is free first:
     not each of them everything. After an installation that is most of the time. All find on disk
     what another has compiled. What fails here fails in a job too.
+
+    Returned are, after an installation, the laws that a process still compiles.
     """
     if not compiles:
-        return
+        return set()
     asking = next((s for s, _ in pairs if not is_plain(s)), pairs[0][0])
     laws = {type(spec.law): (s, spec) for s, spec in pairs if ours(type(spec.law))}
     tasks: list[tuple[Callable[..., None], tuple[Any, ...]]] = [(_run_first, (asking,))]
@@ -190,9 +192,11 @@ def _prepare(
     looped = [pair for pair in pairs if has_twin(*pair) and not equals_law(*pair)]
     tasks += [(_twin_first, pair) for pair in looped[:1]]
     tasks.append((_measure_first, ()))
+    new = False
     if compiling is not None:
         here = isinstance(executor, Helped)
-        if nothing_kept() if here else executor.submit(nothing_kept).result():
+        new = nothing_kept() if here else executor.submit(nothing_kept).result()
+        if new:
             compiling()
     # Laws that another process compiles need not be there when the runs begin.
     needed, shared = {0, len(tasks) - 1}, Shared(executor, _begun, tasks)
@@ -200,6 +204,18 @@ def _prepare(
         needed.discard(number)
         if not needed and not shared.left:
             break
+    begun = [tasks[number] for number in shared.begun()] if new else []
+    return {type(given[1].law) for work, given in begun if work is _place_first}
+
+
+def in_turn(jobs: Sequence[Job], compiled: set[type]) -> list[int]:
+    """The numbers of the jobs as they are to be taken, from both ends: in the middle those of laws
+    that are being compiled, which whoever takes one too soon would compile once more.
+    """
+    waiting = [number for number, job in enumerate(jobs) if type(job[1].law) in compiled]
+    others = [number for number in range(len(jobs)) if number not in waiting]
+    half = len(others) // 2
+    return others[:half] + waiting + others[half:]
 
 
 def _begun(work: Callable[..., None], given: tuple[Any, ...]) -> None:

@@ -107,6 +107,11 @@ class Shared:
         """How many nobody has begun."""
         return len(self._left)
 
+    def begun(self) -> list[int]:
+        """The numbers of those that another process has not ended yet."""
+        with self._lock:
+            return [number for number, sent in self._sent.items() if not sent.done()]
+
     def ended(self) -> Iterator[int]:
         """The numbers of the jobs as they end; an error in one is raised at once."""
         known: set[int] = set()
