@@ -73,7 +73,8 @@ def test_hosted_code_in_other_processes_changes_no_figure(monkeypatch: pytest.Mo
     with processes(2, helped=True) as pool:
         pool.submit(os.getpid).result()  # it has begun
         divided = compare([SHORT, OTHER], laws, replications=2, executor=pool)
-    assert here == ["aimd", "printed-sleep", "printed-aimd"] * 2
+    assert here[0] == "aimd"  # which waits for nobody
+    assert sorted(here) == sorted(2 * laws)
     assert divided.to_json() == alone.to_json()
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from tpssim.experiments.executor import Beside, Shared, processes
+from tpssim.experiments.executor import Beside, Helped, Shared, processes
 
 
 def slept(number: int, seconds: float) -> tuple[int, int]:
@@ -77,3 +79,28 @@ def test_without_other_processes_all_is_done_here() -> None:
     beside = Beside(None)
     beside.begin("one", slept, 1, 0.0)
     assert (list(beside.jobs), beside.result("one")) == (["one"], (1, os.getpid()))
+
+
+class ByHand(Helped):
+    """One other process, whose work ends when the test says so."""
+
+    def __init__(self) -> None:
+        self.workers = 1
+        self.sent: list[Future[Any]] = []
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
+        self.sent.append(Future())
+        return self.sent[-1]
+
+
+def test_nobody_waits_while_something_can_be_done_here() -> None:
+    others = ByHand()
+    beside = Beside(others)
+    for number in range(3):
+        beside.begin(number, slept, number, 0.0)
+    assert beside.next_of([0, 1, "no job", 2]) == "no job"
+    assert beside.next_of([0, 1, 2]) == 2  # 0 is being done, and 1 would be the next
+    others.sent[0].set_result((0, 7))
+    assert beside.next_of([0, 1, 2]) == 0
+    assert beside.result(2) == (2, os.getpid())
+    assert beside.next_of([1]) == 1  # the other process is at it: nothing but to wait

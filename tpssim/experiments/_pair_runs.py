@@ -154,20 +154,19 @@ def is_divided(jobs: Sequence[Job], workers: int) -> bool:
 
 def _divided(executor: Helped, jobs: Sequence[Job], shares: _Shares) -> None:
     """Hosted code in other processes, all that is compiled in this one; of a scenario first what
-    waits for nobody.
+    waits for nobody. Hosted code that this process would wait for, it runs itself.
     """
     beside = Beside(executor)
     for number, job in enumerate(jobs):
         if job[1].law is None:
             beside.begin(number, run_hosted, *job[:4])
     order = {job[0].name: place for place, job in enumerate(jobs)}
-
-    def waits(number: int) -> tuple[int, bool]:
-        return order[jobs[number][0].name], number in beside.jobs
-
-    for number in sorted(range(len(jobs)), key=waits):
-        hosted = beside.result(number) if number in beside.jobs else None
-        shares.ended(number, measured_runs(*jobs[number], hosted))
+    left = sorted(range(len(jobs)), key=lambda k: (order[jobs[k][0].name], k in beside.jobs))
+    while left:
+        chosen: int = beside.next_of(left)
+        left.remove(chosen)
+        hosted = beside.result(chosen) if chosen in beside.jobs else None
+        shares.ended(chosen, measured_runs(*jobs[chosen], hosted))
 
 
 def _prepare(

@@ -192,6 +192,19 @@ class Beside:
         if not sent.cancelled() and sent.exception() is None:
             self._send()
 
+    def next_of(self, names: Sequence[Any]) -> Any:
+        """The first of these that waits for nobody: its result is there, or it is no job of these.
+        Else the last that nobody has begun, for it can be done here; else the first.
+        """
+        with self._lock:
+            left = set(self._left)
+            begun = {name for name, sent in self._sent.items() if not sent.done()}
+        free = (name for name in names if name not in left and name not in begun)
+        found = next(free, None)
+        if found is None:
+            found = next((name for name in reversed(names) if name in left), names[0])
+        return found
+
     def result(self, name: Any) -> Any:
         """What a job comes to."""
         with self._lock:
