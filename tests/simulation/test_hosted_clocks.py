@@ -39,6 +39,8 @@ from whenever import Instant
 
 from tpssim import InputError, simulate
 
+pytestmark = pytest.mark.usefixtures("searched_once")
+
 
 async def loop_time() -> float:
     return asyncio.get_running_loop().time()
@@ -248,7 +250,6 @@ WAITS: dict[str, Callable[[float], Any]] = {
 }
 
 
-@pytest.mark.usefixtures("searched_once")
 @pytest.mark.parametrize("name", WAITS)
 def test_every_timeout_ends_in_virtual_time(name: str) -> None:
     began, ended = inside(lambda: (time.monotonic(), WAITS[name](70.0), time.monotonic())[::2])
@@ -330,7 +331,6 @@ DISGUISED: dict[str, tuple[str, Callable[[], Any]]] = {
 }
 
 
-@pytest.mark.usefixtures("searched_once")
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_clock_without_a_virtual_twin_is_refused_by_name(name: str) -> None:
     with pytest.raises(InputError) as error:
@@ -343,7 +343,6 @@ def test_a_clock_without_a_virtual_twin_is_refused_by_name(name: str) -> None:
     assert "\n" not in message
 
 
-@pytest.mark.usefixtures("searched_once")
 @pytest.mark.parametrize("name", DISGUISED)
 def test_a_clock_without_a_virtual_twin_is_refused_by_whatever_name_it_is_called(name: str) -> None:
     clock, ask = DISGUISED[name]
@@ -366,7 +365,6 @@ def nothing():
 """
 
 
-@pytest.mark.usefixtures("searched_once")
 @pytest.mark.parametrize(
     "how", ["a function of it", "an attribute", "imported within", "all of it"]
 )
