@@ -45,6 +45,8 @@ class Wanted(NamedTuple):
 
 def _make_times(wanted: Wanted) -> Array:
     service, which = wanted.service, wanted.which
+    if isinstance(service, service_times.Constant):  # whatever is drawn
+        return np.full(which.n, service.mean)
     return service_times.times_of(service, drawn(service.noise(), which))
 
 
@@ -73,7 +75,7 @@ def fill(out: Array, stream: str, which: Which) -> None:
 
 def fill_times(out: Array, service: Any, own: tuple[str, ...], which: Which) -> None:
     """The same as `times`, put there."""
-    if which.n <= KEPT:
+    if which.n <= KEPT or isinstance(service, service_times.Constant):
         out[:] = times(service, own, which)
     else:
         fill(out, service.noise(), which)
