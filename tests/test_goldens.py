@@ -281,7 +281,8 @@ def record(name: str, folder: Path) -> Any:
     with contextlib.chdir(folder):
         prepare(name)
         said = [run(words) for words in CASES[name]]
-        paths = {path.as_posix(): path for path in Path().rglob("*") if path.is_file()}
+        there = (path for path in Path().rglob("*") if "__pycache__" not in path.parts)
+        paths = {path.as_posix(): path for path in there if path.is_file()}
         found = {known: content(path) for known, path in sorted(paths.items())}
     return {
         "commands": said,
