@@ -188,13 +188,12 @@ def test_tuning() -> None:
     assert timid > others_best + 0.02, "an inc_step of less than a thousandth of the target"
     here = found["shares"]["trace"]
     assert 0.1 < here["ewma"] < 0.3, "a fifth"
-    assert here["busy"] > 0.97, "nearly all"
-    assert 0.87 < here["headroom"] < 0.93, "nine tenths"
+    assert min(here["busy"], here["headroom"]) > 0.97, "nearly all"
     assert here["busy tuned"] > 0.99, "all the calls"
     assert here["ewma tuned"] > 4.0 * here["ewma"]
     waits = others["waits"]
     assert waits["ewma tuned"] == max(waits.values()), "a call waits longest"
-    assert waits["busy"] == pytest.approx(3.0 * waits["headroom"], rel=0.1), "three times as long"
+    assert waits["busy"] == pytest.approx(2.0 * waits["headroom"], rel=0.2), "twice as long"
     assert waits["busy tuned"] > waits["busy"] > waits["headroom"], "bought with longer waits"
     assert others["verdicts"]["ewma tuned"] == "saturated"
     assert min(others["totals"], key=others["totals"].__getitem__) == "dec_rate"
