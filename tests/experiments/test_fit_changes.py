@@ -14,6 +14,7 @@ from tpssim.experiments.fitting.changes import (
     Course,
     arithmetic,
     best_cut,
+    blockwise,
     change_points,
     course_of,
     exponential_cut,
@@ -24,7 +25,7 @@ from tpssim.experiments.fitting.changes import (
     shortest,
 )
 from tpssim.experiments.fitting.densities import Density
-from tpssim.experiments.fitting.implied import calls_of, implied
+from tpssim.experiments.fitting.implied import Implied, calls_of, implied
 from tpssim.experiments.fitting.intervals import spread_of
 
 GRAIN = 1e-9
@@ -137,3 +138,12 @@ def test_without_the_library_nothing_is_looked_for(monkeypatch: pytest.MonkeyPat
     assert len(change_points(scores)) == 2
     monkeypatch.setattr(changes, "searches", False)
     assert change_points(scores) == []
+
+
+def test_of_fewer_calls_than_stretches_each_is_one() -> None:
+    """1, 2 and 4 s are 1/2, 1 and 2 of their geometric mean; the fourth call is not used."""
+    no = np.zeros(4, bool)
+    found = Implied(np.arange(4.0), np.array([1.0, 2.0, 4.0, 64.0]), no, ~no, 0.0)
+    used = np.array([True, True, True, False])
+    assert blockwise(found, used, GRAIN) == pytest.approx([0.5, 1.0, 2.0, 2.0])
+    assert blockwise(found, no, GRAIN).tolist() == [1.0] * 4

@@ -10,9 +10,11 @@ import pytest
 import tpssim
 from tpssim.core.types import OK, TIMED_OUT
 from tpssim.experiments.fitting import servers
-from tpssim.experiments.fitting.densities import Density, sampled
+from tpssim.experiments.fitting.densities import NOTHING, Density, sampled
 from tpssim.experiments.fitting.implied import calls_of, implied
 from tpssim.experiments.fitting.servers import (
+    Profile,
+    Setting,
     as_recorded,
     delays,
     dependence,
@@ -126,3 +128,13 @@ def test_answers_that_a_stall_held_back_do_not_hide_the_servers(patience: float)
     )
     assert found.estimates["backend.servers"].value == 4.0
     assert found.scenario.service.mean == pytest.approx(0.1, rel=0.01)
+
+
+def test_where_no_number_of_servers_can_be_there_are_as_many_as_were_tried_at_least() -> None:
+    starts = np.arange(20.0)
+    found = Profile(calls_of(starts, starts + 2.5))
+    unlimited = Setting(math.inf, 0.0, NOTHING, 0.0)
+    found.best[math.inf] = unlimited
+    assert likeliest(found) == (unlimited, 1.0, math.inf)
+    found.best[7.0] = Setting(7.0, 0.0, NOTHING, -1e6)
+    assert likeliest(found) == (unlimited, 7.0, math.inf)

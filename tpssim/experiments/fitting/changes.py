@@ -259,12 +259,14 @@ def _error(times: Array, logs: Array, scale: Scale) -> float:
 
 def blockwise(found: Implied, used: NDArray[np.bool_], grain: float) -> Array:
     """Whatever the service does over time: a factor of its own for each of `STRETCHES` stretches of
-    as many calls.
+    as many calls; of fewer calls each is a stretch.
     """
     begin = found.taken
+    if not used.any():
+        return np.ones(len(begin))
     logs = np.log(np.maximum(found.time, grain))
     order = np.argsort(begin[used], kind="stable")
-    edges = np.linspace(0, len(order), STRETCHES + 1).astype(np.int64)
+    edges = np.linspace(0, len(order), min(STRETCHES, len(order)) + 1).astype(np.int64)
     values = logs[used][order]
     levels = np.array([values[a:b].mean() for a, b in itertools.pairwise(edges)])
     cuts = begin[used][order][edges[1:-1]]

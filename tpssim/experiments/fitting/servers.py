@@ -335,7 +335,10 @@ def likeliest(found: Profile) -> tuple[Setting, float, float]:
             gains = _gains(found, best, found.best[servers])
             if gains.sum() - gains.max() < room:
                 near.append(servers)
-    return best, min(near), max(near)
+    least = min(near)
+    if math.isinf(least):  # more than ever were in flight
+        least = max([1.0, *filter(math.isfinite, found.best)])
+    return best, least, max(near)
 
 
 def _gains(found: Profile, best: Setting, rival: Setting) -> Array:
