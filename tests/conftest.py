@@ -11,7 +11,6 @@ for the other.
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -306,21 +305,11 @@ def searched_once() -> None:
         _searches.append(_search.enter_context(rebound()))
 
 
-def pytest_collection_finish() -> None:
-    """What there is now, the tests themselves above all, is not looked through at each garbage
-    collection, which took a tenth of the time.
-    """
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
     if "searched_once" not in getattr(nextitem, "fixturenames", ()):
         _search.close()
         _searches.clear()
-        if not gc.get_freeze_count() and getattr(nextitem, "parent", None) is not item.parent:
-            pytest_collection_finish()  # again: hosting searched all of memory
 
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
