@@ -306,7 +306,7 @@ def searched_once() -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
     if "searched_once" not in getattr(nextitem, "fixturenames", ()):
         _search.close()
         _searches.clear()

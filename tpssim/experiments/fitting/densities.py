@@ -222,19 +222,6 @@ def _atoms(sample: Sample) -> Density | None:
     return priced(sample, "constant", service, likelihood, len(starts))
 
 
-def quantile(ordered: Array, share: float) -> float:
-    """As `np.quantile`, to the bit, of numbers that are in order, which are not sorted again.
-
-    >>> quantile(np.array([1.0, 2.0, 4.0]), 0.75)
-    3.0
-    """
-    place = share * (len(ordered) - 1)
-    below = math.floor(place)
-    low, high = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
-    part = place - below
-    return high - (high - low) * (1.0 - part) if part >= 0.5 else low + (high - low) * part
-
-
 def edges_of(logs: Array) -> Array:
     """Edges of the bins of a histogram of logarithms in order. What a stall or a burst took far
     away from all others has bins of its own, or it would blur the bins of the others.
@@ -245,7 +232,7 @@ def edges_of(logs: Array) -> Array:
     >>> edges_of(far).round(2)[[0, 48, 49, 60]].tolist()
     [0.0, 1.85, 2.45, 9.0]
     """
-    low, high = quantile(logs, TAIL), quantile(logs, 1.0 - TAIL)
+    low, high = np.quantile(logs, (TAIL, 1.0 - TAIL)).tolist()
     wide = max(high - low, TINY)
     low, high = max(float(logs[0]), low - wide), min(float(logs[-1]), high + wide)
     edges = np.linspace(low, max(high, low + TINY), FREE + 1)
