@@ -8,11 +8,20 @@ from typing import Any
 import pytest
 from helpers.laws import done, fed
 
-from tpssim.controllers._headroom_base import Base, Tuning, based, doubt_of, surely_least
+from tpssim.controllers._headroom_base import (
+    Base,
+    Tuning,
+    based,
+    doubt_of,
+    is_lower,
+    least_kept,
+    surely_least,
+)
 from tpssim.controllers._headroom_concurrency import (
     Flight,
     closed,
     crowded,
+    is_over,
     opened,
     queued_out,
     tallied,
@@ -105,6 +114,23 @@ def test_a_window_lasts_32_calls_and_a_latency_without_queue() -> None:
     quick = fed(LAW, [*first, *flight(4 * TICK, 0.125, 80, 3.0, step=TICK / 8.0)])
     assert quick[4 + 63].flight.tally.begun == 4 * TICK
     assert quick[4 + 64].flight.tally.begun == 12 * TICK
+
+
+def test_a_window_that_shows_a_queue_goes_on_to_64_calls() -> None:
+    """Latencies doubled, and known to 0.05: 8.8 of 20 wait for sure, where 2.1 are wanted."""
+
+    def over(number: float, level: float = TWICE, **known: float) -> bool:
+        logs = number * level
+        tally = Tally(0.5, number, logs, logs * level, 20.0 * number, 0.0, number, 20.0)
+        now = opened(0.0)._replace(tally=tally, unit=0.1, base=BASE)
+        return is_over(now._replace(allowance=allowed(20.0, **known)), 1.0, TUNING)
+
+    assert not over(32.0)
+    assert not over(63.0)
+    assert over(64.0)
+    assert over(32.0, 0.0)  # no queue
+    assert over(32.0, fresh=0.6)  # with calls of before the last step up: no cut may follow
+    assert over(32.0, open=1.0)
 
 
 def test_the_next_window_begins_a_latency_after_calls_in_flight_have_fallen_to_the_limit() -> None:
@@ -275,14 +301,19 @@ def test_latencies_beyond_two_and_a_half_of_the_least_may_be_the_queue_of_others
 
 
 def test_latencies_that_scatter_as_before_are_those_of_a_slower_service() -> None:
-    """e^1 times as long: by a wait the variance would be e^-2 of the one without queue. Halfway, at
-    e^-1, it is a slower service; then a cut of a queue must have shortened them by 0.451.
+    """e^0.5 times as long: by a wait the variance would be e^-1 of the one without queue. Halfway,
+    at e^-0.5 = 0.61, it is a slower service; then a cut of a queue must have shortened them by
+    0.451. Where they are e^1 times as long, at a half.
     """
     base = Base(0.0, 0.2, 32.0, 5.0, 0.0, math.inf)
-    old = allowed(10.0, before=Before(calls=20.0, held=20.0, level=1.2, doubt=0.0))
-    assert verdict(old, base, found(1.0, 10.0, own=0.2 * math.exp(-0.9))) == -1.0
-    assert verdict(old, base, found(1.0, 10.0, own=0.2 * math.exp(-1.1))) == 1.0
-    assert verdict(old, base, found(0.7, 10.0, own=0.2)) == 1.0  # it was shortened by 0.5
+
+    def judged(before: float, level: float, own: float) -> float:
+        old = allowed(10.0, before=Before(calls=20.0, held=20.0, level=before, doubt=0.0))
+        return verdict(old, base, found(level, 10.0, own=own * 0.2))
+
+    assert (judged(0.9, 0.5, 0.62), judged(0.9, 0.5, 0.59)) == (-1.0, 1.0)
+    assert (judged(1.2, 1.0, 0.52), judged(1.2, 1.0, 0.48)) == (-1.0, 1.0)
+    assert judged(1.2, 0.7, 1.0) == 1.0  # it was shortened by 0.5
 
 
 def test_a_cut_of_no_queue_is_taken_back_and_the_latency_is_the_one_without() -> None:
@@ -330,6 +361,23 @@ def test_the_latency_without_queue_is_the_mean_of_what_has_no_queue() -> None:
     # Beyond two errors of its own, 0.346, and with a queue: it says nothing; nor among 41.
     assert based(old, found(0.4, 20.0, 0.01), True, TUNING) == old
     assert based(old, found(0.2, 41.0, 0.01), True, TUNING) == old
+
+
+def test_a_window_of_many_must_be_lower_than_one_of_few() -> None:
+    """Ten windows have said what the base is: 2.5^2 + 2 ln 11 = 11.05, and the variances are 0.01
+    and 0.001: 0.349.
+    """
+    known = Base(0.0, 0.32, 320.0, 10.0, 0.0, 320.0)
+    assert is_lower(known, found(-0.35, 10.0, 0.01), 32.0)
+    assert not is_lower(known, found(-0.34, 10.0, 0.01), 32.0)  # as 2.5 errors alone, 0.262, would
+
+
+def test_four_latencies_that_were_short_by_chance_are_no_least_latency() -> None:
+    """36 latencies later: 2.5 sqrt(0.32 / 36 + 0.32 / 4) = 0.745 is what chance explains."""
+    four, window = Base(0.0, 0.3, 4.0, 2.0, 0.0, 4.0), found(0.5, 6.0, 0.01)
+    assert least_kept(four, 0.5, 0.3, 36.0, 6.0, window)[4:] == (0.5, 36.0)
+    assert least_kept(four, 0.8, 0.3, 36.0, 6.0, window)[4:] == (0.0, 4.0)
+    assert least_kept(four, 0.5, 0.3, 3.0, 6.0, window)[4:] == (0.0, 4.0)  # it is known less
 
 
 def test_what_four_short_latencies_say_is_little_once_longer_ones_have_come() -> None:

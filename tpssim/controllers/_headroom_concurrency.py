@@ -25,6 +25,7 @@ from tpssim.controllers._headroom_steps import (
 )
 from tpssim.controllers._headroom_windows import (
     FEW,
+    LONGER,
     LOST,
     SAMPLES,
     Spread,
@@ -190,7 +191,7 @@ def was_among(refused: Refused, obs: Observation) -> bool:
     return refused.since < obs.now - obs.latency <= refused.last
 
 
-def is_over(flight: Flight, now: float) -> bool:
+def is_over(flight: Flight, now: float, tuning: Tuning) -> bool:
     """Whether the window ends with the completion at `now`."""
     tally, allowance, base = flight.tally, flight.allowance, flight.base
     span = now - tally.begun
@@ -200,7 +201,11 @@ def is_over(flight: Flight, now: float) -> bool:
         return True
     if not (tally.number >= SAMPLES and span >= latency_at(flight.unit, base.level)):
         return False
-    return verdict(allowance, base, measured(tally, flight.spread)) != 0.0
+    found = measured(tally, flight.spread)
+    cuts = allowance.open == 0.0 and tally.begun >= allowance.fresh
+    if cuts and tally.number < LONGER and is_queued(base, found, tuning):
+        return False
+    return verdict(allowance, base, found) != 0.0
 
 
 def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning) -> Flight:

@@ -37,6 +37,7 @@ ELASTIC = 0.35  # d ln throughput / d ln calls above which fewer calls mean less
 STIFF = 0.8  # the same for latencies beyond `FAR`, which may be the queue of others
 FAR = 0.7  # ln of 2: x the least latency without queue
 CONSTANT = 1e-6  # variance of ln latency: less says nothing
+SCATTERED = 0.5  # of the variance without queue: so much at least is that of a slower service
 AGAIN = 10.0  # windows from a probe that has shown a queue to the next
 
 
@@ -100,7 +101,8 @@ def is_slower(base: Base, found: Measured) -> bool:
     be the same for all, and they would scatter less.
     """
     over = found.level - base.level
-    return over > 0.5 * FAR and found.own > max(base.variance, CONSTANT) * math.exp(-over)
+    as_before = max(SCATTERED, math.exp(-over)) * max(base.variance, CONSTANT)
+    return over > 0.5 * FAR and found.own > as_before
 
 
 def drained(old: Allowance) -> Allowance:

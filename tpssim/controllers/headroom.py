@@ -80,7 +80,7 @@ class HeadroomState(NamedTuple):
     twice the rate: if two calls are in flight then, the caller does not wait.
 
     *Several in flight* (from the first time on): the rate is left open (to `allowed`) and the limit
-    is set, which paces itself. By windows of 32 latencies and one `base` or more (the first one:
+    is set, which paces itself. By windows of 32 latencies, 64 if they show a queue (the first one:
     4), once the calls of before the last cut have ended, with `held` calls in flight, the mean
     `level` of ln latency, its variance `doubt`, and `base`, the same where no call waited::
 
@@ -175,7 +175,7 @@ class Headroom(NamedTuple):
         float,
         Range(0.0, 1e4, "calls", search=(0.2, 8.0), log=True),
         "number of calls that may queue at the service, beside `slack`",
-    ] = 1.5
+    ] = 2.0
     slack: Annotated[
         float,
         Range(0.0, 1.0, "x in flight", search=(0.02, 0.5), log=True),
@@ -300,7 +300,7 @@ def overlapping(
     late = queued_out(flight, obs, tuning)
     pace = paced(state.pace, obs, 0.0 if crowd or late else obs.drops, rate, law.cut)
     flight = tallied(flight, obs, timed or late, crowd)
-    if is_over(flight, obs.now):
+    if is_over(flight, obs.now, tuning):
         full = flight.tally.peak + 1.0 > state.limit
         flight = closed(flight, obs.now, obs.target, full, tuning)
     rate = max(LEAST * obs.target, rate_of(pace, obs))
