@@ -68,7 +68,9 @@ def is_there(compiled: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
 
     kinds = compiled, tuple(map(type, arguments))
     if kinds not in _there:
-        if not _jit.is_there(compiled, _jit.signature(*arguments)):
+        if kinds not in _signatures:
+            _signatures[kinds] = _jit.signature(*arguments)
+        if not _jit.is_there(compiled, _signatures[kinds]):
             return False
         _there.add(kinds)
     return True
@@ -76,6 +78,8 @@ def is_there(compiled: Callable[..., Any], arguments: tuple[Any, ...]) -> bool:
 
 #: What is known to be there.
 _there: set[tuple[Callable[..., Any], tuple[type, ...]]] = set()
+#: numba's types of such arguments, which take it milliseconds: each run asks until they are there.
+_signatures: dict[tuple[Callable[..., Any], tuple[type, ...]], tuple[Any, ...]] = {}
 
 
 def placed(law: Any, target: float) -> Placed | None:
