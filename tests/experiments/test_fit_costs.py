@@ -29,8 +29,8 @@ def fitted(service: Any, per_cost: float, seed: int) -> FitResult:
     scenario = Scenario(
         "priced",
         service,
-        Stages([(20.0, top), (20.0, 0.0)]),
-        40.0,
+        Stages([(10.0, top), (10.0, 0.0)]),
+        20.0,
         Async(feedback="completion"),
         backend=Backend(servers=3.0, per_cost=per_cost),
         network=Constant(0.01),

@@ -52,8 +52,8 @@ def recorded(
     scenario = Scenario(
         "crowded",
         service or Lognormal(0.02 if cost is None else 0.01, 0.5),
-        Stages([(15.0, peak), (15.0, 0.0)]),
-        30.0,
+        Stages([(9.0, peak), (9.0, 0.0)]),
+        18.0,
         Async(feedback="completion"),
         backend=backend,
         cost=cost,
