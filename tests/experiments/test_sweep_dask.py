@@ -73,13 +73,14 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(
 
     grid = {"alpha": [0.05, 0.1, 0.2, 0.4], "deadzone": [1.02 + 0.02 * i for i in range(20)]}
     arena = "blocking-steady:duration=100"
+    # First, so that the workers find compiled what each of them would compile.
+    here = sweep(arena, "ewma-deadzone", grid, replications=20)
     with Client(address) as client:
         client.wait_for_workers(2, timeout=60)
         executor = client.get_executor(pure=False)
         far = sweep(
             arena, "ewma-deadzone", grid, replications=20, executor=executor, progress=kill_one
         )
-    here = sweep(arena, "ewma-deadzone", grid, replications=20)
     assert 0 < killed[0] < 80 * 20
     assert workers[0].wait() != 0
     for name, result in (("far", far), ("here", here)):
