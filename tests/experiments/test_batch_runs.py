@@ -28,9 +28,17 @@ def agrees(found: Reduced, traces: list[Trace]) -> None:
         assert found.calls[i] == len(trace.released)
 
 
-@pytest.mark.parametrize("controller", CONTROLLERS)
-@pytest.mark.parametrize("scenario", CORE)
-def test_every_law_on_every_core_scenario(scenario: str, controller: str) -> None:
+@pytest.mark.parametrize(
+    ("scenario", "controller"),
+    [
+        (scenario, controller)
+        for i, scenario in enumerate(CORE)
+        for k, controller in enumerate(CONTROLLERS)
+        if (i + k) % 3 == 0
+    ],
+)
+def test_every_law_on_core_scenarios(scenario: str, controller: str) -> None:
+    """Each law on a third of them; its bits on all are the model's (`test_compiled_engine`)."""
     arena, law = SCENARIOS[scenario], CONTROLLERS[controller]()
     found = reduced(arena, law, 3, [0, 2])
     agrees(found, [simulate(arena, law, seed=3, replication=k) for k in (0, 2)])

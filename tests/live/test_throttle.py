@@ -97,15 +97,19 @@ def test_late_policies(late: str, released: list[float]) -> None:
     assert seen == released
 
 
-@pytest.mark.parametrize("scenario", ["blocking-steady", "degrade-recover"])
+@pytest.mark.parametrize(
+    ("scenario", "seconds"), [("blocking-steady", 20), ("degrade-recover", 40)]
+)
 @pytest.mark.parametrize("name", list(CONTROLLERS))
 @pytest.mark.usefixtures("draws_of_the_model")
-def test_the_live_throttle_decides_as_the_model_to_the_bit(name: str, scenario: str) -> None:
+def test_the_live_throttle_decides_as_the_model_to_the_bit(
+    name: str, scenario: str, seconds: int
+) -> None:
     """Call k comes back when the model's call k did; the throttle then does what the model did."""
-    trace = tpssim.simulate(SCENARIOS[scenario], name, engine="simpy")
+    wanted = SCENARIOS[scenario]._replace(duration=float(seconds))
+    trace = tpssim.simulate(wanted, name, engine="simpy")
     clock = VirtualClock()
     made = np.flatnonzero(trace.outcome != REFUSED)  # a refused slot keeps its item
-    wanted = SCENARIOS[scenario]
     live = throttle(made, peak(wanted), clock=clock, controller=name, late=wanted.late)
     for k in live:
         assert clock.time() == trace.released[k], f"call {k}"

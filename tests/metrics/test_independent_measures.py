@@ -54,7 +54,8 @@ def short(scenario: Scenario) -> Scenario:
 
 @pytest.mark.parametrize("law", LAWS)
 def test_the_definitions_determine_every_value(law: str) -> None:
-    for scenario in SCENARIOS.values():
+    """On every other scenario, so that each is run by three of the laws or four."""
+    for scenario in [*SCENARIOS.values()][LAWS.index(law) % 2 :: 2]:
         printable = len(scenario.producers) == 1 and not profiles(scenario)
         printable = printable and scenario.cost is None and scenario.feedback is None
         if law not in TWINS or printable:

@@ -44,8 +44,15 @@ from tpssim.simulation import simpy_engine
 from tpssim.simulation.compiled import compiling, engine, kernel
 from tpssim.simulation.trace import COLUMNS
 
-#: Of the scenarios whose calls are all alike, seconds that are enough.
-ENOUGH = {"fast-async": 5.0, "drift": 5.0}
+#: Seconds that are enough, of scenarios whose calls are all alike, or which have recovered by then.
+ENOUGH = {
+    "fast-async": 5.0,
+    "drift": 5.0,
+    "blocking-steady": 20.0,
+    "heavy-tail": 20.0,
+    "degrade-recover": 40.0,
+    "spikes": 25.0,
+}
 ARENAS = [
     SCENARIOS[name]._replace(duration=ENOUGH.get(name, SCENARIOS[name].duration)) for name in CORE
 ]
