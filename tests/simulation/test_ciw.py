@@ -17,7 +17,7 @@ from tpssim.scenarios.plant import Async, Backend
 from tpssim.scenarios.scenario import Scenario
 from tpssim.scenarios.service_times import Exponential, Gamma, Lognormal, draws
 
-REPLICATIONS, CUSTOMERS = 20, 6000
+REPLICATIONS, CUSTOMERS = 20, 4000
 CONFIDENCE = 0.99
 
 
