@@ -21,6 +21,7 @@ from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from tpssim.core.provenance import ours
+from tpssim.experiments.tuning import tune as tuning
 from tpssim.scenarios.service_times import draws
 from tpssim.simulation.compiled import compiling
 from tpssim.simulation.hosting.patching import rebound
@@ -362,3 +363,10 @@ def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
             name,
             lambda law, other, asked=asked: asked(law, other) if ours(type(law)) else None,
         )
+
+
+@pytest.fixture
+def chosen_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`tune` chooses and judges by few runs: where it counts that it does, not what."""
+    monkeypatch.setattr(tuning, "CHOOSING", 20)
+    monkeypatch.setattr(tuning, "JUDGING", 20)

@@ -412,6 +412,7 @@ def test_no_entry_is_left_over() -> None:
     assert {command for command in listed if command not in COMMANDS} == set()
 
 
+@pytest.mark.usefixtures("chosen_soon")
 @pytest.mark.parametrize("command", TO_RUN, ids=TO_RUN)
 def test_command(
     command: str, folder: Path, port: int, done: set[str], monkeypatch: pytest.MonkeyPatch

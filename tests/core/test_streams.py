@@ -129,6 +129,7 @@ VERBS = [
 ]
 
 
+@pytest.mark.usefixtures("chosen_soon")
 @pytest.mark.parametrize("form", ["", " --json"])
 @pytest.mark.parametrize("line", VERBS, ids=lambda line: " ".join(line.split()[:2]))
 def test_the_results_are_whole_before_a_word_of_them_is_printed(

@@ -17,6 +17,7 @@ from tpssim.core.statistics import Estimate
 from tpssim.experiments.analysis.analyses import analyse
 from tpssim.experiments.compare import league
 from tpssim.experiments.over_services import over_services
+from tpssim.experiments.tuning import tune as tuning
 from tpssim.experiments.tuning.sensitivity import sensitivity
 from tpssim.output.records import KINDS, SCHEMA, Record, SweepRecord, from_dict
 from tpssim.output.records.checks import fault, hints_of
@@ -83,6 +84,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("results")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(root)
+        patch.setattr(tuning, "CHOOSING", 20)  # its form is looked at, not what is chosen
         assert main(["simulate", "healthy:duration=10", "fixed", "--out", "recorded"]) == 0
         for kind, (argv, _) in MADE.items():
             assert main([*argv, "--out", kind]) == 0
