@@ -188,7 +188,7 @@ class Staged(NamedTuple):
         return state
 
 
-@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.usefixtures("uncompiled", "chosen_soon")
 def test_no_parameter_is_lost_to_another_column_of_its_name() -> None:
     result = tune("fast-async:duration=2,target=100", Staged, "iae", replications=1, budget=16)
     first = next(result.records())
@@ -197,7 +197,7 @@ def test_no_parameter_is_lost_to_another_column_of_its_name() -> None:
     assert first["iae"] == result.tried[0].losses[0]
 
 
-@pytest.mark.usefixtures("uncompiled")
+@pytest.mark.usefixtures("uncompiled", "chosen_soon")
 def test_conflicts_and_laws_that_raise_are_no_crash() -> None:
     result = tune("fast-async:duration=2,target=100", Share, wanted, replications=1, budget=60)
     broken = [row for row in result.tried if row.point[3] == 1.0]
@@ -280,6 +280,7 @@ def test_the_search_value_is_the_mean_of_its_runs(tuned: TuneResult) -> None:
     assert row.by_scenario[1, 0] == pytest.approx(np.mean(each[2:]))
 
 
+@pytest.mark.usefixtures("chosen_soon")
 def test_the_worst_scenario_of_each_replication_counts() -> None:
     scenarios = [SHORT, "stall:duration=15"]
     result = tune(
@@ -730,6 +731,7 @@ def test_infeasible_settings_count_as_the_worst() -> None:
 COMMAND = ("tune", "ewma-deadzone", "--scenarios", SHORT, "--parameters", "alpha,deadzone=1:1.5")
 
 
+@pytest.mark.usefixtures("chosen_soon")
 def test_the_command_writes_what_it_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -752,6 +754,7 @@ def test_the_command_writes_what_it_says(
     assert not list(tmp_path.glob("results/.*"))
 
 
+@pytest.mark.usefixtures("chosen_soon")
 def test_the_command_tunes_to_a_recording(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -779,6 +782,7 @@ def test_the_command_tunes_to_a_recording(
     assert "Written to results/tune-aimd--trace:" in out
 
 
+@pytest.mark.usefixtures("chosen_soon")
 def test_a_recording_of_calls_that_overlap_is_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
