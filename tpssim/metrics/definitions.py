@@ -1,7 +1,7 @@
 """What each measure is: unit, definition, source, which way is better, and a function of the run.
 
-Those without a function share sums or sorted values with others; `single_pass` and
-`order_statistics` compute them, and `measure` the fairness of several producers.
+Those without a function are counters of the throttle, or share sums or sorted values with others;
+`single_pass` and `order_statistics` compute them, and `measure` the fairness of several producers.
 
 With `TERMS` the definitions are complete: whoever has a trace and its scenario computes each value
 from this text alone, and `tests/helpers/independent_measures.py` does.
@@ -16,13 +16,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from tpssim.core.types import OK, record
 from tpssim.metrics.layout import ALONE, END, START, Run
 from tpssim.scenarios.plant import BLOCKING
-from tpssim.simulation.trace import (
-    CAUGHT_UP_COUNTER,
-    LIMITED_COUNTER,
-    RE_ANCHORED_COUNTER,
-    SKIPPED_COUNTER,
-    SPUN_COUNTER,
-)
 
 if TYPE_CHECKING:
     from tpssim.output.records.parts import Definitions
@@ -36,26 +29,6 @@ class Metric(NamedTuple):
     better: str = ""  #: "more", "less", or "" where neither is better as such
     #: Its value, of numbers alone: it is compiled into the single pass.
     value: Callable[[Run], float] | None = None
-
-
-def spin_cpu(run: Run) -> float:
-    return float(run.counters[SPUN_COUNTER] / run.frame.duration)
-
-
-def limited(run: Run) -> float:
-    return float(run.counters[LIMITED_COUNTER])
-
-
-def caught_up(run: Run) -> float:
-    return float(run.counters[CAUGHT_UP_COUNTER])
-
-
-def re_anchored(run: Run) -> float:
-    return float(run.counters[RE_ANCHORED_COUNTER])
-
-
-def skipped(run: Run) -> float:
-    return float(run.counters[SKIPPED_COUNTER])
 
 
 def stretch(run: Run) -> float:
@@ -237,7 +210,6 @@ METRICS: Mapping[str, Metric] = {
         "time spent reading the clock while waiting, which the throttle counts, / duration",
         _OURS,
         "less",
-        value=spin_cpu,
     ),
     "errors": Metric(
         "share",
@@ -250,21 +222,18 @@ METRICS: Mapping[str, Metric] = {
         "slots",
         "slots that the limit held back, as the throttle counts them",
         _OURS,
-        value=limited,
     ),
     "caught_up": Metric(
         "calls",
         "releases made an interval or more behind the schedule, as the throttle counts them",
         "tokio: Burst",
         "less",
-        value=caught_up,
     ),
     "re_anchored": Metric(
         "times",
         "how often the schedule was restarted or cut short, as the throttle counts it",
         "tokio: Delay",
         "less",
-        value=re_anchored,
     ),
     "skipped": Metric(
         "slots",
@@ -272,7 +241,6 @@ METRICS: Mapping[str, Metric] = {
         " many intervals the schedule was moved",
         "tokio: Skip; k6: dropped iterations",
         "less",
-        value=skipped,
     ),
     "stretch": Metric(
         "1",

@@ -52,15 +52,20 @@ from tpssim.metrics.places import (
     BURST_1S,
     BURST_10MS,
     BURST_100MS,
+    CAUGHT_UP,
     CHURN,
     DRIFT,
     ERRORS,
     FAIRNESS,
+    LIMITED,
     OVERSHOOT,
+    RE_ANCHORED,
     RECOVERY_TIME,
     REFUSED_CALLS,
     REGAIN_TIME,
     SETTLING_TIME,
+    SKIPPED,
+    SPIN_CPU,
     STEADY_ERROR,
     TIME_TO_FAIRNESS,
     TOTAL_VARIATION,
@@ -74,7 +79,13 @@ from tpssim.metrics.tracking import (
     served,
 )
 from tpssim.scenarios.plant import ASYNC, BLOCKING
-from tpssim.simulation.trace import LIMITED_COUNTER
+from tpssim.simulation.trace import (
+    CAUGHT_UP_COUNTER,
+    LIMITED_COUNTER,
+    RE_ANCHORED_COUNTER,
+    SKIPPED_COUNTER,
+    SPUN_COUNTER,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -243,6 +254,15 @@ def fill_releases(
     out[REFUSED_CALLS] = float(n - sent)
 
 
+def fill_counted(counters: Array, duration: float, out: Array) -> None:
+    """What the throttle counts."""
+    out[SPIN_CPU] = counters[SPUN_COUNTER] / duration
+    out[LIMITED] = counters[LIMITED_COUNTER]
+    out[CAUGHT_UP] = counters[CAUGHT_UP_COUNTER]
+    out[RE_ANCHORED] = counters[RE_ANCHORED_COUNTER]
+    out[SKIPPED] = counters[SKIPPED_COUNTER]
+
+
 def collect(
     columns: Columns,
     n: int,
@@ -281,5 +301,6 @@ def collect(
     out[TOTAL_VARIATION] = total_variation(columns, n, frame)
     out[CHURN] = churn(columns, n, frame, out[TOTAL_VARIATION], times, rates)
     out[REGAIN_TIME] = regain(columns, n, frame, times, rates)
+    fill_counted(counters, frame.duration, out)
     out[FAIRNESS] = out[TIME_TO_FAIRNESS] = math.nan
     fill_own_values(Run(columns, n, counters, frame, phases, out))
