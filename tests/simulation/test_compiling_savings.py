@@ -4,6 +4,8 @@ missed.
 
 from __future__ import annotations
 
+import operator
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,13 +16,19 @@ import numpy as np
 import pytest
 
 pytest.importorskip("numba")
+import numba
 from numba.core import compiler as _compiler
 from numba.core import ir as _ir
+from numba.core import types
+from numba.core.registry import cpu_target
 
+from tpssim.metrics import timeseries
 from tpssim.simulation.compiled import _jit, _savings
+from tpssim.simulation.compiled._passes import Lean
 from tpssim.simulation.compiled.heap import LINE, Events, pop, push
 
 # What numba's stubs lack.
+njit: Any = getattr(numba, "njit")  # noqa: B009
 ir: Any = _ir
 Flags: Any = _compiler.Flags
 
@@ -96,3 +104,28 @@ def test_options_are_equal_when_all_their_values_are() -> None:
     assert hash(one) == hash(same)
     assert {one: 1}[same] == 1
     assert one != 1
+
+
+def code_of(function: Any, **options: Any) -> str:
+    """What LLVM made of a function of numbers, without the numbers that each compiling counts."""
+    compiled = njit(_nrt=False, **options)(function)
+    values = types.Array(types.float64, 1, "C")
+    compiled.compile((values, types.int64, types.float64))
+    (text,) = compiled.inspect_llvm().values()
+    return re.sub(r"B\d+v\d+|picklebuf\.\d+", "", text)
+
+
+def test_passes_that_are_left_out_change_no_code() -> None:
+    assert code_of(timeseries.quantile, pipeline_class=Lean) == code_of(timeseries.quantile)
+
+
+def test_operations_on_numbers_are_no_operations_of_numpy() -> None:
+    (kind,) = {
+        kind
+        for kind in _savings._Operator.__subclasses__()
+        if kind.__dict__.get("key") is operator.add
+    }
+    add = kind(cpu_target.typing_context)
+    array = types.Array(types.float64, 1, "C")
+    assert add.generic((types.float64, types.int64), {}) is None
+    assert add.generic((array, types.int64), {}).return_type == array

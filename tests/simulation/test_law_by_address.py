@@ -74,6 +74,31 @@ class Other(Halving):
     __slots__ = ()
 
 
+class Listing(NamedTuple):
+    """Half the target, by what no function of the package holds."""
+
+    share: float = 0.5
+
+    def init(self, target: float) -> State:
+        return State(target, math.inf, 0.0)
+
+    def update(self, state: State, obs: Any) -> State:
+        shares = [part * self.share for part in (1.0, 2.0, 3.0)]
+
+        def of_target(share: float) -> float:
+            return share * float(obs.target)
+
+        return State(of_target(shares[0]), math.inf, 0.0)
+
+
+@needs_numba
+def test_a_law_of_the_users_may_hold_lists_and_functions() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # one that is not compiled is warned of
+        found = simulate(PLANT, Listing(), engine="compiled")
+    assert same(found, simulate(PLANT, Halving(), engine="simpy"))
+
+
 @pytest.mark.parametrize("plant", [PLANT, SHARED], ids=["one producer", "two"])
 @pytest.mark.parametrize("how", ["simpy", pytest.param("compiled", marks=needs_numba)])
 def test_what_a_law_raises_comes_out_with_its_name(how: str, plant: Scenario) -> None:

@@ -14,10 +14,11 @@ import numba
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import cgutils
 from numba.core import types as _types
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
 from tpssim.core.types import Observation
 from tpssim.simulation.compiled import kernel, laws
+from tpssim.simulation.compiled._passes import lean_overload
 
 # What numba's stubs lack, or do not know the types of.
 types: Any = _types
@@ -187,14 +188,14 @@ _step: Any = intrinsic(_make_step)
 _entry: Any = intrinsic(_make_entry)
 
 
-@overload(laws.law_step, strict=False)
+@lean_overload(laws.law_step)
 def _law_step(update: Any, law: Any, state: Any, memory: Any, size: Any, obs: Any) -> Any:
     return lambda update, law, state, memory, size, obs: _step(
         update, law, state, memory, size, obs
     )
 
 
-@overload(laws.law_entry, strict=False)
+@lean_overload(laws.law_entry)
 def _law_entry(
     admit: Any, law: Any, state: Any, memory: Any, size: Any, now: Any, lag: Any, in_flight: Any
 ) -> Any:

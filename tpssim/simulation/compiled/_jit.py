@@ -19,7 +19,7 @@ import numba
 from numba.core import event, types
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
-from numba.extending import overload, register_jitable
+from numba.extending import register_jitable
 
 from tpssim.core.provenance import PACKAGE, Opaque, ours
 from tpssim.core.types import record
@@ -37,10 +37,13 @@ from tpssim.simulation.compiled import (
     serving,
     shortages,
 )
+from tpssim.simulation.compiled._passes import Lean, lean_overload
 from tpssim.simulation.compiled.cache import Kept, cache_folder, settings
 from tpssim.simulation.compiled.folder import ENDING
 
-_njit: Any = numba.njit  # whose stubs lack some of its options
+#: How functions of the package are compiled.
+_OPTIONS: dict[str, Any] = {"no_cfunc_wrapper": True, "pipeline_class": Lean}
+_njit: Any = functools.partial(getattr(numba, "njit"), nogil=True, **_OPTIONS)  # noqa: B009
 _jitables: set[Callable[..., Any]] = set()
 
 
@@ -49,8 +52,8 @@ def _jitable(function: Callable[..., Any]) -> Callable[..., Any]:
     if function not in _jitables:
         _jitables.add(function)
         module = function.__module__ or ""
-        options = {"forceinline": module.startswith(_IN_PARTS), "no_cfunc_wrapper": True}
-        register_jitable(**options)(function)
+        options = _OPTIONS if module.startswith(f"{PACKAGE}.") else {"no_cfunc_wrapper": True}
+        register_jitable(forceinline=module.startswith(_IN_PARTS), **options)(function)
         _register_named(function)
     return function
 
@@ -89,7 +92,7 @@ def _is_package_module(found: Any) -> bool:
     return isinstance(found, ModuleType) and found.__name__.partition(".")[0] == PACKAGE
 
 
-@overload(kernel.law_update, strict=False)
+@lean_overload(kernel.law_update)
 def _update(law: Any, state: Any, obs: Any, memory: Any) -> Any:
     if not isinstance(law, types.BaseNamedTuple):
         return None
@@ -100,7 +103,7 @@ def _update(law: Any, state: Any, obs: Any, memory: Any) -> Any:
     return lambda law, state, obs, memory: update(law, state, obs)
 
 
-@overload(kernel.law_admit, strict=False)
+@lean_overload(kernel.law_admit)
 def _admit(law: Any, state: Any, now: Any, lag: Any, in_flight: Any, memory: Any) -> Any:
     if not isinstance(law, types.BaseNamedTuple):
         return None
@@ -124,7 +127,7 @@ def kept(function: Callable[..., Any], counted: bool = True) -> Callable[..., An
     """
     _register_named(function)
     options = {} if counted else {"_nrt": False}
-    compiled: Any = _njit(nogil=True, no_cfunc_wrapper=True, **options)(function)
+    compiled: Any = _njit(**options)(function)
     found: Callable[..., Any] = _keep(compiled, f"{function.__module__}.{function.__qualname__}")
     return found
 
@@ -177,7 +180,7 @@ def _code_of(law: Any, record: Any, state: Any) -> Code:
     owned = []
     for make, signature in parts:
         function = make(record, state)
-        compiled = _njit(nogil=True, no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
+        compiled = _njit(no_cpython_wrapper=True)(function)
         if ours(law):
             name = f"{law.__module__}.{law.__qualname__}.{function.__name__}"
             compiled = _keep(compiled, name, f"{record} {state}")
@@ -203,7 +206,7 @@ def loop_of(function: Callable[..., Any], own: bool) -> Any:
     if not own:
         return kept(function, counted=False)
     _register_named(function)
-    return _njit(nogil=True, no_cfunc_wrapper=True, _nrt=False)(function)
+    return _njit(_nrt=False)(function)
 
 
 def signature(*arguments: Any) -> tuple[Any, ...]:

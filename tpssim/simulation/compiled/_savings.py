@@ -10,8 +10,9 @@ from typing import Any
 
 from llvmlite.binding import ffi  # type: ignore[import-untyped]
 from numba.core import codegen as _codegen
-from numba.core import environment, event, ir, targetconfig
+from numba.core import environment, event, ir, postproc, targetconfig, transforms, types
 from numba.core.registry import cpu_target
+from numba.core.typing import npydecl
 from numba.np import linalg as _linalg
 
 from tpssim.core.provenance import PACKAGE
@@ -24,6 +25,13 @@ _Library: Any = _codegen.JITCodeLibrary
 _register: Any = event.register
 _known_environment: Any = environment.lookup_environment
 _algebra: Any = _linalg
+_Arrays: Any = types.ArrayCompatible
+_Processor: Any = postproc.PostProcessor
+_Lifetime: Any = postproc.VariableLifetime
+_Operator: Any = npydecl.NumpyRulesArrayOperator
+_canonical: Any = transforms.canonicalize_cfg
+_process, _operation = _Processor.run, _Operator.generic
+_HAS_BUILDERS = hasattr(_codegen, "create_pass_builder")  # not before numba 0.62
 #: How the names of variables begin in which compiled code finds its environment.
 _ENVIRONMENT = "_ZN08NumbaEnv"
 
@@ -53,9 +61,10 @@ class _Compiling(event.Listener):
                 gc.unfreeze()
             gc.enable()
 
-    def a_part_of(self, package: str) -> bool:
-        """Whether what is compiled now is a function of that package for another one."""
-        return len(self.modules) > 1 and self.modules[-1].startswith(f"{package}.")
+    def within(self, *packages: str) -> bool:
+        """Whether what is compiled now, and all that it is compiled for, is of these packages."""
+        beginnings = tuple(f"{package}." for package in packages)
+        return bool(self.modules) and all(each.startswith(beginnings) for each in self.modules)
 
 
 _compiling = _Compiling()
@@ -70,18 +79,19 @@ class _Nowhere:
 
 class _Parts(_Library):  # type: ignore[misc]  # whose class is not in the stubs
     """Code of a function. That of a part is made machine code only where it stands, in what calls
-    it; numba does so for each part, too, which nobody calls from outside.
+    it; numba does so for each part, too, which nobody calls from outside. Nor is a part optimised
+    in a cheap way before, as numba does for its counts of arrays, of which a part has none.
 
-    Parts of the measures, which run once a run, are optimised only there, too. The loops would be
-    a sixth slower.
+    The measures, which run once a run, are optimised only as a whole, and less, which makes them no
+    slower. The loops would be a sixth slower.
     """
 
-    _is_part = _is_seldom = False
+    _is_part = _is_measure = False
 
     def __init__(self, codegen: Any, name: str) -> None:
         super().__init__(codegen, name)
-        self._is_part = _compiling.a_part_of(PACKAGE)
-        self._is_seldom = _compiling.a_part_of(f"{PACKAGE}.metrics")
+        self._is_part = len(_compiling.modules) > 1 and _compiling.within(PACKAGE, "numba")
+        self._is_measure = _compiling.within(f"{PACKAGE}.metrics", "numba")
 
     @property
     def codegen(self) -> Any:
@@ -97,13 +107,19 @@ class _Parts(_Library):  # type: ignore[misc]  # whose class is not in the stubs
 
     def _optimize_functions(self, module: Any) -> None:
         """Before all of the module is, which does the same once more."""
-        if self._is_seldom:
+        if self._is_part and self._is_measure:
             super()._optimize_functions(module)
         else:
             module.data_layout = self._codegen._data_layout
 
     def _optimize_final_module(self) -> None:
-        if not self._is_seldom:
+        if self._is_part and self._is_measure:
+            return
+        if (self._is_part or self._is_measure) and _HAS_BUILDERS:
+            options = {"opt": 1, "loop_vectorize": False} if self._is_measure else {}
+            passes, builder = self._codegen._module_pass_manager(**options)
+            passes.run(self._final_module, builder)
+        else:
             super()._optimize_final_module()
 
     def _finalize_final_module(self) -> None:
@@ -177,10 +193,33 @@ def _hash_of_options(options: Any) -> int:
 _hashes: dict[Any, int] = {}
 
 
-def _leave_out_of_compiling() -> None:
-    """A seventh of the time is lists of variables, hashes of options, and telling that LLVM's lock
-    is taken, which only times it.
+def _processed(processor: Any, emit_dels: bool = False, **options: Any) -> None:
+    """What numba does between two passes, but for which variables live where a block begins: that
+    is found when it is asked for, which no function of ours does before the last time.
     """
+    found = processor.func_ir
+    if emit_dels or found.is_generator or not _compiling.within(PACKAGE, "numba"):
+        _process(processor, emit_dels, **options)
+        return
+    found.blocks = _canonical(found.blocks)
+    found.variable_lifetime, found.generator_info = _Lifetime(found.blocks), None
+
+
+def _of_arrays(template: Any, args: Any, kws: Any) -> Any:
+    """The type of an operation on arrays; NumPy's operations are looked through for numbers too,
+    and then nothing is made of what is found.
+    """
+    kinds = [getattr(kind, "type", kind) for kind in args]
+    if not any(isinstance(kind, _Arrays) for kind in kinds):
+        return None
+    return _operation(template, args, kws)
+
+
+def _leave_out_of_compiling() -> None:
+    """A fifth of the time is lists of variables, which of them live, hashes of options, operations
+    on arrays where there are none, and telling that LLVM's lock is taken, which only times it.
+    """
+    _Processor.run, _Operator.generic = _processed, _of_arrays
     _ir.Inst._rec_list_vars = _listed
     _Options.__eq__, _Options.__hash__ = _same_options, _hash_of_options
     callbacks = _lock._cblist
