@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +21,26 @@ def slept(number: int, seconds: float) -> tuple[int, int]:
 
 def failed(number: int) -> None:
     raise ValueError(number)
+
+
+class Left:
+    """Garbage that only a search finds; says when it is found."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.myself = path, self
+
+    def __del__(self) -> None:
+        self.path.touch()
+
+
+def leave(path: Path) -> None:
+    Left(path)
+
+
+def test_a_process_does_not_look_for_garbage_when_it_ends(tmp_path: Path) -> None:
+    with processes(1) as pool:
+        pool.submit(leave, tmp_path / "found").result()
+    assert not (tmp_path / "found").exists()
 
 
 @pytest.mark.parametrize("ahead", [0, 1])
@@ -44,6 +65,16 @@ def test_a_process_has_as_many_jobs_ahead_as_is_said() -> None:
         assert list(shared.ended()) == [8, 7, 6, 5, 4, 3, 2, 1, 0]
         mine = [number for number, process in shared.results() if process == os.getpid()]
     assert mine == [1, 2, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_job_may_have_to_wait_before_it_is_begun_here() -> None:
+    waited: list[tuple[int, float]] = []
+    with processes(2, helped=True) as pool:
+        jobs = [(number, 0.05) for number in range(6)]
+        shared = Shared(pool, slept, jobs, before=lambda *job: waited.append(job))
+        list(shared.ended())
+        mine = [number for number, process in shared.results() if process == os.getpid()]
+    assert waited == [(number, 0.05) for number in reversed(mine)]
 
 
 def test_others_do_all_of_it() -> None:
@@ -79,6 +110,17 @@ def test_without_other_processes_all_is_done_here() -> None:
     beside = Beside(None)
     beside.begin("one", slept, 1, 0.0)
     assert (list(beside.jobs), beside.result("one")) == (["one"], (1, os.getpid()))
+
+
+def test_the_last_ones_are_waited_for_where_that_is_said() -> None:
+    with processes(2, helped=True) as pool:
+        pool.submit(slept, 0, 0.0).result()  # it has begun
+        beside = Beside(pool, spared=2)
+        for number in range(4):
+            beside.begin(number, slept, number, 0.3 if number == 0 else 0.0)
+        found = [beside.result(number) for number in (3, 2, 1, 0)]
+    assert [number for number, _ in found] == [3, 2, 1, 0]
+    assert [process == os.getpid() for _, process in found] == [True, False, False, False]
 
 
 class ByHand(Helped):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Executor
+from concurrent import futures
+from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
 
 from tpssim.core.provenance import ours
@@ -129,8 +130,15 @@ def run_pairs(
         elif isinstance(executor, Helped) and is_divided(jobs, executor.workers + 1):
             _divided(executor, jobs, shares)
         else:
-            order = in_turn(jobs, _prepare(executor, pairs, compiling))
-            shared = Shared(executor, measured_runs, [jobs[number] for number in order], ahead=1)
+            compiled = _prepare(executor, pairs, compiling)
+            order = in_turn(jobs, set(compiled))
+
+            def wait(_: Scenario, spec: ThrottleSpec, *__: int) -> None:
+                """A law that another process compiles is not compiled here too."""
+                futures.wait([compiled[kind] for kind in [type(spec.law)] if kind in compiled])
+
+            ordered = [jobs[number] for number in order]
+            shared = Shared(executor, measured_runs, ordered, ahead=1, before=wait)
             for place in shared.ended():
                 shares.ended(order[place], shared.result(place))
     return shares.cells(range(len(jobs)))
@@ -173,15 +181,15 @@ def _prepare(
     executor: Executor,
     pairs: Sequence[tuple[Scenario, ThrottleSpec]],
     compiling: Callable[[], None] | None,
-) -> set[type]:
+) -> dict[type, Future[Any]]:
     """Let one process compile the loop, another the measures, and each law whoever is free first:
     not each of them everything. After an installation that is most of the time. All find on disk
     what another has compiled. What fails here fails in a job too.
 
-    Returned are, after an installation, the laws that a process still compiles.
+    Returned are, after an installation, the laws that a process still compiles, with its work.
     """
     if not compiles:
-        return set()
+        return {}
     asking = next((s for s, _ in pairs if not is_plain(s)), pairs[0][0])
     laws = {type(spec.law): (s, spec) for s, spec in pairs if ours(type(spec.law))}
     tasks: list[tuple[Callable[..., None], tuple[Any, ...]]] = [(_run_first, (asking,))]
@@ -203,13 +211,13 @@ def _prepare(
         needed.discard(number)
         if not needed and not shared.left:
             break
-    begun = [tasks[number] for number in shared.begun()] if new else []
-    return {type(given[1].law) for work, given in begun if work is _place_first}
+    begun = [(*tasks[number], sent) for number, sent in shared.begun().items()] if new else []
+    return {type(given[1].law): sent for work, given, sent in begun if work is _place_first}
 
 
 def in_turn(jobs: Sequence[Job], compiled: set[type]) -> list[int]:
     """The numbers of the jobs as they are to be taken, from both ends: in the middle those of laws
-    that are being compiled, which whoever takes one too soon would compile once more.
+    that are being compiled, for which whoever takes one too soon would wait.
     """
     waiting = [number for number, job in enumerate(jobs) if type(job[1].law) in compiled]
     others = [number for number in range(len(jobs)) if number not in waiting]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import multiprocessing
@@ -75,11 +76,14 @@ class Shared:
         work: Callable[..., Any],
         jobs: Sequence[tuple[Any, ...]],
         ahead: int = 0,
+        before: Callable[..., None] | None = None,
     ) -> None:
-        """`ahead`: as many jobs as `Helped` processes have besides those that they are at. Short
-        jobs would make them wait for the next one; of long ones this process may run out.
+        """`before`: is called with a job that this process begins. `ahead`: as many jobs as
+        `Helped` processes have besides those that they are at. Short jobs would make them wait for
+        the next one; of long ones this process may run out.
         """
         self._executor, self._work, self._jobs = executor, work, jobs
+        self._before = before
         self._left, self._lock = deque(range(len(jobs))), threading.Lock()
         self._sent: dict[int, Future[Any]] = {}
         self._found: dict[int, Any] = {}
@@ -107,16 +111,18 @@ class Shared:
         """How many nobody has begun."""
         return len(self._left)
 
-    def begun(self) -> list[int]:
-        """The numbers of those that another process has not ended yet."""
+    def begun(self) -> dict[int, Future[Any]]:
+        """By number what other processes have not ended yet."""
         with self._lock:
-            return [number for number, sent in self._sent.items() if not sent.done()]
+            return {number: sent for number, sent in self._sent.items() if not sent.done()}
 
     def ended(self) -> Iterator[int]:
         """The numbers of the jobs as they end; an error in one is raised at once."""
         known: set[int] = set()
         try:
             while (number := self._taken_back()) is not None:
+                if self._before is not None:
+                    self._before(*self._jobs[number])
                 self._found[number] = self._work(*self._jobs[number])
                 yield number
                 yield from self._newly_done(known)
@@ -162,8 +168,11 @@ class Beside:
     `Helped` processes get one each at a time, so that several such lists take turns.
     """
 
-    def __init__(self, executor: Executor | None) -> None:
-        self._executor = executor
+    def __init__(self, executor: Executor | None, spared: int = 0) -> None:
+        """`spared`: of the last so many this process begins none, for it would be at the first one
+        for as long as the others take to come to all of them.
+        """
+        self._executor, self._spared = executor, 0 if executor is None else spared
         self.jobs: dict[Any, tuple[Callable[..., Any], tuple[Any, ...]]] = {}
         self._left: deque[Any] = deque()
         self._lock = threading.Lock()
@@ -208,11 +217,14 @@ class Beside:
     def result(self, name: Any) -> Any:
         """What a job comes to."""
         with self._lock:
-            here = name in self._left
-            if here:
+            left = len(self._left) if name in self._left else 0
+            if here := left > self._spared:
                 self._left.remove(name)
-        if not here and not self._sent[name].cancel():
-            return self._sent[name].result()
+        if not here:
+            for _ in range(left):
+                self._send()
+            if self._spared or not self._sent[name].cancel():
+                return self._sent[name].result()
         work, given = self.jobs[name]
         return work(*given)
 
@@ -222,6 +234,7 @@ def _begin() -> None:
     too.
     """
     gc.set_threshold(*SELDOM)
+    atexit.register(gc.freeze)  # what is left at the end goes with the process
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ["NUMBA_NUM_THREADS"] = "1"  # the processes are the parallelism
     parent = multiprocessing.parent_process()

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from tpssim.output.records.parts import Figure
 
 
+#: Pictures that a process draws while another one imports what draws.
+AS_LONG_AS_IMPORTS = 6
+
+
 def add(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     # One option after the other: nothing to split.
@@ -156,6 +160,7 @@ def _compare(args: argparse.Namespace, executor: Executor | None, began: float) 
     from tpssim.output.results_dir import check_out, results_folder
     from tpssim.output.tables import Column
     from tpssim.scenarios.scenario import with_late
+    from tpssim.simulation.compiled.compiling import never_compiled
 
     if args.weights is not None:
         raise InputError("--weights without --league; allowed: with it")
@@ -170,9 +175,13 @@ def _compare(args: argparse.Namespace, executor: Executor | None, began: float) 
     out = args.out or default_out("compare", *([name, "late"] if policies else [name]))
     check_out(out, "compare")
     progress = Progress("runs", args.replications)
-    pictures, made = Beside(executor), f"{command(args)} (tpssim {VERSION})"
-    if executor is not None:
+    first = executor is not None and never_compiled()
+    if first:
+        _ready_to_draw()  # here, for another process has more to compile
+    elif executor is not None:
         executor.submit(_ready_to_draw)
+    pictures = Beside(executor, spared=0 if first else AS_LONG_AS_IMPORTS)
+    made = f"{command(args)} (tpssim {VERSION})"
 
     def draw(part: Comparison) -> None:
         (name,) = part.scenarios
@@ -243,7 +252,7 @@ def _write_comparison(
 
 
 def _ready_to_draw() -> None:
-    """Import what draws, in a process that has less to prepare than this one."""
+    """Import what draws, in the process that has less to prepare."""
     from tpssim.output import plots  # noqa: F401
 
 
