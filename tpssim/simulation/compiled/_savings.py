@@ -79,8 +79,7 @@ class _Nowhere:
 
 class _Parts(_Library):  # type: ignore[misc]  # whose class is not in the stubs
     """Code of a function. That of a part is made machine code only where it stands, in what calls
-    it; numba does so for each part, too, which nobody calls from outside. Nor is a part optimised
-    in a cheap way before, as numba does for its counts of arrays, of which a part has none.
+    it; numba does so for each part, too, which nobody calls from outside.
 
     The measures, which run once a run, are optimised only as a whole, and less, which makes them no
     slower. The loops would be a sixth slower.
@@ -115,9 +114,8 @@ class _Parts(_Library):  # type: ignore[misc]  # whose class is not in the stubs
     def _optimize_final_module(self) -> None:
         if self._is_part and self._is_measure:
             return
-        if (self._is_part or self._is_measure) and _HAS_BUILDERS:
-            options = {"opt": 1, "loop_vectorize": False} if self._is_measure else {}
-            passes, builder = self._codegen._module_pass_manager(**options)
+        if self._is_measure and _HAS_BUILDERS:
+            passes, builder = self._codegen._module_pass_manager(opt=1, loop_vectorize=False)
             passes.run(self._final_module, builder)
         else:
             super()._optimize_final_module()
