@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from helpers.plants import needs_numba
 from tpssim.cli.commands.progress import Progress
 from tpssim.controllers.fixed import Fixed
 from tpssim.experiments import _pair_runs, compare
+from tpssim.experiments.executor import Helped
 from tpssim.simulation.compiled import compiling
 
 
@@ -95,6 +98,48 @@ def test_a_law_that_is_still_compiled_runs_between_the_others(
     between = ["fixed", "headroom", "aimd", "aimd", "fixed", "headroom"]
     assert ran == (between if new else laws * 2)
     assert found.to_json() == compare.compare(scenarios, laws, **given).to_json()
+
+
+class Beside(Helped):
+    """Another process, as a thread, that compiles `aimd` until the test says so."""
+
+    def __init__(self) -> None:
+        self.workers, self.threads, self.compiled = 1, ThreadPoolExecutor(1), Future[Any]()
+
+    def submit(self, work: Callable[..., Any], /, *args: Any, **_: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        if work is not _pair_runs._begun:
+            return self.threads.submit(work, *args)
+        if args[0] is _pair_runs._place_first and args[1][1].name == "aimd":
+            self.compiled.set_running_or_notify_cancel()
+            return self.compiled
+        done.set_result(work(*args))
+        return done
+
+
+@needs_numba
+def test_a_law_that_another_process_compiles_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_pair_runs, "nothing_kept", lambda: True)
+    measured, executor, here = _pair_runs.measured_runs, Beside(), threading.current_thread()
+    begun: list[tuple[str, bool]] = []
+
+    def noted(scenario: Any, spec: Any, *others: Any) -> Any:
+        if threading.current_thread() is here:
+            if not begun:
+                threading.Timer(0.3, executor.compiled.set_result, (None,)).start()
+            begun.append((spec.name, executor.compiled.done()))
+        else:
+            time.sleep(0.3)
+        return measured(scenario, spec, *others)
+
+    monkeypatch.setattr(_pair_runs, "measured_runs", noted)
+    scenarios = [f"blocking-steady:duration={seconds}" for seconds in range(1, 6)]
+    given: dict[str, Any] = {"replications": 1, "compiling": lambda: None}
+    compare.compare(scenarios, ["fixed", "aimd"], executor=executor, **given)
+    executor.threads.shutdown()
+    assert ("fixed", False) in begun
+    assert ("aimd", True) in begun
+    assert ("aimd", False) not in begun
 
 
 @needs_numba

@@ -5,26 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from numba.core import compiler, typed_passes, untyped_passes
+from numba.core import compiler
 from numba.extending import overload
 
 _overload: Any = overload  # whose stubs lack this option
 _Makes = TypeVar("_Makes", bound=Callable[..., Any])
 _Compiler: Any = compiler.CompilerBase
 _Passes: Any = compiler.DefaultPassBuilder
-#: For what no function of this package holds: closures, comprehensions and `with`, expressions of
-#: whole arrays, functions that are to be inlined by numba.
-WITHOUT = (
-    untyped_passes.WithLifting,
-    untyped_passes.InlineClosureLikes,
-    untyped_passes.MakeFunctionToJitFunction,
-    untyped_passes.InlineInlinables,
-    untyped_passes.LiteralUnroll,
-    untyped_passes.LiteralPropagationSubPipelinePass,
-    typed_passes.InlineOverloads,
-    typed_passes.NopythonRewrites,
-    typed_passes.DumpParforDiagnostics,
-)
+#: Passes for what no function of this package holds: closures, comprehensions and `with`,
+#: expressions of whole arrays, functions that numba is to inline.
+WITHOUT = """
+    WithLifting InlineClosureLikes MakeFunctionToJitFunction InlineInlinables LiteralUnroll
+    LiteralPropagationSubPipelinePass InlineOverloads NopythonRewrites DumpParforDiagnostics
+    """.split()  # noqa: SIM905
 
 
 class Lean(_Compiler):  # type: ignore[misc]  # whose class is not in the stubs
@@ -33,7 +26,7 @@ class Lean(_Compiler):  # type: ignore[misc]  # whose class is not in the stubs
     def define_pipelines(self) -> list[Any]:
         """Of numba, the one for functions that take no Python objects."""
         passes = _Passes.define_nopython_pipeline(self.state)
-        passes.passes = [each for each in passes.passes if each[0] not in WITHOUT]
+        passes.passes = [each for each in passes.passes if each[0].__name__ not in WITHOUT]
         passes.finalize()
         return [passes]
 
