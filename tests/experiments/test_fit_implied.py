@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 
-from tpssim import Async, Backend, Constant, Lognormal, Scenario, simulate
+from tpssim import Async, Backend, Constant, Lognormal, Scenario, Stages, Step, simulate
+from tpssim.core.types import OK
 from tpssim.experiments.fitting.implied import (
     begin_times,
     calls_of,
@@ -58,8 +59,52 @@ def test_compiled_and_plain_python_give_the_same() -> None:
     there = drawn.random(500) < 0.9
     calls = calls_of(arrivals, ends, there)
     plain = np.empty(500)
-    begin_times(arrivals + 0.5, ends, there, 3, 0.0, np.empty(3), plain)
+    latest = np.full(500, math.inf)
+    begin_times(arrivals + 0.5, ends, there, latest, 3, 0.0, np.empty(3), plain)
     assert (implied(calls._replace(longest=2.0), 3.0, 0.5).begin == plain).all()
+
+
+def test_an_answer_tells_that_all_calls_before_it_had_been_taken() -> None:
+    """One server, and a call that nobody waited for longer than 1 s: it may last for 100 s, but the
+    one behind it was answered after 3 s. So the server was free by then, and the next call, which
+    comes after 10 s, began at once.
+    """
+    given_up = np.array([False, True, True])
+    alone = calls_of(np.array([0.0, 0.5, 10.0]), np.array([1.0, 3.0, 12.0]), given_up)
+    found = implied(alone._replace(longest=100.0), 1.0, 0.0)
+    assert found.sure.tolist() == [True, False, True]
+    assert found.time[2] == 2.0
+    # Two servers and two such calls: who is answered after 3 s frees one of them, and the last
+    # call, which comes while that one is busy again, may have waited for the other.
+    starts, ends = np.array([0.0, 0.0, 0.5, 10.0, 10.5]), np.array([1.0, 1.0, 3.0, 12.0, 13.0])
+    pair = calls_of(starts, ends, np.array([False, False, True, True, True]))
+    found = implied(pair._replace(longest=100.0), 2.0, 0.0)
+    assert found.sure.tolist() == [True, True, False, True, False]
+
+
+def test_after_a_flood_of_calls_that_were_given_up_times_are_known_again() -> None:
+    """Five times slower for 12 s: of what came meanwhile hundreds of calls were given up, each of
+    which may have kept its server for 4 s. All of them were taken before the first one that was
+    answered after them, so 4 s later everything is known.
+    """
+    service, four = Lognormal(0.05, 0.5), Backend(servers=4.0)
+    slow = Scenario(
+        "slow", service, Stages("12s:60,48s:20", start=16.0), 60.0, Async(feedback="completion"),
+        (Step(0.0, 12.0, 5.0),), backend=four, timeout=1.0,
+    )  # fmt: skip
+    trace = simulate(slow, "fixed", seed=5)
+    ended = np.where(np.isfinite(trace.completed), trace.completed, 60.0)
+    well = trace.outcome == OK
+    assert (~well).sum() > 100
+    calls = calls_of(trace.released, ended, well)
+    found = implied(calls._replace(longest=4.0), 4.0, 0.0)
+    last = float(trace.released[~well].max())
+    back = float(ended[well & (trace.released > last)].min())  # the first answer after them
+    later = well & (trace.released > back + 4.0)
+    assert later.sum() > 500
+    assert found.sure[later].all()
+    drawn = times_of(service, draws(service.noise(), len(well), 5, 0))
+    np.testing.assert_allclose(found.time[later], drawn[later], atol=3e-5)  # 20 us of hand-over
 
 
 def test_the_third_latest_completion_one_by_one() -> None:

@@ -144,6 +144,21 @@ def test_several_timeouts_are_not_one() -> None:
     assert "after 0.5 to 0.9 s" in said.because
 
 
+def test_a_flood_in_which_nearly_all_is_given_up_is_no_service_and_says_so() -> None:
+    """82 of 700 calls are answered: a hundred are needed where calls were given up."""
+    flooded = Scenario(
+        "flooded", tpssim.Lognormal(0.1, 0.5), Stages("10s:50,10s:10,5s:10", start=20.0), 25.0,
+        Async(feedback="completion"), (tpssim.Step(0.0, 4.0, 5.0),),
+        backend=Backend(servers=4.0), timeout=1.0,
+    )  # fmt: skip
+    trace = tpssim.simulate(flooded, "fixed", seed=1)
+    seen = Recording.of(trace.released, trace.completed, trace.outcome)
+    answered = int((seen.outcome == OK).sum())
+    assert answered < 100
+    with pytest.raises(tpssim.InputError, match=f"fit: {answered}, beside .* at least 100"):
+        tpssim.fit(seen, holdout=0.0)
+
+
 def overloaded(service: Any, servers: float, seed: int, patience: float, **more: Any) -> FitResult:
     """Fit a ramp up to 1.1 times the capacity and down again, whose caller gives up."""
     top = 1.1 * servers / service.mean

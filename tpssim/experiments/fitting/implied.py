@@ -84,12 +84,13 @@ def begin_times(
     arrivals: Array,
     completions: Array,
     answered: Flags,
+    latest: Array,
     servers: int,
     longest: float,
     heap: Array,
     out: Array,
 ) -> None:
-    """When a server takes each call; `heap` has room for `servers` times.
+    """When a server takes each call, at the `latest` then; `heap` has room for `servers` times.
 
     One without an answer is done at its `completion`, or `longest` after its begin, whichever is
     later.
@@ -98,7 +99,8 @@ def begin_times(
     for i in range(len(arrivals)):
         begin = arrivals[i]
         if size == servers and heap[0] > begin:
-            begin = heap[0]
+            heap[0] = min(heap[0], latest[i])  # of those before it so many were done by then
+            begin = max(begin, heap[0])
         out[i] = begin
         done = completions[i]
         if not answered[i] and begin + longest > done:
@@ -186,8 +188,12 @@ def _rest(calls: Calls, begin: Array) -> Array:
 
 def _begin(calls: Calls, arrivals: Array, servers: float, longest: float) -> Array:
     begin, heap = np.empty(len(arrivals)), np.empty(int(servers))
+    latest = np.full(len(arrivals), math.inf)
+    if longest > 0.0:  # who came before a call that is answered was taken before it
+        ends = np.where(calls.answered, calls.completion, math.inf)
+        latest = np.minimum.accumulate(ends[::-1])[::-1]
     fast(begin_times)(
-        arrivals, calls.completion, calls.answered, int(servers), longest, heap, begin
+        arrivals, calls.completion, calls.answered, latest, int(servers), longest, heap, begin
     )
     return begin
 

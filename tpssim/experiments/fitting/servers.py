@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from tpssim.core.errors import InputError
 from tpssim.core.types import record
 from tpssim.experiments.fitting.densities import (
     ATOM,
@@ -256,6 +257,8 @@ class Profile:
         for share in np.linspace(0.0, 1.0, 9):
             self.attempt(servers, float(share) * self.highest)
         known = self.tried[servers]
+        if not known:  # with so many servers too little is known of any call
+            return
         ordered = sorted(known)
         scores = np.array([-math.inf, *(known[delay].score for delay in ordered), -math.inf])
         inner = scores[1:-1]
@@ -300,6 +303,12 @@ def profile(calls: Calls, factors: Factors | None = None, near: float = 0.0) -> 
             break  # as with any greater number
         found.attempt(servers, near)
     found.begin(math.inf)
+    if not found.best:
+        answered, lost = int(calls.answered.sum()), int((~calls.answered).sum())
+        raise InputError(
+            f"answered calls to fit: {answered}, beside {lost} that were given up; allowed: at least"
+            f" {FEW} (record it again at a rate that it can take)"
+        )
     found.refine(math.inf)
     refined = {math.inf}
     for _ in range(ROUNDS):
