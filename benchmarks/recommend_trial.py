@@ -23,7 +23,6 @@ cores, with `--live` 10 more.
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import random
 import subprocess
@@ -171,9 +170,9 @@ def asked(
     return Asked(json.loads(done.stdout))
 
 
-def valued(service: Scenario, replication: int, found: Mapping[str, float], seed: int) -> float:
+def valued(service: Scenario, noise: int, replication: int, found: Mapping[str, float]) -> float:
     """What a run is worth, beside the oracle's on the same noise."""
-    return purposes.value(WEIGHTS, found, oracle_measures(service, seed, replication))
+    return purposes.value(WEIGHTS, found, oracle_measures(service, noise, replication))
 
 
 def tried(
@@ -182,8 +181,7 @@ def tried(
     """(what was named, the best of all that is tried here), in runs that chose neither."""
 
     def run(candidates: Sequence[Candidate], runs: int, noise: int) -> list[Outcome]:
-        value = functools.partial(valued, seed=noise)
-        return outcomes(candidates, [service], value, runs, noise, executor)
+        return outcomes(candidates, [service], valued, runs, [noise], executor)
 
     noise = NOISE + 3 * seed
     every = laws(service) if effort.laws is None else given_laws(effort.laws, service)

@@ -171,6 +171,22 @@ def single(mean: float, half: float, n: int, never: int) -> Estimate:
     return Estimate(mean, mean - half, mean + half, n, never)
 
 
+def next_value(values: Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Between what the next value lies: the k-th least and the k-th greatest of n, with the largest
+    k that is sure enough.
+
+    Among n + 1 values that are drawn alike each place is as likely for the last one, so it is
+    between these with `(n + 1 - 2k) / (n + 1)`, however they spread (Wilks 1941). Of fewer than 39
+    values even the least and the greatest hold 95 % of the next ones no more.
+
+    >>> next_value([float(k) for k in range(1, 41)]), next_value([float(k) for k in range(1, 80)])
+    ((1.0, 40.0), (2.0, 78.0))
+    """
+    ordered = sorted(values)
+    k = max(math.floor((1.0 - confidence) / 2.0 * (len(ordered) + 1) + 1e-9), 1)
+    return ordered[k - 1], ordered[-k]
+
+
 def mean_interval(values: Sequence[float], confidence: float) -> Estimate:
     """Mean of the finite values with the interval `mean ± t(n - 1) s / sqrt(n)`.
 

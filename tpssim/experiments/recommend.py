@@ -6,7 +6,8 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 
-from tpssim.core.errors import InputError
+import numpy as np
+
 from tpssim.core.validation import checked_count
 from tpssim.experiments.recommending import purposes
 from tpssim.experiments.recommending.candidates import (
@@ -46,7 +47,7 @@ def recommend(
     tps: float | None = None,
     deadline: float | None = None,
     controllers: Iterable[ControllerLike] | None = None,
-    draws: int = 20,
+    draws: int = 10,
     budget: int = 100,
     seed: int = 0,
     executor: Executor | None = None,
@@ -55,15 +56,15 @@ def recommend(
     """Which law for a service, with which parameters, or none.
 
     `service`: a scenario, its name or file, a recording or its file, or a result of `fit`. A
-    recording is fitted first, and `draws` services are drawn from what the fit leaves open; so are
-    they of a file that `fit` wrote. `purpose`: a name of `PURPOSES`. `tps`: the wanted rate, if
-    not the scenario's. `controllers`: the laws to choose from; None: all that are there. `budget`:
-    settings that are tried of each of the best three.
+    recording is fitted first, and `draws` services to choose on are drawn from what the fit leaves
+    open, and `RUNS` others to judge on; so are they of a file that `fit` wrote. `purpose`: a name
+    of `PURPOSES`. `tps`: the wanted rate, if not the scenario's. `controllers`: the laws to choose
+    from; None: all that are there. `budget`: settings that are tried of each of the best three.
 
-    The laws, and rates that need no law, are ranked on half of the services; the best three laws
-    are tuned there; who is chosen is chosen there, under other noise; and what is expected comes
-    from the other half, under noise of its own. Where nothing is drawn, the noise alone is new.
-    Raises `InputError`.
+    The laws, and rates that need no law, are ranked on the services to choose on; the best three
+    laws are tuned there; who is chosen is chosen there, under other noise; and what is expected
+    comes from the others, a run on each. Where nothing is drawn, the noise alone is new. Raises
+    `InputError`.
 
     >>> found = recommend("blocking-steady:duration=20", controllers=["headroom"], budget=16)
     >>> found.label
@@ -73,11 +74,7 @@ def recommend(
     checked_count("seed", seed, 0)
     checked_count("draws", draws, 0)
     checked_count("budget", budget, LEAST_BUDGET)
-    if draws == 1:
-        raise InputError(
-            "draws=1; allowed: 0, or 2 and more: some to choose on, others to judge on"
-        )
-    services = services_of(service, tps, draws, seed, deadline)
+    services = services_of(service, tps, draws, RUNS, seed, deadline)
     own = services.likeliest
     every = laws(own) if controllers is None else given_laws(controllers, own)
     plains = plain(own)
@@ -116,16 +113,17 @@ class _Stages:
         self, stage: int, candidates: Sequence[Candidate], services: Sequence[Scenario]
     ) -> list[Outcome]:
         """What candidates come to, in `RUNS` runs each, or one on each service."""
-        seed, replications = len(STAGES) * self.seed + stage, -(-RUNS // len(services))
-        if stage == RANKING:
-            replications = -(-RANKED // len(services))
+        replications = -(-(RANKED if stage == RANKING else RUNS) // len(services))
+        noises = np.random.SeedSequence((self.seed, stage)).generate_state(len(services)).tolist()
 
-        def value(service: Scenario, replication: int, measures: Mapping[str, float]) -> float:
-            best = oracle_measures(service, seed, replication)
+        def value(
+            service: Scenario, noise: int, replication: int, measures: Mapping[str, float]
+        ) -> float:
+            best = oracle_measures(service, noise, replication)
             return purposes.value(self.weights, measures, best)
 
         told = functools.partial(self.progress, STAGES[stage])
-        return outcomes(candidates, services, value, replications, seed, self.executor, told)
+        return outcomes(candidates, services, value, replications, noises, self.executor, told)
 
     def tuned(self, one: Candidate, services: Sequence[Scenario], budget: int) -> Candidate | None:
         """A law with its best parameters; None if it has none, or its own are as good."""

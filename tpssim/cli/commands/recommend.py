@@ -60,9 +60,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--draws",
         type=int,
-        default=20,
+        default=10,
         metavar="N",
-        help="services drawn from what a fit leaves open; default: 20",
+        help="services drawn from what a fit leaves open, to choose on; default: 10",
     )
     parser.add_argument(
         "--budget",

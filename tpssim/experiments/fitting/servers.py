@@ -306,8 +306,8 @@ def profile(calls: Calls, factors: Factors | None = None, near: float = 0.0) -> 
     if not found.best:
         answered, lost = int(calls.answered.sum()), int((~calls.answered).sum())
         raise InputError(
-            f"answered calls to fit: {answered}, beside {lost} that were given up; allowed: at least"
-            f" {FEW} (record it again at a rate that it can take)"
+            f"answered calls to fit: {answered}, beside {lost} that were given up; allowed: at"
+            f" least {FEW} (record it again at a rate that it can take)"
         )
     found.refine(math.inf)
     refined = {math.inf}

@@ -35,22 +35,27 @@ class Services(NamedTuple):
 
 
 def services_of(
-    given: ServiceLike, tps: float | None, draws: int, seed: int, deadline: float | None = None
+    given: ServiceLike,
+    tps: float | None,
+    draws: int,
+    judges: int,
+    seed: int,
+    deadline: float | None = None,
 ) -> Services:
     """The services for a scenario, its name or file, a recording or its file, or a fit; raises
     `InputError`.
 
-    A choice is judged on draws that had no part in it. Where nothing is drawn, the one service
-    stands for both, and the noise is another.
+    `draws` services are drawn to choose on, and `judges` others to judge on: a run on each, so that
+    no two have a service in common. Where nothing is drawn, the one service stands for both, and
+    the noise is another.
     """
-    fitted, likeliest, others = _found(given, draws, seed)
+    fitted, likeliest, others = _found(given, draws + judges if draws else 0, seed)
     if deadline is None and likeliest.deadline == 0.0 and (fitted is not None or others):
         deadline = at_its_best(likeliest)
     asked = {"target": tps, "deadline": deadline}
     chosen = {name: value for name, value in asked.items() if value is not None}
     likeliest, *others = (with_parameters(one, chosen) for one in [likeliest, *others])
-    half = (len(others) + 1) // 2
-    choosing, judging = tuple(others[:half]), tuple(others[half:])
+    choosing, judging = tuple(others[:draws]), tuple(others[draws:])
     return Services(likeliest, (likeliest, *choosing), judging or (likeliest,), fitted)
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tpssim.core.statistics import next_value
 from tpssim.core.types import record
 from tpssim.experiments.compare import league
 from tpssim.experiments.recommending.candidates import Candidate
@@ -31,51 +32,50 @@ class Outcome(NamedTuple):
         return math.fsum(self.values) / len(self.values)
 
     def spread(self, name: str) -> tuple[float, float, float]:
-        """Median of a measure over the runs, and what 95 % of them lie between; nan if a run has
-        none, inf where it never happened.
+        """Median of a measure over the runs, and between what the next one lies in 95 % of all
+        cases; nan if no run has it, inf where it never happened.
         """
-        found = np.array([run[name] for run in self.runs])
-        if np.isnan(found).all():
+        found = [run[name] for run in self.runs if not math.isnan(run[name])]
+        if not found:
             return math.nan, math.nan, math.nan
-        low, middle, high = np.quantile(
-            found[~np.isnan(found)], (0.025, 0.5, 0.975), method="inverted_cdf"
-        )
-        return float(middle), float(low), float(high)
+        return (float(np.quantile(found, 0.5, method="inverted_cdf")), *next_value(found))
 
 
 def outcomes(
     candidates: Sequence[Candidate],
     services: Sequence[Scenario],
-    value: Callable[[Scenario, int, Mapping[str, float]], float],
+    value: Callable[[Scenario, int, int, Mapping[str, float]], float],
     replications: int,
-    seed: int,
+    noises: Sequence[int],
     executor: Executor | None = None,
     progress: Progress = lambda done, total: None,
 ) -> list[Outcome]:
-    """Each candidate on each service, `replications` times.
+    """Each candidate on each service, `replications` times, under noise of its own: `noises` are
+    the seeds. Two services under one noise would have their luck in common.
 
-    `value` makes one number of a service, the number of the replication and the measures.
+    `value` makes one number of a service, its seed, the number of the replication and the measures.
     """
-    found: dict[Candidate, Outcome] = {}
-    total = len(candidates) * len(services) * replications
-    for tps in dict.fromkeys(one.tps for one in candidates):
-        asked = [at_rate(service, tps) for service in services]
-        group = [one for one in candidates if one.tps == tps]
-        given = ["fixed" if one.law is None else one.law for one in group]
-        cells = league(
-            asked, given, replications=replications, seed=seed, executor=executor
-        ).comparison.cells
-        for one in group:
-            label = "fixed" if one.law is None else one.label
-            runs = [
-                (service, number, run.measures)
-                for service, there in zip(services, asked, strict=True)
-                for number, run in enumerate(cells[there.name, label].runs)
-            ]
-            values = tuple(value(*run) for run in runs)
-            found[one] = Outcome(one, tuple(measures for _, _, measures in runs), values)
-            progress(len(found) * len(runs), total)
-    return [found[one] for one in candidates]
+    runs: dict[Candidate, list[Mapping[str, float]]] = {one: [] for one in candidates}
+    values: dict[Candidate, list[float]] = {one: [] for one in candidates}
+    groups = [
+        (tps, [one for one in runs if one.tps == tps])
+        for tps in dict.fromkeys(one.tps for one in runs)
+    ]
+    done, total = 0, len(runs) * len(services) * replications
+    for service, noise in zip(services, noises, strict=True):
+        for tps, group in groups:
+            given = ["fixed" if one.law is None else one.law for one in group]
+            asked = at_rate(service, tps)
+            cells = league(
+                asked, given, replications=replications, seed=noise, executor=executor
+            ).comparison.cells
+            for one in group:
+                made = cells[asked.name, "fixed" if one.law is None else one.label].runs
+                runs[one] += [run.measures for run in made]
+                values[one] += [value(service, noise, k, r.measures) for k, r in enumerate(made)]
+            done += len(group) * replications
+            progress(done, total)
+    return [Outcome(one, tuple(runs[one]), tuple(values[one])) for one in candidates]
 
 
 def at_rate(service: Scenario, tps: float | None) -> Scenario:
