@@ -11,7 +11,7 @@ from helpers.recordings import CROWD, recorded
 from tpssim import Backend, Constant, Lognormal, ServiceQuota, Stages, Stall, Step
 from tpssim.core.types import FAILED, OK
 from tpssim.experiments.fitting.flows import Calls, flow, flows
-from tpssim.experiments.fitting.held_out import Row, check, compared, replayed
+from tpssim.experiments.fitting.held_out import Check, Row, check, compared, replayed
 
 #: Too much for twelve servers for a while, on each side of the middle.
 PLANT = CROWD._replace(
@@ -141,6 +141,22 @@ def test_a_row_holds_within_what_runs_differ_by_or_what_is_allowed() -> None:
     nothing = row._replace(simulated=math.nan, low=math.nan, high=math.nan)
     assert not nothing.holds
     assert row.difference == pytest.approx(0.3)
+
+
+def test_what_is_missed_is_said_with_its_size() -> None:
+    rows = (
+        Row("p99", "ms", 0.0123, 0.0189, 0.018, 0.02, 0.001),
+        Row("throughput", "1/s", 41.3, 41.0, 40.0, 42.0, 1.0),
+        Row("errors", "%", 0.25, 0.041, 0.04, 0.05, 0.01),
+        Row("p50, 3 or more in flight", "ms", 0.5, math.nan, math.nan, math.nan, 0.05),
+    )
+    nothing = np.zeros(0)
+    found = Check(rows, 20, 0.0, 100, False, (nothing, nothing, nothing), ())
+    assert found.missed() == [
+        "p99: 18.9 ms, recorded 12.3",
+        "errors: 4.1 %, recorded 25",
+        "p50, 3 or more in flight: none ms, recorded 500",
+    ]
 
 
 def test_where_one_more_run_would_be() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from tpssim.experiments.recommending.purposes import PURPOSES
 from tpssim.experiments.recommending.services import services_of
 from tpssim.experiments.recommending.trials import Outcome, outcomes
 from tpssim.metrics.score import PARTS
+from tpssim.output.records import from_dict
 
 #: 83 calls in any 10 s, of which each takes 1 ms; 30 a second are wanted.
 QUOTA = Scenario(
@@ -197,6 +199,36 @@ def test_a_recording_that_begins_in_a_slow_phase_has_the_deadline_of_the_quick_o
     found.fitted.to_toml(path)
     assert services_of(path, None, 2, 2, 0).likeliest.deadline == found.likeliest.deadline
     assert services_of(path, None, 2, 2, 0, deadline=1.5).judging[0].deadline == 1.5
+
+
+def test_a_model_that_is_wrong_is_not_asked_and_promises_nothing(tmp_path: Path) -> None:
+    """Four servers of 10 ms, recorded at 300 a second: a model three times as slow does 133."""
+    tpssim.simulate(OVERLOAD._replace(target=300.0), "fixed").to_csv(tmp_path / "calls.csv")
+    right = tpssim.fit(tmp_path / "calls.csv", holdout=0.0)
+    slow = right.scenario._replace(disturbances=(tpssim.Step(0.0, 5.0, 3.0),))
+    wrong = dataclasses.replace(right, scenario=slow)
+    found = tpssim.recommend(wrong, tps=600.0, controllers=["aimd", "headroom"], budget=16)
+    assert found.label == "headroom"
+    record = found.record()
+    for told_of_it in (record.expected, record.given_up, record.ranking):
+        assert not told_of_it
+    assert record.replications == 0
+    assert record.check is not None
+    assert "throughput" in record.check["misses"]
+    assert from_dict(record.to_dict()) == record
+    first = found.table().splitlines()
+    assert first[1].startswith("The model that was fitted is wrong: ")
+    told = re.search(r"throughput: (\d+) 1/s, recorded (\d+)", record.reasons[0])
+    assert told is not None
+    assert [float(told[1]), float(told[2])] == pytest.approx([400.0 / 3.0, 300.0], rel=0.05)
+    assert "--stages 2m:4" in record.reasons[1]  # half as much again as the 300 that it did
+    assert not any(line.startswith("expect") for line in first)
+    others = tpssim.recommend(wrong, tps=600.0, controllers=["aimd"], budget=16)
+    assert others.label == "aimd"  # no rate without a law, whatever the model says
+    asked = tpssim.recommend(right, tps=300.0, controllers=["aimd"], draws=2, budget=16).record()
+    assert asked.check is not None
+    assert asked.check["holds"]
+    assert asked.expected
 
 
 @pytest.mark.parametrize("given", ["throttle", "run", "arun"])

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 
 import numpy as np
 
+from tpssim.controllers import RECOMMENDED
 from tpssim.core.validation import checked_count
 from tpssim.experiments.recommending import purposes
 from tpssim.experiments.recommending.candidates import (
@@ -63,8 +64,9 @@ def recommend(
 
     The laws, and rates that need no law, are ranked on the services to choose on; the best three
     laws are tuned there; who is chosen is chosen there, under other noise; and what is expected
-    comes from the others, a run on each. Where nothing is drawn, the noise alone is new. Raises
-    `InputError`.
+    comes from the others, a run on each. Where nothing is drawn, the noise alone is new. Where the
+    check of the fit says that the model is wrong, nothing of it counts: what `"auto"` stands for
+    is named, and nothing is promised. Raises `InputError`.
 
     >>> found = recommend("blocking-steady:duration=20", controllers=["headroom"], budget=16)
     >>> found.label
@@ -77,8 +79,11 @@ def recommend(
     services = services_of(service, tps, draws, RUNS, seed, deadline)
     own = services.likeliest
     every = laws(own) if controllers is None else given_laws(controllers, own)
-    plains = plain(own)
     stages = _Stages(weights, seed, executor, progress)
+    if services.wrong:
+        named = stages.unaided(every, services.choosing)
+        return Recommendation(services, purpose, winner=named, judged=(), ranked=(), seed=seed)
+    plains = plain(own)
     ranked = stages.run(RANKING, [*plains, *every], services.choosing)
     ranked.sort(key=lambda each: -each.mean())
     best = [each.candidate for each in ranked if each.candidate.law is not None][:FINALISTS]
@@ -124,6 +129,15 @@ class _Stages:
 
         told = functools.partial(self.progress, STAGES[stage])
         return outcomes(candidates, services, value, replications, noises, self.executor, told)
+
+    def unaided(self, every: Sequence[Candidate], services: Sequence[Scenario]) -> Outcome:
+        """Who is named where the model is wrong: the law that is there for what nobody knows; where
+        that was not among those given, the best on the model.
+        """
+        for one in every:
+            if one.label == RECOMMENDED:
+                return Outcome(one, (), ())
+        return max(self.run(RANKING, every, services), key=Outcome.mean)
 
     def tuned(self, one: Candidate, services: Sequence[Scenario], budget: int) -> Candidate | None:
         """A law with its best parameters; None if it has none, or its own are as good."""

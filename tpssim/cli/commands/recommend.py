@@ -98,17 +98,19 @@ def recommend(args: argparse.Namespace) -> int:
             progress=StageProgress(),
         )
     made = command(args)
-    record = dataclasses.replace(
-        found.record(), command=made, figures=[{"name": "candidates", "file": "candidates.png"}]
-    )
+    record = dataclasses.replace(found.record(), command=made)
+    if found.judged:  # on a model that is not known to be wrong
+        record.figures.append({"name": "candidates", "file": "candidates.png"})
+    files = [figure["file"] for figure in record.figures]
     with results_folder(out, "recommend") as folder:
         write_json(folder / "summary.json", record.to_dict())
-        plots.save(found.plot(), folder / "candidates.png", f"{made} (tpssim {VERSION})")
+        for file in files:
+            plots.save(found.plot(), folder / file, f"{made} (tpssim {VERSION})")
         (folder / "use.py").write_text(f"{found.code}\n", encoding="utf-8")
         write_json(folder / MARK, run_record(args, began, "auto"))
     if args.json:
         print(json.dumps(record.to_dict(), indent=1, allow_nan=False))
     else:
         print(found.table())
-        print(f"\n{written_to(out, ['candidates.png', 'use.py', 'summary.json'])}")
+        print(f"\n{written_to(out, [*files, 'use.py', 'summary.json'])}")
     return 0

@@ -46,6 +46,7 @@ GROUPS = 4  #: of calls by how many were in flight
 ALLOWED = {"throughput": 0.03, "p99": 0.10, "tail": 0.15}
 OTHERS = 0.10
 ERRORS = 0.01  #: of the share of errors, which may be none
+SCALES = {"ms": 1e3, "%": 100.0}  #: what a row is multiplied by where it is shown
 HEAVY = 1.5  #: coefficient of variation of the service from which `tail` is allowed at p99
 
 
@@ -97,6 +98,16 @@ class Check(NamedTuple):
         """What it misses."""
         return tuple(row.name for row in self.rows if not row.holds)
 
+    def missed(self) -> list[str]:
+        """What it misses, and by how much."""
+        found = []
+        for row in self.rows:
+            scale = SCALES.get(row.unit, 1.0)
+            seen, made = (number(scale * x, 3) for x in (row.recorded, row.simulated))
+            made = made if math.isfinite(row.simulated) else "none"
+            found += [] if row.holds else [f"{row.name}: {made} {row.unit}, recorded {seen}"]
+        return found
+
     def line(self) -> str:
         """The outcome in a sentence."""
         part = f"{self.calls:,} calls after {number(self.since)} s that were held out"
@@ -121,7 +132,7 @@ class Check(NamedTuple):
         ]
         rows: list[list[Any]] = []
         for row in self.rows:
-            scale = {"ms": 1e3, "%": 100.0}.get(row.unit, 1.0)
+            scale = SCALES.get(row.unit, 1.0)
             seen, made, low, high, allowed = (scale * x for x in row[2:])
             difference = None if math.isnan(row.difference) else row.difference
             spread = f"{number(max(low, 0.0))} to {number(high)}"  # nothing here is below 0

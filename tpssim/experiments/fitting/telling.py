@@ -114,7 +114,7 @@ def record_of(result: Any, checked: Check, command: str = "") -> records.FitReco
             for one in result.unidentified
         ],
         changes=[{"time": one.time, "factor": one.factor} for one in result.changes],
-        check=_checked(checked),
+        check=checked_in_full(checked),
         toml=file_of(result, command).to_toml(),
     )
 
@@ -139,7 +139,9 @@ def _fitted(estimate: Estimate) -> Fitted:
     return {"value": value, "low": low, "high": high}
 
 
-def _checked(checked: Check) -> Checked:
+def checked_in_full(checked: Check) -> Checked:
+    """The check of a twin as plain data."""
+
     def known(x: float) -> float | None:
         return x if math.isfinite(x) else None
 

@@ -6,8 +6,10 @@ import dataclasses
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tpssim.core.types import OK
 from tpssim.core.validation import ranges
-from tpssim.experiments.fitting.telling import plant_of
+from tpssim.experiments.fitting.estimates import experiment
+from tpssim.experiments.fitting.telling import checked_in_full, plant_of
 from tpssim.experiments.recommending.candidates import GIVEN, PLAIN, TUNED
 from tpssim.experiments.recommending.choice import behind, better_in
 from tpssim.experiments.recommending.code import code
@@ -22,11 +24,14 @@ from tpssim.output.results_dir import plain
 from tpssim.scenarios.load import shown_target
 
 if TYPE_CHECKING:
+    from tpssim.experiments.fitting.held_out import Check
     from tpssim.output.plots import Figure
+    from tpssim.scenarios.recordings.calls import Recording
 
 EFFORTS = {PLAIN: "no controller", GIVEN: "as it is", TUNED: "tuned"}
 #: What is told of a run: the measure, and whether less of it is better.
 TOLD = {"goodput": False, "latency_p99": True, "regain_time": True, "wasted": True}
+MISSED = 4  #: numbers of a wrong model that are named
 SHOWN = 8  #: candidates in the table and the picture
 
 
@@ -77,8 +82,12 @@ class Recommendation:
 
     def reasons(self) -> list[str]:
         """Why it, and how far to trust it, in sentences."""
-        found = [_why(self.winner, self.judged, self.ranked)]
         fitted = self.services.fitted
+        if self.services.wrong:
+            assert fitted is not None
+            assert self.services.check is not None
+            return _wrong(self.services.check, fitted.recording)
+        found = [_why(self.winner, self.judged, self.ranked)]
         if fitted is not None and fitted.estimates["backend.servers"].is_bound():
             found.append(
                 "The service was never full when it was recorded, so what it can take is not"
@@ -87,12 +96,16 @@ class Recommendation:
         return found
 
     def expected(self) -> list[parts.Expected]:
-        """What a run of it comes to: of each number the median and 95 % of all runs."""
-        return list(_expected(self.winner).values())
+        """What a run of it comes to: of each number the median, and what 95 % of all further runs
+        lie between. Nothing where the model is wrong.
+        """
+        return [] if self.services.wrong else list(_expected(self.winner).values())
 
     def given_up(self) -> list[parts.GivenUp]:
         """Who is better in one number, by more than the runs leave open, and what that costs."""
         found: list[parts.GivenUp] = []
+        if self.services.wrong:
+            return found
         own = _expected(self.winner)
         pairs = len(TOLD) * (len(self.judged) - 1)
         for name, less in TOLD.items():
@@ -140,8 +153,10 @@ class Recommendation:
     def table(self) -> str:
         """The answer for people, 80 columns wide."""
         lines = [tables.filled(self.said(), further="  "), *map(tables.filled, self.reasons())]
-        lines += ["", f"  {self.code}".replace("\n", "\n  ").replace("  \n", "\n"), ""]
-        lines += [expected_table(self.expected()).text(), *self._given_up_lines(), ""]
+        lines += ["", f"  {self.code}".replace("\n", "\n  ").replace("  \n", "\n")]
+        if self.services.wrong:
+            return "\n".join(lines)
+        lines += ["", expected_table(self.expected()).text(), *self._given_up_lines(), ""]
         return "\n".join([*lines, ranking_table(self.ranking()[:SHOWN]).text()])
 
     def _given_up_lines(self) -> list[str]:
@@ -179,12 +194,15 @@ class Recommendation:
             service=own.summary if self.services.fitted is None else self.services.fitted.line(),
             scenario=plain(plant_of(own)),
             seed=self.seed,
-            chosen_on=len(self.services.choosing),
-            judged_on=len(self.services.judging),
-            replications=len(self.winner.runs) // len(self.services.judging),
+            chosen_on=0 if self.services.wrong else len(self.services.choosing),
+            judged_on=0 if self.services.wrong else len(self.services.judging),
+            replications=len(self.judged[0].runs) // len(self.services.judging)
+            if self.judged
+            else 0,
             expected=self.expected(),
             given_up=self.given_up(),
             ranking=self.ranking(),
+            check=None if self.services.check is None else checked_in_full(self.services.check),
         )
 
 
@@ -200,6 +218,21 @@ def _expected(one: Outcome) -> dict[str, parts.Expected]:
             "high": plain(high),
         }
     return found
+
+
+def _wrong(check: Check, recording: Recording) -> list[str]:
+    """That the model is wrong and by how much, what is named therefore, and what to do."""
+    missed = check.missed()
+    more = f", and {len(missed) - MISSED} numbers more" if len(missed) > MISSED else ""
+    span = max(float(recording.start[-1]), 1e-3)
+    served = float((recording.outcome == OK).sum()) / span
+    return [
+        "The model that was fitted is wrong: under the recorded calls it does not do what was"
+        f" recorded ({'; '.join(missed[:MISSED])}{more}). So it is not asked: nothing is promised,"
+        " and the law named is one that acts on what it observes and has to know nothing.",
+        "To learn the service, record it again at a rate that it can take most of the time, and ask"
+        f" again: {experiment([('2m', 1.5 * served), ('1m', 0.0)])}",
+    ]
 
 
 def _why(winner: Outcome, judged: Sequence[Outcome], ranked: Sequence[Outcome]) -> str:

@@ -11,6 +11,7 @@ from tpssim.core.validation import parse_spec
 from tpssim.experiments.fitting.draws import drawn
 from tpssim.experiments.fitting.estimate import fit
 from tpssim.experiments.fitting.fit_result import FitResult
+from tpssim.experiments.fitting.held_out import Check
 from tpssim.scenarios.builtin import SCENARIOS
 from tpssim.scenarios.capacity import mean_service, phases
 from tpssim.scenarios.deadlines import usual_deadline
@@ -32,6 +33,12 @@ class Services(NamedTuple):
     choosing: tuple[Scenario, ...]
     judging: tuple[Scenario, ...]
     fitted: FitResult | None  #: where it was learned here
+    check: Check | None = None  #: of that fit
+
+    @property
+    def wrong(self) -> bool:
+        """Whether the model is known to be wrong."""
+        return self.check is not None and not self.check.holds
 
 
 def services_of(
@@ -56,7 +63,8 @@ def services_of(
     chosen = {name: value for name, value in asked.items() if value is not None}
     likeliest, *others = (with_parameters(one, chosen) for one in [likeliest, *others])
     choosing, judging = tuple(others[:draws]), tuple(others[draws:])
-    return Services(likeliest, (likeliest, *choosing), judging or (likeliest,), fitted)
+    checked = None if fitted is None else fitted.check()
+    return Services(likeliest, (likeliest, *choosing), judging or (likeliest,), fitted, checked)
 
 
 def at_its_best(fitted: Scenario) -> float:

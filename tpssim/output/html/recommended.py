@@ -20,8 +20,10 @@ def recommend(result: Result[RecommendRecord], progress: Progress) -> Iterator[S
     shown: list[tuple[Text, Text]] = [
         ("the service", summary.service),
         ("for", summary.purpose),
-        ("judged in", f"{summary.judged_on * summary.replications} runs of each candidate"),
     ]
+    runs = summary.judged_on * summary.replications
+    if runs:
+        shown.append(("judged in", f"{runs} runs of each candidate"))
     blocks: list[Block] = [
         Paragraph([strong(summary.said)]),
         *(Paragraph([Span(reason)]) for reason in summary.reasons),
@@ -34,6 +36,8 @@ def recommend(result: Result[RecommendRecord], progress: Progress) -> Iterator[S
             blocks.append(Figure(drawings.embedded(picture, PICTURE), PICTURE, "wide"))
     yield Section("At a glance", blocks)
     progress(1, 1)
+    if not summary.expected:  # the model is wrong, as the reasons say
+        return
     given_up = [Paragraph([Span(given_up_in_words(each))]) for each in summary.given_up]
     yield Section("What to expect", [Sortable(expected_table(summary.expected)), *given_up])
     yield Section("The candidates", [Sortable(ranking_table(summary.ranking))])

@@ -83,7 +83,7 @@ def from_dict(document: Mapping[str, Any]) -> Record:
         raise InputError(f"kind {shown}; allowed: {', '.join(KINDS)}")
     shape: Any = KINDS[kind]
     fields = [field.name for field in dataclasses.fields(shape)]
-    names = [name for name in fields if name in document or name not in Record.SPARSE]
+    names = [name for name in fields if name in document or name not in shape.SPARSE]
     hints = hints_of(shape)
     if found := first(field(document, name, hints[name], "") for name in names):
         raise InputError(found)

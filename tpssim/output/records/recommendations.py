@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import ClassVar, TypedDict
 
+from tpssim.output.records.fits import Checked
 from tpssim.output.records.parts import Numbers, Plant, Record
 
 
@@ -46,6 +47,7 @@ class RecommendRecord(Record):
     """Which law for a service, with which parameters."""
 
     kind: ClassVar[str] = "recommend"
+    SPARSE: ClassVar[tuple[str, ...]] = (*Record.SPARSE, "check")
     purpose: str  #: what it is for: "throughput", "latency", "quota" or "fairness"
     said: str  #: the answer in a sentence
     label: str
@@ -59,6 +61,7 @@ class RecommendRecord(Record):
     chosen_on: int  #: services
     judged_on: int  #: others
     replications: int  #: of each
-    expected: list[Expected]
+    expected: list[Expected]  #: empty where the check of the fit says that the model is wrong
     given_up: list[GivenUp]
     ranking: list[Ranked]
+    check: Checked | None = None  #: of the fit; only where a recording was fitted
