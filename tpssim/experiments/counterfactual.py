@@ -7,11 +7,13 @@ over services drawn from what the fit leaves open, each under noise of its own.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tpssim.core.statistics import next_value
 from tpssim.core.types import REFUSED, record
 from tpssim.experiments.fitting.estimate import fit
 from tpssim.experiments.replay import numbers
@@ -23,12 +25,12 @@ from tpssim.simulation.run import simulate
 if TYPE_CHECKING:
     from tpssim.experiments.fitting.fit_result import FitResult
 
-DRAWS = 20  #: services
+DRAWS = 40  #: services: of fewer than 39 no interval holds 95 % of the next runs
 
 
 @record
 class Range(NamedTuple):
-    """Where a number lies: the middle one, and between which 95 % of all are."""
+    """Where a number lies: the middle one, and between which 95 % of all further runs are."""
 
     middle: float
     low: float
@@ -97,5 +99,7 @@ def predicted(
 
 
 def _range(values: Sequence[float]) -> Range:
-    low, middle, high = np.nanquantile(values, (0.025, 0.5, 0.975)).tolist()
-    return Range(middle, low, high)
+    there = [value for value in values if not math.isnan(value)]
+    if not there:
+        return Range(math.nan, math.nan, math.nan)
+    return Range(float(np.median(there)), *next_value(there))

@@ -38,9 +38,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--draws",
         type=int,
-        default=20,
+        default=40,
         metavar="N",
-        help="services from what the fit leaves open, on which laws are tried; default: 20",
+        help="services from what the fit leaves open, on which laws are tried; default: 40 (the"
+        " runs of fewer than 39 hold less than 95 %% of the next ones)",
     )
     parser.add_argument(
         "--own-times",
