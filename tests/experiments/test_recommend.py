@@ -8,13 +8,16 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tpssim
 from tpssim import Async, Backend, Constant, Exponential, InputError, Scenario, ServiceQuota, Stages
+from tpssim.experiments.fitting.held_out import Check, Row
 from tpssim.experiments.recommending.candidates import PLAIN, Candidate, law, laws, plain, tuned
 from tpssim.experiments.recommending.choice import better_in, chosen
 from tpssim.experiments.recommending.code import code
+from tpssim.experiments.recommending.promises import widened
 from tpssim.experiments.recommending.purposes import PURPOSES
 from tpssim.experiments.recommending.services import services_of
 from tpssim.experiments.recommending.trials import Outcome, outcomes
@@ -101,6 +104,26 @@ def test_a_promise_is_between_values_of_the_runs_that_hold_the_next_one() -> Non
     assert one.spread("regain_time") == (math.inf,) * 3
     more = one._replace(runs=tuple({"goodput": float(k)} for k in range(1, 80)))
     assert more.spread("goodput") == (40.0, 2.0, 78.0)  # (80 - 2 * 2) / 80 = 95 %
+
+
+def test_a_promise_is_widened_by_what_the_model_was_off_when_it_was_recorded() -> None:
+    """p99: recorded 66 ms where runs of the model had 58 to 62, 60 in the mean: 10 % off, so 100 to
+    120 ms become 100 to 132. A throughput among those of the model is not off.
+    """
+    rows = (
+        Row("p99", "ms", 0.066, 0.06, 0.058, 0.062, 0.01),
+        Row("throughput", "1/s", 97.0, 100.0, 96.0, 104.0, 3.0),
+    )
+    nothing = np.zeros(0)
+    check = Check(rows, 20, 0.0, 1000, False, (nothing, nothing, nothing), ())
+    assert widened("latency_p99", 0.1, 0.12, check, 50.0) == pytest.approx((0.1, 0.132))
+    assert widened("regain_time", 0.0, math.inf, check, 50.0) == (0.0, math.inf)
+    # A run of 50 s may end just before a call or just after it: 0.02 a second.
+    assert widened("goodput", 90.0, 95.0, check, 50.0) == pytest.approx((89.98, 95.02))
+    slower = check._replace(rows=(rows[1]._replace(recorded=95.0),))
+    assert widened("goodput", 90.0, 95.0, slower, 50.0) == pytest.approx((85.48, 95.02))
+    never = rows[0]._replace(simulated=math.nan, low=math.nan, high=math.nan)
+    assert widened("latency_p99", 0.1, 0.12, check._replace(rows=(never,)), 50.0) == (0.1, 0.12)
 
 
 def test_each_service_has_noise_of_its_own() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from tpssim.experiments.fitting.telling import checked_in_full, plant_of
 from tpssim.experiments.recommending.candidates import GIVEN, PLAIN, TUNED
 from tpssim.experiments.recommending.choice import behind, better_in
 from tpssim.experiments.recommending.code import code
+from tpssim.experiments.recommending.promises import widened
 from tpssim.experiments.recommending.services import Services
 from tpssim.experiments.recommending.trials import Outcome
 from tpssim.metrics.measure import METRICS
@@ -99,14 +101,31 @@ class Recommendation:
         """What a run of it comes to: of each number the median, and what 95 % of all further runs
         lie between. Nothing where the model is wrong.
         """
-        return [] if self.services.wrong else list(_expected(self.winner).values())
+        return [] if self.services.wrong else list(self._of(self.winner).values())
+
+    def _of(self, one: Outcome) -> dict[str, parts.Expected]:
+        """What is expected of a candidate, by name."""
+        found: dict[str, parts.Expected] = {}
+        for name in TOLD:
+            median, low, high = one.spread(name)
+            if not math.isnan(median):
+                services = self.services
+                low, high = widened(name, low, high, services.check, services.likeliest.duration)
+            found[name] = {
+                "name": name,
+                "unit": METRICS[name].unit,
+                "median": plain(median),
+                "low": plain(low),
+                "high": plain(high),
+            }
+        return found
 
     def given_up(self) -> list[parts.GivenUp]:
         """Who is better in one number, by more than the runs leave open, and what that costs."""
         found: list[parts.GivenUp] = []
         if self.services.wrong:
             return found
-        own = _expected(self.winner)
+        own = self._of(self.winner)
         pairs = len(TOLD) * (len(self.judged) - 1)
         for name, less in TOLD.items():
             ahead = [
@@ -145,7 +164,7 @@ class Recommendation:
                     "behind": lost.mean or 0.0,
                     "low": lost.low,
                     "high": lost.high,
-                    "expected": _expected(each),
+                    "expected": self._of(each),
                 }
             )
         return rows
@@ -204,20 +223,6 @@ class Recommendation:
             ranking=self.ranking(),
             check=None if self.services.check is None else checked_in_full(self.services.check),
         )
-
-
-def _expected(one: Outcome) -> dict[str, parts.Expected]:
-    found: dict[str, parts.Expected] = {}
-    for name in TOLD:
-        median, low, high = one.spread(name)
-        found[name] = {
-            "name": name,
-            "unit": METRICS[name].unit,
-            "median": plain(median),
-            "low": plain(low),
-            "high": plain(high),
-        }
-    return found
 
 
 def _wrong(check: Check, recording: Recording) -> list[str]:
