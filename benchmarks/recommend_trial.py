@@ -235,6 +235,8 @@ def kept(service: Scenario, said: Asked, folder: Path, seed: int) -> list[str]:
     whole, working = (now - then for now, then in zip(processor(), before, strict=True))
     print(f"  live: the cores were {working / whole if whole else 0.0:.0%} at work", flush=True)
     wrong = []
+    if not said.record["expected"]:
+        print("  nothing was promised, for the model does not hold", flush=True)
     for each in said.record["expected"]:
         if each["name"] in PROMISED:
             value, low, high = found[each["name"]], each["low"], each["high"]

@@ -67,6 +67,7 @@ EXEMPT = {
     "python benchmarks/robustness.py --services 6 --seed 103": "the gate runs robustness --smoke",
     "python benchmarks/plain_quotas.py": "the gate runs it with --smoke, as every benchmark",
     "python benchmarks/promises.py": "the gate runs it with --smoke, as every benchmark",
+    "python benchmarks/recommend_promises.py": "the gate runs it with --smoke, as every benchmark",
     "python benchmarks/recommend_trial.py": "the gate runs it with --smoke, as every benchmark",
     "python benchmarks/robustness.py": "the gate runs it with --smoke, as every benchmark",
 }

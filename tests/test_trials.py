@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from types import ModuleType
+from typing import Any
 
 import pytest
 from helpers import ROOT
@@ -13,6 +15,8 @@ from tpssim.controllers import CONTROLLERS
 from tpssim.core.errors import InputError
 from tpssim.core.validation import Range
 from tpssim.experiments.families import TUNING
+from tpssim.experiments.recommending.candidates import law as candidate
+from tpssim.experiments.recommending.trials import Outcome
 from tpssim.scenarios.plant import Async, Pool
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -22,6 +26,7 @@ import live_share
 import one_by_one
 import overloads
 import plain_quotas
+import recommend_promises
 import recommend_trial
 import robustness
 
@@ -119,6 +124,26 @@ def test_what_is_played_live_is_small_and_the_law_sees_completions() -> None:
         assert isinstance(found.target, float)
         assert found.target <= live_share.MOST
         assert isinstance(found.consumer, Async)
+
+
+def test_promises_kept_are_counted_by_hand() -> None:
+    """Four true runs, of which three lie in 1.0 to 2.0; an end of None is none at all."""
+
+    class Said:
+        def expected(self) -> list[dict[str, Any]]:
+            return [
+                {"name": "goodput", "low": 1.0, "high": 2.0},
+                {"name": "latency_p99", "low": 0.5, "high": None},
+                {"name": "wasted", "low": 0.0, "high": 0.0},
+            ]
+
+    numbers = [(1.0, 0.4), (1.5, 0.5), (2.0, 9.0), (2.1, 9.0)]
+    runs = tuple({"goodput": a, "latency_p99": b, "wasted": 1.0} for a, b in numbers)
+    said: Any = Said()
+    found = recommend_promises.kept(said, Outcome(candidate("aimd"), runs, (0.0,) * 4))
+    assert list(found["goodput"]) == pytest.approx([0.75, 1.0 / 1.75])
+    assert list(found["latency_p99"]) == [0.75, math.inf]
+    assert [*found] == ["goodput", "latency_p99"]
 
 
 def test_ten_families_on_which_nothing_was_tuned() -> None:
