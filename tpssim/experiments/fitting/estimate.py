@@ -26,6 +26,7 @@ from tpssim.experiments.fitting.crowding import (
 from tpssim.experiments.fitting.densities import NOTHING, Density, sampled
 from tpssim.experiments.fitting.estimates import Estimate
 from tpssim.experiments.fitting.fit_result import FitResult
+from tpssim.experiments.fitting.gaps import timed
 from tpssim.experiments.fitting.implied import (
     Calls,
     calls_of,
@@ -185,6 +186,8 @@ def _overlapping(calls: Calls, seed: int) -> Learned:
     ends = [made for d, made in known.items() if delay.low <= d <= delay.high]
     ends = [made for made in ends if made.density.kind == best.density.kind]
     mean, cv = _moments(best.density, times, spread, ends, calls.grain)
+    implies = implied(calls, best.servers, best.delay)
+    course = timed(course, calls, implies, best.servers, mean.value)
     bound = math.isinf(most)
     servers = Estimate(math.inf if bound else best.servers, least, most)
     likelihoods = {s: made.score for s, made in found.best.items()}
