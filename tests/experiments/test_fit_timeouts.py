@@ -14,6 +14,8 @@ from tpssim import Async, Backend, Constant, Scenario, Stages
 from tpssim.core.types import FAILED, OK, TIMED_OUT
 from tpssim.experiments.fitting.densities import MAKERS, sampled
 from tpssim.experiments.fitting.fit_result import FitResult
+from tpssim.experiments.fitting.implied import calls_of
+from tpssim.experiments.fitting.servers import Profile
 from tpssim.experiments.fitting.survival import CENSORED, censored, completed_times, survival
 from tpssim.experiments.fitting.timeouts import timeout_of
 from tpssim.scenarios.recordings.calls import Recording
@@ -157,6 +159,16 @@ def test_a_flood_in_which_nearly_all_is_given_up_is_no_service_and_says_so() -> 
     assert answered < 100
     with pytest.raises(tpssim.InputError, match=f"fit: {answered}, beside .* at least 100"):
         tpssim.fit(seen, holdout=0.0)
+
+
+def test_servers_with_which_no_call_is_known_are_left_out() -> None:
+    """Twenty answers beside calls that were given up are too few for any delay."""
+    starts = np.arange(60.0)
+    calls = calls_of(starts, starts + 0.5, starts < 20.0)._replace(patience=0.5)
+    found = Profile(calls)
+    found.refine(2.0)
+    assert found.tried[2.0] == {}
+    assert not found.best
 
 
 def overloaded(service: Any, servers: float, seed: int, patience: float, **more: Any) -> FitResult:
