@@ -494,7 +494,9 @@ def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
         f"multiplied by {flight.FADED:g} at the end of each window",
         f"latency <= {flight.PROMPT:g} exp(base) units",
         f"{busy.CALM:g} calls in a row were held back",
-        f"lower by more than {base.LOWER:g} sqrt(doubt + base's doubt)",
+        f"sqrt(({base.LOWER:g}^2 + 2 ln(1 + base's weight / max(1, the window's weight)))",
+        f"base < least + {base.LOWER:g} sqrt(one / weight + one / its weight)",
+        f"A window with n < {windows.LONGER:g} *goes on because of a sure queue*",
         f"base + {base.ALIKE:g} sqrt(base's doubt) and its `held` at most {base.MORE:g} `among`",
         f"ended {steps.AT_FIRST:g} calls are allowed",
         f"calls <- max({steps.LEAST_OPEN:g}, {steps.OPEN:g} high)",
@@ -510,7 +512,8 @@ def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
         f"way < {steps.APART:g}",
         f"was.level > least + {steps.FAR:g}, and not slower: no queue if |fell| <"
         f" {1.0 - steps.STIFF:.1f} way",
-        f"level > base + {0.5 * steps.FAR:g} and own > max(base's one, 1e-6) exp(base - level)",
+        f"level > base + {0.5 * steps.FAR:g} and own > max(base's one, 1e-6) max(1/2, exp(base"
+        " - level))",
         f"fell > {1.0 - steps.ELASTIC:g} way",
     ):
         assert sentence in text
