@@ -6,7 +6,17 @@ from __future__ import annotations
 
 import pytest
 
-from tpssim import Async, Backend, Exponential, Lognormal, Producer, Scenario, TwoPhase, simulate
+from tpssim import (
+    Async,
+    Backend,
+    Exponential,
+    Lognormal,
+    Producer,
+    Scenario,
+    Step,
+    TwoPhase,
+    simulate,
+)
 from tpssim.controllers.headroom import Headroom
 from tpssim.experiments.random_services import random_scenario
 from tpssim.experiments.scoring import score_of
@@ -91,6 +101,22 @@ def test_a_service_that_each_call_makes_slower(
     """Latencies rise from the first call on, long before the best speed is reached."""
     scenario = Scenario("slower", service, 150.0, 40.0, IN_FLIGHT, backend=backend)
     assert score_of(scenario, LAW).goodput >= share
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_what_a_slow_start_took_is_not_kept_to(seed: int) -> None:
+    """Twelve times as slow for 14 s, and calls time out: 0.45, 0.75 and 0.39 before."""
+    scenario = Scenario(
+        "slow-start",
+        Lognormal(0.1, 0.5),
+        144.0,
+        60.0,
+        IN_FLIGHT,
+        disturbances=(Step(0.0, 14.0, 12.0),),
+        backend=Backend(servers=16.0),
+        timeout=4.0,
+    )
+    assert score_of(scenario, LAW, seed=seed).goodput >= 0.85
 
 
 def test_a_queue_is_short_where_latencies_vary_little() -> None:

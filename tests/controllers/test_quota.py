@@ -18,7 +18,7 @@ from helpers.laws import done, fed
 
 from tpssim import Scenario, simulate
 from tpssim.controllers import CONTROLLERS
-from tpssim.controllers._headroom_rate import along
+from tpssim.controllers._headroom_rate import Cubic, along, paced, unrefused
 from tpssim.controllers.headroom import Headroom
 from tpssim.core.pacer import Pacer
 from tpssim.core.types import OK, REJECTED, Observation
@@ -165,6 +165,26 @@ def test_a_pause_of_the_caller_is_no_time_of_the_service() -> None:
 def test_a_service_that_refuses_from_the_start_is_taken_up_at_half() -> None:
     history = [refused(0.01), refused(0.02), refused(10.0), done(20.0, 0.001)]
     assert fed(LAW, history)[-1].pace.allowed == 50.0
+
+
+def test_a_rate_that_was_found_while_the_service_was_slow_rises_when_it_is_quick() -> None:
+    """Calls took 0.9 s, and now 0.1: the mean of the logarithms falls by ln 9 (1 - (31 / 32)^n), by
+    1.1 with n = 22: 1.1045, the logarithm of 3.0178.
+    """
+    slow = math.log(0.9)
+    cubic = Cubic(mark=20.0, least=18.6, span=256.0, scale=256.0, calls=9.0)
+    pace = unrefused()._replace(allowed=19.0, cubic=cubic, level=slow, found=slow, seen=0.0)
+    for n in range(1, 23):
+        assert pace.allowed == 19.0
+        quick = Observation(0.1 * n, 100.0, 0.1, 0.0)
+        pace = paced(pace, quick, 0.0, 10.0, 0.93)
+    assert pace.allowed == pytest.approx(19.0 * 3.0178, rel=1e-3)
+    expected = (20.0 * 3.0178, 19.0 * 3.0178, 64.0, 64.0, 0.0)
+    assert tuple(pace.cubic) == pytest.approx(expected, rel=1e-3)
+    assert pace.found == pace.level
+    # A call that failed says nothing.
+    failed = Observation(3.0, 100.0, 0.001, 0.0, errors=1.0)
+    assert paced(pace, failed, 0.0, 10.0, 0.93).level == pace.level
 
 
 def test_for_want_of_a_place_one_call_fewer_is_in_flight_and_the_rate_stays() -> None:

@@ -43,6 +43,8 @@ class State:
         self.last = self.of = self.gone = 0.0
         self.seen: Any = None
         self.dropped = False  # drops at the observation before
+        self.served_level: Any = None
+        self.found: Any = None
         # several in flight
         self.calls = float(min(64, MAX_LIMIT))
         self.open = True
@@ -241,6 +243,8 @@ def refusals(s: Any, obs: Any, rate: Any, drops: Any) -> Any:
     s.dropped = drops > 0
 
     if ends:
+        count_level(s, obs)
+        s.found = s.served_level
         new_cubic(s, now, latency, obs.target)
         s.dropped = False
     elif s.down >= 0:
@@ -253,11 +257,32 @@ def refusals(s: Any, obs: Any, rate: Any, drops: Any) -> Any:
             s.down = 0.0
             s.out += min(s.dry, latency)
         else:
+            count_level(s, obs)
+            if not isinf(s.mark) and s.found is not None and s.served_level < s.found - 1.1:
+                quicker(s)
             along(s, rate, good, latency)
     if s.down >= 0:
         s.bad = 0.0
         return inverse(2 * inverse(s.allowed) + 0.15 * s.down + max(0.0, min(lag, latency)))
     return s.allowed
+
+
+def count_level(s: Any, obs: Any) -> Any:
+    if obs.drops > 0 or obs.errors >= obs.count or not obs.latency > 0:
+        return
+    x = log(obs.latency)
+    s.served_level = x if s.served_level is None else s.served_level + (x - s.served_level) / 32
+
+
+def quicker(s: Any) -> Any:
+    ratio = exp(min(s.found - s.served_level, 14))
+    s.found = s.served_level
+    s.allowed *= ratio
+    s.mark *= ratio
+    s.start = s.allowed
+    s.m = 0.0
+    s.span = s.scale = 64.0
+    s.served = s.time = s.out = s.dry = 0.0
 
 
 def new_cubic(s: Any, now: Any, latency: Any, target: Any) -> Any:

@@ -26,6 +26,9 @@ FIRST = 64.0  # calls: the scale of the cubic at first
 LONGER = 4.0  # x: by how much it grows when the mark is confirmed
 LAST = 1536.0  # calls: the most that it grows to
 TRIPS = 16.0  # x the calls in flight: the scale at first, if that is more
+QUICKER = 1.1  # ln of 3: x shorter latencies are those of another service than the mark's
+LATELY = 1.0 / 32.0  # weight of a call in the mean of ln latency
+MOST_QUICKER = 14.0  # ln of 1e6: the rate rises no more at once
 LONGEST = 1e100  # s: no time counts for more
 LEAST = 1e-9  # of the target: no rate is less
 
@@ -66,6 +69,8 @@ class Pace(NamedTuple):
     out: float  #: the time of that for which all was refused, s
     refused: float  #: 1 if the last observation was a refusal
     seen: float  #: time of the last observation, s; -1 before the first
+    level: float  #: mean of ln(latency / s) of calls that were served lately; nan before the first
+    found: float  #: the same when the mark was found
 
 
 def unrefused() -> Pace:
@@ -82,6 +87,8 @@ def unrefused() -> Pace:
         out=0.0,
         refused=0.0,
         seen=-1.0,
+        level=math.nan,
+        found=math.nan,
     )
 
 
@@ -154,6 +161,8 @@ def refusing(
         out=pace.out,
         refused=1.0 if drops > 0.0 else 0.0,
         seen=now,
+        level=pace.level,
+        found=pace.found,
     )
 
 
@@ -164,6 +173,13 @@ def climbed(
     good = max(0.0, obs.count - obs.errors)
     latency = took(obs)
     allowed, cubic = pace.allowed, pace.cubic
+    level, found = level_after(pace.level, obs), pace.found
+    if cubic.mark < math.inf and level < found - QUICKER:
+        # As much quicker as the service has become, and nothing confirms that yet.
+        ratio = math.exp(min(found - level, MOST_QUICKER))
+        allowed = ratio * allowed
+        cubic = Cubic(mark=ratio * cubic.mark, least=allowed, span=FIRST, scale=FIRST, calls=0.0)
+        served, found = nothing(), level
     if cubic.mark < math.inf and rate >= allowed:  # else more is allowed than is tried
         mark, least, scale = cubic.mark, cubic.least, cubic.scale
         calls = cubic.calls + good
@@ -185,7 +201,23 @@ def climbed(
         out=pace.out,
         refused=1.0 if drops > 0.0 else 0.0,
         seen=obs.now,
+        level=level,
+        found=found,
     )
+
+
+def level_after(level: float, obs: Observation) -> float:
+    """The mean of ln latency after one more observation; only what was served counts.
+
+    >>> level_after(math.nan, Observation(1.0, 100.0, 1.0, 0.0))
+    0.0
+    >>> level_after(0.0, Observation(1.0, 100.0, math.exp(3.2), 0.0))
+    0.1
+    """
+    if obs.drops > 0.0 or obs.errors >= obs.count or not obs.latency > 0.0:
+        return level
+    x = math.log(obs.latency)
+    return x if math.isnan(level) else level + LATELY * (x - level)
 
 
 def served_again(pace: Pace, served: Served, obs: Observation, cut: float, allowed: float) -> Pace:
@@ -204,6 +236,7 @@ def served_again(pace: Pace, served: Served, obs: Observation, cut: float, allow
     else:
         least = cut * least
     mark, least = max(mark, LEAST * obs.target), max(least, LEAST * obs.target)
+    level = level_after(pace.level, obs)
     return Pace(
         allowed=least,
         cubic=Cubic(mark=mark, least=least, span=span, scale=span, calls=0.0),
@@ -216,6 +249,8 @@ def served_again(pace: Pace, served: Served, obs: Observation, cut: float, allow
         out=served.down if known else pace.out,
         refused=0.0,
         seen=obs.now,
+        level=level,
+        found=level,
     )
 
 

@@ -128,6 +128,9 @@ class HeadroomState(NamedTuple):
     times as short. A mean takes 12 calls, half as many as the last one or 64, and a quarter of the
     time for which it refused in that; after less, the mark stays and the rate begins lower (at
     first: it is the rate that was refused, and the rate half of it).
+    If latencies have become a third of those when the mark was found, in the mean of their
+    logarithms over some 32 calls, the service is another: `mark` and `allowed` rise by as much, and
+    `span` is 64.
 
     Where calls overlap and refusals have paced the law once, one that is refused at once (within
     twice the latency without queue) for want of a place takes the window to one call fewer than
