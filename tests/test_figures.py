@@ -525,8 +525,8 @@ def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
     assert (windows.LOST, windows.FEW, steps.MOST_DOWN, base.EMPTY) == (8.0, 4.0, 0.5, 0.5)
     assert (steps.HALF, steps.CONSTANT) == (0.5, 1e-6)
     assert (flight.FADED, flight.PROMPT) == (0.98, 2.0)
-    assert law.queue == 1.5
-    assert "`queue` went from 2 to 1.5" in text
+    assert law.queue == 2.0
+    assert (pace.QUICKER, pace.LATELY, pace.MOST_QUICKER) == (1.1, 1.0 / 32.0, 14.0)
 
 
 #: What the wall clock makes: (document, part of the paragraph, the benchmark that it must name).
