@@ -85,9 +85,11 @@ def test_a_law_that_watches_gaps_is_foretold_as_it_is() -> None:
         if twin.backend.servers < 4.0 and twin.network is not None:
             assert twin.service.mean + twin.network.mean == pytest.approx(0.102, abs=1e-3)
     twin = found.scenario._replace(target=52.0, duration=30.0)
-    words = [{judge(tpssim.simulate(one, "headroom", replication=k)).word for k in range(6)}
-             for one in (PLANT, twin)]  # fmt: skip
-    assert words[0] == words[1]
+    commonest = []
+    for one in (PLANT, twin):  # in one run of ten or so another one
+        words = [judge(tpssim.simulate(one, "headroom", replication=k)).word for k in range(12)]
+        commonest.append(max(set(words), key=words.count))
+    assert commonest[0] == commonest[1]
 
 
 def test_times_that_scatter_in_a_slow_phase_are_no_late_answers() -> None:
