@@ -165,6 +165,9 @@ def told(promises: list[dict[str, Kept]], shares: list[float], smoke: bool) -> i
             f"{len(shares)} models do not hold: what is named instead serves"
             f" {np.mean(shares):.1%} of the best tried, {min(shares):.1%} at the least"
         )
+    if not any(promises):
+        print("nothing was promised")
+        right = False
     return 0 if smoke or right else 1
 
 

@@ -82,6 +82,17 @@ def test_an_answer_tells_that_all_calls_before_it_had_been_taken() -> None:
     assert found.sure.tolist() == [True, True, False, True, False]
 
 
+def test_what_cannot_be_is_known_after_a_call_that_was_given_up() -> None:
+    """Two servers, taken for one: of two calls that begin at 10 s the second would have begun at
+    15 s, after its answer at 14 s. That a call was given up before hides nothing of it.
+    """
+    starts, ends = np.array([0.0, 10.0, 10.0]), np.array([1.0, 15.0, 14.0])
+    calls = calls_of(starts, ends, np.array([False, True, True]))
+    found = implied(calls._replace(longest=1.0), 1.0, 0.0)
+    assert found.time.tolist()[1:] == [5.0, -1.0]
+    assert found.sure.tolist()[1:] == [True, True]
+
+
 def test_after_a_flood_of_calls_that_were_given_up_times_are_known_again() -> None:
     """Five times slower for 12 s: of what came meanwhile hundreds of calls were given up, each of
     which may have kept its server for 4 s. All of them were taken before the first one that was

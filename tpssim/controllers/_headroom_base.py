@@ -25,7 +25,7 @@ class Base(NamedTuple):
     variance: float  #: of one ln latency without queue
     number: float  #: independent latencies that say as much
     held: float  #: calls in flight among which it was found
-    least: float  #: the lowest level so far
+    least: float  #: the lowest level so far, or one known better that may be the same
     least_number: float  #: independent latencies that say as much of it
 
 

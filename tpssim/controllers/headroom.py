@@ -80,9 +80,10 @@ class HeadroomState(NamedTuple):
     twice the rate: if two calls are in flight then, the caller does not wait.
 
     *Several in flight* (from the first time on): the rate is left open (to `allowed`) and the limit
-    is set, which paces itself. By windows of 32 latencies, 64 if they show a queue (the first one:
-    4), once the calls of before the last cut have ended, with `held` calls in flight, the mean
-    `level` of ln latency, its variance `doubt`, and `base`, the same where no call waited::
+    is set, which paces itself. By windows of 32 latencies and one `base` or more (64 if they show a
+    queue; the first window: 4), once the calls of before the last cut have ended, with `held` calls
+    in flight, the mean `level` of ln latency, its variance `doubt`, and `base`, the same where no
+    call waited::
 
         queued(z) = held (1 - exp(base - level + z sqrt(doubt + doubt of base))),  at least 0
         wanted = queue + slack * held

@@ -25,6 +25,8 @@ def timed(course: Course, calls: Calls, found: Implied, servers: float, mean: fl
     """
     if calls.patience == math.inf or math.isinf(servers):
         return course
+    if calls.extra is not None or calls.slower is not None:  # then `mean` is not all of a call
+        return course
     sure, every = np.flatnonzero(found.sure), np.flatnonzero(calls.answered)
     taken = found.taken[sure]
     times = list(course.times)
@@ -41,8 +43,10 @@ def timed(course: Course, calls: Calls, found: Implied, servers: float, mean: fl
         # A call that waited began a service time before its answer.
         begin, end = calls.completion[pair] - found.delay - mean * factors
         waited = np.array([begin, end]) - calls.start[pair] > mean * factors
-        alone = not any(begin < other < end for other in course.times if other != time)
-        if alone and waited.all():
+        slack = mean * factors.max()  # the edges are known to about a call
+        here = begin - slack <= time <= end + slack
+        alone = not any(begin - slack <= t <= end + slack for t in course.times if t != time)
+        if here and alone and waited.all():
             work = float(pair[1] - pair[0]) * mean / servers
             before, then = 1.0 / factors
             moment = (work + begin * before - end * then) / (before - then)

@@ -175,7 +175,9 @@ def implied(calls: Calls, servers: float, delay: float) -> Implied:
         return Implied(arrivals, _rest(calls, arrivals), nobody, sure, delay)
     begin = _begin(calls, arrivals, servers, 0.0)
     if lost < LAST * len(sure):
-        sure &= _begin(calls, arrivals, servers, calls.longest) == begin
+        known = _begin(calls, arrivals, servers, calls.longest) == begin
+        # One that would have begun after its own answer shows that servers and delay cannot be so.
+        sure &= known | (calls.answered & (begin > calls.completion))
     return Implied(begin, _rest(calls, begin), begin > arrivals, sure, delay)
 
 

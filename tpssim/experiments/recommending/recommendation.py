@@ -88,7 +88,7 @@ class Recommendation:
         if self.services.wrong:
             assert fitted is not None
             assert self.services.check is not None
-            return _wrong(self.services.check, fitted.recording)
+            return _wrong(self.services.check, fitted.recording, bool(self.winner.runs))
         found = [_why(self.winner, self.judged, self.ranked)]
         if fitted is not None and fitted.estimates["backend.servers"].is_bound():
             found.append(
@@ -225,16 +225,24 @@ class Recommendation:
         )
 
 
-def _wrong(check: Check, recording: Recording) -> list[str]:
-    """That the model is wrong and by how much, what is named therefore, and what to do."""
+def _wrong(check: Check, recording: Recording, asked: bool) -> list[str]:
+    """That the model is wrong and by how much, what is named therefore, and what to do.
+
+    `asked`: the model was, for want of a law that needs none.
+    """
     missed = check.missed()
     more = f", and {len(missed) - MISSED} numbers more" if len(missed) > MISSED else ""
     span = max(float(recording.start[-1]), 1e-3)
     served = float((recording.outcome == OK).sum()) / span
+    named = (
+        "is only the best of those given on a model that is wrong: ask with headroom among them."
+        if asked
+        else "is one that acts on what it observes and has to know nothing."
+    )
     return [
         "The model that was fitted is wrong: under the recorded calls it does not do what was"
-        f" recorded ({'; '.join(missed[:MISSED])}{more}). So it is not asked: nothing is promised,"
-        " and the law named is one that acts on what it observes and has to know nothing.",
+        f" recorded ({'; '.join(missed[:MISSED])}{more}). So nothing is promised, and the law"
+        f" named {named}",
         "To learn the service, record it again at a rate that it can take most of the time, and ask"
         f" again: {experiment([('2m', 1.5 * served), ('1m', 0.0)])}",
     ]
