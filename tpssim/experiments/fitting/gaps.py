@@ -29,9 +29,13 @@ def timed(course: Course, calls: Calls, found: Implied, servers: float, mean: fl
         return course
     sure, every = np.flatnonzero(found.sure), np.flatnonzero(calls.answered)
     taken = found.taken[sure]
+    if not len(taken):
+        return course
     times = list(course.times)
     for k, time in enumerate(course.times):
         after = int(np.searchsorted(taken, time, side="right"))
+        last = float(taken[after - 1]) if after > 0 else -math.inf  # of the known ones around it
+        first = float(taken[after]) if after < len(taken) else math.inf
         near = sure[max(after - SHORTEST, 0) : after + SHORTEST]
         low = max(int(np.searchsorted(every, near[0], side="right")) - 1, 0)
         answered = every[low : int(np.searchsorted(every, near[-1])) + 1]
@@ -44,8 +48,11 @@ def timed(course: Course, calls: Calls, found: Implied, servers: float, mean: fl
         begin, end = calls.completion[pair] - found.delay - mean * factors
         waited = np.array([begin, end]) - calls.start[pair] > mean * factors
         slack = mean * factors.max()  # the edges are known to about a call
-        here = begin - slack <= time <= end + slack
-        alone = not any(begin - slack <= t <= end + slack for t in course.times if t != time)
+        low, high = begin - slack, end + slack
+        if last <= begin + slack and end - slack <= first:  # none is known between it and the flood
+            low, high = min(low, last), max(high, first)
+        here = low <= time <= high
+        alone = not any(low <= other <= high for other in course.times if other != time)
         if here and alone and waited.all():
             work = float(pair[1] - pair[0]) * mean / servers
             before, then = 1.0 / factors
