@@ -37,8 +37,8 @@ def timed(course: Course, calls: Calls, found: Implied, servers: float, mean: fl
         last = float(taken[after - 1]) if after > 0 else -math.inf  # of the known ones around it
         first = float(taken[after]) if after < len(taken) else math.inf
         near = sure[max(after - SHORTEST, 0) : after + SHORTEST]
-        low = max(int(np.searchsorted(every, near[0], side="right")) - 1, 0)
-        answered = every[low : int(np.searchsorted(every, near[-1])) + 1]
+        before_near = max(int(np.searchsorted(every, near[0], side="right")) - 1, 0)
+        answered = every[before_near : int(np.searchsorted(every, near[-1])) + 1]
         longest = int(np.argmax(np.diff(answered, append=answered[-1])))
         pair = answered[longest : longest + 2]
         if len(pair) < 2 or pair[1] - pair[0] <= SHORTEST:
