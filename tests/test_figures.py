@@ -182,12 +182,12 @@ CLAIMS = {
             "README.md": (
                 "EWMA + dead zone stays stuck at {:.0f} % of the achievable rate."
                 " `headroom` delivers {:.0f} %: when the service recovers, its rate is back after"
-                " {:.1f} s, and its completions (averaged over a second) after {:.1f} s."
+                " {:.2f} s, and its completions (averaged over a second) after {:.1f} s."
             ),
             "README.ko.md": (
                 "EWMA + 데드존은 회복한 뒤에도 가능한 속도의 {:.0f} %에 머무릅니다. "
                 "`headroom`은 감당할 수 있는 양의 {:.0f} %를 쓰고, 서비스가 회복하면 내보내는"
-                " 속도는 {:.1f}초, "
+                " 속도는 {:.2f}초, "
                 "완료되는 호출은 {:.1f}초 만에 따라 올라옵니다."
             ),
         },
@@ -479,6 +479,13 @@ def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
         f"once it is {busy.LOOKS:g} standard deviations of its own noise away",
         f"after {pace.WAIT:g} of the time for which the service has refused",
         f"exceeded by {pace.ABOVE - 1.0:.0%}".replace("%", " %"),
+        f"span = min({pace.LAST:g}, max(first, span ({pace.LONGER:g} if allowed >= mark else 1)))",
+        f"scale = min(scale, max(scale / {pace.SHORTER:g}, {pace.FIRST:g}, {pace.TRIPS:g} allowed"
+        " call))",
+        f"(1 + {busy.GAIN:g} (min(1, idle / busy) - (1 - share)))",
+        f"`scatter = {busy.SCATTER:g}`".replace("0.5", "1/2"),
+        f"sd = max(sqrt(scatter), {busy.LEAST_SCATTER:g})",
+        f"level - lately > {busy.FALLS:g} sd sqrt({busy.FAST:g} / {2.0 - busy.FAST:g})",
         f"is known from {pace.ENOUGH:g} calls, if these are half as many as those of the last mean,"
         f" or {pace.MOST:g}",
         f"in_flight > max(1, {headroom.PROVEN:g} proven)",
@@ -499,7 +506,7 @@ def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
         f"A window with n < {windows.LONGER:g} *goes on because of a sure queue*",
         f"base + {base.ALIKE:g} sqrt(base's doubt) and its `held` at most {base.MORE:g} `among`",
         f"ended {steps.AT_FIRST:g} calls are allowed",
-        f"calls <- max({steps.LEAST_OPEN:g}, {steps.OPEN:g} high)",
+        f"calls <- max({steps.LEAST_OPEN:g}, min({steps.AT_FIRST:g}, {steps.OPEN:g} high))",
         f"`held` is {flight.REACHED:g} of floor(calls) or more",
         f"less than {flight.MET:.0%} of the target".replace("%", " %"),
         f"comes after {steps.AGAIN:g} windows",
@@ -527,6 +534,7 @@ def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
     assert (flight.FADED, flight.PROMPT) == (0.98, 2.0)
     assert law.queue == 2.0
     assert (pace.QUICKER, pace.LATELY, pace.MOST_QUICKER) == (1.1, 1.0 / 32.0, 14.0)
+    assert (pace.WAY, pace.KNOWN_WAY, pace.CLOSE) == (0.5, 0.75, 1.03)
 
 
 #: What the wall clock makes: (document, part of the paragraph, the benchmark that it must name).

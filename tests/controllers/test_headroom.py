@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -49,17 +50,17 @@ def test_the_first_calls_count_as_their_plain_mean() -> None:
 
 
 def test_the_rate_grows_until_the_caller_is_idle_for_no_more_than_its_share() -> None:
-    # share 0.95. 10 ms idle before the second call, half of its time: 1 + 0.05 (0.5 - 0.05).
+    # share 0.95. 10 ms idle before the second call, half of its time: 1 + 0.15 (0.5 - 0.05).
     first, second = blocked((0.02, 0.02, 0.0), (0.05, 0.02, 0.0))
-    assert (first.ahead, second.ahead) == pytest.approx((1.0, 1.0225))
-    assert second.rate == pytest.approx(1.0225 * 0.95 / 0.02)
-    # Late, so it waited for no slot: 1.0225 (1 - 0.05 x 0.05); on time and not idle: the same.
+    assert (first.ahead, second.ahead) == pytest.approx((1.0, 1.0675))
+    assert second.rate == pytest.approx(1.0675 * 0.95 / 0.02)
+    # Late, so it waited for no slot: 1.0675 (1 - 0.15 x 0.05); on time and not idle: the same.
     late = blocked((0.02, 0.02, 0.0), (0.05, 0.02, 0.0), (0.08, 0.02, 0.005))
     busy = blocked((0.02, 0.02, 0.0), (0.05, 0.02, 0.0), (0.07, 0.02, 0.0))
-    assert late[-1].ahead == busy[-1].ahead == pytest.approx(1.0225 * 0.9975)
+    assert late[-1].ahead == busy[-1].ahead == pytest.approx(1.0675 * 0.9925)
     # Idle for more than a call's time counts as one call's time; twice the rate at most.
     longer = blocked((0.02, 0.02, 0.0), (5.0, 0.02, 0.0))
-    assert longer[-1].ahead == pytest.approx(1.0475)
+    assert longer[-1].ahead == pytest.approx(1.1425)
     often = blocked(*((0.05 * k, 0.02, 0.0) for k in range(1, 60)))
     assert often[-1].ahead == 2.0
 
@@ -147,7 +148,7 @@ def test_a_caller_who_waits_is_tried_ever_more_seldom() -> None:
     calls = [(0.05 * (k + 1), 0.05, 0.0) for k in range(120)]
     rates = [state.rate for state in blocked(*calls, law=Headroom())]
     assert [k for k, rate in enumerate(rates) if rate > 20.0] == [24, 75]
-    assert rates[24] == pytest.approx(2.0 * 0.99 / 0.05)
+    assert rates[24] == pytest.approx(2.0 * 0.995 / 0.05)
 
 
 def test_auto_is_this_law() -> None:
@@ -156,12 +157,30 @@ def test_auto_is_this_law() -> None:
         law_named("auto:nothing=1")
 
 
+def known(mean: float, sd: float) -> Busy:
+    """Calls of that mean for long, of which logarithms have a standard deviation of 0.5."""
+    return Busy(mean, mean, sd * sd, 0.05, unit=mean, level=0.0, lately=0.0, scatter=0.25)
+
+
 def test_one_stray_call_is_cut_and_moves_a_noisy_service_little() -> None:
     # sd 0.01 of 0.02 s: cut to max(0.02 + 4 x 0.01, 3 x 0.02) = 0.06; quick mean 0.032, mean 0.022,
     # 0.01 apart, less than 3 x 0.01 x sqrt(0.3 / 1.7) = 0.0126.
-    noisy = smoothed(Busy(mean=0.02, quick=0.02, spread=0.01**2, weight=0.05), 5.0, 0.05)
+    noisy = smoothed(known(0.02, 0.01), 5.0, 0.05)
     assert (noisy.mean, noisy.quick) == pytest.approx((0.022, 0.032))
     # sd 0.002: cut to three means all the same, and now 0.01 is more than 0.0025: taken for a
     # change.
-    steady = smoothed(Busy(mean=0.02, quick=0.02, spread=0.002**2, weight=0.05), 5.0, 0.05)
+    steady = smoothed(known(0.02, 0.002), 5.0, 0.05)
     assert steady.mean == pytest.approx(0.032)
+
+
+def test_a_call_that_is_far_quicker_shows_in_logarithms() -> None:
+    # 20 ms where 200 are usual, sd 100. Means: 0.191 and 0.146, less than 3 x 0.1 x 0.42 apart.
+    # Logarithms: ln 10 = 2.303 below; 0.05 and 0.3 of that are 0.5756 apart, more than 2.5 x 0.5 x
+    # sqrt(0.3 / 1.7) = 0.525. So calls take e^-0.5756 of 0.191.
+    found = smoothed(known(0.2, 0.1), 0.02, 0.05)
+    apart = 0.25 * math.log(10.0)
+    assert found.mean == found.quick == pytest.approx(0.191 * math.exp(-apart))
+    assert (found.level, found.weight) == (found.lately, 0.3)
+    assert found.level == pytest.approx(-0.3 * math.log(10.0))
+    # One of 30 ms is 0.47 apart, which noise may be.
+    assert smoothed(known(0.2, 0.1), 0.03, 0.05).mean == pytest.approx(0.1915)

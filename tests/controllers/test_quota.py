@@ -18,7 +18,7 @@ from helpers.laws import done, fed
 
 from tpssim import Scenario, simulate
 from tpssim.controllers import CONTROLLERS
-from tpssim.controllers._headroom_rate import Cubic, along, paced, unrefused
+from tpssim.controllers._headroom_rate import Cubic, Served, along, paced, unrefused
 from tpssim.controllers.headroom import Headroom
 from tpssim.core.pacer import Pacer
 from tpssim.core.types import OK, REJECTED, Observation
@@ -71,8 +71,8 @@ def test_it_goes_on_at_what_was_served() -> None:
     assert state.pace.allowed == pytest.approx(0.9 * mark)
     assert state.pace.cubic.span == 64.0
     assert state.rate == state.pace.allowed
-    # Along the cubic: at the mark after K = 64 (1 - least / mark)^(1/3) calls.
-    assert along(100.0, 0.9 * 100.0, 0.1 ** (1.0 / 3.0)) == pytest.approx(100.0)
+    # Along the cubic: at the mark after K = 64 (1 - cut)^(1/3) calls.
+    assert along(100.0, 0.9 * 100.0, 0.9, 0.1 ** (1.0 / 3.0)) == pytest.approx(100.0)
 
 
 def test_after_an_outage_the_rate_of_before_is_tried_again_once() -> None:
@@ -86,7 +86,8 @@ def test_after_an_outage_the_rate_of_before_is_tried_again_once() -> None:
     again = [*served(100, 31.02), refused(32.03), refused(32.04), done(62.04, 0.001)]
     second = fed(LAW, [*outage, *again])[-1].pace
     assert second.mean == pytest.approx(101.0 / (1.02 + 15.0))
-    assert second.allowed == pytest.approx(0.9 * 1.03 * first.mean)
+    # That is known for longer, so it begins closer: 0.1 (64 / 320)^(1/2) below.
+    assert second.allowed == pytest.approx((1.0 - 0.1 / 5.0**0.5) * 1.03 * first.mean)
 
 
 def test_a_timeout_shows_an_outage_since_the_call_was_released() -> None:
@@ -96,6 +97,30 @@ def test_a_timeout_shows_an_outage_since_the_call_was_released() -> None:
     pace = fed(LAW, [*served(100), *outage])[-1].pace
     assert pace.mean == pytest.approx(101.0 / 6.01)
     assert pace.allowed == pytest.approx(90.0)
+
+
+def test_how_long_a_call_takes_is_not_told_by_one_that_waited_for_the_end_of_an_outage() -> None:
+    # As before, but the call that is served was released at 6.03 and had to wait until 16.0 s. It
+    # refused from 1.0 s on, or 15 s: that is not brief beside calls of a millisecond.
+    outage = [done(6.0, 5.0, dropped=True), done(6.01, 5.0, dropped=True), done(16.0, 9.97)]
+    pace = fed(LAW, [*served(100), *outage])[-1].pace
+    assert pace.mean == pytest.approx(101.0 / (6.0 + 9.99 / 2.0))
+    assert pace.allowed == pytest.approx(90.0)
+    assert pace.cubic.span == 64.0
+
+
+def test_the_mark_of_a_rate_that_is_confirmed_is_closer_to_the_one_that_was_refused() -> None:
+    # Twice the same: 95 served in 1.0 s, then refused at 100 a second for 10 ms. At first the mark
+    # is half of the way, (94.06 + 100) / 2; once that is confirmed, three quarters.
+    pace = unrefused()._replace(allowed=100.0, seen=1.0, down=0.0, turn=1.0, unit=0.001)
+    again = Served(calls=94.0, time=0.99, down=0.0, dry=0.0)
+    first = paced(pace._replace(served=again), done(1.02, 0.001), 0.0, 100.0, 0.9)
+    mean = 95.0 / (0.99 + 0.01)
+    assert first.cubic.mark == pytest.approx((mean + 100.0) / 2.0)
+    known = first._replace(allowed=100.0, down=0.0, seen=1.0, turn=1.0, served=again)
+    second = paced(known, done(1.02, 0.001), 0.0, 100.0, 0.9)
+    assert second.mean == pytest.approx(mean)
+    assert second.cubic.mark == pytest.approx(mean + 0.75 * (100.0 - mean))
 
 
 def test_a_call_that_was_told_when_to_come_back_is_no_accident() -> None:
@@ -113,18 +138,22 @@ def test_a_call_that_was_told_when_to_come_back_is_no_accident() -> None:
 
 def test_a_confirmed_rate_is_tried_ever_more_seldom() -> None:
     # Always the 100 a second that are wanted, refused after the mark was passed: K = 0.1^(1/3) of
-    # the span, which are 30, 119, 475 and 713 calls.
-    history, now, spans = served(100), 1.0, []
-    for calls in (100, 150, 500, 800, 100):
+    # the span, which are 30, 149, 743 and 951 calls.
+    history, now, spans, begins = served(100), 1.0, [], []
+    for calls in (100, 200, 800, 1000, 100):
         history += [refused(now + 0.01), refused(now + 0.02), *served(calls, now + 0.02)]
-        spans.append(fed(LAW, history)[-1].pace.cubic.span)
+        cubic = fed(LAW, history)[-1].pace.cubic
+        spans.append(cubic.span)
+        begins.append(1.0 - cubic.least / cubic.mark)
         now += 0.02 + 0.01 * calls
-    assert spans == [64.0, 256.0, 1024.0, 1536.0, 1536.0]
+    assert spans == [64.0, 320.0, 1600.0, 2048.0, 2048.0]
+    # It begins the closer to the mark the longer that is known: 0.1 sqrt(64 / span) below it.
+    assert begins == pytest.approx([0.1, 0.1 / 5.0**0.5, 0.02, 0.1 / 32.0**0.5, 0.1 / 32.0**0.5])
     # Refused before it: the mark is not confirmed, and is trusted as before.
     below = fed(
         LAW, [*served(100), *history[100:252], refused(2.03), refused(2.04), done(2.06, 0.001)]
     )
-    assert below[-1].pace.cubic.span == 256.0
+    assert below[-1].pace.cubic.span == 320.0
 
 
 def test_what_takes_more_than_was_known_is_searched_again() -> None:
@@ -171,9 +200,8 @@ def test_a_rate_that_was_found_while_the_service_was_slow_rises_when_it_is_quick
     """Calls took 0.9 s, and now 0.1: the mean of the logarithms falls by ln 9 (1 - (31 / 32)^n), by
     1.1 with n = 22: 1.1045, the logarithm of 3.0178.
     """
-    slow = math.log(0.9)
     cubic = Cubic(mark=20.0, least=18.6, span=256.0, scale=256.0, calls=9.0)
-    pace = unrefused()._replace(allowed=19.0, cubic=cubic, level=slow, found=slow, seen=0.0)
+    pace = unrefused()._replace(allowed=19.0, cubic=cubic, unit=0.9, seen=0.0)
     for n in range(1, 23):
         assert pace.allowed == 19.0
         quick = Observation(0.1 * n, 100.0, 0.1, 0.0)

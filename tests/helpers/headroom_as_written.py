@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import ceil, exp, floor, inf, isinf, isnan, log, sqrt
 from typing import Any
 
-ALPHA, SHARE, PATIENCE, QUEUE, SLACK = 0.05, 0.99, 25.0, 2.0, 0.03
+ALPHA, SHARE, PATIENCE, QUEUE, SLACK = 0.05, 0.995, 25.0, 2.0, 0.03
 CUT, PROBE_EVERY, MAX_LIMIT = 0.93, 200, 10000
 FAR = log(1e12)
 A_QUEUE, NO_QUEUE, IN_DOUBT = "a queue", "no queue", "in doubt"
@@ -32,6 +32,8 @@ class State:
         # one at a time
         self.busy: Any = None
         self.quick = self.spread = self.weight = 0.0
+        self.busy_unit: Any = None
+        self.busy_level = self.lately = self.scatter = 0.0
         self.calm, self.wait = 0, 25
         self.ahead = 1.0
         # refusals
@@ -43,6 +45,7 @@ class State:
         self.last = self.of = self.gone = 0.0
         self.seen: Any = None
         self.dropped = False  # drops at the observation before
+        self.first_served: Any = None
         self.served_level: Any = None
         self.found: Any = None
         # several in flight
@@ -173,7 +176,7 @@ def single(s: Any, obs: Any, rate: Any) -> Any:
         if s.seen is not None and s.busy > 0 and s.down < 0 and rate < min(target, s.allowed):
             idle = max(0.0, obs.now - s.seen - obs.count * obs.latency)
             idle = min(1, idle / s.busy) if lag <= s.busy / 10 else 0
-            s.ahead = max(1, min(2, s.ahead * (1 + 0.05 * (idle - (1 - SHARE)))))
+            s.ahead = max(1, min(2, s.ahead * (1 + 0.15 * (idle - (1 - SHARE)))))
     allowed = min(refusals(s, obs, rate, obs.drops), target)
     busy = s.busy
     if busy is None or busy <= 0:
@@ -197,6 +200,10 @@ def measure(s: Any, latency: Any) -> Any:
         s.busy = s.quick = latency
         s.spread = latency**2 / 4
         s.weight = 0.5
+        s.busy_level = s.lately = 0.0
+        s.scatter = 0.5
+        if latency > 0:
+            s.busy_unit = latency
         return
     busy = s.busy
     sigma = max(sqrt(s.spread), busy / 10)
@@ -204,12 +211,29 @@ def measure(s: Any, latency: Any) -> Any:
     s.quick += 0.3 * (y - s.quick)
     mean = busy + s.weight * (y - busy)
     s.spread += 2 * min(ALPHA, 0.5) * (min(abs(y - busy), 3 * sigma) ** 2 - s.spread)
+    if s.busy_unit is None and latency > 0:
+        s.busy_unit = latency
+    z = 0.0
+    if s.busy_unit is not None:
+        z = max(-FAR, min(FAR, log(latency / s.busy_unit))) if latency > 0 else -FAR
+    sd = max(sqrt(s.scatter), 0.1)
+    d = z - s.busy_level
+    s.lately += 0.3 * (z - s.lately)
+    s.busy_level += s.weight * d
+    s.scatter += 2 * min(ALPHA, 0.5) * (min(abs(d), 3 * sd) ** 2 - s.scatter)
     s.weight = max(ALPHA, s.weight / (1 + s.weight))
     if abs(s.quick - mean) > 3 * sigma * sqrt(0.3 / 1.7):
         if mean > 0:
             s.spread *= (s.quick / mean) ** 2
         mean = s.quick
         s.weight = max(ALPHA, 0.3)
+        s.busy_level = s.lately
+    elif s.busy_level - s.lately > 2.5 * sd * sqrt(0.3 / 1.7):
+        ratio = exp(s.lately - s.busy_level)
+        s.spread *= ratio**2
+        mean = s.quick = ratio * mean
+        s.weight = max(ALPHA, 0.3)
+        s.busy_level = s.lately
     s.busy = mean
 
 
@@ -243,9 +267,9 @@ def refusals(s: Any, obs: Any, rate: Any, drops: Any) -> Any:
     s.dropped = drops > 0
 
     if ends:
+        new_cubic(s, now, latency, obs.target)
         count_level(s, obs)
         s.found = s.served_level
-        new_cubic(s, now, latency, obs.target)
         s.dropped = False
     elif s.down >= 0:
         s.down += passed
@@ -270,8 +294,16 @@ def refusals(s: Any, obs: Any, rate: Any, drops: Any) -> Any:
 def count_level(s: Any, obs: Any) -> Any:
     if obs.drops > 0 or obs.errors >= obs.count or not obs.latency > 0:
         return
-    x = log(obs.latency)
+    if s.first_served is None:
+        s.first_served = obs.latency
+    x = log(obs.latency / s.first_served)
     s.served_level = x if s.served_level is None else s.served_level + (x - s.served_level) / 32
+
+
+def usual(s: Any, latency: Any) -> Any:
+    if s.served_level is None:
+        return latency
+    return min(latency, exp(s.served_level) * s.first_served)
 
 
 def quicker(s: Any) -> Any:
@@ -290,7 +322,8 @@ def new_cubic(s: Any, now: Any, latency: Any, target: Any) -> Any:
     if s.served >= max(12, min(s.of / 2, 64)) and s.time > s.gone / 4:
         last = s.last
         got = min(s.served / s.time, allowed)
-        brief = s.out <= max(s.time / 4, 2 * latency)
+        call = usual(s, latency)
+        brief = s.out <= max(s.time / 4, 2 * call)
         if brief:
             takes = got
             top = 1.15 * takes
@@ -303,13 +336,15 @@ def new_cubic(s: Any, now: Any, latency: Any, target: Any) -> Any:
                 takes = allowed
             top = 1.03 * takes
         near = abs(got - last) <= last / 4
-        first = max(64, 16 * takes * latency) if brief or near else 64
+        first = max(64, 16 * takes * call) if brief or near else 64
         if near:
-            s.span = min(1536, max(first, s.span * (4 if allowed >= s.mark else 1)))
+            s.span = min(2048, max(first, s.span * (5 if allowed >= s.mark else 1)))
         else:
             s.span = first
-        s.mark = min((takes + allowed) / 2, top)
-        s.start = CUT * s.mark
+        w = 0.75 if brief and near else 0.5
+        s.mark = min(takes + w * (allowed - takes), top)
+        deep = min(1.0, max(64, 16 * s.mark * call) / s.span) ** 0.5
+        s.start = s.mark * (1 - (1 - CUT) * deep)
         s.last, s.of, s.gone = got, s.served, s.out
         s.served = s.time = s.out = s.dry = 0.0
     elif isinf(s.mark):
@@ -332,14 +367,17 @@ def along(s: Any, rate: Any, good: Any, latency: Any) -> Any:
     if isinf(s.mark) or not rate >= s.allowed:
         return
     s.m += good
-    k = max(0.0, 1 - s.start / s.mark) ** (1 / 3) if s.mark > 0 else 0.0
-    s.allowed = s.mark * (1 + (s.m / s.scale - k) ** 3)
+    below = max(0.0, 1 - s.start / s.mark) if s.mark > 0 else 0.0
+    deep = max(below, 1 - CUT) if below > 0 else 0.0
+    x = s.m / s.scale - deep ** (1 / 3)
+    s.allowed = s.mark * (1 + x**3 * (below / deep if x < 0 else 1))
     if s.allowed > 1.15 * s.mark:
-        if s.scale == 1536:
+        if s.scale == 2048:
             s.served = s.time = s.out = s.dry = 0.0
         s.mark = s.start = s.allowed
         s.m = 0.0
-        s.scale = min(s.scale, max(s.scale / 4, 64, 16 * s.allowed * latency))
+        call = usual(s, latency)
+        s.scale = min(s.scale, max(s.scale / 4, 64, 16 * s.allowed * call))
 
 
 # several in flight
@@ -451,7 +489,7 @@ def end(s: Any, now: Any, target: Any, verdict: Any) -> Any:
         s.first = False
         s.base, s.base_one, s.base_weight, s.among = level, one, weight, held
         s.least, s.least_weight = level, weight
-        s.calls = float(max(8, 2 * s.high))
+        s.calls = float(max(8, min(64, 2 * s.high)))
         s.stale = now + s.units(level)
         s.since += 1
     else:

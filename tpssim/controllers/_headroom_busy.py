@@ -7,14 +7,17 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from tpssim.controllers._headroom_windows import logarithm
 from tpssim.core.types import record
 
 FAST = 0.3  # weight of a latency in the quick mean
 LOOKS = 3.0  # standard deviations of the quick mean that are no noise
+FALLS = 2.5  # the same of the logarithm where calls are quicker: to be wrong costs a backlog only
+SCATTER, LEAST_SCATTER = 0.5, 0.1  # variance of ln latency at first; its least standard deviation
 ON_TIME = 0.1  # of a call's time: a lag up to this is no sign that the caller waited for a call
 CALM = 25.0  # calls on time until the first trial whether the caller waits at all
 TRIAL = 2.0  # x the rate, for the slot of a trial
-GAIN = 0.05  # of the idle time beyond the wanted share: by so much the rate grows
+GAIN = 0.15  # of the idle time beyond the wanted share: by so much the rate grows
 MOST_AHEAD = 2.0  # x the rate of the mean: no more is commanded
 SELDOM = 1e6  # calls: trials are no further apart
 
@@ -27,6 +30,10 @@ class Busy(NamedTuple):
     quick: float  #: the same, of the last few calls, s
     spread: float  #: variance of it, s^2
     weight: float  #: of the next call in the mean
+    unit: float  #: the first latency above 0, s; nan before
+    level: float  #: mean of ln(latency / unit)
+    lately: float  #: the same, of the last few calls
+    scatter: float  #: variance of it
 
 
 @record
@@ -73,10 +80,10 @@ def ahead_after(ahead: float, idle: float, mean: float, share: float) -> float:
     """How many times the rate of the mean is commanded, after a call before which the caller was
     idle for so long: more, until calls fill their share of the time although they vary.
 
-    >>> round(ahead_after(1.2, 0.01, 0.02, 0.99), 4)  # half a call's time: 1.2 (1 + 0.05 x 0.49)
-    1.2294
+    >>> round(ahead_after(1.2, 0.01, 0.02, 0.99), 4)  # half a call's time: 1.2 (1 + 0.15 x 0.49)
+    1.2882
     >>> round(ahead_after(1.2, 0.0, 0.02, 0.99), 4), ahead_after(1.0, 0.0, 0.02, 0.99)
-    (1.1994, 1.0)
+    (1.1982, 1.0)
     """
     beyond = min(idle / mean, 1.0) - (1.0 - share)
     return min(MOST_AHEAD, max(1.0, ahead * (1.0 + GAIN * beyond)))
@@ -84,7 +91,16 @@ def ahead_after(ahead: float, idle: float, mean: float, share: float) -> float:
 
 def unmeasured() -> Busy:
     """No call was seen yet."""
-    return Busy(mean=math.nan, quick=math.nan, spread=0.0, weight=1.0)
+    return Busy(
+        mean=math.nan,
+        quick=math.nan,
+        spread=0.0,
+        weight=1.0,
+        unit=math.nan,
+        level=0.0,
+        lately=0.0,
+        scatter=SCATTER,
+    )
 
 
 def smoothed(busy: Busy, latency: float, alpha: float) -> Busy:
@@ -92,7 +108,8 @@ def smoothed(busy: Busy, latency: float, alpha: float) -> Busy:
     something does.
 
     A latency counts for no more than 4 standard deviations above the mean (or 3 means, if that is
-    more), so that one stray call moves little, and several do.
+    more), so that one stray call moves little, and several do. That calls are quicker shows first
+    in logarithms: one of a tenth moves a mean by less than its own noise.
 
     >>> busy = smoothed(unmeasured(), 0.02, 0.1)
     >>> for _ in range(9):
@@ -100,18 +117,40 @@ def smoothed(busy: Busy, latency: float, alpha: float) -> Busy:
     >>> 0.07 < busy.mean < 0.08
     True
     """
+    unit = latency if math.isnan(busy.unit) and latency > 0.0 else busy.unit
+    z = 0.0 if math.isnan(unit) else logarithm(latency, unit)
     if math.isnan(busy.mean):
-        return Busy(mean=latency, quick=latency, spread=0.25 * latency * latency, weight=0.5)
+        spread = 0.25 * latency * latency
+        return Busy(latency, latency, spread, 0.5, unit, z, z, busy.scatter)
     sigma = max(math.sqrt(busy.spread), 0.1 * busy.mean)
     latency = min(latency, max(busy.mean + 4.0 * sigma, 3.0 * busy.mean))
     quick = busy.quick + FAST * (latency - busy.quick)
     residual = latency - busy.mean
     mean = busy.mean + busy.weight * residual
-    residual = min(abs(residual), 3.0 * sigma)
-    spread = busy.spread + 2.0 * min(alpha, 0.5) * (residual * residual - busy.spread)
+    spread = spread_of(busy.spread, residual, sigma, alpha)
+    scattered = max(math.sqrt(busy.scatter), LEAST_SCATTER)
+    lately = busy.lately + FAST * (z - busy.lately)
+    level = busy.level + busy.weight * (z - busy.level)
+    scatter = spread_of(busy.scatter, z - busy.level, scattered, alpha)
     weight = max(alpha, busy.weight / (1.0 + busy.weight))  # 1/2, 1/3, ...: at first the plain mean
-    if abs(quick - mean) > LOOKS * sigma * math.sqrt(FAST / (2.0 - FAST)):
+    noise = math.sqrt(FAST / (2.0 - FAST))  # of a quick mean, in standard deviations of one
+    if abs(quick - mean) > LOOKS * sigma * noise:
         ratio = quick / mean if mean > 0.0 else 1.0
-        spread = spread * ratio * ratio
-        return Busy(mean=quick, quick=quick, spread=spread, weight=max(alpha, FAST))
-    return Busy(mean=mean, quick=quick, spread=spread, weight=weight)
+    elif level - lately > FALLS * scattered * noise:
+        ratio = math.exp(lately - level)
+        quick = ratio * mean
+    else:
+        return Busy(mean, quick, spread, weight, unit, level, lately, scatter)
+    return Busy(
+        quick, quick, spread * ratio * ratio, max(alpha, FAST), unit, lately, lately, scatter
+    )
+
+
+def spread_of(spread: float, residual: float, sigma: float, alpha: float) -> float:
+    """A variance with one more deviation, of which 3 standard deviations count at most.
+
+    >>> spread_of(1.0, 10.0, 1.0, 0.25)
+    5.0
+    """
+    residual = min(abs(residual), 3.0 * sigma)
+    return spread + 2.0 * min(alpha, 0.5) * (residual * residual - spread)

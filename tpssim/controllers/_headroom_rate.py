@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+from tpssim.controllers._headroom_windows import latency_at, logarithm
 from tpssim.core.types import Observation, record
 
 ACCIDENTS = 1.5  # refused calls lately, more of which are no accident: two within 34 calls
@@ -20,11 +21,13 @@ TWICE = 2.0  # x: two rates that are no further apart, of a service that refuses
 BRIEF = 0.25  # share of the time for which it refused, up to which that was brief
 AGREE = 0.25  # share by which two rates may differ that are taken for the same
 WAY = 0.5  # from the rate that was served to the one that was refused: there is the mark
+KNOWN_WAY = 0.75  # the same once that rate is confirmed
 CLOSE = 1.03  # x the rate that the service takes: the mark is no higher
 ABOVE = 1.15  # the same where it refused briefly; and x a mark: above that it is no longer valid
 FIRST = 64.0  # calls: the scale of the cubic at first
-LONGER = 4.0  # x: by how much it grows when the mark is confirmed
-LAST = 1536.0  # calls: the most that it grows to
+LONGER = 5.0  # x: by how much it grows when the mark is confirmed
+SHORTER = 4.0  # x: the same where more is allowed than was known, the other way
+LAST = 2048.0  # calls: the most that it grows to
 TRIPS = 16.0  # x the calls in flight: the scale at first, if that is more
 QUICKER = 1.1  # ln of 3: x shorter latencies are those of another service than the mark's
 LATELY = 1.0 / 32.0  # weight of a call in the mean of ln latency
@@ -69,7 +72,8 @@ class Pace(NamedTuple):
     out: float  #: the time of that for which all was refused, s
     refused: float  #: 1 if the last observation was a refusal
     seen: float  #: time of the last observation, s; -1 before the first
-    level: float  #: mean of ln(latency / s) of calls that were served lately; nan before the first
+    unit: float  #: latency of the first call that was served, s; nan before
+    level: float  #: mean of ln(latency / unit) of calls that were served lately
     found: float  #: the same when the mark was found
 
 
@@ -87,8 +91,9 @@ def unrefused() -> Pace:
         out=0.0,
         refused=0.0,
         seen=-1.0,
-        level=math.nan,
-        found=math.nan,
+        unit=math.nan,
+        level=0.0,
+        found=0.0,
     )
 
 
@@ -137,12 +142,22 @@ def paced(pace: Pace, obs: Observation, drops: float, rate: float, cut: float) -
         out = served.down + min(served.dry, latency)
         served = Served(calls=served.calls, time=served.time, down=out, dry=served.dry)
         return refusing(pace, served, obs.now, drops, 0.0, obs.now, min(allowed, rate))
-    return climbed(pace, served, obs, drops, bad, rate)
+    return climbed(pace, served, obs, drops, bad, rate, cut)
 
 
 def took(obs: Observation) -> float:
     """How long the call took, s; 0 if that is not known."""
     return 0.0 if math.isnan(obs.latency) else obs.latency
+
+
+def usual_latency(unit: float, level: float, obs: Observation) -> float:
+    """How long a call takes, s: this one may have waited for the end of an outage.
+
+    >>> late = Observation(9.0, 100.0, 8.0, 0.0)
+    >>> usual_latency(0.5, 0.0, late), usual_latency(math.nan, 0.0, late)
+    (0.5, 8.0)
+    """
+    return took(obs) if math.isnan(unit) else min(took(obs), latency_at(unit, level))
 
 
 def refusing(
@@ -161,19 +176,20 @@ def refusing(
         out=pace.out,
         refused=1.0 if drops > 0.0 else 0.0,
         seen=now,
+        unit=pace.unit,
         level=pace.level,
         found=pace.found,
     )
 
 
 def climbed(
-    pace: Pace, served: Served, obs: Observation, drops: float, bad: float, rate: float
+    pace: Pace, served: Served, obs: Observation, drops: float, bad: float, rate: float, cut: float
 ) -> Pace:
     """The state while calls are served: the allowed rate goes along the cubic."""
     good = max(0.0, obs.count - obs.errors)
-    latency = took(obs)
     allowed, cubic = pace.allowed, pace.cubic
-    level, found = level_after(pace.level, obs), pace.found
+    unit, level = level_after(pace.unit, pace.level, obs)
+    found = pace.found
     if cubic.mark < math.inf and level < found - QUICKER:
         # As much quicker as the service has become, and nothing confirms that yet.
         ratio = math.exp(min(found - level, MOST_QUICKER))
@@ -183,11 +199,12 @@ def climbed(
     if cubic.mark < math.inf and rate >= allowed:  # else more is allowed than is tried
         mark, least, scale = cubic.mark, cubic.least, cubic.scale
         calls = cubic.calls + good
-        allowed = along(mark, least, calls / scale)
+        allowed = along(mark, least, cut, calls / scale)
         if allowed > ABOVE * mark:  # it takes more than was known: the curve begins again here
             mark, least, calls = allowed, allowed, 0.0
             served = nothing() if scale == LAST else served  # what was known for so long is over
-            scale = min(scale, max(scale / LONGER, first_span(allowed, latency)))
+            latency = usual_latency(unit, level, obs)
+            scale = min(scale, max(scale / SHORTER, first_span(allowed, latency)))
         cubic = Cubic(mark=mark, least=least, span=cubic.span, scale=scale, calls=calls)
     return Pace(
         allowed=allowed,
@@ -201,23 +218,26 @@ def climbed(
         out=pace.out,
         refused=1.0 if drops > 0.0 else 0.0,
         seen=obs.now,
+        unit=unit,
         level=level,
         found=found,
     )
 
 
-def level_after(level: float, obs: Observation) -> float:
-    """The mean of ln latency after one more observation; only what was served counts.
+def level_after(unit: float, level: float, obs: Observation) -> tuple[float, float]:
+    """(unit, level) after one more observation: the first latency, and the mean of ln(latency /
+    unit); only what was served counts.
 
-    >>> level_after(math.nan, Observation(1.0, 100.0, 1.0, 0.0))
-    0.0
-    >>> level_after(0.0, Observation(1.0, 100.0, math.exp(3.2), 0.0))
-    0.1
+    >>> level_after(math.nan, 0.0, Observation(1.0, 100.0, 0.5, 0.0))
+    (0.5, 0.0)
+    >>> level_after(0.5, 0.0, Observation(1.0, 100.0, 0.5 * math.exp(3.2), 0.0))
+    (0.5, 0.1)
     """
     if obs.drops > 0.0 or obs.errors >= obs.count or not obs.latency > 0.0:
-        return level
-    x = math.log(obs.latency)
-    return x if math.isnan(level) else level + LATELY * (x - level)
+        return unit, level
+    if math.isnan(unit):
+        return obs.latency, 0.0
+    return unit, level + LATELY * (logarithm(obs.latency, unit) - level)
 
 
 def served_again(pace: Pace, served: Served, obs: Observation, cut: float, allowed: float) -> Pace:
@@ -229,14 +249,15 @@ def served_again(pace: Pace, served: Served, obs: Observation, cut: float, allow
     known = enough and served.time > BRIEF * pace.out
     if known:
         mean = min(served.calls / served.time, allowed)
-        mark, span = renewed(pace, served, took(obs), allowed)
-        least = cut * mark
+        latency = usual_latency(pace.unit, pace.level, obs)
+        mark, span = renewed(pace, served, latency, allowed)
+        least = (1.0 - (1.0 - cut) * depth(first_span(mark, latency) / span)) * mark
     elif mark == math.inf:  # too few to tell a rate
         mark, least = allowed, 0.5 * allowed
     else:
         least = cut * least
     mark, least = max(mark, LEAST * obs.target), max(least, LEAST * obs.target)
-    level = level_after(pace.level, obs)
+    unit, level = level_after(pace.unit, pace.level, obs)
     return Pace(
         allowed=least,
         cubic=Cubic(mark=mark, least=least, span=span, scale=span, calls=0.0),
@@ -249,6 +270,7 @@ def served_again(pace: Pace, served: Served, obs: Observation, cut: float, allow
         out=served.down if known else pace.out,
         refused=0.0,
         seen=obs.now,
+        unit=unit,
         level=level,
         found=level,
     )
@@ -270,7 +292,7 @@ def renewed(pace: Pace, served: Served, latency: float, allowed: float) -> tuple
     if confirmed:
         longer = LONGER if allowed >= pace.cubic.mark else 1.0
         span = min(max(longer * pace.cubic.span, span), LAST)
-    mark = takes + WAY * (allowed - takes)
+    mark = takes + (KNOWN_WAY if brief and confirmed else WAY) * (allowed - takes)
     return min(mark, (ABOVE if brief else CLOSE) * takes), span
 
 
@@ -308,13 +330,30 @@ def rate_of(pace: Pace, obs: Observation) -> float:
     return pace.allowed
 
 
-def along(mark: float, least: float, x: float) -> float:
-    """The cubic `mark (1 + (x - K)^3)`, `K = (1 - least / mark)^(1/3)`: begins at `least`, flat at
-    `mark`.
+def depth(part: float) -> float:
+    """How deep a cubic begins, as a share of the deepest, if its scale at first is `part` of its
+    own: the longer a mark has been confirmed, the closer to it.
 
-    >>> along(100.0, 87.5, 0.0), along(100.0, 87.5, 0.5), along(100.0, 87.5, 1.5)
-    (87.5, 100.0, 200.0)
+    >>> depth(1.0), depth(0.25), depth(16.0)
+    (1.0, 0.5, 1.0)
     """
-    begin: float = max(0.0, 1.0 - least / mark) ** (1.0 / 3.0)
+    return math.sqrt(min(1.0, part))
+
+
+def along(mark: float, least: float, cut: float, x: float) -> float:
+    """The cubic `mark (1 + (x - K)^3)`, `K = (1 - least / mark)^(1/3)`: begins at `least`, flat at
+    `mark`. From above `cut mark` on it takes as long to get there as from there.
+
+    >>> along(100.0, 87.5, 0.875, 0.0), along(100.0, 87.5, 0.875, 0.5)
+    (87.5, 100.0)
+    >>> along(100.0, 97.5, 0.875, 0.0), along(100.0, 97.5, 0.875, 1.5)
+    (97.5, 200.0)
+    >>> along(100.0, 100.0, 0.875, 0.0), along(100.0, 100.0, 0.875, 0.5)
+    (100.0, 112.5)
+    """
+    below = max(0.0, 1.0 - least / mark)
+    deep = max(below, 1.0 - cut) if below > 0.0 else 0.0
+    begin: float = deep ** (1.0 / 3.0)
     way = min(x, 1e9) - begin
-    return mark * (1.0 + way * way * way)
+    cube = way * way * way
+    return mark * (1.0 + (cube * below / deep if way < 0.0 else cube))

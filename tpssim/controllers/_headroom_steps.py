@@ -137,9 +137,11 @@ def one_fewer(old: Allowance, obs: Observation) -> Allowance:
 
 
 def opened_up(old: Allowance, found: Measured, settled: float) -> Allowance:
-    """After the first window: open, that is more than are needed, as far as is known."""
+    """After the first window: open, that is more than are needed, as far as is known; but no more
+    than at first, for among so many nothing was seen to end yet.
+    """
     return Allowance(
-        calls=max(LEAST_OPEN, OPEN * found.peak),
+        calls=max(LEAST_OPEN, min(AT_FIRST, OPEN * found.peak)),
         open=old.open,
         before=old.before,
         drain=0.0,

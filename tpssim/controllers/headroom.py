@@ -66,8 +66,9 @@ class HeadroomState(NamedTuple):
     or three means)::
 
         busy <- busy + weight (latency - busy),  weight -> alpha;  at once to the mean of
-                the last few calls when that is 3 standard deviations of its noise away
-        ahead <- ahead (1 + 0.05 (idle / busy - (1 - share))),  1 at least, 2 at most
+                the last few calls when that is 3 standard deviations of its noise away,
+                or less by the change of ln latency, when that fell by 2.5 of them
+        ahead <- ahead (1 + 0.15 (idle / busy - (1 - share))),  1 at least, 2 at most
         rate  = min(target, allowed,
                     ahead share / busy / (1 + lag / (patience max(busy, 1 / target))))
 
@@ -92,7 +93,8 @@ class HeadroomState(NamedTuple):
               queued(0) < wanted: window <- window (1 + 0.15 (1 - queued(0) / wanted));
                                   or half of the way to where a queue was last cut, if more
         limit  = trunc(window), at most max_limit;
-                 until queued(2) > wanted: twice the most in flight, then doubled when full
+                 until queued(2) > wanted: twice the most in flight (64 at most), then doubled
+                 when full
 
     *Is it a queue?* When cuts come to a quarter of the window, and in a probe (0.7 window for a
     window, every `probe_every` windows while the limit is in use), levels before and after are
@@ -123,12 +125,14 @@ class HeadroomState(NamedTuple):
         K     = (1 - cut)^(1/3),  allowed = mark (1 + (n / span - K)^3),  n calls served since
 
     which begins at `cut * mark`, is flat at `mark`, and then finds out whether more is allowed now.
-    `span` is 64 calls (16 times those in flight, if that is more) and four times as long, up to
-    1536, each time that the mark was passed and `mean` confirms the last one to a quarter, so a
-    trial of what is known costs ever fewer calls. Above 1.15 `mark` a curve begins there, four
-    times as short. A mean takes 12 calls, half as many as the last one or 64, and a quarter of the
-    time for which it refused in that; after less, the mark stays and the rate begins lower (at
-    first: it is the rate that was refused, and the rate half of it).
+    `span` is 64 calls (16 times those in flight, if that is more) and five times as long, up to
+    2048, each time that the mark was passed and `mean` confirms the last one to a quarter, so a
+    trial of what is known costs ever fewer calls. The mark is then at 3/4 of the way to `allowed`,
+    and the curve begins closer to it, by the square root of how much longer `span` is. Above 1.15
+    `mark` a curve begins there, four times as short. A mean takes 12 calls, half as many as the
+    last one or 64, and a quarter of the time for which it refused in that; after less, the mark
+    stays and the rate begins lower (at first: it is the rate that was refused, and the rate
+    half of it).
     If latencies have become a third of those when the mark was found, in the mean of their
     logarithms over some 32 calls, the service is another: `mark` and `allowed` rise by as much, and
     `span` is 64.
@@ -150,7 +154,7 @@ class HeadroomState(NamedTuple):
     >>> law = Headroom()
     >>> state = law.update(law.init(100.0), Observation(0.02, 100.0, 0.02, 0.0))
     >>> state.rate, state.limit  # 20 ms a call: 50 a second would fill the caller's time
-    (49.5, 64.0)
+    (49.75, 64.0)
     """,
     actuators=("rate", "limit"),
     signals="latency, lag, calls in flight, throughput, drops",
@@ -168,7 +172,7 @@ class Headroom(NamedTuple):
         float,
         Range(0.0, 1.0, "busy share", False, search=(0.8, 1.0)),
         "share of the caller's time that calls may fill, one at a time",
-    ] = 0.99
+    ] = 0.995
     patience: Annotated[
         float,
         Range(0.0, 1e6, "calls", False, search=(2.0, 1000.0), log=True),
