@@ -6,6 +6,7 @@ import math
 from typing import Annotated, Any, NamedTuple
 
 from tpssim.core.errors import InputError
+from tpssim.core.own_laws import check_law
 from tpssim.core.profiles import Stages
 from tpssim.core.types import record
 from tpssim.core.validation import Range, checked
@@ -72,4 +73,12 @@ def checked_producer(producer: Producer, owner: str) -> Producer:
             f"{owner}: a producer's law={law!r}; allowed: a record with init and update, such as"
             " CONTROLLERS['aimd']()"
         )
-    return producer._replace(law=checked(law, f"{owner}: the law of a producer"))
+    if not hasattr(law, "_fields"):
+        raise InputError(
+            f"{owner}: a producer's law={law!r} is no record of numbers; allowed: a NamedTuple with"
+            " init and update, such as CONTROLLERS['aimd']()"
+        )
+    name = f"{owner}: the law of a producer"
+    law = checked(law, name)
+    check_law(law, name)
+    return producer._replace(law=law)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from tpssim.controllers import CONTROLLERS, actuators_of, law_named
 from tpssim.controllers.article import PRINTED
 from tpssim.core.errors import InputError, no_such
+from tpssim.core.own_laws import check_law
 from tpssim.core.types import Controller, record
 from tpssim.core.validation import checked, format_spec, parse_spec, ranges
 from tpssim.scenarios.builtin import SCENARIOS
@@ -81,8 +82,14 @@ def throttle_spec(given: ControllerLike) -> ThrottleSpec:
             "allowed: a name, a law's record, a throttle function"
         )
     cls = type(record)
+    if not hasattr(record, "_fields"):
+        raise InputError(
+            f"{cls.__name__} is no record of numbers; allowed: class {cls.__name__}(NamedTuple)"
+            " with init and update"
+        )
     name = next((known for known, law in CONTROLLERS.items() if law is cls), cls.__name__)
     record = checked(record, name)
+    check_law(record, name)
     default = cls._field_defaults
     changed = {
         f: getattr(record, f) for f in ranges(record) if getattr(record, f) != default.get(f)

@@ -22,6 +22,7 @@ from tpssim.simulation import simpy_engine
 from tpssim.simulation.compiled import engine as fast
 from tpssim.simulation.compiled import printed
 from tpssim.simulation.compiled.compiling import compiles
+from tpssim.simulation.faulty_laws import explained
 from tpssim.simulation.hosting import runner, user_code
 from tpssim.simulation.oracle import Oracle, bounded
 from tpssim.simulation.resolve import ControllerLike, ThrottleSpec, scenario_named, throttle_spec
@@ -109,9 +110,14 @@ def _by_law(
         return run(scenario, spec.law, seed, replication, meta)
     except InputError:
         raise
-    except Exception as error:  # a law's own, which compiled code does not name
-        error.add_note(f"while {spec.label} ran on {scenario.name}")
-        raise
+    except Exception as error:  # a law's own
+        compiled = run is fast.simulate
+        found = explained(
+            error, scenario, spec.law, seed, [replication] if compiled else [], spec.label
+        )
+        if found is error:
+            raise
+        raise found from None
 
 
 def _meta(spec: ThrottleSpec, seed: int, replication: int) -> dict[str, Any]:

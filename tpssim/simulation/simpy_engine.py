@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tpssim.core.own_laws import watched
 from tpssim.core.pacer import Pacer
 from tpssim.core.timer_models import IDEAL, plan_ideal_wait, plan_wait
 from tpssim.core.types import OK, Controller, drop_of, error_of
@@ -43,7 +44,7 @@ class Driver:
         producer = scenario.producers[index]
         self.end = producer.end
         self.pacer = Pacer(
-            law if producer.law is None else producer.law,
+            watched(law if producer.law is None else producer.law, scenario.name),
             target_of(scenario, producer),
             producer.start,
             world.noise("law.uniform", index),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tpssim.core.errors import InputError
 from tpssim.core.types import UNFINISHED, record
 from tpssim.metrics.layout import (
     GRID,
@@ -41,6 +42,7 @@ from tpssim.simulation.compiled import engine, kernel
 from tpssim.simulation.compiled.compiling import fast
 from tpssim.simulation.compiled.kernel import Draws, Log
 from tpssim.simulation.compiled.tables import log_of
+from tpssim.simulation.faulty_laws import explained
 from tpssim.simulation.trace import unsound
 
 if TYPE_CHECKING:
@@ -104,10 +106,15 @@ def reduced(scenario: Scenario, law: Any, seed: int, replications: Sequence[int]
     parts = []
     for batch in batches:
         loop, every = engine.loop_for(scenario, law)  # its own may have been compiled meanwhile
-        if loop is None:
-            parts.append(_generally(scenario, law, seed, batch))
-        else:
-            parts.append(_side_by_side(loop, scenario, law, seed, batch, n))
+        try:
+            if loop is None:
+                parts.append(_generally(scenario, law, seed, batch))
+            else:
+                parts.append(_side_by_side(loop, scenario, law, seed, batch, n))
+        except InputError:
+            raise
+        except Exception as error:
+            raise explained(error, scenario, law, seed, batch, type(law).__name__) from None
     return Reduced(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 

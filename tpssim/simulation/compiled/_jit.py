@@ -21,6 +21,7 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.dispatcher import Dispatcher
 from numba.extending import register_jitable
 
+from tpssim.core.own_laws import within
 from tpssim.core.provenance import PACKAGE, Opaque, ours
 from tpssim.core.types import record
 from tpssim.simulation.compiled import (
@@ -98,9 +99,14 @@ def _update(law: Any, state: Any, obs: Any, memory: Any) -> Any:
         return None
     cls: Any = getattr(law, "instance_class")  # noqa: B009
     update = _jitable(cls.update)
+    if ours(cls):
+        if hasattr(cls, "memory"):
+            return lambda law, state, obs, memory: update(law, state, obs, memory)
+        return lambda law, state, obs, memory: update(law, state, obs)
+    allowed = _jitable(within)  # of the user's laws alone, so that it costs ours nothing
     if hasattr(cls, "memory"):
-        return lambda law, state, obs, memory: update(law, state, obs, memory)
-    return lambda law, state, obs, memory: update(law, state, obs)
+        return lambda law, state, obs, memory: allowed(update(law, state, obs, memory))
+    return lambda law, state, obs, memory: allowed(update(law, state, obs))
 
 
 @lean_overload(kernel.law_admit)
@@ -111,11 +117,22 @@ def _admit(law: Any, state: Any, now: Any, lag: Any, in_flight: Any, memory: Any
     if not hasattr(cls, "admit"):
         return lambda law, state, now, lag, in_flight, memory: state
     admit = _jitable(cls.admit)
-    if hasattr(cls, "memory"):
+    allowed = _jitable(within)
+    if ours(cls):
+        if hasattr(cls, "memory"):
+            return lambda law, state, now, lag, in_flight, memory: admit(
+                law, state, now, lag, in_flight, memory
+            )
         return lambda law, state, now, lag, in_flight, memory: admit(
-            law, state, now, lag, in_flight, memory
+            law, state, now, lag, in_flight
         )
-    return lambda law, state, now, lag, in_flight, memory: admit(law, state, now, lag, in_flight)
+    if hasattr(cls, "memory"):
+        return lambda law, state, now, lag, in_flight, memory: allowed(
+            admit(law, state, now, lag, in_flight, memory)
+        )
+    return lambda law, state, now, lag, in_flight, memory: allowed(
+        admit(law, state, now, lag, in_flight)
+    )
 
 
 @functools.cache

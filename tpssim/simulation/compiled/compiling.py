@@ -11,12 +11,14 @@ from __future__ import annotations
 import atexit
 import functools
 import importlib.util
+import re
 import threading
 import warnings
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Any
 
-from tpssim.core.provenance import ours
+from tpssim.core.provenance import PACKAGE, ours
 from tpssim.core.states import Seen, current, seen
 from tpssim.simulation.compiled import kernel
 from tpssim.simulation.compiled.folder import ENDING, kept_in
@@ -100,7 +102,7 @@ def placed(law: Any, target: float) -> Placed | None:
     record, state = found.as_compiled(law), law.init(target)
     try:
         return by_address(record, state, _jit.code_of(record, state))
-    except _jit.CompileError as error:
+    except Exception as error:  # numba raises its own, and TypeError for a record made wrongly
         if ours(type(law)):
             raise  # a law of ours must compile
         found.refuse(error)
@@ -137,6 +139,30 @@ def _enabled() -> bool:
     return _jit.enabled()
 
 
+#: Before what numba found wrong it says how it came there, each step within the one before.
+_STEP = re.compile(r"Failed in \w+ mode pipeline \(step: [^)]*\)\s+")
+_FILE = re.compile(r'File "([^"]*)", line (\d+)')
+
+
+def cause(message: str) -> str:
+    r"""What numba found wrong, in one line, with the line of the user's, if it is one.
+
+    >>> cause("Failed in nopython mode pipeline (step: typing)\nUnknown attribute 'x' of type S")
+    "Unknown attribute 'x' of type S"
+    """
+    inner = _STEP.split(message.strip())[-1]
+    first, _, rest = inner.partition("\n")
+    if first.endswith("found for signature:"):
+        called = next((line for line in map(str.strip, rest.splitlines()) if line), "")
+        first = f"numba knows no {called.removeprefix('>>> ')}"
+    # Not the lengths of records, nor names of its own for values.
+    first = re.sub(r"\(float64 x \d+\)| for '[\w.]+', defined at .*", "", first).strip()
+    at = _FILE.search(rest)
+    if at is None or f"{PACKAGE}/" in at[1].replace("\\", "/"):
+        return first
+    return f"{first} ({PurePath(at[1]).name}, line {at[2]})"
+
+
 class _Law:
     """A law in one state of the process: the class that is compiled, and what is there of it."""
 
@@ -156,9 +182,8 @@ class _Law:
 
     def refuse(self, error: Exception) -> None:
         """Say why numba does not take it, and remember that."""
-        reason = str(error).strip().partition("\n")[0]
         what = f"{self.law.__name__} cannot be compiled and runs interpreted"
-        warnings.warn(f"{what}: {reason}", stacklevel=3)
+        warnings.warn(f"{what}: {cause(str(error))}", stacklevel=3)
         self.refused = True
         if len(_refused) >= MOST:
             _refused.clear()
