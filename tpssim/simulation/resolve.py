@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 from typing import Any, NamedTuple
 
 from tpssim.controllers import CONTROLLERS, actuators_of, law_named
@@ -115,8 +116,15 @@ def scenario_named(given: Scenario | str) -> Scenario:
     if not isinstance(given, str):
         return checked_scenario(given)
     path = file_of(given)
-    name, parameters = parse_spec(given if not path else f"it{given.removeprefix(path)}")
+    # Its name alone, for a path may have a colon of its own.
+    file = PurePath(path).name.replace(":", "")
+    name, parameters = parse_spec(given if not path else f"{file}{given.removeprefix(path)}")
     if not path and name not in SCENARIOS:
+        if "." in name or "/" in name:
+            raise InputError(
+                f"{name!r} is no scenario and no file of one; allowed: FILE.toml, or a name that"
+                " `list scenarios` shows"
+            )
         raise no_such("scenario", name, SCENARIOS)
     scenario = read_scenario(path) if path else SCENARIOS[name]
     changed = with_parameters(scenario, parameters)
