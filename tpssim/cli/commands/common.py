@@ -20,6 +20,7 @@ from tpssim.output.tables import filled
 
 if TYPE_CHECKING:
     from tpssim.core.timer_models import TimerModel
+    from tpssim.scenarios.recordings.calls import Recording
     from tpssim.scenarios.scenario import Scenario
 
 
@@ -80,6 +81,27 @@ def add_columns(parser: argparse.ArgumentParser) -> None:
         help="which column of the recording is which: start=NAME,latency=NAME (or end=NAME), and"
         " status, cost, retry_after, name; default: by their names",
     )
+
+
+def add_recording(parser: argparse.ArgumentParser) -> None:
+    """The options that say how a recording of calls is read."""
+    add_columns(parser)
+    parser.add_argument(
+        "--unit",
+        choices=("s", "ms", "us", "ns", "min"),
+        help="of its latencies; default: what is guessed, and said",
+    )
+    parser.add_argument("--name", help="only the calls of this endpoint, label or route")
+
+
+def recording_of(args: argparse.Namespace, path: str) -> Recording:
+    """The recording of a file, read as the options say; what was made of it is said."""
+    from tpssim.scenarios.recordings.reading import read_recording
+
+    columns = columns_given(args.columns)
+    found = read_recording(path, columns=columns, unit=args.unit, name=args.name)
+    print(f"tpssim: {found.source.said()}", file=sys.stderr)
+    return found
 
 
 def columns_given(text: str | None) -> dict[str, str] | None:
@@ -172,12 +194,22 @@ def default_out(verb: str, *names: str) -> Path:
 
 def _check_columns(args: argparse.Namespace) -> None:
     """Raise `InputError` for columns of a recording that is not there, or that are given twice."""
-    if args.trace is None and (args.column is not None or args.unit is not None):
+    nowhere = args.trace is None and args.arrivals is None
+    if (args.trace is None and args.column is not None) or (nowhere and args.unit is not None):
         raise InputError(
             "--column and --unit belong to --trace FILE, which is missing; allowed: all three"
         )
-    if args.trace is None and args.columns is not None:
-        raise InputError("--columns belongs to --trace FILE, which is missing; allowed: both")
+    if nowhere and args.columns is not None:
+        raise InputError(
+            "--columns belongs to --trace FILE or --arrivals FILE, which are missing; allowed: one"
+            " of them"
+        )
+    named = columns_given(args.columns) or {}
+    if args.trace is None and args.unit is not None and "latency" not in named:
+        raise InputError(
+            "--unit is of latencies, and no column of them is named; allowed: with --trace FILE, or"
+            " --arrivals FILE --columns latency=NAME"
+        )
     if args.columns is not None and (args.column is not None or args.cost is not None):
         raise InputError("--columns with --column or --cost; allowed: one of them")
     if args.trace is None and args.cost is not None:
@@ -243,7 +275,10 @@ def _loaded(args: argparse.Namespace, chosen: list[Scenario]) -> list[Scenario]:
         stages = Stages(args.stages)
         chosen = [with_stages(scenario, stages) for scenario in chosen]
     if args.arrivals is not None:
-        arrivals = start_times(args.arrivals)
+        # Of two files the columns are those of the trace, unless both are one.
+        alone = args.trace is None or args.trace == args.arrivals
+        columns = columns_given(args.columns) if alone else None
+        arrivals = start_times(args.arrivals, columns=columns, unit=args.unit)
         chosen = [with_arrivals(scenario, arrivals.times) for scenario in chosen]
         if note := arrivals.said(args.arrivals):
             args.notes.append(note)

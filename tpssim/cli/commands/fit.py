@@ -9,18 +9,17 @@ import time
 from pathlib import Path
 
 from tpssim.cli.commands.common import (
-    add_columns,
     add_common,
+    add_recording,
     columns_given,
     default_out,
+    recording_of,
     written_to,
 )
 from tpssim.cli.commands.progress import Progress
 from tpssim.cli.commands.run_records import command, run_record
 from tpssim.core.types import VERSION
 from tpssim.core.validation import checked_count
-
-#: What `--columns` may name.
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -46,13 +45,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="of the time, at its end, that is not fitted but judged; 0: all is fitted;"
         " default: 0.5",
     )
-    add_columns(parser)
-    parser.add_argument(
-        "--unit",
-        choices=("s", "ms", "us", "ns", "min"),
-        help="of its latencies; default: what is guessed, and said",
-    )
-    parser.add_argument("--name", help="only the calls of this endpoint, label or route")
+    add_recording(parser)
     parser.add_argument(
         "--runs", type=int, default=20, metavar="N", help="of the twin in the check; default: 20"
     )
@@ -65,20 +58,17 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def fit(args: argparse.Namespace) -> int:
     began = time.perf_counter()
-    columns = columns_given(args.columns)
+    columns_given(args.columns)  # what is wrong with them is said before anything heavy is loaded
     checked_count("seed", args.seed, 0)
     checked_count("runs", args.runs, 2)
     from tpssim.experiments.fitting.estimate import fit
     from tpssim.output import plots
     from tpssim.output.results_dir import MARK, check_out, results_folder, write_json, write_whole
-    from tpssim.scenarios.recordings.reading import read_recording
 
     path = Path(args.recording)
     out = args.out or default_out("fit", path.stem)
     check_out(out, "fit")
-    recording = read_recording(path, columns=columns, unit=args.unit, name=args.name)
-    print(f"tpssim: {recording.source.said()}", file=sys.stderr)
-    found = fit(recording, holdout=args.holdout, seed=args.seed)
+    found = fit(recording_of(args, args.recording), holdout=args.holdout, seed=args.seed)
     print(f"tpssim: {found.line()}; the twin runs {args.runs} times", file=sys.stderr)
     checked = found.check(args.runs, Progress("runs of the twin"))
     made = command(args)

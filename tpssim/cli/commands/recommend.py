@@ -6,21 +6,30 @@ import argparse
 import dataclasses
 import json
 import time
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tpssim.cli.commands.common import (
     add_common,
+    add_recording,
     default_out,
     executor_for,
+    recording_of,
     specs,
     written_to,
 )
 from tpssim.cli.commands.progress import StageProgress
 from tpssim.cli.commands.run_records import command, run_record
+from tpssim.core.errors import InputError
 from tpssim.core.types import VERSION
+
+if TYPE_CHECKING:
+    from tpssim.scenarios.recordings.calls import Recording
 
 EPILOG = """\
 the service: a recording (as fit reads it), a scenario's file or name
   python -m tpssim recommend my_calls.csv --tps 200
+  python -m tpssim recommend log.csv --columns start=began_at,latency=took --unit ms --tps 200
   python -m tpssim recommend my-service.toml --for latency
   python -m tpssim recommend llm-quota --for quota
 """
@@ -72,8 +81,24 @@ def add(parser: argparse.ArgumentParser) -> None:
         help="settings that are tried of each of the best three; default: 100",
     )
     parser.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")
+    add_recording(parser)
     add_common(parser, out="results/recommend-SERVICE")
     parser.set_defaults(run=recommend)
+
+
+def _service(args: argparse.Namespace) -> Recording | str:
+    """The recording that was asked for, or the name or file of a scenario; raises `InputError`."""
+    from tpssim.simulation.resolve import file_of
+
+    given: str = args.service
+    if not file_of(given) and Path(given).exists():
+        return recording_of(args, given)
+    if {args.columns, args.unit, args.name} != {None}:
+        raise InputError(
+            f"--columns, --unit and --name are of a recording, and {given} is a scenario;"
+            " allowed: none of them"
+        )
+    return given
 
 
 def recommend(args: argparse.Namespace) -> int:
@@ -84,9 +109,10 @@ def recommend(args: argparse.Namespace) -> int:
 
     out = args.out or default_out("recommend", args.service, args.purpose)
     check_out(out, "recommend")
+    service = _service(args)
     with executor_for(args.workers, helped=True) as executor:
         found = recommend(
-            args.service,
+            service,
             purpose=args.purpose,
             tps=args.tps,
             deadline=args.deadline,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,15 +58,25 @@ def read_arrivals(path: str | Path, *, column: str | None = None) -> tuple[float
     return start_times(path, column=column).times
 
 
-def start_times(path: str | Path, *, column: str | None = None) -> StartTimes:
-    """As `read_arrivals`, with what was made of the file; raises `InputError`."""
+def start_times(
+    path: str | Path,
+    *,
+    column: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    unit: str | None = None,
+) -> StartTimes:
+    """As `read_arrivals`, with what was made of the file; `columns`, `unit`: as `read_recording`
+    has them, but that the column of starts alone is enough. Raises `InputError`.
+    """
     from tpssim.scenarios.recordings.reading import known, read_recording
     from tpssim.scenarios.recordings.tables import table_in
 
     shown = f"arrivals {str(path)!r}"
     with closing(Text(path, shown)) as text:
-        if column is None and known(text):
-            recording = read_recording(path)
+        if columns is not None and {*columns} == {"start"}:
+            column, columns = columns["start"], None
+        if columns or (column is None and known(text)):
+            recording = read_recording(path, columns=columns, unit=unit)
             starts = tuple(round(time, 9) for time in recording.start.tolist())
             return StartTimes(starts, "start", recording.source.unreadable, 0)
         table = table_in(text)
