@@ -25,6 +25,10 @@ PLACES = {
     "quiet",
 }
 
+#: Of no number: what is printed beside, and what stands there without its secrets.
+HIDDEN = {"verbose", "data", "header", "command", "url"}
+UNRECORDED = {"list", "report", "serve"}  # verbs that leave no command behind
+
 
 @pytest.mark.parametrize(
     "text",
@@ -43,6 +47,8 @@ PLACES = {
         "sweep alpha-deadzone --replications 2",
         "tune ewma-deadzone --scenarios stall drift",
         "analyse aimd --scenario blocking-steady",
+        "recommend log.csv --for latency --tps 200 --columns start=a,latency=b --unit ms",
+        "fit calls.csv -o mine.toml --holdout 0.25 --name /quick --plot",
     ],
 )
 def test_the_command_of_a_result_asks_for_the_same(text: str) -> None:
@@ -54,6 +60,34 @@ def test_the_command_of_a_result_asks_for_the_same(text: str) -> None:
         return {name: value for name, value in vars(args).items() if name not in PLACES}
 
     assert numbers(again) == numbers(asked)
+
+
+def test_every_option_of_every_verb_is_written_as_it_is_called() -> None:
+    """A word of each option in turn, the others as by default: the command of it is understood, and
+    asks for the same."""
+    (verbs,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    for verb, parser in verbs.choices.items():
+        if verb in UNRECORDED:
+            continue
+        placed = [a for a in parser._actions if not a.option_strings and a.nargs != "?"]
+        needed = [a for a in parser._actions if a.option_strings and a.required]
+        words = [verb, *(_word(a) for a in placed)]
+        words += [word for a in needed for word in (a.option_strings[-1], _word(a))]
+        for action in parser._actions:
+            if not action.option_strings or action.dest in {"help", *PLACES, *HIDDEN}:
+                continue
+            given = [] if action.nargs == 0 else [_word(action)]
+            asked = _parser().parse_args([*words, action.option_strings[-1], *given])
+            asked.seed = 0 if getattr(asked, "seed", None) is None else asked.seed
+            again = _parser().parse_args(shlex.split(command(asked))[3:])
+            assert vars(again)[action.dest] == vars(asked)[action.dest], (verb, action.dest)
+
+
+def _word(action: argparse.Action) -> str:
+    """A value that an option or a place takes."""
+    if action.choices:
+        return str(next(iter(action.choices)))
+    return "3" if action.type in (int, float) else "some"
 
 
 def test_options_that_are_given_again_for_each_value_are_known() -> None:

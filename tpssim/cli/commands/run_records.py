@@ -14,6 +14,8 @@ from tpssim.live.callees.addresses import HIDDEN, written
 
 #: Options that are repeated for each value.
 REPEATED = {"fail_if", "header", "late", "quota"}
+#: Options that Python keeps under another name, for theirs are words of the language.
+CALLED = {"asynchronous": "async", "purpose": "for"}
 
 
 def shown_in_public(option: str, value: str) -> str:
@@ -89,10 +91,10 @@ def command(args: argparse.Namespace) -> str:
     for name, value in vars(args).items():
         if name in hidden or name in positional or value is None or value is False:
             continue
+        option = f"--{CALLED.get(name, name).replace('_', '-')}"
         if value is True:
-            words.append("--async" if name == "asynchronous" else f"--{name}")
+            words.append(option)
             continue
-        option = f"--{name.replace('_', '-')}"
         shown = [
             shlex.quote(shown_in_public(name, str(v)))
             for v in (value if isinstance(value, list) else [value])
