@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 from pathlib import Path
 
@@ -76,6 +77,7 @@ def test_a_recording_becomes_a_service(
     assert "learned from a recording" in page
     assert "refuses above 1,500 calls in any 10 s" in page
     assert "service time, mean" in page
+    assert f"<code>{record.toml.rstrip()}</code>" in html.unescape(page)
 
 
 def test_one_document_and_nothing_else(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import html
 import json
 import random
 from pathlib import Path
@@ -70,3 +71,13 @@ def test_columns_of_no_file_are_refused(capsys: pytest.CaptureFixture[str]) -> N
     assert main(["simulate", "healthy", "fixed", "--columns", "start=a"]) == 2
     said = capsys.readouterr().err
     assert "--columns belongs to --trace FILE or --arrivals FILE, which are missing" in said
+
+
+def test_the_page_has_the_code_in_one_piece(tmp_path: Path) -> None:
+    asked = ["recommend", "blocking-steady:duration=3", *QUICK, "--out", str(tmp_path)]
+    assert main(asked) == 0
+    code = (tmp_path / "use.py").read_text()
+    compile(code, "use.py", "exec")
+    assert main(["report", str(tmp_path)]) == 0
+    page = html.unescape((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert f"<code>{code.rstrip()}</code>" in page

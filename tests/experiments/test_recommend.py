@@ -254,18 +254,28 @@ def test_a_model_that_is_wrong_is_not_asked_and_promises_nothing(tmp_path: Path)
     assert asked.expected
 
 
-@pytest.mark.parametrize("given", ["throttle", "run", "arun"])
-def test_the_code_runs(given: str) -> None:
-    scenario = OVERLOAD._replace(backend=Backend(), target=2000.0)
-    if given != "arun":
-        alone = given == "throttle"
-        scenario = scenario._replace(consumer=tpssim.Blocking() if alone else tpssim.Pool(2.0))
+@pytest.mark.parametrize(
+    ("consumer", "head"),
+    [
+        (tpssim.Blocking(), "throttle"),
+        (tpssim.Pool(2.0), "run"),
+        (Async(feedback="completion"), "arun"),
+        (Async(), "athrottle"),
+    ],
+)
+def test_the_code_runs(consumer: tpssim.Blocking | tpssim.Pool | Async, head: str) -> None:
+    scenario = OVERLOAD._replace(backend=Backend(), target=2000.0, consumer=consumer)
     text = code(law(law("headroom").law._replace(queue=2.35)), scenario)
-    compile(text.replace("await ", ""), "code", "exec")
     made: list[int] = []
-    if given != "arun":
-        exec(text, {"items": range(5), "call": made.append, "print": lambda _: None})
-        assert sorted(made) == [0, 1, 2, 3, 4]
+
+    async def acall(item: int) -> None:
+        made.append(item)
+
+    call = acall if head == "arun" else made.append
+    given = {"items": range(5), "call": call, "hand_over": made.append, "print": lambda _: None}
+    exec(compile(text, "use.py", "exec"), given)
+    assert f"import {head}\n" in text
+    assert sorted(made) == [0, 1, 2, 3, 4]
 
 
 def test_purposes_weigh_parts_that_there_are() -> None:

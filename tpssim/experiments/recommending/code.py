@@ -11,7 +11,8 @@ from tpssim.scenarios.scenario import Scenario
 def code(candidate: Candidate, scenario: Scenario) -> str:
     """Python that makes calls as the scenario does, with the law and the rate of a candidate.
 
-    `call`, `items` and, where calls have costs, `cost_of` (of an item) are the reader's.
+    `call` (or `hand_over`), `items` and, where calls have costs, `cost_of` (of an item) are the
+    reader's.
 
     >>> from tpssim import SCENARIOS
     >>> from tpssim.experiments.recommending.candidates import law
@@ -37,12 +38,16 @@ def code(candidate: Candidate, scenario: Scenario) -> str:
             lines = [f"done = run(call, items, {given}, workers={workers:g})", "print(done.report)"]
         case Async(feedback="completion"):
             head = "arun"
-            lines = [f"done = await arun(call, items, {given})", "print(done.report)"]
+            lines = [f"done = asyncio.run(arun(call, items, {given}))", "print(done.report)"]
         case _:
             head = "athrottle"
-            lines = [f"async for item in athrottle(items, {given}):", "    hand_over(item)"]
+            lines = ["async def main():", f"    async for item in athrottle(items, {given}):"]
+            lines += ["        hand_over(item)", "", "asyncio.run(main())"]
     first = [] if law is None else [f"law = {law}"]
-    return "\n".join([f"from tpssim import {names}{head}", "", *first, *lines])
+    imports = [f"from tpssim import {names}{head}", ""]
+    if head in ("arun", "athrottle"):  # a file that runs: `await` alone is no Python outside `def`
+        imports = ["import asyncio", "", *imports]
+    return "\n".join([*imports, *first, *lines])
 
 
 def _law(label: str) -> str:

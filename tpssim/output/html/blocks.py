@@ -49,7 +49,7 @@ class Heading(NamedTuple):
 
 @record
 class Command(NamedTuple):
-    """A line that may be pasted."""
+    """What may be pasted: a line, or several in one piece."""
 
     text: str
 

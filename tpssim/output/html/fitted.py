@@ -51,8 +51,8 @@ def fit(result: Result[FitRecord], progress: Progress) -> Iterator[Section]:
     if summary.unidentified:
         yield Section("What it does not say", list(_unknown(summary)))
     yield Section("The check", [Sortable(_check(check)), Paragraph(check["said"])])
-    lines: list[Block] = [Command(line) for line in summary.toml.splitlines() if line]
-    yield Section("The file", [Folded("the service as a scenario's file", lines)])
+    file = Command(summary.toml.rstrip())
+    yield Section("The file", [Folded("the service as a scenario's file", [file])])
 
 
 def _estimates(summary: FitRecord) -> Table:

@@ -27,7 +27,7 @@ def recommend(result: Result[RecommendRecord], progress: Progress) -> Iterator[S
     blocks: list[Block] = [
         Paragraph([strong(summary.said)]),
         *(Paragraph([Span(reason)]) for reason in summary.reasons),
-        *(Command(line) for line in summary.code.splitlines() if line),
+        Command(summary.code),
         Facts(shown),
     ]
     for figure in summary.figures:
