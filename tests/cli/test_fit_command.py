@@ -66,6 +66,7 @@ def test_a_recording_becomes_a_service(
     assert found.scenario.backend.quotas == (ServiceQuota(1500.0, 10.0),)
     assert found.provenance is not None
     assert found.provenance.digest == record.recording["digest"]
+    assert (found.provenance.fault, found.scenario.summary) == ("", "")
     assert {each.name for each in found.estimates} >= {"service.mean", "backend.servers"}
     assert file.with_suffix(".png").is_file()
     # the file is a scenario wherever one is named
@@ -109,6 +110,17 @@ def test_a_twin_that_does_not_hold_is_exit_code_1(
     assert "The twin does not hold, on " in capsys.readouterr().out
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert "p50" in summary["check"]["misses"]
+    found = read_scenario_file(tmp_path / "out" / "service.toml")
+    assert found.provenance is not None
+    assert found.provenance.fault == summary["check"]["said"]
+    told = "fitted to other.csv; it does not hold on what was held out"
+    assert found.scenario.summary == told
+    # whoever compares on it reads that, and nothing is promised for it
+    assert told in tpssim.compare(found.scenario, ["fixed"], replications=1).table()
+    named = tpssim.recommend(tmp_path / "out" / "service.toml", controllers=["headroom"])
+    assert named.record().expected == []
+    first = " ".join(named.table().splitlines()[1:4])
+    assert "The file says that its model is wrong: The twin does not hold, on " in first
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ class Provenance(NamedTuple):
     command: str = ""  #: what made it
     tpssim: str = ""  #: the version that made it
     seed: int = 0
+    fault: str = ""  #: what the check of the fit says where it does not hold
 
 
 @record

@@ -95,8 +95,12 @@ class FitResult:
 
         return telling.record_of(self, self.check() if check is None else check, command)
 
-    def to_toml(self, path: str | Path | None = None, command: str = "") -> str:
-        """The twin as a scenario's file, with provenance and intervals; written to `path`."""
+    def to_toml(
+        self, path: str | Path | None = None, command: str = "", check: Check | None = None
+    ) -> str:
+        """The twin as a scenario's file, with provenance and intervals; written to `path`. A
+        `check` that does not hold is told there.
+        """
         from tpssim.experiments.fitting import telling
 
-        return telling.file_of(self, command).to_toml(path)
+        return telling.file_of(self, command, check).to_toml(path)

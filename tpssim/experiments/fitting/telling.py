@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 from tpssim.core.types import VERSION
@@ -72,13 +73,22 @@ def quotas_of(result: Any) -> list[FittedQuota]:
     ]
 
 
-def file_of(result: Any, command: str = "") -> ScenarioFile:
-    """The twin as a scenario's file, with where it comes from and how sure it is."""
+def file_of(result: Any, command: str = "", checked: Check | None = None) -> ScenarioFile:
+    """The twin as a scenario's file, with where it comes from, how sure it is, and what is wrong
+    with it where it was checked and does not hold.
+    """
     source = result.recording.source
-    origin = Provenance(source.path, source.digest, command, VERSION, result.seed)
+    wrong = checked is not None and not checked.holds
+    fault = checked.line() if checked is not None and wrong else ""
+    origin = Provenance(source.path, source.digest, command, VERSION, result.seed, fault)
     named = {**result.estimates, "plateau": result.plateau}
+    scenario = result.scenario
+    if checked is not None and wrong:
+        where = "what was held out" if checked.apart else "what it was fitted to"
+        name = Path(source.path).name or "a recording"
+        scenario = scenario._replace(summary=f"fitted to {name}; it does not hold on {where}")
     return ScenarioFile(
-        result.scenario,
+        scenario,
         origin,
         tuple(Estimated(name, *estimate) for name, estimate in named.items()),
         tuple(one for one in result.correlations if {one.first, one.second} <= named.keys()),
@@ -115,7 +125,7 @@ def record_of(result: Any, checked: Check, command: str = "") -> records.FitReco
         ],
         changes=[{"time": one.time, "factor": one.factor} for one in result.changes],
         check=checked_in_full(checked),
-        toml=file_of(result, command).to_toml(),
+        toml=file_of(result, command, checked).to_toml(),
     )
 
 

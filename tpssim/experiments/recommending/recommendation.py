@@ -85,6 +85,8 @@ class Recommendation:
     def reasons(self) -> list[str]:
         """Why it, and how far to trust it, in sentences."""
         fitted = self.services.fitted
+        if self.services.fault:
+            return _faulty(self.services.fault, bool(self.winner.runs))
         if self.services.wrong:
             assert fitted is not None
             assert self.services.check is not None
@@ -234,18 +236,31 @@ def _wrong(check: Check, recording: Recording, asked: bool) -> list[str]:
     more = f", and {len(missed) - MISSED} numbers more" if len(missed) > MISSED else ""
     span = max(float(recording.start[-1]), 1e-3)
     served = float((recording.outcome == OK).sum()) / span
+    return [
+        "The model that was fitted is wrong: under the recorded calls it does not do what was"
+        f" recorded ({'; '.join(missed[:MISSED])}{more}). {_named(asked)}",
+        "To learn the service, record it again at a rate that it can take most of the time, and ask"
+        f" again: {experiment([('2m', 1.5 * served), ('1m', 0.0)])}",
+    ]
+
+
+def _faulty(fault: str, asked: bool) -> list[str]:
+    """The same of a file whose check did not hold when it was fitted."""
+    return [
+        f"The file says that its model is wrong: {fault} {_named(asked)}",
+        "To learn the service, record it again at a rate that it can take most of the time, fit it,"
+        " and ask again.",
+    ]
+
+
+def _named(asked: bool) -> str:
+    """What is named where the model is wrong."""
     named = (
         "is only the best of those given on a model that is wrong: ask with headroom among them."
         if asked
         else "is one that acts on what it observes and has to know nothing."
     )
-    return [
-        "The model that was fitted is wrong: under the recorded calls it does not do what was"
-        f" recorded ({'; '.join(missed[:MISSED])}{more}). So nothing is promised, and the law"
-        f" named {named}",
-        "To learn the service, record it again at a rate that it can take most of the time, and ask"
-        f" again: {experiment([('2m', 1.5 * served), ('1m', 0.0)])}",
-    ]
+    return f"So nothing is promised, and the law named {named}"
 
 
 def _why(winner: Outcome, judged: Sequence[Outcome], ranked: Sequence[Outcome]) -> str:

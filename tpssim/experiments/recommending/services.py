@@ -34,11 +34,12 @@ class Services(NamedTuple):
     judging: tuple[Scenario, ...]
     fitted: FitResult | None  #: where it was learned here
     check: Check | None = None  #: of that fit
+    fault: str = ""  #: what the file says of its check, where that does not hold
 
     @property
     def wrong(self) -> bool:
         """Whether the model is known to be wrong."""
-        return self.check is not None and not self.check.holds
+        return bool(self.fault) or (self.check is not None and not self.check.holds)
 
 
 def services_of(
@@ -56,7 +57,7 @@ def services_of(
     no two have a service in common. Where nothing is drawn, the one service stands for both, and
     the noise is another.
     """
-    fitted, likeliest, others = _found(given, draws + judges if draws else 0, seed)
+    fitted, likeliest, others, fault = _found(given, draws + judges if draws else 0, seed)
     if deadline is None and likeliest.deadline == 0.0 and (fitted is not None or others):
         deadline = at_its_best(likeliest)
     asked = {"target": tps, "deadline": deadline}
@@ -64,7 +65,8 @@ def services_of(
     likeliest, *others = (with_parameters(one, chosen) for one in [likeliest, *others])
     choosing, judging = tuple(others[:draws]), tuple(others[draws:])
     checked = None if fitted is None else fitted.check()
-    return Services(likeliest, (likeliest, *choosing), judging or (likeliest,), fitted, checked)
+    judging = judging or (likeliest,)
+    return Services(likeliest, (likeliest, *choosing), judging, fitted, checked, fault)
 
 
 def at_its_best(fitted: Scenario) -> float:
@@ -78,23 +80,28 @@ def at_its_best(fitted: Scenario) -> float:
 
 def _found(
     given: ServiceLike, draws: int, seed: int
-) -> tuple[FitResult | None, Scenario, list[Scenario]]:
+) -> tuple[FitResult | None, Scenario, list[Scenario], str]:
+    """The fit if there is one, the likeliest service, those that are drawn, and what the file says
+    is wrong with it.
+    """
     if isinstance(given, str | Path):
         path = file_of(str(given))
         if path:
             likeliest, file = scenario_named(str(given)), read_scenario_file(path)
             file = file._replace(scenario=likeliest)
-            return None, likeliest, drawn(file, draws, seed) if file.estimates and draws else []
+            others = drawn(file, draws, seed) if file.estimates and draws else []
+            fault = "" if file.provenance is None else file.provenance.fault
+            return None, likeliest, others, fault
         if not Path(given).exists():
             if parse_spec(str(given))[0] in SCENARIOS:
-                return None, scenario_named(str(given)), []
+                return None, scenario_named(str(given)), [], ""
             raise _nothing_there(str(given))
         given = read_recording(given)
     if isinstance(given, Scenario):
-        return None, scenario_named(given), []
+        return None, scenario_named(given), [], ""
     # All of the recording: nothing is kept to check the fit, which `fit` does.
     found = given if isinstance(given, FitResult) else fit(given, holdout=0.0, seed=seed)
-    return found, found.scenario, found.draws(draws, seed) if draws else []
+    return found, found.scenario, found.draws(draws, seed) if draws else [], ""
 
 
 def _nothing_there(given: str) -> InputError:
