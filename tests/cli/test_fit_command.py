@@ -130,6 +130,8 @@ def test_a_twin_that_does_not_hold_is_exit_code_1(
         (["--holdout", "1"], "holdout=1.0; allowed: from 0 to below 1"),
         (["--runs", "1"], "runs"),
         (["--seed", "-1"], "seed"),
+        (["-o", "my.png"], "'my.png' is no name of a scenario's file; allowed: a name in .toml"),
+        (["-o", "nosuch/x.toml"], "there is no folder nosuch for x.toml; allowed: one that exists"),
     ],
 )
 def test_bad_command_lines_get_exit_code_2(
@@ -142,6 +144,17 @@ def test_bad_command_lines_get_exit_code_2(
     assert main(["fit", str(calls), *options, "--out", str(tmp_path / "out")]) == 2
     assert said in capsys.readouterr().err.splitlines()[-1]
     assert not (tmp_path / "out").exists()
+    assert not Path("nosuch").exists()
+
+
+def test_a_scenario_is_written_over_no_picture(tmp_path: Path) -> None:
+    picture = tmp_path / "my.png"
+    picture.write_bytes(b"a picture")
+    for path in (picture, tmp_path / "nosuch" / "x.toml"):
+        with pytest.raises(tpssim.InputError, match="allowed: "):
+            CROWD.to_toml(path)
+    assert [*tmp_path.iterdir()] == [picture]
+    assert picture.read_bytes() == b"a picture"
 
 
 def test_throttles_on_services_drawn_from_the_intervals(

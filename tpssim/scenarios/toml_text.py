@@ -44,12 +44,24 @@ def toml(record: Any, owner: str) -> str:
     return "\n".join(_lines(record, (), owner)) + "\n"
 
 
+def checked_place(path: str | Path) -> Path:
+    """Where a scenario's file may be written: never over a picture, say; raises `InputError`."""
+    place = Path(path)
+    if place.suffix != ".toml":
+        raise InputError(f"{str(path)!r} is no name of a scenario's file; allowed: a name in .toml")
+    if not place.parent.is_dir():
+        raise InputError(
+            f"there is no folder {place.parent} for {place.name}; allowed: one that exists"
+        )
+    return place
+
+
 def written(text: str, path: str | Path | None) -> str:
     """The text, in a file too if there is a path; raises `InputError`."""
     if path is not None:
         from tpssim.output.results_dir import write_whole
 
-        write_whole(Path(path), text)
+        write_whole(checked_place(path), text)
     return text
 
 

@@ -63,11 +63,14 @@ def fit(args: argparse.Namespace) -> int:
     checked_count("runs", args.runs, 2)
     from tpssim.experiments.fitting.estimate import fit
     from tpssim.output import plots
-    from tpssim.output.results_dir import MARK, check_out, results_folder, write_json, write_whole
+    from tpssim.output.results_dir import MARK, check_out, results_folder, write_json
+    from tpssim.scenarios.toml_text import checked_place, written
 
     path = Path(args.recording)
     out = args.out or default_out("fit", path.stem)
     check_out(out, "fit")
+    if args.output is not None:
+        checked_place(args.output)  # before anything is fitted
     found = fit(recording_of(args, args.recording), holdout=args.holdout, seed=args.seed)
     print(f"tpssim: {found.line()}; the twin runs {args.runs} times", file=sys.stderr)
     checked = found.check(args.runs, Progress("runs of the twin"))
@@ -81,7 +84,7 @@ def fit(args: argparse.Namespace) -> int:
         plots.save(figure, folder / "fit.png", f"{made} (tpssim {VERSION})")
         write_json(folder / MARK, run_record(args, began, "auto"))
     if args.output is not None:
-        write_whole(args.output, record.toml)
+        written(record.toml, args.output)
         if args.plot:
             plots.save(figure, args.output.with_suffix(".png"), f"{made} (tpssim {VERSION})")
     if args.json:
