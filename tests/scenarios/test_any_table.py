@@ -322,6 +322,15 @@ def test_columns_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixtu
             common.scenarios(parser.parse_args(words), [])
 
 
+@pytest.mark.parametrize("role", ["start", "latency", "cost"])
+def test_a_column_of_numbers_without_any_is_named(tmp_path: Path, role: str) -> None:
+    path = write(tmp_path, "sent,took,route\n0,20,-\n1,30,/slow\n2,1,/slow\n")
+    columns = {"start": "sent", "latency": "took", role: "route"}
+    told = f"{role} from 'route', which has no number in it, but '/slow', say; allowed: a column of"
+    with pytest.raises(InputError, match=told):
+        tpssim.read_recording(path, columns=columns)
+
+
 def test_replay_wants_the_decisions_of_a_law(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

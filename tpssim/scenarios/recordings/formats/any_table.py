@@ -117,8 +117,25 @@ def chunks(
     reading: _Reading | None = None
     for lines, cells in columns_of(all_, lost):
         if reading is None:
+            _check_numbers(text, which, cells, columns or {})
             reading = _Reading(which, all_, cells, unit)
         yield reading.chunk(lines, cells)
+
+
+def _check_numbers(text: Text, which: Roles, cells: Columns, given: Mapping[str, str]) -> None:
+    """Raise `InputError` for a column of numbers or times that holds neither."""
+    for role in (*TIMES, *({"cost", "retry_after"} & {*given})):
+        column = getattr(which, role)
+        said = [cell for cell in cells.get(column, ()) if cell.strip().lower() not in MISSING]
+        if not column or not said or np.isfinite(floats(said)).any():
+            continue
+        if role in ("start", "end") and (dates(said) != NEVER).any():
+            continue
+        kind = "times" if role in ("start", "end") else "numbers"
+        raise InputError(
+            f"{text.shown}: {role} from {column!r}, which has no number in it, but {said[0]!r:.60},"
+            f" say; allowed: a column of {kind}"
+        )
 
 
 class _Reading:
