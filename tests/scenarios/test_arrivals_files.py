@@ -208,3 +208,10 @@ def test_list_shows_stages_as_the_default_of_the_target(monkeypatch: pytest.Monk
     assert "2s:8,3s:0" in text(found, "s")
     assert about["parameters"]["target"]["default"] == "2s:8,3s:0"
     assert [part["start"] for part in about["capacity"]] == [0.0, 2.0]
+
+
+def test_numbers_of_the_size_of_today_are_times_since_1970(tmp_path: Path) -> None:
+    path = tmp_path / "e.csv"
+    path.write_text("began_at,lasted\n1700000000000,5\n1700000000500,5\n1700000001000,7\n")
+    for columns in ({"start": "began_at"}, {"start": "began_at", "latency": "lasted"}):
+        assert start_times(path, columns=columns).times == (0.0, 0.5, 1.0)

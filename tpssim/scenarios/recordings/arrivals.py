@@ -68,6 +68,7 @@ def start_times(
     """As `read_arrivals`, with what was made of the file; `columns`, `unit`: as `read_recording`
     has them, but that the column of starts alone is enough. Raises `InputError`.
     """
+    from tpssim.scenarios.recordings.moments import epoch_unit
     from tpssim.scenarios.recordings.reading import known, read_recording
     from tpssim.scenarios.recordings.tables import table_in
 
@@ -89,6 +90,8 @@ def start_times(
             if cell.lower() in MISSING:
                 left_out += 1
                 continue
+            if not times:  # numbers of the size of today's date say their unit
+                unit = epoch_unit(number_in(cell) or 0.0) or unit
             time = _moment(cell, UNITS[unit])
             if not abs(time) < math.inf:
                 raise InputError(
