@@ -100,3 +100,10 @@ def test_response_times_say_that_a_moved_schedule_hides_a_stall() -> None:
     assert tails["burst"] > 1.5
     assert tails["delay"] < 0.1
     assert "moves the schedule" in METRICS["response_p99"].definition
+
+
+def test_a_picture_says_which_remark_it_is() -> None:
+    """An even rate that the service refuses is not one in bursts; losses are said as such."""
+    found = compare("overload", ["fixed"], replications=1)
+    title = found.picture()[1][0].title
+    assert re.fullmatch(r"fixed: saturated 1/1, \d+ % unanswered", title)

@@ -9,7 +9,7 @@ from tpssim.core.statistics import Estimate, estimate, estimate_each
 from tpssim.core.types import record
 from tpssim.metrics.layout import Phase
 from tpssim.metrics.measure import METRICS
-from tpssim.metrics.verdicts import Verdict, majority, remark
+from tpssim.metrics.verdicts import Verdict, majority, remark, remark_in_short
 from tpssim.output.records import comparisons as parts
 from tpssim.output.records.parts import interval
 from tpssim.output.results_dir import plain
@@ -64,9 +64,18 @@ class Cell(NamedTuple):
         """What stands beside the verdict of most runs (`verdicts.remark`): that of the first of
         them.
         """
-        found = (remark(run.measures, run.phases, scenario) for run in self.runs)
-        remarks = [text for text in found if text]
-        return remarks[0] if 2 * len(remarks) > len(self.runs) else ""
+        run = self._remarkable(scenario)
+        return remark(run.measures, run.phases, scenario) if run else ""
+
+    def remark_in_short(self, scenario: Scenario) -> str:
+        """The same in a few words."""
+        run = self._remarkable(scenario)
+        return remark_in_short(run.measures, run.phases, scenario) if run else ""
+
+    def _remarkable(self, scenario: Scenario) -> Run | None:
+        """The first run with a remark, if most have one."""
+        found = [run for run in self.runs if remark(run.measures, run.phases, scenario)]
+        return found[0] if 2 * len(found) > len(self.runs) else None
 
     def phase_estimates(self) -> list[parts.Phase]:
         """One entry a long phase: its bounds and the estimate of every measure in it."""

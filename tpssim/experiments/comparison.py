@@ -145,10 +145,10 @@ class Comparison(NamedTuple):
         panels = []
         for labels in shared.values():
             cell = self.cells[chosen.name, labels[0]]
-            remark = ", in bursts" if cell.remark(chosen) else ""
             trace = cell.runs[0].trace
             assert trace is not None
-            panels.append(trace.panel(_panel_title(labels, f"{_share(cell)}{remark}")))
+            verdict = ", ".join(filter(None, (_share(cell), cell.remark_in_short(chosen))))
+            panels.append(trace.panel(_panel_title(labels, verdict)))
         title = f"{chosen.name}: {chosen.summary}" if chosen.summary else chosen.name
         return title, panels, Frame(*frame(chosen))
 

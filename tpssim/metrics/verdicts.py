@@ -232,6 +232,15 @@ def remark(measures: Mapping[str, float], phases: Sequence[Phase], scenario: Sce
     return "; ".join(filter(None, (bursts(measures, scenario), losses(phases))))
 
 
+def remark_in_short(
+    measures: Mapping[str, float], phases: Sequence[Phase], scenario: Scenario
+) -> str:
+    """The same in a few words, for a picture: "in bursts", "36 % unanswered", or both."""
+    most = max(map(lost, phases))
+    unanswered = f"{format.share(most)} unanswered" if most > LOSSES else ""
+    return ", ".join(filter(None, ("in bursts" * bool(bursts(measures, scenario)), unanswered)))
+
+
 def judge(trace: Trace, rows: list[Phase] | None = None) -> Verdict:
     """The verdict on one run: inert, or the worst of its phases, the later one if two are alike.
 
