@@ -341,7 +341,8 @@ def test_a_signal_ends_it_with_a_report_and_whole_files(
     assert "Traceback" not in err
     document = json.loads((here / "out" / "summary.json").read_text())
     assert document["report"]["verdict"] in " ".join(out.split())
-    assert document["stopped"] == number.name
+    assert re.fullmatch(rf"{number.name} after [\d.]+ m?s", document["stopped"])
+    assert f"interrupted by {document['stopped']}\n" in out
     assert document["report"]["in_flight"] == 0
     recording = read_journal(here / "out" / "recording.ndjson")
     assert recording.report["ok"] == document["report"]["ok"] > 20
@@ -359,13 +360,27 @@ def test_signals_are_handled_afterwards_as_before(how: list[str]) -> None:
     assert [signal.getsignal(number) for number in numbers] == before
 
 
-def test_one_that_had_an_end_says_that_it_was_cut_short(here: Path) -> None:
-    child = started("--call", "calls.py:bare", "--tps", "200", "--total", "100000", "--out", "out")
+@pytest.mark.parametrize(
+    ("planned", "of"),
+    [
+        (["--tps", "200", "--total", "100000"], r", \d+ calls of 100,000"),
+        (["--tps", "200", "--seconds", "60"], r" of 60\.?0* s"),
+        (["--stages", "1s:200,60s:200"], r" of 61\.?0* s"),
+    ],
+)
+def test_one_that_had_an_end_says_that_it_was_cut_short(
+    planned: list[str], of: str, here: Path
+) -> None:
+    child = started("--call", "calls.py:bare", *planned, "--out", "out")
     wait_for(here / "out.ndjson", 50)
     child.send_signal(signal.SIGINT)
-    child.communicate(timeout=30.0)
+    out, _ = child.communicate(timeout=30.0)
     assert child.returncode == 130
-    assert (here / "out" / "summary.json").exists()
+    assert re.match(rf"interrupted by SIGINT after [\d.]+ m?s{of}\n", out)
+    said = json.loads((here / "out" / "summary.json").read_text())["stopped"]
+    assert main(["report", "out"]) == 0
+    page = (here / "out" / "report.html").read_text()
+    assert re.search(rf"interrupted by.{{0,60}}{re.escape(said)}", page, re.DOTALL)
 
 
 def test_a_second_signal_ends_it_at_once(here: Path) -> None:

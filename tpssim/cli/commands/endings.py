@@ -28,6 +28,7 @@ class Ending:
         self, recording: Path, seconds: float | None, total: int | None, patience: str
     ) -> None:
         self.name = ""  #: of the signal that ended it
+        self.after = 0.0  #: when it did, s since the start
         self.say = say  #: how it is reported
         self._recording, self._patience = recording, patience
         self._seconds, self._total = seconds, total
@@ -90,6 +91,8 @@ class Ending:
                     f"the run was cut off; its recording, {self._recording}, is readable"
                 )
             self.name = signal.Signals(number).name
+            flow = self._handle.flow
+            self.after = flow.timing.now() - flow.pacer.start if flow.pacer else 0.0
             self._handle.stop()
             waited = f"the calls in hand are waited for, {self._patience}"
             self.say(f"{self.name}: {waited}; a second one ends it at once")

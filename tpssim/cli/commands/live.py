@@ -195,7 +195,8 @@ def live(args: argparse.Namespace) -> int:
                     ending.say = lambda text: monitor.say(f"tpssim: {text}")  # not across its panel
 
             done = _drive(args, request, redirects, options, started)
-        record = live_results.record_of(args, name, done, redirects, ending.name, conditions)
+        stopped = live_results.stopped(args, ending, _seconds(args), done.report)
+        record = live_results.record_of(args, name, done, redirects, stopped, conditions)
         try:
             written = live_results.write(args, out, recording, record, began)
         except InputError as error:
@@ -205,7 +206,8 @@ def live(args: argparse.Namespace) -> int:
         print(f"tpssim: {text}, so this run has failed", file=sys.stderr)
     if record.failed:
         return 1
-    return 130 if ending.name and (args.total is not None or args.seconds is not None) else 0
+    planned = args.total is not None or _seconds(args) is not None
+    return 130 if ending.name and planned else 0
 
 
 def _check(args: argparse.Namespace) -> None:

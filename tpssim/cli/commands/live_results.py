@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tpssim.cli.commands.common import written_to
+from tpssim.cli.commands.endings import Ending
 from tpssim.cli.commands.run_records import command, run_record, shown_in_public
 from tpssim.core.errors import InputError
 from tpssim.core.types import VERSION
@@ -24,6 +25,7 @@ from tpssim.live.callees import Redirects
 from tpssim.live.callees.addresses import address, masked
 from tpssim.live.report import Report
 from tpssim.live.runs import Run
+from tpssim.output.format import seconds as span
 from tpssim.output.tables import filled
 
 if TYPE_CHECKING:
@@ -69,12 +71,26 @@ def _holds(
     return math.isnan(value) or compared(value, limit)
 
 
+def stopped(args: argparse.Namespace, ending: Ending, seconds: float | None, report: Report) -> str:
+    """Which signal ended a run, and how much there had been of the `seconds` and calls that were
+    planned; "" if none did.
+    """
+    if not ending.name:
+        return ""
+    planned = "" if seconds is None else f" of {span(seconds)}"
+    text = f"{ending.name} after {span(ending.after)}{planned}"
+    if args.total is None:
+        return text
+    retries = " (with retries)" if args.retries else ""
+    return f"{text}, {report.released + report.refused:,.0f} calls{retries} of {args.total:,}"
+
+
 def record_of(
     args: argparse.Namespace,
     name: str,
     done: Run,
     redirects: Redirects,
-    stopped: str,
+    interrupted: str,
     conditions: list[Condition],
 ) -> LiveRecord:
     """What a run came to."""
@@ -99,7 +115,7 @@ def record_of(
         metrics=definitions(),
         failures=failures,
         redirects=redirects.all(),
-        stopped=stopped,
+        stopped=interrupted,
         failed=failed,
         figures=[_picture(name)] if report.ok else [],
     )
@@ -127,6 +143,8 @@ def show(
     if args.json:
         print(json.dumps(record.to_dict(), indent=1, allow_nan=False))
         return
+    if record.stopped:
+        print(filled(f"interrupted by {record.stopped}", further="  "))
     for line in str(report).splitlines():
         print(filled(line, further=" " * 12 if line.startswith("  ") else "  "))
     for failure, n in record.failures.items():

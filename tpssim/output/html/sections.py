@@ -166,7 +166,7 @@ def live(result: Result[LiveRecord], progress: Progress) -> Iterator[Section]:
         ("rate", f"{n['rate']}/s; commanded {n['commanded']}, wanted {n['target']}"),
     ]
     if summary.stopped:
-        shown.append(("stopped by", summary.stopped))
+        shown.append(("interrupted by", summary.stopped))
     if summary.failed:
         shown.append(("conditions that failed it", ", ".join(summary.failed)))
     yield Section("At a glance", [Facts(shown)])
