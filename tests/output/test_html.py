@@ -318,6 +318,23 @@ def test_a_live_run_shows_numbers_with_definitions_and_its_failures_as_text(resu
     assert list(MEANINGS) == [name for name in Report._fields if name != "verdict"]
 
 
+def test_what_is_wanted_over_time_is_told_as_on_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mean of a profile, not its end; and the profile itself, not its highest rate."""
+    monkeypatch.chdir(tmp_path)
+    stages = ["--stages", "100ms:200,300ms:200,100ms:0"]
+    assert main(["live", "--call", "math:sqrt", "--out", "out", "--quiet", *stages]) in (0, 1)
+    report = json.loads((tmp_path / "out" / "summary.json").read_text())["report"]
+    assert report["target"] == 0.0 < report["wanted"]
+    assert f"wanted {number(report['wanted'])}" in "".join(Outline(page(tmp_path / "out")).words)
+    laws = ["--scenarios", "blocking-steady", "--controllers", "fixed", "--stages", "1s:60,1s:90"]
+    assert main(["compare", "--out", "profile", *laws, *FEW]) == 0
+    (shown,) = re.findall(r"wanted .*? s\b", capsys.readouterr().out.rpartition("blocking-")[2])
+    assert "1s:90" in shown
+    assert shown in "".join(Outline(page(tmp_path / "profile")).words)
+
+
 def parts(text: str) -> list[str]:
     """The sections of a page in their order."""
     return re.findall(r'<section id="[^"]+"><h2>(.*?)</h2>', text)

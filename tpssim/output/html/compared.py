@@ -166,12 +166,21 @@ def _panel(
     return Figure(drawings.panel(picture, shown, top), caption)
 
 
+def _target(arena: ScenarioPart) -> str:
+    """What is wanted, in the words of the table on a terminal."""
+    if "arrivals" in arena:
+        late, arrivals = arena.get("arrivals_after_end", 0), arena["arrivals"]
+        many = f"{arrivals - late:,} of {arrivals:,}" if late else f"{arrivals:,}"
+        return f"{many} recorded arrivals"
+    return arena["stages"] if "stages" in arena else f"{arena['target']:g}/s"
+
+
 def _scenario(
     result: Result[CompareRecord], name: str, arena: ScenarioPart, drawn: Sequence[Block]
 ) -> list[Block]:
     definitions = result.record.defined()
     cells = arena["throttles"]
-    wanted = f"wanted {arena['target']:g}/s for {arena['duration']:g} s"
+    wanted = f"wanted {_target(arena)} for {arena['duration']:g} s"
     lead = Paragraph(arena["summary"], wanted) if arena["summary"] else Paragraph(wanted)
     shown = {**SHOWN, **(SHARED if len(arena["producers"]) > 1 else {})}
     shown = {metric: how for metric, how in shown.items() if metric in definitions}

@@ -163,7 +163,7 @@ def live(result: Result[LiveRecord], progress: Progress) -> Iterator[Section]:
         ("verdict", [strong(report["verdict"])]),
         ("law", summary.controller),
         ("calls", f"{n['released']} in {n['seconds']} s: {n['ok']} ok, {n['errors']} failed"),
-        ("rate", f"{n['rate']}/s; commanded {n['commanded']}, wanted {n['target']}"),
+        ("rate", f"{n['rate']}/s; commanded {n['commanded']}, wanted {n['wanted']}"),
     ]
     if summary.stopped:
         shown.append(("interrupted by", summary.stopped))

@@ -11,7 +11,7 @@ from tpssim.output.records.parts import Definition, Definitions, Numbers, Record
 
 #: Numbers and a headline, by the names of `live.report.Report`.
 Report = dict[str, str | float | None]
-SAID = ("released", "seconds", "ok", "errors", "rate", "commanded", "target")  # in the first lines
+SAID = ("released", "seconds", "ok", "errors", "rate", "commanded", "wanted")  # in the first lines
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
