@@ -448,7 +448,7 @@ def test_words_and_numbers() -> None:
 def folders(root: Path) -> Iterator[tuple[Path, str]]:
     yield root / "nothing", "is not there; allowed: a folder that compare"
     (root / "file").write_text("x", encoding="utf-8")
-    yield root / "file", "is a file; allowed"
+    yield root / "file", "another verb of tpssim wrote; `replay` makes one of a recording"
     for name, files, message in (
         ("empty", {}, "there is no run.json in it"),
         ("theirs", {"run.json": "{}"}, "its run.json is another program's"),

@@ -38,7 +38,8 @@ def read_result(folder: Path) -> Result[Record]:
         recover(through_links(folder))
     if not folder.is_dir():
         what = "is a file" if folder.exists() else "is not there"
-        raise InputError(f"results {str(folder)!r}: {what}; {allowed}")
+        also = "; `replay` makes one of a recording" if folder.exists() else ""
+        raise InputError(f"results {str(folder)!r}: {what}; {allowed}{also}")
     if not (folder / MARK).is_file():
         raise InputError(f"results {str(folder)!r}: there is no {MARK} in it; {allowed}")
     run = _object(folder / MARK)
