@@ -109,6 +109,35 @@ def test_few_failures_come_last_and_one_in_a_hundred_is_no_finding() -> None:
     assert said(ok=990, errors=10) == "on pace, 100.0/s"
 
 
+@pytest.mark.parametrize(
+    ("busy", "seconds", "who"),
+    [
+        (0.36, 44.1, "9.050/s: quota of 50 calls per 6 s held "),
+        (0.8, 15.0, "9.050/s: quota"),  # idle for a fifth of the time, in which it let none through
+        (0.98, 44.1, "limited by the workers"),  # they are idle at no time
+        (0.8, 3.0, "limited by the workers"),
+    ],
+)
+def test_of_workers_and_a_quota_what_held_most_is_named(
+    busy: float, seconds: float, who: str
+) -> None:
+    """400 calls as a quota lets them through, 50 at once: they wait for one of eight workers."""
+    numbers = {
+        "released": 400.0,
+        "seconds": 44.1,
+        "target": math.inf,
+        "commanded": math.inf,
+        "rate": 9.05,
+        "begun_rate": 8.65,
+        "wait_p50": 0.4,
+        "wait_p99": 0.9,
+        "busy": busy,
+        "service_mean": 0.15,
+    }
+    held = (("quota of 50 calls per 6 s", 14, seconds),)
+    assert said(Setting(wanted=math.inf, workers=8, held=held), **numbers).startswith(who)
+
+
 def test_workers_that_are_too_few_are_named_with_how_many_would_do() -> None:
     # 0.3 s a call at 100 a second keep 30 workers busy all the time: 31 have some to spare.
     numbers = {

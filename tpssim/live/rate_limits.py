@@ -165,7 +165,11 @@ def able_rate(report: Report, how: Setting) -> float:
 
 def starved(report: Report, how: Setting) -> bool:
     """Whether most calls wait for a worker for longer than an interval, and not because of the
-    system."""
+    system, nor because quotas or Retry-After let calls through in bulk: with workers idle for the
+    rest of the time, more of them would make no more calls."""
+    share = _held_share(report, how)
+    if share > 0.05 and report.busy < 0.9 and share >= min(report.busy, 1.0 - report.busy):
+        return False
     if not how.workers or not report.wait_p50 > max(1.0 / report.rate, 1e-3):
         return False
     return report.busy > 0.7 or report.begun_rate < 0.97 * report.rate
