@@ -180,8 +180,8 @@ SHORTER: dict[str, tuple[str, ...]] = {
     T + "simulate results/random/scenarios/knee-0.toml headroom": (
         T + "simulate docs/my-service.toml headroom",
     ),
-    T + "compare --random 306 --kinds judging --seed 121": (
-        T + "compare --random 1 --kinds light-load --seed 121 --controllers fixed --workers 1",
+    T + "compare --random 306 --kinds judging --seed 123": (
+        T + "compare --random 1 --kinds light-load --seed 123 --controllers fixed --workers 1",
     ),
     T + "compare --random 200": (
         T + "compare --random 2 --kinds blocking --controllers fixed aimd --workers 1",

@@ -479,13 +479,13 @@ def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
         f"once it is {busy.LOOKS:g} standard deviations of its own noise away",
         f"after {pace.WAIT:g} of the time for which the service has refused",
         f"exceeded by {pace.ABOVE - 1.0:.0%}".replace("%", " %"),
-        f"span = min({pace.LAST:g}, max(first, span ({pace.LONGER:g} if allowed >= mark else 1)))",
+        f"span = max(first, min({pace.LAST:g}, span ({pace.LONGER:g} if allowed >= mark else 1)))",
         f"scale = min(scale, max(scale / {pace.SHORTER:g}, {pace.FIRST:g}, {pace.TRIPS:g} allowed"
         " call))",
         f"(1 + {busy.GAIN:g} (min(1, idle / busy) - (1 - share)))",
         f"`scatter = {busy.SCATTER:g}`".replace("0.5", "1/2"),
-        f"sd = max(sqrt(scatter), {busy.LEAST_SCATTER:g})",
-        f"level - lately > {busy.FALLS:g} sd sqrt({busy.FAST:g} / {2.0 - busy.FAST:g})",
+        f"sd = max(sqrt(scatter), {busy.LEAST_SD:g})",
+        f"logs - lately > {busy.FALLS:g} sd sqrt({busy.FAST:g} / {2.0 - busy.FAST:g})",
         f"is known from {pace.ENOUGH:g} calls, if these are half as many as those of the last mean,"
         f" or {pace.MOST:g}",
         f"in_flight > max(1, {headroom.PROVEN:g} proven)",
@@ -534,7 +534,11 @@ def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
     assert (flight.FADED, flight.PROMPT) == (0.98, 2.0)
     assert law.queue == 2.0
     assert (pace.QUICKER, pace.LATELY, pace.MOST_QUICKER) == (1.1, 1.0 / 32.0, 14.0)
-    assert (pace.WAY, pace.KNOWN_WAY, pace.CLOSE) == (0.5, 0.75, 1.03)
+    assert (pace.WAY, pace.KNOWN_WAY) == (0.5, 0.75)
+    assert "w = 3/4 if brief and near, else 1/2" in text
+    assert f"takes = max(got, last), top = {pace.CLOSE:g} takes" in text
+    assert f"takes = got, top = {pace.ABOVE:g} takes" in text
+    assert f"between -{busy.STRAY:g} sd and {busy.STRAY:g} sd" in text
 
 
 #: What the wall clock makes: (document, part of the paragraph, the benchmark that it must name).

@@ -173,14 +173,34 @@ def test_one_stray_call_is_cut_and_moves_a_noisy_service_little() -> None:
     assert steady.mean == pytest.approx(0.032)
 
 
-def test_a_call_that_is_far_quicker_shows_in_logarithms() -> None:
-    # 20 ms where 200 are usual, sd 100. Means: 0.191 and 0.146, less than 3 x 0.1 x 0.42 apart.
-    # Logarithms: ln 10 = 2.303 below; 0.05 and 0.3 of that are 0.5756 apart, more than 2.5 x 0.5 x
-    # sqrt(0.3 / 1.7) = 0.525. So calls take e^-0.5756 of 0.191.
-    found = smoothed(known(0.2, 0.1), 0.02, 0.05)
-    apart = 0.25 * math.log(10.0)
-    assert found.mean == found.quick == pytest.approx(0.191 * math.exp(-apart))
-    assert (found.level, found.weight) == (found.lately, 0.3)
-    assert found.level == pytest.approx(-0.3 * math.log(10.0))
-    # One of 30 ms is 0.47 apart, which noise may be.
-    assert smoothed(known(0.2, 0.1), 0.03, 0.05).mean == pytest.approx(0.1915)
+def test_two_calls_that_are_far_quicker_show_in_logarithms() -> None:
+    # 20 ms where 200 are usual, sd 100; logarithms 0, sd 0.5. The first counts as 4 sd below: 0.3
+    # and 0.05 of it are 0.5 apart, which noise of 2.5 x 0.5 x sqrt(0.3 / 1.7) = 0.525 may be.
+    once = smoothed(known(0.2, 0.1), 0.02, 0.05)
+    assert (once.level, once.lately) == pytest.approx((-0.1, -0.6))
+    assert once.mean == pytest.approx(0.191)
+    # Then sd^2 = 0.25 + 0.1 (1.5^2 - 0.25), 0.67^2; the second is ln 10 - 0.1 below.
+    off = math.log(10.0) - 0.1
+    twice = smoothed(once, 0.02, 0.05)
+    lately, level = -0.6 + 0.3 * (-0.1 - off + 0.6), -0.1 - 0.05 * off
+    mean = 0.191 + 0.05 * (0.02 - 0.191)
+    assert twice.mean == twice.quick == pytest.approx(mean * math.exp(lately - level))
+    assert (twice.level, twice.weight) == (twice.lately, 0.3)
+
+
+def test_one_call_in_no_time_moves_a_noisy_service_little() -> None:
+    # As a clock that ticks may have it: 4 sd of the logarithms below, and nothing follows.
+    assert smoothed(known(0.2, 0.1), 0.0, 0.05).mean == pytest.approx(0.19)
+    assert smoothed(known(0.2, 0.1), 1e-300, 0.05).mean == pytest.approx(0.19)
+
+
+def test_a_second_call_that_is_far_longer_is_no_sign_of_quicker_ones() -> None:
+    # 1 ms, then 100, cut to 3: half of the way.
+    first = smoothed(unmeasured(), 0.001, 0.05)
+    assert smoothed(first, 0.1, 0.05).mean == pytest.approx(0.002)
+
+
+def test_a_first_call_in_no_time_is_forgotten() -> None:
+    first = smoothed(unmeasured(), 0.0, 0.05)
+    assert smoothed(first, 0.02, 0.05).mean > 0.0
+    assert math.isfinite(smoothed(smoothed(unmeasured(), 1e300, 0.05), 0.02, 0.05).spread)

@@ -113,14 +113,15 @@ def test_what_says_nothing_of_a_cut_is_taken_for_a_queue() -> None:
     assert verdict(allowed(10.0), BASE, found(TWICE, 10.0, 0.01)) == 1.0
 
 
-def test_latencies_beyond_two_and_a_half_of_the_least_may_be_the_queue_of_others() -> None:
+def test_latencies_beyond_twice_the_least_may_be_the_queue_of_others() -> None:
     """Of two who share a queue half and half, one that halves its calls shortens it by a quarter:
-    0.288 of 0.693. Beyond e^0.9 of the least, latencies must stay what they were to a fifth of
+    0.288 of 0.693. Beyond e^0.7 of the least, latencies must stay what they were to a fifth of
     that: 0.139.
     """
     shorter = found(TWICE + math.log(0.75), 10.0, 0.001)
     assert verdict(CUT, base_of(0.0, 0.0, 5.0, 0.0), shorter) == -1.0
-    far = base_of(0.0, 0.0, 5.0, TWICE - 0.91)
+    assert verdict(CUT, base_of(0.0, 0.0, 5.0, TWICE - 0.69), shorter) == -1.0
+    far = base_of(0.0, 0.0, 5.0, TWICE - 0.71)
     assert verdict(CUT, far, shorter) == 1.0
     assert verdict(CUT, far, found(TWICE - 0.13, 10.0)) == -1.0
     assert verdict(CUT, far, found(TWICE + 0.13, 10.0)) == -1.0

@@ -110,8 +110,8 @@ def test_how_long_a_call_takes_is_not_told_by_one_that_waited_for_the_end_of_an_
 
 
 def test_the_mark_of_a_rate_that_is_confirmed_is_closer_to_the_one_that_was_refused() -> None:
-    # Twice the same: 95 served in 1.0 s, then refused at 100 a second for 10 ms. At first the mark
-    # is half of the way, (94.06 + 100) / 2; once that is confirmed, three quarters.
+    # Twice the same: 95 served in 0.99 s and half of 20 ms, then refused at 100 a second. At first
+    # the mark is half of the way, (95 + 100) / 2; once that is confirmed, three quarters.
     pace = unrefused()._replace(allowed=100.0, seen=1.0, down=0.0, turn=1.0, unit=0.001)
     again = Served(calls=94.0, time=0.99, down=0.0, dry=0.0)
     first = paced(pace._replace(served=again), done(1.02, 0.001), 0.0, 100.0, 0.9)
@@ -149,11 +149,14 @@ def test_a_confirmed_rate_is_tried_ever_more_seldom() -> None:
     assert spans == [64.0, 320.0, 1600.0, 2048.0, 2048.0]
     # It begins the closer to the mark the longer that is known: 0.1 sqrt(64 / span) below it.
     assert begins == pytest.approx([0.1, 0.1 / 5.0**0.5, 0.02, 0.1 / 32.0**0.5, 0.1 / 32.0**0.5])
-    # Refused before it: the mark is not confirmed, and is trusted as before.
-    below = fed(
-        LAW, [*served(100), *history[100:252], refused(2.03), refused(2.04), done(2.06, 0.001)]
-    )
-    assert below[-1].pace.cubic.span == 320.0
+    # Refused below the mark, 60 calls later: it is not confirmed, and is trusted as before.
+    until = [obs for obs in history if obs.now <= 2.04 + 1e-9]
+    assert fed(LAW, [*until, done(2.05, 0.001)])[-1].pace.cubic.span == 320.0
+    below = [*until, *served(60, 2.04), refused(2.65), refused(2.66), done(2.68, 0.001)]
+    known = fed(LAW, below)
+    assert known[-2].pace.down >= 0.0
+    assert known[-1].pace.of == 60.0
+    assert known[-1].pace.cubic.span == 320.0
 
 
 def test_what_takes_more_than_was_known_is_searched_again() -> None:
@@ -201,7 +204,7 @@ def test_a_rate_that_was_found_while_the_service_was_slow_rises_when_it_is_quick
     1.1 with n = 22: 1.1045, the logarithm of 3.0178.
     """
     cubic = Cubic(mark=20.0, least=18.6, span=256.0, scale=256.0, calls=9.0)
-    pace = unrefused()._replace(allowed=19.0, cubic=cubic, unit=0.9, seen=0.0)
+    pace = unrefused()._replace(allowed=19.0, cubic=cubic, unit=0.9, found=0.0, seen=0.0)
     for n in range(1, 23):
         assert pace.allowed == 19.0
         quick = Observation(0.1 * n, 100.0, 0.1, 0.0)

@@ -33,7 +33,7 @@ class State:
         self.busy: Any = None
         self.quick = self.spread = self.weight = 0.0
         self.busy_unit: Any = None
-        self.busy_level = self.lately = self.scatter = 0.0
+        self.logs = self.lately = self.scatter = 0.0
         self.calm, self.wait = 0, 25
         self.ahead = 1.0
         # refusals
@@ -46,7 +46,7 @@ class State:
         self.seen: Any = None
         self.dropped = False  # drops at the observation before
         self.first_served: Any = None
-        self.served_level: Any = None
+        self.typical: Any = None
         self.found: Any = None
         # several in flight
         self.calls = float(min(64, MAX_LIMIT))
@@ -200,14 +200,14 @@ def measure(s: Any, latency: Any) -> Any:
         s.busy = s.quick = latency
         s.spread = latency**2 / 4
         s.weight = 0.5
-        s.busy_level = s.lately = 0.0
+        s.logs = s.lately = 0.0
         s.scatter = 0.5
         if latency > 0:
             s.busy_unit = latency
         return
     busy = s.busy
     sigma = max(sqrt(s.spread), busy / 10)
-    y = min(latency, max(busy + 4 * sigma, 3 * busy))
+    y = min(latency, max(busy + 4 * sigma, 3 * busy)) if busy > 0 else latency
     s.quick += 0.3 * (y - s.quick)
     mean = busy + s.weight * (y - busy)
     s.spread += 2 * min(ALPHA, 0.5) * (min(abs(y - busy), 3 * sigma) ** 2 - s.spread)
@@ -217,9 +217,9 @@ def measure(s: Any, latency: Any) -> Any:
     if s.busy_unit is not None:
         z = max(-FAR, min(FAR, log(latency / s.busy_unit))) if latency > 0 else -FAR
     sd = max(sqrt(s.scatter), 0.1)
-    d = z - s.busy_level
-    s.lately += 0.3 * (z - s.lately)
-    s.busy_level += s.weight * d
+    d = max(-4 * sd, min(4 * sd, z - s.logs))
+    s.lately += max(0.3, s.weight) * (s.logs + d - s.lately)
+    s.logs += s.weight * d
     s.scatter += 2 * min(ALPHA, 0.5) * (min(abs(d), 3 * sd) ** 2 - s.scatter)
     s.weight = max(ALPHA, s.weight / (1 + s.weight))
     if abs(s.quick - mean) > 3 * sigma * sqrt(0.3 / 1.7):
@@ -227,13 +227,13 @@ def measure(s: Any, latency: Any) -> Any:
             s.spread *= (s.quick / mean) ** 2
         mean = s.quick
         s.weight = max(ALPHA, 0.3)
-        s.busy_level = s.lately
-    elif s.busy_level - s.lately > 2.5 * sd * sqrt(0.3 / 1.7):
-        ratio = exp(s.lately - s.busy_level)
+        s.logs = s.lately
+    elif s.logs - s.lately > 2.5 * sd * sqrt(0.3 / 1.7):
+        ratio = exp(s.lately - s.logs)
         s.spread *= ratio**2
         mean = s.quick = ratio * mean
         s.weight = max(ALPHA, 0.3)
-        s.busy_level = s.lately
+        s.logs = s.lately
     s.busy = mean
 
 
@@ -269,7 +269,7 @@ def refusals(s: Any, obs: Any, rate: Any, drops: Any) -> Any:
     if ends:
         new_cubic(s, now, latency, obs.target)
         count_level(s, obs)
-        s.found = s.served_level
+        s.found = s.typical
         s.dropped = False
     elif s.down >= 0:
         s.down += passed
@@ -282,7 +282,7 @@ def refusals(s: Any, obs: Any, rate: Any, drops: Any) -> Any:
             s.out += min(s.dry, latency)
         else:
             count_level(s, obs)
-            if not isinf(s.mark) and s.found is not None and s.served_level < s.found - 1.1:
+            if not isinf(s.mark) and s.found is not None and s.typical < s.found - 1.1:
                 quicker(s)
             along(s, rate, good, latency)
     if s.down >= 0:
@@ -297,18 +297,18 @@ def count_level(s: Any, obs: Any) -> Any:
     if s.first_served is None:
         s.first_served = obs.latency
     x = log(obs.latency / s.first_served)
-    s.served_level = x if s.served_level is None else s.served_level + (x - s.served_level) / 32
+    s.typical = x if s.typical is None else s.typical + (x - s.typical) / 32
 
 
-def usual(s: Any, latency: Any) -> Any:
-    if s.served_level is None:
+def call_time(s: Any, latency: Any) -> Any:
+    if s.typical is None:
         return latency
-    return min(latency, exp(s.served_level) * s.first_served)
+    return exp(s.typical) * s.first_served
 
 
 def quicker(s: Any) -> Any:
-    ratio = exp(min(s.found - s.served_level, 14))
-    s.found = s.served_level
+    ratio = exp(min(s.found - s.typical, 14))
+    s.found = s.typical
     s.allowed *= ratio
     s.mark *= ratio
     s.start = s.allowed
@@ -322,7 +322,7 @@ def new_cubic(s: Any, now: Any, latency: Any, target: Any) -> Any:
     if s.served >= max(12, min(s.of / 2, 64)) and s.time > s.gone / 4:
         last = s.last
         got = min(s.served / s.time, allowed)
-        call = usual(s, latency)
+        call = call_time(s, latency)
         brief = s.out <= max(s.time / 4, 2 * call)
         if brief:
             takes = got
@@ -338,7 +338,7 @@ def new_cubic(s: Any, now: Any, latency: Any, target: Any) -> Any:
         near = abs(got - last) <= last / 4
         first = max(64, 16 * takes * call) if brief or near else 64
         if near:
-            s.span = min(2048, max(first, s.span * (5 if allowed >= s.mark else 1)))
+            s.span = max(first, min(2048, s.span * (5 if allowed >= s.mark else 1)))
         else:
             s.span = first
         w = 0.75 if brief and near else 0.5
@@ -372,11 +372,11 @@ def along(s: Any, rate: Any, good: Any, latency: Any) -> Any:
     x = s.m / s.scale - deep ** (1 / 3)
     s.allowed = s.mark * (1 + x**3 * (below / deep if x < 0 else 1))
     if s.allowed > 1.15 * s.mark:
-        if s.scale == 2048:
+        if s.scale >= 2048:
             s.served = s.time = s.out = s.dry = 0.0
         s.mark = s.start = s.allowed
         s.m = 0.0
-        call = usual(s, latency)
+        call = call_time(s, latency)
         s.scale = min(s.scale, max(s.scale / 4, 64, 16 * s.allowed * call))
 
 

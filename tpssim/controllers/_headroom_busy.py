@@ -7,13 +7,14 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-from tpssim.controllers._headroom_windows import logarithm
+from tpssim.controllers._headroom_windows import LONGEST, logarithm
 from tpssim.core.types import record
 
 FAST = 0.3  # weight of a latency in the quick mean
 LOOKS = 3.0  # standard deviations of the quick mean that are no noise
-FALLS = 2.5  # the same of the logarithm where calls are quicker: to be wrong costs a backlog only
-SCATTER, LEAST_SCATTER = 0.5, 0.1  # variance of ln latency at first; its least standard deviation
+FALLS = 2.5  # the same of logarithms where calls are quicker: a caller who waits loses none by it
+SCATTER, LEAST_SD = 0.5, 0.1  # variance of ln latency at first; its least standard deviation
+STRAY = 4.0  # standard deviations, beyond which a latency counts as that
 ON_TIME = 0.1  # of a call's time: a lag up to this is no sign that the caller waited for a call
 CALM = 25.0  # calls on time until the first trial whether the caller waits at all
 TRIAL = 2.0  # x the rate, for the slot of a trial
@@ -117,26 +118,29 @@ def smoothed(busy: Busy, latency: float, alpha: float) -> Busy:
     >>> 0.07 < busy.mean < 0.08
     True
     """
+    latency = min(latency, LONGEST)
     unit = latency if math.isnan(busy.unit) and latency > 0.0 else busy.unit
     z = 0.0 if math.isnan(unit) else logarithm(latency, unit)
     if math.isnan(busy.mean):
         spread = 0.25 * latency * latency
         return Busy(latency, latency, spread, 0.5, unit, z, z, busy.scatter)
     sigma = max(math.sqrt(busy.spread), 0.1 * busy.mean)
-    latency = min(latency, max(busy.mean + 4.0 * sigma, 3.0 * busy.mean))
+    if busy.mean > 0.0:
+        latency = min(latency, max(busy.mean + STRAY * sigma, 3.0 * busy.mean))
     quick = busy.quick + FAST * (latency - busy.quick)
     residual = latency - busy.mean
     mean = busy.mean + busy.weight * residual
     spread = spread_of(busy.spread, residual, sigma, alpha)
-    scattered = max(math.sqrt(busy.scatter), LEAST_SCATTER)
-    lately = busy.lately + FAST * (z - busy.lately)
-    level = busy.level + busy.weight * (z - busy.level)
-    scatter = spread_of(busy.scatter, z - busy.level, scattered, alpha)
+    sd = max(math.sqrt(busy.scatter), LEAST_SD)
+    off = max(-STRAY * sd, min(z - busy.level, STRAY * sd))
+    lately = busy.lately + max(FAST, busy.weight) * (busy.level + off - busy.lately)
+    level = busy.level + busy.weight * off
+    scatter = spread_of(busy.scatter, off, sd, alpha)
     weight = max(alpha, busy.weight / (1.0 + busy.weight))  # 1/2, 1/3, ...: at first the plain mean
     noise = math.sqrt(FAST / (2.0 - FAST))  # of a quick mean, in standard deviations of one
     if abs(quick - mean) > LOOKS * sigma * noise:
         ratio = quick / mean if mean > 0.0 else 1.0
-    elif level - lately > FALLS * scattered * noise:
+    elif level - lately > FALLS * sd * noise:
         ratio = math.exp(lately - level)
         quick = ratio * mean
     else:

@@ -26,7 +26,7 @@ CLOSE = 1.03  # x the rate that the service takes: the mark is no higher
 ABOVE = 1.15  # the same where it refused briefly; and x a mark: above that it is no longer valid
 FIRST = 64.0  # calls: the scale of the cubic at first
 LONGER = 5.0  # x: by how much it grows when the mark is confirmed
-SHORTER = 4.0  # x: the same where more is allowed than was known, the other way
+SHORTER = 4.0  # x: by how much the scale shrinks where more is allowed than the mark
 LAST = 2048.0  # calls: the most that it grows to
 TRIPS = 16.0  # x the calls in flight: the scale at first, if that is more
 QUICKER = 1.1  # ln of 3: x shorter latencies are those of another service than the mark's
@@ -93,7 +93,7 @@ def unrefused() -> Pace:
         seen=-1.0,
         unit=math.nan,
         level=0.0,
-        found=0.0,
+        found=math.nan,
     )
 
 
@@ -157,7 +157,7 @@ def usual_latency(unit: float, level: float, obs: Observation) -> float:
     >>> usual_latency(0.5, 0.0, late), usual_latency(math.nan, 0.0, late)
     (0.5, 8.0)
     """
-    return took(obs) if math.isnan(unit) else min(took(obs), latency_at(unit, level))
+    return took(obs) if math.isnan(unit) else latency_at(unit, level)
 
 
 def refusing(
@@ -202,7 +202,7 @@ def climbed(
         allowed = along(mark, least, cut, calls / scale)
         if allowed > ABOVE * mark:  # it takes more than was known: the curve begins again here
             mark, least, calls = allowed, allowed, 0.0
-            served = nothing() if scale == LAST else served  # what was known for so long is over
+            served = nothing() if scale >= LAST else served  # what was known for so long is over
             latency = usual_latency(unit, level, obs)
             scale = min(scale, max(scale / SHORTER, first_span(allowed, latency)))
         cubic = Cubic(mark=mark, least=least, span=cubic.span, scale=scale, calls=calls)
@@ -272,7 +272,7 @@ def served_again(pace: Pace, served: Served, obs: Observation, cut: float, allow
         seen=obs.now,
         unit=unit,
         level=level,
-        found=level,
+        found=math.nan if math.isnan(unit) else level,
     )
 
 
@@ -291,7 +291,7 @@ def renewed(pace: Pace, served: Served, latency: float, allowed: float) -> tuple
     span = first_span(takes, latency) if brief or confirmed else FIRST
     if confirmed:
         longer = LONGER if allowed >= pace.cubic.mark else 1.0
-        span = min(max(longer * pace.cubic.span, span), LAST)
+        span = max(min(longer * pace.cubic.span, LAST), span)
     mark = takes + (KNOWN_WAY if brief and confirmed else WAY) * (allowed - takes)
     return min(mark, (ABOVE if brief else CLOSE) * takes), span
 
@@ -331,8 +331,8 @@ def rate_of(pace: Pace, obs: Observation) -> float:
 
 
 def depth(part: float) -> float:
-    """How deep a cubic begins, as a share of the deepest, if its scale at first is `part` of its
-    own: the longer a mark has been confirmed, the closer to it.
+    """How far below its mark a cubic begins, as a share of `1 - cut`: the longer the mark has been
+    confirmed, the less. `part` is the scale that an unconfirmed one has, as a share of its own.
 
     >>> depth(1.0), depth(0.25), depth(16.0)
     (1.0, 0.5, 1.0)
@@ -341,8 +341,8 @@ def depth(part: float) -> float:
 
 
 def along(mark: float, least: float, cut: float, x: float) -> float:
-    """The cubic `mark (1 + (x - K)^3)`, `K = (1 - least / mark)^(1/3)`: begins at `least`, flat at
-    `mark`. From above `cut mark` on it takes as long to get there as from there.
+    """The cubic `mark (1 + (x - K)^3)`, `K = max(1 - cut, 1 - least / mark)^(1/3)`, below `mark`
+    scaled so that it begins at `least`; without a part below the mark `K = 0`.
 
     >>> along(100.0, 87.5, 0.875, 0.0), along(100.0, 87.5, 0.875, 0.5)
     (87.5, 100.0)

@@ -66,8 +66,8 @@ class HeadroomState(NamedTuple):
     or three means)::
 
         busy <- busy + weight (latency - busy),  weight -> alpha;  at once to the mean of
-                the last few calls when that is 3 standard deviations of its noise away,
-                or less by the change of ln latency, when that fell by 2.5 of them
+                the last few calls when that is 3 standard deviations of its noise away;
+                where that of ln latency is 2.5 lower, busy <- busy exp(-difference)
         ahead <- ahead (1 + 0.15 (idle / busy - (1 - share))),  1 at least, 2 at most
         rate  = min(target, allowed,
                     ahead share / busy / (1 + lag / (patience max(busy, 1 / target))))
@@ -128,11 +128,11 @@ class HeadroomState(NamedTuple):
     `span` is 64 calls (16 times those in flight, if that is more) and five times as long, up to
     2048, each time that the mark was passed and `mean` confirms the last one to a quarter, so a
     trial of what is known costs ever fewer calls. The mark is then at 3/4 of the way to `allowed`,
-    and the curve begins closer to it, by the square root of how much longer `span` is. Above 1.15
-    `mark` a curve begins there, four times as short. A mean takes 12 calls, half as many as the
-    last one or 64, and a quarter of the time for which it refused in that; after less, the mark
-    stays and the rate begins lower (at first: it is the rate that was refused, and the rate
-    half of it).
+    and the curve below it is flatter: it begins closer to it, by the square root of how much longer
+    `span` is, and gets there after as many calls. Above 1.15 `mark` a curve begins there, four
+    times as short. A mean takes 12 calls, half as many as the last one or 64, and a quarter of the
+    time for which it refused in that; after less, the mark stays and the rate begins lower (at
+    first: it is the rate that was refused, and the rate half of it).
     If latencies have become a third of those when the mark was found, in the mean of their
     logarithms over some 32 calls, the service is another: `mark` and `allowed` rise by as much, and
     `span` is 64.
