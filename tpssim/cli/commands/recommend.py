@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 EPILOG = """\
 the service: a recording (as fit reads it), a scenario's file or name
   python -m tpssim recommend my_calls.csv --tps 200
-  python -m tpssim recommend log.csv --columns start=began_at,latency=took --unit ms --tps 200
+  python -m tpssim recommend log.csv --columns start=at,latency=took --tps 200
   python -m tpssim recommend my-service.toml --for latency
   python -m tpssim recommend llm-quota --for quota
 """
