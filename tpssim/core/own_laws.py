@@ -29,6 +29,11 @@ def within(state: Any) -> Any:
     raise Refused
 
 
+def answered(law: Any, state: Any) -> Any:
+    """The state that a law has answered; of the user's, if it is allowed. Raises `Refused`."""
+    return state if ours(type(law)) else within(state)
+
+
 def checked_state(state: Any, answer: str) -> Any:
     """The state that a law answers; raises `InputError`, which begins with `answer`.
 

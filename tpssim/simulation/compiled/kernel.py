@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim.core.own_laws import within
+from tpssim.core.own_laws import answered
 from tpssim.core.schedule import Late, anchor, next_due, on_grid, ticked
 from tpssim.core.timer_models import TimerModel, plan_ideal_wait, plan_wait
 from tpssim.core.types import (
@@ -161,15 +161,15 @@ def law_update(law: Any, state: Any, obs: Observation, memory: Any) -> Any:
     function.
     """
     if hasattr(law, "memory"):
-        return within(law.update(state, obs, memory))
-    return within(law.update(state, obs))
+        return answered(law, law.update(state, obs, memory))
+    return answered(law, law.update(state, obs))
 
 
 def law_admit(law: Any, state: Any, now: float, lag: float, in_flight: float, memory: Any) -> Any:
     """`law.admit`, if it has one."""
     if hasattr(law, "memory"):
-        return within(law.admit(state, now, lag, in_flight, memory))
-    return within(law.admit(state, now, lag, in_flight)) if hasattr(law, "admit") else state
+        return answered(law, law.admit(state, now, lag, in_flight, memory))
+    return answered(law, law.admit(state, now, lag, in_flight)) if hasattr(law, "admit") else state
 
 
 def service_time(times: Any, swaps: Any, factors: Any, slot: int, begin: float) -> float:

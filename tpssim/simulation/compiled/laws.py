@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tpssim.core.own_laws import within
+from tpssim.core.own_laws import answered
 from tpssim.core.types import Observation, record
 
 #: What the loop needs to know after each step of a law.
@@ -65,13 +65,13 @@ def as_it_is(law: Any, target: float) -> Placed:
     extra = (memory,) if remembers else ()
 
     def update(law: Any, state: Any, memory: Any, size: int, obs: Observation) -> Actuators:
-        state[0] = within(law.update(state[0], obs, *extra))
+        state[0] = answered(law, law.update(state[0], obs, *extra))
         return actuators(state[0])
 
     def admit(
         law: Any, state: Any, memory: Any, size: int, now: float, lag: float, in_flight: float
     ) -> Actuators:
-        state[0] = within(law.admit(state[0], now, lag, in_flight, *extra))
+        state[0] = answered(law, law.admit(state[0], now, lag, in_flight, *extra))
         return actuators(state[0])
 
     entry = admit if hasattr(law, "admit") else None
