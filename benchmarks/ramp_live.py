@@ -6,8 +6,9 @@ Slot k of the ramp lies where the integral of the target reaches k, which is sol
 50 t + s t^2 / 2 = k on the way up, and mirrored on the way down. Lateness is measured from outside,
 against those times through the earliest release, and beside it that of a constant 275 a second,
 which has as many calls. `late="burst"`: a stop of this machine of more than 0.1 s makes calls late,
-and moves no later slot. The exit code is 1 if a count is wrong or a median above 1 ms. `--smoke`: a
-second each, and only that it runs and that no call is missing.
+and moves no later slot. Calls that a stop at the very end keeps from their slots are missing, for a
+ramp is over with its last stage. The exit code is 1 if a count is wrong or a median above 1 ms.
+`--smoke`: a second each, on a machine that may be busy: only that it runs, with no call too many.
 """
 
 from __future__ import annotations
@@ -67,9 +68,10 @@ def lateness(times: list[float], slots: list[float]) -> tuple[float, float]:
 
 
 def measured(
-    name: str, made: Callable[[Any, int | None], list[float]], half: float
+    name: str, made: Callable[[Any, int | None], list[float]], half: float, smoke: bool
 ) -> dict[str, tuple[float, float]]:
-    """Both loads of one throttle; {} if a call is missing, or there is one too many."""
+    """Both loads of one throttle; {} if a call is missing (of a smoke run at its end it may be), or
+    there is one too many."""
     stages = Stages([(half, HIGH), (half, LOW)], start=LOW)
     loads: list[tuple[str, Any, int | None, list[float]]] = [
         ("ramp", stages, 10**9, ramp(half)),  # it ends with its last stage
@@ -78,6 +80,9 @@ def measured(
     found = {}
     for load, tps, total, slots in loads:
         times = made(tps, total)
+        if smoke and 0 < len(times) < len(slots):
+            print(f"  {name}, {load}: {len(times):,} calls of {len(slots):,}, cut off by a stop")
+            slots = slots[: len(times)]
         if len(times) != len(slots):
             print(f"  FAILS: {name}, {load}: {len(times):,} calls of {len(slots):,}")
             return {}
@@ -94,14 +99,14 @@ def measured(
 def main() -> int:
     parser = argparse.ArgumentParser(description="How precisely the live throttles follow a ramp.")
     parser.add_argument(
-        "--smoke", action="store_true", help="a second each: does it run, and is no call missing?"
+        "--smoke", action="store_true", help="a second each: does it run, with no call too many?"
     )
     args = parser.parse_args()
     half = 0.5 if args.smoke else 30.0
     print(f"{LOW:g} -> {HIGH:g} -> {LOW:g} a second in {2.0 * half:g} s, and {275:g} a second")
     holds = True
     for name, made in (("throttle", blocking), ("athrottle", in_a_loop)):
-        found = measured(name, made, half)
+        found = measured(name, made, half, args.smoke)
         if not found:
             return 1
         (median, most), (_, usual) = found["ramp"], found["constant"]
