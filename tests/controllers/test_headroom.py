@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from helpers.laws import fed
+from helpers.laws import done, fed
 
 from tpssim import Scenario, Stages, simulate
 from tpssim.controllers import law_named
@@ -204,3 +204,21 @@ def test_a_first_call_in_no_time_is_forgotten() -> None:
     first = smoothed(unmeasured(), 0.0, 0.05)
     assert smoothed(first, 0.02, 0.05).mean > 0.0
     assert math.isfinite(smoothed(smoothed(unmeasured(), 1e300, 0.05), 0.02, 0.05).spread)
+
+
+def test_a_call_that_came_long_ago_is_refused() -> None:
+    """Six calls' time: of 0.125 s one at a time; of 0.25 s, the least, where several overlap."""
+    alone = fed(LAW, [done(1.0, 0.125)])[-1]
+    assert LAW.admit(LAW.init(100.0), 9.0, 1e6, 0.0).reject == 0.0  # nothing is known yet
+    assert LAW.admit(alone, 1.0, 0.75, 0.0).reject == 0.0
+    refused = LAW.admit(alone, 1.0, 0.7501, 0.0)
+    assert refused == alone._replace(reject=1.0)
+    told = Observation(1.0, 100.0, math.nan, 0.0, count=0.0, refusals=1.0)
+    assert LAW.update(refused, told) == alone
+    assert LAW.why(refused, told, alone) == "a call had waited for more than 6 calls' time"
+    crowd = alone._replace(overlap=1.0)
+    assert LAW.admit(crowd, 1.0, 1e6, 1.0).reject == 0.0  # no window has ended
+    base = crowd.flight.base._replace(level=9.0, least=math.log(2.0))
+    known = crowd._replace(flight=crowd.flight._replace(unit=0.125, base=base))
+    assert LAW.admit(known, 1.0, 1.499, 1.0).reject == 0.0
+    assert LAW.admit(known, 1.0, 1.501, 1.0).reject == 1.0

@@ -5,53 +5,92 @@ from __future__ import annotations
 import math
 import random
 import warnings
+from typing import Any
 
 import pytest
 from helpers import headroom_as_written
 
-from tpssim import CONTROLLERS, simulate
+from tpssim import CONTROLLERS, SCENARIOS, Scenario, simulate
 from tpssim.controllers._headroom_rate import paced, rate_of, unrefused
 from tpssim.core.types import Observation
+from tpssim.scenarios.load import with_arrivals
 
 SAME = 0.99  #: share of the decisions
 TARGET = 300.0
-
-
-@pytest.mark.parametrize(
-    "scenario",
-    [
-        "degrade-recover",
-        "overload:duration=10",
-        "refusing:duration=10",
-        "knee:duration=10",
-        "llm-quota:duration=120",
-        "constant-timeouts",
-        "baseline-drift:duration=30",
-        "fast-errors",
-    ],
+SCENARIOS_OF_TEXT = (
+    "degrade-recover",
+    "overload:duration=10",
+    "refusing:duration=10",
+    "knee:duration=10",
+    "llm-quota:duration=120",
+    "constant-timeouts",
+    "baseline-drift:duration=30",
+    "fast-errors",
 )
-def test_what_was_written_from_the_text_decides_the_same(
-    scenario: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    law = CONTROLLERS["headroom"]
-    update, seen = law.update, list[tuple[Observation, float, float]]()
 
-    def watched(self: object, state: object, obs: Observation) -> object:
-        after = update(self, state, obs)
-        seen.append((obs, after.rate, after.limit))
+
+def rushes(name: str, rate: float) -> Scenario:
+    """Twenty seconds of calls that come by themselves, every other second three times as many."""
+    draw, now, times = random.Random(5), 0.0, list[float]()
+    while now < 20.0:
+        times.append(now)
+        now += draw.expovariate(rate * (1.5 if int(now) % 2 else 0.5))
+    return with_arrivals(SCENARIOS[name], tuple(times))
+
+
+class Watched:
+    """The law beside what was written from the text."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        law = CONTROLLERS["headroom"]
+        self.init, self.update, self.admit = law.init, law.update, law.admit
+        self.same, self.refused = list[bool](), 0
+        patch.setattr(law, "init", lambda law, target: self.started(law, target))
+        patch.setattr(law, "update", lambda law, state, obs: self.updated(law, state, obs))
+        patch.setattr(law, "admit", lambda law, *given: self.admitted(law, *given))
+
+    def started(self, law: Any, target: float) -> Any:
+        self.written = headroom_as_written.init(target)
+        return self.init(law, target)
+
+    def updated(self, law: Any, state: Any, obs: Observation) -> Any:
+        after = self.update(law, state, obs)
+        written = headroom_as_written.update(self.written, obs)
+        alike = math.isclose(written.rate, after.rate, rel_tol=1e-9)
+        self.same.append(alike and written.limit == after.limit)
         return after
 
-    monkeypatch.setattr(law, "update", watched)
+    def admitted(self, law: Any, state: Any, now: float, lag: float, in_flight: float) -> Any:
+        after = self.admit(law, state, now, lag, in_flight)
+        refuses = headroom_as_written.refuses(self.written, lag)
+        self.same.append(refuses == (after.reject > 0.0))
+        self.refused += refuses
+        return after
+
+
+def alike(scenario: Scenario | str, patch: pytest.MonkeyPatch) -> Watched:
+    """A run in which both decide."""
+    watched = Watched(patch)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that it runs in simpy
         simulate(scenario, "headroom", seed=11, engine="simpy")
-    state = headroom_as_written.init(seen[0][0].target)
-    same = 0
-    for obs, rate, limit in seen:
-        state = headroom_as_written.update(state, obs)
-        same += state.limit == limit and math.isclose(state.rate, rate, rel_tol=1e-9)
-    assert len(seen) > 300
-    assert same >= SAME * len(seen)
+    assert len(watched.same) > 600
+    assert sum(watched.same) >= SAME * len(watched.same)
+    return watched
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS_OF_TEXT)
+def test_what_was_written_from_the_text_decides_the_same(
+    scenario: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alike(scenario, monkeypatch)
+
+
+@pytest.mark.parametrize(("name", "rate"), [("blocking-steady", 120.0), ("overload", 500.0)])
+def test_so_it_does_of_calls_that_come_by_themselves(
+    name: str, rate: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert alike(rushes(name, rate), monkeypatch).refused > 100
 
 
 @pytest.mark.parametrize("seed", range(8))

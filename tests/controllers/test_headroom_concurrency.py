@@ -50,6 +50,21 @@ def test_a_window_lasts_32_calls_and_a_latency_without_queue() -> None:
     assert quick[4 + 64].flight.tally.begun == 12 * TICK
 
 
+def test_while_the_limit_is_open_a_window_of_short_calls_may_cut() -> None:
+    """The window began before calls of before the step up are over. Latencies doubled among 20: of
+    10 that wait 6 for sure (two standard errors), where 2.1 are wanted.
+    """
+    tally = Tally(0.5, 32.0, 32.0 * TWICE, 32.0 * TWICE * TWICE, 640.0, 0.0, 32.0, 20.0)
+    before = opened(0.0)._replace(tally=tally, unit=0.1, base=BASE)
+    cut = closed(
+        before._replace(allowance=allowed(20.0, open=1.0, fresh=0.75)), 1.0, 900.0, True, TUNING
+    )
+    assert (cut.allowance.open, cut.allowance.before.held) == (0.0, 20.0)
+    assert cut.allowance.calls < 20.0
+    kept = closed(before._replace(allowance=allowed(20.0, fresh=0.75)), 1.0, 900.0, True, TUNING)
+    assert kept.allowance.calls == 20.0
+
+
 def test_a_window_that_shows_a_queue_goes_on_to_64_calls() -> None:
     """Latencies doubled, and known to 0.05: 8.8 of 20 wait for sure, where 2.1 are wanted."""
 

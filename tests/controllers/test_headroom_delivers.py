@@ -4,11 +4,14 @@ share of the oracle.
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from tpssim import (
     Async,
     Backend,
+    Blocking,
     Exponential,
     Lognormal,
     Producer,
@@ -20,6 +23,8 @@ from tpssim import (
 from tpssim.controllers.headroom import Headroom
 from tpssim.experiments.random_services import random_scenario
 from tpssim.experiments.scoring import score_of
+from tpssim.scenarios.load import with_arrivals
+from tpssim.scenarios.service_quotas import ServiceQuota
 
 LAW = Headroom()
 
@@ -117,6 +122,30 @@ def test_what_a_slow_start_took_is_not_kept_to(seed: int) -> None:
         timeout=4.0,
     )
     assert score_of(scenario, LAW, seed=seed).goodput >= 0.85
+
+
+@pytest.mark.parametrize(
+    ("consumer", "backend", "share"),
+    [
+        (Blocking(), Backend(), 0.97),
+        (IN_FLIGHT, Backend(servers=8.0), 0.9),
+        (IN_FLIGHT, Backend(quotas=(ServiceQuota(40.0, 1.0),)), 0.8),
+    ],
+)
+def test_calls_that_come_by_themselves_are_served_in_time(
+    consumer: Blocking | Async, backend: Backend, share: float
+) -> None:
+    """They come at random at 0.7 or 2.1 times what is possible, in turn for 4 s each: whoever lets
+    the backlog of a rush wait is late ever after (0.08, 0.16 and 0.12 then).
+    """
+    takes = 0.025 if isinstance(consumer, Blocking) else 0.2
+    draw, now, times = random.Random(3), 0.0, list[float]()
+    while now < 40.0:
+        times.append(now)
+        now += draw.expovariate(40.0 * (2.1 if now % 8.0 >= 4.0 else 0.7))
+    scenario = Scenario("rushes", Lognormal(takes, 0.4), 40.0, 41.0, consumer, backend=backend)
+    found = score_of(with_arrivals(scenario, tuple(times)), LAW)
+    assert found.goodput >= share
 
 
 def test_a_queue_is_short_where_latencies_vary_little() -> None:

@@ -51,6 +51,17 @@ def test_what_is_not_in_use_is_cut_first() -> None:
     assert new.before.calls == 30.0
 
 
+def test_what_was_before_a_cut_is_the_window_with_most_calls_in_flight() -> None:
+    """The first cut comes while calls in flight still rise: what so many of them take shows in the
+    window after it.
+    """
+    first = Before(calls=39.0, held=15.0, level=0.5, doubt=0.02)
+    more = step(30.0, found(TWICE, 30.0, 0.01), BASE, before=first).before
+    assert (more.calls, more.held, more.level, more.doubt) == (30.0, 30.0, TWICE, 0.01)
+    fewer = first._replace(held=31.0)
+    assert step(30.0, found(TWICE, 30.0, 0.01), BASE, before=fewer).before == fewer
+
+
 def test_next_to_no_queue_allows_more() -> None:
     base = base_of(0.0, 0.0, 5.0, 0.0)
     new = step(20.0, found(0.0, 20.0), base)

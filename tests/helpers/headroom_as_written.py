@@ -9,7 +9,7 @@ from math import ceil, exp, floor, inf, isinf, isnan, log, sqrt
 from typing import Any
 
 ALPHA, SHARE, PATIENCE, QUEUE, SLACK = 0.05, 0.995, 25.0, 2.0, 0.03
-CUT, PROBE_EVERY, MAX_LIMIT = 0.93, 200, 10000
+CUT, PROBE_EVERY, MAX_LIMIT, LONGEST_WAIT = 0.93, 200, 10000, 6.0
 FAR = log(1e12)
 A_QUEUE, NO_QUEUE, IN_DOUBT = "a queue", "no queue", "in doubt"
 
@@ -160,6 +160,12 @@ def update(s: Any, obs: Any) -> Any:
     else:
         single(s, obs, rate)
     return s
+
+
+def refuses(s: Any, lag: Any) -> Any:
+    """Whether the call whose turn it is, of those that come by themselves, is refused."""
+    call = (None if s.first else s.units(s.least)) if s.overlap else s.busy
+    return call is not None and lag > LONGEST_WAIT * call
 
 
 def is_clean(obs: Any) -> Any:
@@ -550,10 +556,10 @@ def step(s: Any, now: Any, target: Any, verdict: Any, doubt: Any, level: Any, he
         s.was = None
 
     sure = s.queued(2 if s.open else 1, doubt)
-    if sure > wanted and fresh and short:
+    if sure > wanted and (fresh or s.open) and short:
         in_use = max(1.0, min(s.calls, s.high, 1.5 * held))
         s.top = max(in_use, 0.9 * s.top)
-        if s.was is None:
+        if s.was is None or s.was.held <= held:
             s.was = Was(held, level, doubt, max(in_use, min(s.calls, held)))
         if s.late >= 8:
             s.calls = max(1.0, in_use / 2)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from helpers.laws import SetOnce, observations_of, run
+from helpers.laws import Actuators, SetOnce, observations_of, run
 
 import tpssim
 from tpssim.core.errors import InputError
 from tpssim.core.profiles import Stages
 from tpssim.core.quotas import Quota
 from tpssim.core.schedule import AUTO, BURST
-from tpssim.core.types import OK, REJECTED
+from tpssim.core.types import OK, REFUSED, REJECTED, Observation
 from tpssim.scenarios.capacity import (
     achievable,
     check_calls,
@@ -164,6 +164,44 @@ def test_recorded_arrivals_come_when_they_came() -> None:
     # What the law sees is how many came in the second before: here at 1/64 s after each.
     seen = observations_of(scenario, SetOnce(rate=100.0))
     assert [obs.target for obs in seen] == [1.0, 4.0, 4.0, 4.0, 1.0, 1.0]
+
+
+class Impatient(NamedTuple):
+    """Two a second; who has waited for more than a quarter of a second is turned away."""
+
+    def init(self, target: float) -> Actuators:
+        return Actuators(2.0, math.inf, 0.0)
+
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
+        return Actuators(2.0, math.inf, 0.0)
+
+    def admit(self, state: Actuators, now: float, lag: float, in_flight: float) -> Actuators:
+        return Actuators(2.0, math.inf, 1.0 if lag > 0.25 else 0.0)
+
+
+@pytest.mark.parametrize("engine", ["simpy", "compiled"])
+def test_whoever_is_turned_away_has_waited_since_it_came_and_takes_nothing(engine: str) -> None:
+    trace = tpssim.simulate(plant(4.0, arrivals=ARRIVED), Impatient(), engine=engine)
+    # The rate lets the third through at 1, half a second after it came. It is refused, and so is
+    # the fourth, whose turn is at once.
+    assert trace.scheduled.tolist() == [0.0, 0.5, 1.0, 1.0, 2.0, 3.0]
+    assert (trace.outcome == REFUSED).tolist() == [False, False, True, True, False, False]
+    # In a loop each that is refused has been a slot, due half a second after the one before.
+    loop = tpssim.simulate(plant(4.0, 3.0), Impatient(), engine=engine)
+    assert loop.released.tolist() == [k / 2 for k in range(6)]
+
+
+def test_headroom_turns_away_only_calls_that_come_by_themselves() -> None:
+    loop = plant(256.0, service=Constant(1 / 8))
+    assert not (tpssim.simulate(loop, "headroom").outcome == REFUSED).any()
+    came = loop._replace(arrivals=tuple(k / 256 for k in range(2000)))
+    served = loop._replace(consumer=Blocking())
+    trace = tpssim.simulate(came._replace(consumer=Blocking()), "headroom")
+    # One at a time takes 1/8 s; six calls' time are 3/4 s.
+    waited = trace.released - np.array(came.arrivals)[: len(trace.released)]
+    assert np.nanmax(waited) <= 0.75
+    assert (trace.outcome == REFUSED).sum() > 1700
+    assert not (tpssim.simulate(served, "headroom").outcome == REFUSED).any()
 
 
 def test_what_arrivals_want() -> None:

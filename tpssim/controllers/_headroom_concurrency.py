@@ -239,9 +239,11 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
             elif fresh and used and old.open == 0.0 and old.probed >= tuning.probe_every:
                 allowance = probe(old, found)
             else:
-                short = used or is_short(tally, now, target)
+                # While the limit is open, a window that is not fresh has too many short calls, so
+                # that what queues in it queues the more.
+                acts = (fresh or old.open > 0.0) and (used or is_short(tally, now, target))
                 settled = now + latency_at(flight.unit, found.level)
-                allowance = stepped(old, found, base, fresh, fresh and short, used, settled, tuning)
+                allowance = stepped(old, found, base, fresh, acts, used, settled, tuning)
     return Flight(
         tally=begun(now),
         spread=spread_after(flight.spread, tally),

@@ -256,7 +256,7 @@ def cut(old: Allowance, before: Before, found: Measured, excess: float) -> Allow
     """Fewer calls, for a queue that is too long for sure; what was before is remembered."""
     calls = max(1.0, min(old.calls, min(found.peak, ONCE * found.held)))
     top = max(calls, FORGOTTEN * old.top)
-    if before.calls == 0.0:
+    if before.calls == 0.0 or found.held >= before.held:
         most = max(calls, min(old.calls, found.held))
         before = Before(calls=most, held=found.held, level=found.level, doubt=found.doubt)
     less = MOST_DOWN * calls

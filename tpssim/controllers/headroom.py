@@ -143,6 +143,14 @@ class HeadroomState(NamedTuple):
     (while no refused call was in flight), or with the window full one among nearly as many (0.95)
     that was released after the last place was taken.
 
+    *Calls that come by themselves* (recorded arrivals) wait where more come than can be done, and
+    if none is turned away, all are late. One that has waited for more than `longest_wait` calls'
+    time when its turn comes is refused::
+
+        lag > longest_wait (busy, or exp(least base) where several are in flight)
+
+    Items of a loop wait unharmed, and are never refused.
+
     No rate is less than 1e-9 of the target. A changed target is the rate at once if the rate held
     nothing back; one that held back stays.
 
@@ -156,10 +164,11 @@ class HeadroomState(NamedTuple):
     >>> state.rate, state.limit  # 20 ms a call: 50 a second would fill the caller's time
     (49.75, 64.0)
     """,
-    actuators=("rate", "limit"),
+    actuators=("rate", "limit", "reject"),
     signals="latency, lag, calls in flight, throughput, drops",
     origin="ours",
     year=2026,
+    only_arrivals=True,
 )
 @record
 class Headroom(NamedTuple):
@@ -202,6 +211,12 @@ class Headroom(NamedTuple):
     max_limit: Annotated[
         float, Range(1.0, 1e6, "calls", search=(100.0, 1e5), log=True), "largest limit"
     ] = 10000.0
+    longest_wait: Annotated[
+        float,
+        Range(0.0, 1e6, "calls", search=(2.0, 50.0), log=True),
+        "how many calls' time a call may have waited since it came; then it is refused (recorded"
+        " arrivals only)",
+    ] = 6.0
 
     def init(self, target: float) -> HeadroomState:
         flight = opened(0.0)
@@ -239,6 +254,22 @@ class Headroom(NamedTuple):
             return one_at_a_time(self, state, obs, rate, timed)
         return overlapping(self, state, obs, rate, timed)
 
+    def admit(
+        self, state: HeadroomState, now: float, lag: float, in_flight: float
+    ) -> HeadroomState:
+        return HeadroomState(
+            rate=state.rate,
+            limit=state.limit,
+            reject=1.0 if lag > self.longest_wait * call_time(state) else 0.0,
+            wanted=state.wanted,
+            overlap=state.overlap,
+            busy=state.busy,
+            ahead=state.ahead,
+            alone=state.alone,
+            flight=state.flight,
+            pace=state.pace,
+        )
+
     def why(self, before: HeadroomState, obs: Observation, after: HeadroomState) -> str:
         refused = why_refused(before.pace, after.pace, after.rate)
         if refused:
@@ -248,6 +279,8 @@ class Headroom(NamedTuple):
             mark = after.pace.cubic.mark
             return f"{mark:.4g}/s was too much or just enough: {after.rate:.4g}/s now"
         if obs.count < 1.0:
+            if before.reject > 0.0:
+                return f"a call had waited for more than {self.longest_wait:.3g} calls' time"
             changed = after.wanted != before.wanted
             return "another rate is wanted" if changed else "no call completed"
         if after.overlap == 0.0:
@@ -259,6 +292,13 @@ class Headroom(NamedTuple):
             took = after.busy.mean * 1e3
             return f"a call takes {took:.3g} ms: {format.share(load)} of the time at this rate"
         return why_limited(before.flight, after.flight)
+
+
+def call_time(state: HeadroomState) -> float:
+    """How long a call takes without queue, s; nan before that is known."""
+    if state.overlap == 0.0:
+        return state.busy.mean
+    return latency_at(state.flight.unit, state.flight.base.least)
 
 
 def one_at_a_time(

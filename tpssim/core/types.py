@@ -186,6 +186,7 @@ def described(
     origin: str,
     year: int,
     needs_target: bool = False,
+    only_arrivals: bool = False,
 ) -> Callable[[DescribedT], DescribedT]:
     """A decorator that says what a law is, as class attributes of these names, and `description`:
     the text.
@@ -193,7 +194,7 @@ def described(
     Type checkers take an assignment in the body of a NamedTuple for a field; at run time it does as
     well. The text stands here, and becomes the docstring, because `list` shows it and `python -OO`
     drops docstrings. `needs_target`: it cannot work without a wanted rate (`tps=inf`), for it
-    starts from it.
+    starts from it. `only_arrivals`: its `admit` is asked of recorded arrivals alone (`is_asked`).
 
     >>> @described("Stop.", actuators=("limit",), signals="none", origin="ours", year=2026)
     ... class Stop(NamedTuple):
@@ -205,9 +206,22 @@ def described(
     def describe(law: DescribedT) -> DescribedT:
         facts: dict[str, Any] = {"description": text, "__doc__": text, "actuators": actuators}
         facts |= {"signals": signals, "origin": origin, "year": year}
-        facts["needs_target"] = needs_target
+        facts |= {"needs_target": needs_target, "only_arrivals": only_arrivals}
         for name, value in facts.items():
             setattr(law, name, value)
         return law
 
     return describe
+
+
+def is_asked(law: Any, arrivals: bool) -> bool:
+    """Whether a law is asked at each call's turn, `arrivals`: of recorded arrivals. One that turns
+    away who has waited for too long has nothing to say in a loop, whose items wait unharmed.
+
+    >>> from tpssim import CONTROLLERS
+    >>> is_asked(CONTROLLERS["headroom"](), True), is_asked(CONTROLLERS["headroom"](), False)
+    (True, False)
+    >>> is_asked(CONTROLLERS["pie"](), False), is_asked(CONTROLLERS["aimd"](), True)
+    (True, False)
+    """
+    return hasattr(law, "admit") and (arrivals or not getattr(law, "only_arrivals", False))

@@ -243,8 +243,11 @@ def release(
     more: More | None,
 ) -> bool:
     """The slot's time has come: log it; whether it is released, or else refused locally."""
-    due, slot = producer.deadline, producer.slot
+    due, slot, previous = producer.deadline, producer.slot, producer.previous
     if producer.admits != 0:
+        came = due
+        if more is not None and producer.arrives != 0:
+            came = more.paths.arrivals[slot]
         producer.rate, producer.limit, producer.reject = law_entry(
             producer.admit,
             producer.law,
@@ -252,11 +255,13 @@ def release(
             producer.memory,
             producer.memory_size,
             now - producer.start,
-            now - due,
+            now - came,
             float(producer.flying),
         )
     refused = producer.reject > 0.0 and noise[producer.refusal_at + slot] < producer.reject
     moved(rules, producer, due, now, more)
+    if refused and producer.arrives != 0:
+        producer.previous = previous  # whoever is turned away takes nothing of the rate
     call.cost = producer.cost = noise[producer.cost_at + slot] if rules.costed else 1.0
     producer.slot += 1
     if not refused:

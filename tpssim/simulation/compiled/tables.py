@@ -13,6 +13,7 @@ from tpssim.core.quotas import ceiling_of
 from tpssim.core.schedule import on_grid
 from tpssim.core.target_path import TargetPath
 from tpssim.core.timer_models import IDEAL
+from tpssim.core.types import is_asked
 from tpssim.core.window import opened, sensor_of
 from tpssim.scenarios.load import arrives, mean_cost, target_of
 from tpssim.scenarios.plant import Async, Pool, kind_of
@@ -86,7 +87,7 @@ def place(
     producer.rate, producer.limit, producer.reject = state.rate, state.limit, state.reject
     producer.update, producer.law, producer.state = placed.update, placed.law, placed.state
     producer.memory, producer.memory_size = placed.memory, placed.memory_size
-    producer.admits = 1 if placed.admit else 0
+    producer.admits = int(is_asked(law, path.arrivals is not None))
     producer.admit = placed.admit or 0
     producer.previous = producer.due = producer.deadline = math.nan
     producer.waited_rate = producer.look_at = math.nan
