@@ -80,7 +80,7 @@ def measured(
     found = {}
     for load, tps, total, slots in loads:
         times = made(tps, total)
-        if smoke and 0 < len(times) < len(slots):
+        if smoke and len(slots) // 2 < len(times) < len(slots):
             print(f"  {name}, {load}: {len(times):,} calls of {len(slots):,}, cut off by a stop")
             slots = slots[: len(times)]
         if len(times) != len(slots):

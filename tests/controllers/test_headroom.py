@@ -215,6 +215,11 @@ def test_a_call_that_came_long_ago_is_refused() -> None:
     assert refused == alone._replace(reject=1.0)
     told = Observation(1.0, 100.0, math.nan, 0.0, count=0.0, refusals=1.0)
     assert LAW.update(refused, told) == alone
+    # At 4 a second six intervals are 1.5 s.
+    rare = alone._replace(wanted=4.0)
+    assert [LAW.admit(rare, 1.0, lag, 0.0).reject for lag in (1.49, 1.51)] == [0.0, 1.0]
+    paced = rare._replace(pace=rare.pace._replace(cubic=rare.pace.cubic._replace(mark=3.0)))
+    assert [LAW.admit(paced, 1.0, lag, 0.0).reject for lag in (0.75, 0.76)] == [0.0, 1.0]
     assert LAW.why(refused, told, alone) == "a call had waited for more than 6 calls' time"
     crowd = alone._replace(overlap=1.0)
     assert LAW.admit(crowd, 1.0, 1e6, 1.0).reject == 0.0  # no window has ended

@@ -11,11 +11,17 @@ from typing import Any
 ALPHA, SHARE, PATIENCE, QUEUE, SLACK = 0.05, 0.995, 25.0, 2.0, 0.03
 CUT, PROBE_EVERY, MAX_LIMIT, LONGEST_WAIT = 0.93, 200, 10000, 6.0
 FAR = log(1e12)
+LONGEST = 1e100  # seconds
 A_QUEUE, NO_QUEUE, IN_DOUBT = "a queue", "no queue", "in doubt"
 
 
 def inverse(x: Any) -> Any:
     return 1 / x if x > 0 else inf
+
+
+def logarithm(ratio: Any) -> Any:
+    """Between -ln 1e12 and ln 1e12."""
+    return max(-FAR, min(FAR, log(ratio))) if ratio > 0 else -FAR
 
 
 class Was:
@@ -162,10 +168,18 @@ def update(s: Any, obs: Any) -> Any:
     return s
 
 
-def refuses(s: Any, lag: Any) -> Any:
-    """Whether the call whose turn it is, of those that come by themselves, is refused."""
-    call = (None if s.first else s.units(s.least)) if s.overlap else s.busy
-    return call is not None and lag > LONGEST_WAIT * call
+def refuses(s: Any, lag: Any) -> bool:
+    """Whether a call that comes by itself and whose turn it is, `lag` after it came, is refused."""
+    if not s.overlap:
+        if s.busy is None:
+            return False
+        call = s.busy
+    elif s.first:
+        return False
+    else:
+        call = s.units(s.least)
+    piled = not isinf(s.mark) or lag * s.target > LONGEST_WAIT
+    return bool(piled and lag > LONGEST_WAIT * call)
 
 
 def is_clean(obs: Any) -> Any:
@@ -202,6 +216,7 @@ def single(s: Any, obs: Any, rate: Any) -> Any:
 
 
 def measure(s: Any, latency: Any) -> Any:
+    latency = min(latency, LONGEST)
     if s.busy is None:
         s.busy = s.quick = latency
         s.spread = latency**2 / 4
@@ -221,7 +236,7 @@ def measure(s: Any, latency: Any) -> Any:
         s.busy_unit = latency
     z = 0.0
     if s.busy_unit is not None:
-        z = max(-FAR, min(FAR, log(latency / s.busy_unit))) if latency > 0 else -FAR
+        z = logarithm(latency / s.busy_unit)
     sd = max(sqrt(s.scatter), 0.1)
     d = max(-4 * sd, min(4 * sd, z - s.logs))
     s.lately += max(0.3, s.weight) * (s.logs + d - s.lately)
@@ -302,14 +317,14 @@ def count_level(s: Any, obs: Any) -> Any:
         return
     if s.first_served is None:
         s.first_served = obs.latency
-    x = log(obs.latency / s.first_served)
+    x = logarithm(obs.latency / s.first_served)
     s.typical = x if s.typical is None else s.typical + (x - s.typical) / 32
 
 
 def call_time(s: Any, latency: Any) -> Any:
     if s.typical is None:
         return latency
-    return exp(s.typical) * s.first_served
+    return min(exp(s.typical) * s.first_served, LONGEST)
 
 
 def quicker(s: Any) -> Any:
@@ -442,7 +457,7 @@ def several(s: Any, obs: Any, rate: Any) -> Any:
         s.top = 0.0
 
     s.high = max(s.high, obs.peak)
-    if counts and now >= s.begin:
+    if counts and now >= s.begin and s.unit is not None:
         if not s.first or s.come >= 32 or obs.in_flight <= 4:
             add(s, obs, timeout)
         s.come += count
@@ -472,10 +487,7 @@ def goes_on(s: Any) -> Any:
 
 def add(s: Any, obs: Any, timeout: Any) -> Any:
     count = obs.count
-    if obs.latency > 0 and s.unit is not None:
-        x = max(-FAR, min(FAR, log(obs.latency / s.unit)))
-    else:
-        x = -FAR
+    x = logarithm(obs.latency / s.unit)
     s.n += count
     step = x - s.level
     s.level += step * count / s.n
@@ -556,10 +568,10 @@ def step(s: Any, now: Any, target: Any, verdict: Any, doubt: Any, level: Any, he
         s.was = None
 
     sure = s.queued(2 if s.open else 1, doubt)
-    if sure > wanted and (fresh or s.open) and short:
+    if sure > wanted and short and (fresh or s.open):
         in_use = max(1.0, min(s.calls, s.high, 1.5 * held))
         s.top = max(in_use, 0.9 * s.top)
-        if s.was is None or s.was.held <= held:
+        if s.was is None or not s.was.held > held:
             s.was = Was(held, level, doubt, max(in_use, min(s.calls, held)))
         if s.late >= 8:
             s.calls = max(1.0, in_use / 2)

@@ -11,10 +11,12 @@ from helpers.laws import Actuators, SetOnce, observations_of, run
 
 import tpssim
 from tpssim.core.errors import InputError
+from tpssim.core.pacer import Pacer
 from tpssim.core.profiles import Stages
 from tpssim.core.quotas import Quota
 from tpssim.core.schedule import AUTO, BURST
-from tpssim.core.types import OK, REFUSED, REJECTED, Observation
+from tpssim.core.timer_models import TIMERS
+from tpssim.core.types import OK, REFUSED, REJECTED, Observation, described
 from tpssim.scenarios.capacity import (
     achievable,
     check_calls,
@@ -28,7 +30,7 @@ from tpssim.scenarios.load import peak, wanted, wanted_calls
 from tpssim.scenarios.plant import Async, Backend, Blocking
 from tpssim.scenarios.scenario import Producer, Scenario, checked_scenario
 from tpssim.scenarios.service_quotas import ServiceQuota
-from tpssim.scenarios.service_times import Constant, Exponential, draws
+from tpssim.scenarios.service_times import Constant, Exponential, Recorded, draws
 
 
 def plant(target: float | Stages, duration: float = 8.0, **more: Any) -> Scenario:
@@ -166,8 +168,16 @@ def test_recorded_arrivals_come_when_they_came() -> None:
     assert [obs.target for obs in seen] == [1.0, 4.0, 4.0, 4.0, 1.0, 1.0]
 
 
+@described(
+    "Two a second; what has waited for more than a quarter of a second is refused.",
+    actuators=("rate", "reject"),
+    signals="none",
+    origin="ours",
+    year=2026,
+    only_arrivals=True,
+)
 class Impatient(NamedTuple):
-    """Two a second; who has waited for more than a quarter of a second is turned away."""
+    """The decorator says what it is."""
 
     def init(self, target: float) -> Actuators:
         return Actuators(2.0, math.inf, 0.0)
@@ -180,15 +190,68 @@ class Impatient(NamedTuple):
 
 
 @pytest.mark.parametrize("engine", ["simpy", "compiled"])
-def test_whoever_is_turned_away_has_waited_since_it_came_and_takes_nothing(engine: str) -> None:
+def test_a_refused_arrival_has_waited_since_it_came_and_takes_nothing(engine: str) -> None:
     trace = tpssim.simulate(plant(4.0, arrivals=ARRIVED), Impatient(), engine=engine)
     # The rate lets the third through at 1, half a second after it came. It is refused, and so is
     # the fourth, whose turn is at once.
     assert trace.scheduled.tolist() == [0.0, 0.5, 1.0, 1.0, 2.0, 3.0]
     assert (trace.outcome == REFUSED).tolist() == [False, False, True, True, False, False]
-    # In a loop each that is refused has been a slot, due half a second after the one before.
-    loop = tpssim.simulate(plant(4.0, 3.0), Impatient(), engine=engine)
-    assert loop.released.tolist() == [k / 2 for k in range(6)]
+
+
+def test_the_cost_of_a_refused_arrival_moves_nothing() -> None:
+    half, came = [0.5] * 9, (0.0, 0.5, 0.5, 0.5, 2.0, 2.0)
+    pacer, dues = Pacer(Impatient(), 4.0, 0.0, half, half, arrivals=came), list[float]()
+    for cost in (1.0, 1.0, 9.0, 9.0, 1.0, 1.0):
+        dues.append(pacer.due(cost))
+        if not pacer.release(dues[-1], cost):
+            pacer.refused(dues[-1])
+    # Two are refused at 1. If their cost counted, the next would be due at 0.5 + 9 / 2.
+    assert dues == [0.0, 0.5, 1.0, 1.0, 2.0, 2.5]
+    costs = Recorded((1.0, 1.0, 9.0, 2.0, 3.0), "five")
+    scenario = plant(4.0, arrivals=tuple(k / 16 for k in range(64)), cost=costs)
+    one, other = (
+        tpssim.simulate(scenario, Impatient(), engine=engine) for engine in ("simpy", "compiled")
+    )
+    assert (one.outcome == REFUSED).sum() > 30
+    assert one.scheduled.tolist() == other.scheduled.tolist()
+    assert one.outcome.tolist() == other.outcome.tolist()
+
+
+@pytest.mark.parametrize("engine", ["simpy", "compiled"])
+def test_in_a_loop_it_decides_nothing_and_a_refused_slot_is_one(engine: str) -> None:
+    loop = plant(4.0, 3.0, service=Constant(1.0), consumer=Blocking())
+    assert not (tpssim.simulate(loop, Impatient(), engine=engine).outcome == REFUSED).any()
+    refused = tpssim.simulate(loop, SetOnce(rate=2.0, reject=1.0), engine=engine)
+    assert refused.scheduled.tolist() == [k / 2 for k in range(6)]
+    assert (refused.outcome == REFUSED).all()
+
+
+class Slower(NamedTuple):
+    """A law that sets the rate at each call's turn, the lower the later it is."""
+
+    def init(self, target: float) -> Actuators:
+        return Actuators(2.0, math.inf, 0.0)
+
+    def update(self, state: Actuators, obs: Observation) -> Actuators:
+        return state
+
+    def admit(self, state: Actuators, now: float, lag: float, in_flight: float) -> Actuators:
+        return Actuators(2.0 / (1.0 + lag), math.inf, 0.0)
+
+
+@pytest.mark.parametrize("engine", ["simpy", "compiled"])
+def test_other_laws_count_from_when_a_call_was_due(engine: str) -> None:
+    # None is released later than it is due. From its arrival the third would have waited 0.5 s.
+    trace = tpssim.simulate(plant(4.0, arrivals=ARRIVED), Slower(), engine=engine)
+    assert trace.released.tolist() == [0.0, 0.5, 1.0, 1.5, 2.0, 3.0]
+
+
+def test_a_timer_that_is_late_is_no_backlog() -> None:
+    """Calls of 1 ms, a hundred a second, in front of a timer that wakes up every 16 ms."""
+    came = tuple(k / 100 for k in range(500))
+    scenario = plant(100.0, service=Constant(0.001), consumer=Blocking(), arrivals=came)
+    trace = tpssim.simulate(scenario._replace(timer=TIMERS["windows-tick"]), "headroom")
+    assert (trace.outcome == OK).sum() == 500
 
 
 def test_headroom_turns_away_only_calls_that_come_by_themselves() -> None:

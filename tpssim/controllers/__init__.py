@@ -107,7 +107,7 @@ def actuators_of(law: Any) -> tuple[str, ...]:
     not leave open, else (they are all open) any of them; raises `InputError`.
 
     >>> actuators_of(CONTROLLERS["headroom"]())
-    ('rate', 'limit')
+    ('rate', 'limit', 'reject')
     """
     named = getattr(law, "actuators", None)
     if named is None:

@@ -239,8 +239,8 @@ def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning
             elif fresh and used and old.open == 0.0 and old.probed >= tuning.probe_every:
                 allowance = probe(old, found)
             else:
-                # While the limit is open, a window that is not fresh has too many short calls, so
-                # that what queues in it queues the more.
+                # A window that is not fresh has too many short calls; if it shows a queue all the
+                # same, there is one.
                 acts = (fresh or old.open > 0.0) and (used or is_short(tally, now, target))
                 settled = now + latency_at(flight.unit, found.level)
                 allowance = stepped(old, found, base, fresh, acts, used, settled, tuning)

@@ -144,12 +144,14 @@ class HeadroomState(NamedTuple):
     that was released after the last place was taken.
 
     *Calls that come by themselves* (recorded arrivals) wait where more come than can be done, and
-    if none is turned away, all are late. One that has waited for more than `longest_wait` calls'
-    time when its turn comes is refused::
+    if none is turned away, all are late. One that has `waited` too long when its turn comes is
+    refused::
 
-        lag > longest_wait (busy, or exp(least base) where several are in flight)
+        waited > longest_wait (busy, or exp(least base) where several are in flight)
 
-    Items of a loop wait unharmed, and are never refused.
+    and, as long as no call was refused by the service, longest_wait intervals at the wanted rate.
+
+    Items of a loop are not late, and are never refused.
 
     No rate is less than 1e-9 of the target. A changed target is the rate at once if the rate held
     nothing back; one that held back stays.
@@ -257,10 +259,13 @@ class Headroom(NamedTuple):
     def admit(
         self, state: HeadroomState, now: float, lag: float, in_flight: float
     ) -> HeadroomState:
+        late = lag > self.longest_wait * call_time(state)
+        if state.pace.cubic.mark == math.inf and lag * state.wanted <= self.longest_wait:
+            late = False  # so few are no backlog: a machine may wake up as late
         return HeadroomState(
             rate=state.rate,
             limit=state.limit,
-            reject=1.0 if lag > self.longest_wait * call_time(state) else 0.0,
+            reject=1.0 if late else 0.0,
             wanted=state.wanted,
             overlap=state.overlap,
             busy=state.busy,
@@ -279,7 +284,7 @@ class Headroom(NamedTuple):
             mark = after.pace.cubic.mark
             return f"{mark:.4g}/s was too much or just enough: {after.rate:.4g}/s now"
         if obs.count < 1.0:
-            if before.reject > 0.0:
+            if obs.refusals > 0.0:
                 return f"a call had waited for more than {self.longest_wait:.3g} calls' time"
             changed = after.wanted != before.wanted
             return "another rate is wanted" if changed else "no call completed"

@@ -20,7 +20,7 @@ from tpssim.core.schedule import BURST, Late, anchor, anchor_on, next_due
 from tpssim.core.slots import piece_at
 from tpssim.core.target_path import TargetPath
 from tpssim.core.timer_models import Draws
-from tpssim.core.types import Controller, is_asked
+from tpssim.core.types import Controller, admits, since_arrival
 
 
 class Pacer(Observing):
@@ -60,6 +60,7 @@ class Pacer(Observing):
     # Without slots CPython looks up each of more than 30 attributes in a dict.
     __slots__ = (
         "_plain",
+        "_since_arrival",
         "_slack",
         "admit",
         "caught_up",
@@ -102,8 +103,9 @@ class Pacer(Observing):
         self.late = late
         #: So far behind it makes up for everything, s: see `anchor`.
         self._slack = late.seconds if late.keep == math.inf and late.skip == 0.0 else -math.inf
-        asked = is_asked(law, path.arrivals is not None)
-        self.admit = getattr(law, "admit") if asked else None  # noqa: B009, a protocol without it
+        arrives = path.arrivals is not None
+        self.admit = getattr(law, "admit", None) if admits(law, arrives) else None
+        self._since_arrival = arrives and since_arrival(law)
         self.refusal = refusal
         self.gaps = gaps
         self.previous = math.nan  # due time of the last slot; nan before the first
@@ -170,16 +172,15 @@ class Pacer(Observing):
         """The slot of the last `due()` has come: True, or False if its call is refused locally.
 
         The driver notes what it needs of a refused slot and calls `refused`. A call of cost c moves
-        the next slot by c. Of recorded arrivals the law sees how long each has waited since it
-        came, and one that it refuses takes nothing of its rate.
+        the next slot by c; a recorded arrival that is refused moves it by nothing.
         """
         due = previous = self.deadline
         state, learned = self.state, None
         if self.learns and (cost != 1.0 or self.mean_cost != 1.0):
             state, learned = self._learned(cost)
         if self.admit is not None:
-            flying, arrivals = float(self.flying), self.path.arrivals
-            came = due if arrivals is None else arrivals[self.slot]
+            came = self.path.came(self.slot) if self._since_arrival else due
+            flying = float(self.flying)
             state = self.admit(state, now - self.start, now - came, flying, *self.extra)
         refused = state.reject > 0.0 and self.refusal[self.slot] < state.reject
         if not self._plain:
@@ -187,7 +188,7 @@ class Pacer(Observing):
             rate = path.rate(state.rate)
             previous, piece, owed, target, plain = self._moved(rate, due, now)
             if refused and path.arrivals is not None:
-                previous = self.previous  # whoever is turned away takes nothing of the rate
+                previous, cost = self.previous, self.cost
             if self.quotas is not None:
                 rings = self.quotas.rings if refused else self.quotas.counted(now, cost)
                 plain, self.quotas.rings = False, rings

@@ -104,6 +104,11 @@ class TargetPath:
         )
         return due
 
+    def came(self, slot: int) -> float:
+        """When the recorded arrival of a slot came."""
+        assert self.arrivals is not None
+        return self.arrivals[slot]
+
     def arrival(self, slot: int, previous: float, rate: float, cost: float) -> float:
         """When the call of a slot is due: as it comes, or as the law's rate lets it; inf after the
         last.

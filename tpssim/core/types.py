@@ -194,7 +194,8 @@ def described(
     Type checkers take an assignment in the body of a NamedTuple for a field; at run time it does as
     well. The text stands here, and becomes the docstring, because `list` shows it and `python -OO`
     drops docstrings. `needs_target`: it cannot work without a wanted rate (`tps=inf`), for it
-    starts from it. `only_arrivals`: its `admit` is asked of recorded arrivals alone (`is_asked`).
+    starts from it. `only_arrivals`: its `admit` decides on recorded arrivals alone, and gets as lag
+    how long each has waited since it came.
 
     >>> @described("Stop.", actuators=("limit",), signals="none", origin="ours", year=2026)
     ... class Stop(NamedTuple):
@@ -214,14 +215,20 @@ def described(
     return describe
 
 
-def is_asked(law: Any, arrivals: bool) -> bool:
-    """Whether a law is asked at each call's turn, `arrivals`: of recorded arrivals. One that turns
-    away who has waited for too long has nothing to say in a loop, whose items wait unharmed.
+def admits(law: Any, arrivals: bool) -> bool:
+    """Whether a law decides at each call's turn whether it is released; `arrivals`: of recorded
+    arrivals. A law that refuses calls only because they have waited does not do so in a loop: its
+    items are not late.
 
     >>> from tpssim import CONTROLLERS
-    >>> is_asked(CONTROLLERS["headroom"](), True), is_asked(CONTROLLERS["headroom"](), False)
+    >>> admits(CONTROLLERS["headroom"](), True), admits(CONTROLLERS["headroom"](), False)
     (True, False)
-    >>> is_asked(CONTROLLERS["pie"](), False), is_asked(CONTROLLERS["aimd"](), True)
+    >>> admits(CONTROLLERS["pie"](), False), admits(CONTROLLERS["aimd"](), True)
     (True, False)
     """
-    return hasattr(law, "admit") and (arrivals or not getattr(law, "only_arrivals", False))
+    return hasattr(law, "admit") and (arrivals or not since_arrival(law))
+
+
+def since_arrival(law: Any) -> bool:
+    """Whether a law has `only_arrivals`: the lag that its `admit` gets counts from the arrival."""
+    return bool(getattr(law, "only_arrivals", False))

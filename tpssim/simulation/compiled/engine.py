@@ -15,7 +15,7 @@ import numpy as np
 
 from tpssim.core.schedule import Late, on_grid
 from tpssim.core.timer_models import IDEAL, TimerModel
-from tpssim.core.types import UNFINISHED, Controller, is_asked, record
+from tpssim.core.types import UNFINISHED, Controller, admits, record
 from tpssim.core.window import CAPACITY, Sensor, sensor_of
 from tpssim.scenarios.capacity import check_calls
 from tpssim.scenarios.capacity import expected_slots as slots_of
@@ -138,7 +138,7 @@ def plan_of(scenario: Scenario, law: Any) -> Plan:
         consumer=kind_of(consumer),
         by_handoff=isinstance(consumer, Async) and consumer.feedback == "handoff",
         poisson=scenario.poisson > 0.0,
-        admits=is_asked(law, False),
+        admits=admits(law, False),
         target=target,
         duration=on_grid(scenario.duration, scenario.grid),
         start=producer.start,

@@ -20,7 +20,7 @@ from tpssim.simulation.compiled.events import key_of, scheduled
 from tpssim.simulation.compiled.heap import Events
 from tpssim.simulation.compiled.kernel import Log
 from tpssim.simulation.compiled.laws import law_entry
-from tpssim.simulation.compiled.world import Known, More, Paths, Rules
+from tpssim.simulation.compiled.world import SINCE_ARRIVAL, Known, More, Paths, Rules
 from tpssim.simulation.event_kinds import RELEASE
 
 
@@ -246,7 +246,7 @@ def release(
     due, slot, previous = producer.deadline, producer.slot, producer.previous
     if producer.admits != 0:
         came = due
-        if more is not None and producer.arrives != 0:
+        if more is not None and producer.admits == SINCE_ARRIVAL:
             came = more.paths.arrivals[slot]
         producer.rate, producer.limit, producer.reject = law_entry(
             producer.admit,
@@ -260,9 +260,11 @@ def release(
         )
     refused = producer.reject > 0.0 and noise[producer.refusal_at + slot] < producer.reject
     moved(rules, producer, due, now, more)
+    call.cost = noise[producer.cost_at + slot] if rules.costed else 1.0
     if refused and producer.arrives != 0:
-        producer.previous = previous  # whoever is turned away takes nothing of the rate
-    call.cost = producer.cost = noise[producer.cost_at + slot] if rules.costed else 1.0
+        producer.previous = previous  # it moves the next slot by nothing
+    else:
+        producer.cost = call.cost
     producer.slot += 1
     if not refused:
         if more is not None:

@@ -13,7 +13,7 @@ from tpssim.core.quotas import ceiling_of
 from tpssim.core.schedule import on_grid
 from tpssim.core.target_path import TargetPath
 from tpssim.core.timer_models import IDEAL
-from tpssim.core.types import is_asked
+from tpssim.core.types import admits, since_arrival
 from tpssim.core.window import opened, sensor_of
 from tpssim.scenarios.load import arrives, mean_cost, target_of
 from tpssim.scenarios.plant import Async, Pool, kind_of
@@ -25,6 +25,7 @@ from tpssim.simulation.compiled.heap import Events
 from tpssim.simulation.compiled.kernel import Log
 from tpssim.simulation.compiled.laws import Placed
 from tpssim.simulation.compiled.world import (
+    SINCE_ARRIVAL,
     Backoff,
     Known,
     Rules,
@@ -87,7 +88,9 @@ def place(
     producer.rate, producer.limit, producer.reject = state.rate, state.limit, state.reject
     producer.update, producer.law, producer.state = placed.update, placed.law, placed.state
     producer.memory, producer.memory_size = placed.memory, placed.memory_size
-    producer.admits = int(is_asked(law, path.arrivals is not None))
+    producer.admits = int(admits(law, path.arrivals is not None))
+    if producer.admits and since_arrival(law):
+        producer.admits = SINCE_ARRIVAL
     producer.admit = placed.admit or 0
     producer.previous = producer.due = producer.deadline = math.nan
     producer.waited_rate = producer.look_at = math.nan

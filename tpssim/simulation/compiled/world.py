@@ -97,6 +97,8 @@ WORLD = fields(
 )
 #: What a window has collected so far (`core/window.Window`).
 _WINDOW = "opened calls errors drops timed total least_latency lag in_flight peak_of_window"
+#: `admits` of a law that gets the time since the arrival as lag (1: since the call was due).
+SINCE_ARRIVAL = 2
 #: Of a producer. `update`, `admit`, `law`, `state` and `memory` are addresses; `path_at` and
 #: `path_n` say where its target is in `Paths`, `..._at` and `..._n` where its draws are.
 PRODUCER = fields(
