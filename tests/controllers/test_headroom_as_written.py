@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import math
 import random
-import warnings
 from typing import Any
 
 import pytest
 from helpers import headroom_as_written
+from helpers.laws import run
 
-from tpssim import CONTROLLERS, SCENARIOS, Scenario, simulate
+from tpssim import CONTROLLERS, SCENARIOS, Scenario
 from tpssim.controllers._headroom_rate import paced, rate_of, unrefused
 from tpssim.core.types import Observation
 from tpssim.scenarios.load import with_arrivals
+from tpssim.simulation.resolve import scenario_named
 
 SAME = 0.99  #: share of the decisions
 TARGET = 300.0
@@ -38,59 +39,50 @@ def rushes(name: str, rate: float) -> Scenario:
     return with_arrivals(SCENARIOS[name], tuple(times))
 
 
-class Watched:
-    """The law beside what was written from the text."""
+class Both:
+    """The law, and beside it what was written from the text."""
 
-    def __init__(self, patch: pytest.MonkeyPatch) -> None:
-        law = CONTROLLERS["headroom"]
-        self.init, self.update, self.admit = law.init, law.update, law.admit
-        self.same, self.refused = list[bool](), 0
-        patch.setattr(law, "init", lambda law, target: self.started(law, target))
-        patch.setattr(law, "update", lambda law, state, obs: self.updated(law, state, obs))
-        patch.setattr(law, "admit", lambda law, *given: self.admitted(law, *given))
+    only_arrivals = True
 
-    def started(self, law: Any, target: float) -> Any:
+    def __init__(self) -> None:
+        self.law, self.same, self.refused = CONTROLLERS["headroom"](), list[bool](), 0
+
+    def init(self, target: float) -> Any:
         self.written = headroom_as_written.init(target)
-        return self.init(law, target)
+        return self.law.init(target)
 
-    def updated(self, law: Any, state: Any, obs: Observation) -> Any:
-        after = self.update(law, state, obs)
+    def update(self, state: Any, obs: Observation) -> Any:
+        after = self.law.update(state, obs)
         written = headroom_as_written.update(self.written, obs)
         alike = math.isclose(written.rate, after.rate, rel_tol=1e-9)
         self.same.append(alike and written.limit == after.limit)
         return after
 
-    def admitted(self, law: Any, state: Any, now: float, lag: float, in_flight: float) -> Any:
-        after = self.admit(law, state, now, lag, in_flight)
+    def admit(self, state: Any, now: float, lag: float, in_flight: float) -> Any:
+        after = self.law.admit(state, now, lag, in_flight)
         refuses = headroom_as_written.refuses(self.written, lag)
         self.same.append(refuses == (after.reject > 0.0))
         self.refused += refuses
         return after
 
 
-def alike(scenario: Scenario | str, patch: pytest.MonkeyPatch) -> Watched:
+def both(scenario: Scenario) -> Both:
     """A run in which both decide."""
-    watched = Watched(patch)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it runs in simpy
-        simulate(scenario, "headroom", seed=11, engine="simpy")
-    assert len(watched.same) > 600
-    assert sum(watched.same) >= SAME * len(watched.same)
-    return watched
+    law = Both()
+    run(scenario, law, seed=11)
+    assert len(law.same) > 600
+    assert sum(law.same) >= SAME * len(law.same)
+    return law
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS_OF_TEXT)
-def test_what_was_written_from_the_text_decides_the_same(
-    scenario: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    alike(scenario, monkeypatch)
+def test_what_was_written_from_the_text_decides_the_same(scenario: str) -> None:
+    both(scenario_named(scenario))
 
 
 @pytest.mark.parametrize(("name", "rate"), [("blocking-steady", 120.0), ("overload", 500.0)])
-def test_so_it_does_of_calls_that_come_by_themselves(
-    name: str, rate: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert alike(rushes(name, rate), monkeypatch).refused > 100
+def test_so_it_does_of_calls_that_come_by_themselves(name: str, rate: float) -> None:
+    assert both(rushes(name, rate)).refused > 100
 
 
 @pytest.mark.parametrize("seed", range(8))
