@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from tpssim.experiments.recommending.services import services_of
 from tpssim.experiments.recommending.trials import Outcome, outcomes
 from tpssim.metrics.score import PARTS
 from tpssim.output.records import from_dict
+from tpssim.scenarios.load import with_arrivals
 
 #: 83 calls in any 10 s, of which each takes 1 ms; 30 a second are wanted.
 QUOTA = Scenario(
@@ -276,6 +278,39 @@ def test_the_code_runs(consumer: tpssim.Blocking | tpssim.Pool | Async, head: st
     exec(compile(text, "use.py", "exec"), given)
     assert f"import {head}\n" in text
     assert sorted(made) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("consumer", [tpssim.Blocking(), Async(feedback="completion")])
+def test_the_code_leaves_out_what_has_waited_for_half_of_the_deadline(
+    consumer: tpssim.Blocking | Async,
+) -> None:
+    came = with_arrivals(OVERLOAD._replace(backend=Backend(), consumer=consumer), (0.0, 0.1, 0.2))
+    text = code(law("headroom"), came._replace(deadline=8.0))
+    made: list[int] = []
+
+    async def acall(item: int) -> None:
+        made.append(item)
+
+    async def later(pairs: list[tuple[float, int]]) -> AsyncIterator[tuple[float, int]]:
+        for pair in pairs:
+            yield pair
+
+    now = time.monotonic()
+    pairs = [(now - 4.5, 1), (now - 3.0, 2), (now, 3)]
+    asynchronous = isinstance(consumer, Async)
+    given = {"items": later(pairs) if asynchronous else pairs, "print": lambda _: None}
+    exec(compile(text, "use.py", "exec"), {**given, "call": acall if asynchronous else made.append})
+    assert made == [2, 3]
+    # Where nothing is refused in the model, nothing is left out.
+    assert "fresh" not in code(law("aimd"), came)
+    assert "fresh" not in code(law("headroom"), OVERLOAD)
+
+
+def test_how_many_arrivals_are_refused_is_said() -> None:
+    times = tuple(k / 40 for k in range(400))
+    scenario = with_arrivals(OVERLOAD._replace(service=Constant(0.2)), times)
+    found = tpssim.recommend(scenario, controllers=["headroom"], draws=2, budget=16)
+    assert any("are refused in the model" in reason for reason in found.reasons())
 
 
 def test_purposes_weigh_parts_that_there_are() -> None:

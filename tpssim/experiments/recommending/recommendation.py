@@ -13,12 +13,12 @@ from tpssim.experiments.fitting.estimates import experiment
 from tpssim.experiments.fitting.telling import checked_in_full, plant_of
 from tpssim.experiments.recommending.candidates import GIVEN, PLAIN, TUNED
 from tpssim.experiments.recommending.choice import behind, better_in
-from tpssim.experiments.recommending.code import code
+from tpssim.experiments.recommending.code import code, refuses_arrivals
 from tpssim.experiments.recommending.promises import widened
 from tpssim.experiments.recommending.services import Services
 from tpssim.experiments.recommending.trials import Outcome
 from tpssim.metrics.measure import METRICS
-from tpssim.output import tables
+from tpssim.output import format, tables
 from tpssim.output.recommend_words import expected_table, given_up_in_words, ranking_table
 from tpssim.output.records import RecommendRecord
 from tpssim.output.records import recommendations as parts
@@ -97,6 +97,8 @@ class Recommendation:
                 "The service was never full when it was recorded, so what it can take is not"
                 " known: record it at a higher rate, and ask again."
             )
+        if refuses_arrivals(self.winner.candidate, self.services.likeliest):
+            found.append(_refused(self.winner, len(self.services.likeliest.arrivals or ())))
         return found
 
     def expected(self) -> list[parts.Expected]:
@@ -261,6 +263,16 @@ def _named(asked: bool) -> str:
         else "is one that acts on what it observes and has to know nothing."
     )
     return f"So nothing is promised, and the law named {named}"
+
+
+def _refused(winner: Outcome, came: int) -> str:
+    """How many recorded arrivals are refused, and what that means for the code."""
+    median, low, high = (format.share(number / came) for number in winner.spread("refused"))
+    return (
+        f"Of the calls that come {median} ({low} to {high}) are refused in the model, so that the"
+        " others are in time. A throttle refuses none: the code leaves out itself what has waited"
+        " for half of the deadline."
+    )
 
 
 def _why(winner: Outcome, judged: Sequence[Outcome], ranked: Sequence[Outcome]) -> str:
