@@ -238,18 +238,7 @@ class Headroom(NamedTuple):
     def update(self, state: HeadroomState, obs: Observation) -> HeadroomState:
         rate = followed(state.rate, state.wanted, obs.target)
         if obs.count < 1.0:
-            return HeadroomState(
-                rate=rate,
-                limit=state.limit,
-                reject=0.0,
-                wanted=obs.target,
-                overlap=state.overlap,
-                busy=state.busy,
-                ahead=state.ahead,
-                alone=state.alone,
-                flight=state.flight,
-                pace=state.pace,
-            )
+            return nothing_seen(state, rate, 0.0, obs.target)
         rate = max(min(rate, obs.target), LEAST * obs.target)
         timed = obs.drops == 0.0 and obs.errors < obs.count and not math.isnan(obs.latency)
         if state.overlap == 0.0 and obs.in_flight <= 1.0 and obs.peak <= 1.0:
@@ -262,18 +251,7 @@ class Headroom(NamedTuple):
         late = lag > self.longest_wait * call_time(state)
         if state.pace.cubic.mark == math.inf and lag * state.wanted <= self.longest_wait:
             late = False  # so few are no backlog: a machine may wake up as late
-        return HeadroomState(
-            rate=state.rate,
-            limit=state.limit,
-            reject=1.0 if late else 0.0,
-            wanted=state.wanted,
-            overlap=state.overlap,
-            busy=state.busy,
-            ahead=state.ahead,
-            alone=state.alone,
-            flight=state.flight,
-            pace=state.pace,
-        )
+        return nothing_seen(state, state.rate, 1.0 if late else 0.0, state.wanted)
 
     def why(self, before: HeadroomState, obs: Observation, after: HeadroomState) -> str:
         refused = why_refused(before.pace, after.pace, after.rate)
@@ -297,6 +275,22 @@ class Headroom(NamedTuple):
             took = after.busy.mean * 1e3
             return f"a call takes {took:.3g} ms: {format.share(load)} of the time at this rate"
         return why_limited(before.flight, after.flight)
+
+
+def nothing_seen(state: HeadroomState, rate: float, reject: float, wanted: float) -> HeadroomState:
+    """The state where no call has ended: what is known of the service stays."""
+    return HeadroomState(
+        rate=rate,
+        limit=state.limit,
+        reject=reject,
+        wanted=wanted,
+        overlap=state.overlap,
+        busy=state.busy,
+        ahead=state.ahead,
+        alone=state.alone,
+        flight=state.flight,
+        pace=state.pace,
+    )
 
 
 def call_time(state: HeadroomState) -> float:

@@ -225,30 +225,32 @@ def losses(phases: Sequence[Phase]) -> str:
     return _lost(most) if lost(most) > LOSSES else ""
 
 
-def arrived(measures: Mapping[str, float], scenario: Scenario) -> list[tuple[float, str]]:
-    """What became of recorded arrivals, as (share, in words), where it is not little.
+def arrived(measures: Mapping[str, float], scenario: Scenario) -> list[tuple[float, str, str]]:
+    """What became of recorded arrivals, as (share, of what, in words), where it is not little.
 
     >>> from tpssim.scenarios.builtin import SCENARIOS
     >>> from tpssim.scenarios.load import with_arrivals
     >>> came = with_arrivals(SCENARIOS["healthy"], (0.0, 0.1, 0.2, 0.3))
     >>> arrived({"refused": 1.0, "wasted": 0.01}, came)
-    [(0.25, 'refused here')]
+    [(0.25, 'the calls that came', 'refused here')]
     """
     if scenario.arrivals is None:
         return []
     refused, wasted = measures["refused"] / len(scenario.arrivals), measures["wasted"]
-    found = [(refused, "refused here"), (wasted, "in vain or too late")]
-    return [(part, words) for part, words in found if part > LOSSES]
+    found = [
+        (refused, "the calls that came", "refused here"),
+        (wasted, "the calls sent", "in vain or too late"),
+    ]
+    return [each for each in found if each[0] > LOSSES]
 
 
 def remark(measures: Mapping[str, float], phases: Sequence[Phase], scenario: Scenario) -> str:
     """What stands beside the word of a run: its bursts, what it loses, and what became of recorded
     arrivals; "" if there is nothing.
     """
-    of = {"refused here": "of the calls that came", "in vain or too late": "of the calls sent"}
     shares = [
-        f"{format.share(part)} {of[words]} are {words}"
-        for part, words in arrived(measures, scenario)
+        f"{format.share(part)} of {what} are {words}"
+        for part, what, words in arrived(measures, scenario)
     ]
     return "; ".join(filter(None, (bursts(measures, scenario), losses(phases), *shares)))
 
@@ -258,8 +260,9 @@ def remark_in_short(
 ) -> str:
     """The same in a few words, for a picture: "in bursts", "36 % unanswered", or both."""
     most = max(map(lost, phases))
-    shares = [(most, "unanswered")] if most > LOSSES else []
-    shares = arrived(measures, scenario) or shares
+    shares = [(part, words) for part, _, words in arrived(measures, scenario)]
+    if not shares and most > LOSSES:
+        shares = [(most, "unanswered")]
     words = [f"{format.share(part)} {what}" for part, what in shares]
     return ", ".join(filter(None, ("in bursts" * bool(bursts(measures, scenario)), *words)))
 
