@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,12 +107,12 @@ def test_a_load_sets_how_long_the_run_is() -> None:
         with_arrivals(PLAIN, ())
 
 
-def asked(*words: str) -> list[Scenario]:
+def asked(*words: str, of: Sequence[str] = ("healthy", "overload")) -> list[Scenario]:
     parser = argparse.ArgumentParser()
     common.add_trace(parser)
     parser.add_argument("--tps", type=float)
     args = parser.parse_args(words)
-    found = common.scenarios(args, ["healthy", "overload"])
+    found = common.scenarios(args, of)
     for note in args.notes:
         assert note in NOTED
     return found
@@ -138,6 +139,38 @@ def test_the_command_line_gives_every_scenario_the_load(
         asked("--tps", "7", "--stages", "1s:5")
     with pytest.raises(InputError, match="'1s' is not duration:target"):
         asked("--stages", "1s")
+
+
+def test_a_file_need_not_say_what_the_load_of_the_command_line_says(tmp_path: Path) -> None:
+    """Calls at 0, 1.5 and 3 s: 3 calls in 3 s, and a second for the last one to end."""
+    service = tmp_path / "mine.toml"
+    service.write_text('[service]\nkind = "constant"\nmean = 0.01\n')
+    path = str(write(tmp_path, "start_s\n10\n11.5\n13\n"))
+    name = str(service)
+    short, longer = asked("--arrivals", path, of=[name, f"{name}:duration=9"])
+    assert (short.arrivals, short.target, short.duration) == ((0.0, 1.5, 3.0), 1.0, 4.0)
+    assert (longer.arrivals, longer.duration) == ((0.0, 1.5, 3.0), 9.0)
+    staged, cut = asked("--stages", "2s:5,3s:5", of=[name, f"{name}:duration=4"])
+    assert [(s.target, s.duration) for s in (staged, cut)] == [
+        (Stages("2s:5,3s:5"), 5.0),
+        (Stages("2s:5,3s:5"), 4.0),
+    ]
+    (plain,) = asked("--tps", "7", of=[f"{name}:duration=3"])
+    assert (plain.target, plain.duration) == (7.0, 3.0)
+    (alone,) = asked(of=[f"{name}:target=6,duration=3"])
+    assert (alone.target, alone.duration) == (6.0, 3.0)
+    with pytest.raises(InputError, match=r"mine\.toml: duration is missing"):
+        asked("--tps", "7", of=[name])
+
+
+@pytest.mark.parametrize("load", [("--tps", "7"), ("--stages", "1s:5"), ("--arrivals", "FILE")])
+def test_a_load_does_not_take_the_place_of_a_target_in_silence(
+    tmp_path: Path, load: tuple[str, str]
+) -> None:
+    option, value = load
+    value = str(write(tmp_path, "start_s\n1\n2\n")) if value == "FILE" else value
+    with pytest.raises(InputError, match="target=50 with a load that takes its place; allowed: on"):
+        asked(option, value, of=["healthy:target=50"])
 
 
 def test_what_is_left_of_a_second_at_the_end_is_no_rate_of_its_own() -> None:

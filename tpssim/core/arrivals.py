@@ -71,3 +71,12 @@ def mean_rate(arrivals: Floats) -> float:
     (1.0, 1.0)
     """
     return len(arrivals) / max(arrivals[-1] - arrivals[0], RECENT)
+
+
+def until(arrivals: Floats) -> float:
+    """How long a run under recorded arrivals is: a second more, for the last calls to end.
+
+    >>> until((0.0, 1.0, 3.5))
+    4.5
+    """
+    return arrivals[-1] + 1.0

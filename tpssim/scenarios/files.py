@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import itertools
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from tpssim.core.arrivals import mean_rate
+from tpssim.core.arrivals import mean_rate, until
 from tpssim.core.errors import InputError, no_such
 from tpssim.core.profiles import Stages
 from tpssim.core.types import record
@@ -126,8 +128,13 @@ def read_scenario(path: str | Path) -> Scenario:
     return read_scenario_file(path).scenario
 
 
-def read_scenario_file(path: str | Path) -> ScenarioFile:
-    """As `read_scenario`, with what the file says of its origin; raises `InputError`."""
+def read_scenario_file(
+    path: str | Path, implied: Mapping[str, float | Stages] = MappingProxyType({})
+) -> ScenarioFile:
+    """As `read_scenario`, with what the file says of its origin; raises `InputError`.
+
+    `implied`: the target and the duration that hold where the file and its load say neither.
+    """
     text = _text(path)
     try:
         table = tomllib.loads(text)
@@ -138,7 +145,7 @@ def read_scenario_file(path: str | Path) -> ScenarioFile:
         raise InputError(f"{path}{where}: this is no TOML: {said}; allowed: name = value") from None
     tables = Tables(path, text)
     extra = {name: table.pop(name) for name in ORIGIN if name in table}
-    scenario = _scenario(tables, table)
+    scenario = _scenario(tables, table, implied)
     provenance = None
     if "provenance" in extra:
         provenance = tables.part(Provenance, extra["provenance"], ("provenance",))
@@ -175,16 +182,19 @@ def _text(path: str | Path) -> str:
         raise InputError(f"{path} is no text in UTF-8; allowed: a TOML file") from None
 
 
-def _scenario(tables: Tables, table: dict[str, Any]) -> Scenario:
-    """The scenario of a table; target and duration may follow from its load."""
+def _scenario(
+    tables: Tables, table: dict[str, Any], implied: Mapping[str, float | Stages]
+) -> Scenario:
+    """The scenario of a table; target and duration may follow from its load, or are implied."""
     values = tables.values(Scenario, table, ())
     values.setdefault("name", Path(tables.path).stem)
     arrivals, target = values.get("arrivals"), values.get("target")
     if arrivals is not None:
         values.setdefault("target", mean_rate(arrivals))
-        values.setdefault("duration", arrivals[-1] + 1.0)
+        values.setdefault("duration", until(arrivals))
     if isinstance(target, Stages):
         values.setdefault("duration", target.duration)
+    values = {**implied, **values}
     scenario = tables.made(Scenario, values, ())
     for number, disturbance in enumerate(scenario.disturbances):
         place = ("disturbances", number)

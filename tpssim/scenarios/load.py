@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import bisect
 import math
+from typing import NamedTuple
 
-from tpssim.core.arrivals import checked_arrivals, mean_rate
+from tpssim.core.arrivals import checked_arrivals, mean_rate, until
 from tpssim.core.profiles import Stages
 from tpssim.core.quotas import ceiling_of
 from tpssim.core.slots import between, piece_at
-from tpssim.scenarios.scenario import Producer, Scenario, checked_scenario
+from tpssim.core.types import record
+from tpssim.scenarios.scenario import Producer, Scenario, checked_scenario, with_parameters
 
 
 def present(producer: Producer, t: float) -> bool:
@@ -22,11 +24,15 @@ def active(scenario: Scenario, t: float) -> int:
     return sum(present(producer, t) for producer in scenario.producers)
 
 
-def with_stages(scenario: Scenario, stages: Stages) -> Scenario:
-    """The scenario under a profile, with whose last stage it ends; raises `InputError`."""
+def with_stages(scenario: Scenario, stages: Stages, duration: float | None = None) -> Scenario:
+    """The scenario under a profile, with whose last stage it ends unless a duration is given;
+    raises `InputError`.
+    """
     return checked_scenario(
         scenario._replace(
-            target=stages, duration=stages.duration, summary=_of_another_load(scenario)
+            target=stages,
+            duration=stages.duration if duration is None else duration,
+            summary=_of_another_load(scenario),
         )
     )
 
@@ -36,20 +42,52 @@ def _of_another_load(scenario: Scenario) -> str:
     return scenario.summary and f"{scenario.summary} (here under another load)"
 
 
-def with_arrivals(scenario: Scenario, arrivals: tuple[float, ...]) -> Scenario:
-    """The scenario under recorded arrivals, to whose last one it gives a second; raises
-    `InputError`.
+def with_arrivals(
+    scenario: Scenario, arrivals: tuple[float, ...], duration: float | None = None
+) -> Scenario:
+    """The scenario under recorded arrivals, to whose last one it gives a second unless a duration
+    is given; raises `InputError`.
     """
     times = checked_arrivals(arrivals, f"scenario {scenario.name}")
     return checked_scenario(
         scenario._replace(
             target=mean_rate(times),
             arrivals=times,
-            duration=times[-1] + 1.0,
+            duration=until(times) if duration is None else duration,
             poisson=0.0,
             summary=_of_another_load(scenario),
         )
     )
+
+
+@record
+class Load(NamedTuple):
+    """What is wanted in place of what a scenario says: a rate, stages, or recorded arrivals.
+
+    >>> Load(mean_rate((0.0, 1.5, 3.0)), (0.0, 1.5, 3.0)).implied()
+    {'target': 1.0, 'duration': 4.0}
+    """
+
+    target: float | Stages
+    arrivals: tuple[float, ...] | None = None
+
+    def implied(self) -> dict[str, float | Stages]:
+        """What a scenario's file need not say under this load."""
+        if self.arrivals is not None:
+            return {"target": self.target, "duration": until(self.arrivals)}
+        if isinstance(self.target, Stages):
+            return {"target": self.target, "duration": self.target.duration}
+        return {"target": self.target}
+
+    def on(self, scenario: Scenario, duration: float | None = None) -> Scenario:
+        """The scenario under this load, whose end sets the duration unless one is given; raises
+        `InputError`.
+        """
+        if self.arrivals is not None:
+            return with_arrivals(scenario, self.arrivals, duration)
+        if isinstance(self.target, Stages):
+            return with_stages(scenario, self.target, duration)
+        return with_parameters(scenario, {"target": self.target})
 
 
 def spans(scenario: Scenario) -> list[tuple[float, float]]:

@@ -13,7 +13,8 @@ from tpssim.core.own_laws import check_law
 from tpssim.core.types import Controller, record
 from tpssim.core.validation import checked, format_spec, parse_spec, ranges
 from tpssim.scenarios.builtin import SCENARIOS
-from tpssim.scenarios.files import read_scenario
+from tpssim.scenarios.files import read_scenario_file
+from tpssim.scenarios.load import Load
 from tpssim.scenarios.scenario import Scenario, checked_scenario, with_parameters
 from tpssim.simulation.hosting.user_code import Foreign, ThrottleFunction, check_signature
 from tpssim.simulation.oracle import NAME as ORACLE
@@ -24,6 +25,9 @@ from tpssim.simulation.oracle import Oracle
 #: "FILE.py:callable".
 ControllerLike = Controller[Any] | type[Controller[Any]] | str | Foreign | ThrottleFunction
 
+
+#: What a scenario's file need not say if a parameter or the load does.
+IMPLIED = ("target", "duration")
 
 #: A scenario in a file, and parameters.
 _FILE = re.compile(r"(.*\.toml)(?::.*)?")
@@ -106,15 +110,15 @@ def _names_code(text: str) -> bool:
     return bool(colon) and "." in place and name.replace(".", "").isidentifier()
 
 
-def scenario_named(given: Scenario | str) -> Scenario:
-    """A scenario; or the built-in one of that name, or that of a file, with parameters; raises
-    `InputError`.
+def scenario_named(given: Scenario | str, load: Load | None = None) -> Scenario:
+    """A scenario; or the built-in one of that name, or that of a file, with parameters; under that
+    load if there is one. Raises `InputError`.
 
     >>> scenario_named("blocking-steady:mean=0.05").service.mean
     0.05
     """
     if not isinstance(given, str):
-        return checked_scenario(given)
+        return checked_scenario(given) if load is None else load.on(given)
     path = file_of(given)
     # Its name alone, for a path may have a colon of its own.
     file = PurePath(path).name.replace(":", "")
@@ -126,7 +130,14 @@ def scenario_named(given: Scenario | str) -> Scenario:
                 " `list scenarios` shows"
             )
         raise no_such("scenario", name, SCENARIOS)
-    scenario = read_scenario(path) if path else SCENARIOS[name]
+    if load is not None and "target" in parameters:
+        said = f"target={parameters['target']:g} with a load that takes its place"
+        raise InputError(f"scenario {name}: {said}; allowed: one of them")
+    implied = {} if load is None else load.implied()
+    implied |= {field: parameters[field] for field in IMPLIED if field in parameters}
+    scenario = read_scenario_file(path, implied).scenario if path else SCENARIOS[name]
+    if load is not None:
+        scenario = load.on(scenario, parameters.get("duration"))
     changed = with_parameters(scenario, parameters)
     return changed._replace(name=format_spec(scenario.name, parameters))
 

@@ -20,6 +20,7 @@ from tpssim.output.tables import filled
 
 if TYPE_CHECKING:
     from tpssim.core.timer_models import TimerModel
+    from tpssim.scenarios.load import Load
     from tpssim.scenarios.recordings.calls import Recording
     from tpssim.scenarios.scenario import Scenario
 
@@ -42,14 +43,15 @@ def add_trace(parser: argparse.ArgumentParser) -> None:
         "--stages",
         metavar="TEXT",
         help="the wanted rate over time, for every scenario: 30s:100,2m:500,30s:0 rises to 100/s in"
-        " 30 s, and so on; the run ends with the last stage",
+        " 30 s, and so on; the run ends with the last stage, or with SCENARIO:duration=SECONDS",
     )
     parser.add_argument(
         "--arrivals",
         metavar="FILE",
         help="recorded start times of calls, for every scenario: what another tool wrote"
         " (docs/recordings.md), or a CSV with a column start, released, timestamp, ... of seconds"
-        " or dates, in any order; rows without a time are left out",
+        " or dates, in any order; rows without a time are left out; the run ends 1 s after the last"
+        " of them, or with SCENARIO:duration=SECONDS",
     )
     parser.add_argument(
         "--trace",
@@ -226,14 +228,14 @@ def scenarios(args: argparse.Namespace, given: Sequence[str] | None) -> list[Sce
 
     _check_columns(args)
     named = list(CORE) if given is None and args.trace is None else given or []
-    chosen = [scenario_named(name) for name in named]
+    load = _load(args)
+    chosen = [scenario_named(name, load) for name in named]
     if getattr(args, "draws", None) is not None:
         if not any(".toml" in name for name in named):
             raise InputError("--draws without a file of fit; allowed: with --scenario[s] FILE.toml")
         chosen = [one for pair in zip(named, chosen, strict=True) for one in _drawn(args, *pair)]
     if args.trace is not None:
-        chosen.append(_recorded(args))
-    chosen = _loaded(args, chosen)
+        chosen.append(scenario_named(_recorded(args), load))
     if args.deadline is not None:
         chosen = [with_parameters(scenario, {"deadline": args.deadline}) for scenario in chosen]
     if args.timer is not None:
@@ -259,12 +261,14 @@ def _recorded(args: argparse.Namespace) -> Scenario:
     return scenario
 
 
-def _loaded(args: argparse.Namespace, chosen: list[Scenario]) -> list[Scenario]:
-    """The scenarios with the load of `--tps`, `--stages` or `--arrivals`."""
+def _load(args: argparse.Namespace) -> Load | None:
+    """What `--tps`, `--stages` or `--arrivals` want, if one is given; what was made of a file of
+    arrivals is said.
+    """
+    from tpssim.core.arrivals import mean_rate
     from tpssim.core.profiles import Stages
-    from tpssim.scenarios.load import with_arrivals, with_stages
+    from tpssim.scenarios.load import Load
     from tpssim.scenarios.recordings.arrivals import start_times
-    from tpssim.scenarios.scenario import with_parameters
 
     args.notes = []
     load = {"--tps": args.tps, "--stages": args.stages, "--arrivals": args.arrivals}
@@ -272,20 +276,17 @@ def _loaded(args: argparse.Namespace, chosen: list[Scenario]) -> list[Scenario]:
     if len(given) > 1:
         raise InputError(f"{' and '.join(given)}; allowed: one of them")
     if args.stages is not None:
-        stages = Stages(args.stages)
-        chosen = [with_stages(scenario, stages) for scenario in chosen]
-    if args.arrivals is not None:
-        # Of two files the columns are those of the trace, unless both are one.
-        alone = args.trace is None or args.trace == args.arrivals
-        columns = columns_given(args.columns) if alone else None
-        arrivals = start_times(args.arrivals, columns=columns, unit=args.unit)
-        chosen = [with_arrivals(scenario, arrivals.times) for scenario in chosen]
-        if note := arrivals.said(args.arrivals):
-            args.notes.append(note)
-            print(f"tpssim: {note}", file=sys.stderr)
-    if args.tps is not None:
-        chosen = [with_parameters(scenario, {"target": args.tps}) for scenario in chosen]
-    return chosen
+        return Load(Stages(args.stages))
+    if args.arrivals is None:
+        return None if args.tps is None else Load(args.tps)
+    # Of two files the columns are those of the trace, unless both are one.
+    alone = args.trace is None or args.trace == args.arrivals
+    columns = columns_given(args.columns) if alone else None
+    arrivals = start_times(args.arrivals, columns=columns, unit=args.unit)
+    if note := arrivals.said(args.arrivals):
+        args.notes.append(note)
+        print(f"tpssim: {note}", file=sys.stderr)
+    return Load(mean_rate(arrivals.times), arrivals.times)
 
 
 def _timer(given: str) -> TimerModel:
@@ -323,7 +324,8 @@ def _drawn(args: argparse.Namespace, name: str, scenario: Scenario) -> list[Scen
     path, dot, _ = name.partition(".toml")
     if not dot:
         return [scenario]
-    file = read_scenario_file(f"{path}.toml")._replace(scenario=scenario)
+    implied = {"target": scenario.target, "duration": scenario.duration}
+    file = read_scenario_file(f"{path}.toml", implied)._replace(scenario=scenario)
     return [scenario, *drawn(file, args.draws, args.seed or 0)]
 
 

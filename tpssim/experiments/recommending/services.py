@@ -16,6 +16,7 @@ from tpssim.scenarios.builtin import SCENARIOS
 from tpssim.scenarios.capacity import mean_service, phases
 from tpssim.scenarios.deadlines import usual_deadline
 from tpssim.scenarios.files import read_scenario_file
+from tpssim.scenarios.load import Load
 from tpssim.scenarios.recordings.calls import Recording
 from tpssim.scenarios.recordings.reading import read_recording
 from tpssim.scenarios.scenario import Scenario, with_parameters
@@ -57,7 +58,7 @@ def services_of(
     no two have a service in common. Where nothing is drawn, the one service stands for both, and
     the noise is another.
     """
-    fitted, likeliest, others, fault = _found(given, draws + judges if draws else 0, seed)
+    fitted, likeliest, others, fault = _found(given, tps, draws + judges if draws else 0, seed)
     if deadline is None and likeliest.deadline == 0.0 and (fitted is not None or others):
         deadline = at_its_best(likeliest)
     asked = {"target": tps, "deadline": deadline}
@@ -79,7 +80,7 @@ def at_its_best(fitted: Scenario) -> float:
 
 
 def _found(
-    given: ServiceLike, draws: int, seed: int
+    given: ServiceLike, tps: float | None, draws: int, seed: int
 ) -> tuple[FitResult | None, Scenario, list[Scenario], str]:
     """The fit if there is one, the likeliest service, those that are drawn, and what the file says
     is wrong with it.
@@ -87,8 +88,9 @@ def _found(
     if isinstance(given, str | Path):
         path = file_of(str(given))
         if path:
-            likeliest, file = scenario_named(str(given)), read_scenario_file(path)
-            file = file._replace(scenario=likeliest)
+            likeliest = scenario_named(str(given), None if tps is None else Load(tps))
+            implied = {"target": likeliest.target, "duration": likeliest.duration}
+            file = read_scenario_file(path, implied)._replace(scenario=likeliest)
             others = drawn(file, draws, seed) if file.estimates and draws else []
             fault = "" if file.provenance is None else file.provenance.fault
             return None, likeliest, others, fault
