@@ -22,12 +22,11 @@ from helpers.observations import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tpssim.cli.catalogue import meanings
 from tpssim.controllers import CONTROLLERS, actuators_of
 from tpssim.core.errors import InputError
 from tpssim.core.pacer import Pacer
 from tpssim.core.types import ACTUATORS, Observation
-from tpssim.core.validation import FLAG, checked, ranges, replaced
+from tpssim.core.validation import FLAG, checked, meanings, ranges, replaced
 
 LAWS = pytest.mark.parametrize("name", CONTROLLERS)
 

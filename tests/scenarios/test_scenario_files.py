@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 
 import pytest
 from helpers.everything import EVERYTHING
@@ -20,7 +20,7 @@ from tpssim.core.errors import InputError
 from tpssim.core.quotas import Quota
 from tpssim.core.schedule import AUTO, DELAY, Late
 from tpssim.core.timer_models import TIMERS, TimerModel
-from tpssim.core.validation import FLAG, ranges
+from tpssim.core.validation import FLAG, meanings, ranges
 from tpssim.scenarios.builtin import SCENARIOS
 from tpssim.scenarios.disturbances import Background, Stall, Step, Swap
 from tpssim.scenarios.files import (
@@ -31,12 +31,15 @@ from tpssim.scenarios.files import (
     read_scenario,
     read_scenario_file,
 )
+from tpssim.scenarios.kinds import KIND_OF
 from tpssim.scenarios.plant import Async, Backend, Pool
 from tpssim.scenarios.producers import Producer
+from tpssim.scenarios.retries import Retry
 from tpssim.scenarios.scenario import Scenario, checked_scenario
 from tpssim.scenarios.service_quotas import ServiceQuota
 from tpssim.scenarios.service_times import Constant, Gamma, Lognormal, Recorded, TwoPhase
 from tpssim.scenarios.toml_lines import lines_of
+from tpssim.scenarios.toml_text import PLAIN as PLAIN_PARTS
 
 PLAIN = Scenario("s", Constant(0.25), 8.0, 10.0)
 
@@ -143,52 +146,52 @@ def test_the_text_leaves_defaults_out_and_is_of_one_form() -> None:
         scenario.to_toml()
         == """\
 name = "checkout"
-target = "10s:50,500ms:0"
-duration = 10.5
-timer = "linux"
-late = "delay"
+target = "10s:50,500ms:0"  # the wanted TPS of each producer (1/s)
+duration = 10.5  # how long the run is (s)
+timer = "linux"  # how sleeps of the caller end late
+late = "delay"  # what becomes of slots that were missed
 
 [service]
 kind = "recorded"
 recording = [
   0.1, 0.2, 0.3, 0.4, 0.5,
   0.6,
-]
-source = "by hand"
+]  # service times in their order (s)
+source = "by hand"  # where they come from
 
 [consumer]
 kind = "async"
-handoff = 0
-feedback = "completion"
+handoff = 0  # how long it takes to hand a call over (s)
+feedback = "completion"  # what the law sees: handoff or completion
 
 [[disturbances]]
 kind = "stall"
-start = 1
-end = 2
+start = 1  # when it begins (s)
+end = 2  # when it is over (s)
 
 [[disturbances]]
 kind = "swap"
-start = 3
-end = 4
+start = 3  # when it begins (s)
+end = 4  # when it is over (s)
 
 [disturbances.service]
 kind = "two-phase"
-fast = 0.01
-slow = 1
-share = 0.1
+fast = 0.01  # expected service time of the fast calls (s)
+slow = 1  # expected service time of the slow calls (s)
+share = 0.1  # how many of the calls are slow (of the calls)
 
 [backend]
-servers = 8
+servers = 8  # calls that are worked on at once (calls)
 
 [[backend.quotas]]
-amount = 500
-per = 60
+amount = 500  # calls, or their cost, that a window takes (calls or cost)
+per = 60  # length of the window (s)
 
 [[quotas]]
-amount = 10
-per = 1
-window = "fixed"
-align = true
+amount = 10  # calls, or their cost, in a window (calls or cost)
+per = 1  # length of the window (s)
+window = "fixed"  # how the window moves: rolling or fixed
+align = true  # whether fixed windows begin at multiples of `per` on the wall clock
 """
     )
 
@@ -403,6 +406,33 @@ def test_provenance_and_estimates_come_back(tmp_path: Path) -> None:
     (tmp_path / "fitted.toml").write_text(text.replace('"timeout" = -1\n', '"time" = 0\n'))
     with pytest.raises(InputError, match=r"line \d+: correlations: there is no estimate 'time'"):
         read_scenario(tmp_path / "fitted.toml")
+
+
+def test_a_written_file_says_what_its_flags_and_units_are() -> None:
+    backend = Backend(quotas=(ServiceQuota(500.0, 10.0, retry_after=1.0, whole=1.0),))
+    scenario = PLAIN._replace(
+        backend=backend, cost=Constant(400.0), retry=Retry(2.0, 0.5, jitter="full")
+    )
+    lines = scenario.to_toml().split("\n")
+    assert {
+        "retry_after = 1  # 1: a rejection says when to come back; 0: it does not",
+        "whole = 1  # of which the wait that is said is a multiple; 0: any wait (s)",
+        "per = 10  # length of the window (s)",
+        "base = 0.5  # wait before the first retry (s)",
+        'jitter = "full"  # how the wait is drawn: none, full or decorrelated',
+        "[cost]  # what a call costs: tokens, say",
+        "mean = 400",  # no time
+    } <= set(lines)
+
+
+def test_each_number_that_a_file_can_hold_has_its_meaning() -> None:
+    unsaid = [
+        f"{cls.__name__}.{field}"
+        for cls in (Scenario, *PLAIN_PARTS, *KIND_OF)
+        for field, hint in get_type_hints(cls).items()
+        if not meanings(cls)[field] and (hint in (float, bool, int) or field in ranges(cls))
+    ]
+    assert unsaid == []
 
 
 @settings(deadline=None)

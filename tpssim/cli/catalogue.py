@@ -7,14 +7,14 @@ import inspect
 import math
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, get_type_hints
+from typing import Any
 
 from tpssim.controllers import CONTROLLERS
 from tpssim.controllers.article import PRINTED, TWINS
 from tpssim.core.errors import no_such
 from tpssim.core.pacer import Pacer
 from tpssim.core.profiles import Stages
-from tpssim.core.validation import ranges
+from tpssim.core.validation import meanings, ranges
 from tpssim.experiments.sweep.studies import STUDIES
 from tpssim.output.tables import Column, Table, Value, filled
 from tpssim.scenarios.builtin import SCENARIOS
@@ -31,24 +31,6 @@ SINGULAR = {
     "metrics": "measure",
     "studies": "study",
 }
-
-
-@functools.cache
-def meanings(record: type) -> dict[str, str]:
-    """What each field of a record is: the string beside its `Range` in the annotation; "" without
-    one.
-
-    >>> from tpssim.scenarios.service_times import Lognormal
-    >>> meanings(Lognormal)["mean"]
-    'expected service time'
-    """
-    hints = get_type_hints(record, include_extras=True)
-    return {
-        field: next(
-            (note for note in getattr(hint, "__metadata__", ()) if isinstance(note, str)), ""
-        )
-        for field, hint in hints.items()
-    }
 
 
 def _parameter(record: Any, field: str, default: float | Stages) -> dict[str, Any]:

@@ -55,8 +55,8 @@ class Quota(NamedTuple):
         "calls, or their cost, in a window",
     ]
     per: Annotated[float, Range(1e-6, 1e9, "s"), "length of the window"]
-    of: str = "calls"  #: what is counted: "calls" or "cost"
-    window: str = "rolling"  #: how the window moves: "rolling" or "fixed"
+    of: Annotated[str, "what is counted: calls or cost"] = "calls"
+    window: Annotated[str, "how the window moves: rolling or fixed"] = "rolling"
     burst: Annotated[
         float,
         Range(0.0, math.inf, "calls or cost", closed_low=False),
@@ -65,7 +65,9 @@ class Quota(NamedTuple):
     margin: Annotated[float, Range(0.0, 1.0, "x per"), "by how much the window is lengthened"] = (
         0.05
     )
-    align: bool = False  #: whether fixed windows begin at multiples of `per` on the wall clock
+    align: Annotated[
+        bool, "whether fixed windows begin at multiples of `per` on the wall clock"
+    ] = False
 
     def __str__(self) -> str:
         what = "calls" if self.of == "calls" else "of cost"

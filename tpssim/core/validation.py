@@ -67,6 +67,23 @@ def _ranges(cls: Any) -> Mapping[str, Range]:
     return found
 
 
+@functools.cache
+def meanings(record: type) -> dict[str, str]:
+    """What each field of a record is: the string in its annotation; "" without one.
+
+    >>> from tpssim.scenarios.service_times import Lognormal
+    >>> meanings(Lognormal)["mean"]
+    'expected service time'
+    """
+    hints = get_type_hints(record, include_extras=True)
+    return {
+        field: next(
+            (note for note in getattr(hint, "__metadata__", ()) if isinstance(note, str)), ""
+        )
+        for field, hint in hints.items()
+    }
+
+
 RecordT = TypeVar("RecordT")
 
 

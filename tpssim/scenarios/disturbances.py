@@ -27,8 +27,8 @@ class Step(NamedTuple):
     4.0
     """
 
-    start: float  #: when it begins, s
-    end: float  #: when it is over, s
+    start: Annotated[float, "when it begins (s)"]
+    end: Annotated[float, "when it is over (s)"]
     factor: Annotated[float, FACTOR, "by what the service time is multiplied"]
 
 
@@ -40,8 +40,8 @@ class Ramp(NamedTuple):
     [1.0, 2.0]
     """
 
-    start: float  #: when it begins, s
-    end: float  #: when it is over, s
+    start: Annotated[float, "when it begins (s)"]
+    end: Annotated[float, "when it is over (s)"]
     factor: Annotated[float, FACTOR, "by what the service time is multiplied at the end"]
 
 
@@ -53,8 +53,8 @@ class Spike(NamedTuple):
     [3.0, 1.736]
     """
 
-    start: float  #: when it begins, s
-    end: float  #: when it is over, s
+    start: Annotated[float, "when it begins (s)"]
+    end: Annotated[float, "when it is over (s)"]
     factor: Annotated[float, FACTOR, "by what the service time is multiplied at the start"]
 
 
@@ -66,8 +66,8 @@ class Sine(NamedTuple):
     [1.0, 1.5, 0.5]
     """
 
-    start: float  #: when it begins, s
-    end: float  #: when it is over, s
+    start: Annotated[float, "when it begins (s)"]
+    end: Annotated[float, "when it is over (s)"]
     amplitude: Annotated[
         float, Range(0.0, 1.0, "x", closed_high=False), "how far the factor swings around 1"
     ]
@@ -82,8 +82,8 @@ class Stall(NamedTuple):
     12.5
     """
 
-    start: float  #: when it begins, s
-    end: float  #: when it is over, s
+    start: Annotated[float, "when it begins (s)"]
+    end: Annotated[float, "when it is over (s)"]
 
 
 @record
@@ -95,8 +95,8 @@ class Swap(NamedTuple):
     0.2
     """
 
-    start: float  #: when it begins, s
-    end: float  #: when it is over, s
+    start: Annotated[float, "when it begins (s)"]
+    end: Annotated[float, "when it is over (s)"]
     service: Service  #: the one that serves meanwhile
 
 
@@ -112,8 +112,8 @@ class Background(NamedTuple):
     30.0
     """
 
-    start: float  #: when it begins, s
-    end: float  #: when it is over, s
+    start: Annotated[float, "when it begins (s)"]
+    end: Annotated[float, "when it is over (s)"]
     rate: Annotated[
         float, Range(0.0, 1e6, "1/s", closed_low=False), "calls of other clients per second"
     ]

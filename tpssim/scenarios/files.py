@@ -97,6 +97,8 @@ class ScenarioFile(NamedTuple):
         owner = f"scenario {self.scenario.name}"
         if self.provenance is not None:
             text += "\n[provenance]\n" + toml(self.provenance, owner)
+        if self.estimates:
+            text += "\n# Each estimate with the interval in which it is, and its standard error.\n"
         for estimate in self.estimates:
             numbers = {"value": estimate.value, "low": estimate.low, "high": estimate.high}
             numbers |= {} if estimate.std is None else {"std": estimate.std}

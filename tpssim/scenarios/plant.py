@@ -41,7 +41,7 @@ class Async(NamedTuple):
     handoff: Annotated[float, Range(0.0, 10.0, "s"), "how long it takes to hand a call over"] = (
         20e-6
     )
-    feedback: str = "handoff"  #: what the law sees: "handoff" or "completion"
+    feedback: Annotated[str, "what the law sees: handoff or completion"] = "handoff"
 
 
 @record

@@ -42,13 +42,17 @@ class Producer(NamedTuple):
 
     start: Annotated[float, Range(0.0, 1e6, "s"), "when the producer comes"] = 0.0
     end: Annotated[float, Range(0.0, math.inf, "s"), "when the producer leaves"] = math.inf
-    target: float | Stages | None = None  #: the TPS that it wants; None: that of the scenario
+    #: None: that of the scenario
+    target: Annotated[
+        float | Stages | None, "what it wants, in place of the scenario's target (1/s)"
+    ] = None
     weight: Annotated[
         float,
         Range(0.0, 1e6, "x", closed_low=False, closed_high=False),
         "its fair share, in shares of a producer of weight 1",
     ] = 1.0
-    law: Any = None  #: the law that rules it; None: the one that is run
+    #: None: the one that is run
+    law: Annotated[Any, "the law that rules it, in place of the one that is run"] = None
 
 
 def checked_target(target: float | Stages, owner: str) -> float | Stages:

@@ -41,7 +41,7 @@ class Retry(NamedTuple):
         float, Range(0.0, 100.0, "x; 0: Fibonacci"), "factor from one wait to the next"
     ] = 0.0
     cap: Annotated[float, Range(0.0, 1e6, "s"), "longest wait before a retry"] = 30.0
-    jitter: str = "none"  #: how the wait is drawn: "none", "full" or "decorrelated"
+    jitter: Annotated[str, "how the wait is drawn: none, full or decorrelated"] = "none"
     budget: Annotated[
         float,
         Range(0.0, math.inf, "retries per call"),

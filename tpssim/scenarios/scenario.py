@@ -44,7 +44,7 @@ class Scenario(NamedTuple):
     duration: Annotated[float, Range(0.0, 1e6, "s", closed_low=False), "how long the run is"]
     consumer: Consumer = Blocking()
     disturbances: tuple[Disturbance, ...] = ()
-    timer: TimerModel = IDEAL
+    timer: Annotated[TimerModel, "how sleeps of the caller end late"] = IDEAL
     spin_threshold: Annotated[
         float, Range(0.0, 1.0, "s"), "how long before a slot the wait by reading the clock begins"
     ] = 0.0005
@@ -56,7 +56,7 @@ class Scenario(NamedTuple):
         "how long a caller waits for an answer, in each attempt",
     ] = math.inf
     retry: Retry = Retry()
-    late: Late = AUTO
+    late: Annotated[Late, "what becomes of slots that were missed"] = AUTO
     poisson: Annotated[
         float, Range(0.0, 1.0, "0 or 1"), "1: exponential gaps between slots; 0: even ones"
     ] = 0.0
@@ -71,17 +71,17 @@ class Scenario(NamedTuple):
         Range(FINEST, 1e-3, "s", off=True),
         "step to a multiple of which times of events are rounded; 0: none",
     ] = 0.0
-    #: what an answer takes on its way besides (network, the client's own code); no server is busy
-    #: then
-    network: Service | None = None
-    #: what a call costs, in tokens, say: by so much the next slot moves, so the target counts cost
-    #: per second; quotas may count it, and work may depend on it; None: 1
-    cost: Service | None = None
+    #: the network, the client's own code; no server is busy then
+    network: Annotated[Service | None, "what an answer takes on its way besides"] = None
+    #: by so much the next slot moves, so the target counts cost per second; quotas may count it,
+    #: and work may depend on it; None: 1
+    cost: Annotated[Service | None, "what a call costs: tokens, say"] = None
     #: what each producer's pacer knows of quotas, and never exceeds
     quotas: tuple[Quota, ...] = ()
-    #: recorded start times of calls, s, in order: of the one producer without a target of its own,
-    #: in place of the target
-    arrivals: tuple[float, ...] | None = None
+    #: of the one producer without a target of its own, in place of the target
+    arrivals: Annotated[tuple[float, ...] | None, "recorded start times of calls, in order (s)"] = (
+        None
+    )
     #: how late laws observe what happens to calls; None: at once
     feedback: Feedback | None = None
     deadline: Annotated[
@@ -95,17 +95,17 @@ class Scenario(NamedTuple):
         """The scenario as the text of a TOML file, which `read_scenario` reads back to the bit;
         written to `path` if there is one, complete or not at all. Raises `InputError`.
 
-        Fields are left out where they are as by default.
+        Fields are left out where they are as by default; a comment says what each of the others is.
 
         >>> from tpssim.scenarios.service_times import Constant
         >>> print(Scenario("mine", Constant(0.02), target=100.0, duration=5.0).to_toml())
         name = "mine"
-        target = 100
-        duration = 5
+        target = 100  # the wanted TPS of each producer (1/s)
+        duration = 5  # how long the run is (s)
         <BLANKLINE>
         [service]
         kind = "constant"
-        mean = 0.02
+        mean = 0.02  # service time (s)
         <BLANKLINE>
         """
         from tpssim.scenarios.toml_text import toml, written

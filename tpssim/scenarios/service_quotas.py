@@ -43,8 +43,8 @@ class ServiceQuota(NamedTuple):
         "calls, or their cost, that a window takes",
     ]
     per: Annotated[float, Range(1e-6, 1e6, "s"), "length of the window"]
-    of: str = "calls"  #: what is counted: "calls" or "cost"
-    window: str = "rolling"  #: how the window moves: "rolling" or "fixed"
+    of: Annotated[str, "what is counted: calls or cost"] = "calls"
+    window: Annotated[str, "how the window moves: rolling or fixed"] = "rolling"
     counts_refused: Annotated[
         float, Range(0.0, 1.0, FLAG), "1: rejected calls are counted too; 0: they are not"
     ] = 0.0

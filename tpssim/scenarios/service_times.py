@@ -232,8 +232,8 @@ class Recorded(NamedTuple):
     0.02
     """
 
-    recording: tuple[float, ...]  #: service times in their order, s
-    source: str  #: where they come from
+    recording: Annotated[tuple[float, ...], "service times in their order (s)"]
+    source: Annotated[str, "where they come from"]
 
     @property
     def mean(self) -> float:

@@ -17,7 +17,7 @@ from tpssim.core.profiles import Stages
 from tpssim.core.quotas import Quota
 from tpssim.core.schedule import Late, late_policy
 from tpssim.core.timer_models import TIMERS, TimerModel
-from tpssim.core.validation import exact, format_spec, ranges
+from tpssim.core.validation import FLAG, exact, format_spec, meanings, ranges
 from tpssim.scenarios.feedback import Feedback
 from tpssim.scenarios.kinds import KIND_OF, SERVICES
 from tpssim.scenarios.plant import Backend
@@ -37,8 +37,8 @@ def toml(record: Any, owner: str) -> str:
 
     >>> from tpssim.scenarios.disturbances import Step
     >>> print(toml(Producer(start=2.5, target=Stages("10s:50")), "mine"))
-    start = 2.5
-    target = "10s:50"
+    start = 2.5  # when the producer comes (s)
+    target = "10s:50"  # what it wants, in place of the scenario's target (1/s)
     <BLANKLINE>
     """
     return "\n".join(_lines(record, (), owner)) + "\n"
@@ -80,15 +80,25 @@ def _lines(record: Any, place: tuple[str, ...], owner: str) -> Iterator[str]:
         if text is None:
             tables.append((here, value))
         else:
-            yield f"{name} = {text}"
+            # A cost is no service time, though the same classes hold both.
+            yield f"{name} = {text}{'' if 'cost' in place else _comment(record, name)}"
     for here, value in tables:
         listed = type(value) is tuple
         head = "[[{}]]" if listed else "[{}]"
         for part in value if listed else (value,):
             _check_known(part, f"{owner}: {'.'.join(here)}")
             yield ""
-            yield head.format(".".join(here))
+            yield head.format(".".join(here)) + _comment(record, here[-1])
             yield from _lines(part, here, owner)
+
+
+def _comment(record: Any, field: str) -> str:
+    """What a field is, and its unit, as a comment behind its value; "" where neither is known."""
+    of: Any = type(record)
+    meaning, allowed = meanings(of)[field], ranges(of).get(field)
+    # What a flag means for 0 and for 1 is in its meaning.
+    unit = "" if allowed is None or allowed.unit == FLAG else allowed.unit
+    return f"  # {meaning}{f' ({unit})' if unit else ''}" if meaning else ""
 
 
 def _value(value: Any, where: str) -> str | None:
