@@ -287,8 +287,11 @@ def test_list_shows_what_a_law_says_of_its_changes(capsys: pytest.CaptureFixture
 
 BAD: list[tuple[list[str], str]] = [
     (["dance"], "invalid choice: 'dance'"),
-    (["compare", "--scenarios", "nowhere"], "no scenario 'nowhere'; allowed: fast-async"),
-    (["compare", "--controllers", "nothing"], "no controller 'nothing'; allowed: auto, fixed"),
+    (
+        ["compare", "--scenarios", "nowhere"],
+        "no scenario 'nowhere'; allowed: those of `python -m tpssim list scenarios`",
+    ),
+    (["compare", "--controllers", "nothing"], "no controller 'nothing'; allowed: those of"),
     (
         ["compare", "--controllers", "ewma-deadzone:alpha=0"],
         "alpha=0 is out of range; allowed: (0, 1]",
@@ -340,7 +343,10 @@ BAD: list[tuple[list[str], str]] = [
         ["simulate", "spikes", "aimd", "--trace", "x.csv"],
         "give either SCENARIO CONTROLLER or --trace FILE CONTROLLER",
     ),
-    (["list", "scenarios", "nowhere"], "no scenario 'nowhere'; allowed: fast-async"),
+    (
+        ["list", "scenarios", "nowhere"],
+        "no scenario 'nowhere'; allowed: those of `python -m tpssim list scenarios`",
+    ),
     (["list", "animals"], "invalid choice: 'animals'"),
 ]
 
@@ -349,11 +355,11 @@ BAD: list[tuple[list[str], str]] = [
 CLOSE = [
     (
         ["compare", "--controllers", "headrom"],
-        "no controller 'headrom', did you mean 'headroom'? allowed: auto,",
+        "no controller 'headrom', did you mean 'headroom'? allowed: those of `python",
     ),
     (
         ["simulate", "degrade-recovr", "fixed"],
-        "no scenario 'degrade-recovr', did you mean 'degrade-recover'? allowed: fast",
+        "no scenario 'degrade-recovr', did you mean 'degrade-recover'? allowed: those",
     ),
     (
         ["compare", "--controllers", "aimd:decrate=1"],
@@ -370,7 +376,7 @@ CLOSE = [
     ),
     (
         ["sweep", "alpha-deadzone", "--heatmap", "swng"],
-        "no measure 'swng', did you mean 'swing'? allowed: verdict",
+        "no measure 'swng', did you mean 'swing'? allowed: those of",
     ),
 ]
 

@@ -55,8 +55,8 @@ def test_ones_own_law_and_scenario_run() -> None:
 @pytest.mark.parametrize(
     ("scenario", "controller", "options", "message"),
     [
-        ("nowhere", "aimd", {}, "no scenario 'nowhere'; allowed: fast-async, blocking-steady"),
-        (SHORT, "nothing", {}, "no controller 'nothing'; allowed: auto, fixed, "),
+        ("nowhere", "aimd", {}, "no scenario 'nowhere'; allowed: those of"),
+        (SHORT, "nothing", {}, "no controller 'nothing'; allowed: those of"),
         (
             SHORT,
             "aimd:alpha=1",

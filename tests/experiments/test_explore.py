@@ -103,7 +103,7 @@ def test_every_arena_can_be_seen() -> None:
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        (Choice("nowhere"), "no scenario 'nowhere' here; allowed: fast-async"),
+        (Choice("nowhere"), "no scenario 'nowhere'; allowed: FILE.toml, or those"),
         (Choice(alpha=0.0), "alpha=0 is out of range; allowed: (0, 1]"),
         (Choice(seed=-1), "seed=-1; allowed"),
     ],

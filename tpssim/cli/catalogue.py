@@ -11,7 +11,7 @@ from typing import Any
 
 from tpssim.controllers import CONTROLLERS
 from tpssim.controllers.article import PRINTED, TWINS
-from tpssim.core.errors import no_such
+from tpssim.core.errors import listed, no_such
 from tpssim.core.pacer import Pacer
 from tpssim.core.profiles import Stages
 from tpssim.core.validation import meanings, ranges
@@ -204,7 +204,7 @@ def entries(kind: str | None, name: str | None) -> dict[str, Any]:
         return found
     (known,) = found.values()
     if name not in known:
-        raise no_such(SINGULAR[str(kind)], name, known)
+        raise no_such(SINGULAR[str(kind)], name, known, shown=listed(str(kind)))
     return {str(kind): {name: known[name]}}
 
 

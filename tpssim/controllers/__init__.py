@@ -42,7 +42,7 @@ from tpssim.controllers.sre_throttling import SreThrottling
 from tpssim.controllers.token_bucket import TokenBucket
 from tpssim.controllers.topfull_mimd import TopfullMimd
 from tpssim.controllers.vector_arc import VectorArc
-from tpssim.core.errors import InputError, no_such
+from tpssim.core.errors import InputError, listed, no_such
 from tpssim.core.types import ACTUATORS
 from tpssim.core.validation import parse_spec, replaced
 
@@ -98,7 +98,8 @@ def law_named(text: str, others: Iterable[str] = ()) -> tuple[str, Any]:
     name, parameters = parse_spec(text)
     name = RECOMMENDED if name == "auto" else name
     if name not in CONTROLLERS:
-        raise no_such("controller", name, ["auto", *CONTROLLERS, *others])
+        known = ["auto", *CONTROLLERS, *others]
+        raise no_such("controller", name, known, shown=listed("controllers"))
     return name, replaced(CONTROLLERS[name](), name, parameters)
 
 

@@ -26,18 +26,36 @@ class Aborted(RuntimeError):
     """
 
 
-def no_such(what: str, name: str, known: Iterable[str], where: str = "") -> InputError:
-    """The error for a name that is not known: the one that was meant, if one is close, then all
-    there are.
+#: The most names that an error lists.
+FEW = 15
+CLOSE = 3  # names that may have been meant
+
+
+def listed(kind: str) -> str:
+    """What shows all names of a kind: "controllers", "scenarios", "metrics" or "studies".
+
+    >>> listed("controllers")
+    'those of `python -m tpssim list controllers`'
+    """
+    return f"those of `python -m tpssim list {kind}`"
+
+
+def no_such(
+    what: str, name: str, known: Iterable[str], where: str = "", shown: str = ""
+) -> InputError:
+    """The error for a name that is not known: those that may have been meant, then all there are,
+    or, if they are many, what shows them (`shown`), if anything does.
 
     >>> print(no_such("law", "amid", ["fixed", "aimd"]))
     there is no law 'amid', did you mean 'aimd'? allowed: fixed, aimd
+    >>> print(no_such("word", "pit", ["pi", "pie", *"abcdefghijklmn"], shown="those of a book"))
+    there is no word 'pit', did you mean 'pi' or 'pie'? allowed: those of a book
     """
     import difflib  # when something is wrong, not before
 
     names = list(known)
-    close = difflib.get_close_matches(name, names, n=1)
-    hint = f", did you mean {close[0]!r}?" if close else ";"
-    return InputError(
-        f"{where}there is no {what} {name!r}{hint} allowed: {', '.join(names) or 'none'}"
-    )
+    close = [repr(each) for each in difflib.get_close_matches(name, names, n=CLOSE)]
+    meant = " or ".join(filter(None, [", ".join(close[:-1]), *close[-1:]]))
+    hint = f", did you mean {meant}?" if meant else ";"
+    allowed = shown if shown and len(names) > FEW else ", ".join(names) or "none"
+    return InputError(f"{where}there is no {what} {name!r}{hint} allowed: {allowed}")

@@ -14,6 +14,8 @@ from tpssim.experiments._drawing import Draw
 from tpssim.experiments.families import FAMILIES, JUDGING, TUNING
 from tpssim.scenarios.scenario import Scenario, checked_scenario
 
+#: Where families are named, for errors.
+SHOWN = "tuning, judging, all, and the families in docs/services.md"
 #: The words that stand for several.
 GROUPS: dict[str, tuple[str, ...]] = {
     "tuning": tuple(TUNING),
@@ -50,7 +52,7 @@ def families_of(kinds: str | Iterable[str]) -> list[str]:
         raise InputError(f"no kinds; allowed: {', '.join(GROUPS)}, or names of families")
     for word in words:
         if word not in GROUPS and word not in FAMILIES:
-            raise no_such("family of services", word, [*GROUPS, *FAMILIES])
+            raise no_such("family of services", word, [*GROUPS, *FAMILIES], shown=SHOWN)
     found = [name for word in words for name in GROUPS.get(word, (word,))]
     return list(dict.fromkeys(found))
 
@@ -64,7 +66,7 @@ def random_scenario(family: str, number: int, seed: int = 0) -> Scenario:
     checked_count("number", number, 0)
     checked_count("seed", seed, 0)
     if family not in FAMILIES:
-        raise no_such("family of services", family, FAMILIES)
+        raise no_such("family of services", family, FAMILIES, shown=SHOWN)
     drawn = FAMILIES[family].drawn(Draw(seed, family, number))
     summary = f"{FAMILIES[family].about} (drawn with seed {seed})"
     return checked_scenario(drawn._replace(name=f"{family}-{number}", summary=summary))

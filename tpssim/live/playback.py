@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tpssim.controllers import CONTROLLERS
-from tpssim.core.errors import InputError
+from tpssim.core.errors import InputError, listed
 from tpssim.core.pacer import Pacer
 from tpssim.core.profiles import Stages
 from tpssim.core.types import (
@@ -76,9 +76,8 @@ def recorded_law(recording: Journal) -> Controller[Any]:
     header = recording.header
     name = header["controller"]
     if name not in CONTROLLERS:
-        raise InputError(
-            f"the recorded law {name!r} is not built in; allowed: {', '.join(CONTROLLERS)}"
-        )
+        allowed = listed("controllers")
+        raise InputError(f"the recorded law {name!r} is not built in; allowed: {allowed}")
     return replaced(CONTROLLERS[name](), name, header["parameters"])
 
 

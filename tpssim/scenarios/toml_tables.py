@@ -110,7 +110,8 @@ class Tables:
         for name in cls._fields:
             if name not in values and name not in cls._field_defaults:
                 what = f"{shown(place)} has no {name}" if place else f"{name} is missing"
-                raise InputError(f"{self.at(place)}: {what}; allowed: {', '.join(cls._fields)}")
+                needed = [field for field in cls._fields if field not in cls._field_defaults]
+                raise InputError(f"{self.at(place)}: {what}; allowed: {', '.join(needed)}")
         made = cls(**values)
         if conflict := made.conflict() if hasattr(made, "conflict") else "":
             name = re.match(r"\w*", conflict)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tpssim.controllers import CONTROLLERS, actuators_of, law_named
 from tpssim.controllers.article import PRINTED
-from tpssim.core.errors import InputError, no_such
+from tpssim.core.errors import InputError, listed, no_such
 from tpssim.core.own_laws import check_law
 from tpssim.core.types import Controller, record
 from tpssim.core.validation import checked, format_spec, parse_spec, ranges
@@ -126,10 +126,10 @@ def scenario_named(given: Scenario | str, load: Load | None = None) -> Scenario:
     if not path and name not in SCENARIOS:
         if "." in name or "/" in name:
             raise InputError(
-                f"{name!r} is no scenario and no file of one; allowed: FILE.toml, or a name that"
-                " `list scenarios` shows"
+                f"{name!r} is no scenario and no file of one; allowed: FILE.toml, or"
+                f" {listed('scenarios')}"
             )
-        raise no_such("scenario", name, SCENARIOS)
+        raise no_such("scenario", name, SCENARIOS, shown=listed("scenarios"))
     if load is not None and "target" in parameters:
         said = f"target={parameters['target']:g} with a load that takes its place"
         raise InputError(f"scenario {name}: {said}; allowed: one of them")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tpssim.core.errors import InputError
+from tpssim.core.errors import no_such
 from tpssim.core.statistics import mean_interval
 from tpssim.core.types import record
 from tpssim.output import format, records
@@ -68,7 +68,7 @@ def validate(
     names = list(CASES) if cases is None else list(cases)
     for name in names:
         if name not in CASES:
-            raise InputError(f"there is no case {name!r}; allowed: {', '.join(CASES)}")
+            raise no_such("case", name, CASES)
     outcomes = []
     for done, name in enumerate(names, start=1):
         outcomes.append(judged(name, CASES[name].run(seed)))

@@ -12,7 +12,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tpssim.core.errors import InputError
+from tpssim.core.errors import InputError, no_such
 from tpssim.core.validation import MOST_PROCESSES, checked_count
 from tpssim.output import format
 from tpssim.output.results_dir import file_name as file_name
@@ -299,8 +299,7 @@ def _timer(given: str) -> TimerModel:
         from tpssim.live.calibration import read_timer
 
         return read_timer(given)
-    allowed = f"{', '.join(TIMERS)}, or a timer.json of calibrate"
-    raise InputError(f"there is no timer model {given!r}; allowed: {allowed}")
+    raise no_such("timer model", given, [*TIMERS, "a timer.json of calibrate"])
 
 
 def write_scenarios(folder: Path, args: argparse.Namespace, chosen: Sequence[Scenario]) -> None:

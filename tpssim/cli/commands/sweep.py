@@ -26,7 +26,7 @@ from tpssim.cli.commands.common import (
 )
 from tpssim.cli.commands.progress import Progress
 from tpssim.cli.commands.run_records import command, run_record
-from tpssim.core.errors import Aborted, InputError, no_such
+from tpssim.core.errors import Aborted, InputError, listed, no_such
 from tpssim.core.types import VERSION
 
 if TYPE_CHECKING:
@@ -242,14 +242,15 @@ def _check_pictures(args: argparse.Namespace, study: Named, names: list[str]) ->
         raise InputError("--heatmap needs a grid of two factors or more; allowed: --plot MEASURE")
     for metric in study.heatmaps:
         if metric not in (*known, "verdict"):
-            raise no_such("measure", metric, ["verdict", *known], "--heatmap: ")
+            raise no_such("measure", metric, ["verdict", *known], "--heatmap: ", listed("metrics"))
     for text in study.plots:
         metric, _, x = text.partition(":")
-        if metric not in known or (x and x not in (*names, *METRICS)):
-            allowed = f"MEASURE or MEASURE:X, X of {', '.join(names)} or a measure"
-            raise InputError(
-                f"--plot {text}: no such measure or factor; allowed: {allowed}; {', '.join(known)}"
-            )
+        where = f"--plot {text}: "
+        if metric not in known:
+            raise no_such("measure", metric, known, where, listed("metrics"))
+        if x and x not in (*names, *METRICS):
+            shown = f"{', '.join(names)}, {listed('metrics')}"
+            raise no_such("factor or measure", x, [*names, *METRICS], where, shown)
 
 
 def _figures(result: SweepResult, study: Named, grid: bool) -> list[Figure]:

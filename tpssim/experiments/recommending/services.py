@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from tpssim.core.errors import InputError, no_such
+from tpssim.core.errors import InputError, listed, no_such
 from tpssim.core.types import record
 from tpssim.core.validation import parse_spec
 from tpssim.experiments.fitting.draws import drawn
@@ -112,4 +112,4 @@ def _nothing_there(given: str) -> InputError:
         return InputError(
             f"there is no file {given}; allowed: a recording, a scenario's file or name"
         )
-    return no_such("scenario or file", given, SCENARIOS)
+    return no_such("scenario or file", given, SCENARIOS, shown=listed("scenarios"))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim.core.errors import InputError, no_such
+from tpssim.core.errors import InputError, listed, no_such
 from tpssim.core.types import record
 from tpssim.experiments.over_draws import over_draws
 from tpssim.experiments.sweep import designs
@@ -168,7 +168,7 @@ class SweepResult(NamedTuple):
                 for row, share in zip(self.rows, shares, strict=True)
             ]
         if metric not in METRICS:
-            raise no_such("measure", metric, [*METRICS, *WORDS])
+            raise no_such("measure", metric, [*METRICS, *WORDS], shown=listed("metrics"))
         i = list(METRICS).index(metric)
         return [
             measured(row.mean[i], row.half[i], self.replications, int(row.n[i]), int(row.never[i]))
@@ -328,7 +328,7 @@ class SweepResult(NamedTuple):
 
     def _column(self, name: str) -> int:
         if name not in self.names():
-            raise InputError(f"there is no factor {name!r}; allowed: {', '.join(self.names())}")
+            raise no_such("factor", name, self.names())
         return self.names().index(name)
 
     def _axis(self, name: str) -> str:

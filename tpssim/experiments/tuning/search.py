@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim.core.errors import InputError
+from tpssim.core.errors import InputError, no_such
 from tpssim.core.types import record
 from tpssim.core.validation import FLAG, Range, ranges
 from tpssim.output.records import searches as parts
@@ -103,7 +103,7 @@ def axes(law: Any, parameters: Iterable[str] | Mapping[str, Bounds | None] | Non
 
 def _axis(name: str, bounds: Bounds | None, known: Mapping[str, Range]) -> Axis:
     if name not in known:
-        raise InputError(f"parameters: there is no parameter {name!r}; allowed: {', '.join(known)}")
+        raise no_such("parameter", name, known, "parameters: ")
     allowed = known[name]
     low, high = bounds or allowed.search or (allowed.low, allowed.high)
     if not (allowed.holds(low) and allowed.holds(high) and low < high < math.inf):
