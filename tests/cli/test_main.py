@@ -235,6 +235,28 @@ def test_list_shows_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
             assert name in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("controllers", "headroom"),
+        ("controllers", "printed-aimd"),
+        ("scenarios", "spikes"),
+        ("metrics", "achieved"),
+        ("studies", "alpha-deadzone"),
+        ("scenarios", "docs/my-service.toml"),
+    ],
+)
+def test_list_takes_a_name_alone(
+    kind: str, name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(["list", name]) == 0
+    alone = capsys.readouterr().out
+    assert alone.startswith(f"{name}\n")
+    assert main(["list", kind, name]) == 0
+    assert capsys.readouterr().out == alone
+
+
 def test_list_gives_every_parameter_its_meaning(capsys: pytest.CaptureFixture[str]) -> None:
     for kind in ("scenarios", "controllers"):
         assert main(["list", kind, "--json"]) == 0
@@ -347,7 +369,16 @@ BAD: list[tuple[list[str], str]] = [
         ["list", "scenarios", "nowhere"],
         "no scenario 'nowhere'; allowed: those of `python -m tpssim list scenarios`",
     ),
-    (["list", "animals"], "invalid choice: 'animals'"),
+    (
+        ["list", "animals"],
+        "no kind or name 'animals'; allowed: controllers, scenarios, metrics, studies, or a name",
+    ),
+    (["list", "headrom"], "no kind or name 'headrom', did you mean 'headroom'? allowed: contr"),
+    (["list", "animals", "aimd"], "no kind 'animals'; allowed: controllers, scenarios, metrics"),
+    (
+        ["list", "drift"],
+        "'drift' is one of scenarios and of metrics; allowed: list scenarios drift or list metrics",
+    ),
 ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import itertools
 import math
 from collections import deque
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from typing import Any
 
 from tpssim.controllers import CONTROLLERS
 from tpssim.controllers.article import PRINTED, TWINS
-from tpssim.core.errors import listed, no_such
+from tpssim.core.errors import InputError, listed, no_such
 from tpssim.core.pacer import Pacer
 from tpssim.core.profiles import Stages
 from tpssim.core.validation import meanings, ranges
@@ -185,6 +186,35 @@ def _studies() -> dict[str, Any]:
         }
         for name, study in STUDIES.items()
     }
+
+
+def asked(kind: str | None, name: str | None) -> tuple[str | None, str | None]:
+    """Kind and name of a command line, on which a name that one kind has may stand alone; raises
+    `InputError`.
+
+    >>> asked("headroom", None), asked("controllers", None)
+    (('controllers', 'headroom'), ('controllers', None))
+    """
+    from tpssim.metrics.measure import METRICS
+
+    if kind is None or kind in SINGULAR:
+        return kind, name
+    if name is not None:
+        raise no_such("kind", kind, SINGULAR)
+    if file_of(kind):
+        return "scenarios", kind
+    names = dict(
+        zip(SINGULAR, ([*CONTROLLERS, *PRINTED], SCENARIOS, METRICS, STUDIES), strict=True)
+    )
+    found = [each for each, known in names.items() if kind in known]
+    if len(found) > 1:
+        words = " or ".join(f"list {each} {kind}" for each in found)
+        raise InputError(f"{kind!r} is one of {' and of '.join(found)}; allowed: {words}")
+    if not found:
+        known = [*SINGULAR, *itertools.chain(*names.values())]
+        allowed = f"{', '.join(SINGULAR)}, or a name of theirs"
+        raise no_such("kind or name", kind, known, shown=allowed)
+    return found[0], kind
 
 
 def entries(kind: str | None, name: str | None) -> dict[str, Any]:

@@ -8,10 +8,16 @@ import argparse
 def add(parser: argparse.ArgumentParser) -> None:
     """Its options."""
     parser.add_argument(
-        "kind", nargs="?", choices=("controllers", "scenarios", "metrics", "studies")
+        "kind",
+        nargs="?",
+        metavar="KIND",
+        help="controllers, scenarios, metrics or studies; default: all; a NAME may stand alone",
     )
     parser.add_argument(
-        "name", nargs="?", help="one of them, with its law and parameters; of scenarios also a file"
+        "name",
+        nargs="?",
+        metavar="NAME",
+        help="one of them, with its law and parameters; of scenarios also a file",
     )
     parser.add_argument(
         "--json", action="store_true", help="one JSON document on stdout and nothing else"
@@ -22,11 +28,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 def listing(args: argparse.Namespace) -> int:
     from tpssim.cli import catalogue
 
-    document = catalogue.entries(args.kind, args.name)
+    kind, name = catalogue.asked(args.kind, args.name)
+    document = catalogue.entries(kind, name)
     if args.json:
         import json
 
         print(json.dumps(document, indent=1, allow_nan=False))
     else:
-        print(catalogue.text(document, args.name))
+        print(catalogue.text(document, name))
     return 0
