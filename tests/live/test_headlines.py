@@ -707,10 +707,10 @@ def test_retry_after_holds_all_calls_back_and_the_report_says_so(asynchronous: b
     report = _once_in_trouble(Rejected("429", retry_after=5.0), asynchronous, 1)
     assert (report.retry_after_held, report.quota_held) == (1, 0)
     assert report.retry_after_wait == pytest.approx(4.99)
-    why = "Retry-After of the service held 1 call back for 4.99 s"
+    why = "Retry-After of the service held calls back once, for 4.99 s"
     refused = "5 % of the calls were refused by the service (429, 503)"
     assert report.verdict == f"3.9 of 100 a second: {why}; {refused}"
-    assert "\n  held back 1 call for 4.99 s by Retry-After of the service" in str(report)
+    assert "\n  held back once for 4.99 s by Retry-After of the service" in str(report)
 
 
 def test_what_holds_up_the_event_loop_is_not_the_iterables_doing() -> None:

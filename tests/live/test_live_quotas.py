@@ -49,7 +49,7 @@ def test_two_quotas_hold_at_once_and_each_is_named_for_what_it_held() -> None:
     report = handle.report()
     assert report.quota_held == 2
     assert report.quota_wait == pytest.approx(0.997 + 9.0)
-    assert "quota of 10 of cost per 10 s held 1 call back for 9 s" in report.verdict
+    assert "quota of 10 of cost per 10 s held calls back once, for 9 s" in report.verdict
 
 
 def test_the_report_names_the_quota_and_is_not_on_pace() -> None:
@@ -60,9 +60,9 @@ def test_the_report_names_the_quota_and_is_not_on_pace() -> None:
         pass
     verdict = handle.report().verdict
     assert verdict.startswith("9.")
-    assert " of 20 a second: quota of 10 calls per 1 s held 190 calls back for " in verdict
+    assert " of 20 a second: quota of 10 calls per 1 s held calls back 190 times, for " in verdict
     assert "on pace" not in verdict
-    assert "held back 190 calls for" in str(handle.report())
+    assert "held back 190 times for" in str(handle.report())
 
 
 def test_a_quota_that_nothing_comes_near_changes_nothing() -> None:

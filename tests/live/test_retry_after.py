@@ -84,7 +84,7 @@ def test_what_it_cost_is_not_made_up_for() -> None:
     assert report.skipped == pytest.approx(48.0)
     assert report.lost == pytest.approx(4.8)
     assert report.verdict.endswith(
-        "; 0.77 of 10 a second: Retry-After of the service held 1 call back for 4.9 s"
+        "; 0.77 of 10 a second: Retry-After of the service held calls back once, for 4.9 s"
     )
 
 

@@ -72,11 +72,10 @@ def held(how: Setting) -> str:
     """What held calls back for longest.
 
     >>> held(Setting(held=(("quota of 500 calls per 60 s", 120, 31.0), ("Retry-After", 1, 2.0))))
-    'quota of 500 calls per 60 s held 120 calls back for 31 s'
+    'quota of 500 calls per 60 s held calls back 120 times, for 31 s'
     """
-    what, calls, seconds = max(how.held, key=lambda each: each[2])
-    many = f"{calls:,} call{'' if calls == 1 else 's'}"
-    return f"{what} held {many} back for {format.seconds(seconds)}"
+    what, number, seconds = max(how.held, key=lambda each: each[2])
+    return f"{what} held calls back {format.times(number)}, for {format.seconds(seconds)}"
 
 
 def _behind(report: Report, how: Setting) -> bool:

@@ -8,7 +8,7 @@ import warnings
 from typing import NamedTuple
 
 from tpssim.core.types import record
-from tpssim.output.format import number, rate, seconds, share
+from tpssim.output.format import number, rate, seconds, share, times
 from tpssim.output.meanings import MEANINGS
 
 
@@ -180,12 +180,12 @@ def _schedule(report: Report) -> list[str]:
 def _held(report: Report) -> list[str]:
     """What held calls back, if anything did."""
     r = report
-    held = [
-        f"{calls:,.0f} call{'' if calls == 1.0 else 's'} for {seconds(wait)} by {what}"
-        for calls, wait, what in (
+    waits = [
+        f"{times(held)} for {seconds(wait)} by {what}"
+        for held, wait, what in (
             (r.quota_held, r.quota_wait, "quotas"),
             (r.retry_after_held, r.retry_after_wait, "Retry-After of the service"),
         )
-        if calls
+        if held
     ]
-    return [f"held back {', '.join(held)}"] if held else []
+    return [f"held back {', '.join(waits)}"] if waits else []

@@ -97,7 +97,7 @@ def _setting(run: SessionState) -> Setting:
 
 
 def _held(run: SessionState) -> tuple[tuple[str, int, float], ...]:
-    """What held calls back, how many, and for how long in all, s."""
+    """What held calls back, how often, and for how long in all, s."""
     gates = [*(f"quota of {quota}" for quota in run.quotas), "Retry-After of the service"]
     held = zip(gates, run.tally.held, strict=True)
-    return tuple((gate, calls, seconds) for gate, (calls, seconds) in held if calls)
+    return tuple((gate, times, seconds) for gate, (times, seconds) in held if times)

@@ -26,7 +26,7 @@ class Setting(NamedTuple):
     cause: str = ""  #: why the generator was late, if that is known
     #: s, by LIMIT, SOURCE, CALLER, MACHINE, RETRIES, QUOTA, CLOSED
     lost: tuple[float, ...] = (0.0,) * 7
-    #: (what held calls back, calls, s): quotas and Retry-After
+    #: (what held calls back, how often, s): quotas and Retry-After
     held: tuple[tuple[str, int, float], ...] = ()
     slower: float = 0.0  #: as of `Tally.slower`
     #: Whether the law looks at outcomes, and nobody reported one.

@@ -95,7 +95,7 @@ class Tally:
         self.highest = 0.0  # of the wanted rates, in calls
         self.skipped = 0.0  # slots that the late policy gave up
         self.lost = [0.0] * 7  # s of the schedule that these were, by what they were lost to
-        #: (calls, s) that each quota held back, and last what Retry-After did.
+        #: How often, and for how long (s), each quota held calls back; last, Retry-After.
         self.held = [(0, 0.0)] * (quotas + 1)
         self.latencies = 0.0  # s, of all calls of which something became known
         self.first_begun = self.last_begun = self.last_end = math.nan
@@ -236,9 +236,9 @@ class Tally:
         self.lost[cause] += seconds
 
     def hold(self, gate: int, seconds: float) -> None:
-        """A quota, or at the last place Retry-After, held a call back."""
-        calls, before = self.held[gate]
-        self.held[gate] = calls + 1, before + seconds
+        """A quota, or at the last place Retry-After, held calls back once."""
+        times, before = self.held[gate]
+        self.held[gate] = times + 1, before + seconds
 
     def begin(self, now: float, wait: float) -> None:
         """A worker has taken a call that waited for it. Counted first, as in `settle`."""

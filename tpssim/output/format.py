@@ -142,6 +142,15 @@ def change(before: float, after: float) -> str:
     return f"{100.0 * (after - before) / before:+.0f} %" if before > 0.0 else ""
 
 
+def times(number: float) -> str:
+    """How often.
+
+    >>> times(1), times(1200)
+    ('once', '1,200 times')
+    """
+    return "once" if number == 1 else f"{number:,.0f} times"
+
+
 def seconds(value: float) -> str:
     """A time in three digits of the unit that suits.
 

@@ -60,12 +60,15 @@ MEANINGS: dict[str, tuple[str, str]] = {
     "re_anchored": ("times", "how often the late policy restarted the schedule"),
     "limited": ("slots", "slots that the limit delayed"),
     "quota_held": (
-        "calls",
-        "calls that waited until a quota had room again; those right behind them, which found it"
-        " open, are not counted",
+        "times",
+        "how often calls waited until a quota had room again: one that waited and those right"
+        " behind it, which found it open, are once",
     ),
     "quota_wait": ("s", "how long quotas held calls back, one after the other"),
-    "retry_after_held": ("calls", "calls held back because the service said when to come back"),
+    "retry_after_held": (
+        "times",
+        "how often calls were held back because the service said when to come back",
+    ),
     "retry_after_wait": ("s", "how long Retry-After of the service held calls back"),
     "latency_p50": ("s", "median of latency: completion - release"),
     "latency_p90": ("s", "90th percentile of latency"),
