@@ -35,3 +35,25 @@ def test_what_is_no_call_policy_or_path_is_refused_in_one_line(
         given()
     assert complaint in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def nothing(_: Any) -> None:
+    """Nothing."""
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        (lambda: run(nothing, [1], 5.0, retires=2), "run: there is no option 'retires', did you"),
+        (
+            lambda: asyncio.run(arun(asynchronous, [1], 5.0, max_in_flght=2)),
+            "arun: there is no option 'max_in_flght', did you mean 'max_in_flight'? allowed: ",
+        ),
+    ],
+)
+def test_a_mistyped_option_names_the_function_that_was_called(
+    given: Callable[[], Any], complaint: str
+) -> None:
+    with pytest.raises(TypeError) as caught:
+        given()
+    assert str(caught.value).startswith(complaint)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from tpssim.controllers import CONTROLLERS, law_named
-from tpssim.core.errors import InputError
+from tpssim.core.errors import InputError, no_such
 from tpssim.core.profiles import Stages
 from tpssim.core.quotas import Quota, Quotas
 from tpssim.core.schedule import POLICIES, Late, late_policy
@@ -25,6 +25,23 @@ T = TypeVar("T")
 Tps = float | Stages
 #: What a call costs: a number, or a function of its item.
 Cost = float | Callable[[Any], float]
+
+
+def check_options(
+    function: Callable[..., Any], of: Callable[..., Any], options: Iterable[str]
+) -> None:
+    """Raise `TypeError` for an option that neither a function nor the one to which it hands its
+    options on (`of`) has, in the name of the first, which was called.
+    """
+    known = [
+        name
+        for each in (function, of)
+        for name, parameter in inspect.signature(each).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    for name in options:
+        if name not in known:
+            raise TypeError(str(no_such("option", name, known, f"{function.__name__}: ")))
 
 
 def law_of(controller: Any) -> tuple[str, Controller[Any]]:

@@ -10,7 +10,14 @@ from typing import Any, TypeVar
 
 from tpssim.core.errors import InputError
 from tpssim.core.validation import checked_count
-from tpssim.live.arguments import Tps, checked_call, checked_total, cycled, cycled_async
+from tpssim.live.arguments import (
+    Tps,
+    check_options,
+    checked_call,
+    checked_total,
+    cycled,
+    cycled_async,
+)
 from tpssim.live.async_jobs import PlainFeed, stream
 from tpssim.live.async_sources import AsyncSource
 from tpssim.live.async_throttle import AsyncThrottle, athrottle
@@ -67,6 +74,7 @@ async def arun(
     if max_in_flight is not None:
         checked_count("max_in_flight", max_in_flight)
     checked_call(call, asynchronous=True)
+    check_options(arun, athrottle, options)
     policy = policy_of(retries, call, options.get("seed", 0))
     jobs: Jobs[T] = Jobs(policy, results, options.get("clock"))
     options |= cost_of_jobs(options)

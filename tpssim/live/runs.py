@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from tpssim.core.errors import InputError
 from tpssim.core.validation import MOST_THREADS, checked_count
-from tpssim.live.arguments import Tps, checked_call, cycled
+from tpssim.live.arguments import Tps, check_options, checked_call, cycled
 from tpssim.live.handle import Handle
 from tpssim.live.jobs import Job, Jobs
 from tpssim.live.jobs import Run as Run
@@ -62,6 +62,7 @@ def run(
     """
     checked_count("workers", workers, 0, MOST_THREADS)
     checked_call(call, asynchronous=False)
+    check_options(run, throttle, options)
     policy = policy_of(retries, call, options.get("seed", 0))
     jobs: Jobs[T] = Jobs(policy, results, options.get("clock"))
     options |= cost_of_jobs(options)
