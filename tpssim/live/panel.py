@@ -23,7 +23,7 @@ from tpssim.output import format
 BARS = " ▁▂▃▄▅▆▇█"
 SPAN = 60  # points of the sparkline
 ROOM = 5  # columns at the right of the panel
-WIDEST = 120  # characters of a line
+WIDEST = 80  # characters of a line
 INTERVALS = 4.0  # of the wanted rate; the achieved rate is averaged over at least so many
 
 
@@ -88,7 +88,8 @@ def line(frame: Frame) -> str:
     """A second of a run in a line; what does not fit is left out."""
     n = frame.numbers
     text = f"{n['t']:5.0f} s {frame.achieved:8.1f}/s{_asked(n)}"
-    for more in (*_counts(n, WIDEST - len(text)), f"  latency {pair(frame.latency)}"):
+    latency = f"  latency {pair(frame.latency)}"
+    for more in (*_counts(n, WIDEST - len(text) - len(latency)), latency):
         text += more if len(text) + len(more) <= WIDEST else ""
     room = WIDEST - len(text) - 2
     if not n["why"] or room < 20:
@@ -97,11 +98,15 @@ def line(frame: Frame) -> str:
 
 
 def _asked(n: dict[str, Any]) -> str:
-    """The commanded and the wanted rate, if there are any.
+    """The commanded and the wanted rate, if there are any; the wanted one if they are equal.
 
-    >>> _asked({"rate": 80.0, "tps": 100.0}), _asked({"rate": math.inf, "tps": math.inf})
-    (' of 80 commanded, 100 wanted', ', no rate is wanted')
+    >>> _asked({"rate": 80.0, "tps": 100.0}), _asked({"rate": 100.0, "tps": 100.0})
+    (' of 80 commanded, 100 wanted', ' of 100 wanted')
+    >>> _asked({"rate": math.inf, "tps": math.inf})
+    ', no rate is wanted'
     """
+    if n["rate"] == n["tps"] < math.inf:
+        return f" of {format.number(n['tps'])} wanted"
     commanded = f" of {format.number(n['rate'])} commanded" if n["rate"] < math.inf else ""
     return (
         f"{commanded}, {format.number(n['tps'])} wanted"
@@ -184,12 +189,17 @@ def _kinds(n: dict[str, Any]) -> list[tuple[str, int]]:
 
 
 def _counts(n: dict[str, Any], room: int) -> list[str]:
-    """The outcomes of the calls, in short; with the total, if there is room."""
-    bad = [f" + {count:,} {what.removesuffix(' by the service')}" for what, count in _kinds(n)]
-    bad += [f" + {n['forgotten']:,} forgotten"] if n["forgotten"] else []
-    parts = [f"{n['ok']:,} ok", *bad, f" + {n['in_flight']:,} in flight"]
-    total = f"  calls {n['released']:,} = "
-    return [(total if len(total) + sum(map(len, parts)) <= room else "  ") + parts[0], *parts[1:]]
+    """The outcomes of the calls, in short; where there is room also those in flight, errors by
+    kind, and the total.
+    """
+    kinds = [f" + {count:,} {what.removesuffix(' by the service')}" for what, count in _kinds(n)]
+    errors = [f" + {n['errors']:,} errors"] if n["errors"] else []
+    rest = [f" + {n['forgotten']:,} forgotten"] if n["forgotten"] else []
+    rest.append(f" + {n['in_flight']:,} in flight")
+    ok = f"  {n['ok']:,} ok"
+    total = f"  calls {n['released']:,} = {n['ok']:,} ok"
+    forms = [total, *kinds, *rest], [ok, *kinds, *rest], [ok, *errors, *rest], [ok, *errors]
+    return next((parts for parts in forms if sum(map(len, parts)) <= room), forms[-1])
 
 
 def _outcomes(n: dict[str, Any], bad: str) -> str:
