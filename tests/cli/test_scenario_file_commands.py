@@ -42,7 +42,10 @@ def test_a_name_of_a_file_is_its_scenario_with_parameters() -> None:
         ("nowhere.toml", r"nowhere\.toml cannot be read"),
         (f"{NAMED}:speed=3", "scenario checkout: there is no parameter 'speed'"),
         (f"{NAMED}:cv", r"^'[\w-]+\.toml:cv': 'cv' is not of the form key=number"),
-        ("my.tml", r"^'my\.tml' is no scenario and no file of one; allowed: FILE\.toml, or a name"),
+        (
+            "my.tml",
+            r"^'my\.tml' is no scenario and no file of one; allowed: FILE\.toml, or those",
+        ),
     ):
         with pytest.raises(InputError, match=said):
             scenario_named(wrong)

@@ -183,7 +183,7 @@ def test_formulas_hold_nothing_else(text: str) -> None:
     ("text", "message"),
     [
         ("1 - acheived", "no measure 'acheived', did you mean 'achieved'"),
-        ("pace", "there is no measure 'pace'; allowed: throughput"),
+        ("pace", "there is no measure 'pace'; allowed: those of"),
         ("iae +", "is no formula; allowed: tracking"),
         ("", "is no formula"),
         ("1 + 2", "names no measure"),
