@@ -307,6 +307,7 @@ def test_list_shows_what_a_law_says_of_its_changes(capsys: pytest.CaptureFixture
     assert "s behind: 100/s" in capsys.readouterr().out
 
 
+OWN_LAW = ROOT / "tests" / "throttles" / "own_law.py:Halving"
 BAD: list[tuple[list[str], str]] = [
     (["dance"], "invalid choice: 'dance'"),
     (
@@ -318,6 +319,16 @@ BAD: list[tuple[list[str], str]] = [
         ["compare", "--controllers", "ewma-deadzone:alpha=0"],
         "alpha=0 is out of range; allowed: (0, 1]",
     ),
+    *(
+        ([*words, str(OWN_LAW)], "own_law.py:Halving': a law of your own is given from Python")
+        for words in (
+            ["compare", "--controllers"],
+            ["compare", "--throttle"],
+            ["simulate", "spikes"],
+            ["tune"],
+        )
+    ),
+    (["compare", "--controllers", "aimd", "no.py:Halving:slow=1"], "a law of your own is given"),
     (["compare", "--controllers", "aimd:inc_step=nan"], "inc_step=nan is out of range"),
     (["compare", "--controllers", "aimd:inc_step"], "is not of the form key=number"),
     (["compare", "--tps", "-1"], "target=-1 is out of range"),

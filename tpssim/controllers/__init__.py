@@ -88,6 +88,18 @@ CONTROLLERS: dict[str, Any] = {
 RECOMMENDED = "headroom"
 
 
+def own_law(text: str) -> InputError:
+    """The error for a law of the user's own, by where it stands.
+
+    >>> print(own_law("mine.py:Halving"))
+    'mine.py:Halving': a law of your own is given from Python, as a record: \
+tpssim.compare(..., [Halving()]); allowed: those of `python -m tpssim list controllers`
+    """
+    name = text.partition(".py:")[2].partition(":")[0] or "Mine"
+    how = f"a law of your own is given from Python, as a record: tpssim.compare(..., [{name}()])"
+    return InputError(f"{text!r}: {how}; allowed: {listed('controllers')}")
+
+
 def law_named(text: str, others: Iterable[str] = ()) -> tuple[str, Any]:
     """(name, law) of `NAME:key=value,...`; raises `InputError`, which also names `others` as
     allowed.
@@ -95,6 +107,8 @@ def law_named(text: str, others: Iterable[str] = ()) -> tuple[str, Any]:
     >>> law_named("auto:slack=0.1")[1].slack
     0.1
     """
+    if ".py:" in text:
+        raise own_law(text)
     name, parameters = parse_spec(text)
     name = RECOMMENDED if name == "auto" else name
     if name not in CONTROLLERS:

@@ -6,7 +6,7 @@ import re
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
-from tpssim.controllers import CONTROLLERS, actuators_of, law_named
+from tpssim.controllers import CONTROLLERS, actuators_of, law_named, own_law
 from tpssim.controllers.article import PRINTED
 from tpssim.core.errors import InputError, listed, no_such
 from tpssim.core.own_laws import check_law
@@ -61,9 +61,14 @@ def throttle_spec(given: ControllerLike) -> ThrottleSpec:
         given = Foreign(given)
     if isinstance(given, Foreign):
         # Refuse early what cannot be loaded or called.
-        check_signature(given.load(), f"throttle {given.spec!r}")
+        function = given.load()
+        if isinstance(function, type) and hasattr(function, "update"):
+            raise own_law(given.spec)
+        check_signature(function, f"throttle {given.spec!r}")
         return ThrottleSpec(given.label, given.spec, code=given)
     if isinstance(given, str):
+        if ".py:" in given:
+            raise own_law(given)
         name, parameters = parse_spec(given)
         if name in PRINTED:
             if parameters:
