@@ -62,6 +62,7 @@ def test_a_law_that_commands_by_a_limit_is_drawn_by_its_limit() -> None:
     columns: dict[str, Any] = {
         "producer": np.zeros(4, dtype=np.int32),
         "outcome": np.zeros(4, dtype=np.int8),
+        "scheduled": np.array([0.0, 1.0, 2.0, 3.0]),
         "released": np.array([0.0, 1.0, 2.0, 3.0]),
         "completed": np.array([0.5, 1.5, 2.5, 3.5]),
         "rate": np.full(4, np.inf),

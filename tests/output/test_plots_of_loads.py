@@ -7,11 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 
 import tpssim
 from tpssim import Backend, Constant, Scenario, ServiceQuota, Stages
-from tpssim.output.pictures import read_picture
+from tpssim.core.types import OK, REFUSED, REJECTED
+from tpssim.output import plots
+from tpssim.output.html import drawings
+from tpssim.output.pictures import Panel, panel, read_picture
 from tpssim.scenarios.drawn import frame
 from tpssim.scenarios.loads import LOADS
 from tpssim.scenarios.user_reports import IN_FLIGHT
@@ -65,6 +69,81 @@ def test_a_picture_of_a_load_is_read_from_its_file(tmp_path: Path) -> None:
     assert (panel.commanded == run.panel("").commanded).all()
     # On the way up the command is the target: 10 t, as of the last release.
     assert panel.commanded[250] == pytest.approx(10.0 * panel.t[250], rel=0.06)
+
+
+def refusing() -> Panel:
+    """120 s, in pictures 1 s a bin: one call served, one refused by the service, three here."""
+    due = np.array([0.5, 10.25, 10.5, 10.75, 50.5])
+    gone = np.array([False, True, False, True, True])
+    columns: dict[str, Any] = {
+        "scheduled": due,
+        "released": np.where(gone, np.nan, due),
+        "completed": np.where(gone, np.nan, due + 0.1),
+        "outcome": np.array([OK, REFUSED, REJECTED, REFUSED, REFUSED], dtype=np.int8),
+        "rate": np.full(5, 4.0),
+        "limit": np.full(5, np.inf),
+        "producer": np.zeros(5, dtype=np.int32),
+    }
+    return panel(columns, [(0.0, 120.0)], [([0.0], [4.0])], 120.0, "")
+
+
+PLAIN = plots.Frame([(0.0, 120.0, 2.0)], [], 4.0, 120.0)
+WANTED = PLAIN._replace(wanted=[(0.0, 4.0), (120.0, 4.0)])
+
+
+@pytest.mark.parametrize("seen", [PLAIN, WANTED], ids=["plain", "load"])
+def test_what_was_refused_here_is_an_area_of_its_own(seen: plots.Frame) -> None:
+    figure: Any = plots.rate_figure("t", [refusing()], seen)
+    areas = {patch.get_label(): patch for patch in figure.axes[0].patches}
+    here = areas["refused here"].get_data()
+    assert (here.values[10], here.values[50], here.values.sum()) == (2.0, 1.0, 3.0)
+    assert here.edges[10] == pytest.approx(10.0)
+    there = areas["refused by the service"].get_data()
+    assert (there.values[10], there.values.sum()) == (1.0, 1.0)
+    assert areas["refused here"].get_hatch()
+    assert not areas["refused by the service"].get_hatch()
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert {"refused here", "refused by the service"} <= set(legend)
+    keys = {key.name: key.style for key in drawings.legend([(refusing(), seen, {})])}
+    assert (keys["refused here"], keys["refused by the service"]) == ("hatched", "filled")
+    assert ("wanted" in keys, keys["achievable"]) == (
+        (True, "filled") if seen.wanted else (False, "dashed")
+    )
+
+
+def test_where_nothing_was_refused_no_area_says_so() -> None:
+    served = refusing()._replace(refused=np.array([]), refused_here=np.array([]))
+    figure: Any = plots.rate_figure("t", [served], WANTED)
+    assert [patch.get_label() for patch in figure.axes[0].patches] == ["achievable"]
+    assert "refused here" not in {key.name for key in drawings.legend([(served, WANTED, {})])}
+    assert len(plots.overlay_figure("t", [served], PLAIN, "wanted").axes) == 2
+
+
+def test_runs_over_one_another_show_what_each_refused_here() -> None:
+    figure: Any = plots.overlay_figure("t", [refusing()], PLAIN, "wanted")
+    assert figure.axes[-1].get_ylabel() == "refused here (1/s)"
+    (line,) = figure.axes[-1].get_lines()
+    # Bins of 2 s: two calls of 10 to 12 s, one of 50 to 52 s.
+    assert (line.get_ydata()[5], line.get_ydata()[25], sum(line.get_ydata())) == (1.0, 0.5, 1.5)
+
+
+def test_a_hatch_in_a_page_leads_to_its_pattern() -> None:
+    page = drawings.panel((refusing(), PLAIN, {}), "rates", 6.0)
+    named = page.partition("fill: url(#")[2].partition(")")[0]
+    assert named
+    assert f'<pattern id="{named}"' in page
+
+
+def test_titles_of_neighbours_stand_free() -> None:
+    long = "sre-throttling: stuck 10/10, 12 % refused here, 75 % in vain or too late"
+    figure: Any = plots.rate_figure("t", [refusing()._replace(title=long)] * 4, PLAIN)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = [ax.title.get_window_extent(canvas.get_renderer()) for ax in figure.axes]
+    for left, right in (boxes[:2], boxes[2:]):
+        assert 0.0 <= left.x0 < left.x1 < right.x0 < right.x1 <= figure.bbox.x1
+    assert figure.axes[0].bbox.y0 > boxes[2].y1
+    assert boxes[0].y1 < figure._suptitle.get_window_extent().y0
 
 
 @pytest.mark.parametrize("scenario", LOADS, ids=lambda scenario: str(scenario.name))

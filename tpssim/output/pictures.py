@@ -48,9 +48,14 @@ class Panel(NamedTuple):
     each_costs: Sequence[Array] = ()
     refused: Array | None = None  #: when calls were released that the service refused, s
     refused_costs: Array | None = None
+    refused_here: Array | None = None  #: when calls were wanted that the law refused, s
+    refused_here_costs: Array | None = None
 
     def limited(self) -> bool:
         return self.limit is not None and bool(np.isfinite(self.limit).any())
+
+    def refuses(self) -> bool:
+        return self.refused_here is not None and len(self.refused_here) > 0
 
 
 @record
@@ -133,6 +138,8 @@ def panel(
         each_costs=costs if several else [],
         refused=columns["released"][columns["outcome"] == REJECTED],
         refused_costs=cost[columns["outcome"] == REJECTED],
+        refused_here=columns["scheduled"][columns["outcome"] == REFUSED],
+        refused_here_costs=cost[columns["outcome"] == REFUSED],
     )
 
 

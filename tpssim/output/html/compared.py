@@ -83,8 +83,7 @@ def compare(result: Result[CompareRecord], progress: Progress) -> Iterator[Secti
             progress(done, total)
         drawn: list[Block] = []
         if len(panels) == len(arena["throttles"]):
-            limited = any(run.limited() for run, _, _ in pictures.values())
-            keys = drawings.legend(len(arena["producers"]), limited)
+            keys = drawings.legend([*pictures.values()])
             drawn = [Legend(keys), Figures(panels, "panels")]
         elif figure is not None and (png := result.folder / figure["file"]).is_file():
             image = drawings.embedded(png, f"{name}: rates over time")

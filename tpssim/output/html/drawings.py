@@ -17,7 +17,8 @@ from tpssim.core.errors import InputError
 from tpssim.output import plots
 from tpssim.output.cells import At, cells_of, measured
 from tpssim.output.html.blocks import Key
-from tpssim.output.plots.common import BLUE, ORANGE, PRODUCERS, PURPLE
+from tpssim.output.plots.common import BLUE, DIM, ORANGE, PRODUCERS, PURPLE, REFUSED_THERE
+from tpssim.output.plots.rates import BY_SERVICE, HERE, SHADE, refused_of
 from tpssim.output.records import SweepRecord
 from tpssim.output.records.parts import Definition, Figure
 from tpssim.output.verdict_words import WORDS
@@ -31,6 +32,7 @@ SCHEME = {
     "#0072b2": "blue",
     "#d55e00": "orange",
     "#56b4e9": "sky",
+    "#cfe6f4": "had",
 }
 
 
@@ -72,7 +74,7 @@ def _target(value: str) -> str:
     """The element that the value of an attribute points to; "" if it points to none."""
     if value.startswith("#"):
         return value[1:]
-    return value[5:-1] if value.startswith("url(#") else ""
+    return value.partition("url(#")[2].partition(")")[0]
 
 
 def _shown(name: str, value: str, prefix: str, targets: Collection[str]) -> str:
@@ -80,7 +82,7 @@ def _shown(name: str, value: str, prefix: str, targets: Collection[str]) -> str:
     if name == "id":
         return prefix + value if value in targets else ""
     if target := _target(value):
-        return value.replace(target, prefix + target)
+        value = value.replace(f"#{target}", f"#{prefix}{target}")
     if name == "d":
         return " ".join(map(_short, value.split()))
     if name == "transform" and value.startswith("rotate(-0 "):
@@ -127,15 +129,25 @@ def _colour(colour: str) -> str:
     return f"var(--{known})" if known else colour
 
 
-def legend(producers: int, limited: bool) -> list[Key]:
-    """What the lines of `panel` are."""
+def legend(pictures: Sequence[Picture]) -> list[Key]:
+    """What the lines and areas of `panel` are."""
+    runs, frame = [run for run, _, _ in pictures], pictures[0][1]
+    producers, refused = len(runs[0].each), {name for run in runs for name, *_ in refused_of(run)}
     keys = [
         Key("delivered", _colour(BLUE), "solid"),
         Key("commanded rate", _colour(ORANGE), "solid"),
-        Key("achievable", "var(--ink)", "dashed"),
-        Key("disturbance", "var(--shade)", "area"),
     ]
-    if limited:
+    if frame.wanted:
+        keys += [Key("wanted", "var(--ink)", "dashed"), Key("achievable", _colour(SHADE), "filled")]
+    else:
+        keys.append(Key("achievable", "var(--ink)", "dashed"))
+    if frame.shades:
+        keys.append(Key("disturbance", "var(--shade)", "area"))
+    if BY_SERVICE in refused:
+        keys.append(Key(BY_SERVICE, REFUSED_THERE["color"], "filled"))
+    if HERE in refused:
+        keys.append(Key(HERE, _colour(DIM), "hatched"))
+    if any(run.limited() for run in runs):
         keys.append(Key("limit, calls in flight (right)", PURPLE, "thin"))
     if producers > 1:
         styles = ("solid", "dashed", "dotted")

@@ -210,7 +210,7 @@ def simulate(result: Result[SimulateRecord], progress: Progress) -> Iterator[Sec
         picture, drawn = _run_of(result, figure), _embedded(result, figure, label)
         if picture is not None:
             drawn = drawings.panel(picture, label, drawings.shared_top([picture]))
-            lines = Legend(drawings.legend(len(picture[0].each), picture[0].limited()))
+            lines = Legend(drawings.legend([picture]))
             yield Section("Rates", [lines, Figure(drawn, "", "wide")])
         elif drawn:
             yield Section("Rates", [Figure(drawn, "", "wide")])

@@ -10,7 +10,8 @@ from tpssim.output.plots.live_runs import LiveRun, live_figure
 from tpssim.output.plots.loops import analysis_figure
 from tpssim.output.plots.maps import heat_figure, line_figure, lines_over, mean_over
 from tpssim.output.plots.matrix import matrix_figure
-from tpssim.output.plots.rates import drawn, overlay_figure, panel_figure, rate_figure, top_of
+from tpssim.output.plots.overlays import overlay_figure
+from tpssim.output.plots.rates import drawn, panel_figure, rate_figure, top_of
 from tpssim.output.plots.recommendations import recommend_figure
 from tpssim.output.plots.searches import (
     Column,

@@ -22,6 +22,10 @@ DIM = "#767676"  # lines and dots that stand back, dark enough to be read on whi
 PURPLE = "#8F5EB3"  # of what stands on an axis of its own
 PRODUCERS, DASHES = ("#009E73", "#CC79A7", "#56B4E9"), ("-", "--", ":")
 PER_ROW = 3  # panels
+#: Areas of calls that were not served: plain if the service refused them, hatched if they were
+#: refused here.
+REFUSED_THERE: dict[str, Any] = {"fill": True, "color": "#E69F00", "alpha": 0.8, "lw": 0}
+REFUSED_HERE: dict[str, Any] = {"fill": True, "fc": "none", "ec": DIM, "hatch": "////", "lw": 0.7}
 
 
 def save(figure: Figure, path: Path | BinaryIO, description: str) -> None:

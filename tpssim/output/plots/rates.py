@@ -1,4 +1,4 @@
-"""Rates over time: small multiples, one run a panel, and runs over one another."""
+"""Rates over time: small multiples, one run a panel."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from tpssim.output.plots.common import (
     BLACK,
     BLUE,
     DASHES,
-    DIM,
     GREY,
     ORANGE,
     PER_ROW,
     PRODUCERS,
     PURPLE,
+    REFUSED_HERE,
+    REFUSED_THERE,
     save,
 )
 
@@ -34,24 +35,28 @@ if TYPE_CHECKING:
 
 ALONE = 8.4, 4.2  # inch: a figure of one panel, as wide as its legend
 ENTRY, LETTER = 2.1, 0.1  # inch: a column of the legend, a letter of the title
+LINE = 46  # letters: as wide as a panel of several
+BY_SERVICE, HERE = "refused by the service", "refused here"
 SHADE = "#CFE6F4"  # of what can be had: light, so that lines on it are read
-REFUSED_CALLS = "refused by the service"
-REFUSALS: dict[str, Any] = {"color": "#E69F00", "alpha": 0.8, "lw": 0}
 
 
 def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
     """Small multiples: the delivered and the commanded rate over time against what was
     achievable.
     """
+    panels = [_headed(panel) for panel in panels]
     columns = 2 if len(panels) == 4 else min(PER_ROW, len(panels))
     rows = -(-len(panels) // columns)
-    above = 0.17 * max(panel.title.count("\n") for panel in panels)  # inch: titles of several lines
-    width, height = (4.2 * columns, 1.3 + (2.1 + above) * rows) if len(panels) > 1 else ALONE
+    # inch: titles of several lines
+    above = 0.17 * max(panel.title.count("\n") for panel in panels)
+    first = 0.17 * max(panel.title.count("\n") for panel in panels[:columns])
+    several = 4.2 * columns, 1.3 + first + 2.1 * rows + above * (rows - 1)
+    width, height = several if len(panels) > 1 else ALONE
     ncols = int(width / ENTRY)
     below = 0.95 + max(0.0, 0.2 * (-(-_entries(panels, frame) // ncols) - 2))  # of the legend
     height += below - 0.95
     title = _balanced(title, int(width / LETTER))
-    head = (0.8 if any(panel.title for panel in panels) else 0.5) + 0.2 * title.count("\n") + above
+    head = (0.8 if any(panel.title for panel in panels) else 0.5) + 0.2 * title.count("\n") + first
     height += 0.2 * title.count("\n")
     figure = Figure(figsize=(width, height), dpi=110)
     axes = [figure.add_subplot(rows, columns, place + 1) for place in range(len(panels))]
@@ -105,15 +110,14 @@ def _label(ax: Axes, frame: Frame, inch: float, left: bool, below: bool) -> None
 
 def _entries(panels: Sequence[Panel], frame: Frame) -> int:
     """How many entries the legend has."""
-    refused = any(panel.refused is not None and len(panel.refused) for panel in panels)
+    areas = {label for panel in panels for label, *_ in refused_of(panel)}
     extras = [
         bool(frame.shades),
         bool(frame.wanted),
         any(np.isfinite(panel.commanded).any() for panel in panels),
-        bool(frame.wanted) and refused,
         any(panel.limited() for panel in panels),
     ]
-    return 2 + sum(extras) + max(len(panel.each) for panel in panels)
+    return 2 + len(areas) + sum(extras) + max(len(panel.each) for panel in panels)
 
 
 def _balanced(title: str, most: int) -> str:
@@ -124,9 +128,21 @@ def _balanced(title: str, most: int) -> str:
     'calls of\\n10 s'
     """
     lines = -(-len(title) // most)
-    joined = re.sub(r"(\d) (?=(?:s|ms)\b)", "\\1\N{NO-BREAK SPACE}", title)
+    joined = re.sub(r"(\d) (?=(?:s\b|ms\b|%))", "\\1\N{NO-BREAK SPACE}", title)
     filled = textwrap.fill(joined, min(most, len(title) // max(lines, 1) + 10))
     return filled.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def _headed(panel: Panel) -> Panel:
+    """The panel with a title that is no wider than one of several panels.
+
+    >>> none = np.array([])
+    >>> long = "pie:\\ninert 2/2, 75 % in vain or too late, equal to the bit"
+    >>> _headed(Panel(long, none, none, none)).title
+    'pie:\\ninert 2/2, 75 % in vain or too late,\\nequal to the bit'
+    """
+    lines = panel.title.split("\n")
+    return panel._replace(title="\n".join(_balanced(line, LINE) for line in lines))
 
 
 def drawn(description: str, title: str, panels: Sequence[Panel], frame: Frame) -> bytes:
@@ -149,58 +165,6 @@ def panel_figure(panel: Panel, frame: Frame, top: float) -> Figure:
     return figure
 
 
-def overlay_figure(title: str, panels: Sequence[Panel], frame: Frame, ceiling: str) -> Figure:
-    """Runs over one another: the commanded rate above, the delivered one below, and the limit where
-    a law has one; the first run stands out.
-
-    `ceiling` says what the steps of the frame are.
-    """
-    limited = any(panel.limited() for panel in panels)
-    figure = Figure(figsize=(9.0, 8.2 if limited else 6.2), layout="constrained", dpi=110)
-    axes = figure.subplots(3 if limited else 2, 1, sharex=True)
-    above, below = axes[:2]
-    below.sharey(above)
-    edges = np.array([start for start, _, _ in frame.steps] + [frame.duration])
-    width = max(frame.duration / 60.0, 1e-9)
-    colours = (BLUE, ORANGE, *PRODUCERS, "#E69F00")
-    top, most = top_of(panels, frame, 1.15, width), 0.0
-    for ax in (above, below):
-        steps = [rate for _, _, rate in frame.steps]
-        ax.stairs(steps, edges, baseline=None, color=DIM, lw=1.2, ls="--", label=ceiling)
-        ax.spines[["top", "right"]].set_visible(False)
-        ax.set_ylim(0.0, top)
-        ax.set_xlim(0.0, frame.duration)
-    for i, panel in enumerate(panels):
-        style: dict[str, Any] = {"color": BLACK, "lw": 2.6, "alpha": 0.75}
-        if i > 0:
-            style = {"color": colours[(i - 1) % len(colours)], "lw": 1.4, "ls": DASHES[(i - 1) % 3]}
-        above.plot(panel.t, panel.commanded, label=panel.title, **style)
-        middle, delivered = _binned(panel.completed, frame.duration, width, panel.costs)
-        below.plot(middle, delivered, **style)
-        if panel.limit is not None and limited:
-            axes[2].plot(panel.t, panel.limit, **style)
-        if delivered.max() > max(top, most):  # the highest of all is named
-            most, storm = delivered.max(), (middle, delivered, style["color"])
-    if most > top:
-        _name_storm(below, *storm, top)
-    unit = "1/s" if frame.of == "calls" else f"{frame.of}/s"
-    above.set_ylabel(f"commanded ({unit})")
-    below.set_ylabel(f"delivered ({unit}, {width:.2g} s means)")
-    if limited:
-        axes[2].set_yscale("log", base=2)
-        axes[2].yaxis.set_major_formatter("{x:g}")
-        axes[2].spines[["top", "right"]].set_visible(False)
-        axes[2].set_ylabel("limit (calls in flight)")
-    axes[-1].set_xlabel("time (s)")
-    figure.suptitle(title, fontsize=12, fontweight="bold")
-    handles, labels = above.get_legend_handles_labels()
-    ncols = 2 if len(labels) == 4 else 3
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=ncols, frameon=False, fontsize=9
-    )
-    return figure
-
-
 def top_of(
     panels: Sequence[Panel], frame: Frame, margin: float = 1.3, width: float | None = None
 ) -> float:
@@ -212,7 +176,7 @@ def top_of(
     """
     width = frame.duration / 120.0 if width is None else width
     peaks = [
-        float(_binned(panel.completed, frame.duration, max(width, 1e-9), panel.costs)[1].max())
+        float(binned(panel.completed, frame.duration, max(width, 1e-9), panel.costs)[1].max())
         for panel in panels
     ]
     return max(
@@ -232,20 +196,19 @@ def draw_run(ax: Axes, panel: Panel, frame: Frame, top: float) -> None:
         ax.stairs(rates, edges, fill=True, color=SHADE, lw=0, label="achievable")
         ax.plot(*zip(*frame.wanted, strict=True), color=BLACK, lw=1.2, ls="--", label="wanted")
     else:
-        ax.stairs(rates, edges, baseline=None, color=BLACK, lw=1.4, ls="--", label="achievable")
+        line: dict[str, Any] = {"color": BLACK, "lw": 1.4, "ls": "--", "zorder": 2}  # over areas
+        ax.stairs(rates, edges, baseline=None, **line, label="achievable")
     if np.isfinite(panel.commanded).any():
         ax.plot(panel.t, panel.commanded, color=ORANGE, lw=0.9, zorder=3, label="commanded rate")
     width = max(frame.duration / 120.0, 1e-9)
-    middle, delivered = _binned(panel.completed, frame.duration, width, panel.costs)
+    middle, delivered = binned(panel.completed, frame.duration, width, panel.costs)
     ax.plot(middle, delivered, color=BLUE, lw=2.2, label=f"delivered ({width:.2g} s means)")
-    if frame.wanted and panel.refused is not None and len(panel.refused):
-        _, refused = _binned(panel.refused, frame.duration, width, panel.refused_costs)
-        ax.stairs(
-            refused, np.arange(len(refused) + 1) * width, fill=True, **REFUSALS, label=REFUSED_CALLS
-        )
+    for label, times, costs, style in refused_of(panel):
+        _, rate = binned(times, frame.duration, width, costs)
+        ax.stairs(rate, np.arange(len(rate) + 1) * width, **style, label=label)
     for i, completed in enumerate(panel.each):
         costs = panel.each_costs[i] if panel.each_costs else None
-        middle, share = _binned(completed, frame.duration, 4.0 * width, costs)
+        middle, share = binned(completed, frame.duration, 4.0 * width, costs)
         label = f"producer {i + 1} ({4.0 * width:.2g} s means)"
         ax.plot(middle, share, color=PRODUCERS[i % 3], ls=DASHES[i % 3], lw=1.5, label=label)
     ax.set_ylim(0.0, top)
@@ -253,9 +216,22 @@ def draw_run(ax: Axes, panel: Panel, frame: Frame, top: float) -> None:
     ax.set_title(panel.title, fontsize=10, y=1.0)  # there: looking for a place takes long
     ax.spines[["top", "right"]].set_visible(False)
     if delivered.max() > top:
-        _name_storm(ax, middle, delivered, BLUE, top)
+        name_storm(ax, middle, delivered, BLUE, top)
     if panel.limited():
         _draw_limit(ax, panel)
+
+
+def refused_of(panel: Panel) -> list[tuple[str, Array, Array | None, dict[str, Any]]]:
+    """Who refused calls of a run, when, of which cost, and how that is drawn; nobody: nothing."""
+    areas = (
+        (BY_SERVICE, panel.refused, panel.refused_costs, REFUSED_THERE),
+        (HERE, panel.refused_here, panel.refused_here_costs, REFUSED_HERE),
+    )
+    return [
+        (label, times, costs, style)
+        for label, times, costs, style in areas
+        if times is not None and len(times)
+    ]
 
 
 def _draw_limit(ax: Axes, panel: Panel) -> None:
@@ -276,7 +252,7 @@ def _draw_limit(ax: Axes, panel: Panel) -> None:
     right.spines[["top", "left", "right", "bottom"]].set_visible(False)
 
 
-def _name_storm(ax: Axes, middle: Array, delivered: Array, colour: str, top: float) -> None:
+def name_storm(ax: Axes, middle: Array, delivered: Array, colour: str, top: float) -> None:
     """Say how high a line goes that leaves the axes, beside where it does."""
     peak, calm = int(delivered.argmax()), np.flatnonzero(delivered <= top)
     before, after = calm[calm < peak], calm[calm > peak]
@@ -295,7 +271,7 @@ def _name_storm(ax: Axes, middle: Array, delivered: Array, colour: str, top: flo
     )
 
 
-def _binned(
+def binned(
     times: Array, duration: float, width: float, costs: Array | None = None
 ) -> tuple[Array, Array]:
     """Mid-points of bins, s, and events (or what they cost) a second in each."""
