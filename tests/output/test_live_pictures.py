@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 
 from tpssim import Stages, compare, throttle
 from tpssim.core.clocks import VirtualClock
+from tpssim.core.types import FAILED, OK, REJECTED, TIMED_OUT, UNFINISHED
 from tpssim.experiments.live_pictures import live_run
 from tpssim.live.playback import play, read_journal
 from tpssim.output import plots
@@ -26,7 +28,8 @@ def run_of(**columns: Any) -> LiveRun:
     released: Any = (np.arange(N) + 0.5) / 100.0  # none at an edge of a bin
     latency = np.where(np.arange(N) % 10 == 9, 0.2, 0.02)
     unused = np.full(N, math.inf)
-    run = LiveRun(released, latency, unused, unused, np.full(N, 4.0), [(0.0, 100.0)], 10.0)
+    well: Any = np.full(N, OK, dtype=np.int8)
+    run = LiveRun(released, well, latency, unused, unused, np.full(N, 4.0), [(0.0, 100.0)], 10.0)
     return run._replace(**columns)
 
 
@@ -39,10 +42,50 @@ def test_a_run_of_a_rate_law_shows_releases_against_the_ceiling_and_percentiles(
     rates, latency = figure.axes
     assert list(lines(rates)) == ["releases a second", "ceiling (wanted)", "commanded rate"]
     assert lines(rates)["releases a second"].get_data().values == pytest.approx(100.0)
-    assert set(lines(latency)["p50 of the latency"].get_ydata()) == {20.0}  # ms
+    assert set(lines(latency)["p50 of calls that went well"].get_ydata()) == {20.0}  # ms
     # Of ten calls one takes 200 ms: 0.91 of the way from rank 9 to rank 10.
-    assert lines(latency)["p99 of the latency"].get_ydata() == pytest.approx(20.0 + 0.91 * 180.0)
+    p99 = lines(latency)["p99 of calls that went well"].get_ydata()
+    assert p99 == pytest.approx(20.0 + 0.91 * 180.0)
     assert latency.get_ylabel() == "latency (ms)"
+
+
+def test_the_latency_is_that_of_calls_that_went_well_and_the_others_are_shown() -> None:
+    """From 5 s on half of 100 a second are refused in 0.1 ms; one fails and one times out before.
+    Of slots that were due 30 a second are refused here in the first 2 s.
+    """
+    outcome = np.where((np.arange(N) >= 500) & (np.arange(N) % 2 == 1), REJECTED, OK)
+    outcome[[100, 101, 102]] = FAILED, TIMED_OUT, UNFINISHED
+    latency = np.where(outcome == OK, 0.02, 1e-4)
+    latency[101], latency[102] = 30.0, math.nan
+    here = (np.arange(60) + 0.5) / 30.0
+    figure: Any = live_figure("t", run_of(outcome=outcome, latency=latency, refused_here=here))
+    rates, took = figure.axes
+    for q in ("p50", "p99"):
+        assert set(lines(took)[f"{q} of calls that went well"].get_ydata()) == {20.0}
+    areas = {
+        name: lines(rates)[name].get_data()
+        for name in ("not served: refused, failed, timed out", "refused here")
+    }
+    lost = areas["not served: refused, failed, timed out"]
+    assert lost.values[lost.edges[:-1] >= 5.0] == pytest.approx(50.0)
+    assert (lost.values * np.diff(lost.edges)).sum() == pytest.approx(252.0)
+    here_shown = areas["refused here"]
+    assert (here_shown.values * np.diff(here_shown.edges)).sum() == pytest.approx(60.0)
+    assert here_shown.values[here_shown.edges[:-1] >= 2.0] == pytest.approx(0.0)
+    assert not {*areas} & {*lines(live_figure("t", run_of()).axes[0])}
+
+
+def test_slots_that_a_law_refused_are_in_the_picture_of_its_recording(tmp_path: Path) -> None:
+    """Every call fails, so the breaker refuses slots: what is not released was refused here."""
+    path, clock = tmp_path / "run.ndjson", VirtualClock()
+    live = throttle(range(100), 50.0, controller="sre-throttling", clock=clock, record=path)
+    for _ in live:
+        live.see(SimpleNamespace(status_code=429, headers={}))
+    calls = play(recording := read_journal(path)).calls
+    run = live_run(recording, calls)
+    assert run.refused_here is not None
+    assert 0 < len(run.refused_here) == len(calls) - len(run.released)
+    assert set(run.outcome.tolist()) == {REJECTED}
 
 
 @pytest.mark.parametrize(
@@ -54,7 +97,8 @@ def test_a_release_is_not_drawn_as_many_a_second(tps: float, calls: int, most: f
     """
     at = np.arange(calls) / tps
     unused, ones = np.full(calls, math.inf), np.ones(calls)
-    run = LiveRun(at, ones, unused, unused, ones, [(0.0, tps)], float(at[-1]))
+    well: Any = np.full(calls, OK, dtype=np.int8)
+    run = LiveRun(at, well, ones, unused, unused, ones, [(0.0, tps)], float(at[-1]))
     figure: Any = live_figure("t", run)
     drawn = lines(figure.axes[0])["releases a second"].get_data()
     assert drawn.edges[-1] == at[-1]  # the last call is in it

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tpssim.core.profiles import Stages
+from tpssim.core.types import REFUSED
 from tpssim.experiments.replay import columns_of
 from tpssim.live.playback import Call, Journal, wanted_of
 
@@ -23,19 +24,26 @@ STEPS = 64  # of a profile
 
 
 def live_run(recording: Journal, calls: list[Call]) -> LiveRun:
-    """What the picture of a live run shows, of the slots that were released."""
+    """What the picture of a live run shows, of the slots that were released or refused here."""
     from tpssim.output.plots import LiveRun
 
     begin = float(recording.start["t"])
     made = [call for call in calls if not math.isnan(call.released)]
-    columns = columns_of(made)
+    columns, refused = columns_of(made), columns_of([c for c in calls if c.outcome == REFUSED])
     changes = [recording.start, *(event for event in recording.events if event["e"] == "tps")]
     ceiling = [level for event in changes for level in _levels(event, begin)]
     last = max(event["t"] for event in recording.events) - begin
     columns["rate"] = _as_wanted(columns["rate"], columns["released"], changes, begin)
-    shown = {name: columns[name] for name in ("released", "latency", "rate", "limit", "in_flight")}
-    cost = columns["cost"] if bool((columns["cost"] != 1.0).any()) else None
-    return LiveRun(**shown, ceiling=ceiling, duration=max(last, 1e-6), cost=cost)
+    names = ("released", "outcome", "latency", "rate", "limit", "in_flight")
+    costly = bool((columns["cost"] != 1.0).any() or (refused["cost"] != 1.0).any())
+    return LiveRun(
+        **{name: columns[name] for name in names},
+        ceiling=ceiling,
+        duration=max(last, 1e-6),
+        cost=columns["cost"] if costly else None,
+        refused_here=refused["scheduled"],
+        refused_here_cost=refused["cost"] if costly else None,
+    )
 
 
 def _as_wanted(

@@ -12,8 +12,16 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tpssim.core.types import record
-from tpssim.output.plots.common import BLACK, BLUE, GREY, ORANGE, PURPLE
+from tpssim.core.types import FAILED, OK, REJECTED, record
+from tpssim.output.plots.common import (
+    BLACK,
+    BLUE,
+    GREY,
+    ORANGE,
+    PURPLE,
+    REFUSED_HERE,
+    REFUSED_THERE,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,6 +56,7 @@ class LiveRun(NamedTuple):
     """Columns of a run, a row a call in the order of release; times in s since the start."""
 
     released: Array
+    outcome: NDArray[np.int8]  #: index into `tpssim.core.types.OUTCOMES`
     latency: Array  #: nan of a call that was not over
     rate: Array  #: commanded, 1/s, of cost where calls have one; inf while it is open
     limit: Array  #: calls; inf while it is open
@@ -56,10 +65,14 @@ class LiveRun(NamedTuple):
     ceiling: Sequence[tuple[float, float]]
     duration: float
     cost: Array | None = None  #: of each call; None: 1
+    refused_here: Array | None = None  #: when slots were due that the law refused
+    refused_here_cost: Array | None = None
 
 
 def live_figure(title: str, run: LiveRun) -> Figure:
-    """Releases a second, calls in flight where a limit acts, and percentiles of the latency."""
+    """Releases a second and what of them was not served, calls in flight where a limit acts, and
+    percentiles of the latency of calls that went well.
+    """
     limited = bool(np.isfinite(run.limit).any())
     figure = Figure(figsize=(9.0, 8.0 if limited else 5.8), layout="constrained", dpi=110)
     axes = list(figure.subplots(3 if limited else 2, 1, sharex=True))
@@ -91,15 +104,23 @@ def _bin(run: LiveRun) -> float:
 
 
 def _draw_rates(ax: Axes, run: LiveRun, edges: Array) -> None:
-    releases = np.histogram(run.released, edges, weights=run.cost)[0] / np.diff(edges)
+    shown = [_rate(run.released, run.cost, edges)]
+    lost = (run.outcome >= FAILED) & (run.outcome <= REJECTED)
+    if lost.any():
+        cost = None if run.cost is None else run.cost[lost]
+        shown.append(_rate(run.released[lost], cost, edges))
+        ax.stairs(shown[-1], edges, **REFUSED_THERE, label="not served: refused, failed, timed out")
+    if run.refused_here is not None and len(run.refused_here):
+        shown.append(_rate(run.refused_here, run.refused_here_cost, edges))
+        ax.stairs(shown[-1], edges, **REFUSED_HERE, label="refused here")
     what = "releases a second" if run.cost is None else "released cost a second"
-    ax.stairs(releases, edges, color=BLUE, lw=1.8, baseline=None, label=what)
+    ax.stairs(shown[0], edges, color=BLUE, lw=1.8, baseline=None, label=what)
     starts, levels = zip(*run.ceiling, strict=True)
-    most = max([float(releases.max(initial=0.0)), *(level for level in levels if level < math.inf)])
+    peaks = [float(rate.max(initial=0.0)) for rate in shown]
+    most = max([*peaks, *(level for level in levels if level < math.inf)])
     if min(levels) < math.inf:
-        shown = [level if level < math.inf else math.nan for level in levels]
         ax.stairs(
-            shown,
+            [level if level < math.inf else math.nan for level in levels],
             [*starts, run.duration],
             color=BLACK,
             lw=1.2,
@@ -114,6 +135,12 @@ def _draw_rates(ax: Axes, run: LiveRun, edges: Array) -> None:
         )
     ax.set_ylim(0.0, 1.15 * most or 1.0)
     ax.set_ylabel("calls per second" if run.cost is None else "cost per second")
+
+
+def _rate(times: Array, cost: Array | None, edges: Array) -> Array:
+    """Events, or what they cost, a second in each bin."""
+    rate: Array = np.histogram(times, edges, weights=cost)[0] / np.diff(edges)
+    return rate
 
 
 def _draw_flight(ax: Axes, run: LiveRun, edges: Array) -> None:
@@ -134,8 +161,10 @@ def _draw_flight(ax: Axes, run: LiveRun, edges: Array) -> None:
 
 
 def _draw_latency(ax: Axes, run: LiveRun, edges: Array) -> None:
-    """By the time of the release: a call that takes long stands where it began."""
-    there = np.isfinite(run.latency)
+    """Of the calls that went well, by the time of the release: a call that takes long stands where
+    it began. A refusal may be quick and a timeout long, and neither says how long an answer takes.
+    """
+    there = np.isfinite(run.latency) & (run.outcome == OK)
     place = np.clip(
         np.searchsorted(edges, run.released[there], side="right") - 1, 0, len(edges) - 2
     )
@@ -153,7 +182,7 @@ def _draw_latency(ax: Axes, run: LiveRun, edges: Array) -> None:
             lw=width,
             marker=".",
             ms=3,
-            label=f"p{100 * q:.0f} of the latency",
+            label=f"p{100 * q:.0f} of calls that went well",
             clip_on=False,
         )
     ax.set_ylim(bottom=0.0)
