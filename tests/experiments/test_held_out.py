@@ -58,7 +58,7 @@ def test_a_part_without_an_answer_is_judged_by_throughput_and_errors_and_says_so
     found = check(plant, recorded(plant, seed=3), 10.0, runs=4)
     assert [row.name for row in found.rows] == ["throughput", "errors"]
     assert found.rows[1].recorded == found.rows[1].simulated == 1.0
-    assert "(fewer than 50 of them went well, so no response time is judged)" in found.line()
+    assert "(fewer than 50 of them went well, so no latency is judged)" in found.line()
 
 
 def test_windows_begin_when_they_were_seen_to() -> None:
@@ -91,7 +91,7 @@ def test_what_a_service_had_come_to_when_the_fit_ended_lasts() -> None:
 
 
 def test_runs_on_drawn_services_differ_by_what_is_open() -> None:
-    """Where nothing waits a response time is the service's: of services 20 % apart it lies between
+    """Where nothing waits a latency is the service's: of services 20 % apart it lies between
     them, where runs of one differ by far less.
     """
     quick = PLANT._replace(target=20.0, duration=20.0, backend=Backend(servers=40.0))

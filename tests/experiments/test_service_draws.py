@@ -141,7 +141,7 @@ def test_correlations_of_a_fit_by_hand() -> None:
 
 
 def test_what_leaves_the_delay_open_leaves_the_response_times_known() -> None:
-    """100 calls a second that never wait: response times are delay and service time together, so
+    """100 calls a second that never wait: latencies are delay and service time together, so
     their mean is far better known than either, and on services drawn it is.
     """
     plant = CROWD._replace(

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tpssim.output.records import ReplayRecord
     from tpssim.output.records.parts import Figure
 
+RESPONSE = "p50, p99: response time (completion - scheduled) of calls that went well."
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Its options."""
@@ -172,12 +174,13 @@ def _show(record: ReplayRecord, table: Mapping[str, Mapping[str, float]]) -> Non
         if row[0] in record.flattered:
             row[1] = f"{columns[1].write(row[1])}*"
     print(f"\n{Table('', columns, rows).text()}")
+    print(f"\n{tables.filled(RESPONSE)}")
     if record.twin:
         _show_twins(record)
         if record.flattered:
             print(tables.filled(f"* {replay.NOT_FULL}", further="  "))
         return
-    print("\nSimulated calls take as long as recorded ones of the same moment did.")
+    print("Simulated calls take as long as recorded ones of the same moment did.")
     if record.without:
         print(tables.filled(record.without))
     if record.flattered:

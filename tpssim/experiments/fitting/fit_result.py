@@ -83,7 +83,7 @@ class FitResult:
         return draws.drawn(telling.file_of(self), n, seed)
 
     def plot(self, check: Check | None = None) -> Figure:
-        """The check in a picture: throughput over calls in flight, response times over time."""
+        """The check in a picture: throughput over calls in flight, latencies over time."""
         from tpssim.output import plots
 
         done = self.check() if check is None else check

@@ -1,4 +1,4 @@
-"""What recorded and simulated calls are compared by: response times, errors, calls in flight."""
+"""What recorded and simulated calls are compared by: latencies, errors, calls in flight."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def calls_of(recording: Recording) -> Calls:
 
 
 def latencies(calls: Calls) -> Array:
-    """The response times of the calls that went well, s."""
+    """The latencies of the calls that went well, s."""
     took: Array = (calls.completion - calls.start)[calls.outcome == OK]
     return took
 
@@ -107,7 +107,7 @@ def flow(calls: Calls, width: float, most: int) -> tuple[Array, Array, Array]:
 def flows(seen: Calls, made: Sequence[Calls]) -> tuple[Array, Array, Array]:
     """Calls in flight, and the answers per second then, recorded and simulated.
 
-    Each is of windows as long as a median response time. Those with numbers of calls in flight that
+    Each is of windows as long as a median latency. Those with numbers of calls in flight that
     are seldom are taken together with others, so that each point is of `MANY` recorded answers or
     more.
     """
@@ -136,7 +136,7 @@ def flows(seen: Calls, made: Sequence[Calls]) -> tuple[Array, Array, Array]:
 
 
 def over_time(seen: Calls, made: Sequence[Calls], span: float) -> tuple[Array, ...]:
-    """p50 and p99 of the response time by when calls started: recorded, then of all runs."""
+    """p50 and p99 of the latency by when calls started: recorded, then of all runs."""
     pieces = int(max(1.0, min(TIMES, len(seen.start) / (2.0 * FEW))))
     edges = np.linspace(0.0, max(span, 1e-9), pieces + 1)
     all_runs = Calls(*(np.concatenate(columns) for columns in zip(*made, strict=True)))

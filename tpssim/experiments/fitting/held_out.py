@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 RUNS = 20  #: of the twin
-QUANTILES = (0.5, 0.9, 0.99)  #: of the response times
+QUANTILES = (0.5, 0.9, 0.99)  #: of the latencies
 GROUPS = 4  #: of calls by how many were in flight
 #: What a twin may be wrong by, as a share of what was recorded, where its own runs differ by less.
 ALLOWED = {"throughput": 0.03, "p99": 0.10, "tail": 0.15}
@@ -85,7 +85,7 @@ class Check(NamedTuple):
     apart: bool  #: whether they were held out of the fit
     #: of pictures: answers per second while n calls are in flight, recorded and simulated
     flow: tuple[Array, Array, Array]
-    #: ends of stretches of time, s; then p50 and p99 of the response time, recorded and simulated
+    #: ends of stretches of time, s; then p50 and p99 of the latency, recorded and simulated
     times: tuple[Array, ...]
 
     @property
@@ -114,7 +114,7 @@ class Check(NamedTuple):
         if not self.apart:
             part = f"the {self.calls:,} calls that it was fitted to, for none were held out"
         if not any(row.unit == "ms" for row in self.rows):
-            part += f" (fewer than {FEW} of them went well, so no response time is judged)"
+            part += f" (fewer than {FEW} of them went well, so no latency is judged)"
         if self.holds:
             return f"The twin holds, on {part}."
         return f"The twin does not hold, on {part}: it misses {'; '.join(self.misses)}."
@@ -248,7 +248,7 @@ def compared(name: str, unit: str, seen: float, made: Sequence[float], allowed: 
 
 
 def _latencies(seen: Calls, made: Sequence[Calls], heavy: bool) -> Iterator[Row]:
-    """Quantiles of the response times of calls that went well."""
+    """Quantiles of the latencies of calls that went well."""
     took = latencies(seen)
     if len(took) < FEW:
         return
@@ -277,7 +277,7 @@ def _rates(seen: Calls, made: Sequence[Calls], since: float, end: float) -> Iter
 
 
 def _by_crowd(seen: Calls, made: Sequence[Calls], since: float) -> Iterator[Row]:
-    """The median response time of calls by how many were in flight at their start."""
+    """The median latency of calls by how many were in flight at their start."""
     flying, others = _answered(seen, since), [_answered(one, since) for one in made]
     if not flying[0].max(initial=1.0) > 1.0:
         return
@@ -304,6 +304,6 @@ def _by_crowd(seen: Calls, made: Sequence[Calls], since: float) -> Iterator[Row]
 
 
 def _answered(calls: Calls, since: float) -> tuple[Array, Array]:
-    """(calls in flight, response time) of the calls that went well, from a time on."""
+    """(calls in flight, latency) of the calls that went well, from a time on."""
     there = (calls.outcome == OK) & (calls.start >= since)
     return crowd(calls)[there], (calls.completion - calls.start)[there]

@@ -25,7 +25,7 @@ from tpssim.output.records import FitRecord
 from tpssim.output.spans import Span, Text, strong
 from tpssim.output.tables import Column, Table, Value
 
-PICTURE = "recorded against simulated: answers over calls in flight, response times over time"
+PICTURE = "recorded against simulated: answers over calls in flight, latencies over time"
 
 
 def fit(result: Result[FitRecord], progress: Progress) -> Iterator[Section]:

@@ -16,6 +16,7 @@ from tpssim.output.records.live_runs import Between
 from tpssim.output.spans import Span, Text, strong
 from tpssim.output.tables import Cell, Table, Value
 
+RESPONSE = "of completion - scheduled release, of calls that went well"
 #: The numbers of a law: their name here, scale, unit, definition.
 NUMBERS = {
     "throughput": ("throughput", 1.0, "1/s", "calls that went well a second"),
@@ -26,13 +27,8 @@ NUMBERS = {
         "%",
         "95th - 5th percentile of the commanded rate of the whole run, over its mean",
     ),
-    "response_p50": ("response p50", 1e3, "ms", "median of completion - scheduled release"),
-    "response_p99": (
-        "response p99",
-        1e3,
-        "ms",
-        "99th percentile of completion - scheduled release",
-    ),
+    "response_p50": ("response p50", 1e3, "ms", f"median {RESPONSE}"),
+    "response_p99": ("response p99", 1e3, "ms", f"99th percentile {RESPONSE}"),
 }
 PREDICTED = ("throughput", "response_p50", "response_p99")
 CAVEAT = (

@@ -25,7 +25,7 @@ def fit_figure(
     since: float = 0.0,
     verdict: str = "",
 ) -> Figure:
-    """Throughput over calls in flight, and response times over time, recorded and simulated.
+    """Throughput over calls in flight, and latencies over time, recorded and simulated.
 
     `flow`: calls in flight, answers per second recorded and simulated; `times`: ends of stretches,
     p50 and p99 recorded, p50 and p99 simulated; `since`: from when on calls were held out.
@@ -80,4 +80,4 @@ def _draw_times(ax: Axes, times: tuple[Array, ...], since: float) -> None:
     ax.set_xlim(0.0, float(edges[-1]))
     ax.set_ylim(0.0, 1.08 * ax.get_ylim()[1])  # there is room for the words above
     ax.set_xlabel("time of the recording (s)")
-    ax.set_ylabel(f"response time ({unit})")
+    ax.set_ylabel(f"latency ({unit})")
