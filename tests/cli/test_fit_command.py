@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
+from helpers.pages import gaps
 from helpers.recordings import CROWD, recorded
 
 import tpssim
@@ -74,6 +75,7 @@ def test_a_recording_becomes_a_service(
     assert trace.scenario.backend.servers == 12.0
     assert main(["report", str(out)]) == 0
     page = (out / "report.html").read_text()
+    assert gaps(page) == []
     assert "The twin holds" in page
     assert "learned from a recording" in page
     assert "refuses above 1,500 calls in any 10 s" in page

@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 
 import pytest
+from helpers.pages import gaps
 
 from tpssim.cli.commands import common
 from tpssim.cli.main import main
@@ -81,3 +82,18 @@ def test_the_page_has_the_code_in_one_piece(tmp_path: Path) -> None:
     assert main(["report", str(tmp_path)]) == 0
     page = html.unescape((tmp_path / "report.html").read_text(encoding="utf-8"))
     assert f"<code>{code.rstrip()}</code>" in page
+
+
+def test_the_page_says_what_the_service_is_where_its_file_does_not(tmp_path: Path) -> None:
+    file, out = tmp_path / "mine.toml", tmp_path / "out"
+    file.write_text(
+        'target = 100.0\nduration = 3.0\nservice = { kind = "gamma", mean = 0.05, cv = 0.5 }\n'
+        'backend = { servers = 8.0 }\nconsumer = { kind = "async" }\n'
+    )
+    assert main(["recommend", str(file), *QUICK, "--out", str(out)]) == 0
+    said = "overlapping: 8 servers, gamma of mean 0.05 s and cv 0.5"
+    assert json.loads((out / "summary.json").read_text())["service"] == said
+    assert main(["report", str(out)]) == 0
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert f"<dd>{said}</dd>" in page
+    assert gaps(page) == []

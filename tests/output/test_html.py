@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from helpers import ROOT
 from helpers.browser import chromium, complaints, requested
+from helpers.pages import gaps
 
 from tpssim.cli.main import main
 from tpssim.experiments.tuning import tune as tuning
@@ -179,6 +180,7 @@ def test_a_page_is_whole_and_refers_to_nothing_outside(kind: str, results: Path)
             value = attributes.get(name) or "#"
             assert value.startswith(("#", "data:")), f"<{tag} {name}={value!r}>"
         assert not any(name.startswith("on") for name in attributes), f"<{tag}> carries a script"
+    assert gaps(text) == []
     assert "url(http" not in text
     assert "@import" not in text
     names = [attributes["id"] for _, attributes in outline.elements if "id" in attributes]

@@ -21,6 +21,7 @@ from tpssim.output.plots import Frame
 from tpssim.output.plots.scope import BINS, Curves, Scope
 from tpssim.scenarios.builtin import SCENARIOS
 from tpssim.scenarios.drawn import frame
+from tpssim.scenarios.in_words import in_words
 from tpssim.scenarios.scenario import Scenario
 from tpssim.simulation.resolve import file_of, scenario_named
 from tpssim.simulation.run import simulate
@@ -106,7 +107,7 @@ def _scope(scenario: Scenario, seed: int) -> tuple[Scope, Verdict, dict[str, flo
     trace = simulate(scenario, "ewma-deadzone", seed=seed)
     measures, phases = measured(trace)
     seen_in = trace.scenario
-    scope = Scope(f"{seen_in.name}: {seen_in.summary}", Frame(*frame(seen_in)), curves(trace))
+    scope = Scope(f"{seen_in.name}: {in_words(seen_in)}", Frame(*frame(seen_in)), curves(trace))
     return scope, judge(trace, phases), measures
 
 

@@ -23,6 +23,7 @@ from tpssim.output.recommend_words import expected_table, given_up_in_words, ran
 from tpssim.output.records import RecommendRecord
 from tpssim.output.records import recommendations as parts
 from tpssim.output.results_dir import plain
+from tpssim.scenarios.in_words import in_words
 from tpssim.scenarios.load import shown_target
 
 if TYPE_CHECKING:
@@ -214,7 +215,7 @@ class Recommendation:
             tps=self.tps,
             reasons=self.reasons(),
             code=self.code,
-            service=own.summary if self.services.fitted is None else self.services.fitted.line(),
+            service=in_words(own) if self.services.fitted is None else self.services.fitted.line(),
             scenario=plain(plant_of(own)),
             seed=self.seed,
             chosen_on=0 if self.services.wrong else len(self.services.choosing),

@@ -66,7 +66,7 @@ def _estimates(summary: FitRecord) -> Table:
     for name, found in {"plateau": summary.plateau, **summary.estimates}.items():
         words, unit, scale = meaning(name)
         known = estimate(found, scale)
-        rows.append([named(words, name), known, unit, in_words(found, scale)])
+        rows.append([named(words, name), known, unit or "ratio", in_words(found, scale)])
     return Table("", columns, rows)
 
 
@@ -86,20 +86,20 @@ def _unknown(summary: FitRecord) -> Iterator[Block]:
 def _check(check: Mapping[str, Any]) -> Table:
     detail = f"in 95 % of the runs of the twin, by {check['runs']} of them"
     columns = [
-        Column("", left=True, names=True),
+        Column("number", left=True, names=True),
         Column("unit", left=True),
         Column("recorded", digits=None),
         Column("simulated", digits=None),
         Column("from", digits=None, detail=detail),
         Column("to", digits=None, detail=detail),
         Column("allowed", digits=None, detail="difference from the recorded number"),
-        Column("", left=True),
+        Column("holds", left=True),
     ]
     rows = []
     for row in check["rows"]:
         scale = {"ms": 1e3, "%": 100.0}.get(row["unit"], 1.0)
         names = ("recorded", "simulated", "low", "high", "allowed")
         numbers = [None if row[name] is None else scale * row[name] for name in names]
-        word = "holds" if row["holds"] else "misses"
+        word = "yes" if row["holds"] else "no"
         rows.append([row["name"], row["unit"], *numbers, word])
     return Table("", columns, rows)
