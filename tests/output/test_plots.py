@@ -332,3 +332,50 @@ def test_what_a_profile_shows_is_named_once_and_stands_in_the_picture(count: int
         < box.x1
         < min(text.get_window_extent().x0 for text in figure.axes[0].get_yticklabels())
     )
+
+
+LONG = [
+    "servicetalk-gradient:limit_hi=120,backoff=0.8,measured=3",
+    "aimd:dec_rate=0.95,inc_step=0.0123,window=12,ewma=0.3",
+    *("netflix-gradient2, tuned", "no controller, tps=144", "scrapy-autothrottle, tuned"),
+    *("headroom", "topfull-mimd", "no controller", "failsafe-adaptive", "botocore-cubic"),
+]
+
+
+@pytest.mark.parametrize("count", range(1, 11))
+@pytest.mark.parametrize("most", [0.0123, 144.0, 1.44e5])
+def test_of_candidates_with_long_names_nothing_collides_or_is_cut_off(
+    count: int, most: float
+) -> None:
+    title = f"checkout-of-the-north, for throughput: {LONG[0]}, at 10s:50,20s:120,10s:0,30s:400"
+    served = [(most / (k + 1), 0.9 * most / (k + 1), 1.1 * most / (k + 1)) for k in range(count)]
+    took = [(0.25 * 1.5**k, 0.2 * 1.5**k, 0.3 * 1.5**k) for k in range(count)]
+    figure: Any = plots.recommend_figure(title, LONG[:count], served, took, 0)
+    canvas: Any = FigureCanvasAgg(figure)
+    canvas.draw()
+    left, right = figure.axes
+    rows = [text.get_window_extent() for text in left.get_yticklabels()]
+    assert all(above.y0 > below.y1 for above, below in itertools.pairwise(rows))
+    words = [ax.xaxis.label.get_window_extent() for ax in (left, right)]
+    ticks = [
+        text.get_window_extent()
+        for ax in (left, right)
+        for text in ax.get_xticklabels()
+        if ax.get_xlim()[0] <= text.get_position()[0] <= ax.get_xlim()[1]
+    ]
+    for apart in (words, ticks):
+        assert all(one.x1 + 5.0 < other.x0 for one, other in itertools.pairwise(apart))
+    head, foot = figure._suptitle.get_window_extent(), figure._supxlabel.get_window_extent()
+    assert rows[0].y1 < head.y0
+    for box in (*rows, *words, *ticks, head, foot):
+        assert 0.0 <= box.x0 < box.x1 <= figure.bbox.x1
+        assert 0.0 <= box.y0 < box.y1 <= figure.bbox.y1
+    assert min(ax.bbox.width for ax in (left, right)) > 3.0 * figure.dpi
+
+
+def test_a_candidate_that_completes_no_call_says_so() -> None:
+    spreads = [(0.5, 0.4, 0.6), (math.nan,) * 3]
+    figure: Any = plots.recommend_figure("t", ["aimd", "pie"], [(9.0, 8.0, 10.0)] * 2, spreads, 0)
+    left, right = figure.axes
+    assert (said(left), said(right)) == ([], ["no call completes"])
+    assert right.texts[0].get_position()[1] == 1

@@ -7,6 +7,8 @@ dashes too.
 from __future__ import annotations
 
 import io
+import re
+import textwrap
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from matplotlib import rc_context
@@ -22,6 +24,7 @@ DIM = "#767676"  # lines and dots that stand back, dark enough to be read on whi
 PURPLE = "#8F5EB3"  # of what stands on an axis of its own
 PRODUCERS, DASHES = ("#009E73", "#CC79A7", "#56B4E9"), ("-", "--", ":")
 PER_ROW = 3  # panels
+LETTER = 0.1  # inch: of a title
 #: Areas of calls that were not served: plain if the service refused them, hatched if they were
 #: refused here.
 REFUSED_THERE: dict[str, Any] = {"fill": True, "color": "#E69F00", "alpha": 0.8, "lw": 0}
@@ -41,6 +44,20 @@ def log_ticks(axis: Any, ratio: float) -> None:
     axis.set_major_locator(LogLocator(subs=(1.0,) if ratio > 100.0 else (1.0, 2.0, 5.0)))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
+
+
+def balanced(title: str, most: int) -> str:
+    """The title in lines of about the same length, of so many letters at most; no number stands
+    apart from its unit.
+
+    >>> balanced("calls of 10 s", 9)
+    'calls of\\n10 s'
+    """
+    lines = -(-len(title) // most)
+    joined = re.sub(r"(\d) (?=(?:s\b|ms\b|%))", "\\1\N{NO-BREAK SPACE}", title)
+    width = min(most, len(title) // max(lines, 1) + 10)
+    filled = textwrap.fill(joined, width, break_on_hyphens=False)
+    return filled.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def svg(figure: Figure) -> str:

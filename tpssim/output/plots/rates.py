@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,12 +16,14 @@ from tpssim.output.plots.common import (
     BLUE,
     DASHES,
     GREY,
+    LETTER,
     ORANGE,
     PER_ROW,
     PRODUCERS,
     PURPLE,
     REFUSED_HERE,
     REFUSED_THERE,
+    balanced,
     save,
 )
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     Array = NDArray[np.float64]
 
 ALONE = 8.4, 4.2  # inch: a figure of one panel, as wide as its legend
-ENTRY, LETTER = 2.1, 0.1  # inch: a column of the legend, a letter of the title
+ENTRY = 2.1  # inch: a column of the legend
 LINE = 46  # letters: as wide as a panel of several
 BY_SERVICE, HERE = "refused by the service", "refused here"
 SHADE = "#CFE6F4"  # of what can be had: light, so that lines on it are read
@@ -55,7 +55,7 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
     ncols = int(width / ENTRY)
     below = 0.95 + max(0.0, 0.2 * (-(-_entries(panels, frame) // ncols) - 2))  # of the legend
     height += below - 0.95
-    title = _balanced(title, int(width / LETTER))
+    title = balanced(title, int(width / LETTER))
     head = (0.8 if any(panel.title for panel in panels) else 0.5) + 0.2 * title.count("\n") + first
     height += 0.2 * title.count("\n")
     figure = Figure(figsize=(width, height), dpi=110)
@@ -120,19 +120,6 @@ def _entries(panels: Sequence[Panel], frame: Frame) -> int:
     return 2 + len(areas) + sum(extras) + max(len(panel.each) for panel in panels)
 
 
-def _balanced(title: str, most: int) -> str:
-    """The title in lines of about the same length, of so many letters at most; no number stands
-    apart from its unit.
-
-    >>> _balanced("calls of 10 s", 9)
-    'calls of\\n10 s'
-    """
-    lines = -(-len(title) // most)
-    joined = re.sub(r"(\d) (?=(?:s\b|ms\b|%))", "\\1\N{NO-BREAK SPACE}", title)
-    filled = textwrap.fill(joined, min(most, len(title) // max(lines, 1) + 10))
-    return filled.replace("\N{NO-BREAK SPACE}", " ")
-
-
 def _headed(panel: Panel) -> Panel:
     """The panel with a title that is no wider than one of several panels.
 
@@ -142,7 +129,7 @@ def _headed(panel: Panel) -> Panel:
     'pie:\\ninert 2/2, 75 % in vain or too late,\\nequal to the bit'
     """
     lines = panel.title.split("\n")
-    return panel._replace(title="\n".join(_balanced(line, LINE) for line in lines))
+    return panel._replace(title="\n".join(balanced(line, LINE) for line in lines))
 
 
 def drawn(description: str, title: str, panels: Sequence[Panel], frame: Frame) -> bytes:
