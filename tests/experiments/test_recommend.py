@@ -232,6 +232,10 @@ def test_a_model_that_is_wrong_is_not_asked_and_promises_nothing(tmp_path: Path)
     right = tpssim.fit(tmp_path / "calls.csv", holdout=0.0)
     slow = right.scenario._replace(disturbances=(tpssim.Step(0.0, 5.0, 3.0),))
     wrong = dataclasses.replace(right, scenario=slow)
+    for model, said in ((right, ""), (wrong, "The twin does not hold, on ")):
+        model.to_toml(path := tmp_path / "mine.toml")
+        fault = services_of(path, 600.0, draws=0, judges=1, seed=0).fault
+        assert (fault[: len(said)], bool(fault)) == (said, bool(said))
     found = tpssim.recommend(wrong, tps=600.0, controllers=["aimd", "headroom"], budget=16)
     assert found.label == "headroom"
     record = found.record()

@@ -98,9 +98,10 @@ class FitResult:
     def to_toml(
         self, path: str | Path | None = None, command: str = "", check: Check | None = None
     ) -> str:
-        """The twin as a scenario's file, with provenance and intervals; written to `path`. A
-        `check` that does not hold is told there.
+        """The twin as a scenario's file, with provenance and intervals; written to `path`. It is
+        checked, if `check` is not given; the file says so where the twin does not hold.
         """
         from tpssim.experiments.fitting import telling
 
-        return telling.file_of(self, command, check).to_toml(path)
+        done = self.check() if check is None else check
+        return telling.file_of(self, command, done).to_toml(path)
