@@ -128,7 +128,8 @@ def test_runs_over_one_another_show_what_each_refused_here() -> None:
 
 
 def test_a_hatch_in_a_page_leads_to_its_pattern() -> None:
-    page = drawings.panel((refusing(), PLAIN, {}), "rates", 6.0)
+    picture: drawings.Picture = (refusing(), PLAIN, {})
+    page = drawings.panel(picture, "rates", drawings.shared_axes([picture]))
     named = page.partition("fill: url(#")[2].partition(")")[0]
     assert named
     assert f'<pattern id="{named}"' in page

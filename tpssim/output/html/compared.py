@@ -26,6 +26,7 @@ from tpssim.output.html.generic import generic
 from tpssim.output.html.reading import Result
 from tpssim.output.over_draws import draws_table
 from tpssim.output.pictures import read_picture
+from tpssim.output.plots import Scales
 from tpssim.output.records import CompareRecord, parts
 from tpssim.output.records.comparisons import ScenarioPart, Verdicts
 from tpssim.output.spans import Span, spans, strong
@@ -74,11 +75,11 @@ def compare(result: Result[CompareRecord], progress: Progress) -> Iterator[Secti
     for name, arena in arenas.items():
         figure = figures.get(name)
         pictures = {} if figure is None else _pictures(result, figure)
-        top = drawings.shared_top([*pictures.values()])
+        axes = drawings.shared_axes([*pictures.values()]) if pictures else None
         panels = []
         for label, cell in arena["throttles"].items():
-            if label in pictures:
-                panels.append(_panel(pictures[label], top, name, label, cell))
+            if axes is not None and label in pictures:
+                panels.append(_panel(pictures[label], axes, name, label, cell))
             done += 1
             progress(done, total)
         drawn: list[Block] = []
@@ -157,12 +158,16 @@ def _pictures(result: Result[CompareRecord], figure: parts.Figure) -> dict[str, 
 
 
 def _panel(
-    picture: drawings.Picture, top: float, scenario: str, label: str, cell: Mapping[str, Any]
+    picture: drawings.Picture,
+    axes: Scales,
+    scenario: str,
+    label: str,
+    cell: Mapping[str, Any],
 ) -> Figure:
     """The picture of one throttle among those of its scenario."""
     caption = [strong(label), Span(" "), *spans(_verdict(cell).shown)]
     shown = f"{label} on {scenario}: rates over time; {cell['verdict']['reason']}"
-    return Figure(drawings.panel(picture, shown, top), caption)
+    return Figure(drawings.panel(picture, shown, axes), caption)
 
 
 def _target(arena: ScenarioPart) -> str:

@@ -112,15 +112,15 @@ def embedded(path: Path, label: str) -> str:
 Picture = tuple[plots.Panel, plots.Frame, Any]
 
 
-def shared_top(pictures: Sequence[Picture]) -> float:
-    """Where the axes of runs that stand side by side end."""
-    return plots.top_of([run for run, _, _ in pictures], pictures[0][1]) if pictures else 0.0
+def shared_axes(pictures: Sequence[Picture]) -> plots.Scales:
+    """The axes of runs that stand side by side: one or more."""
+    return plots.scales_of([run for run, _, _ in pictures], pictures[0][1])
 
 
-def panel(picture: Picture, label: str, top: float) -> str:
-    """The rates of one run, on an axis that ends at `top`."""
+def panel(picture: Picture, label: str, axes: plots.Scales) -> str:
+    """The rates of one run, on axes that it may share."""
     run, frame, _ = picture
-    return inline(plots.svg(plots.panel_figure(run, frame, top)), label)
+    return inline(plots.svg(plots.panel_figure(run, frame, axes)), label)
 
 
 def _colour(colour: str) -> str:

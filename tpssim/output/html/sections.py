@@ -209,7 +209,7 @@ def simulate(result: Result[SimulateRecord], progress: Progress) -> Iterator[Sec
     for figure in summary.figures:
         picture, drawn = _run_of(result, figure), _embedded(result, figure, label)
         if picture is not None:
-            drawn = drawings.panel(picture, label, drawings.shared_top([picture]))
+            drawn = drawings.panel(picture, label, drawings.shared_axes([picture]))
             lines = Legend(drawings.legend([picture]))
             yield Section("Rates", [lines, Figure(drawn, "", "wide")])
         elif drawn:

@@ -11,7 +11,7 @@ from tpssim.output.plots.loops import analysis_figure
 from tpssim.output.plots.maps import heat_figure, line_figure, lines_over, mean_over
 from tpssim.output.plots.matrix import matrix_figure
 from tpssim.output.plots.overlays import overlay_figure
-from tpssim.output.plots.rates import drawn, panel_figure, rate_figure, top_of
+from tpssim.output.plots.rates import Scales, drawn, panel_figure, rate_figure, scales_of
 from tpssim.output.plots.recommendations import recommend_figure
 from tpssim.output.plots.searches import (
     Column,
@@ -29,6 +29,7 @@ __all__ = [
     "Goodputs",
     "LiveRun",
     "Panel",
+    "Scales",
     "Shown",
     "analysis_figure",
     "convergence_figure",
@@ -48,7 +49,7 @@ __all__ = [
     "rate_figure",
     "recommend_figure",
     "save",
+    "scales_of",
     "sensitivity_figure",
     "svg",
-    "top_of",
 ]

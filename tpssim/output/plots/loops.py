@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from tpssim.output.pictures import Frame, Panel
 from tpssim.output.plots.common import BLACK, BLUE, DASHES, GREY, ORANGE, PRODUCERS
-from tpssim.output.plots.rates import draw_run, top_of
+from tpssim.output.plots.rates import draw_run, scales_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,7 +37,7 @@ def analysis_figure(
         _draw_loop(axes[0], curves, marks)
         axes[0].set_title(caption, fontsize=10)
     ax = axes[-1]
-    draw_run(ax, panel, frame, top_of([panel], frame))
+    draw_run(ax, panel, frame, scales_of([panel], frame))
     for (label, level), dashes in zip(
         levels, ((0, (6, 2)), (0, (1, 1)), (0, (3, 1, 1, 1))), strict=False
     ):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from tpssim.core.types import record
 from tpssim.output.pictures import Frame, Panel
 from tpssim.output.plots.common import (
     BLACK,
@@ -70,9 +72,9 @@ def rate_figure(title: str, panels: Sequence[Panel], frame: Frame) -> Figure:
         wspace=(0.35 + scale) / (width / columns - 0.4 - scale),
         hspace=(0.36 + above) / 1.7,
     )
-    top = top_of(panels, frame)
+    axis = scales_of(panels, frame)
     for place, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
-        draw_run(ax, panel, frame, top)  # on equal axes: to have them share one takes longer
+        draw_run(ax, panel, frame, axis)  # on equal axes: to have them share one takes longer
         below = place + columns >= len(panels)
         _label(ax, frame, figure.dpi, left=place % columns == 0, below=below)
     figure.suptitle(title, fontsize=12, fontweight="bold")
@@ -139,14 +141,14 @@ def drawn(description: str, title: str, panels: Sequence[Panel], frame: Frame) -
     return file.getvalue()
 
 
-def panel_figure(panel: Panel, frame: Frame, top: float) -> Figure:
-    """One run without title and legend, for a page that has them; `top` as of `top_of`."""
+def panel_figure(panel: Panel, frame: Frame, axis: Scales) -> Figure:
+    """One run without title and legend, for a page that has them."""
     figure = Figure(figsize=(3.9, 2.0), dpi=110)
     ax = figure.subplots()
     figure.subplots_adjust(
         left=0.155, right=0.92 if panel.limited() else 0.97, bottom=0.235, top=0.95
     )
-    draw_run(ax, panel._replace(title=""), frame, top)
+    draw_run(ax, panel._replace(title=""), frame, axis)
     ax.set_xlabel("time (s)", labelpad=2)
     ax.set_ylabel(f"{frame.of} per second", labelpad=2)
     return figure
@@ -171,7 +173,28 @@ def top_of(
     )
 
 
-def draw_run(ax: Axes, panel: Panel, frame: Frame, top: float) -> None:
+@record
+class Scales(NamedTuple):
+    """The axes of runs that share them."""
+
+    top: float  #: where that of the rates ends
+    lowest: float  #: of the limits that are set
+    highest: float
+
+
+def scales_of(panels: Sequence[Panel], frame: Frame) -> Scales:
+    """The axes on which runs can be compared by eye."""
+    limits = [panel.limit for panel in panels if panel.limit is not None and panel.limited()]
+    every = np.concatenate(limits) if limits else np.array([math.nan])
+    every = every[np.isfinite(every)]
+    return Scales(
+        top=top_of(panels, frame),
+        lowest=float(every.min(initial=math.inf)),
+        highest=float(every.max(initial=-math.inf)),
+    )
+
+
+def draw_run(ax: Axes, panel: Panel, frame: Frame, axis: Scales) -> None:
     for i, (start, end) in enumerate(frame.shades):
         ax.axvspan(
             start, end, color=GREY, alpha=0.45, lw=0, label="disturbance" if i == 0 else None
@@ -198,14 +221,14 @@ def draw_run(ax: Axes, panel: Panel, frame: Frame, top: float) -> None:
         middle, share = binned(completed, frame.duration, 4.0 * width, costs)
         label = f"producer {i + 1} ({4.0 * width:.2g} s means)"
         ax.plot(middle, share, color=PRODUCERS[i % 3], ls=DASHES[i % 3], lw=1.5, label=label)
-    ax.set_ylim(0.0, top)
+    ax.set_ylim(0.0, axis.top)
     ax.set_xlim(0.0, frame.duration)
     ax.set_title(panel.title, fontsize=10, y=1.0)  # there: looking for a place takes long
     ax.spines[["top", "right"]].set_visible(False)
-    if delivered.max() > top:
-        name_storm(ax, middle, delivered, BLUE, top)
+    if delivered.max() > axis.top:
+        name_storm(ax, middle, delivered, BLUE, axis.top)
     if panel.limited():
-        _draw_limit(ax, panel)
+        _draw_limit(ax, panel, axis)
 
 
 def refused_of(panel: Panel) -> list[tuple[str, Array, Array | None, dict[str, Any]]]:
@@ -221,7 +244,7 @@ def refused_of(panel: Panel) -> list[tuple[str, Array, Array | None, dict[str, A
     ]
 
 
-def _draw_limit(ax: Axes, panel: Panel) -> None:
+def _draw_limit(ax: Axes, panel: Panel, axis: Scales) -> None:
     """The limit, calls in flight, on an axis of its own at the right, which is logarithmic to base
     2.
     """
@@ -229,7 +252,7 @@ def _draw_limit(ax: Axes, panel: Panel) -> None:
     assert panel.limit is not None
     right.plot(panel.t, panel.limit, color=PURPLE, lw=0.8, label="limit, calls in flight (right)")
     right.set_yscale("log", base=2)
-    low, high = np.nanmin(panel.limit), np.nanmax(panel.limit)
+    low, high = axis.lowest, axis.highest
     # In the lower half, out of the way of the rates; at least four times from end to end.
     right.set_ylim(low / 1.3, max(4.0 * low, high * (high / low) ** 0.6))
     right.yaxis.set_major_locator(LogLocator(base=2.0, numticks=5))
