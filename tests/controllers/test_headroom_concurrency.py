@@ -32,15 +32,30 @@ def test_the_first_window_is_of_four_calls_among_few() -> None:
     assert (base.variance, base.number) == (pytest.approx(3.2 / 11.0), 4.0)
 
 
+def test_the_first_window_lasts_eight_of_its_latencies_unless_many_calls_come() -> None:
+    """Of calls that begin together the short ones end first."""
+
+    def known(completions: list[Observation]) -> list[bool]:
+        return [not math.isnan(s.flight.base.level) for s in fed(LAW, completions)[1:]]
+
+    # It begins with the first completion. 8 x 1/8 s is 64 ticks, and before 33 calls have come.
+    assert known(flight(0.0, 0.125, 33, 3.0)) == [False] * 32 + [True]
+    # 8 x 1/64 s is 8 ticks.
+    assert known(flight(0.0, TICK, 9, 3.0)) == [False] * 8 + [True]
+    # More than 8 in flight would queue meanwhile.
+    crowd = [*flight(0.0, 0.125, 4, 3.0), done(5 * TICK, 0.125, 3.0)._replace(peak=9.0)]
+    assert known(crowd) == [False] * 4 + [True]
+
+
 def test_before_the_first_queue_the_limit_is_twice_what_was_in_flight() -> None:
-    before, after = fed(LAW, flight(0.0, 0.1, 4, 3.0))[-2:]
+    before, after = fed(LAW, flight(0.0, TICK / 4.0, 4, 3.0))[-2:]
     assert (before.limit, after.limit) == (64.0, 8.0)
     more = [*flight(0.0, 0.1, 3, 3.0), done(4 * TICK, 0.1, 3.0)._replace(peak=20.0)]
     assert fed(LAW, more)[-1].limit == 40.0
 
 
 def test_a_window_lasts_32_calls_and_a_latency_without_queue() -> None:
-    first = flight(0.0, 0.125, 4, 3.0)
+    first = [*flight(0.0, 0.125, 3, 3.0), done(4 * TICK, 0.125, 3.0)._replace(peak=9.0)]
     states = fed(LAW, [*first, *flight(4 * TICK, 0.125, 40, 3.0)])
     assert states[4 + 31].flight.tally.begun == 4 * TICK
     assert states[4 + 32].flight.tally.begun == 36 * TICK

@@ -8,7 +8,7 @@ from __future__ import annotations
 from math import ceil, exp, floor, inf, isinf, isnan, log, sqrt
 from typing import Any
 
-ALPHA, SHARE, PATIENCE, QUEUE, SLACK = 0.05, 0.995, 25.0, 2.0, 0.03
+ALPHA, SHARE, PATIENCE, QUEUE, SLACK = 0.05, 0.995, 25.0, 2.0, 0.15
 CUT, PROBE_EVERY, MAX_LIMIT, LONGEST_WAIT = 0.93, 200, 10000, 6.0
 FAR = log(1e12)
 LONGEST = 1e100  # seconds
@@ -458,16 +458,18 @@ def several(s: Any, obs: Any, rate: Any) -> Any:
 
     s.high = max(s.high, obs.peak)
     if counts and now >= s.begin and s.unit is not None:
-        if not s.first or s.come >= 32 or obs.in_flight <= 4:
-            add(s, obs, timeout)
         s.come += count
+        if not s.first or obs.in_flight <= 4 or (s.come > 32 and s.n < 4):
+            add(s, obs, timeout)
     if s.fall_to is None and s.n >= 4 and now > s.begin:
         verdict = None if s.first else s.verdict()
+        many = s.come > 32 or s.high > 8
         if (
-            s.first
+            (s.first and (many or now - s.begin >= 8 * s.units(s.level)))
             or s.late >= 8
             or (
-                s.n >= 32
+                not s.first
+                and s.n >= 32
                 and now - s.begin >= s.units(s.base)
                 and verdict != IN_DOUBT
                 and not goes_on(s)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from tpssim.controllers._headroom_base import Base, Tuning, based, equivalent, is_queued
 from tpssim.controllers._headroom_steps import (
     AT_FIRST,
+    LEAST_OPEN,
     PROBE,
     Allowance,
     drained,
@@ -39,6 +40,7 @@ from tpssim.controllers._headroom_windows import (
 )
 from tpssim.core.types import Observation, ceiled, floored, record
 
+FIRST_LASTS = 8.0  # x the latency that it shows: the first window
 PROMPT = 2.0  # x the latency without queue: a refusal that took no longer is for want of a place
 REACHED = 0.75  # of the calls allowed: as many were in flight where the limit was used
 MET = 0.98  # of the target: that is what is wanted
@@ -197,8 +199,10 @@ def is_over(flight: Flight, now: float, tuning: Tuning) -> bool:
     span = now - tally.begun
     if allowance.drain > 0.0 or not (span > 0.0 and tally.number >= FEW):
         return False
-    if math.isnan(base.level) or tally.lost >= LOST:
+    if tally.lost >= LOST:
         return True
+    if math.isnan(base.level):
+        return tally.passed > SAMPLES or tally.peak > LEAST_OPEN or lasted(tally, span, flight.unit)
     if not (tally.number >= SAMPLES and span >= latency_at(flight.unit, base.level)):
         return False
     found = measured(tally, flight.spread)
@@ -206,6 +210,17 @@ def is_over(flight: Flight, now: float, tuning: Tuning) -> bool:
     if cuts and tally.number < LONGER and is_queued(base, found, tuning):
         return False
     return verdict(allowance, base, found) != 0.0
+
+
+def lasted(tally: Tally, span: float, unit: float) -> bool:
+    """Whether the first window was long beside its latencies: of calls that began together the
+    short ones end first, so those of a window that is hardly longer are too short.
+
+    >>> two = begun(0.0)._replace(number=2.0, logs=2.0 * math.log(3.0))  # 3 units each
+    >>> lasted(two, 4.0, 0.2), lasted(two, 5.0, 0.2)  # 8 x 0.6 s = 4.8 s
+    (False, True)
+    """
+    return span >= FIRST_LASTS * latency_at(unit, tally.logs / tally.number)
 
 
 def closed(flight: Flight, now: float, target: float, full: bool, tuning: Tuning) -> Flight:

@@ -90,11 +90,11 @@ def latency_at(unit: float, level: float) -> float:
 
 def counted(tally: Tally, obs: Observation, unit: float, timed: bool, first: bool) -> Tally:
     """The tally with one more observation; in the `first` window only calls among few count, as
-    the first ones are, of which short and long ones have ended.
+    the first ones are, unless many have passed and these are still to end.
     """
     passed = tally.passed + (obs.count if timed else 0.0)
     number, x = 0.0, 0.0
-    early = not first or obs.in_flight <= FEW or passed > SAMPLES
+    early = not first or obs.in_flight <= FEW or (passed > SAMPLES and tally.number < FEW)
     if timed and early and obs.now >= tally.begun and not math.isnan(unit):
         number, x = obs.count, logarithm(obs.latency, unit)
     return Tally(

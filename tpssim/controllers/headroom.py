@@ -199,7 +199,7 @@ class Headroom(NamedTuple):
         float,
         Range(0.0, 1.0, "x in flight", search=(0.02, 0.5), log=True),
         "share of the calls in flight that may queue at the service, beside `queue`",
-    ] = 0.03
+    ] = 0.15
     cut: Annotated[
         float,
         Range(0.0, 1.0, "x", False, False, search=(0.6, 0.98)),
