@@ -490,8 +490,8 @@ def test_the_constants_in_the_text_of_headroom_are_those_of_the_law() -> None:
         f" or {pace.MOST:g}",
         f"in_flight > max(1, {headroom.PROVEN:g} proven)",
         f"n >= {windows.SAMPLES:g}, now - begin >= exp(base) units",
-        f"all count from the {windows.SAMPLES + 1:g}rd on",
-        f"more than {windows.SAMPLES:g} have come, or `high` is above {steps.LEAST_OPEN:g}, or"
+        f"as long as n < {windows.FEW:g}, any with which `come` is above {windows.SAMPLES:g}",
+        f"`come` is above {windows.SAMPLES:g}, or `high` above {flight.CROWD:g}, or"
         f" now - begin >= {flight.FIRST_LASTS:g} exp(level) units",
         f"{windows.LOST:g} of the n are queued timeouts",
         f"up to {steps.LATEST:g} latencies",

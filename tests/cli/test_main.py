@@ -314,7 +314,10 @@ BAD: list[tuple[list[str], str]] = [
         ["compare", "--scenarios", "nowhere"],
         "no scenario 'nowhere'; allowed: those of `python -m tpssim list scenarios`",
     ),
-    (["compare", "--controllers", "nothing"], "no controller 'nothing'; allowed: those of"),
+    (
+        ["compare", "--controllers", "nothing"],
+        "no controller 'nothing'; allowed: auto, or",
+    ),
     (
         ["compare", "--controllers", "ewma-deadzone:alpha=0"],
         "alpha=0 is out of range; allowed: (0, 1]",
@@ -328,7 +331,7 @@ BAD: list[tuple[list[str], str]] = [
             ["tune"],
         )
     ),
-    (["compare", "--controllers", "aimd", "no.py:Halving:slow=1"], "a law of your own is given"),
+    (["compare", "--controllers", "aimd", "no.py:Halving:slow=1"], "a throttle without parameters"),
     (["compare", "--controllers", "aimd:inc_step=nan"], "inc_step=nan is out of range"),
     (["compare", "--controllers", "aimd:inc_step"], "is not of the form key=number"),
     (["compare", "--tps", "-1"], "target=-1 is out of range"),
@@ -397,7 +400,7 @@ BAD: list[tuple[list[str], str]] = [
 CLOSE = [
     (
         ["compare", "--controllers", "headrom"],
-        "no controller 'headrom', did you mean 'headroom'? allowed: those of `python",
+        "no controller 'headrom', did you mean 'headroom'? allowed: auto, or those of `python",
     ),
     (
         ["simulate", "degrade-recovr", "fixed"],
@@ -418,7 +421,7 @@ CLOSE = [
     ),
     (
         ["sweep", "alpha-deadzone", "--heatmap", "swng"],
-        "no measure 'swng', did you mean 'swing'? allowed: those of",
+        "no measure 'swng', did you mean 'swing'? allowed: verdict, or those of",
     ),
 ]
 

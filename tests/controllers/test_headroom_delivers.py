@@ -30,26 +30,28 @@ from tpssim.scenarios.service_quotas import ServiceQuota
 LAW = Headroom()
 
 
-def mean_goodput(scenario: Scenario) -> float:
-    """The share of the oracle's goodput over five runs: what a law does in one is chance."""
-    return fmean(score_of(scenario, LAW, seed=seed).goodput for seed in range(5))
+def goodputs(scenario: Scenario, seed: int = 0) -> list[float]:
+    """Shares of the oracle's goodput in five runs: how good a law is in one of them is chance."""
+    return [score_of(scenario, LAW, seed=seed + run).goodput for run in range(5)]
 
 
 @pytest.mark.parametrize(
-    ("family", "number", "share"),
+    ("family", "number", "share", "least"),
     [
-        ("bimodal", 3, 0.9),
-        ("tight-timeout", 1, 0.9),
-        ("correlated", 5, 0.75),
-        ("far", 0, 0.95),
-        ("retrograde", 1, 0.85),
-        ("poisson", 0, 0.95),
-        ("capacity-steps", 0, 0.85),
-        ("few-places", 1, 0.9),
+        ("bimodal", 3, 0.9, 0.75),
+        ("tight-timeout", 1, 0.9, 0.75),
+        ("correlated", 5, 0.75, 0.25),  # it is stuck in one run of eleven
+        ("far", 0, 0.95, 0.9),
+        ("retrograde", 1, 0.85, 0.75),
+        ("poisson", 0, 0.95, 0.9),
+        ("capacity-steps", 0, 0.85, 0.75),
+        ("few-places", 1, 0.9, 0.75),
     ],
 )
-def test_a_service_of_each_kind(family: str, number: int, share: float) -> None:
-    assert mean_goodput(random_scenario(family, number, seed=1)) >= share
+def test_a_service_of_each_kind(family: str, number: int, share: float, least: float) -> None:
+    found = goodputs(random_scenario(family, number, seed=1))
+    assert fmean(found) >= share
+    assert min(found) >= least
 
 
 IN_FLIGHT = Async(0.0, "completion")
@@ -64,7 +66,9 @@ def test_chance_does_not_hold_the_limit_down_or_let_it_grow(
     """The first: windows that were long or short by chance took 39 servers down to 13 calls. The
     second: where times scatter widely a queue was taken for a slower service (0.66 and 0.38).
     """
-    assert mean_goodput(random_scenario(family, number, seed=seed)) >= 0.85
+    found = goodputs(random_scenario(family, number, seed=seed), seed)
+    assert fmean(found) >= 0.85
+    assert min(found) >= 0.7
 
 
 @pytest.mark.parametrize("seed", [0, 5, 6])
@@ -111,7 +115,9 @@ def test_a_service_that_each_call_makes_slower(
 ) -> None:
     """Latencies rise from the first call on, long before the best speed is reached."""
     scenario = Scenario("slower", service, 150.0, 40.0, IN_FLIGHT, backend=backend)
-    assert mean_goodput(scenario) >= share
+    found = goodputs(scenario)
+    assert fmean(found) >= share
+    assert min(found) >= 0.7
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

@@ -56,7 +56,7 @@ def test_ones_own_law_and_scenario_run() -> None:
     ("scenario", "controller", "options", "message"),
     [
         ("nowhere", "aimd", {}, "no scenario 'nowhere'; allowed: those of"),
-        (SHORT, "nothing", {}, "no controller 'nothing'; allowed: those of"),
+        (SHORT, "nothing", {}, "no controller 'nothing'; allowed: auto, or those of"),
         (
             SHORT,
             "aimd:alpha=1",

@@ -1,4 +1,5 @@
-"""The law `headroom`, written from docs/headroom.md alone by somebody who had not read its code.
+"""The law `headroom`, written from docs/headroom.md alone by somebody who had not read its code;
+we brought up what the text says of the first window since.
 
 What it decides is to be what the law decides, or the text does not say it all.
 """
@@ -457,10 +458,11 @@ def several(s: Any, obs: Any, rate: Any) -> Any:
         s.top = 0.0
 
     s.high = max(s.high, obs.peak)
-    if counts and now >= s.begin and s.unit is not None:
+    if counts:
         s.come += count
-        if not s.first or obs.in_flight <= 4 or (s.come > 32 and s.n < 4):
-            add(s, obs, timeout)
+    early = not s.first or obs.in_flight <= 4 or (s.come > 32 and s.n < 4)
+    if counts and early and now >= s.begin and s.unit is not None:
+        add(s, obs, timeout)
     if s.fall_to is None and s.n >= 4 and now > s.begin:
         verdict = None if s.first else s.verdict()
         many = s.come > 32 or s.high > 8

@@ -7,12 +7,12 @@ import inspect
 import itertools
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tpssim.controllers import CONTROLLERS
 from tpssim.controllers.article import PRINTED, TWINS
-from tpssim.core.errors import InputError, listed, no_such
+from tpssim.core.errors import InputError, all_of, no_such
 from tpssim.core.pacer import Pacer
 from tpssim.core.profiles import Stages
 from tpssim.core.validation import meanings, ranges
@@ -203,9 +203,12 @@ def asked(kind: str | None, name: str | None) -> tuple[str | None, str | None]:
         raise no_such("kind", kind, SINGULAR)
     if file_of(kind):
         return "scenarios", kind
-    names = dict(
-        zip(SINGULAR, ([*CONTROLLERS, *PRINTED], SCENARIOS, METRICS, STUDIES), strict=True)
-    )
+    names: dict[str, Iterable[str]] = {
+        "controllers": [*CONTROLLERS, *PRINTED],
+        "scenarios": SCENARIOS,
+        "metrics": METRICS,
+        "studies": STUDIES,
+    }
     found = [each for each, known in names.items() if kind in known]
     if len(found) > 1:
         words = " or ".join(f"list {each} {kind}" for each in found)
@@ -234,7 +237,7 @@ def entries(kind: str | None, name: str | None) -> dict[str, Any]:
         return found
     (known,) = found.values()
     if name not in known:
-        raise no_such(SINGULAR[str(kind)], name, known, shown=listed(str(kind)))
+        raise no_such(SINGULAR[str(kind)], name, known, shown=all_of(str(kind)))
     return {str(kind): {name: known[name]}}
 
 

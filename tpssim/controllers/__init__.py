@@ -42,7 +42,7 @@ from tpssim.controllers.sre_throttling import SreThrottling
 from tpssim.controllers.token_bucket import TokenBucket
 from tpssim.controllers.topfull_mimd import TopfullMimd
 from tpssim.controllers.vector_arc import VectorArc
-from tpssim.core.errors import InputError, listed, no_such
+from tpssim.core.errors import InputError, all_of, no_such
 from tpssim.core.types import ACTUATORS
 from tpssim.core.validation import parse_spec, replaced
 
@@ -95,9 +95,10 @@ def own_law(text: str) -> InputError:
     'mine.py:Halving': a law of your own is given from Python, as a record: \
 tpssim.compare(..., [Halving()]); allowed: those of `python -m tpssim list controllers`
     """
-    name = text.partition(".py:")[2].partition(":")[0] or "Mine"
+    name = text.partition(".py:")[2].partition(":")[0]
+    name = name if name.isidentifier() else "Mine"
     how = f"a law of your own is given from Python, as a record: tpssim.compare(..., [{name}()])"
-    return InputError(f"{text!r}: {how}; allowed: {listed('controllers')}")
+    return InputError(f"{text!r}: {how}; allowed: {all_of('controllers')}")
 
 
 def law_named(text: str, others: Iterable[str] = ()) -> tuple[str, Any]:
@@ -113,7 +114,7 @@ def law_named(text: str, others: Iterable[str] = ()) -> tuple[str, Any]:
     name = RECOMMENDED if name == "auto" else name
     if name not in CONTROLLERS:
         known = ["auto", *CONTROLLERS, *others]
-        raise no_such("controller", name, known, shown=listed("controllers"))
+        raise no_such("controller", name, known, shown=f"auto, or {all_of('controllers')}")
     return name, replaced(CONTROLLERS[name](), name, parameters)
 
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 from tpssim.controllers._headroom_base import Base, Tuning, based, equivalent, is_queued
 from tpssim.controllers._headroom_steps import (
     AT_FIRST,
-    LEAST_OPEN,
     PROBE,
     Allowance,
     drained,
@@ -41,6 +40,7 @@ from tpssim.controllers._headroom_windows import (
 from tpssim.core.types import Observation, ceiled, floored, record
 
 FIRST_LASTS = 8.0  # x the latency that it shows: the first window
+CROWD = 8.0  # calls in flight, which would queue while the first window goes on
 PROMPT = 2.0  # x the latency without queue: a refusal that took no longer is for want of a place
 REACHED = 0.75  # of the calls allowed: as many were in flight where the limit was used
 MET = 0.98  # of the target: that is what is wanted
@@ -202,7 +202,7 @@ def is_over(flight: Flight, now: float, tuning: Tuning) -> bool:
     if tally.lost >= LOST:
         return True
     if math.isnan(base.level):
-        return tally.passed > SAMPLES or tally.peak > LEAST_OPEN or lasted(tally, span, flight.unit)
+        return tally.passed > SAMPLES or tally.peak > CROWD or lasted(tally, span, flight.unit)
     if not (tally.number >= SAMPLES and span >= latency_at(flight.unit, base.level)):
         return False
     found = measured(tally, flight.spread)

@@ -14,7 +14,7 @@ from tpssim.core.types import Observation, record
 
 SAMPLES = 32.0  # latencies of a window, at least
 LONGER = 64.0  # of one that shows a queue: some of 32 are long by chance
-FEW = 4.0  # latencies of the first window, of calls among which no more were in flight
+FEW = 4.0  # latencies of the first window, at least; of calls among which no more were in flight
 LOST = 8.0  # calls that timed out in a queue end a window
 USUAL, PRIOR = 0.4, 8.0  # variance of ln latency at first, and the latencies that it counts for
 LONGEST = 1e100  # s: no latency counts as longer

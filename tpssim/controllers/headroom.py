@@ -82,9 +82,9 @@ class HeadroomState(NamedTuple):
 
     *Several in flight* (from the first time on): the rate is left open (to `allowed`) and the limit
     is set, which paces itself. By windows of 32 latencies and one `base` or more (64 if they show a
-    queue; the first window: 4), once the calls of before the last cut have ended, with `held` calls
-    in flight, the mean `level` of ln latency, its variance `doubt`, and `base`, the same where no
-    call waited::
+    queue; the first: 4, and 8 of its latencies unless many calls come), once the calls of before
+    the last cut have ended, with `held` calls in flight, the mean `level` of ln latency, its
+    variance `doubt`, and `base`, the same where no call waited::
 
         queued(z) = held (1 - exp(base - level + z sqrt(doubt + doubt of base))),  at least 0
         wanted = queue + slack * held

@@ -31,10 +31,10 @@ FEW = 15
 CLOSE = 3  # names that may have been meant
 
 
-def listed(kind: str) -> str:
+def all_of(kind: str) -> str:
     """What shows all names of a kind: "controllers", "scenarios", "metrics" or "studies".
 
-    >>> listed("controllers")
+    >>> all_of("controllers")
     'those of `python -m tpssim list controllers`'
     """
     return f"those of `python -m tpssim list {kind}`"

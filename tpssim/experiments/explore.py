@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim.core.errors import InputError, listed, no_such
+from tpssim.core.errors import InputError, all_of, no_such
 from tpssim.core.types import OK, record
 from tpssim.core.validation import format_spec
 from tpssim.metrics.measure import measured
@@ -114,7 +114,7 @@ def _scope(scenario: Scenario, seed: int) -> tuple[Scope, Verdict, dict[str, flo
 def view(choice: Choice) -> View:
     """Picture, verdict, measures and command line of a choice; raises `InputError`."""
     if choice.scenario not in SCENARIOS and choice.scenario != file_of(choice.scenario):
-        allowed = f"FILE.toml, or {listed('scenarios')}"
+        allowed = f"FILE.toml, or {all_of('scenarios')}"
         raise no_such("scenario", choice.scenario, SCENARIOS, shown=allowed)
     scope, _, _ = _scope(scenario_named(choice.scenario), choice.seed)
     scenario, law = choice.specs()

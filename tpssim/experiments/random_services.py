@@ -66,7 +66,7 @@ def random_scenario(family: str, number: int, seed: int = 0) -> Scenario:
     checked_count("number", number, 0)
     checked_count("seed", seed, 0)
     if family not in FAMILIES:
-        raise no_such("family of services", family, FAMILIES, shown=SHOWN)
+        raise no_such("family of services", family, FAMILIES)
     drawn = FAMILIES[family].drawn(Draw(seed, family, number))
     summary = f"{FAMILIES[family].about} (drawn with seed {seed})"
     return checked_scenario(drawn._replace(name=f"{family}-{number}", summary=summary))

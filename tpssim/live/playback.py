@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tpssim.controllers import CONTROLLERS
-from tpssim.core.errors import InputError, listed
+from tpssim.core.errors import InputError, all_of
 from tpssim.core.pacer import Pacer
 from tpssim.core.profiles import Stages
 from tpssim.core.types import (
@@ -76,7 +76,7 @@ def recorded_law(recording: Journal) -> Controller[Any]:
     header = recording.header
     name = header["controller"]
     if name not in CONTROLLERS:
-        allowed = listed("controllers")
+        allowed = all_of("controllers")
         raise InputError(f"the recorded law {name!r} is not built in; allowed: {allowed}")
     return replaced(CONTROLLERS[name](), name, header["parameters"])
 

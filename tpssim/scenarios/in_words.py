@@ -10,7 +10,7 @@ from tpssim.scenarios.scenario import Scenario
 
 
 def in_words(scenario: Scenario) -> str:
-    """Its summary, or else its calls, servers and service times, as `fit` says them.
+    """Its summary, or else its calls, servers and service times.
 
     >>> from tpssim import Async, Backend, Lognormal
     >>> eight = Backend(servers=8.0)

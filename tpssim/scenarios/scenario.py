@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 from tpssim.core.arrivals import checked_arrivals
-from tpssim.core.errors import InputError, listed, no_such
+from tpssim.core.errors import InputError, no_such
 from tpssim.core.profiles import Stages
 from tpssim.core.quotas import Quota, checked_quotas
 from tpssim.core.schedule import AUTO, Late
@@ -340,7 +340,7 @@ def with_parameters(scenario: Scenario, parameters: Mapping[str, float]) -> Scen
                 break
         else:
             known = parameter_names(scenario)
-            raise no_such("parameter", name, known, f"{owner}: ", listed("scenarios NAME"))
+            raise no_such("parameter", name, known, f"{owner}: ")
     changed = {
         part: replaced(given, f"{owner}: cost", inner[part], OF_COST)
         if part == "cost"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tpssim.controllers import CONTROLLERS
-from tpssim.core.errors import InputError, listed
+from tpssim.core.errors import InputError, all_of
 from tpssim.core.profiles import Stages
 from tpssim.core.quotas import Quota
 from tpssim.core.schedule import Late, late_policy
@@ -133,7 +133,7 @@ def _law(law: Any, where: str) -> str:
     if not name:
         raise InputError(
             f"{where}: {type(law).__name__} is a law of your own, which a file cannot hold;"
-            f" allowed: {listed('controllers')}"
+            f" allowed: {all_of('controllers')}"
         )
     defaults = law._field_defaults
     changed = {key: getattr(law, key) for key in ranges(law) if getattr(law, key) != defaults[key]}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from tpssim.controllers import CONTROLLERS, actuators_of, law_named, own_law
 from tpssim.controllers.article import PRINTED
-from tpssim.core.errors import InputError, listed, no_such
+from tpssim.core.errors import InputError, all_of, no_such
 from tpssim.core.own_laws import check_law
 from tpssim.core.types import Controller, record
 from tpssim.core.validation import checked, format_spec, parse_spec, ranges
@@ -68,7 +68,8 @@ def throttle_spec(given: ControllerLike) -> ThrottleSpec:
         return ThrottleSpec(given.label, given.spec, code=given)
     if isinstance(given, str):
         if ".py:" in given:
-            raise own_law(given)
+            how = "code of your own is FILE.py:callable, a throttle without parameters"
+            raise InputError(f"{given!r}: {how}; allowed: that, or {all_of('controllers')}")
         name, parameters = parse_spec(given)
         if name in PRINTED:
             if parameters:
@@ -132,9 +133,9 @@ def scenario_named(given: Scenario | str, load: Load | None = None) -> Scenario:
         if "." in name or "/" in name:
             raise InputError(
                 f"{name!r} is no scenario and no file of one; allowed: FILE.toml, or"
-                f" {listed('scenarios')}"
+                f" {all_of('scenarios')}"
             )
-        raise no_such("scenario", name, SCENARIOS, shown=listed("scenarios"))
+        raise no_such("scenario", name, SCENARIOS, shown=all_of("scenarios"))
     if load is not None and "target" in parameters:
         said = f"target={parameters['target']:g} with a load that takes its place"
         raise InputError(f"scenario {name}: {said}; allowed: one of them")

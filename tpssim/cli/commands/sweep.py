@@ -26,7 +26,7 @@ from tpssim.cli.commands.common import (
 )
 from tpssim.cli.commands.progress import Progress
 from tpssim.cli.commands.run_records import command, run_record
-from tpssim.core.errors import Aborted, InputError, listed, no_such
+from tpssim.core.errors import Aborted, InputError, all_of, no_such
 from tpssim.core.types import VERSION
 
 if TYPE_CHECKING:
@@ -242,14 +242,20 @@ def _check_pictures(args: argparse.Namespace, study: Named, names: list[str]) ->
         raise InputError("--heatmap needs a grid of two factors or more; allowed: --plot MEASURE")
     for metric in study.heatmaps:
         if metric not in (*known, "verdict"):
-            raise no_such("measure", metric, ["verdict", *known], "--heatmap: ", listed("metrics"))
+            raise no_such(
+                "measure",
+                metric,
+                ["verdict", *known],
+                "--heatmap: ",
+                f"verdict, or {all_of('metrics')}",
+            )
     for text in study.plots:
         metric, _, x = text.partition(":")
         where = f"--plot {text}: "
         if metric not in known:
-            raise no_such("measure", metric, known, where, listed("metrics"))
+            raise no_such("measure", metric, known, where, all_of("metrics"))
         if x and x not in (*names, *METRICS):
-            shown = f"{', '.join(names)}, {listed('metrics')}"
+            shown = f"{', '.join(names)}, {all_of('metrics')}"
             raise no_such("factor or measure", x, [*names, *METRICS], where, shown)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from tpssim.core.errors import InputError, listed, no_such
+from tpssim.core.errors import InputError, all_of, no_such
 from tpssim.core.types import record
 from tpssim.core.validation import parse_spec
 from tpssim.experiments.fitting.draws import drawn
@@ -85,10 +85,11 @@ def _found(
     """The fit if there is one, the likeliest service, those that are drawn, and what the file says
     is wrong with it.
     """
+    load = None if tps is None else Load(tps)
     if isinstance(given, str | Path):
         path = file_of(str(given))
         if path:
-            likeliest = scenario_named(str(given), None if tps is None else Load(tps))
+            likeliest = scenario_named(str(given), load)
             implied = {"target": likeliest.target, "duration": likeliest.duration}
             file = read_scenario_file(path, implied)._replace(scenario=likeliest)
             others = drawn(file, draws, seed) if file.estimates and draws else []
@@ -96,7 +97,7 @@ def _found(
             return None, likeliest, others, fault
         if not Path(given).exists():
             if parse_spec(str(given))[0] in SCENARIOS:
-                return None, scenario_named(str(given)), [], ""
+                return None, scenario_named(str(given), load), [], ""
             raise _nothing_there(str(given))
         given = read_recording(given)
     if isinstance(given, Scenario):
@@ -112,4 +113,4 @@ def _nothing_there(given: str) -> InputError:
         return InputError(
             f"there is no file {given}; allowed: a recording, a scenario's file or name"
         )
-    return no_such("scenario or file", given, SCENARIOS, shown=listed("scenarios"))
+    return no_such("scenario or file", given, SCENARIOS, shown=all_of("scenarios"))

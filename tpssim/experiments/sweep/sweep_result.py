@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from tpssim.core.errors import InputError, listed, no_such
+from tpssim.core.errors import InputError, all_of, no_such
 from tpssim.core.types import record
 from tpssim.experiments.over_draws import over_draws
 from tpssim.experiments.sweep import designs
@@ -168,7 +168,8 @@ class SweepResult(NamedTuple):
                 for row, share in zip(self.rows, shares, strict=True)
             ]
         if metric not in METRICS:
-            raise no_such("measure", metric, [*METRICS, *WORDS], shown=listed("metrics"))
+            shown = f"{', '.join(WORDS)}, or {all_of('metrics')}"
+            raise no_such("measure", metric, [*METRICS, *WORDS], shown=shown)
         i = list(METRICS).index(metric)
         return [
             measured(row.mean[i], row.half[i], self.replications, int(row.n[i]), int(row.never[i]))

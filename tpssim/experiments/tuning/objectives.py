@@ -25,7 +25,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from tpssim.core.errors import InputError, listed, no_such
+from tpssim.core.errors import InputError, all_of, no_such
 from tpssim.core.types import record
 from tpssim.metrics.measure import METRICS, frame_of
 from tpssim.output.records import searches as parts
@@ -261,7 +261,7 @@ def _parsed(text: str) -> Function:
     function = _compiled(tree, text)
     names = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     if not names - set(CONSTANTS):
-        raise InputError(f"objective {text!r} names no measure; allowed: {listed('metrics')}")
+        raise InputError(f"objective {text!r} names no measure; allowed: {all_of('metrics')}")
     return function
 
 
@@ -280,7 +280,8 @@ def _compiled(node: ast.expr, text: str) -> Function:
             if name in OBJECTIVES:
                 return _parsed(OBJECTIVES[name])
             known = [*METRICS, *CONSTANTS, *(name for name in OBJECTIVES if name not in METRICS)]
-            raise no_such("measure", name, known, f"objective {text!r}: ", listed("metrics"))
+            shown = f"{', '.join(OBJECTIVES)}, or {all_of('metrics')}"
+            raise no_such("measure", name, known, f"objective {text!r}: ", shown)
         case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
             inner = _compiled(operand, text)
             return (lambda measures: -inner(measures)) if isinstance(sign, ast.USub) else inner

@@ -34,7 +34,8 @@ def recommend_figure(
     _draw(left, goodput, best)
     _draw(right, took, best)
     left.set_xlabel("goodput (calls per second within the deadline)")
-    left.set_xlim(0.0, 1.04 * left.get_xlim()[1] or 1.0)
+    end = left.get_xlim()[1]
+    left.set_xlim(0.0, 1.04 * end if end > 0.0 else 1.0)
     left.xaxis.set_major_locator(MaxNLocator(5))
     left.xaxis.set_major_formatter("{x:,g}")
     right.set_xlabel("99th percentile of the latency (s)")
