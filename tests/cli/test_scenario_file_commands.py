@@ -79,7 +79,7 @@ def test_explore_takes_it_and_names_it_in_its_command() -> None:
     )
     PLANT._replace(target=10.0).to_toml(NAMED)  # it is read again
     assert view(choice).measures["achieved"] > 0.99
-    with pytest.raises(InputError, match=r"no scenario 'my-service' here; .*FILE\.toml"):
+    with pytest.raises(InputError, match=r"no scenario 'my-service'; .*FILE\.toml"):
         view(Choice("my-service"))
 
 

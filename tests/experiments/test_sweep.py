@@ -483,7 +483,7 @@ def test_the_command_writes_table_maps_and_traces(
         ("sweep --grid alpha=0.1,0.2 --heatmap swing", "--heatmap needs a grid of two factors"),
         (
             "sweep --grid alpha=0.1,0.2 --plot swing:speed",
-            "--plot swing:speed: no such measure or factor",
+            "--plot swing:speed: there is no factor or measure 'speed'",
         ),
         ("sweep --grid alpha=0.1 --dask 127.0.0.1:1", "no scheduler answers there"),
         ("sweep --grid alpha=0.1 --traces 1", "--traces 1: no such point; allowed: 0 to 0"),
