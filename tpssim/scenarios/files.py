@@ -173,6 +173,14 @@ def _correlated(tables: Tables, table: Any, names: list[str]) -> tuple[Correlate
     return tuple(found)
 
 
+def file_of_scenario(path: str | Path, scenario: Scenario) -> ScenarioFile:
+    """What a file says of its origin, with its scenario as it became under parameters or a load;
+    raises `InputError`.
+    """
+    implied = {"target": scenario.target, "duration": scenario.duration}
+    return read_scenario_file(path, implied)._replace(scenario=scenario)
+
+
 def _text(path: str | Path) -> str:
     try:
         return Path(path).read_bytes().decode("utf-8-sig").replace("\r\n", "\n")

@@ -318,13 +318,12 @@ def write_scenarios(folder: Path, args: argparse.Namespace, chosen: Sequence[Sce
 def _drawn(args: argparse.Namespace, name: str, scenario: Scenario) -> list[Scenario]:
     """A scenario, and if it is of a file those drawn from its intervals; raises `InputError`."""
     from tpssim.experiments.fitting.draws import drawn
-    from tpssim.scenarios.files import read_scenario_file
+    from tpssim.scenarios.files import file_of_scenario
 
     path, dot, _ = name.partition(".toml")
     if not dot:
         return [scenario]
-    implied = {"target": scenario.target, "duration": scenario.duration}
-    file = read_scenario_file(f"{path}.toml", implied)._replace(scenario=scenario)
+    file = file_of_scenario(f"{path}.toml", scenario)
     return [scenario, *drawn(file, args.draws, args.seed or 0)]
 
 

@@ -15,7 +15,7 @@ from tpssim.experiments.fitting.held_out import Check
 from tpssim.scenarios.builtin import SCENARIOS
 from tpssim.scenarios.capacity import mean_service, phases
 from tpssim.scenarios.deadlines import usual_deadline
-from tpssim.scenarios.files import read_scenario_file
+from tpssim.scenarios.files import file_of_scenario
 from tpssim.scenarios.load import Load
 from tpssim.scenarios.recordings.calls import Recording
 from tpssim.scenarios.recordings.reading import read_recording
@@ -90,8 +90,7 @@ def _found(
         path = file_of(str(given))
         if path:
             likeliest = scenario_named(str(given), load)
-            implied = {"target": likeliest.target, "duration": likeliest.duration}
-            file = read_scenario_file(path, implied)._replace(scenario=likeliest)
+            file = file_of_scenario(path, likeliest)
             others = drawn(file, draws, seed) if file.estimates and draws else []
             fault = "" if file.provenance is None else file.provenance.fault
             return None, likeliest, others, fault

@@ -185,7 +185,7 @@ class Scales(NamedTuple):
 def scales_of(panels: Sequence[Panel], frame: Frame) -> Scales:
     """The axes on which runs can be compared by eye."""
     limits = [panel.limit for panel in panels if panel.limit is not None and panel.limited()]
-    every = np.concatenate(limits) if limits else np.array([math.nan])
+    every = np.concatenate(limits) if limits else np.array([])
     every = every[np.isfinite(every)]
     return Scales(
         top=top_of(panels, frame),
