@@ -15,7 +15,6 @@ import argparse
 import bisect
 import csv
 import http.client
-import signal
 import statistics
 import subprocess
 import sys
@@ -43,7 +42,7 @@ def served(log: Path) -> Iterator[int]:
         try:
             yield int(process.stdout.readline().split("/")[2].rpartition(":")[2])
         finally:
-            process.send_signal(signal.SIGINT)
+            process.terminate()  # SIGINT is ignored in the background of a shell
 
 
 def calls(limiter: Limiter, port: int) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -241,7 +242,6 @@ SLOW = (
     "test_optimised.py",
     "test_promises.py::test_a_promise_is_kept",
     "test_promises.py::test_the_figures_of_the_document_are_what_is_found",
-    "test_public_names.py::test_a_user_s_file",
     "test_speeds.py::test_one_process",
     "theory/test_theory.py::test_predictions_are_within_a_fifth_of_the_simulated_boundary",
     "theory/test_theory.py::test_the_reference_loop_in_time",
@@ -281,6 +281,14 @@ class Groups(LoadScopeScheduling):
 
     def _split_scope(self, nodeid: str) -> str:
         return group_of(name_of(nodeid))[1]
+
+
+def pytest_configure() -> None:
+    """Whoever runs the tests in the background of a shell hands down that SIGINT is ignored; the
+    programs that tests start, and interrupt, are to begin as those in a terminal do.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Groups:

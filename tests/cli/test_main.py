@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import functools
 import json
 import os
 import signal
@@ -493,8 +492,6 @@ def test_an_interrupt_stops_at_once_and_writes_nothing(
         text=True,
         env=environment,
         start_new_session=True,
-        # Whoever runs the tests in the background of a shell hands down that SIGINT is ignored.
-        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
     assert process.stderr is not None
     assert "runs" in process.stderr.readline()  # it is at work, no more importing

@@ -78,7 +78,7 @@ def test_the_latency_is_that_of_calls_that_went_well_and_the_others_are_shown() 
 def test_slots_that_a_law_refused_are_in_the_picture_of_its_recording(tmp_path: Path) -> None:
     """Every call fails, so the breaker refuses slots: what is not released was refused here."""
     path, clock = tmp_path / "run.ndjson", VirtualClock()
-    live = throttle(range(100), 50.0, controller="sre-throttling", clock=clock, record=path)
+    live = throttle(range(10), 50.0, controller="sre-throttling", clock=clock, record=path)
     for _ in live:
         live.see(SimpleNamespace(status_code=429, headers={}))
     calls = play(recording := read_journal(path)).calls
