@@ -110,6 +110,28 @@ def test_the_next_call_is_due_within_ten_milliseconds(name: str) -> None:
     assert 1.0 <= paced.due() <= 1.01
 
 
+@pytest.mark.parametrize("name", CONTROLLERS)
+def test_a_target_that_hardly_moves_is_as_one_that_stands_still(name: str) -> None:
+    # Half as many returns as are wanted, then twice as many; one in 40 calls is dropped.
+    law, standing, moving, now = CONTROLLERS[name](), [], [], 0.0
+    for k in range(400):
+        now += 0.0203 if k < 200 else 0.0051  # no tie with a threshold
+        latency = 0.4 if k < 200 else 0.01
+        obs = done(now, latency, in_flight=min(k + 1.0, 12.0), dropped=k % 40 == 39)
+        standing.append(obs)
+        moving.append(obs._replace(target=100.0 + 1e-9 * k))
+    for one, other in zip(fed(law, standing), fed(law, moving), strict=True):
+        assert other[:3] == pytest.approx(one[:3], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["aimd", "ewma-deadzone"])
+def test_a_service_that_is_too_slow_is_seen_on_a_slope(name: str) -> None:
+    # A return each 20 ms where 10 ms are commanded, and a tenth of a call a second more each time.
+    history = [done(0.02 * k, 0.02)._replace(target=100.0 + 0.1 * k) for k in range(20)]
+    rates = [state.rate for state in fed(CONTROLLERS[name](), history)]
+    assert min(rates) < 75.0
+
+
 def test_an_interval_that_spans_a_change_is_not_measured() -> None:
     # 4 s lie between two returns at 0.25 a second, and are no sign of a service that is slow at
     # 100.

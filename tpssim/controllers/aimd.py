@@ -38,7 +38,8 @@ class AimdState(NamedTuple):
     Deviations: `obs.count` generalises the law to sensors that sum up several completions (one
     call: the printed law to the bit); a refusal (`obs.count` 0) changes nothing; below `min_rate`
     the driver still releases at the target (the printed code would go faster than asked); a changed
-    target (the printed code knows none) is the rate at once if the rate held nothing back.
+    target (the printed code knows none) is the rate at once if the rate held nothing back, and
+    `interval` is that of the rate before.
 
     >>> law = Aimd()
     >>> state = law.update(law.init(200.0), Observation(0.005, 200.0, 0.001, 0.0))
@@ -79,13 +80,13 @@ class Aimd(NamedTuple):
 
     def update(self, state: AimdState, obs: Observation) -> AimdState:
         rate = followed(state.rate, state.target, obs.target)
-        # An interval that began at another rate says nothing of this one.
-        last = state.last if rate == state.rate else math.nan
         if obs.count < 1.0:
+            # An interval that spans a change of the rate says nothing of either.
+            last = state.last if rate == state.rate else math.nan
             return AimdState(rate, state.limit, state.reject, last, obs.target)
-        if not math.isnan(last):
-            interval = 1.0 / rate
-            if (obs.now - last) / obs.count > interval * self.threshold:
+        if not math.isnan(state.last):
+            interval = 1.0 / state.rate  # where the target moves, the rate is that of before
+            if (obs.now - state.last) / obs.count > interval * self.threshold:
                 rate = rate * self.dec_rate
             else:
                 rate = rate + self.inc_step

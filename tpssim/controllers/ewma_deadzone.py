@@ -97,22 +97,22 @@ class EwmaDeadzone(NamedTuple):
         return EwmaDeadzoneState(target, math.inf, 0.0, math.nan, math.nan, target)
 
     def update(self, state: EwmaDeadzoneState, obs: Observation) -> EwmaDeadzoneState:
-        rate, last, ewma = followed(state.rate, state.target, obs.target), state.last, state.ewma
-        if rate != state.rate:
-            # An interval that began at another rate says nothing of this one; the mean keeps its
-            # ratio.
-            last, ewma = math.nan, ewma * (state.rate / rate)
+        rate = followed(state.rate, state.target, obs.target)
+        # Where the target moves, each interval keeps its ratio to the one commanded then.
+        scale = state.rate / rate
+        ewma = state.ewma if scale == 1.0 else state.ewma * scale
         if obs.count < 1.0:
+            # An interval that spans a change of the rate says nothing of either.
             return EwmaDeadzoneState(
                 rate,
                 state.limit,
                 state.reject,
-                last,
+                state.last if rate == state.rate else math.nan,
                 ewma,
                 obs.target,
             )
-        if not math.isnan(last):
-            measured = (obs.now - last) / obs.count
+        if not math.isnan(state.last):
+            measured = (obs.now - state.last) / obs.count * scale
             ewma = (
                 measured if math.isnan(ewma) else self.alpha * measured + (1.0 - self.alpha) * ewma
             )
