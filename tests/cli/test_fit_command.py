@@ -68,6 +68,7 @@ def test_a_recording_becomes_a_service(
     assert found.provenance is not None
     assert found.provenance.digest == record.recording["digest"]
     assert (found.provenance.fault, found.scenario.summary) == ("", "")
+    assert found.scenario.name == "service"  # by the file, for recorders name all alike
     assert {each.name for each in found.estimates} >= {"service.mean", "backend.servers"}
     assert file.with_suffix(".png").is_file()
     # the file is a scenario wherever one is named

@@ -485,9 +485,12 @@ def test_conditions_set_the_exit_code(
     [
         ("--tps 5", "give one of --call, --command, --url"),
         ("--tps 5 --call a.py:b --url http://x", "give one of"),
-        ("--call calls.py:send", "give one of --tps, --stages; allowed: one of the two"),
+        ("--call calls.py:send", "neither --tps nor --stages is given; allowed: one of them"),
         ("--call calls.py:send --tps 9 --cost 0", "--cost 0 leaves nothing to pace; allowed: a"),
-        ("--call calls.py:send --tps 5 --stages 1s:5", "give one of --tps, --stages"),
+        (
+            "--call calls.py:send --tps 5 --stages 1s:5",
+            "--tps and --stages are both given; allowed: one of them",
+        ),
         ("--call calls.py:send --stages 1s", "'1s' is not duration:target; allowed: such as 30s:"),
         ("--call calls.py:send --stages 1s:-5", "target of '1s:-5' is -5.0; allowed: [0, inf)"),
         ("--call calls.py:send --tps 5 --quota 5", "--quota '5'; allowed: AMOUNT/PER above 0"),

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import itertools
 import json
+import math
 import socket
 import sys
 import threading
@@ -24,7 +25,7 @@ import requests
 import urllib3
 
 import tpssim
-from tpssim import Limiter, arun, athrottle, run
+from tpssim import Limiter, Quota, arun, athrottle, run
 from tpssim.core.clocks import VirtualClock
 from tpssim.core.types import OUTCOMES, REFUSALS
 from tpssim.live.clients.for_aiohttp import throttled
@@ -316,6 +317,18 @@ class Slots(Limiter):
         return [OUTCOMES[permit.outcome.code] if permit.outcome else "" for permit in self.given]
 
 
+class Costs(Limiter):
+    """A limiter that remembers what calls cost."""
+
+    def __init__(self) -> None:
+        super().__init__(1000.0)
+        self.costs: list[float] = []
+
+    async def aacquire(self, timeout: float | None = None, *, cost: float = 1.0) -> Permit:
+        self.costs.append(cost)
+        return await super().aacquire(timeout, cost=cost)
+
+
 PATHS = {"200": "ok", "429": "rejected by the service", "500": "failed", "slow": "timed out"}
 SAID = [*PATHS.values(), "timed out"]
 
@@ -401,6 +414,45 @@ def test_the_middleware_for_aiohttp(server: Server) -> None:
                 assert response.status == 200
             assert slots.outcomes()[-2:] == ["ok", "ok"]
         assert slots.report().in_flight == 0
+
+    asyncio.run(main())
+
+
+def test_a_request_costs_what_its_function_says(server: Server) -> None:
+    """A request costs the length of its path: 4, of a quota of 10 in a minute."""
+    quotas = [Quota(10.0, per=60.0, of="cost", margin=0.0)]
+
+    def limiter() -> Limiter:
+        return Limiter(math.inf, quotas=quotas, clock=VirtualClock())
+
+    def twice(get: Callable[[str], Any], limiter: Limiter) -> None:
+        get(f"{server.url}/200")
+        get(f"{server.url}/200")
+        assert limiter.flow.timing.now() == 0.0
+        get(f"{server.url}/200")
+        assert limiter.flow.timing.now() == pytest.approx(60.0)
+
+    first = limiter()
+    with requests.Session() as session:
+        session.mount("http://", ThrottledAdapter(first, cost=lambda one: len(one.path_url)))
+        twice(session.get, first)
+    second = limiter()
+    transport = ThrottledTransport(second, cost=lambda request: len(request.url.path))
+    with httpx.Client(transport=transport) as client:
+        twice(client.get, second)
+
+    async def main() -> None:
+        third, fourth = Costs(), Costs()
+        transport = AsyncThrottledTransport(third, cost=lambda request: len(request.url.path))
+        async with httpx.AsyncClient(transport=transport) as client:
+            await client.get(f"{server.url}/200")
+        paced = throttled(fourth, cost=lambda request: len(request.url.path))
+        async with (
+            aiohttp.ClientSession(middlewares=(paced,)) as session,
+            session.get(f"{server.url}/200") as response,
+        ):
+            assert response.status == 200
+        assert third.costs == fourth.costs == [4.0]
 
     asyncio.run(main())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 import time
@@ -34,8 +35,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--output",
         metavar="FILE.toml",
         type=Path,
-        help="the service as a scenario's file, for --scenarios of every verb; default:"
-        " service.toml in the results folder",
+        help="the service as a scenario's file, for --scenarios of every verb; FILE is its name;"
+        " default: service.toml in the results folder",
     )
     parser.add_argument(
         "--holdout",
@@ -72,6 +73,9 @@ def fit(args: argparse.Namespace) -> int:
     if args.output is not None:
         checked_place(args.output)  # before anything is fitted
     found = fit(recording_of(args, args.recording), holdout=args.holdout, seed=args.seed)
+    if args.output is not None:  # or two services of one recorder could not be compared
+        named = found.scenario._replace(name=args.output.stem)
+        found = dataclasses.replace(found, scenario=named)
     print(f"tpssim: {found.line()}; the twin runs {args.runs} times", file=sys.stderr)
     checked = found.check(args.runs, Progress("runs of the twin"))
     made = command(args)

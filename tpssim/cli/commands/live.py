@@ -253,7 +253,10 @@ def _check(args: argparse.Namespace) -> None:
 def _wanted(args: argparse.Namespace) -> float | Stages:
     """The wanted rate: one, or one over time."""
     if (args.tps is None) == (args.stages is None):
-        raise InputError("give one of --tps, --stages; allowed: one of the two")
+        given = (
+            "neither --tps nor --stages is" if args.tps is None else "--tps and --stages are both"
+        )
+        raise InputError(f"{given} given; allowed: one of them")
     return checked_rate(args.tps) if args.stages is None else Stages(args.stages)
 
 

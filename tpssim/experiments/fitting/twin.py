@@ -123,6 +123,17 @@ def kept(values: Array, seed: int) -> Recorded:
     return Recorded(tuple(values.tolist()), "a recording of its calls")
 
 
+def name_of(path: Path) -> str:
+    """The name of a service that was recorded in a file. `live` and `record=` name all of theirs
+    alike, so theirs is that of the folder.
+
+    >>> name_of(Path("checkout.csv")), name_of(Path("results/live-checkout/recording.ndjson"))
+    ('checkout', 'live-checkout')
+    """
+    usual = path.stem == "recording" and path.parent.name
+    return path.parent.name if usual else path.stem or "fitted"
+
+
 def twin_of(
     recording: Recording, found: Learned, timeout: Estimate | None, alone: bool, seed: int
 ) -> Scenario:
@@ -132,7 +143,7 @@ def twin_of(
     wanted = len(recording) / duration * (1.0 if costs is None else float(costs.mean()))
     per_cost = 0.0 if found.per_cost is None else found.per_cost.value
     made = Scenario(
-        Path(recording.source.path).stem or "fitted",
+        name_of(Path(recording.source.path)),
         _service(found, seed),
         wanted,
         duration,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import httpx
 
-from tpssim.live.clients import AsyncLimiting, Limiting
+from tpssim.live.clients import AsyncLimiting, Limiting, one
 from tpssim.live.permits import Permit
 
 
@@ -15,7 +15,7 @@ class ThrottledTransport(httpx.BaseTransport):
 
     The call lasts until the body is read or the response closed. A redirect is a call of its own.
     No timeout of the client runs while a request waits for its slot. `transport` makes the
-    requests; default: httpx's.
+    requests; default: httpx's. `cost`: what a request costs, for quotas `of="cost"`.
 
     >>> import tpssim
     >>> def answer(request):
@@ -29,12 +29,18 @@ class ThrottledTransport(httpx.BaseTransport):
     (2, 1)
     """
 
-    def __init__(self, limiter: Limiting, transport: httpx.BaseTransport | None = None) -> None:
-        self._limiter = limiter
+    def __init__(
+        self,
+        limiter: Limiting,
+        transport: httpx.BaseTransport | None = None,
+        *,
+        cost: Callable[[httpx.Request], float] = one,
+    ) -> None:
+        self._limiter, self._cost = limiter, cost
         self._transport = httpx.HTTPTransport() if transport is None else transport
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        permit = self._limiter.acquire()
+        permit = self._limiter.acquire(cost=self._cost(request))
         try:
             response = self._transport.handle_request(request)
         except BaseException as error:
@@ -65,13 +71,17 @@ class AsyncThrottledTransport(httpx.AsyncBaseTransport):
     """
 
     def __init__(
-        self, limiter: AsyncLimiting, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        limiter: AsyncLimiting,
+        transport: httpx.AsyncBaseTransport | None = None,
+        *,
+        cost: Callable[[httpx.Request], float] = one,
     ) -> None:
-        self._limiter = limiter
+        self._limiter, self._cost = limiter, cost
         self._transport = httpx.AsyncHTTPTransport() if transport is None else transport
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        permit = await self._limiter.aacquire()
+        permit = await self._limiter.aacquire(cost=self._cost(request))
         try:
             response = await self._transport.handle_async_request(request)
         except BaseException as error:
