@@ -22,7 +22,6 @@ import resource
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -182,35 +181,6 @@ def beside(fast: Callable[[int], int], size: Size) -> dict[str, float]:
     return found
 
 
-FIRST = """
-import time
-import numba
-from tpssim.simulation.compiled import engine
-from tpssim.controllers import CONTROLLERS
-from tpssim.scenarios.scenario import Scenario
-from tpssim.scenarios.builtin import SCENARIOS
-from tpssim.scenarios.service_times import Constant
-began = time.perf_counter()
-plant = Scenario("s", Constant(0.0005), 500.0, 1.0)
-engine.simulate(plant, CONTROLLERS["ewma-deadzone"](), 0, 0, {})
-print(time.perf_counter() - began)
-"""
-
-
-def first_call() -> dict[str, float]:
-    """Seconds of the first compiled call beyond the import of numba: empty cache, next process."""
-    with tempfile.TemporaryDirectory() as cache:
-        environment = {**os.environ, "NUMBA_CACHE_DIR": cache}
-        command = [sys.executable, "-c", FIRST]
-        times = [
-            float(
-                subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
-            )
-            for _ in range(2)
-        ]
-    return {"empty cache, s": times[0], "next process, s": times[1]}
-
-
 def sweeps(size: Size) -> dict[str, float]:
     """1,600 points of 20 replications of 2,000 calls on two processes with start-up; a quarter of
     them.
@@ -258,10 +228,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     size = SMOKE if args.smoke else FULL
-    found: dict[str, Any] = {
-        "first compiled call": first_call(),
-        "sweep on two workers": sweeps(size),
-    }
+    found: dict[str, Any] = {"sweep on two workers": sweeps(size)}
     found |= {"dragging a parameter": drag(size), **rates(size)}
     for name, figures in found.items():
         print(name)

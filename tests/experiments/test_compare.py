@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import tpssim
-from tpssim import InputError, Observation, compare, measure, simulate
+from tpssim import InputError, Observation, compare, measure, simulate, sweep, tune
 from tpssim.controllers.aimd import Aimd
 from tpssim.controllers.fixed import FixedState
 from tpssim.core.schedule import late_policy
@@ -50,6 +50,30 @@ def test_ones_own_law_and_scenario_run() -> None:
     result = compare(own, [Cautious, "fixed"], replications=2)
     assert result.of("mine")["Cautious"].estimate("throughput").mean == 5.0
     assert result.of("mine")["fixed"].estimate("throughput").mean == pytest.approx(10.0, abs=0.5)
+
+
+class Plain(NamedTuple):
+    """A law without ranges."""
+
+    share: float = 0.5
+
+    def init(self, target: float) -> FixedState:
+        return FixedState(self.share * target, math.inf, 0.0)
+
+    def update(self, state: FixedState, obs: Observation) -> FixedState:
+        return state
+
+
+@pytest.mark.usefixtures("uncompiled")
+def test_the_numbers_of_a_law_without_ranges_are_its_parameters() -> None:
+    assert simulate(SHORT, Plain(0.25)).meta["parameters"] == {"share": 0.25}
+    found = compare(SHORT, [Plain(), Plain(0.25)], replications=2)
+    (cells,) = (found.of(name) for name in found.scenarios)
+    assert [*cells] == ["Plain", "Plain:share=0.25"]
+    swept = sweep(SHORT, Plain(), {"share": [0.2, 0.4]}, replications=2)
+    assert [row.point for row in swept.rows] == [(0.2,), (0.4,)]
+    with pytest.raises(InputError, match="no parameter says where to search; allowed: share, with"):
+        tune(SHORT, Plain())
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,10 @@ def test_two_equal_pairs_of_forty_are_no_proof() -> None:
     assert one.pairs == 40
 
 
+def test_what_differs_by_rounding_is_no_change() -> None:
+    assert changed("response_p50", [0.0005] * 40, [0.0005 + 1.8e-15] * 40) == ([], [])
+
+
 def test_no_change_is_found_where_there_is_none_however_the_runs_spread() -> None:
     """All measures of both from one distribution, three scenarios: a change in 5 % of trials at
     most.

@@ -14,8 +14,9 @@ from tpssim.metrics.layout import Phase
 from tpssim.metrics.measure import measure
 from tpssim.metrics.verdicts import judge, judge_phase, losses, majority
 from tpssim.output.verdict_words import WORDS, merit
-from tpssim.scenarios.plant import Async, Blocking, Consumer, Pool
+from tpssim.scenarios.plant import Async, Backend, Blocking, Consumer, Pool
 from tpssim.scenarios.scenario import Scenario
+from tpssim.scenarios.service_quotas import ServiceQuota
 from tpssim.scenarios.service_times import Constant
 from tpssim.simulation.run import simulate
 
@@ -187,3 +188,14 @@ def test_the_best_converges_and_where_none_does_answers_soonest() -> None:
     ]
     worst_first = best_first[::-1]
     assert sorted(worst_first, key=lambda setting: merit(*setting)) == best_first
+
+
+@pytest.mark.parametrize(("duration", "said"), [(60.0, True), (180.0, True), (240.0, False)])
+def test_where_the_windows_of_a_quota_decide_it_is_said(duration: float, said: bool) -> None:
+    # 500 calls at the start of each minute: the last half of 60 or 180 s holds 0 and 1 1/2 windows.
+    quotas = (ServiceQuota(500.0, 60.0, retry_after=1.0),)
+    scenario = Scenario("q", Constant(0.01), 50.0, duration, Async(0.0, "completion"))
+    scenario = scenario._replace(backend=Backend(servers=8.0, quotas=quotas))
+    verdict = judge(simulate(scenario, "fixed"))
+    assert ("less than two windows of a quota (60 s)" in verdict.reason) == said
+    assert (verdict.word == "stuck") == said

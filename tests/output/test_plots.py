@@ -112,6 +112,25 @@ def test_a_storm_that_leaves_the_axes_is_named_and_does_not_press_the_others_fla
         assert 36.0 < axes[-1].texts[0].xy[0] < 40.5, "beside the storm"
 
 
+def test_a_storm_is_named_where_it_is_however_many_producers_there_are() -> None:
+    one = burst(1100.0)
+    panel = one._replace(each=[one.completed, one.completed[:1]])
+    figure: Any = plots.rate_figure("t", [panel], FRAME)
+    (ax,) = figure.axes
+    assert len(said(ax)) == 1
+    assert 36.0 < ax.texts[0].xy[0] < 40.5
+
+
+def test_a_limit_is_a_line_where_another_producer_has_none() -> None:
+    times = np.linspace(0.0, 40.0, 9)
+    limit = np.where(np.arange(9) % 2, math.inf, 8.0)  # every other release is the other's
+    every = np.full(9, math.inf)
+    panel = plots.Panel("t", times, every, times, [times, times], limit)
+    figure: Any = plots.rate_figure("t", [panel], FRAME)
+    (line,) = figure.axes[-1].lines
+    assert line.get_ydata().tolist() == [8.0] * 5
+
+
 def test_a_grey_printer_keeps_the_verdicts_apart_and_good_is_stronger_than_what_is_bad() -> None:
     greys = {word: grey(colour) for word, colour in WORD_COLOURS.items()}
     assert min(np.diff(sorted(greys.values()))) > 15.0

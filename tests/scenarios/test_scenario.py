@@ -76,6 +76,8 @@ def test_parameters_reach_scenario_service_consumer_and_timer() -> None:
         (PLAIN._replace(target=-1.0), r"target=-1 is out of range; allowed: \(0, 1e\+06\] 1/s"),
         (PLAIN._replace(target=math.nan), "target=nan is out of range"),
         (PLAIN._replace(duration=0.0), "duration=0 is out of range"),
+        (PLAIN._replace(name=""), "scenario: name=''; allowed: a text that"),
+        (PLAIN._replace(name="../x"), r"scenario: name='\.\./x'; allowed: a text that"),
         (PLAIN._replace(service=Constant(-1.0)), "mean=-1 is out of range"),
         (PLAIN._replace(consumer=Async(-1.0)), "handoff=-1 is out of range"),
         (

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
+JUMP = 2.0  # x: a rate that has changed by more between two calls has not moved, but jumped
+
 
 def followed(rate: float, seen: float, target: float) -> float:
     """The rate after the wanted one went from `seen` to `target`.
@@ -17,3 +21,15 @@ def followed(rate: float, seen: float, target: float) -> float:
     if target == seen:
         return rate
     return target if rate >= seen else min(rate, target)
+
+
+def moved(before: float, after: float) -> float:
+    """The mean rate of the time in which it moved evenly from `before` to `after`, so the time from
+    one release to the next is 1 of it; nan if it jumped.
+
+    >>> moved(100.0, 100.0), moved(100.0, 102.0), moved(100.0, 14.0)
+    (100.0, 101.0, nan)
+    """
+    if max(before, after) > JUMP * min(before, after):
+        return math.nan
+    return 0.5 * (before + after)

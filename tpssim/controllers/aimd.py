@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers._target_changes import followed
+from tpssim.controllers._target_changes import followed, moved
 from tpssim.core.types import Observation, described, record
 from tpssim.core.validation import Range
 
@@ -39,7 +39,7 @@ class AimdState(NamedTuple):
     call: the printed law to the bit); a refusal (`obs.count` 0) changes nothing; below `min_rate`
     the driver still releases at the target (the printed code would go faster than asked); a changed
     target (the printed code knows none) is the rate at once if the rate held nothing back, and
-    `interval` is that of the rate before.
+    while it moves `interval` is 1 / its mean.
 
     >>> law = Aimd()
     >>> state = law.update(law.init(200.0), Observation(0.005, 200.0, 0.001, 0.0))
@@ -84,8 +84,9 @@ class Aimd(NamedTuple):
             # An interval that spans a change of the rate says nothing of either.
             last = state.last if rate == state.rate else math.nan
             return AimdState(rate, state.limit, state.reject, last, obs.target)
-        if not math.isnan(state.last):
-            interval = 1.0 / state.rate  # where the target moves, the rate is that of before
+        mean = moved(state.rate, rate)  # as the target did
+        if not math.isnan(state.last) and not math.isnan(mean):
+            interval = 1.0 / mean
             if (obs.now - state.last) / obs.count > interval * self.threshold:
                 rate = rate * self.dec_rate
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, NamedTuple
 
-from tpssim.controllers._target_changes import followed
+from tpssim.controllers._target_changes import followed, moved
 from tpssim.core.types import Observation, described, record
 from tpssim.core.validation import Range
 
@@ -99,8 +99,7 @@ class EwmaDeadzone(NamedTuple):
     def update(self, state: EwmaDeadzoneState, obs: Observation) -> EwmaDeadzoneState:
         rate = followed(state.rate, state.target, obs.target)
         # Where the target moves, each interval keeps its ratio to the one commanded then.
-        scale = state.rate / rate
-        ewma = state.ewma if scale == 1.0 else state.ewma * scale
+        ewma = state.ewma if rate == state.rate else state.ewma * (state.rate / rate)
         if obs.count < 1.0:
             # An interval that spans a change of the rate says nothing of either.
             return EwmaDeadzoneState(
@@ -111,8 +110,9 @@ class EwmaDeadzone(NamedTuple):
                 ewma,
                 obs.target,
             )
-        if not math.isnan(state.last):
-            measured = (obs.now - state.last) / obs.count * scale
+        mean = moved(state.rate, rate)
+        if not math.isnan(state.last) and not math.isnan(mean):
+            measured = (obs.now - state.last) / obs.count * (mean / rate)
             ewma = (
                 measured if math.isnan(ewma) else self.alpha * measured + (1.0 - self.alpha) * ewma
             )

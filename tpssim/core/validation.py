@@ -51,19 +51,27 @@ class Range(NamedTuple):
         )
 
 
+#: Of a law's number that says nothing else: nan, too, may stand for what is not set.
+ANY = Range(-math.inf, math.inf)
+
+
 def ranges(record: Any) -> Mapping[str, Range]:
-    """The `Range` of every parameter of a record (or of its class), in the order of its fields."""
+    """The `Range` of every parameter of a record (or of its class), in the order of its fields. A
+    plain `float` of a law may be any number.
+    """
     return _ranges(record if isinstance(record, type) else type(record))
 
 
 @functools.lru_cache(maxsize=256)
 def _ranges(cls: Any) -> Mapping[str, Range]:
     hints = get_type_hints(cls, include_extras=True)
-    found = {}
+    found, decides = {}, hasattr(cls, "update")
     for field in cls._fields:
         for note in getattr(hints[field], "__metadata__", ()):
             if isinstance(note, Range):
                 found[field] = note
+        if decides and hints[field] is float:
+            found[field] = ANY
     return found
 
 
@@ -135,6 +143,8 @@ def checked_number(given: Any, allowed: Range, owner: str, field: str) -> float:
         number = float(given)
     except OverflowError:  # of a whole number beyond what a float holds
         number = math.inf if given > 0 else -math.inf
+    if allowed is ANY:
+        return number
     if not allowed.holds(number) or (allowed.unit == FLAG and number not in (0.0, 1.0)):
         raise InputError(f"{owner}: {field}={number:g} is out of range; allowed: {allowed}")
     return number

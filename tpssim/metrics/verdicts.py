@@ -177,10 +177,33 @@ def overrun(trace: Trace) -> str:
     return f"released {calls:,} calls in {took:.3g} s, where {wanted:g}/s were wanted"
 
 
-def besides(trace: Trace, word: str) -> str:
-    """What a reason says besides: the slots that were given up, if they were not few; what recorded
-    arrivals have to do with the word.
+def part_of_windows(phase: Phase, scenario: Scenario) -> str:
+    """That a phase may be called stuck for where its steady half lies in the windows of a quota; ""
+    if it is not, or that half is as long as two windows.
+
+    >>> from tpssim import simulate
+    >>> trace = simulate("llm-quota:duration=60", "fixed")
+    >>> part_of_windows(measure_phases(trace)[0], trace.scenario)
+    'half of 0-60 s holds less than two windows of a quota (60 s), so where it lies decides'
     """
+    known, others = scenario.quotas, scenario.backend.quotas
+    longest = max([quota.per for quota in known] + [quota.per for quota in others], default=0.0)
+    half = (phase.end - phase.start) / 2.0
+    if word_of(phase) != "stuck" or half >= 2.0 * longest:
+        return ""
+    return (
+        f"half of {phase.start:g}-{phase.end:g} s holds less than two windows of a quota"
+        f" ({longest:g} s), so where it lies decides"
+    )
+
+
+def besides(trace: Trace, word: str, phase: Phase) -> str:
+    """What a reason says besides: the slots that were given up, if they were not few; what the
+    windows of a quota, or recorded arrivals, have to do with the word.
+    """
+    cut = part_of_windows(phase, trace.scenario) if word == "stuck" else ""
+    if cut:
+        return f"; {cut}"
     skipped = float(trace.meta.get("skipped", 0.0))
     if skipped > SKIPPED * (len(trace.released) + skipped):
         return f"; {format.share(skipped / (len(trace.released) + skipped))} of the slots skipped"
@@ -252,7 +275,9 @@ def remark(measures: Mapping[str, float], phases: Sequence[Phase], scenario: Sce
         f"{format.share(part)} of {what} are {words}"
         for part, what, words in arrived(measures, scenario)
     ]
-    return "; ".join(filter(None, (bursts(measures, scenario), losses(phases), *shares)))
+    cut = [part_of_windows(phase, scenario) for phase in phases]
+    said = (bursts(measures, scenario), losses(phases), *shares, next(filter(None, cut), ""))
+    return "; ".join(filter(None, said))
 
 
 def remark_in_short(
@@ -284,11 +309,10 @@ def judge(trace: Trace, rows: list[Phase] | None = None) -> Verdict:
         return Verdict("exceeds", excess)
     limits = bool((np.isinf(trace.rate) & np.isfinite(trace.limit)).all())
     what = "limit" if limits and len(trace.rate) else "rate"
-    every = [
-        judge_phase(phase, what) for phase in (measure_phases(trace) if rows is None else rows)
-    ]
-    found = min(reversed(every), key=lambda verdict: WORDS.index(verdict.word))
-    return found._replace(reason=found.reason + besides(trace, found.word))
+    phases = measure_phases(trace) if rows is None else rows
+    every = [(judge_phase(phase, what), phase) for phase in phases]
+    found, phase = min(reversed(every), key=lambda each: WORDS.index(each[0].word))
+    return found._replace(reason=found.reason + besides(trace, found.word, phase))
 
 
 def majority(words: Sequence[str]) -> tuple[str, float]:

@@ -118,7 +118,10 @@ def checked_scenario(scenario: Scenario) -> Scenario:
     field.
     """
     # One rule after the other: nothing to split.
-    owner = f"scenario {scenario.name}"
+    owner, name = f"scenario {scenario.name}", scenario.name
+    if not isinstance(name, str) or not name.strip() or name.startswith("."):
+        allowed = "a text that does not begin with a dot, for files are named by it"
+        raise InputError(f"scenario: name={name!r}; allowed: {allowed}")
     wanted = checked_target(scenario.target, owner)
     peak = wanted.peak if isinstance(wanted, Stages) else wanted
     scenario = checked(scenario._replace(target=peak), owner)._replace(target=wanted)

@@ -94,9 +94,11 @@ def axes(law: Any, parameters: Iterable[str] | Mapping[str, Bounds | None] | Non
             if names.count(name) > 1:
                 raise InputError(f"parameters: {name} is given twice; allowed: once")
     if not wanted:
+        name = type(law).__name__
+        if not known:
+            raise InputError(f"{name}: no parameter to tune; allowed: none: it has none")
         raise InputError(
-            f"{type(law).__name__}: no parameter to tune; allowed:"
-            f" {', '.join(known) or 'none: it has none'}"
+            f"{name}: no parameter says where to search; allowed: {', '.join(known)}, with bounds"
         )
     return [_axis(name, bounds, known) for name, bounds in wanted.items()]
 

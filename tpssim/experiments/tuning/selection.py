@@ -63,6 +63,7 @@ COMPARED = (*FIRST, *(name for name in METRICS if METRICS[name].better and name 
 MORE = tuple(name for name in COMPARED if METRICS[name].better == "more")
 LESS = tuple(name for name in COMPARED if METRICS[name].better == "less")
 NEVER = ENDLESS
+ROUNDING = 1e-9  # x what it was: less apart is no change
 
 
 @record
@@ -154,7 +155,9 @@ def changes(
         there = ~(np.isnan(before) | np.isnan(after))
         never = there & np.isposinf([before, after])
         finite = there & ~never.any(axis=0)
-        difference = estimate((after[finite] - before[finite]).tolist(), 1.0 - alpha)
+        apart = after[finite] - before[finite]
+        apart[np.abs(apart) <= ROUNDING * np.abs(before[finite])] = 0.0
+        difference = estimate(apart.tolist(), 1.0 - alpha)
         lost, won = int((never[1] & ~never[0]).sum()), int((never[0] & ~never[1]).sum())
         # McNemar: of the runs in which one alone never does it, each is as likely to be the one.
         if lost + won and 2.0 * float(bdtr(min(lost, won), lost + won, 0.5)) <= alpha:

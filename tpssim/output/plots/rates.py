@@ -218,9 +218,9 @@ def draw_run(ax: Axes, panel: Panel, frame: Frame, axis: Scales) -> None:
         ax.stairs(rate, np.arange(len(rate) + 1) * width, **style, label=label)
     for i, completed in enumerate(panel.each):
         costs = panel.each_costs[i] if panel.each_costs else None
-        middle, share = binned(completed, frame.duration, 4.0 * width, costs)
+        wider, share = binned(completed, frame.duration, 4.0 * width, costs)
         label = f"producer {i + 1} ({4.0 * width:.2g} s means)"
-        ax.plot(middle, share, color=PRODUCERS[i % 3], ls=DASHES[i % 3], lw=1.5, label=label)
+        ax.plot(wider, share, color=PRODUCERS[i % 3], ls=DASHES[i % 3], lw=1.5, label=label)
     ax.set_ylim(0.0, axis.top)
     ax.set_xlim(0.0, frame.duration)
     ax.set_title(panel.title, fontsize=10, y=1.0)  # there: looking for a place takes long
@@ -250,7 +250,10 @@ def _draw_limit(ax: Axes, panel: Panel, axis: Scales) -> None:
     """
     right = ax.twinx()
     assert panel.limit is not None
-    right.plot(panel.t, panel.limit, color=PURPLE, lw=0.8, label="limit, calls in flight (right)")
+    # Among several producers, another's law may leave its own limit open.
+    given = np.isfinite(panel.limit) if panel.each else np.full(len(panel.limit), True)
+    label = "limit, calls in flight (right)"
+    right.plot(panel.t[given], panel.limit[given], color=PURPLE, lw=0.8, label=label)
     right.set_yscale("log", base=2)
     low, high = axis.lowest, axis.highest
     # In the lower half, out of the way of the rates; at least four times from end to end.
