@@ -134,14 +134,15 @@ def test_a_service_that_is_too_slow_is_seen_on_a_slope(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["aimd", "ewma-deadzone"])
 def test_returns_on_time_cut_nothing_on_a_slope(name: str) -> None:
-    # From nothing to 200 a second in 2 s: slot k at sqrt(k / 50) s; the law begins with the peak.
-    up = [(math.sqrt(k / 50.0), max(100.0 * math.sqrt(k / 50.0), 1.0)) for k in range(1, 200)]
-    history = [done(now, 0.0)._replace(target=wanted) for now, wanted in up]
-    history += [
-        done(4.0 - now, 0.0)._replace(target=wanted) for now, wanted in reversed(up[:-1])
-    ]  # and back
-    rates = [state.rate for state in fed(CONTROLLERS[name](), history, 200.0)][1:]
-    assert rates == pytest.approx([obs.target for obs in history])
+    # From 0 to 200 a second in 2 s: slot k at sqrt(k / 50) s, the law begins with the peak; and back.
+    up = [math.sqrt(k / 50.0) for k in range(1, 200)]
+    for times, way in ((up, 100.0), ([2.0 - now for now in reversed(up)], -100.0)):
+        history = [
+            done(now, 0.0)._replace(target=way * now if way > 0.0 else 200.0 + way * now)
+            for now in times
+        ]
+        rates = [state.rate for state in fed(CONTROLLERS[name](), history, 200.0)][1:]
+        assert rates == pytest.approx([obs.target for obs in history])
 
 
 def test_an_interval_that_spans_a_change_is_not_measured() -> None:
