@@ -134,7 +134,7 @@ def test_a_service_that_is_too_slow_is_seen_on_a_slope(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["aimd", "ewma-deadzone"])
 def test_returns_on_time_cut_nothing_on_a_slope(name: str) -> None:
-    # From 0 to 200 a second in 2 s: slot k at sqrt(k / 50) s, the law begins with the peak; and back.
+    # 0 to 200 a second in 2 s: slot k at sqrt(k / 50) s, the law begins with the peak; and back.
     up = [math.sqrt(k / 50.0) for k in range(1, 200)]
     for times, way in ((up, 100.0), ([2.0 - now for now in reversed(up)], -100.0)):
         history = [

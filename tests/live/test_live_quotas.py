@@ -6,6 +6,7 @@ import asyncio
 import bisect
 import math
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from tpssim import InputError, Limiter, Quota, Stages, arun, athrottle, run, throttle
 from tpssim.core.clocks import VirtualClock
+from tpssim.live.report import Report
 
 
 def window(times: list[float], costs: list[float], length: float) -> float:
@@ -276,3 +278,45 @@ def test_many_cheap_calls_are_no_burst_in_the_report() -> None:
     free = throttle(range(9), 20.0, cost=0.0, clock=VirtualClock())
     assert [free.report().released for _ in free] == [float(k + 1) for k in range(9)]
     assert str(free.report())
+
+
+@pytest.mark.parametrize("how", ["loop", "run", "arun"])
+def test_a_wait_that_goes_on_or_was_cut_short_counts(how: str) -> None:
+    """Three calls, and the fourth waits for a minute; it is stopped as soon as a report says so."""
+    seen: list[Report] = []
+    begun = threading.Event()
+    handles: list[Any] = []
+
+    def watch(handle: Any) -> None:
+        handles.append(handle)
+        begun.set()
+
+    def stop() -> None:
+        begun.wait(60.0)
+        (handle,) = handles
+        until = time.monotonic() + 60.0
+        while not handle.report().quota_wait > 0.0 and time.monotonic() < until:
+            time.sleep(0.001)
+        seen.append(handle.report())
+        handle.stop()
+
+    async def acall(item: int) -> int:
+        return item
+
+    stopping = threading.Thread(target=stop)
+    stopping.start()
+    options: dict[str, Any] = {"quotas": [Quota(3.0, per=60.0)]}
+    if how == "loop":
+        handle = throttle(range(9), math.inf, **options)
+        watch(handle)
+        assert list(handle) == [0, 1, 2]
+        last = handle.report()
+    elif how == "run":
+        last = run(abs, range(9), math.inf, workers=2, started=watch, **options).report
+    else:
+        last = asyncio.run(arun(acall, range(9), math.inf, started=watch, **options)).report
+    stopping.join()
+    for report in (*seen, last):
+        assert (report.released, report.quota_held) == (3, 1)
+        assert "quota of 3 calls per 60 s held calls back once" in report.verdict
+    assert last.quota_wait >= seen[0].quota_wait > 0.0

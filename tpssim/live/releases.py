@@ -7,8 +7,8 @@ import math
 from tpssim.core.errors import Aborted
 from tpssim.core.pacer import Pacer
 from tpssim.core.profiles import Stages
-from tpssim.core.quota_windows import opening
 from tpssim.live.arguments import Tps, checked_target
+from tpssim.live.gates import holding, last_gate
 from tpssim.live.journal import slot_line, start_line, target_line
 from tpssim.live.late_causes import Watch
 from tpssim.live.permits import OpenPermit, Permit
@@ -51,9 +51,18 @@ class Releases(Settlements):
         return start
 
     def left_without_slot(self) -> None:
-        """The head leaves the queue without a slot."""
+        """The head leaves the queue without a slot. What held it back counts if that was the end;
+        who tries again and again would count it each time.
+        """
         if self.pacer is not None:
-            self.free_since = self.timing.now()
+            now = self.free_since = self.timing.now()
+            with self._lock:
+                held = holding(self, now) if self.stopped else None
+                if held is not None:
+                    self.tally.hold(*held)
+                self.asked_cost = math.nan
+            if self._guard.mail:
+                self._guard.drain()
 
     def given_up(self) -> None:
         """Somebody stops waiting for a slot, though the run goes on. Any thread."""
@@ -94,7 +103,7 @@ class Releases(Settlements):
                 self._grant(self._requested)
             over = self.ends < math.inf and self.timing.now() >= self.ends
             due = self._due = pacer.due(cost)
-            self._bell = bell
+            self._bell, self.asked_cost = bell, cost
             self._current = True
             if due == math.inf:
                 due = self._closed(pacer)
@@ -171,7 +180,7 @@ class Releases(Settlements):
                     new, release = OpenPermit(self, call, due, now, flying, cost), Release()
                     release.gate = -1
                     if opens != due:
-                        release.gate, release.opened = self._last_gate(pacer, cost)
+                        release.gate, release.opened = last_gate(pacer, cost)
                     try:
                         given = (
                             pacer.release(now, cost)
@@ -181,6 +190,7 @@ class Releases(Settlements):
                     except BaseException:  # of a signal handler: nothing has been released
                         pacer.slot, pacer.flying = call, flying - 1
                         raise
+                    self.asked_cost = math.nan
                     if given:  # from here on there is no call
                         self.released_at = self.free_since = now
                         release.due, release.now, release.begun = due, now, begun
@@ -204,17 +214,6 @@ class Releases(Settlements):
                 permit.forget()
             raise
         return permit
-
-    def _last_gate(self, pacer: Pacer, cost: float) -> tuple[int, float]:
-        """(which quota, or behind them Retry-After, lets the next call through last; when)."""
-        gate, opens = len(self.quotas), pacer.closed_until
-        if pacer.quotas is not None:
-            gates = zip(pacer.quotas.ceilings, pacer.quotas.rings, strict=True)
-            for number, (ceiling, ring) in enumerate(gates):
-                room = opening(ceiling, cost, *ring)
-                if room > opens:
-                    gate, opens = number, room
-        return gate, opens
 
     def _refuse(self, pacer: Pacer, call: int, due: float, cost: float, now: float) -> None:
         """The law refuses the call of this slot."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from tpssim.live.stats import Tally, ceiling
 
 
-def numbers(tally: Tally, workers: int, now: float) -> dict[str, float]:
-    """What a report says of the calls, by its names. `workers` is 0 where their number is not
-    limited.
+def numbers(
+    tally: Tally, held: Sequence[tuple[int, float]], workers: int, now: float
+) -> dict[str, float]:
+    """What a report says of the calls, by its names. `held`: as in the tally, with the call that
+    waits now. `workers` is 0 where their number is not limited.
     """
     # Long, for every number of a report stands here once, under its name.
     rate, commanded, wanted = tally.rates()
@@ -21,7 +24,7 @@ def numbers(tally: Tally, workers: int, now: float) -> dict[str, float]:
     begun = (waits.n - 1) / stretch if stretch > 0.0 else math.nan
     pooled = bool(workers or waits.n)
     got = begun if pooled else rate  # what reached the service
-    *quotas, closed = tally.held
+    *quotas, closed = held
     return {
         "released": tally.released,
         "refused": tally.refused,

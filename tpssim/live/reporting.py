@@ -6,8 +6,10 @@ The caller holds the lock of the run, and has counted the last release.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
+from tpssim.live.gates import holding
 from tpssim.live.headline import headline
 from tpssim.live.report import Report
 from tpssim.live.report_numbers import numbers
@@ -56,8 +58,9 @@ def report_of(run: SessionState) -> Report:
     share = 1.0 / elapsed if elapsed > 0.0 else math.nan
     if run.watch is not None:
         run.watch.judge(now)
+    held = held_so_far(run, now)
     report = Report(
-        **numbers(tally, run.workers, now),
+        **numbers(tally, held, run.workers, now),
         in_flight=pacer.flying if pacer else 0,
         target=tally.of_calls(run.target),
         caught_up=pacer.caught_up if pacer else 0.0,
@@ -69,10 +72,22 @@ def report_of(run: SessionState) -> Report:
         spin_threshold=run.timing.threshold,
         verdict="",
     )
-    return report._replace(verdict=headline(report, _setting(run)))
+    return report._replace(verdict=headline(report, _setting(run, held)))
 
 
-def _setting(run: SessionState) -> Setting:
+def held_so_far(run: SessionState, now: float) -> list[tuple[int, float]]:
+    """How often, and for how long (s), each quota and then Retry-After held calls back, the one
+    that waits now included.
+    """
+    held = list(run.tally.held)
+    waits = None if run.queue.head is None else holding(run, now)  # who gave up waits no more
+    if waits is not None:
+        gate, seconds = waits
+        held[gate] = held[gate][0] + 1, held[gate][1] + seconds
+    return held
+
+
+def _setting(run: SessionState, held: Sequence[tuple[int, float]]) -> Setting:
     tally = run.tally
     calls = max(tally.released, 1)
     return Setting(
@@ -89,15 +104,17 @@ def _setting(run: SessionState) -> Setting:
         overtaken=tally.overtaken,
         cause=run.watch.cause if run.watch else "",
         lost=tuple(tally.lost),
-        held=_held(run),
+        held=_held(run, held),
         slower=tally.slower(),
         unreported=not (run.outcome_reported or getattr(run.law, "signals", "").startswith("none")),
         by_permit=run.calls == "permits",
     )
 
 
-def _held(run: SessionState) -> tuple[tuple[str, int, float], ...]:
+def _held(
+    run: SessionState, found: Sequence[tuple[int, float]]
+) -> tuple[tuple[str, int, float], ...]:
     """What held calls back, how often, and for how long in all, s."""
     gates = [*(f"quota of {quota}" for quota in run.quotas), "Retry-After of the service"]
-    held = zip(gates, run.tally.held, strict=True)
+    held = zip(gates, found, strict=True)
     return tuple((gate, times, seconds) for gate, (times, seconds) in held if times)

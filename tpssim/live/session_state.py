@@ -72,6 +72,7 @@ class SessionState:
         "_starved",
         "_stuck",
         "_uncounted",
+        "asked_cost",
         "borrowed",
         "calls",
         "changed",
@@ -170,6 +171,7 @@ class SessionState:
         self._mine = self._guard.mine
         self.queue = WaitQueue(self._guard)
         self._bell: Bell | None = None  # of the head of the queue, while it waits for its slot
+        self.asked_cost = math.nan  #: of its call; nan: nobody waits
 
     def _start_counting(self) -> None:
         # The last release, if it is not counted yet: the caller, who waits for it, goes first.
