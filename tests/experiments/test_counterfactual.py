@@ -43,7 +43,7 @@ def calls_of(trace: Trace) -> list[Call]:
 
 
 def test_another_law_is_predicted_from_what_one_recorded() -> None:
-    calls = calls_of(tpssim.simulate(SERVICE, "aimd", seed=5))
+    calls = calls_of(tpssim.simulate(SERVICE, "fixed", seed=5))  # which fills all servers
     assert overlapping(calls)
     found, services = twins(calls, SERVICE._replace(backend=Backend()), draws=12)
     assert found.estimates["backend.servers"].value == 8.0

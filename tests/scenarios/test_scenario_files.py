@@ -91,7 +91,8 @@ def test_any_numbers_and_words_come_back_to_the_bit(
         target: float | Stages = Stages(stages, start=a)
     except InputError:  # they last for no time
         target = a
-    scenario = Scenario(text, Recorded(tuple(times), text), target, b, summary=text, timeout=c)
+    name = f"s{text}"  # no empty one, and none that begins with a dot
+    scenario = Scenario(name, Recorded(tuple(times), text), target, b, summary=text, timeout=c)
     scenario = scenario._replace(
         consumer=Pool(3.0, 17.0),
         late=Late(keep=d) if c < d else Late(seconds=d),

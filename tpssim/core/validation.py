@@ -75,6 +75,12 @@ def _ranges(cls: Any) -> Mapping[str, Range]:
     return found
 
 
+def parameters_of(law: Any) -> dict[str, float]:
+    """The parameters of a law by name, as results hold them: what is infinite is not set."""
+    every = {name: getattr(law, name) for name in ranges(law)}
+    return {name: value for name, value in every.items() if math.isfinite(value)}
+
+
 @functools.cache
 def meanings(record: type) -> dict[str, str]:
     """What each field of a record is: the string in its annotation; "" without one.

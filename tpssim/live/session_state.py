@@ -20,7 +20,7 @@ from tpssim.core.pacer import Pacer
 from tpssim.core.profiles import Stages
 from tpssim.core.quotas import Quota, checked_quotas
 from tpssim.core.schedule import Late
-from tpssim.core.validation import ranges
+from tpssim.core.validation import parameters_of
 from tpssim.live.arguments import (
     Cost,
     Tps,
@@ -206,7 +206,6 @@ class SessionState:
         return self.law.init(first_target(self.wanted) / unit_of(self.mean_cost or 1.0))
 
     def _header(self) -> dict[str, Any]:
-        law = {field: getattr(self.law, field) for field in ranges(self.law)}
         quotas = [{k: v for k, v in q._asdict().items() if v != math.inf} for q in self.quotas]
         return {
             **({"quotas": quotas} if quotas else {}),
@@ -214,7 +213,7 @@ class SessionState:
             **machine(),
             "began": stamp(),
             "controller": self.name,
-            "parameters": law,
+            "parameters": parameters_of(self.law),
             **wanted(self.wanted),
             "late": str(self.late),
             "seed": self.seed,

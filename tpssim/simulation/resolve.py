@@ -11,7 +11,7 @@ from tpssim.controllers.article import PRINTED
 from tpssim.core.errors import InputError, all_of, no_such
 from tpssim.core.own_laws import check_law
 from tpssim.core.types import Controller, record
-from tpssim.core.validation import checked, format_spec, parse_spec, ranges
+from tpssim.core.validation import checked, format_spec, parameters_of, parse_spec, ranges
 from tpssim.scenarios.builtin import SCENARIOS
 from tpssim.scenarios.files import read_scenario_file
 from tpssim.scenarios.load import Load
@@ -46,9 +46,7 @@ class ThrottleSpec(NamedTuple):
         """The parameters of the law by name; those of a printed throttle are what the article
         printed.
         """
-        return (
-            {} if self.law is None else {name: getattr(self.law, name) for name in ranges(self.law)}
-        )
+        return {} if self.law is None else parameters_of(self.law)
 
     def actuators(self) -> tuple[str, ...]:
         """What it commands; code that waits by itself has a rate alone."""
