@@ -76,7 +76,7 @@ def _ranges(cls: Any) -> Mapping[str, Range]:
 
 
 def parameters_of(law: Any) -> dict[str, float]:
-    """The parameters of a law by name, as results hold them: what is infinite is not set."""
+    """The parameters of a law by name, as results hold them: inf or nan says that it is not set."""
     every = {name: getattr(law, name) for name in ranges(law)}
     return {name: value for name, value in every.items() if math.isfinite(value)}
 

@@ -201,7 +201,7 @@ def besides(trace: Trace, word: str, phase: Phase) -> str:
     """What a reason says besides: the slots that were given up, if they were not few; what the
     windows of a quota, or recorded arrivals, have to do with the word.
     """
-    cut = part_of_windows(phase, trace.scenario) if word == "stuck" else ""
+    cut = part_of_windows(phase, trace.scenario)
     if cut:
         return f"; {cut}"
     skipped = float(trace.meta.get("skipped", 0.0))
